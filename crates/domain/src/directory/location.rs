@@ -1,0 +1,94 @@
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    fault::{Faults, check_text},
+    patient::is_e164,
+    time::{Day, WallTime, zone},
+};
+
+/// A clinic that patients come to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Location {
+    /// The name that patients read.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
+    pub name: String,
+    /// IANA time zone, such as `America/Edmonton`.
+    #[cfg_attr(feature = "schema", schema(max_length = 64))]
+    pub time_zone: String,
+    /// Postal address on one line.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(max_length = 300))]
+    pub address: String,
+    /// Degrees north, -90 to 90; given together with `longitude`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = -90, maximum = 90, nullable = false))]
+    pub latitude: Option<f64>,
+    /// Degrees east, -180 to 180.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = -180, maximum = 180, nullable = false))]
+    pub longitude: Option<f64>,
+    /// When the doors are open; none given: whenever a roster says so.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(max_items = 42))]
+    pub opening_hours: Vec<DayHours>,
+    /// The clinic's own telephone, E.164, for the messages that patients get.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(pattern = "^\\+[1-9][0-9]{6,14}$", nullable = false))]
+    pub phone: Option<String>,
+}
+
+/// Wall-clock hours `[from, to)` on one day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DayHours {
+    /// The day.
+    pub day: Day,
+    /// Doors open.
+    pub from: WallTime,
+    /// Doors close, later than `from`; `24:00` is the end of the day.
+    pub to: WallTime,
+}
+
+impl Location {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        check_text(faults, "/name", &self.name, 200);
+        faults.check(
+            zone(&self.time_zone).is_some(),
+            "/time_zone",
+            "unknown_time_zone",
+            "give the exact name of an IANA time zone, such as America/Edmonton",
+        );
+        if !self.address.is_empty() {
+            check_text(faults, "/address", &self.address, 300);
+        }
+        let within = |degrees: Option<f64>, most: f64| degrees.is_none_or(|d| d.is_finite() && d.abs() <= most);
+        faults.check(within(self.latitude, 90.0), "/latitude", "out_of_range", "must lie between -90 and 90");
+        faults.check(within(self.longitude, 180.0), "/longitude", "out_of_range", "must lie between -180 and 180");
+        faults.check(
+            self.latitude.is_some() == self.longitude.is_some(),
+            "/longitude",
+            "incomplete",
+            "give latitude and longitude together, or neither",
+        );
+        faults.check(self.opening_hours.len() <= 42, "/opening_hours", "too_many", "at most 42 entries");
+        for (at, hours) in self.opening_hours.iter().enumerate() {
+            faults.check(
+                hours.from < hours.to,
+                format!("/opening_hours/{at}/to"),
+                "ends_before_start",
+                "must be later than `from`; split hours that pass midnight in two",
+            );
+        }
+        if let Some(phone) = &self.phone {
+            faults.check(
+                is_e164(phone),
+                "/phone",
+                "invalid_phone",
+                "write the number in international form, such as +17805550123",
+            );
+        }
+    }
+}

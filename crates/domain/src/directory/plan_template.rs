@@ -1,0 +1,115 @@
+use serde::{Deserialize, Serialize};
+
+use super::check_code;
+use crate::{
+    fault::{Faults, check_text},
+    id::ServiceId,
+};
+
+/// The shape of a course of treatment, from which a patient's plan is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PlanTemplate {
+    /// The chain's own code, such as `acute-needling`; unique among templates in use.
+    #[cfg_attr(feature = "schema", schema(pattern = "^[a-z0-9_-]{1,64}$"))]
+    pub code: String,
+    /// The name that staff read.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
+    pub name: String,
+    /// Short or long.
+    pub course: Course,
+    /// What follows on what, 1 to 20 phases.
+    #[cfg_attr(feature = "schema", schema(min_items = 1, max_items = 20))]
+    pub phases: Vec<Phase>,
+}
+
+/// Whether a course of treatment is short or long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Course {
+    /// 1 to 3 sessions.
+    Acute,
+    /// Several weeks or months of spaced sessions.
+    Chronic,
+}
+
+/// Some sessions of one service, evenly spaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Phase {
+    /// What is given.
+    pub service_id: ServiceId,
+    /// How many.
+    pub sessions: SessionRange,
+    /// Days to the session before.
+    pub gap_days: GapDays,
+    /// A review after every so many sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, nullable = false))]
+    pub review_every: Option<u32>,
+    /// Whether each session is paired with one of the phase before, on another day of the same week.
+    #[serde(default)]
+    pub paired: bool,
+}
+
+/// A count of sessions, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct SessionRange {
+    /// At least.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100))]
+    pub least: u32,
+    /// At most.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100))]
+    pub most: u32,
+}
+
+/// Days between two sessions, in the location's own dates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct GapDays {
+    /// At least.
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 365))]
+    pub least: u32,
+    /// Best.
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 365))]
+    pub ideal: u32,
+    /// At most.
+    #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 365))]
+    pub most: u32,
+}
+
+impl PlanTemplate {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        check_code(faults, "/code", &self.code);
+        check_text(faults, "/name", &self.name, 200);
+        faults.check((1..=20).contains(&self.phases.len()), "/phases", "out_of_range", "give 1 to 20 phases");
+        for (at, phase) in self.phases.iter().enumerate() {
+            let SessionRange { least, most } = phase.sessions;
+            faults.check(
+                (1..=100).contains(&least) && least <= most && most <= 100,
+                format!("/phases/{at}/sessions"),
+                "out_of_range",
+                "must hold 1 <= least <= most <= 100",
+            );
+            let gap = phase.gap_days;
+            faults.check(
+                gap.least <= gap.ideal && gap.ideal <= gap.most && gap.most <= 365,
+                format!("/phases/{at}/gap_days"),
+                "out_of_range",
+                "must hold 0 <= least <= ideal <= most <= 365",
+            );
+            faults.check(
+                phase.review_every.is_none_or(|every| (1..=100).contains(&every)),
+                format!("/phases/{at}/review_every"),
+                "out_of_range",
+                "must lie between 1 and 100, or be left out",
+            );
+        }
+    }
+}

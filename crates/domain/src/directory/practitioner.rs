@@ -1,0 +1,55 @@
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Faults, check_text};
+
+/// A person who treats patients.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Practitioner {
+    /// Given name.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 100))]
+    pub given_name: String,
+    /// Family name.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 100))]
+    pub family_name: String,
+    /// Languages spoken with patients, IETF BCP 47 tags.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(max_items = 20))]
+    pub languages: Vec<String>,
+    /// Most sessions on one local day, 1 to 100; none: no cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, nullable = false))]
+    pub daily_cap: Option<u32>,
+    /// Whether patients may book this practitioner online.
+    #[serde(default = "yes")]
+    pub online: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Practitioner {
+    pub(super) fn check(&self, faults: &mut Faults) {
+        check_text(faults, "/given_name", &self.given_name, 100);
+        check_text(faults, "/family_name", &self.family_name, 100);
+        faults.check(self.languages.len() <= 20, "/languages", "too_many", "at most 20 languages");
+        for (at, language) in self.languages.iter().enumerate() {
+            let ok =
+                (2..=35).contains(&language.len()) && language.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            faults.check(
+                ok,
+                format!("/languages/{at}"),
+                "invalid_language",
+                "give a BCP 47 language tag such as en or fr-CA",
+            );
+        }
+        faults.check(
+            self.daily_cap.is_none_or(|cap| (1..=100).contains(&cap)),
+            "/daily_cap",
+            "out_of_range",
+            "must lie between 1 and 100, or be left out",
+        );
+    }
+}

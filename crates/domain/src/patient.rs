@@ -1,0 +1,200 @@
+//! Patients, as far as scheduling must know them.
+
+use std::fmt;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Faults, check_text};
+
+/// How a patient can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// A text message.
+    Sms,
+    /// An e-mail.
+    Email,
+}
+
+impl Channel {
+    /// The word of the public interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Email => "email",
+        }
+    }
+}
+
+/// What a consent covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum ConsentKind {
+    /// Messages about the patient's own visits.
+    Service,
+    /// Offers and news.
+    Marketing,
+}
+
+impl ConsentKind {
+    /// The word of the public interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Marketing => "marketing",
+        }
+    }
+}
+
+/// A patient's agreement to one kind of message on one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Consent {
+    /// The channel agreed to.
+    pub channel: Channel,
+    /// The kind of message agreed to.
+    pub kind: ConsentKind,
+}
+
+/// What a patient says of themselves. Its `Debug` shows nothing: personal data stays out of logs.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Details {
+    /// Given name, 1 to 100 characters.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 100))]
+    pub given_name: String,
+    /// Family name, 1 to 100 characters.
+    #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 100))]
+    pub family_name: String,
+    /// Telephone number in E.164 form: `+` and 7 to 15 digits.
+    #[cfg_attr(feature = "schema", schema(pattern = "^\\+[1-9][0-9]{6,14}$"))]
+    pub phone: String,
+    /// E-mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(format = Email, max_length = 254, nullable = false))]
+    pub email: Option<String>,
+    /// Date of birth, from 1850-01-01 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Date, nullable = false))]
+    pub date_of_birth: Option<Date>,
+    /// Language for messages: an IETF BCP 47 tag such as `en` or `fr-CA`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "schema",
+        schema(pattern = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length = 35, nullable = false)
+    )]
+    pub language: Option<String>,
+    /// The channel that the patient prefers for reminders; without it, every channel of a rule is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub reminder_channel: Option<Channel>,
+    /// The messages that the patient agreed to.
+    #[serde(default)]
+    #[cfg_attr(feature = "schema", schema(max_items = 4))]
+    pub consents: Vec<Consent>,
+}
+
+impl fmt::Debug for Details {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("patient::Details(…)")
+    }
+}
+
+impl Details {
+    /// Notes what is wrong, with pointers below `at` (such as `/patient`).
+    pub fn check(&self, faults: &mut Faults, at: &str) {
+        check_text(faults, &format!("{at}/given_name"), &self.given_name, 100);
+        check_text(faults, &format!("{at}/family_name"), &self.family_name, 100);
+        faults.check(
+            is_e164(&self.phone),
+            format!("{at}/phone"),
+            "invalid_phone",
+            "write the number in international form, such as +17805550123",
+        );
+        if let Some(email) = &self.email {
+            faults.check(
+                is_email(email),
+                format!("{at}/email"),
+                "invalid_email",
+                "write an address such as name@example.org",
+            );
+        }
+        if let Some(born) = self.date_of_birth {
+            faults.check(
+                born.year() >= 1850 && born.year() <= 2200,
+                format!("{at}/date_of_birth"),
+                "absurd_date",
+                "the year must lie between 1850 and 2200",
+            );
+        }
+        if let Some(language) = &self.language {
+            let ok = language.len() <= 35
+                && language.bytes().take_while(u8::is_ascii_lowercase).count() >= 2
+                && language.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            faults.check(
+                ok,
+                format!("{at}/language"),
+                "invalid_language",
+                "give a BCP 47 language tag such as en or fr-CA",
+            );
+        }
+    }
+}
+
+/// Whether a text is an E.164 number: `+`, then 7 to 15 digits of which the first is not 0.
+pub fn is_e164(phone: &str) -> bool {
+    phone.strip_prefix('+').is_some_and(|digits| {
+        (7..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0')
+    })
+}
+
+/// Whether a text has the shape of an e-mail address that a mail server can be handed (RFC 5321 lengths).
+pub fn is_email(address: &str) -> bool {
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
+    address.len() <= 254
+        && address.rsplit_once('@').is_some_and(|(local, host)| {
+            local.len() <= 64
+                && plain(local)
+                && !local.contains(['<', '>', '(', ')', ',', ';', ':', '"', '[', ']', '@', '\\'])
+                && host.contains('.')
+                && host.split('.').all(|label| {
+                    !label.is_empty()
+                        && label.len() <= 63
+                        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+                })
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_named_and_none_repeats_the_value() {
+        let details = Details {
+            given_name: " ".into(),
+            family_name: "x".repeat(101),
+            phone: "0780 555 0123".into(),
+            email: Some("nobody".into()),
+            date_of_birth: None,
+            language: Some("Engl!sh".into()),
+            reminder_channel: None,
+            consents: vec![],
+        };
+        let mut faults = Faults::new();
+        details.check(&mut faults, "/patient");
+        let found = faults.into_vec();
+        let pointers: Vec<_> = found.iter().map(|v| v.pointer.as_str()).collect();
+        assert_eq!(
+            pointers,
+            ["/patient/given_name", "/patient/family_name", "/patient/phone", "/patient/email", "/patient/language"]
+        );
+        assert!(found.iter().all(|v| !v.detail.contains("780 555")));
+        assert_eq!(format!("{details:?}"), "patient::Details(…)");
+    }
+}

@@ -1,0 +1,34 @@
+//! Compiles the contracts in `proto/` with protox: no `protoc` is needed on the machine.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+const FILES: [&str; 6] = [
+    "meridian/common/v1/common.proto",
+    "meridian/availability/v1/directory.proto",
+    "meridian/availability/v1/search.proto",
+    "meridian/booking/v1/booking.proto",
+    "meridian/booking/v1/feed.proto",
+    "meridian/reminder/v1/reminder.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
+    println!("cargo::rerun-if-changed={}", root.display());
+    let descriptors = protox::compile(FILES, [&root])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    tonic_prost_build::configure()
+        // Messages may hold personal data: only what asks for it by name shows it.
+        .skip_debug([
+            "meridian.booking.v1.PatientDetails",
+            "meridian.booking.v1.BookAppointmentRequest",
+            "meridian.booking.v1.Appointment",
+            "meridian.booking.v1.TransitionAppointmentRequest",
+            "meridian.booking.v1.ResolveManageLinkRequest",
+            "meridian.booking.v1.ListPatientsRequest",
+            "meridian.reminder.v1.Message",
+            "meridian.reminder.v1.ReceiveRequest",
+        ])
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! `Debug` for messages that hold personal data: their name, nothing of their content.
+
+use std::fmt;
+
+macro_rules! redact {
+    ($($message:ty),* $(,)?) => {
+        $(impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($message), "(…)"))
+            }
+        })*
+    };
+}
+
+redact! {
+    crate::booking::PatientDetails,
+    crate::booking::BookAppointmentRequest,
+    crate::booking::Appointment,
+    crate::booking::TransitionAppointmentRequest,
+    crate::booking::ResolveManageLinkRequest,
+    crate::booking::ListPatientsRequest,
+    crate::reminder::Message,
+    crate::reminder::ReceiveRequest,
+}
