@@ -1,0 +1,113 @@
+//! The one table of error codes: for each its name, its gRPC code, its HTTP status and its title.
+//!
+//! Services speak of codes only; how a code looks in gRPC or in HTTP is decided here and nowhere else.
+
+use tonic::Code as Grpc;
+
+macro_rules! table {
+    ($($variant:ident $text:literal $grpc:ident $http:literal $title:literal;)*) => {
+        /// What went wrong, in the public interface's words.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The gRPC status code.
+            pub fn grpc(self) -> Grpc {
+                match self { $(Self::$variant => Grpc::$grpc,)* }
+            }
+
+            /// The HTTP status.
+            pub fn http(self) -> u16 {
+                match self { $(Self::$variant => $http,)* }
+            }
+
+            /// The title of the problem, the same for every occurrence.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+table! {
+    MalformedRequest "malformed_request" InvalidArgument 400 "The request cannot be read";
+    InvalidParameter "invalid_parameter" InvalidArgument 400 "A query parameter or header is not valid";
+    Unauthenticated "unauthenticated" Unauthenticated 401 "A valid key is needed";
+    Forbidden "forbidden" PermissionDenied 403 "The key does not allow this";
+    SignatureInvalid "signature_invalid" PermissionDenied 403 "The signature does not match";
+    NotFound "not_found" NotFound 404 "There is no such thing";
+    MethodNotAllowed "method_not_allowed" Unimplemented 405 "The method is not offered here";
+    SlotTaken "slot_taken" Aborted 409 "The slot is taken";
+    SeriesConflict "series_conflict" Aborted 409 "Some slots of the series are taken";
+    PatientBusy "patient_busy" Aborted 409 "The patient has another appointment at this time";
+    HoldExpired "hold_expired" FailedPrecondition 409 "The hold is gone";
+    InvalidTransition "invalid_transition" FailedPrecondition 409 "The status does not allow this";
+    IdempotencyInProgress "idempotency_in_progress" Aborted 409 "The first request with this key is still running";
+    Archived "archived" FailedPrecondition 409 "The entry is archived";
+    Duplicate "duplicate" AlreadyExists 409 "There is one already";
+    LinkExpired "link_expired" FailedPrecondition 410 "The link has expired";
+    VersionMismatch "version_mismatch" FailedPrecondition 412 "It has changed since it was read";
+    PayloadTooLarge "payload_too_large" ResourceExhausted 413 "The body is too large";
+    UnsupportedMediaType "unsupported_media_type" InvalidArgument 415 "The body is not JSON";
+    ValidationFailed "validation_failed" InvalidArgument 422 "The request has faults";
+    IdempotencyKeyReused "idempotency_key_reused" FailedPrecondition 422 "The key was used for another request";
+    OutsideRoster "outside_roster" FailedPrecondition 422 "The practitioner does not work then";
+    CertificateMissing "certificate_missing" FailedPrecondition 422 "The practitioner lacks the certificate";
+    CertificateExpired "certificate_expired" FailedPrecondition 422 "The certificate is not valid on that day";
+    EvaluationRequired "evaluation_required" FailedPrecondition 422 "An evaluation comes first";
+    TooSoonAfterNeedling "too_soon_after_needling" FailedPrecondition 422 "Needling sessions are at least 48 hours apart";
+    MinNotice "min_notice" FailedPrecondition 422 "The start is too near";
+    BeyondHorizon "beyond_horizon" FailedPrecondition 422 "The start is too far ahead";
+    DailyCap "daily_cap" FailedPrecondition 422 "The practitioner's day is full";
+    TravelTime "travel_time" FailedPrecondition 422 "The way between two locations is too long";
+    LocationClosed "location_closed" FailedPrecondition 422 "The location is closed";
+    NotOffered "not_offered" FailedPrecondition 422 "This cannot be booked";
+    NoSeries "no_series" FailedPrecondition 422 "No series fits";
+    RateLimited "rate_limited" ResourceExhausted 429 "Too many requests";
+    FeedPositionLost "feed_position_lost" OutOfRange 410 "The position is no longer in the feed";
+    Internal "internal" Internal 500 "Something went wrong on our side";
+    Unavailable "unavailable" Unavailable 503 "A part of the system cannot be reached";
+    Overloaded "overloaded" ResourceExhausted 503 "Too much is going on";
+    ProjectionBehind "projection_behind" Unavailable 503 "The search has not caught up yet";
+    DeadlineExceeded "deadline_exceeded" DeadlineExceeded 504 "It took too long";
+}
+
+impl Code {
+    /// The code with this name.
+    pub fn from_name(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == text)
+    }
+
+    /// The code for an answer that carries none of ours: one from another program, or from the transport.
+    pub fn from_grpc(code: Grpc) -> Self {
+        match code {
+            Grpc::NotFound => Self::NotFound,
+            Grpc::DeadlineExceeded | Grpc::Cancelled => Self::DeadlineExceeded,
+            Grpc::Unavailable => Self::Unavailable,
+            Grpc::ResourceExhausted => Self::Overloaded,
+            _ => Self::Internal,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_read_back() {
+        for code in Code::ALL {
+            assert_eq!(Code::from_name(code.as_str()), Some(*code));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! How services call each other: one error type, one context, one channel over two transports.
+//!
+//! Whether a call goes over TCP or straight into a server in the same process, it carries a deadline, a trace
+//! context, the organisation and the caller, and the server keeps all four. Nothing here knows what is being
+//! called.
+//!
+//! Start reading at [`code`] for the errors, at [`Context`] for what travels with a call, and at [`Channel`] for
+//! how it travels.
+
+mod channel;
+pub mod code;
+mod context;
+mod fault;
+mod server;
+mod trace;
+
+pub use channel::{Channel, TransportError};
+pub use code::Code;
+pub use context::{Context, Idempotency, respond};
+pub use fault::Fault;
+pub use server::{Server, guard, listen};

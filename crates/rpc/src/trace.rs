@@ -1,0 +1,44 @@
+//! W3C Trace Context in and out of HTTP headers.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{
+    global,
+    propagation::{Extractor, Injector},
+};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
+
+struct HeadersMut<'a>(&'a mut HeaderMap);
+
+impl Injector for HeadersMut<'_> {
+    fn set(&mut self, key: &str, value: String) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(key), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+/// Makes the span a child of the one that the headers name.
+pub(crate) fn adopt(span: &Span, headers: &HeaderMap) {
+    let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)));
+    // It fails only where the span is not recorded, and then there is nothing to connect.
+    let _ = span.set_parent(parent);
+}
+
+/// Writes the span's context into the headers.
+pub(crate) fn inject(span: &Span, headers: &mut HeaderMap) {
+    let context = span.context();
+    global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut HeadersMut(headers)));
+}

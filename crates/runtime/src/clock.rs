@@ -1,0 +1,194 @@
+//! The one place where time comes from.
+//!
+//! Three kinds: the system's clock, a clock that simulates time at a rate, and a clock that a test moves by hand.
+//! All sleep on themselves, so that a day of simulated time passes in the seconds that it should.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
+
+/// A handle to a clock; clones share it.
+#[derive(Clone)]
+pub struct Clock(Arc<Kind>);
+
+enum Kind {
+    System,
+    Simulated { start_us: i64, anchor_us: i64, rate: u32 },
+    Manual(Mutex<Manual>),
+}
+
+struct Manual {
+    now_us: i64,
+    next: u64,
+    sleepers: BTreeMap<(i64, u64), oneshot::Sender<()>>,
+}
+
+impl Clock {
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self(Arc::new(Kind::System))
+    }
+
+    /// A clock for tests, which stands still until [`Clock::advance`] moves it.
+    pub fn manual(now: Timestamp) -> Self {
+        let manual = Manual { now_us: now.as_microsecond(), next: 0, sleepers: BTreeMap::new() };
+        Self(Arc::new(Kind::Manual(Mutex::new(manual))))
+    }
+
+    /// The present instant, in whole microseconds.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.now_us()).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// The present instant in microseconds since the Unix epoch.
+    pub fn now_us(&self) -> i64 {
+        match &*self.0 {
+            Kind::System => system_us(),
+            Kind::Simulated { start_us, anchor_us, rate } => {
+                start_us.saturating_add(system_us().saturating_sub(*anchor_us).saturating_mul(i64::from(*rate)))
+            }
+            Kind::Manual(manual) => manual.lock().unwrap_or_else(PoisonError::into_inner).now_us,
+        }
+    }
+
+    /// Sleeps for so much of this clock's time.
+    pub async fn sleep(&self, duration: Duration) {
+        let us = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        self.sleep_until_us(self.now_us().saturating_add(us)).await;
+    }
+
+    /// Sleeps until this clock shows the instant.
+    pub async fn sleep_until(&self, at: Timestamp) {
+        self.sleep_until_us(at.as_microsecond()).await;
+    }
+
+    async fn sleep_until_us(&self, at_us: i64) {
+        match &*self.0 {
+            Kind::Manual(manual) => {
+                let woken = {
+                    let mut manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
+                    if at_us <= manual.now_us {
+                        return;
+                    }
+                    let (wake, woken) = oneshot::channel();
+                    let number = manual.next;
+                    manual.next += 1;
+                    manual.sleepers.insert((at_us, number), wake);
+                    woken
+                };
+                // An error means that the clock is gone, and with it everything that could wait.
+                let _ = woken.await;
+            }
+            Kind::System => real_sleep(at_us.saturating_sub(system_us()), 1).await,
+            Kind::Simulated { rate, .. } => real_sleep(at_us.saturating_sub(self.now_us()), *rate).await,
+        }
+    }
+
+    /// Moves a manual clock on, and wakes in their order those whose time has come. Other clocks move by
+    /// themselves, and this does nothing.
+    pub fn advance(&self, duration: SignedDuration) {
+        let Kind::Manual(manual) = &*self.0 else { return };
+        let mut manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
+        let us = i64::try_from(duration.as_micros()).unwrap_or(0);
+        manual.now_us = manual.now_us.saturating_add(us.max(0));
+        let first_left = (manual.now_us.saturating_add(1), 0);
+        let still_asleep = manual.sleepers.split_off(&first_left);
+        for (_, wake) in std::mem::replace(&mut manual.sleepers, still_asleep) {
+            // A sleeper that was dropped meanwhile needs no waking.
+            let _ = wake.send(());
+        }
+    }
+
+    /// Whether time is simulated, by rate or by hand.
+    pub fn is_simulated(&self) -> bool {
+        !matches!(*self.0, Kind::System)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Clock({})", self.now())
+    }
+}
+
+/// What is wrong with a description of a simulated clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("write a simulated clock as START@RATE, such as 2026-03-06T08:00:00Z@600, with a rate of 1 to 100000")]
+pub struct ParseError;
+
+impl FromStr for Clock {
+    type Err = ParseError;
+
+    /// Reads `START@RATE`, which begins now, or `START@RATE+ANCHOR`, which began at the real instant ANCHOR
+    /// (milliseconds since the Unix epoch): several processes with one anchor agree on the time.
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (start, speed) = text.split_once('@').ok_or(ParseError)?;
+        let (rate, anchor) = speed.split_once('+').map_or((speed, None), |(rate, anchor)| (rate, Some(anchor)));
+        let start: Timestamp = start.parse().map_err(|_| ParseError)?;
+        let rate = rate.parse().ok().filter(|rate| (1..=100_000).contains(rate)).ok_or(ParseError)?;
+        let anchor_us = match anchor {
+            Some(ms) => ms.parse::<i64>().ok().and_then(|ms| ms.checked_mul(1000)).ok_or(ParseError)?,
+            None => system_us(),
+        };
+        Ok(Self(Arc::new(Kind::Simulated { start_us: start.as_microsecond(), anchor_us, rate })))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where the time comes from")]
+fn system_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where sleeping on a clock becomes sleeping")]
+async fn real_sleep(us: i64, rate: u32) {
+    let us = u64::try_from(us).unwrap_or(0).div_ceil(u64::from(rate));
+    if us > 0 {
+        tokio::time::sleep(Duration::from_micros(us)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_manual_clock_wakes_whose_time_has_come() {
+        let clock = Clock::manual("2026-03-06T08:00:00Z".parse().unwrap());
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(Duration::from_secs(3600)).await }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(SignedDuration::from_mins(59));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.advance(SignedDuration::from_mins(1));
+        sleeper.await.unwrap();
+        assert_eq!(clock.now().to_string(), "2026-03-06T09:00:00Z");
+    }
+
+    #[test]
+    fn a_simulated_clock_is_described_in_words() {
+        let clock: Clock = "2026-03-06T08:00:00Z@600".parse().unwrap();
+        assert!(clock.is_simulated() && clock.now().to_string().starts_with("2026-03-06T08:"));
+        for bad in ["2026-03-06@600", "2026-03-06T08:00:00Z", "2026-03-06T08:00:00Z@0", "x@1", "2026-03-06T08:00:00Z@x"]
+        {
+            assert!(bad.parse::<Clock>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn processes_with_one_anchor_agree() {
+        let text = format!("2026-03-06T08:00:00Z@600+{}", system_us() / 1000 - 1000);
+        let clock: Clock = text.parse().unwrap();
+        assert!(clock.now() >= "2026-03-06T08:10:00Z".parse().unwrap());
+    }
+}
