@@ -17,6 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    // Names let a message travel as one more detail of an error.
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     tonic_prost_build::configure()
         // Messages may hold personal data: only what asks for it by name shows it.
         .skip_debug([
@@ -29,6 +32,6 @@ fn main() -> Result<(), Box<dyn Error>> {
             "meridian.reminder.v1.Message",
             "meridian.reminder.v1.ReceiveRequest",
         ])
-        .compile_fds(descriptors)?;
+        .compile_fds_with_config(descriptors, config)?;
     Ok(())
 }

@@ -12,5 +12,5 @@ mod failure;
 pub mod feed;
 mod open;
 
-pub use failure::{Failure, retry_serialization};
+pub use failure::{AsFailure, Failure, retry_serialization};
 pub use open::{SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, migrate_postgres, migrate_sqlite, pending};

@@ -1,0 +1,20 @@
+//! Calendars as bits, and the search over them.
+//!
+//! Time is cut into ticks of five minutes. What a practitioner's roster allows is a bitset, what is taken is
+//! another, and the starts at which a visit fits are found by word operations over both. Pure: no input or output,
+//! no clock; wall-clock times become ticks in [`zone`] and [`roster`], by each zone's own rules.
+//!
+//! Start reading at [`search`], whose module doc explains the kernel.
+
+pub mod bench;
+pub mod bits;
+pub mod roster;
+pub mod search;
+pub mod taken;
+pub mod tick;
+pub mod zone;
+
+pub use bits::Bits;
+pub use taken::Taken;
+pub use tick::{Span, Tick};
+pub use zone::Zone;

@@ -1,0 +1,88 @@
+//! What is taken of one resource: its claims, and the same as bits.
+
+use crate::{
+    bits::Bits,
+    tick::{Span, Tick},
+};
+
+/// The claims on one resource. `K` names the claim's owner.
+#[derive(Debug, Clone)]
+pub struct Taken<K> {
+    bits: Bits,
+    /// Sorted by start.
+    claims: Vec<(Span, K)>,
+}
+
+impl<K: PartialEq> Taken<K> {
+    /// Nothing taken, over these ticks.
+    pub fn new(span: Span) -> Self {
+        Self { bits: Bits::new(span), claims: Vec::new() }
+    }
+
+    /// What is taken, as bits.
+    pub fn bits(&self) -> &Bits {
+        &self.bits
+    }
+
+    /// The claims, by their start.
+    pub fn claims(&self) -> &[(Span, K)] {
+        &self.claims
+    }
+
+    /// Whether there is no claim.
+    pub fn is_empty(&self) -> bool {
+        self.claims.is_empty()
+    }
+
+    /// Takes a span for an owner.
+    pub fn insert(&mut self, span: Span, owner: K) {
+        let at = self.claims.partition_point(|(claim, _)| claim.start <= span.start);
+        self.claims.insert(at, (span, owner));
+        self.bits.set(span);
+    }
+
+    /// Frees what an owner has in this span. Claims may overlap (an expired hold and what replaced it), so what
+    /// others still have is set again.
+    pub fn remove(&mut self, span: Span, owner: &K) {
+        let found = self.claims.iter().position(|(claim, of)| *claim == span && of == owner);
+        let Some(at) = found else { return };
+        self.claims.remove(at);
+        self.bits.clear(span);
+        for (claim, _) in &self.claims {
+            let shared = claim.and(span);
+            if !shared.is_empty() {
+                self.bits.set(shared);
+            }
+        }
+    }
+
+    /// Whether these ticks are free, the claims of those for whom `ignored` says yes left out.
+    pub fn is_free(&self, span: Span, ignored: impl Fn(&K) -> bool) -> bool {
+        self.bits.none(span) || !self.claims.iter().any(|(claim, of)| !claim.and(span).is_empty() && !ignored(of))
+    }
+
+    /// Forgets what ends at or before this tick, and holds bits for other ticks from now on.
+    pub fn rebase(&mut self, span: Span, forget_before: Tick) {
+        self.claims.retain(|(claim, _)| claim.end > forget_before);
+        self.bits = Bits::new(span);
+        for (claim, _) in &self.claims {
+            self.bits.set(*claim);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freeing_one_of_two_overlapping_claims_keeps_the_other() {
+        let mut taken = Taken::new(Span::new(0, 128));
+        taken.insert(Span::new(10, 20), "a");
+        taken.insert(Span::new(15, 25), "b");
+        taken.remove(Span::new(10, 20), &"a");
+        assert!(taken.is_free(Span::new(0, 15), |_| false));
+        assert!(!taken.is_free(Span::new(15, 16), |_| false));
+        assert!(taken.is_free(Span::new(15, 25), |of| *of == "b"));
+    }
+}

@@ -1,0 +1,64 @@
+//! Ticks: five minutes of UTC, counted from the Unix epoch.
+
+use domain::time::Interval;
+use jiff::Timestamp;
+
+/// Minutes in a tick.
+pub const MINUTES: i64 = domain::time::GRID_MINUTES;
+/// Ticks in a day of 24 hours.
+pub const PER_DAY: i64 = 24 * 60 / MINUTES;
+const MICROS: i64 = MINUTES * 60_000_000;
+
+/// A point of the five-minute grid: ticks since the Unix epoch.
+pub type Tick = i64;
+
+/// Half-open ticks `[start, end)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// The first tick.
+    pub start: Tick,
+    /// The first tick after it.
+    pub end: Tick,
+}
+
+impl Span {
+    /// The ticks from `start` up to `end`; empty where they are the wrong way round.
+    pub fn new(start: Tick, end: Tick) -> Self {
+        Self { start, end: end.max(start) }
+    }
+
+    /// The ticks that lie whole within an interval.
+    pub fn within(interval: Interval) -> Self {
+        Self::new(ceil(interval.start()), floor(interval.end()))
+    }
+
+    /// The ticks that an interval touches.
+    pub fn touching(interval: Interval) -> Self {
+        Self::new(floor(interval.start()), ceil(interval.end()))
+    }
+
+    /// Whether there is no tick in it.
+    pub fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
+    /// The ticks in both.
+    pub fn and(self, other: Self) -> Self {
+        Self::new(self.start.max(other.start), self.end.min(other.end))
+    }
+}
+
+/// The tick that holds an instant.
+pub fn floor(at: Timestamp) -> Tick {
+    at.as_microsecond().div_euclid(MICROS)
+}
+
+/// The first tick at or after an instant.
+pub fn ceil(at: Timestamp) -> Tick {
+    -(-at.as_microsecond()).div_euclid(MICROS)
+}
+
+/// The instant at which a tick begins.
+pub fn instant(tick: Tick) -> Timestamp {
+    Timestamp::from_microsecond(tick.saturating_mul(MICROS)).unwrap_or(Timestamp::MAX)
+}

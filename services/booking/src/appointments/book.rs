@@ -1,0 +1,154 @@
+//! Booking one slot for one patient.
+
+use std::sync::Arc;
+
+use domain::{appointment::Status, fault::Faults, id::PlanSessionId};
+use rpc::{Code, Context, Fault};
+use tonic::Response;
+use uuid::Uuid;
+use wire::booking::{
+    Appointment, BookAppointmentRequest,
+    book_appointment_request::{Time, Who},
+};
+
+use super::{shown, wall_clock};
+use crate::{
+    Inner, feed,
+    ground::{self, Ground},
+    holds,
+    laying::Laid,
+    manage, patients,
+    store::{batch::Batch, rows::AppointmentRow},
+    taking::{Taken, Taker, take},
+    write::{self, Begun, begin, remember, replay, revision},
+};
+
+const ROUTE: &str = "BookAppointment";
+
+/// Books: availability's rules first, then one transaction.
+pub(crate) async fn book(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: BookAppointmentRequest,
+) -> Result<Response<Appointment>, Fault> {
+    let _running = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
+    let plan_session = checked(&request)?;
+    let patient = patients::choose(inner, ctx, request.who.as_ref()).await?;
+    let (mut ground, hold) = ground_of(inner, ctx, &request).await?;
+    prior(inner, ctx, &ground, patient.id).await?;
+    let now = inner.clock.now();
+    let id = inner.ids.uuid(now);
+    let taker = Taker { owner: id, patient: Some(patient.id), expires_at_us: None, channel: request.channel };
+    let mut answer = Appointment::default();
+    let taken = take(inner, ctx, std::slice::from_mut(&mut ground), taker, |batch, laid, claims| {
+        let row = row(ctx, id, &request, batch, laid, patient.id, plan_session);
+        answer = shown(inner, &row);
+        batch.changes.push(feed::appointment_change(&row, claims, "booked"));
+        batch.links.push(manage::link(inner, &row));
+        batch.appointments.push(row);
+        batch.patients.extend(patient.new.clone());
+        batch.idempotency = remember(ctx, ROUTE, &answer);
+        batch.consume_hold = hold;
+        batch.release.extend(hold);
+        batch.changes.extend(hold.map(feed::hold_released));
+    });
+    match taken.await? {
+        Taken::Done(position) => {
+            metrics::counter!("bookings_total", "outcome" => "booked").increment(1);
+            Ok(rpc::respond(answer, &revision(position), false))
+        }
+        Taken::Replay => replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer")),
+    }
+}
+
+fn checked(request: &BookAppointmentRequest) -> Result<Option<Uuid>, Fault> {
+    let mut faults = Faults::new();
+    faults.check(request.time.is_some(), "/slot_id", "missing", "give a slot_id or a hold_id");
+    faults.check(request.who.is_some(), "/patient", "missing", "give a patient_id or a patient");
+    faults.check(request.note.chars().count() <= 2000, "/note", "too_long", "at most 2000 characters");
+    let session: Option<PlanSessionId> =
+        wire::convert::optional_id(&mut faults, "/plan_session_id", &request.plan_session_id);
+    if let Some(Who::Patient(details)) = &request.who
+        && let Err(found) = wire::convert::patient::from_wire(details, "/patient")
+    {
+        for fault in found.into_vec() {
+            faults.push(fault.pointer, fault.code, fault.detail);
+        }
+    }
+    faults.result()?;
+    Ok(session.map(PlanSessionId::uuid))
+}
+
+async fn ground_of(
+    inner: &Inner,
+    ctx: &Context,
+    request: &BookAppointmentRequest,
+) -> Result<(Ground, Option<Uuid>), Fault> {
+    let (slot_id, hold) = match &request.time {
+        Some(Time::HoldId(text)) => {
+            let (id, slot_id) = holds::of_one_slot(inner, ctx, text).await?;
+            (slot_id, Some((id, text.clone())))
+        }
+        Some(Time::SlotId(slot_id)) => (slot_id.clone(), None),
+        None => return Err(Fault::violation("/slot_id", "missing", "give a slot_id or a hold_id")),
+    };
+    let ignored = hold.iter().map(|(_, text)| text.clone()).collect();
+    let grounds = ground::check(inner, ctx, &[slot_id], "/slot_id", request.channel, ignored).await?;
+    let ground = grounds.into_iter().next().ok_or_else(|| Fault::internal("availability left the slot out"))?;
+    Ok((ground, hold.map(|(id, _)| id)))
+}
+
+/// Refuses where another service must come first and has not.
+async fn prior(inner: &Inner, ctx: &Context, ground: &Ground, patient: Uuid) -> Result<(), Fault> {
+    let Some(service) = ground.requires_prior else { return Ok(()) };
+    let starts_at_us = ground.visit.start().as_microsecond();
+    let had = inner.store.had_before(ctx.organization.uuid(), patient, service, starts_at_us).await;
+    if had.map_err(write::failure)? {
+        return Ok(());
+    }
+    let detail = "book an evaluation first, or choose a slot after the one that is booked";
+    Err(Fault::new(Code::EvaluationRequired, detail))
+}
+
+fn row(
+    ctx: &Context,
+    id: Uuid,
+    request: &BookAppointmentRequest,
+    batch: &Batch,
+    laid: &[(Ground, Laid)],
+    patient: Uuid,
+    plan_session_id: Option<Uuid>,
+) -> AppointmentRow {
+    let (ground, laid) = &laid[0];
+    AppointmentRow {
+        organization_id: ctx.organization.uuid(),
+        id,
+        version: 1,
+        status: Status::Booked.as_str().to_owned(),
+        service_id: ground.slot.service.uuid(),
+        practitioner_id: ground.slot.practitioner.uuid(),
+        location_id: ground.slot.location.uuid(),
+        room_id: laid.room,
+        group_id: laid.group.as_ref().map(|(group, _)| group.id),
+        starts_at_us: ground.visit.start().as_microsecond(),
+        ends_at_us: ground.visit.end().as_microsecond(),
+        time_zone: ground.time_zone.clone(),
+        starts_local: wall_clock(ground.visit, &ground.time_zone),
+        patient_id: patient,
+        plan_session_id,
+        displaced: false,
+        confirmed_at_us: None,
+        cancel_reason_code: None,
+        cancel_reason: None,
+        cancel_by: None,
+        cancel_late: None,
+        note: request.note.clone(),
+        previous_starts_at_us: None,
+        link_generation: 0,
+        created_at_us: batch.now_us,
+        updated_at_us: batch.now_us,
+    }
+}

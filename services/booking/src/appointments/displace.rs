@@ -1,0 +1,63 @@
+//! Whether the ground under appointments still stands.
+
+use std::sync::Arc;
+
+use domain::{appointment::Status, id::AppointmentId};
+use rpc::{Context, Fault};
+use wire::booking::{SetDisplacedRequest, SetDisplacedResponse, set_displaced_request::Item};
+
+use super::claims_of;
+use crate::{
+    Inner, feed,
+    store::{
+        batch::{Batch, Refusal},
+        rows::AppointmentRow,
+    },
+    write,
+};
+
+/// Most appointments in one call.
+const ITEMS_MAX: usize = 1000;
+
+pub(crate) async fn set_displaced(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: SetDisplacedRequest,
+) -> Result<SetDisplacedResponse, Fault> {
+    if request.items.len() > ITEMS_MAX {
+        return Err(Fault::violation("/items", "too_many", "at most 1000 at a time"));
+    }
+    let mut changed = 0;
+    for item in &request.items {
+        changed += u32::from(set(inner, ctx, item).await?);
+    }
+    Ok(SetDisplacedResponse { changed })
+}
+
+/// Level-triggered: says again what is so already to no effect, and gives way to whoever changed it meanwhile.
+async fn set(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<bool, Fault> {
+    let Ok(id) = item.appointment_id.parse::<AppointmentId>() else { return Ok(false) };
+    let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let Some(old) = found else { return Ok(false) };
+    let ahead = old.status.parse::<Status>().is_ok_and(Status::is_ahead);
+    if old.displaced == item.displaced || old.version > item.seen_version || !ahead {
+        return Ok(false);
+    }
+    let now_us = inner.clock.now_us();
+    let row =
+        AppointmentRow { version: old.version + 1, displaced: item.displaced, updated_at_us: now_us, ..old.clone() };
+    let claims = claims_of(inner, row.organization_id, &row).await?;
+    let event = if item.displaced { "displaced" } else { "replaced" };
+    let batch = Batch {
+        organization_id: row.organization_id,
+        now_us,
+        changes: vec![feed::appointment_change(&row, &claims, event)],
+        appointments: vec![row],
+        ..Batch::default()
+    };
+    match write::commit(inner, batch).await {
+        Ok(_) => Ok(true),
+        Err(Refusal::Stale) => Ok(false),
+        Err(other) => Err(write::refused(other)),
+    }
+}

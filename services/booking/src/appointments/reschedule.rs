@@ -1,0 +1,83 @@
+//! Moving an appointment to another slot: the new time is taken and the old one freed together, or nothing changes.
+
+use std::sync::Arc;
+
+use domain::{
+    appointment::{Status, Transition},
+    id::AppointmentId,
+    slot::Slot,
+};
+use rpc::{Context, Fault};
+use tonic::Response;
+use wire::booking::{Appointment, RescheduleAppointmentRequest};
+
+use super::{load, shown, transition, wall_clock};
+use crate::{
+    Inner, feed, ground, manage,
+    store::rows::AppointmentRow,
+    taking::{Taken, Taker, take},
+    write::{Begun, begin, remember, replay, revision, stale},
+};
+
+const ROUTE: &str = "RescheduleAppointment";
+
+pub(crate) async fn reschedule(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: RescheduleAppointmentRequest,
+) -> Result<Response<Appointment>, Fault> {
+    let _running = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
+    let old = load(inner, ctx, &request.id).await?;
+    if request.if_version != 0 && request.if_version != old.version {
+        return Err(stale());
+    }
+    transition::target(&old, Transition::Reschedule)?;
+    same_service(&request.slot_id, &old)?;
+    let ignored = vec![AppointmentId::new(old.id).to_string()];
+    let mut grounds = ground::check(inner, ctx, &[request.slot_id], "/slot_id", request.channel, ignored).await?;
+    let taker = Taker { owner: old.id, patient: Some(old.patient_id), expires_at_us: None, channel: request.channel };
+    let mut answer = Appointment::default();
+    let taken = take(inner, ctx, &mut grounds, taker, |batch, laid, claims| {
+        let (ground, laid) = &laid[0];
+        let row = AppointmentRow {
+            version: old.version + 1,
+            status: Status::Booked.as_str().to_owned(),
+            practitioner_id: ground.slot.practitioner.uuid(),
+            location_id: ground.slot.location.uuid(),
+            room_id: laid.room,
+            group_id: laid.group.as_ref().map(|(group, _)| group.id),
+            starts_at_us: ground.visit.start().as_microsecond(),
+            ends_at_us: ground.visit.end().as_microsecond(),
+            time_zone: ground.time_zone.clone(),
+            starts_local: wall_clock(ground.visit, &ground.time_zone),
+            displaced: false,
+            confirmed_at_us: None,
+            previous_starts_at_us: Some(old.starts_at_us),
+            updated_at_us: batch.now_us,
+            ..old.clone()
+        };
+        answer = shown(inner, &row);
+        batch.release.push(old.id);
+        batch.leave_group = old.group_id.map(feed::leave);
+        batch.links.push(manage::link(inner, &row));
+        batch.changes.push(feed::appointment_change(&row, claims, "rescheduled"));
+        batch.appointments.push(row);
+        batch.idempotency = remember(ctx, ROUTE, &answer);
+    });
+    match taken.await? {
+        Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
+        Taken::Replay => replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer")),
+    }
+}
+
+fn same_service(slot_id: &str, old: &AppointmentRow) -> Result<(), Fault> {
+    let same = slot_id.parse::<Slot>().is_ok_and(|slot| slot.service.uuid() == old.service_id);
+    // A malformed slot id is named as such when the slot is checked.
+    if same || slot_id.parse::<Slot>().is_err() {
+        return Ok(());
+    }
+    Err(Fault::violation("/slot_id", "other_service", "choose a slot of the appointment's own service"))
+}

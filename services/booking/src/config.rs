@@ -1,0 +1,45 @@
+//! The section `booking`.
+
+use std::fmt;
+
+use runtime::config::{Fault, Section};
+use serde::{Deserialize, Serialize};
+
+/// The section `booking`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Signs manage links; at least 16 characters. None: made at the first start and kept in the database.
+    pub link_key: Option<String>,
+    /// A cancellation with less notice than this counts as late.
+    pub late_cancellation_minutes: u32,
+    /// How long changes stay in the feed, 1 to 365 days.
+    pub feed_retention_days: u32,
+    /// How long a manage link works after its visit, 1 to 365 days.
+    pub link_days: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { link_key: None, late_cancellation_minutes: 24 * 60, feed_retention_days: 7, link_days: 30 }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("booking::Config").finish_non_exhaustive()
+    }
+}
+
+impl Section for Config {
+    fn validate(&self, at: &str, faults: &mut Vec<Fault>) {
+        let mut check = |holds: bool, key: &str, problem: &str| {
+            if !holds {
+                faults.push(Fault { key: format!("{at}{key}"), problem: problem.to_owned() });
+            }
+        };
+        check(self.link_key.as_ref().is_none_or(|key| key.len() >= 16), "link_key", "give at least 16 characters");
+        check((1..=365).contains(&self.feed_retention_days), "feed_retention_days", "must lie between 1 and 365");
+        check((1..=365).contains(&self.link_days), "link_days", "must lie between 1 and 365");
+    }
+}

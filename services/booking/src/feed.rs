@@ -1,0 +1,265 @@
+//! The change feed: what is told of each change, the snapshot to begin from, and the tail to follow.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use domain::id::{
+    AppointmentId, GroupId, HoldId, LocationId, OrganizationId, PatientId, PlanSessionId, PractitionerId, RoomId,
+    ServiceId,
+};
+use futures::Stream;
+use prost::Message;
+use rpc::{Code, Fault};
+use sql::feed::Position;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+use wire::{
+    booking::{
+        AppointmentState, Change, ChangeBatch, GroupState, HoldState, SnapshotPart, SnapshotRequest,
+        SubscribeChangesRequest, change::Owner, feed_server,
+    },
+    common,
+};
+
+use crate::{
+    Inner,
+    store::{
+        Snapshot, Tail,
+        batch::{Hex, LeaveGroup, NewChange},
+        rows::{AppointmentRow, ChangeRow, ClaimRow, GroupRow},
+    },
+    write,
+};
+
+const BATCH_MAX: i64 = 500;
+const PART_MAX: usize = 1000;
+/// How often a follower looks for changes of other processes.
+const POLL: Duration = Duration::from_millis(20);
+/// How often a follower hears that nothing has changed, in polls.
+const HEARTBEAT_POLLS: u32 = 40;
+
+/// What is told of a change of an appointment.
+pub(crate) fn appointment_change(row: &AppointmentRow, claims: &[ClaimRow], event: &str) -> NewChange {
+    let change = Change {
+        claims: claims.iter().map(claim_to_wire).collect(),
+        event: event.to_owned(),
+        owner: Some(Owner::Appointment(state(row))),
+        ..Change::default()
+    };
+    NewChange { version: row.version, payload: Hex(change.encode_to_vec()) }
+}
+
+/// What is told when a hold is made. A hold's versions are 1, and 2 when it is gone.
+pub(crate) fn hold_made(id: Uuid, claims: &[ClaimRow], expires_at_us: i64) -> NewChange {
+    let change = Change { claims_expire_at_us: expires_at_us, ..hold_change(id, "held", claims) };
+    NewChange { version: 1, payload: Hex(change.encode_to_vec()) }
+}
+
+/// What is told when a hold is gone.
+pub(crate) fn hold_released(id: Uuid) -> NewChange {
+    NewChange { version: 2, payload: Hex(hold_change(id, "released", &[]).encode_to_vec()) }
+}
+
+/// What is told when a group session is made.
+pub(crate) fn group_made(row: &GroupRow, claims: &[ClaimRow]) -> Vec<u8> {
+    group_change(row, claims).encode_to_vec()
+}
+
+/// Frees a group session if nobody is in it any more.
+pub(crate) fn leave(group: Uuid) -> LeaveGroup {
+    let state = GroupState { id: GroupId::new(group).to_string(), ..GroupState::default() };
+    let change = Change { event: "group_changed".to_owned(), owner: Some(Owner::Group(state)), ..Change::default() };
+    LeaveGroup { id: group, freed: Hex(change.encode_to_vec()) }
+}
+
+fn hold_change(id: Uuid, event: &str, claims: &[ClaimRow]) -> Change {
+    Change {
+        claims: claims.iter().map(claim_to_wire).collect(),
+        event: event.to_owned(),
+        owner: Some(Owner::Hold(HoldState { id: HoldId::new(id).to_string() })),
+        ..Change::default()
+    }
+}
+
+fn group_change(row: &GroupRow, claims: &[ClaimRow]) -> Change {
+    let state = GroupState {
+        id: GroupId::new(row.id).to_string(),
+        service_id: ServiceId::new(row.service_id).to_string(),
+        practitioner_id: PractitionerId::new(row.practitioner_id).to_string(),
+        location_id: LocationId::new(row.location_id).to_string(),
+        room_id: row.room_id.map(|id| RoomId::new(id).to_string()).unwrap_or_default(),
+        starts_at_us: row.starts_at_us,
+        ends_at_us: row.ends_at_us,
+        capacity: u32::try_from(row.capacity).unwrap_or(0),
+    };
+    Change {
+        claims: claims.iter().map(claim_to_wire).collect(),
+        event: "group_changed".to_owned(),
+        owner: Some(Owner::Group(state)),
+        ..Change::default()
+    }
+}
+
+fn state(row: &AppointmentRow) -> AppointmentState {
+    AppointmentState {
+        id: AppointmentId::new(row.id).to_string(),
+        status: row.status.clone(),
+        service_id: ServiceId::new(row.service_id).to_string(),
+        practitioner_id: PractitionerId::new(row.practitioner_id).to_string(),
+        location_id: LocationId::new(row.location_id).to_string(),
+        room_id: row.room_id.map(|id| RoomId::new(id).to_string()).unwrap_or_default(),
+        starts_at_us: row.starts_at_us,
+        ends_at_us: row.ends_at_us,
+        time_zone: row.time_zone.clone(),
+        patient_id: PatientId::new(row.patient_id).to_string(),
+        plan_session_id: row.plan_session_id.map(|id| PlanSessionId::new(id).to_string()).unwrap_or_default(),
+        displaced: row.displaced,
+        group_id: row.group_id.map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
+        confirmed_at_us: row.confirmed_at_us.unwrap_or(0),
+        created_at_us: row.created_at_us,
+        previous_starts_at_us: row.previous_starts_at_us.unwrap_or(0),
+    }
+}
+
+fn claim_to_wire(claim: &ClaimRow) -> common::Claim {
+    common::Claim {
+        kind: i32::from(claim.kind),
+        resource: claim.resource.as_bytes().to_vec(),
+        unit: i32::from(claim.unit),
+        starts_at_us: claim.starts_at_us,
+        ends_at_us: claim.ends_at_us,
+    }
+}
+
+/// The gRPC service.
+pub(crate) struct Service(pub(crate) Arc<Inner>);
+
+type Parts<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl feed_server::Feed for Service {
+    type SnapshotStream = Parts<SnapshotPart>;
+    type SubscribeChangesStream = Parts<ChangeBatch>;
+
+    async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Parts<SnapshotPart>>, Status> {
+        let after = match request.into_inner().ends_after_us {
+            0 => self.0.clock.now_us(),
+            us => us,
+        };
+        let snapshot = self.0.store.snapshot(after).await.map_err(write::failure)?;
+        let position = snapshot.position.to_string();
+        let changes = whole(snapshot);
+        let mut parts: Vec<SnapshotPart> = changes
+            .chunks(PART_MAX)
+            .map(|changes| SnapshotPart { changes: changes.to_vec(), position: String::new() })
+            .collect();
+        parts.push(SnapshotPart { changes: vec![], position });
+        Ok(Response::new(Box::pin(futures::stream::iter(parts.into_iter().map(Ok)))))
+    }
+
+    async fn subscribe_changes(
+        &self,
+        request: Request<SubscribeChangesRequest>,
+    ) -> Result<Response<Parts<ChangeBatch>>, Status> {
+        let position: Position = request.into_inner().position.parse().map_err(|_| lost())?;
+        let (sender, receiver) = tokio::sync::mpsc::channel(4);
+        tokio::spawn(follow(self.0.clone(), position, sender));
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+fn lost() -> Fault {
+    Fault::new(Code::FeedPositionLost, "the position is no longer in the feed; take a new snapshot")
+}
+
+/// Sends changes as they come until the follower is gone. Real time, not the clock's: the feed must not be late
+/// because time is simulated.
+async fn follow(
+    inner: Arc<Inner>,
+    mut position: Position,
+    sender: tokio::sync::mpsc::Sender<Result<ChangeBatch, Status>>,
+) {
+    let mut quiet = HEARTBEAT_POLLS;
+    loop {
+        // Asked for before the read, so that a commit in between still rings.
+        let committed = inner.committed.notified();
+        let tail = match inner.store.tail(position, BATCH_MAX).await {
+            Ok(Tail { position: None, .. }) => {
+                let _ = sender.send(Err(lost().into())).await;
+                return;
+            }
+            Ok(tail) => tail,
+            Err(error) => {
+                let _ = sender.send(Err(write::failure(error).into())).await;
+                return;
+            }
+        };
+        let moved = tail.position.unwrap_or(position);
+        let full = i64::try_from(tail.changes.len()).is_ok_and(|count| count == BATCH_MAX);
+        quiet += 1;
+        if !tail.changes.is_empty() || quiet >= HEARTBEAT_POLLS || moved != position {
+            quiet = 0;
+            let changes = tail.changes.into_iter().filter_map(|row| told(row, moved.epoch)).collect();
+            position = moved;
+            if sender.send(Ok(ChangeBatch { changes, position: position.to_string() })).await.is_err() {
+                return;
+            }
+        }
+        if !full {
+            tokio::select! {
+                _ = tokio::time::timeout(POLL, committed) => {}
+                () = sender.closed() => return,
+            }
+        }
+    }
+}
+
+fn told(row: ChangeRow, epoch: i64) -> Option<Change> {
+    let change = Change::decode(row.payload.as_slice()).ok()?;
+    Some(Change {
+        position: Position { epoch, xid: row.xid, seq: row.seq }.to_string(),
+        organization_id: OrganizationId::new(row.organization_id).to_string(),
+        version: row.version,
+        changed_at_us: row.changed_at_us,
+        ..change
+    })
+}
+
+/// Everything live, one change an owner.
+fn whole(snapshot: Snapshot) -> Vec<Change> {
+    let mut claims = std::collections::HashMap::<(Uuid, Uuid), Vec<ClaimRow>>::new();
+    for row in snapshot.claims {
+        claims.entry((row.organization_id, row.claim.owner)).or_default().push(row.claim);
+    }
+    let mut changes = Vec::new();
+    for row in &snapshot.appointments {
+        let own = claims.remove(&(row.organization_id, row.id)).unwrap_or_default();
+        changes.push(Change {
+            organization_id: OrganizationId::new(row.organization_id).to_string(),
+            version: row.version,
+            changed_at_us: row.updated_at_us,
+            claims: own.iter().map(claim_to_wire).collect(),
+            event: "snapshot".to_owned(),
+            owner: Some(Owner::Appointment(state(row))),
+            ..Change::default()
+        });
+    }
+    for row in &snapshot.groups {
+        let own = claims.remove(&(row.organization_id, row.group.id)).unwrap_or_default();
+        changes.push(Change {
+            organization_id: OrganizationId::new(row.organization_id).to_string(),
+            version: row.version,
+            ..group_change(&row.group, &own)
+        });
+    }
+    for ((organization, owner), own) in claims {
+        // What is left belongs to holds.
+        changes.push(Change {
+            organization_id: OrganizationId::new(organization).to_string(),
+            version: 1,
+            claims_expire_at_us: own.iter().filter_map(|claim| claim.expires_at_us).max().unwrap_or(0),
+            ..hold_change(owner, "snapshot", &own)
+        });
+    }
+    changes
+}

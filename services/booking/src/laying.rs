@@ -1,0 +1,116 @@
+//! Which claims a slot lays. Pure.
+//!
+//! A visit of its own claims its practitioner, its room, a unit of its equipment and its patient. A group session
+//! claims practitioner, room and equipment once, as the group's own; each member claims one place and themselves.
+
+use domain::claim::{Claim, Kind, needling};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::{
+    ground::Ground,
+    store::{
+        batch::claim_row,
+        rows::{ClaimRow, GroupRow},
+    },
+};
+
+/// Which of the candidates to take; raised when one turns out to be another's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Choice {
+    room: usize,
+    unit: usize,
+    place: i16,
+    /// Whether the group session is believed to exist.
+    pub(crate) joins: bool,
+}
+
+/// The claims of one slot.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Laid {
+    /// Owned by the appointment or hold.
+    pub(crate) own: Vec<Claim>,
+    /// For a group session: the group and its own claims.
+    pub(crate) group: Option<(GroupRow, Vec<ClaimRow>)>,
+    pub(crate) room: Option<Uuid>,
+}
+
+impl Choice {
+    /// The first choice for a slot: a group that has members already is joined at its next place.
+    pub(crate) fn first(ground: &Ground) -> Self {
+        let free = i16::try_from(ground.shown.places_left).unwrap_or(ground.capacity).min(ground.capacity);
+        Self { place: ground.capacity - free, joins: ground.capacity > 1 && free < ground.capacity, ..Self::default() }
+    }
+
+    /// The next choice after some claims were another's, or `None` where no candidate is left.
+    pub(crate) fn next(mut self, ground: &Ground, taken: &[Kind]) -> Option<Self> {
+        let blocked = |kind: &Kind| !matches!(kind, Kind::Room | Kind::Equipment | Kind::Place);
+        if taken.iter().any(blocked) {
+            return None;
+        }
+        if taken.contains(&Kind::Room) {
+            self.room += 1;
+        }
+        if taken.contains(&Kind::Equipment) {
+            self.unit += 1;
+        }
+        if taken.contains(&Kind::Place) {
+            self.place += 1;
+        }
+        let fits = (ground.rooms.is_empty() || self.room < ground.rooms.len())
+            && (ground.units.is_empty() || self.unit < ground.units.len())
+            && self.place < 2 * ground.capacity;
+        fits.then_some(self)
+    }
+}
+
+/// The claims that a slot lays under a choice, the patient's among them where one is known.
+pub(crate) fn lay(organization: Uuid, ground: &Ground, choice: Choice, patient: Option<Uuid>) -> Laid {
+    let claim = |kind, resource, unit, interval| Claim { kind, resource, unit, interval };
+    let room = ground.rooms.get(choice.room).copied();
+    let mut place = vec![claim(Kind::Practitioner, ground.slot.practitioner.uuid(), 0, ground.busy)];
+    place.extend(room.map(|room| claim(Kind::Room, room, 0, ground.busy)));
+    place.extend(ground.units.get(choice.unit).map(|(pool, unit)| claim(Kind::Equipment, *pool, *unit, ground.busy)));
+    let mut own: Vec<Claim> = patient
+        .map(|patient| claim(Kind::Patient, patient, 0, ground.visit))
+        .into_iter()
+        .chain(patient.filter(|_| ground.needling).and_then(|patient| needling(patient, ground.visit)))
+        .collect();
+    if ground.capacity == 1 {
+        own.extend(place);
+        own.sort();
+        return Laid { own, group: None, room };
+    }
+    let group = group_row(organization, ground, room);
+    own.push(claim(Kind::Place, group.id, choice.place % ground.capacity, ground.visit));
+    own.sort();
+    let claims = place.iter().map(|claim| claim_row(claim, group.id, None)).collect();
+    Laid { own, group: Some((group, claims)), room }
+}
+
+fn group_row(organization: Uuid, ground: &Ground, room: Option<Uuid>) -> GroupRow {
+    GroupRow {
+        id: group_id(organization, ground),
+        service_id: ground.slot.service.uuid(),
+        practitioner_id: ground.slot.practitioner.uuid(),
+        location_id: ground.slot.location.uuid(),
+        room_id: room,
+        starts_at_us: ground.visit.start().as_microsecond(),
+        ends_at_us: ground.visit.end().as_microsecond(),
+        capacity: i32::from(ground.capacity),
+    }
+}
+
+/// The id of the one group session that a slot can be, the same for whoever asks: a version 8 UUID (RFC 9562) of
+/// what it is.
+fn group_id(organization: Uuid, ground: &Ground) -> Uuid {
+    let mut hash = Sha256::new();
+    for part in [organization, ground.slot.service.uuid(), ground.slot.practitioner.uuid(), ground.slot.location.uuid()]
+    {
+        hash.update(part.as_bytes());
+    }
+    hash.update(ground.visit.start().as_microsecond().to_be_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}

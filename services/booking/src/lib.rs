@@ -1,0 +1,139 @@
+//! Booking: who has which time.
+//!
+//! Owns patients, holds, appointments and the claims that they lay on time, idempotency records and the change
+//! feed. It never decides whether a practitioner works at an hour (availability does, and is asked), and never
+//! talks to patients (reminder does, from the feed).
+//!
+//! Start reading at `laying.rs` (which claims a slot lays), then `appointments/book.rs` (a booking from request to
+//! commit) and `store/batch.rs` (the one transaction).
+
+mod appointments;
+mod config;
+mod feed;
+mod ground;
+mod holds;
+mod laying;
+mod manage;
+mod patients;
+mod service;
+mod store;
+mod sweep;
+mod taking;
+mod write;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+pub use config::Config;
+use runtime::{Clock, Ids, Shutdown};
+use sql::Target;
+use store::Store;
+use tokio::sync::Notify;
+use tonic::service::Routes;
+use uuid::Uuid;
+use wire::{
+    availability::search_client::SearchClient, booking::booking_server::BookingServer, booking::feed_server::FeedServer,
+};
+
+/// The full names of the services that it serves.
+pub const SERVICES: [&str; 2] = ["meridian.booking.v1.Booking", "meridian.booking.v1.Feed"];
+
+/// The statement that commits a booking on PostgreSQL, whole, in one round trip. Its parameter is JSON.
+pub const COMMIT_STATEMENT: &str = store::postgres::COMMIT;
+
+/// What the service needs from outside.
+pub struct Deps {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// Where the data is kept.
+    pub database: Target,
+    /// The way to availability.
+    pub availability: rpc::Channel,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be opened or read.
+    #[error("booking's database cannot be used")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed.
+    #[error("booking's database cannot be migrated")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// The booking service.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What every handler shares.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) store: Store,
+    pub(crate) availability: SearchClient<rpc::Channel>,
+    /// The key that signs manage links.
+    pub(crate) link_key: Vec<u8>,
+    /// The idempotency keys whose first request still runs in this process.
+    pub(crate) running: Mutex<HashSet<(Uuid, String, String, String)>>,
+    /// Rings after each commit of this process, so that a follower need not wait for its timer.
+    pub(crate) committed: Notify,
+}
+
+impl App {
+    /// Opens and migrates the database and makes the service ready to serve.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
+        let store = Store::open(&deps.database).await?;
+        store.migrate().await?;
+        let link_key = match &config.link_key {
+            Some(key) => key.as_bytes().to_vec(),
+            None => store.secret("link_key", &deps.ids.bytes::<32>()).await.map_err(failed)?,
+        };
+        Ok(Self(Arc::new(Inner {
+            config,
+            clock: deps.clock,
+            ids: deps.ids,
+            store,
+            availability: SearchClient::new(deps.availability),
+            link_key,
+            running: Mutex::default(),
+            committed: Notify::new(),
+        })))
+    }
+
+    /// The gRPC services, with the guard in front.
+    pub fn routes(&self) -> Routes {
+        let routes = Routes::new(BookingServer::new(service::Service(self.0.clone())));
+        rpc::guard(routes.add_service(FeedServer::new(feed::Service(self.0.clone()))))
+    }
+
+    /// Runs what goes on in the background until draining begins.
+    pub async fn run(&self, shutdown: Shutdown) {
+        sweep::run(&self.0, &shutdown).await;
+    }
+
+    /// Migrates a database and does nothing else.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn migrate(database: &Target) -> Result<(), Error> {
+        Ok(Store::open(database).await?.migrate().await?)
+    }
+}
+
+fn failed(failure: sql::Failure) -> sqlx::Error {
+    match failure {
+        sql::Failure::Duplicate(error)
+        | sql::Failure::Serialization(error)
+        | sql::Failure::Busy(error)
+        | sql::Failure::Other(error) => error,
+    }
+}

@@ -1,0 +1,199 @@
+//! Patients, as far as booking must know them.
+
+use std::sync::Arc;
+
+use domain::{id::PatientId, patient::Details};
+use rpc::{Context, Fault};
+use tonic::Response;
+use uuid::Uuid;
+use wire::{
+    booking::{
+        CreatePatientRequest, GetContactRequest, GetContactResponse, GetPatientRequest, ListPatientsRequest,
+        ListPatientsResponse, Patient, UpdatePatientRequest, book_appointment_request::Who,
+    },
+    convert::patient as convert,
+};
+
+use crate::{
+    Inner, appointments,
+    store::{
+        batch::{Batch, NewPatient, Refusal},
+        rows::PatientRow,
+    },
+    write::{self, Begun, begin, remember, replay, revision, stale},
+};
+
+const ROUTE: &str = "CreatePatient";
+
+/// For whom a booking is.
+pub(crate) struct Chosen {
+    pub(crate) id: Uuid,
+    /// Where the patient is new.
+    pub(crate) new: Option<NewPatient>,
+}
+
+/// The patient whom a booking names: one that is known by id, one with the same name, telephone and date of birth,
+/// or a new one.
+pub(crate) async fn choose(inner: &Inner, ctx: &Context, who: Option<&Who>) -> Result<Chosen, Fault> {
+    let organization = ctx.organization.uuid();
+    match who {
+        Some(Who::PatientId(text)) => {
+            let unknown = || Fault::violation("/patient_id", "unknown_reference", "there is no patient with this id");
+            let id: PatientId = text.parse().map_err(|_| unknown())?;
+            let found = inner.store.patient(organization, id.uuid()).await.map_err(write::failure)?;
+            Ok(Chosen { id: found.ok_or_else(unknown)?.id, new: None })
+        }
+        Some(Who::Patient(details)) => {
+            let details = convert::from_wire(details, "/patient")?;
+            let key = match_key(&details);
+            if let Some(known) = inner.store.patient_like(organization, &key).await.map_err(write::failure)? {
+                return Ok(Chosen { id: known.id, new: None });
+            }
+            let id = inner.ids.uuid(inner.clock.now());
+            Ok(Chosen { id, new: Some(new_patient(id, &details)?) })
+        }
+        None => Err(Fault::violation("/patient", "missing", "give a patient_id or a patient")),
+    }
+}
+
+pub(crate) async fn create(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: CreatePatientRequest,
+) -> Result<Response<Patient>, Fault> {
+    let _running = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
+    let details = convert::from_wire(&request.details.unwrap_or_default(), "")?;
+    let now = inner.clock.now();
+    let new = new_patient(inner.ids.uuid(now), &details)?;
+    let now_us = now.as_microsecond();
+    let answer = Patient {
+        id: PatientId::new(new.id).to_string(),
+        version: 1,
+        details: Some(convert::to_wire(&details)),
+        created_at_us: now_us,
+        updated_at_us: now_us,
+    };
+    let batch = Batch {
+        organization_id: ctx.organization.uuid(),
+        now_us,
+        patients: vec![new],
+        idempotency: remember(ctx, ROUTE, &answer),
+        ..Batch::default()
+    };
+    match write::commit(inner, batch).await {
+        Ok(position) => Ok(rpc::respond(answer, &revision(position), false)),
+        Err(Refusal::Replay) => {
+            replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer"))
+        }
+        Err(other) => Err(write::refused(other)),
+    }
+}
+
+pub(crate) async fn get(inner: &Inner, ctx: &Context, request: GetPatientRequest) -> Result<Patient, Fault> {
+    shown(&load(inner, ctx, &request.id).await?)
+}
+
+pub(crate) async fn update(inner: &Inner, ctx: &Context, request: UpdatePatientRequest) -> Result<Patient, Fault> {
+    let old = load(inner, ctx, &request.id).await?;
+    if request.if_version != 0 && request.if_version != old.version {
+        return Err(stale());
+    }
+    let details = convert::from_wire(&request.details.unwrap_or_default(), "")?;
+    let row = PatientRow {
+        version: old.version + 1,
+        details: serde_json::to_string(&details).map_err(Fault::internal)?,
+        updated_at_us: inner.clock.now_us(),
+        ..old
+    };
+    let (key, search) = (match_key(&details), search_text(&details));
+    let changed = inner.store.change_patient(ctx.organization.uuid(), &row, &key, &search).await;
+    if changed.map_err(write::failure)? { shown(&row) } else { Err(stale()) }
+}
+
+pub(crate) async fn list(
+    inner: &Inner,
+    ctx: &Context,
+    request: ListPatientsRequest,
+) -> Result<ListPatientsResponse, Fault> {
+    let mut faults = domain::fault::Faults::new();
+    let page = request.page.unwrap_or_default();
+    let limit = appointments::list::limit(&mut faults, page.limit);
+    let before = appointments::list::cursor(&mut faults, &page.cursor).map(|(_, id)| id);
+    faults.check(request.query.chars().count() <= 100, "query", "too_long", "at most 100 characters");
+    faults.result()?;
+    let like = like(&request.query);
+    let found = inner.store.patients(ctx.organization.uuid(), &like, before, limit + 1).await;
+    let mut rows = found.map_err(write::failure)?;
+    let size = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = rows.len() > size;
+    rows.truncate(size);
+    Ok(ListPatientsResponse {
+        next_cursor: rows
+            .last()
+            .filter(|_| more)
+            .map(|row| sql::cursor::encode(0, row.id.as_u128()))
+            .unwrap_or_default(),
+        patients: rows.iter().map(shown).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The present truth about an appointment and how its patient can be reached.
+pub(crate) async fn contact(
+    inner: &Inner,
+    ctx: &Context,
+    request: GetContactRequest,
+) -> Result<GetContactResponse, Fault> {
+    let row = appointments::load(inner, ctx, &request.appointment_id).await?;
+    let patient = inner.store.patient(row.organization_id, row.patient_id).await.map_err(write::failure)?;
+    Ok(GetContactResponse {
+        appointment: Some(appointments::shown(inner, &row)),
+        patient: Some(shown(&patient.ok_or_else(Fault::not_found)?)?),
+    })
+}
+
+async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<PatientRow, Fault> {
+    let id: PatientId = id.parse().map_err(|_| Fault::not_found())?;
+    let found = inner.store.patient(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    found.ok_or_else(Fault::not_found)
+}
+
+fn shown(row: &PatientRow) -> Result<Patient, Fault> {
+    // The stored text may hold personal data, so the parser's own words stay here.
+    let details: Details =
+        serde_json::from_str(&row.details).map_err(|_| Fault::internal("a stored patient cannot be read"))?;
+    Ok(Patient {
+        id: PatientId::new(row.id).to_string(),
+        version: row.version,
+        details: Some(convert::to_wire(&details)),
+        created_at_us: row.created_at_us,
+        updated_at_us: row.updated_at_us,
+    })
+}
+
+fn new_patient(id: Uuid, details: &Details) -> Result<NewPatient, Fault> {
+    Ok(NewPatient {
+        id,
+        match_key: match_key(details),
+        search_text: search_text(details),
+        details: serde_json::to_string(details).map_err(|_| Fault::internal("a patient cannot be written"))?,
+    })
+}
+
+fn match_key(details: &Details) -> String {
+    let born = details.date_of_birth.map(|date| date.to_string()).unwrap_or_default();
+    let name = |text: &str| text.trim().to_lowercase();
+    format!("{}\u{1f}{}\u{1f}{}\u{1f}{born}", name(&details.given_name), name(&details.family_name), details.phone)
+}
+
+fn search_text(details: &Details) -> String {
+    format!("{} {} {}", details.given_name, details.family_name, details.phone).to_lowercase()
+}
+
+/// A LIKE pattern that finds the text anywhere; `!` escapes.
+fn like(query: &str) -> String {
+    let escaped = query.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    format!("%{escaped}%")
+}

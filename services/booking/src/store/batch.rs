@@ -1,0 +1,157 @@
+//! A batch: all that one write does, committed together or not at all.
+//!
+//! On PostgreSQL it travels as one JSON document to `commit_batch`, in one round trip; on SQLite it is applied
+//! step by step in one immediate transaction. The order of the steps is the same.
+
+use domain::claim::{Claim, Kind};
+use serde::{Serialize, Serializer};
+use sql::Failure;
+use uuid::Uuid;
+
+use super::rows::{AppointmentRow, ClaimRow, GroupRow};
+
+/// All that one write does.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Batch {
+    pub(crate) organization_id: Uuid,
+    pub(crate) now_us: i64,
+    /// Refuses the batch as a replay where the key is known.
+    pub(crate) idempotency: Option<Remember>,
+    /// Refuses the batch unless this hold is live, and ends it.
+    pub(crate) consume_hold: Option<Uuid>,
+    pub(crate) patients: Vec<NewPatient>,
+    /// New ones have version 1; changed ones must follow on the version that is stored.
+    pub(crate) appointments: Vec<AppointmentRow>,
+    /// Owners whose claims go.
+    pub(crate) release: Vec<Uuid>,
+    pub(crate) leave_group: Option<LeaveGroup>,
+    pub(crate) join_group: Option<JoinGroup>,
+    /// Claims that are laid, all or none.
+    pub(crate) claims: Vec<ClaimRow>,
+    pub(crate) holds: Vec<NewHold>,
+    pub(crate) drop_holds: Vec<Uuid>,
+    pub(crate) links: Vec<NewLink>,
+    pub(crate) changes: Vec<NewChange>,
+}
+
+/// The answer to keep for an idempotency key.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Remember {
+    pub(crate) caller: String,
+    pub(crate) route: String,
+    pub(crate) key: String,
+    pub(crate) fingerprint: String,
+    pub(crate) response: Hex,
+}
+
+#[derive(Clone, Serialize)]
+pub(crate) struct NewPatient {
+    pub(crate) id: Uuid,
+    pub(crate) match_key: String,
+    pub(crate) search_text: String,
+    pub(crate) details: String,
+}
+
+impl std::fmt::Debug for NewPatient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NewPatient({})", self.id)
+    }
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct NewHold {
+    pub(crate) id: Uuid,
+    pub(crate) expires_at_us: i64,
+    pub(crate) slots: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct NewLink {
+    pub(crate) token_hash: Hex,
+    pub(crate) appointment_id: Uuid,
+    pub(crate) expires_at_us: i64,
+}
+
+/// A change of the feed: the encoded `meridian.booking.v1.Change`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct NewChange {
+    pub(crate) version: i64,
+    pub(crate) payload: Hex,
+}
+
+/// Frees a group session that has no members left.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct LeaveGroup {
+    pub(crate) id: Uuid,
+    /// The change that is told when it is freed.
+    pub(crate) freed: Hex,
+}
+
+/// Joins a group session, or makes it with its claims.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct JoinGroup {
+    pub(crate) row: GroupRow,
+    /// Whether the writer believes that it exists; refused where that is wrong.
+    pub(crate) exists: bool,
+    pub(crate) claims: Vec<ClaimRow>,
+    /// The change that is told when it is made.
+    pub(crate) made: Hex,
+}
+
+/// Bytes that travel as hexadecimal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hex(pub(crate) Vec<u8>);
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = String::with_capacity(self.0.len() * 2);
+        for byte in &self.0 {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        serializer.serialize_str(&text)
+    }
+}
+
+/// A claim as it is stored.
+pub(crate) fn claim_row(claim: &Claim, owner: Uuid, expires_at_us: Option<i64>) -> ClaimRow {
+    ClaimRow {
+        kind: claim.kind.number(),
+        resource: claim.resource,
+        unit: claim.unit,
+        starts_at_us: claim.interval.start().as_microsecond(),
+        ends_at_us: claim.interval.end().as_microsecond(),
+        owner,
+        expires_at_us,
+    }
+}
+
+/// Why a batch was refused. Nothing of it has happened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The idempotency key is known: answer what was kept.
+    #[error("the key has been used")]
+    Replay,
+    /// The hold is gone or has expired.
+    #[error("the hold is gone")]
+    HoldGone,
+    /// An appointment has changed since it was read.
+    #[error("the appointment has changed")]
+    Stale,
+    /// The group session is there, or is not, against the writer's belief.
+    #[error("the group session has changed")]
+    GroupChanged,
+    /// Some claims are another's.
+    #[error("something is taken")]
+    Taken(Vec<(Kind, Uuid)>),
+    /// The database failed.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failure(error.into())
+    }
+}

@@ -1,0 +1,104 @@
+//! Booking's own database, on either engine.
+//!
+//! `queries.rs` is one text for both; what truly differs (the commit of a batch, reading the feed in order) is in
+//! `sqlite.rs` and `postgres.rs`. Start reading at [`batch::Batch`]: every write is one.
+
+pub(crate) mod batch;
+pub(crate) mod postgres;
+pub(crate) mod rows;
+pub(crate) mod sqlite;
+
+use sql::{Failure, Target, feed::Position};
+use uuid::Uuid;
+
+use self::{
+    batch::{Batch, Refusal},
+    rows::{
+        AppointmentRow, ChangeRow, ClaimRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OwnedClaimRow, PatientRow,
+        ReplayRow,
+    },
+};
+
+/// The database.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Sqlite(sqlite::Store),
+    Postgres(postgres::Store),
+}
+
+/// Which appointments a list shows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    pub(crate) locations: Vec<Uuid>,
+    pub(crate) practitioners: Vec<Uuid>,
+    pub(crate) patient: Option<Uuid>,
+    pub(crate) statuses: Vec<String>,
+    pub(crate) from_us: Option<i64>,
+    pub(crate) to_us: Option<i64>,
+    pub(crate) displaced: Option<bool>,
+    pub(crate) after: Option<(i64, Uuid)>,
+    pub(crate) limit: i64,
+}
+
+/// Everything that is live, and the position that it was read at.
+pub(crate) struct Snapshot {
+    pub(crate) appointments: Vec<AppointmentRow>,
+    pub(crate) groups: Vec<LiveGroupRow>,
+    pub(crate) claims: Vec<OwnedClaimRow>,
+    pub(crate) position: Position,
+}
+
+/// What a reader of the feed got.
+pub(crate) struct Tail {
+    pub(crate) changes: Vec<ChangeRow>,
+    /// Where the reader stands now; `None` where its position is no longer in the feed.
+    pub(crate) position: Option<Position>,
+}
+
+macro_rules! on_both {
+    ($($(#[$doc:meta])* fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $result:ty;)*) => {
+        impl Store {
+            $($(#[$doc])* pub(crate) async fn $name(&self $(, $arg: $type)*) -> $result {
+                match self {
+                    Self::Sqlite(store) => store.$name($($arg),*).await,
+                    Self::Postgres(store) => store.$name($($arg),*).await,
+                }
+            })*
+        }
+    };
+}
+
+on_both! {
+    /// Commits a batch, whole or not at all; answers the position of its last change.
+    fn commit(&self, batch: &Batch) -> Result<Position, Refusal>;
+    fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
+    fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure>;
+    fn tail(&self, after: Position, limit: i64) -> Result<Tail, Failure>;
+    fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure>;
+    fn appointments(&self, organization: Uuid, filter: &Filter) -> Result<Vec<AppointmentRow>, Failure>;
+    fn claims_of(&self, organization: Uuid, owner: Uuid) -> Result<Vec<ClaimRow>, Failure>;
+    fn had_before(&self, organization: Uuid, patient: Uuid, service: Uuid, before_us: i64) -> Result<bool, Failure>;
+    fn hold(&self, organization: Uuid, id: Uuid) -> Result<Option<HoldRow>, Failure>;
+    fn expired_holds(&self, now_us: i64, limit: i64) -> Result<Vec<(Uuid, Uuid)>, Failure>;
+    fn group(&self, organization: Uuid, id: Uuid) -> Result<Option<GroupRow>, Failure>;
+    fn hold_groups(&self, organization: Uuid, owner: Uuid) -> Result<Vec<Uuid>, Failure>;
+    fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure>;
+    fn patient_like(&self, organization: Uuid, match_key: &str) -> Result<Option<PatientRow>, Failure>;
+    fn patients(&self, organization: Uuid, like: &str, before: Option<Uuid>, limit: i64) -> Result<Vec<PatientRow>, Failure>;
+    fn change_patient(&self, organization: Uuid, row: &PatientRow, match_key: &str, search_text: &str) -> Result<bool, Failure>;
+    fn replay(&self, organization: Uuid, caller: &str, route: &str, key: &str) -> Result<Option<ReplayRow>, Failure>;
+    fn link(&self, token_hash: &[u8]) -> Result<Option<LinkRow>, Failure>;
+    fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure>;
+    fn sweep(&self, keys_before_us: i64, claims_before_us: i64) -> Result<(), Failure>;
+    fn sweep_changes(&self, before_us: i64) -> Result<(), Failure>;
+}
+
+impl Store {
+    /// Opens the database; nothing is migrated yet.
+    pub(crate) async fn open(target: &Target) -> Result<Self, sqlx::Error> {
+        Ok(match target {
+            Target::Sqlite(path) => Self::Sqlite(sqlite::Store::new(sql::connect_sqlite(path).await?)),
+            Target::Postgres(url) => Self::Postgres(postgres::Store::new(sql::connect_postgres(url, "booking").await?)),
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! PostgreSQL: a batch is one call of `commit_batch`, one round trip; the feed is read below the oldest
+//! transaction that still runs.
+
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "queries.rs"]
+pub(crate) mod queries;
+
+use domain::claim::Kind;
+use sql::{Failure, feed::Position};
+use sqlx::{PgPool, migrate::Migrator, postgres::PgDatabaseError};
+use uuid::Uuid;
+
+use super::{
+    Snapshot, Tail,
+    batch::{Batch, Refusal},
+};
+
+pub(crate) type Db = sqlx::Postgres;
+
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The statement that commits a batch; its parameter is the batch as JSON.
+pub(crate) const COMMIT: &str = "SELECT commit_batch($1::jsonb)";
+const EPOCH: &str = "SELECT value FROM epoch";
+const LIFE: &str = "SELECT value, floor_xid, floor_seq FROM epoch";
+const HORIZON: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+const TAIL: &str = "SELECT seq, xid::text::bigint AS xid, organization_id, version, changed_at_us, payload \
+     FROM changes WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < $3::text::xid8 ORDER BY xid, seq LIMIT $4";
+const SWEEP_CHANGES: &str = "WITH gone AS (DELETE FROM changes WHERE changed_at_us < $1 \
+     AND xid < pg_snapshot_xmin(pg_current_snapshot()) RETURNING xid, seq), \
+     last AS (SELECT xid::text::bigint AS xid, seq FROM gone ORDER BY xid DESC, seq DESC LIMIT 1) \
+     UPDATE epoch SET floor_xid = last.xid, floor_seq = last.seq FROM last \
+     WHERE (last.xid, last.seq) > (epoch.floor_xid, epoch.floor_seq)";
+const APPOINTMENTS: &str = "SELECT * FROM appointments WHERE ends_at_us > $1";
+const GROUPS: &str = "SELECT organization_id, version, id, service_id, practitioner_id, location_id, room_id, \
+     starts_at_us, ends_at_us, capacity FROM groups WHERE live AND ends_at_us > $1";
+const CLAIMS: &str = "SELECT organization_id, kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us \
+     FROM claims WHERE ends_at_us > $1";
+
+/// Booking's schema.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pool: PgPool,
+}
+
+impl Store {
+    pub(crate) fn new(pool: PgPool) -> Self {
+        Self { pool }
+    }
+
+    pub(crate) fn reader(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) fn writer(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        sql::migrate_postgres(&self.pool, "booking", &MIGRATIONS).await
+    }
+
+    pub(crate) async fn commit(&self, batch: &Batch) -> Result<Position, Refusal> {
+        let document = serde_json::to_string(batch).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
+        let outcome = sqlx::query_scalar::<Db, String>(COMMIT).bind(document).fetch_one(&self.pool).await;
+        let text = outcome.map_err(refusal)?;
+        text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
+    }
+
+    /// Reads everything live in one repeatable-read transaction: its snapshot's horizon is the position, so that
+    /// whatever committed before is in the rows and whatever commits after is in the tail.
+    pub(crate) async fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure> {
+        let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let epoch = sqlx::query_scalar(EPOCH).fetch_one(&mut *tx).await?;
+        let horizon: i64 = sqlx::query_scalar(HORIZON).fetch_one(&mut *tx).await?;
+        let appointments = sqlx::query_as(APPOINTMENTS).bind(ends_after_us).fetch_all(&mut *tx).await?;
+        let groups = sqlx::query_as(GROUPS).bind(ends_after_us).fetch_all(&mut *tx).await?;
+        let claims = sqlx::query_as(CLAIMS).bind(ends_after_us).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        // Changes of transactions at or above the horizon come in the tail; those the snapshot saw already are
+        // applied again to no effect.
+        Ok(Snapshot { appointments, groups, claims, position: Position { epoch, xid: horizon - 1, seq: i64::MAX } })
+    }
+
+    pub(crate) async fn sweep_changes(&self, before_us: i64) -> Result<(), Failure> {
+        sqlx::query(SWEEP_CHANGES).bind(before_us).execute(&self.pool).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn tail(&self, after: Position, limit: i64) -> Result<Tail, Failure> {
+        let mut connection = self.pool.acquire().await?;
+        let horizon: i64 = sqlx::query_scalar(HORIZON).fetch_one(&mut *connection).await?;
+        let changes: Vec<super::rows::ChangeRow> = sqlx::query_as(TAIL)
+            .bind(after.xid.to_string())
+            .bind(after.seq)
+            .bind(horizon.to_string())
+            .bind(limit)
+            .fetch_all(&mut *connection)
+            .await?;
+        // Read after the changes, so that a sweep in between shows.
+        let (epoch, xid, seq): (i64, i64, i64) = sqlx::query_as(LIFE).fetch_one(&mut *connection).await?;
+        if after.epoch != epoch || (after.xid, after.seq) < (xid, seq) {
+            return Ok(Tail { changes: vec![], position: None });
+        }
+        let full = i64::try_from(changes.len()).is_ok_and(|count| count == limit);
+        let position = match changes.last() {
+            Some(last) if full => Position { epoch, xid: last.xid, seq: last.seq },
+            // Everything below the horizon has been read, even where nothing was written there.
+            _ if horizon > after.xid + 1 => Position { epoch, xid: horizon - 1, seq: i64::MAX },
+            Some(last) => Position { epoch, xid: last.xid, seq: last.seq },
+            None => after,
+        };
+        Ok(Tail { changes, position: Some(position) })
+    }
+}
+
+fn refusal(error: sqlx::Error) -> Refusal {
+    let Some(db) = error.as_database_error().and_then(|db| db.try_downcast_ref::<PgDatabaseError>()) else {
+        return error.into();
+    };
+    match db.code() {
+        "MR001" => Refusal::Replay,
+        "MR002" => Refusal::HoldGone,
+        "MR003" => Refusal::Stale,
+        "MR004" => Refusal::GroupChanged,
+        "MR005" => Refusal::Taken(db.detail().unwrap_or_default().split(',').filter_map(taken).collect()),
+        _ => error.into(),
+    }
+}
+
+fn taken(pair: &str) -> Option<(Kind, Uuid)> {
+    let (kind, resource) = pair.split_once(':')?;
+    Some((Kind::from_number(kind.parse().ok()?)?, resource.parse().ok()?))
+}

@@ -1,0 +1,208 @@
+// One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
+
+use sql::Failure;
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Filter,
+        rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, PatientRow, ReplayRow},
+    },
+    Db, Store,
+};
+
+const APPOINTMENT: &str = "SELECT * FROM appointments WHERE organization_id = $1 AND id = $2";
+const HAD_BEFORE: &str = "SELECT count(*) FROM appointments WHERE organization_id = $1 AND patient_id = $2 \
+     AND service_id = $3 AND ends_at_us <= $4 AND status IN ('booked', 'arrived', 'checked-in', 'fulfilled')";
+const CLAIMS_OF: &str = "SELECT kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us FROM claims \
+     WHERE organization_id = $1 AND owner = $2 ORDER BY kind, resource, unit, starts_at_us";
+const HOLD: &str = "SELECT expires_at_us, slots FROM holds WHERE organization_id = $1 AND id = $2";
+const EXPIRED_HOLDS: &str =
+    "SELECT organization_id, id FROM holds WHERE expires_at_us <= $1 ORDER BY expires_at_us LIMIT $2";
+const GROUP: &str = "SELECT id, service_id, practitioner_id, location_id, room_id, starts_at_us, ends_at_us, capacity \
+     FROM groups WHERE organization_id = $1 AND id = $2 AND live";
+const HOLD_GROUPS: &str = "SELECT DISTINCT resource FROM claims WHERE organization_id = $1 AND owner = $2 AND kind = 6";
+const PATIENT: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
+     WHERE organization_id = $1 AND id = $2";
+const PATIENT_LIKE: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
+     WHERE organization_id = $1 AND match_key = $2 ORDER BY id LIMIT 1";
+const PATIENTS: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
+     WHERE organization_id = $1 AND id < $2 AND search_text LIKE $3 ESCAPE '!' ORDER BY id DESC LIMIT $4";
+const CHANGE_PATIENT: &str = "UPDATE patients SET version = $3, details = $4, updated_at_us = $5, match_key = $6, \
+     search_text = $7 WHERE organization_id = $1 AND id = $2 AND version = $3 - 1";
+const REPLAY: &str = "SELECT fingerprint, response, revision FROM idempotency \
+     WHERE organization_id = $1 AND caller = $2 AND route = $3 AND key = $4";
+const LINK: &str = "SELECT organization_id, appointment_id, expires_at_us FROM manage_links WHERE token_hash = $1";
+const KEEP_SECRET: &str = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+const SECRET: &str = "SELECT value FROM secrets WHERE name = $1";
+const SWEEP_KEYS: &str = "DELETE FROM idempotency WHERE created_at_us < $1";
+const SWEEP_CLAIMS: &str = "DELETE FROM claims WHERE ends_at_us < $1";
+
+/// Every statement of this file, for the test that prepares them on both engines.
+#[cfg(test)]
+pub(crate) const STATEMENTS: [&str; 17] = [
+    APPOINTMENT,
+    CLAIMS_OF,
+    HAD_BEFORE,
+    HOLD,
+    EXPIRED_HOLDS,
+    GROUP,
+    HOLD_GROUPS,
+    PATIENT,
+    PATIENT_LIKE,
+    PATIENTS,
+    CHANGE_PATIENT,
+    REPLAY,
+    LINK,
+    KEEP_SECRET,
+    SECRET,
+    SWEEP_KEYS,
+    SWEEP_CLAIMS,
+];
+
+impl Store {
+    pub(crate) async fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure> {
+        Ok(sqlx::query_as(APPOINTMENT).bind(organization).bind(id).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn appointments(
+        &self,
+        organization: Uuid,
+        filter: &Filter,
+    ) -> Result<Vec<AppointmentRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM appointments WHERE organization_id = ");
+        query.push_bind(organization);
+        let mut any_of = |column: &str, ids: &[Uuid]| {
+            if !ids.is_empty() {
+                query.push(format_args!(" AND {column} IN ("));
+                let mut list = query.separated(", ");
+                for id in ids {
+                    list.push_bind(*id);
+                }
+                query.push(")");
+            }
+        };
+        any_of("location_id", &filter.locations);
+        any_of("practitioner_id", &filter.practitioners);
+        any_of("patient_id", filter.patient.as_slice());
+        if !filter.statuses.is_empty() {
+            query.push(" AND status IN (");
+            let mut list = query.separated(", ");
+            for status in &filter.statuses {
+                list.push_bind(status.clone());
+            }
+            query.push(")");
+        }
+        if let Some(from) = filter.from_us {
+            query.push(" AND starts_at_us >= ").push_bind(from);
+        }
+        if let Some(to) = filter.to_us {
+            query.push(" AND starts_at_us < ").push_bind(to);
+        }
+        if let Some(displaced) = filter.displaced {
+            query.push(" AND displaced = ").push_bind(displaced);
+        }
+        if let Some((starts_at_us, id)) = filter.after {
+            query.push(" AND (starts_at_us, id) > (").push_bind(starts_at_us).push(", ").push_bind(id).push(")");
+        }
+        query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(filter.limit);
+        Ok(query.build_query_as().fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn claims_of(&self, organization: Uuid, owner: Uuid) -> Result<Vec<ClaimRow>, Failure> {
+        Ok(sqlx::query_as(CLAIMS_OF).bind(organization).bind(owner).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn had_before(
+        &self,
+        organization: Uuid,
+        patient: Uuid,
+        service: Uuid,
+        before_us: i64,
+    ) -> Result<bool, Failure> {
+        let query = sqlx::query_scalar::<Db, i64>(HAD_BEFORE).bind(organization).bind(patient).bind(service);
+        Ok(query.bind(before_us).fetch_one(self.reader()).await? > 0)
+    }
+
+    pub(crate) async fn hold(&self, organization: Uuid, id: Uuid) -> Result<Option<HoldRow>, Failure> {
+        Ok(sqlx::query_as(HOLD).bind(organization).bind(id).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn expired_holds(&self, now_us: i64, limit: i64) -> Result<Vec<(Uuid, Uuid)>, Failure> {
+        Ok(sqlx::query_as(EXPIRED_HOLDS).bind(now_us).bind(limit).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn group(&self, organization: Uuid, id: Uuid) -> Result<Option<GroupRow>, Failure> {
+        Ok(sqlx::query_as(GROUP).bind(organization).bind(id).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn hold_groups(&self, organization: Uuid, owner: Uuid) -> Result<Vec<Uuid>, Failure> {
+        Ok(sqlx::query_scalar(HOLD_GROUPS).bind(organization).bind(owner).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure> {
+        Ok(sqlx::query_as(PATIENT).bind(organization).bind(id).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn patient_like(
+        &self,
+        organization: Uuid,
+        match_key: &str,
+    ) -> Result<Option<PatientRow>, Failure> {
+        Ok(sqlx::query_as(PATIENT_LIKE).bind(organization).bind(match_key).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn patients(
+        &self,
+        organization: Uuid,
+        like: &str,
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<PatientRow>, Failure> {
+        let query = sqlx::query_as(PATIENTS).bind(organization).bind(before.unwrap_or(Uuid::max())).bind(like);
+        Ok(query.bind(limit).fetch_all(self.reader()).await?)
+    }
+
+    /// Writes a patient whose version follows on the stored one; `false` where it does not.
+    pub(crate) async fn change_patient(
+        &self,
+        organization: Uuid,
+        row: &PatientRow,
+        match_key: &str,
+        search_text: &str,
+    ) -> Result<bool, Failure> {
+        let query = sqlx::query(CHANGE_PATIENT).bind(organization).bind(row.id).bind(row.version).bind(&row.details);
+        let query = query.bind(row.updated_at_us).bind(match_key).bind(search_text);
+        Ok(query.execute(self.writer()).await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn replay(
+        &self,
+        organization: Uuid,
+        caller: &str,
+        route: &str,
+        key: &str,
+    ) -> Result<Option<ReplayRow>, Failure> {
+        let query = sqlx::query_as(REPLAY).bind(organization).bind(caller).bind(route).bind(key);
+        Ok(query.fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn link(&self, token_hash: &[u8]) -> Result<Option<LinkRow>, Failure> {
+        Ok(sqlx::query_as(LINK).bind(token_hash.to_vec()).fetch_optional(self.reader()).await?)
+    }
+
+    /// The secret with this name, kept from `fresh` where there was none.
+    pub(crate) async fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure> {
+        sqlx::query(KEEP_SECRET).bind(name).bind(fresh.to_vec()).execute(self.writer()).await?;
+        Ok(sqlx::query_scalar(SECRET).bind(name).fetch_one(self.writer()).await?)
+    }
+
+    /// Forgets the idempotency keys and the claims that are past their keeping.
+    pub(crate) async fn sweep(&self, keys_before_us: i64, claims_before_us: i64) -> Result<(), Failure> {
+        for (statement, before) in [(SWEEP_KEYS, keys_before_us), (SWEEP_CLAIMS, claims_before_us)] {
+            sqlx::query(statement).bind(before).execute(self.writer()).await?;
+        }
+        Ok(())
+    }
+}

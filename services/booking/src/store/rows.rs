@@ -1,0 +1,122 @@
+//! The rows, as both engines store them.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+/// An appointment.
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+pub(crate) struct AppointmentRow {
+    #[serde(skip)]
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) status: String,
+    pub(crate) service_id: Uuid,
+    pub(crate) practitioner_id: Uuid,
+    pub(crate) location_id: Uuid,
+    pub(crate) room_id: Option<Uuid>,
+    pub(crate) group_id: Option<Uuid>,
+    pub(crate) starts_at_us: i64,
+    pub(crate) ends_at_us: i64,
+    pub(crate) time_zone: String,
+    pub(crate) starts_local: String,
+    pub(crate) patient_id: Uuid,
+    pub(crate) plan_session_id: Option<Uuid>,
+    pub(crate) displaced: bool,
+    pub(crate) confirmed_at_us: Option<i64>,
+    pub(crate) cancel_reason_code: Option<String>,
+    pub(crate) cancel_reason: Option<String>,
+    pub(crate) cancel_by: Option<String>,
+    pub(crate) cancel_late: Option<bool>,
+    pub(crate) note: String,
+    pub(crate) previous_starts_at_us: Option<i64>,
+    pub(crate) link_generation: i32,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+}
+
+/// A patient; `details` is the JSON of `domain::patient::Details`.
+#[derive(Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct PatientRow {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) details: String,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+}
+
+/// A hold; `slots` is the JSON of the kept slots.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct HoldRow {
+    pub(crate) expires_at_us: i64,
+    pub(crate) slots: String,
+}
+
+/// A group session.
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+pub(crate) struct GroupRow {
+    pub(crate) id: Uuid,
+    pub(crate) service_id: Uuid,
+    pub(crate) practitioner_id: Uuid,
+    pub(crate) location_id: Uuid,
+    pub(crate) room_id: Option<Uuid>,
+    pub(crate) starts_at_us: i64,
+    pub(crate) ends_at_us: i64,
+    pub(crate) capacity: i32,
+}
+
+/// One resource taken.
+#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+pub(crate) struct ClaimRow {
+    pub(crate) kind: i16,
+    pub(crate) resource: Uuid,
+    pub(crate) unit: i16,
+    pub(crate) starts_at_us: i64,
+    pub(crate) ends_at_us: i64,
+    pub(crate) owner: Uuid,
+    pub(crate) expires_at_us: Option<i64>,
+}
+
+/// A claim of a snapshot, with its organisation.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct OwnedClaimRow {
+    pub(crate) organization_id: Uuid,
+    #[sqlx(flatten)]
+    pub(crate) claim: ClaimRow,
+}
+
+/// A change of the feed.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct ChangeRow {
+    pub(crate) seq: i64,
+    pub(crate) xid: i64,
+    pub(crate) organization_id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) changed_at_us: i64,
+    pub(crate) payload: Vec<u8>,
+}
+
+/// What a manage link leads to.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct LinkRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) appointment_id: Uuid,
+    pub(crate) expires_at_us: i64,
+}
+
+/// The answer kept for an idempotency key.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct ReplayRow {
+    pub(crate) fingerprint: String,
+    pub(crate) response: Vec<u8>,
+    pub(crate) revision: String,
+}
+
+/// A group session of a snapshot.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct LiveGroupRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) version: i64,
+    #[sqlx(flatten)]
+    pub(crate) group: GroupRow,
+}

@@ -1,0 +1,140 @@
+//! Taking slots: lay claims, commit, and where a room, a unit or a place was another's, try the next candidate.
+
+use std::sync::Arc;
+
+use domain::claim::Kind;
+use rpc::{Code, Context, Fault};
+use sql::feed::Position;
+use uuid::Uuid;
+
+use crate::{
+    Inner,
+    ground::{self, Ground},
+    laying::{Choice, Laid, lay},
+    store::{
+        batch::{Batch, Hex, JoinGroup, Refusal, claim_row},
+        rows::ClaimRow,
+    },
+    write,
+};
+
+/// Most tries at one write; every candidate is tried once before.
+const TRIES_MAX: usize = 64;
+
+/// For whom slots are taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taker {
+    /// The appointment or hold that owns the claims.
+    pub(crate) owner: Uuid,
+    pub(crate) patient: Option<Uuid>,
+    pub(crate) expires_at_us: Option<i64>,
+    pub(crate) channel: i32,
+}
+
+/// What became of a write.
+pub(crate) enum Taken {
+    Done(Position),
+    /// Another request with the same idempotency key was faster.
+    Replay,
+}
+
+/// Takes slots and commits them in the batch that `fill` completes; `fill` gets what was laid, slot by slot, and
+/// all claims of the taker.
+pub(crate) async fn take(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    grounds: &mut [Ground],
+    taker: Taker,
+    mut fill: impl FnMut(&mut Batch, &[(Ground, Laid)], &[ClaimRow]),
+) -> Result<Taken, Fault> {
+    let organization = ctx.organization.uuid();
+    let mut choices: Vec<Choice> = grounds.iter().map(Choice::first).collect();
+    for _ in 0..TRIES_MAX {
+        let laid: Vec<Laid> = grounds
+            .iter()
+            .zip(&choices)
+            .map(|(ground, choice)| lay(organization, ground, *choice, taker.patient))
+            .collect();
+        let mut batch = batch(inner, organization, &laid, &choices, taker);
+        let own = batch.claims.clone();
+        let pairs: Vec<(Ground, Laid)> = grounds.iter().cloned().zip(laid.iter().cloned()).collect();
+        fill(&mut batch, &pairs, &own);
+        let kinds = match write::commit(inner, batch).await {
+            Ok(position) => return Ok(Taken::Done(position)),
+            Err(Refusal::Replay) => return Ok(Taken::Replay),
+            Err(Refusal::GroupChanged) => {
+                look_again(inner, organization, grounds, &laid, &mut choices).await?;
+                continue;
+            }
+            Err(Refusal::Taken(taken)) => taken,
+            Err(other) => return Err(write::refused(other)),
+        };
+        if let Some(fault) = of_patient(&kinds) {
+            return Err(fault);
+        }
+        for ((ground, choice), laid) in grounds.iter().zip(&mut choices).zip(&laid) {
+            let kinds = concerning(laid, &kinds);
+            if kinds.is_empty() {
+                continue;
+            }
+            match choice.next(ground, &kinds) {
+                Some(next) => *choice = next,
+                None => return Err(ground::taken(inner, ctx, &ground.slot_id, taker.channel).await),
+            }
+        }
+    }
+    Err(write::refused(Refusal::GroupChanged))
+}
+
+fn batch(inner: &Inner, organization: Uuid, laid: &[Laid], choices: &[Choice], taker: Taker) -> Batch {
+    let mut claims: Vec<ClaimRow> = laid
+        .iter()
+        .flat_map(|laid| &laid.own)
+        .map(|claim| claim_row(claim, taker.owner, taker.expires_at_us))
+        .collect();
+    claims.sort_by_key(|claim| (claim.kind, claim.resource, claim.unit, claim.starts_at_us));
+    let join_group = laid.iter().zip(choices).find_map(|(laid, choice)| {
+        let (row, claims) = laid.group.clone()?;
+        let made = Hex(crate::feed::group_made(&row, &claims));
+        Some(JoinGroup { row, exists: choice.joins, claims, made })
+    });
+    Batch { organization_id: organization, now_us: inner.clock.now_us(), claims, join_group, ..Batch::default() }
+}
+
+/// The belief about a group session was wrong: look whether it exists, and take the room that it has.
+async fn look_again(
+    inner: &Inner,
+    organization: Uuid,
+    grounds: &mut [Ground],
+    laid: &[Laid],
+    choices: &mut [Choice],
+) -> Result<(), Fault> {
+    for ((ground, choice), laid) in grounds.iter_mut().zip(choices).zip(laid) {
+        let Some((row, _)) = &laid.group else { continue };
+        let found = inner.store.group(organization, row.id).await.map_err(write::failure)?;
+        choice.joins = found.is_some();
+        if let Some(group) = found {
+            ground.rooms = group.room_id.into_iter().collect();
+        }
+    }
+    Ok(())
+}
+
+/// The kinds of this slot's claims that were another's.
+fn concerning(laid: &Laid, taken: &[(Kind, Uuid)]) -> Vec<Kind> {
+    let group = laid.group.iter().flat_map(|(_, claims)| claims).map(|claim| (claim.kind, claim.resource));
+    let own = laid.own.iter().map(|claim| (claim.kind.number(), claim.resource));
+    let mine: Vec<_> = own.chain(group).collect();
+    taken.iter().filter(|(kind, id)| mine.contains(&(kind.number(), *id))).map(|(kind, _)| *kind).collect()
+}
+
+fn of_patient(taken: &[(Kind, Uuid)]) -> Option<Fault> {
+    if taken.iter().any(|(kind, _)| *kind == Kind::Patient) {
+        let detail = "the patient has another appointment that overlaps; cancel or move that one first";
+        return Some(Fault::new(Code::PatientBusy, detail));
+    }
+    taken.iter().any(|(kind, _)| *kind == Kind::Needling).then(|| {
+        let detail = "two needling sessions of a patient are at least 48 hours apart; choose a later slot";
+        Fault::new(Code::TooSoonAfterNeedling, detail)
+    })
+}
