@@ -13,4 +13,6 @@ pub mod feed;
 mod open;
 
 pub use failure::{AsFailure, Failure, retry_serialization};
-pub use open::{SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, migrate_postgres, migrate_sqlite, pending};
+pub use open::{
+    SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, migrate_postgres, migrate_sqlite, pending,
+};

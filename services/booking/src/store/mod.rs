@@ -7,6 +7,8 @@ pub(crate) mod batch;
 pub(crate) mod postgres;
 pub(crate) mod rows;
 pub(crate) mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use sql::{Failure, Target, feed::Position};
 use uuid::Uuid;

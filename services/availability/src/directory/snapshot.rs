@@ -1,0 +1,115 @@
+//! The directory of one organisation at one version, in memory. Pure.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use domain::{
+    directory::{Body, Kind},
+    fault::Faults,
+};
+use uuid::Uuid;
+
+use crate::store::EntryRow;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) id: Uuid,
+    pub(crate) parent: Option<Uuid>,
+    pub(crate) version: i64,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+    pub(crate) archived_at_us: Option<i64>,
+    pub(crate) body: Body,
+}
+
+impl Entry {
+    /// Whether it is in use.
+    pub(crate) fn live(&self) -> bool {
+        self.archived_at_us.is_none()
+    }
+
+    /// As it is stored.
+    pub(crate) fn row(&self) -> Result<EntryRow, serde_json::Error> {
+        Ok(EntryRow {
+            id: self.id,
+            kind: self.body.kind().as_str().to_owned(),
+            parent_id: self.parent,
+            version: self.version,
+            created_at_us: self.created_at_us,
+            updated_at_us: self.updated_at_us,
+            archived_at_us: self.archived_at_us,
+            body: serde_json::to_string(&self.body)?,
+        })
+    }
+
+    /// From how it is stored.
+    pub(crate) fn read(row: &EntryRow) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            id: row.id,
+            parent: row.parent_id,
+            version: row.version,
+            created_at_us: row.created_at_us,
+            updated_at_us: row.updated_at_us,
+            archived_at_us: row.archived_at_us,
+            body: serde_json::from_str(&row.body)?,
+        })
+    }
+}
+
+/// All entries of one organisation.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Directory {
+    pub(crate) version: i64,
+    entries: BTreeMap<Uuid, Arc<Entry>>,
+}
+
+impl Directory {
+    pub(crate) fn new(version: i64, entries: impl IntoIterator<Item = Entry>) -> Self {
+        Self { version, entries: entries.into_iter().map(|entry| (entry.id, Arc::new(entry))).collect() }
+    }
+
+    /// The directory after a change of one entry.
+    pub(crate) fn with(&self, entry: Entry) -> Self {
+        let mut next = self.clone();
+        next.version += 1;
+        next.entries.insert(entry.id, Arc::new(entry));
+        next
+    }
+
+    /// The entry of this kind with this id.
+    pub(crate) fn get(&self, kind: Kind, id: Uuid) -> Option<&Arc<Entry>> {
+        self.entries.get(&id).filter(|entry| entry.body.kind() == kind)
+    }
+
+    /// The entries of a kind, oldest first.
+    pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.values().filter(move |entry| entry.body.kind() == kind)
+    }
+
+    /// The entries of a kind that are in use.
+    pub(crate) fn live(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
+        self.of(kind).filter(|entry| entry.live())
+    }
+
+    /// Notes what is wrong with an entry among the others: references that lead nowhere, a code that is taken.
+    pub(crate) fn check(&self, entry: &Entry, faults: &mut Faults) {
+        for (pointer, kind, id) in entry.body.references() {
+            let known = self.get(kind, id).is_some_and(|found| found.live()) && id != entry.id;
+            let detail = format!("there is no {} in use with this id", kind.as_str());
+            faults.check(known, pointer, "unknown_reference", detail);
+        }
+        let Some(code) = code_of(&entry.body) else { return };
+        let taken = self
+            .live(entry.body.kind())
+            .any(|other| other.id != entry.id && code_of(&other.body).is_some_and(|it| it == code));
+        faults.check(!taken, "/code", "duplicate", "another entry in use has this code; choose another one");
+    }
+}
+
+fn code_of(body: &Body) -> Option<&str> {
+    match body {
+        Body::Service(service) => Some(&service.code),
+        Body::PlanTemplate(template) => Some(&template.code),
+        _ => None,
+    }
+}

@@ -1,0 +1,105 @@
+//! Following booking's feed: a snapshot, then the changes; after a loss, again from where it stood; after a lost
+//! position, a new snapshot.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::id::OrganizationId;
+use rpc::{Code, Context, Fault};
+use runtime::Shutdown;
+use sql::feed::Position;
+use tokio_stream::StreamExt;
+use uuid::Uuid;
+use wire::booking::{ChangeBatch, SnapshotRequest, SubscribeChangesRequest, change::Owner};
+
+use crate::{Inner, displaced};
+
+const SNAPSHOT_WITHIN: Duration = Duration::from_secs(55);
+/// A feed that says nothing for so long is taken as cut; it beats every second.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_LAST: Duration = Duration::from_secs(2);
+
+/// Follows until draining begins.
+pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
+    let mut pause = PAUSE_FIRST;
+    loop {
+        let Some(outcome) = shutdown.until(follow(inner, &mut pause)).await else { return };
+        let Err(fault) = outcome;
+        if fault.code == Code::FeedPositionLost {
+            inner.applied.send_replace(None);
+        }
+        tracing::info!(code = fault.code.as_str(), "the feed of bookings was cut; it is taken up again");
+        if shutdown.until(wait(pause)).await.is_none() {
+            return;
+        }
+        pause = (pause * 2).min(PAUSE_LAST);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a lost connection heals in real time, whatever the clock shows")]
+async fn wait(pause: Duration) {
+    tokio::time::sleep(pause).await;
+}
+
+async fn follow(inner: &Arc<Inner>, pause: &mut Duration) -> Result<std::convert::Infallible, Fault> {
+    // The feed spans organisations; its calls name none in particular.
+    let ctx = Context::new(OrganizationId::new(Uuid::nil()), "availability", SNAPSHOT_WITHIN);
+    let standing = *inner.applied.borrow();
+    let position = match standing {
+        Some(position) => position,
+        None => snapshot(inner, &ctx).await?,
+    };
+    let request = SubscribeChangesRequest { position: position.to_string() };
+    let mut batches = inner.feed.clone().subscribe_changes(ctx.request(request)).await?.into_inner();
+    loop {
+        let batch = match tokio::time::timeout(SILENCE_MAX, batches.next()).await {
+            Ok(Some(batch)) => batch?,
+            Ok(None) | Err(_) => return Err(Fault::new(Code::Unavailable, "the feed fell silent")),
+        };
+        *pause = PAUSE_FIRST;
+        apply(inner, batch).await?;
+    }
+}
+
+async fn snapshot(inner: &Arc<Inner>, ctx: &Context) -> Result<Position, Fault> {
+    let mut parts = inner.feed.clone().snapshot(ctx.request(SnapshotRequest::default())).await?.into_inner();
+    let mut changes = Vec::new();
+    let mut position = None;
+    while let Some(part) = parts.next().await {
+        let part = part?;
+        changes.extend(part.changes);
+        position = part.position.parse::<Position>().ok().or(position);
+    }
+    let position = position.ok_or_else(|| Fault::new(Code::Unavailable, "the snapshot broke off"))?;
+    let now = inner.clock.now();
+    inner.orgs.forget(now);
+    for change in &changes {
+        inner.orgs.apply(change, now);
+    }
+    inner.applied.send_replace(Some(position));
+    inner.readiness.ready("projection");
+    tracing::info!(changes = changes.len(), "the snapshot of bookings is applied");
+    for organization in inner.orgs.ids() {
+        displaced::reconcile(inner, organization).await;
+    }
+    Ok(position)
+}
+
+async fn apply(inner: &Arc<Inner>, batch: ChangeBatch) -> Result<(), Fault> {
+    let now = inner.clock.now();
+    let mut touched = Vec::new();
+    for change in &batch.changes {
+        let news = inner.orgs.apply(change, now);
+        if let (Some(news), Some(Owner::Appointment(_))) = (news, &change.owner) {
+            touched.push(news);
+        }
+        let lag_us = now.as_microsecond().saturating_sub(change.changed_at_us).max(0);
+        metrics::histogram!("availability_feed_lag_seconds").record(Duration::from_micros(lag_us.unsigned_abs()));
+    }
+    let position = batch.position.parse().map_err(|_| Fault::internal("the feed sent no position"))?;
+    inner.applied.send_replace(Some(position));
+    for (organization, appointment) in touched {
+        displaced::reconcile_one(inner, organization, appointment).await;
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! Availability: what there is, when it works, and which slots are open.
+//!
+//! Owns the directory (locations, practitioners, services and what belongs to them) and answers the search from
+//! memory: rosters from its own database, what is taken from booking's change feed. It never takes a slot itself
+//! (booking does, and asks here first), and holds nothing about patients but their ids.
+//!
+//! Start reading at `model.rs` (rosters as bits), `projection.rs` (what is taken), `search/` (the questions), and
+//! `directory/write.rs` (how the directory changes).
+
+mod directory;
+mod displaced;
+mod follow;
+mod model;
+mod orgs;
+mod projection;
+mod search;
+mod store;
+
+use std::{sync::Arc, time::Duration};
+
+use domain::id::OrganizationId;
+use rpc::{Code, Context, Fault};
+use runtime::{Clock, Ids, Readiness, Shutdown};
+use sql::{Failure, Target, feed::Position};
+use store::Store;
+use tokio::sync::watch;
+use tonic::service::Routes;
+use uuid::Uuid;
+use wire::{
+    availability::{directory_server::DirectoryServer, search_server::SearchServer},
+    booking::{booking_client::BookingClient, feed_client::FeedClient},
+};
+
+use crate::{
+    directory::snapshot::{Directory, Entry},
+    orgs::Orgs,
+};
+
+/// The full names of the services that it serves.
+pub const SERVICES: [&str; 2] = ["meridian.availability.v1.Directory", "meridian.availability.v1.Search"];
+
+/// The longest that a read waits for the revision that it was given.
+const FRESH_WITHIN: Duration = Duration::from_secs(2);
+/// How often a replica looks for changes of the directory by others, in real time.
+const RELOAD_EVERY: Duration = Duration::from_millis(500);
+
+/// What the service needs from outside.
+pub struct Deps {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// Where the data is kept.
+    pub database: Target,
+    /// The way to booking.
+    pub booking: rpc::Channel,
+    /// Where it says whether it is ready.
+    pub readiness: Readiness,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be opened.
+    #[error("availability's database cannot be used")]
+    Database(#[from] sqlx::Error),
+    /// The database cannot be read.
+    #[error("availability's database cannot be read")]
+    Read(#[from] Failure),
+    /// A migration failed.
+    #[error("availability's database cannot be migrated")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// The availability service.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What every handler shares.
+pub(crate) struct Inner {
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) store: Store,
+    pub(crate) orgs: Orgs,
+    pub(crate) booking: BookingClient<rpc::Channel>,
+    pub(crate) feed: FeedClient<rpc::Channel>,
+    pub(crate) readiness: Readiness,
+    /// How far the feed has been applied.
+    pub(crate) applied: watch::Sender<Option<Position>>,
+}
+
+impl App {
+    /// Opens and migrates the database, reads the directory, and makes the service ready to serve.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn build(deps: Deps) -> Result<Self, Error> {
+        let store = Store::open(&deps.database).await?;
+        store.migrate().await?;
+        deps.readiness.unready("projection", "the first snapshot of bookings is not there yet");
+        let inner = Inner {
+            clock: deps.clock,
+            ids: deps.ids,
+            store,
+            orgs: Orgs::default(),
+            booking: BookingClient::new(deps.booking.clone()),
+            feed: FeedClient::new(deps.booking),
+            readiness: deps.readiness,
+            applied: watch::Sender::new(None),
+        };
+        for organization in inner.store.organizations().await? {
+            inner.reload(organization.id).await?;
+        }
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// The gRPC services, with the guard in front.
+    pub fn routes(&self) -> Routes {
+        let routes = Routes::new(DirectoryServer::new(directory::service::Service(self.0.clone())));
+        rpc::guard(routes.add_service(SearchServer::new(search::Service(self.0.clone()))))
+    }
+
+    /// Follows booking's feed and other replicas' changes of the directory until draining begins.
+    pub async fn run(&self, shutdown: Shutdown) {
+        let feed = follow::run(&self.0, &shutdown);
+        let directory = self.watch_directory(&shutdown);
+        tokio::join!(feed, directory);
+    }
+
+    async fn watch_directory(&self, shutdown: &Shutdown) {
+        let mut ticks = tokio::time::interval(RELOAD_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while shutdown.until(ticks.tick()).await.is_some() {
+            let Ok(rows) = self.0.store.organizations().await else { continue };
+            for row in rows {
+                let known = self.0.orgs.directory(row.id).map(|directory| directory.version);
+                if known == Some(row.directory_version) {
+                    continue;
+                }
+                match self.0.reload(row.id).await {
+                    Ok(()) => displaced::reconcile(&self.0, row.id).await,
+                    Err(error) => tracing::warn!(%error, "the directory could not be read again"),
+                }
+            }
+        }
+    }
+
+    /// Migrates a database and does nothing else.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn migrate(database: &Target) -> Result<(), Error> {
+        Ok(Store::open(database).await?.migrate().await?)
+    }
+}
+
+impl Inner {
+    /// Reads an organisation's directory from the database.
+    pub(crate) async fn reload(&self, organization: Uuid) -> Result<(), Failure> {
+        let (version, rows) = self.store.entries(organization).await?;
+        let entries = rows.iter().filter_map(|row| {
+            Entry::read(row).map_err(|error| tracing::error!(%error, "a stored entry cannot be read")).ok()
+        });
+        self.orgs.publish(organization, Directory::new(version, entries));
+        Ok(())
+    }
+
+    /// Waits until this replica is as fresh as the caller asks.
+    pub(crate) async fn fresh(&self, ctx: &Context) -> Result<(), Fault> {
+        let Some(revision) = &ctx.revision else { return Ok(()) };
+        let within = FRESH_WITHIN.min(ctx.remaining());
+        let behind = || {
+            Fault::new(Code::ProjectionBehind, "the search has not caught up with this revision; try again shortly")
+                .retry_after(Duration::from_secs(1))
+        };
+        for part in revision.split(',') {
+            if let Some(version) = part.strip_prefix('d').and_then(|text| text.parse::<i64>().ok()) {
+                let organization = ctx.organization.uuid();
+                if self.orgs.directory(organization).is_none_or(|directory| directory.version < version) {
+                    self.reload(organization).await.map_err(failure)?;
+                }
+                if self.orgs.directory(organization).is_none_or(|directory| directory.version < version) {
+                    return Err(behind());
+                }
+            } else if let Some(position) = part.strip_prefix('b').and_then(|text| text.parse::<Position>().ok()) {
+                let mut applied = self.applied.subscribe();
+                let reached = applied.wait_for(|now| now.is_some_and(|now| now.reaches(position)));
+                if !matches!(tokio::time::timeout(within, reached).await, Ok(Ok(_))) {
+                    return Err(behind());
+                }
+            } else {
+                let detail = "send back the Meridian-Revision of an answer, as it is";
+                return Err(Fault::violation("Meridian-Revision", "invalid_revision", detail));
+            }
+        }
+        Ok(())
+    }
+
+    /// The revision that an answer is computed at.
+    pub(crate) fn revision(&self, organization: OrganizationId) -> String {
+        let directory = self.orgs.directory(organization.uuid()).map_or(0, |directory| directory.version);
+        match *self.applied.borrow() {
+            Some(position) => format!("d{directory},b{position}"),
+            None => format!("d{directory}"),
+        }
+    }
+}
+
+/// A failure of the database in public words.
+pub(crate) fn failure(failure: Failure) -> Fault {
+    match failure {
+        Failure::Busy(_) | Failure::Serialization(_) => {
+            Fault::new(Code::Overloaded, "the database is busy; try again shortly").retry_after(Duration::from_secs(1))
+        }
+        other => Fault::internal(other),
+    }
+}

@@ -1,0 +1,109 @@
+//! What booking must know to lay the claims of slots, and every rule that refuses them.
+
+use calendar::tick;
+use domain::{
+    fault::Faults,
+    id::{AppointmentId, EquipmentId, GroupId, HoldId, RoomId},
+    slot::Slot,
+};
+use rpc::{Code, Context, Fault};
+use uuid::Uuid;
+use wire::{
+    availability::{CheckSlotsRequest, CheckSlotsResponse, CheckedSlot, EquipmentUnit, Refusal},
+    common::{BookingChannel, Interval},
+    convert::directory::service_to_wire,
+};
+
+use super::{ask::shown, rules};
+use crate::{Inner, model::Model, projection::Projection};
+
+const SLOTS_MAX: usize = 200;
+const CANDIDATES_MAX: usize = 8;
+
+pub(crate) fn check(inner: &Inner, ctx: &Context, request: &CheckSlotsRequest) -> Result<CheckSlotsResponse, Fault> {
+    let mut faults = Faults::new();
+    faults.check(request.slot_ids.len() <= SLOTS_MAX, "/slot_ids", "too_many", "at most 200 slots");
+    let slots: Vec<Slot> = request
+        .slot_ids
+        .iter()
+        .filter_map(|text| {
+            text.parse().map_err(|error| faults.push("/slot_ids", "invalid_slot", format!("{error}"))).ok()
+        })
+        .collect();
+    faults.result()?;
+    let now = inner.clock.now();
+    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    let model = org.model(now).ok_or_else(Fault::not_found)?;
+    let projection = org.projection(now);
+    let ignored: Vec<Uuid> = request.ignore_owners.iter().filter_map(|text| owner(text)).collect();
+    let online = request.channel != BookingChannel::Staff as i32;
+    let slots = slots.iter().map(|slot| one(&model, &projection, slot, online, &ignored, now)).collect();
+    Ok(CheckSlotsResponse { slots })
+}
+
+fn one(
+    model: &Model,
+    projection: &Projection,
+    slot: &Slot,
+    online: bool,
+    ignored: &[Uuid],
+    now: jiff::Timestamp,
+) -> CheckedSlot {
+    let Some(ground) = rules::ground(model, projection, slot, ignored) else {
+        return CheckedSlot {
+            refusals: vec![refusal(Code::NotOffered, "this is no longer offered; search again")],
+            ..CheckedSlot::default()
+        };
+    };
+    let broken = ground.rules(slot, online, now).into_iter().filter(|rule| !rule.passed);
+    CheckedSlot {
+        refusals: broken.map(|rule| refusal(rule.code, words(rule.code))).collect(),
+        slot: Some(shown(slot, ground.service, ground.place, ground.places_left())),
+        service: Some(service_to_wire(ground.service)),
+        claim: Some(Interval {
+            starts_at_us: tick::instant(ground.claim.start).as_microsecond(),
+            ends_at_us: tick::instant(ground.claim.end).as_microsecond(),
+        }),
+        room_ids: ground.rooms().iter().take(CANDIDATES_MAX).map(|(id, _)| RoomId::new(*id).to_string()).collect(),
+        equipment: ground
+            .units()
+            .iter()
+            .take(CANDIDATES_MAX)
+            .map(|(id, unit, _)| EquipmentUnit {
+                equipment_id: EquipmentId::new(*id).to_string(),
+                unit: u32::from(unit.unsigned_abs()),
+            })
+            .collect(),
+        group_id: ground.group.map(|(id, _)| GroupId::new(id).to_string()).unwrap_or_default(),
+    }
+}
+
+fn refusal(code: Code, detail: &str) -> Refusal {
+    Refusal { code: code.as_str().to_owned(), detail: detail.to_owned() }
+}
+
+/// What to do about a broken rule.
+fn words(code: Code) -> &'static str {
+    match code {
+        Code::NotOffered => "this cannot be booked online; call the clinic",
+        Code::MinNotice => "the start is past or too near; choose a later one",
+        Code::BeyondHorizon => "the start is too far ahead; choose an earlier one",
+        Code::LocationClosed => "the location is closed on that day; choose another day",
+        Code::OutsideRoster => {
+            "the practitioner does not work there for the whole visit, or no visit starts at this minute; choose a slot that search shows"
+        }
+        Code::CertificateMissing => {
+            "the practitioner lacks the certificate that the service needs; choose another practitioner"
+        }
+        Code::CertificateExpired => {
+            "the practitioner's certificate is not valid on that day; choose another practitioner or day"
+        }
+        Code::DailyCap => "the practitioner's day is full; choose another day",
+        _ => "someone else has this time; choose another slot",
+    }
+}
+
+fn owner(text: &str) -> Option<Uuid> {
+    let appointment = text.parse::<AppointmentId>().map(AppointmentId::uuid);
+    appointment.or_else(|_| text.parse::<HoldId>().map(HoldId::uuid)).ok()
+}

@@ -1,0 +1,66 @@
+//! For one start, which rule hides it.
+
+use calendar::tick;
+use domain::{
+    fault::Faults,
+    id::{LocationId, PractitionerId, ServiceId},
+    slot::Slot,
+};
+use rpc::{Context, Fault};
+use wire::{
+    availability::{ExplainSlotRequest, ExplainSlotResponse, explain_slot_response::Rule},
+    common::BookingChannel,
+    convert,
+};
+
+use super::rules;
+use crate::{Inner, model::Model};
+
+pub(crate) fn explain(
+    inner: &Inner,
+    ctx: &Context,
+    request: &ExplainSlotRequest,
+) -> Result<ExplainSlotResponse, Fault> {
+    let mut faults = Faults::new();
+    let service: Option<ServiceId> = convert::id(&mut faults, "service_id", &request.service_id);
+    let practitioner: Option<PractitionerId> = convert::id(&mut faults, "practitioner_id", &request.practitioner_id);
+    let location: Option<LocationId> = convert::optional_id(&mut faults, "location_id", &request.location_id);
+    let starts_at = convert::instant(&mut faults, "starts_at", request.starts_at_us);
+    faults.result()?;
+    let (Some(service), Some(practitioner), Some(starts_at)) = (service, practitioner, starts_at) else {
+        return Err(Fault::internal("a question without faults lacks a part"));
+    };
+    let now = inner.clock.now();
+    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    let model = org.model(now).ok_or_else(Fault::not_found)?;
+    let projection = org.projection(now);
+    let at = tick::floor(starts_at);
+    let location = location.or_else(|| works_at(&model, practitioner, at)).ok_or_else(|| {
+        Fault::violation("location_id", "missing", "the practitioner works at no location in use; name one")
+    })?;
+    let slot = Slot { starts_at, service, location, practitioner };
+    let ground = rules::ground(&model, &projection, &slot, &[]).ok_or_else(|| {
+        Fault::violation("service_id", "unknown_reference", "service, practitioner or location is not in use")
+    })?;
+    let rules = ground.rules(&slot, request.channel != BookingChannel::Staff as i32, now);
+    Ok(ExplainSlotResponse {
+        bookable: rules.iter().all(|rule| rule.passed),
+        rules: rules
+            .into_iter()
+            .map(|rule| Rule {
+                code: rule.code.as_str().to_owned(),
+                passed: rule.passed,
+                detail: rule.detail.to_owned(),
+            })
+            .collect(),
+    })
+}
+
+/// Where a practitioner works at this tick, or else the first place where they ever do.
+fn works_at(model: &Model, practitioner: PractitionerId, at: tick::Tick) -> Option<LocationId> {
+    let (person, _) = model.person(practitioner.uuid())?;
+    let mut seats = model.seats.iter().filter(|seat| seat.person == person);
+    let first = seats.clone().next()?;
+    let seat = seats.find(|seat| seat.roster.get(at)).unwrap_or(first);
+    Some(LocationId::new(model.places[seat.place as usize].id))
+}

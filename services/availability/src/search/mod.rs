@@ -1,0 +1,83 @@
+//! The questions about open slots, one file each; what they share is in `ask.rs` and `rules.rs`.
+
+mod ask;
+mod check;
+mod describe;
+mod explain;
+mod nearest;
+mod open;
+mod rules;
+
+use std::sync::Arc;
+
+use rpc::Context;
+use tonic::{Request, Response, Status};
+use wire::availability::{self as wire_availability, search_server};
+
+use crate::Inner;
+
+/// The gRPC service.
+pub(crate) struct Service(pub(crate) Arc<Inner>);
+
+#[tonic::async_trait]
+impl search_server::Search for Service {
+    async fn search_slots(
+        &self,
+        request: Request<wire_availability::SearchSlotsRequest>,
+    ) -> Result<Response<wire_availability::SearchSlotsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.fresh(&ctx).await?;
+        Ok(Response::new(open::slots(&self.0, &ctx, &request.into_inner())?))
+    }
+
+    async fn search_days(
+        &self,
+        request: Request<wire_availability::SearchSlotsRequest>,
+    ) -> Result<Response<wire_availability::SearchDaysResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.fresh(&ctx).await?;
+        Ok(Response::new(open::days(&self.0, &ctx, &request.into_inner())?))
+    }
+
+    async fn next_slots(
+        &self,
+        request: Request<wire_availability::SearchSlotsRequest>,
+    ) -> Result<Response<wire_availability::NextSlotsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.fresh(&ctx).await?;
+        Ok(Response::new(open::next(&self.0, &ctx, &request.into_inner())?))
+    }
+
+    async fn explain_slot(
+        &self,
+        request: Request<wire_availability::ExplainSlotRequest>,
+    ) -> Result<Response<wire_availability::ExplainSlotResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.fresh(&ctx).await?;
+        Ok(Response::new(explain::explain(&self.0, &ctx, &request.into_inner())?))
+    }
+
+    async fn check_slots(
+        &self,
+        request: Request<wire_availability::CheckSlotsRequest>,
+    ) -> Result<Response<wire_availability::CheckSlotsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(check::check(&self.0, &ctx, &request.into_inner())?))
+    }
+
+    async fn nearest_slots(
+        &self,
+        request: Request<wire_availability::NearestSlotsRequest>,
+    ) -> Result<Response<wire_availability::NearestSlotsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(nearest::nearest(&self.0, &ctx, &request.into_inner())?))
+    }
+
+    async fn describe_visit(
+        &self,
+        request: Request<wire_availability::DescribeVisitRequest>,
+    ) -> Result<Response<wire_availability::DescribeVisitResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(describe::describe(&self.0, &ctx, &request.into_inner()).await?))
+    }
+}

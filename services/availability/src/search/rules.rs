@@ -1,0 +1,166 @@
+//! The rules of one start, each with its outcome: what search hides, booking refuses with the code that says why.
+
+use calendar::{Span, tick};
+use domain::{claim::Kind, directory::Service, slot::Slot};
+use jiff::Timestamp;
+use rpc::Code;
+use uuid::Uuid;
+
+use super::ask::{bounds, full_days, query};
+use crate::{
+    model::{Model, Person, Place, Seat},
+    projection::{Group, Projection},
+};
+
+/// One rule and whether the start keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) code: Code,
+    pub(crate) passed: bool,
+    pub(crate) detail: &'static str,
+}
+
+/// Everything that the rules look at.
+pub(crate) struct Ground<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) projection: &'a Projection,
+    pub(crate) service: &'a Service,
+    pub(crate) place: &'a Place,
+    pub(crate) person: &'a Person,
+    pub(crate) seat: Option<&'a Seat>,
+    pub(crate) start: tick::Tick,
+    pub(crate) claim: Span,
+    /// The group session that the start joins.
+    pub(crate) group: Option<(Uuid, &'a Group)>,
+    pub(crate) ignored: &'a [Uuid],
+}
+
+/// Finds the ground under a slot; `None` where a part of it is not in use.
+pub(crate) fn ground<'a>(
+    model: &'a Model,
+    projection: &'a Projection,
+    slot: &Slot,
+    ignored: &'a [Uuid],
+) -> Option<Ground<'a>> {
+    let service = model.service(slot.service.uuid())?;
+    let (place_at, place) = model.place(slot.location.uuid())?;
+    let (person_at, person) = model.person(slot.practitioner.uuid())?;
+    let start = tick::floor(slot.starts_at);
+    let same = |group: &Group| {
+        group.service == slot.service.uuid()
+            && group.practitioner == slot.practitioner.uuid()
+            && group.location == slot.location.uuid()
+            && group.starts_at_us == slot.starts_at.as_microsecond()
+    };
+    let group = (service.capacity > 1)
+        .then(|| projection.groups.iter().find(|(_, group)| same(group)).map(|(id, group)| (*id, group)))
+        .flatten();
+    Some(Ground {
+        model,
+        projection,
+        service,
+        place,
+        person,
+        seat: model.seat(place_at, person_at),
+        start,
+        claim: query(service, model.span, 1).claim(start),
+        group,
+        ignored,
+    })
+}
+
+impl Ground<'_> {
+    /// Every rule in the order in which they are told.
+    pub(crate) fn rules(&self, slot: &Slot, online: bool, now: Timestamp) -> Vec<Rule> {
+        let rule = |code, passed, detail| Rule { code, passed, detail };
+        let open = bounds(self.service, online, now, Timestamp::MIN, Timestamp::MAX);
+        let on_grid = domain::time::on_grid(slot.starts_at);
+        let query = query(self.service, self.model.span, 1);
+        let aligned = on_grid && query.allows(self.place.zone.local(self.start));
+        let offered = !online || (self.service.online && self.person.practitioner.online);
+        let day = self.place.zone.date(self.start);
+        let closed = self.place.closures.iter().any(|closure| closure.starts_on <= day && day <= closure.ends_on);
+        let works = self.seat.is_some_and(|seat| seat.roster.all(self.claim));
+        let (held, valid) = match &self.service.required_certificate {
+            Some(code) => self.person.holds(code, day),
+            None => (true, true),
+        };
+        vec![
+            rule(Code::NotOffered, offered, "the service and the practitioner can be booked online"),
+            rule(Code::MinNotice, self.start >= open.start, "the start is far enough ahead"),
+            rule(Code::BeyondHorizon, self.start < open.end, "the start is within the booking horizon"),
+            rule(Code::LocationClosed, !closed, "the location is open on that day"),
+            rule(
+                Code::OutsideRoster,
+                works || closed,
+                "the practitioner works there for the whole visit, buffers included",
+            ),
+            rule(Code::OutsideRoster, aligned, "the start lies on the service's grid of starts"),
+            rule(Code::CertificateMissing, held, "the practitioner holds the certificate"),
+            rule(Code::CertificateExpired, valid || !held, "the certificate is valid on that day"),
+            rule(Code::DailyCap, self.under_cap(), "the practitioner's day has room for one more"),
+            rule(Code::SlotTaken, self.practitioner_free(), "the practitioner is free, or the group has a place left"),
+            rule(Code::SlotTaken, self.has_room(), "a room of the right type is free"),
+            rule(Code::SlotTaken, self.has_unit(), "a unit of the equipment is free"),
+        ]
+    }
+
+    /// Places left for one more patient.
+    pub(crate) fn places_left(&self) -> u32 {
+        match self.group {
+            Some((id, group)) => group.capacity.saturating_sub(self.projection.places_taken(id, group, self.ignored)),
+            None => self.service.capacity,
+        }
+    }
+
+    /// Rooms of the right type, free ones first.
+    pub(crate) fn rooms(&self) -> Vec<(Uuid, bool)> {
+        if let Some((_, group)) = self.group {
+            return group.room.map(|room| (room, true)).into_iter().collect();
+        }
+        let Some(wanted) = &self.service.room_type else { return vec![] };
+        let of_type = self.place.rooms.iter().filter(|(_, room_type)| room_type == wanted);
+        let mut rooms: Vec<(Uuid, bool)> = of_type.map(|(id, _)| (*id, self.free(Kind::Room, *id, 0))).collect();
+        rooms.sort_by_key(|(_, free)| !free);
+        rooms
+    }
+
+    /// Units of the right equipment, free ones first.
+    pub(crate) fn units(&self) -> Vec<(Uuid, i16, bool)> {
+        let Some(wanted) = self.service.equipment_type.as_ref().filter(|_| self.group.is_none()) else { return vec![] };
+        let of_type = self.place.units.iter().filter(|(_, _, unit_type)| unit_type == wanted);
+        let mut units: Vec<(Uuid, i16, bool)> =
+            of_type.map(|(id, unit, _)| (*id, *unit, self.free(Kind::Equipment, *id, *unit))).collect();
+        units.sort_by_key(|(_, _, free)| !free);
+        units
+    }
+
+    fn under_cap(&self) -> bool {
+        let Some(cap) = self.person.practitioner.daily_cap else { return true };
+        if self.group.is_some() {
+            return true;
+        }
+        let full = full_days(self.projection, self.person.id, cap, self.place, self.claim);
+        let Some(day) = full.first() else { return true };
+        self.projection.visits(self.person.id, *day, self.ignored) < cap as usize
+    }
+
+    fn practitioner_free(&self) -> bool {
+        match self.group {
+            Some(_) => self.places_left() > 0,
+            None => self.free(Kind::Practitioner, self.person.id, 0),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.group.is_some() || self.service.room_type.is_none() || self.rooms().iter().any(|(_, free)| *free)
+    }
+
+    fn has_unit(&self) -> bool {
+        self.group.is_some() || self.service.equipment_type.is_none() || self.units().iter().any(|(_, _, free)| *free)
+    }
+
+    fn free(&self, kind: Kind, resource: Uuid, unit: i16) -> bool {
+        self.projection.is_free(kind, resource, unit, self.claim, self.ignored)
+    }
+}

@@ -1,0 +1,32 @@
+//! SQLite.
+
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "queries.rs"]
+mod queries;
+
+use sql::SqlitePools;
+use sqlx::{SqlitePool, Transaction, migrate::Migrator};
+
+type Db = sqlx::Sqlite;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Availability's file.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(super) pools: SqlitePools,
+}
+
+impl Store {
+    fn reader(&self) -> &SqlitePool {
+        &self.pools.reader
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Db>, sqlx::Error> {
+        self.pools.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        sql::migrate_sqlite(&self.pools, &MIGRATIONS).await
+    }
+}

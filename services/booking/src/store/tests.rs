@@ -1,0 +1,175 @@
+//! The contract of the store, on both engines.
+
+use domain::claim::Kind;
+use sql::Target;
+use sqlx::{Connection, Executor, SqlSafeStr};
+use testkit::database::Database;
+use uuid::Uuid;
+
+use super::{
+    Store,
+    batch::{Batch, Hex, NewChange, Refusal},
+    postgres,
+    rows::ClaimRow,
+    sqlite,
+};
+
+const ORG: Uuid = Uuid::from_u128(1);
+const ROOM: Uuid = Uuid::from_u128(2);
+
+async fn both() -> Vec<(Store, Database)> {
+    let mut stores = Vec::new();
+    for database in [Database::sqlite().unwrap(), Database::postgres().await.unwrap()] {
+        let store = Store::open(&Target::from_url(&database.for_service("booking")).unwrap()).await.unwrap();
+        store.migrate().await.unwrap();
+        stores.push((store, database));
+    }
+    stores
+}
+
+fn claim(owner: u128, starts_at_us: i64, ends_at_us: i64, expires_at_us: Option<i64>) -> ClaimRow {
+    let owner = Uuid::from_u128(owner);
+    ClaimRow { kind: Kind::Room.number(), resource: ROOM, unit: 0, starts_at_us, ends_at_us, owner, expires_at_us }
+}
+
+fn batch(now_us: i64, claims: Vec<ClaimRow>) -> Batch {
+    let changes = vec![NewChange { version: 1, payload: Hex(vec![]) }];
+    Batch { organization_id: ORG, now_us, claims, changes, ..Batch::default() }
+}
+
+async fn raw(store: &Store, statement: &'static str) -> Result<(), sqlx::Error> {
+    match store {
+        Store::Sqlite(store) => store.writer().execute(statement).await.map(drop),
+        Store::Postgres(store) => store.writer().execute(statement).await.map(drop),
+    }
+}
+
+#[tokio::test]
+async fn every_statement_prepares_on_both_engines() {
+    for (store, _database) in both().await {
+        for statement in sqlite::queries::STATEMENTS {
+            match &store {
+                Store::Sqlite(store) => {
+                    let mut connection = store.reader().acquire().await.unwrap();
+                    connection.prepare(statement.into_sql_str()).await.map(drop)
+                }
+                Store::Postgres(store) => {
+                    let mut connection = store.reader().acquire().await.unwrap();
+                    connection.prepare(statement.into_sql_str()).await.map(drop)
+                }
+            }
+            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
+    }
+    assert_eq!(sqlite::queries::STATEMENTS, postgres::queries::STATEMENTS);
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_an_overlapping_claim() {
+    for (store, _database) in both().await {
+        store.commit(&batch(0, vec![claim(10, 100, 200, None)])).await.unwrap();
+        let overlapping = match &store {
+            Store::Sqlite(_) => {
+                "INSERT INTO claims SELECT organization_id, kind, resource, unit, 150, 250, owner, NULL FROM claims"
+            }
+            Store::Postgres(_) => {
+                "INSERT INTO claims SELECT organization_id, kind, resource, unit, 150, 250, owner, NULL FROM booking.claims"
+            }
+        };
+        assert!(raw(&store, overlapping).await.is_err());
+        let touching =
+            "INSERT INTO claims SELECT organization_id, kind, resource, unit, 200, 250, owner, NULL FROM claims";
+        raw(&store, touching).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_taken_claim_refuses_the_whole_batch_and_names_what_is_taken() {
+    for (store, _database) in both().await {
+        store.commit(&batch(0, vec![claim(10, 100, 200, None)])).await.unwrap();
+        let refused = store.commit(&batch(0, vec![claim(11, 300, 400, None), claim(11, 150, 250, None)])).await;
+        assert!(matches!(refused, Err(Refusal::Taken(taken)) if taken == [(Kind::Room, ROOM)]));
+        // Nothing of it stayed: the part that was free is still free.
+        store.commit(&batch(0, vec![claim(12, 300, 400, None)])).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_expired_hold_blocks_nobody_and_a_live_one_does() {
+    for (store, _database) in both().await {
+        store.commit(&batch(0, vec![claim(10, 100, 200, Some(50))])).await.unwrap();
+        let early = store.commit(&batch(49, vec![claim(11, 100, 200, None)])).await;
+        assert!(matches!(early, Err(Refusal::Taken(_))));
+        store.commit(&batch(50, vec![claim(11, 100, 200, None)])).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn many_writers_of_overlapping_times_leave_no_overlap() {
+    const WRITERS: u128 = 16;
+    const TRIES: u128 = 40;
+    for (store, _database) in both().await {
+        let writers = (0..WRITERS).map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut won = 0;
+                for attempt in 0..TRIES {
+                    let number = writer * TRIES + attempt;
+                    let start = i64::try_from(number * 7919 % 500).unwrap();
+                    let length = i64::try_from(number % 5 + 3).unwrap();
+                    match store.commit(&batch(0, vec![claim(100 + number, start, start + length, None)])).await {
+                        Ok(_) => won += 1,
+                        Err(Refusal::Taken(_)) => {}
+                        Err(other) => panic!("{other:?}"),
+                    }
+                }
+                won
+            })
+        });
+        let mut won = 0;
+        for writer in writers.collect::<Vec<_>>() {
+            won += writer.await.unwrap();
+        }
+        let mut claims = store.snapshot(-1).await.unwrap().claims;
+        assert_eq!(claims.len(), won, "each success left its claim, each refusal none");
+        claims.sort_by_key(|row| row.claim.starts_at_us);
+        assert!(claims.windows(2).all(|pair| pair[0].claim.ends_at_us <= pair[1].claim.starts_at_us));
+        assert!(won > 30, "the storm booked something: {won}");
+    }
+}
+
+#[tokio::test]
+async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
+    let database = Database::postgres().await.unwrap();
+    let store = Store::open(&Target::from_url(&database.url).unwrap()).await.unwrap();
+    store.migrate().await.unwrap();
+    let start = store.snapshot(0).await.unwrap().position;
+    let mut slow = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    slow.execute("SET search_path = booking, public").await.unwrap();
+    slow.execute("BEGIN").await.unwrap();
+    let write = "INSERT INTO changes (organization_id, version, changed_at_us, payload) \
+         VALUES (gen_random_uuid(), 77, 0, '')";
+    slow.execute(write).await.unwrap();
+    store.commit(&batch(0, vec![])).await.unwrap();
+    // The later transaction has committed, but the earlier one still runs: neither is told yet.
+    let during = store.tail(start, 10).await.unwrap();
+    assert_eq!(during.changes.len(), 0);
+    slow.execute("COMMIT").await.unwrap();
+    let after = store.tail(during.position.unwrap(), 10).await.unwrap();
+    assert_eq!(after.changes.iter().map(|change| change.version).collect::<Vec<_>>(), [77, 1]);
+}
+
+#[tokio::test]
+async fn a_reader_who_fell_off_the_end_or_knows_another_life_is_told_so() {
+    for (store, _database) in both().await {
+        let start = store.snapshot(0).await.unwrap().position;
+        store.commit(&batch(10, vec![])).await.unwrap();
+        assert_eq!(store.tail(start, 10).await.unwrap().changes.len(), 1);
+        store.sweep_changes(11).await.unwrap();
+        assert!(store.tail(start, 10).await.unwrap().position.is_none(), "its change was swept");
+        let fresh = store.snapshot(0).await.unwrap().position;
+        assert!(store.tail(fresh, 10).await.unwrap().position.is_some());
+        raw(&store, "UPDATE epoch SET value = value + 1").await.unwrap();
+        assert!(store.tail(fresh, 10).await.unwrap().position.is_none(), "the database was restored");
+    }
+}
