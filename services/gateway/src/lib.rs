@@ -1,1 +1,195 @@
-//! Under construction.
+//! The gateway: REST on one side, the services' gRPC on the other.
+//!
+//! Owns API keys and the audit log. Holds no rule of scheduling: a handler reads, calls, and shows.
+//!
+//! Start reading at `operation.rs` (what an operation is), `v1/mod.rs` (the list of them) and `dispatch.rs` (a
+//! request's way).
+
+mod audit;
+pub mod auth;
+mod call;
+mod config;
+mod dispatch;
+pub mod keys;
+mod limits;
+mod openapi;
+mod operation;
+mod ops;
+mod params;
+mod problem;
+mod schema;
+mod store;
+mod v1;
+
+use std::sync::Arc;
+
+use axum::Router;
+pub use config::Config;
+use domain::id::OrganizationId;
+use rpc::{Code, Fault};
+use runtime::{Clock, Ids, Readiness, Shutdown};
+use sql::{Failure, Target};
+use store::{AuditRow, Store};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Semaphore, mpsc},
+};
+use wire::{
+    availability::{directory_client::DirectoryClient, search_client::SearchClient},
+    booking::booking_client::BookingClient,
+    reminder::reminder_client::ReminderClient,
+};
+
+/// What the service needs from outside.
+pub struct Deps {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// Where the data is kept.
+    pub database: Target,
+    /// The way to availability.
+    pub availability: rpc::Channel,
+    /// The way to booking.
+    pub booking: rpc::Channel,
+    /// The way to reminder.
+    pub reminder: rpc::Channel,
+    /// The installation's own key.
+    pub admin_key: Option<String>,
+    /// Where that key acts unless it says otherwise.
+    pub default_organization: OrganizationId,
+    /// What must hold before the gateway takes traffic.
+    pub readiness: Readiness,
+    /// Where patients and providers find the gateway, without a slash at the end.
+    pub public_url: String,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be opened.
+    #[error("the gateway's database cannot be used")]
+    Database(#[from] sqlx::Error),
+    /// The database failed.
+    #[error("the gateway's database failed")]
+    Failure(#[from] Failure),
+    /// A migration failed.
+    #[error("the gateway's database cannot be migrated")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The schemas of the public interface contradict themselves.
+    #[error("the public interface's schemas cannot be compiled: {0}")]
+    Schema(String),
+    /// The socket failed.
+    #[error("the gateway's socket failed")]
+    Socket(#[from] std::io::Error),
+}
+
+/// The gateway.
+#[derive(Clone)]
+pub struct App {
+    inner: Arc<Inner>,
+    lines: Arc<Mutex<mpsc::Receiver<AuditRow>>>,
+}
+
+/// What every handler shares.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) store: Store,
+    pub(crate) directory: DirectoryClient<rpc::Channel>,
+    pub(crate) search: SearchClient<rpc::Channel>,
+    pub(crate) booking: BookingClient<rpc::Channel>,
+    pub(crate) reminder: ReminderClient<rpc::Channel>,
+    pub(crate) admin_hash: Option<Vec<u8>>,
+    pub(crate) default_organization: OrganizationId,
+    pub(crate) readiness: Readiness,
+    pub(crate) public_url: String,
+    pub(crate) cache: auth::Cache,
+    pub(crate) limits: limits::Limits,
+    pub(crate) schemas: schema::Schemas,
+    pub(crate) openapi: serde_json::Value,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) audit: mpsc::Sender<AuditRow>,
+}
+
+impl App {
+    /// Opens and migrates the database and makes the gateway ready to serve.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
+        let store = Store::open(&deps.database).await?;
+        store.migrate().await?;
+        let operations = v1::operations();
+        let openapi = openapi::document(&operations);
+        let bodies = operations.iter().filter_map(|operation| operation.body).chain(v1::directory::BODIES);
+        let (audit, lines) = mpsc::channel(audit::WAITING_MAX);
+        let inner = Inner {
+            schemas: schema::Schemas::compile(&openapi, bodies).map_err(Error::Schema)?,
+            openapi,
+            directory: DirectoryClient::new(deps.availability.clone()),
+            search: SearchClient::new(deps.availability),
+            booking: BookingClient::new(deps.booking),
+            reminder: ReminderClient::new(deps.reminder),
+            admin_hash: deps.admin_key.as_deref().map(auth::hash),
+            default_organization: deps.default_organization,
+            readiness: deps.readiness,
+            public_url: deps.public_url,
+            cache: auth::Cache::default(),
+            limits: limits::Limits::new(config.requests_per_second),
+            places: Arc::new(Semaphore::new(config.concurrency_max)),
+            audit,
+            clock: deps.clock,
+            ids: deps.ids,
+            store,
+            config,
+        };
+        Ok(Self { inner: Arc::new(inner), lines: Arc::new(Mutex::new(lines)) })
+    }
+
+    /// Everything that the gateway serves.
+    pub fn router(&self) -> Router {
+        ops::router(&self.inner)
+    }
+
+    /// Serves until draining has begun and every running request is answered.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
+        let router = self.router();
+        axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.begun().await }).await?;
+        Ok(())
+    }
+
+    /// Writes the audit log until draining begins, and then what still waits.
+    pub async fn run(&self, shutdown: Shutdown) {
+        let mut lines = self.lines.lock().await;
+        shutdown.until(audit::write(&self.inner, &mut lines)).await;
+        while let Ok(row) = lines.try_recv() {
+            if let Err(error) = self.inner.store.add_audit(&row).await {
+                tracing::error!(%error, "a line of the audit log was lost");
+            }
+        }
+    }
+
+    /// Migrates a database and does nothing else.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn migrate(database: &Target) -> Result<(), Error> {
+        Ok(Store::open(database).await?.migrate().await?)
+    }
+}
+
+/// A failure of the database in public words.
+pub(crate) fn failure(failure: Failure) -> Fault {
+    match failure {
+        Failure::Busy(_) | Failure::Serialization(_) => {
+            Fault::new(Code::Overloaded, "the database is busy; try again shortly")
+                .retry_after(std::time::Duration::from_secs(1))
+        }
+        other => Fault::internal(other),
+    }
+}

@@ -1,0 +1,26 @@
+-- API keys and the audit log. Instants are microseconds since the Unix epoch.
+CREATE TABLE keys (
+    id              uuid   PRIMARY KEY,
+    organization_id uuid   NOT NULL,
+    name            text   NOT NULL,
+    -- SHA-256 of the key: the key itself is shown once and kept nowhere.
+    hash            bytea  NOT NULL UNIQUE,
+    -- Separated by spaces.
+    scopes          text   NOT NULL,
+    created_at_us   bigint NOT NULL,
+    revoked_at_us   bigint
+);
+CREATE INDEX keys_organization ON keys (organization_id, id);
+
+-- Who read or changed what. No names, no contents.
+CREATE TABLE audit (
+    organization_id uuid   NOT NULL,
+    id              uuid   NOT NULL,
+    at_us           bigint NOT NULL,
+    caller          text   NOT NULL,
+    action          text   NOT NULL,
+    target          text   NOT NULL,
+    patient_id      uuid,
+    PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX audit_patient ON audit (organization_id, patient_id, id);

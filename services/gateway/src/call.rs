@@ -1,0 +1,182 @@
+//! One request on its way: who asks, what, and what is answered.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use domain::fault::Faults;
+use rpc::{Code, Context, Fault, Idempotency};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use wire::common::BookingChannel;
+
+use crate::{
+    Inner,
+    auth::{Caller, Scope},
+    params::Params,
+};
+
+/// A request that has passed every check that its operation describes.
+pub(crate) struct Call {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) caller: Caller,
+    pub(crate) params: Params,
+    pub(crate) path: HashMap<String, String>,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+    pub(crate) form: Vec<(String, String)>,
+    pub(crate) idempotency: Option<Idempotency>,
+    pub(crate) deadline: Instant,
+}
+
+impl Call {
+    /// The context of calls on behalf of this request.
+    pub(crate) fn context(&self) -> Context {
+        self.context_of(&self.caller)
+    }
+
+    /// The context of calls on behalf of another caller.
+    pub(crate) fn context_of(&self, caller: &Caller) -> Context {
+        let header = |name: &str| self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Context {
+            organization: caller.organization,
+            caller: caller.name.clone(),
+            deadline: self.deadline,
+            idempotency: self.idempotency.clone(),
+            revision: header("meridian-revision"),
+        }
+    }
+
+    /// A varying part of the path.
+    pub(crate) fn part(&self, name: &str) -> String {
+        self.path.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The body, which its schema has passed.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        read(&self.body)
+    }
+
+    /// The version that `If-Match` names; 0 without it.
+    pub(crate) fn if_version(&self) -> Result<i64, Fault> {
+        let Some(value) = self.headers.get(header::IF_MATCH) else { return Ok(0) };
+        let text = value.to_str().unwrap_or_default().trim();
+        if text == "*" {
+            return Ok(0);
+        }
+        let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
+        version.filter(|version| *version > 0).ok_or_else(|| {
+            let mut faults = Faults::new();
+            faults.push("If-Match", "invalid_etag", "send back the ETag of the resource, as it is");
+            Fault { code: Code::InvalidParameter, ..Fault::invalid(faults) }
+        })
+    }
+
+    /// Whether this is a patient's or staff's booking.
+    pub(crate) fn channel(&self, asked: Option<&str>) -> i32 {
+        let staff = self.caller.has(Scope::PatientsRead) && asked != Some("online");
+        (if staff { BookingChannel::Staff } else { BookingChannel::Online }) as i32
+    }
+}
+
+/// Reads a value that its schema has passed; what the schema cannot say is named here.
+pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
+    T::deserialize(value).map_err(|error| {
+        // The parser's words may quote the value: only its plain ones are passed on.
+        let detail = if error.to_string().contains("offset") {
+            "a time needs an offset from UTC, such as 2026-03-06T08:00:00Z"
+        } else {
+            "the body does not have the form that /openapi.json describes"
+        };
+        Fault::violation("", "invalid_value", detail)
+    })
+}
+
+/// An answer.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) version: Option<i64>,
+    pub(crate) location: Option<String>,
+    pub(crate) revision: Option<String>,
+    pub(crate) replayed: bool,
+    /// Whom the answer is about, for the audit log.
+    pub(crate) patient: Option<String>,
+    /// What was made or changed, for the audit log.
+    pub(crate) target: Option<String>,
+}
+
+impl Reply {
+    /// A JSON answer.
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Result<Self, Fault> {
+        let body = serde_json::to_vec(body).map_err(Fault::internal)?;
+        Ok(Self { body: Some(body), ..Self::empty(status) })
+    }
+
+    /// An answer without content.
+    pub(crate) fn empty(status: u16) -> Self {
+        Self {
+            status,
+            body: None,
+            version: None,
+            location: None,
+            revision: None,
+            replayed: false,
+            patient: None,
+            target: None,
+        }
+    }
+
+    /// The version that `ETag` shows.
+    pub(crate) fn version(self, version: i64) -> Self {
+        Self { version: Some(version), ..self }
+    }
+
+    /// Where what was made can be found.
+    pub(crate) fn location(self, path: String) -> Self {
+        Self { location: Some(path), ..self }
+    }
+
+    /// Names the thing for the audit log.
+    pub(crate) fn target(self, id: &str) -> Self {
+        Self { target: Some(id.to_owned()), ..self }
+    }
+
+    /// Names the patient for the audit log.
+    pub(crate) fn patient(self, id: &str) -> Self {
+        Self { patient: Some(id.to_owned()), ..self }
+    }
+
+    /// Takes over what a service says of its write.
+    pub(crate) fn after<T>(self, response: &tonic::Response<T>) -> Self {
+        let text = |name: &str| response.metadata().get(name).and_then(|value| value.to_str().ok());
+        Self {
+            revision: text("meridian-revision").map(str::to_owned),
+            replayed: text("meridian-replayed") == Some("true"),
+            ..self
+        }
+    }
+
+    /// As HTTP.
+    pub(crate) fn into_response(self) -> Response {
+        let mut response = Response::new(self.body.map_or_else(Body::empty, Body::from));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
+        let headers = response.headers_mut();
+        if self.status != 204 {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let mut set = |name: &'static str, value: Option<String>| {
+            if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+                headers.insert(name, value);
+            }
+        };
+        set("etag", self.version.map(|version| format!("\"{version}\"")));
+        set("location", self.location);
+        set("meridian-revision", self.revision);
+        set("idempotency-replayed", self.replayed.then(|| "true".to_owned()));
+        response
+    }
+}

@@ -1,0 +1,49 @@
+//! The section `gateway`.
+
+use runtime::config::{Fault, Section};
+use serde::{Deserialize, Serialize};
+
+/// The section `gateway`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The longest that a request may take, in milliseconds, 100 to 60000.
+    pub deadline_ms: u64,
+    /// Requests a second that one key may make, 1 to 100000.
+    pub requests_per_second: u32,
+    /// Requests in flight at a time; more are refused as `overloaded`.
+    pub concurrency_max: usize,
+    /// The largest body, in bytes.
+    pub body_bytes_max: usize,
+    /// The origins whose pages may call the gateway from a browser; `*` for every one.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            deadline_ms: 10_000,
+            requests_per_second: 500,
+            concurrency_max: 512,
+            body_bytes_max: 256 * 1024,
+            cors_origins: vec![],
+        }
+    }
+}
+
+impl Section for Config {
+    fn validate(&self, at: &str, faults: &mut Vec<Fault>) {
+        let mut check = |holds: bool, key: &str, problem: &str| {
+            if !holds {
+                faults.push(Fault { key: format!("{at}{key}"), problem: problem.to_owned() });
+            }
+        };
+        check((100..=60_000).contains(&self.deadline_ms), "deadline_ms", "must lie between 100 and 60000");
+        let rate = (1..=100_000).contains(&self.requests_per_second);
+        check(rate, "requests_per_second", "must lie between 1 and 100000");
+        check((1..=65_536).contains(&self.concurrency_max), "concurrency_max", "must lie between 1 and 65536");
+        check((1024..=16 << 20).contains(&self.body_bytes_max), "body_bytes_max", "must lie between 1 KiB and 16 MiB");
+        let origins = self.cors_origins.iter().all(|origin| origin == "*" || origin.starts_with("http"));
+        check(origins, "cors_origins", "write origins such as https://booking.example.org, or *");
+    }
+}

@@ -1,0 +1,189 @@
+//! From an HTTP request to its operation's handler and back: trace, authentication, limits, parameters, body,
+//! deadline, audit.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    body::to_bytes,
+    extract::{Path, Request},
+    http::{HeaderMap, HeaderValue, Method, header},
+    response::Response,
+};
+use rpc::{Code, Fault, Idempotency};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tracing::{Instrument, field::Empty};
+
+use crate::{
+    Inner, audit,
+    auth::{self, Caller},
+    call::{Call, Reply},
+    operation::{Access, Operation},
+    params::{self, Params},
+    problem,
+};
+
+/// Serves one request.
+pub(crate) async fn serve(
+    inner: Arc<Inner>,
+    operation: Arc<Operation>,
+    path: Path<HashMap<String, String>>,
+    request: Request,
+) -> Response {
+    let began = Instant::now();
+    // The route's pattern, never the path: a path may hold a patient's link.
+    let span = tracing::info_span!(
+        "http",
+        otel.name = %format!("{} {}", operation.method, operation.path),
+        otel.kind = "server",
+        http.request.method = %operation.method,
+        http.route = %operation.path,
+        http.response.status_code = Empty,
+    );
+    rpc::trace::adopt(&span, request.headers());
+    let deadline = Duration::from_millis(inner.config.deadline_ms);
+    let answered = async {
+        let Ok(_place) = inner.places.clone().try_acquire_owned() else {
+            return problem::answer(Fault::new(Code::Overloaded, "too much is going on; try again shortly"));
+        };
+        let work = handle(&inner, &operation, path.0, request, began + deadline);
+        match tokio::time::timeout(deadline, work).await {
+            Ok(Ok((reply, limits))) => with_limits(reply.into_response(), limits),
+            Ok(Err(fault)) => problem::answer(fault),
+            Err(_) => problem::answer(Fault::new(Code::DeadlineExceeded, "the time allowed for the request ran out")),
+        }
+    };
+    let mut response = answered.instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    span.record("http.response.status_code", status);
+    let took = began.elapsed();
+    metrics::counter!("http_requests_total", "route" => operation.path.clone(), "method" => operation.method.to_string(), "status" => status.to_string()).increment(1);
+    metrics::histogram!("http_request_seconds", "route" => operation.path.clone()).record(took);
+    let timing = format!("total;dur={:.3}", took.as_secs_f64() * 1000.0);
+    if let Ok(value) = HeaderValue::try_from(timing) {
+        response.headers_mut().insert("server-timing", value);
+    }
+    response
+}
+
+async fn handle(
+    inner: &Arc<Inner>,
+    operation: &Operation,
+    path: HashMap<String, String>,
+    request: Request,
+    deadline: Instant,
+) -> Result<(Reply, (u32, u32)), Fault> {
+    let (parts, body) = request.into_parts();
+    let caller = admit(inner, operation, &parts.headers).await?;
+    let limits = inner.limits.take(&caller.name, inner.config.requests_per_second)?;
+    let params = Params::read(&operation.params, parts.uri.query().unwrap_or_default())?;
+    let bytes = to_bytes(body, inner.config.body_bytes_max).await.map_err(|_| too_large(inner))?;
+    let idempotency = idempotency(operation, &parts.headers, parts.uri.path(), &bytes)?;
+    let (body, form) = read_body(inner, operation, &parts.headers, &bytes)?;
+    let call = Call {
+        inner: inner.clone(),
+        caller: caller.clone(),
+        params,
+        path,
+        headers: parts.headers,
+        body,
+        form,
+        idempotency,
+        deadline,
+    };
+    let reply = (operation.handler)(call).await?;
+    audit::note(inner, operation, &caller, &reply);
+    Ok((reply, limits))
+}
+
+async fn admit(inner: &Inner, operation: &Operation, headers: &HeaderMap) -> Result<Caller, Fault> {
+    match operation.access {
+        Access::Open => Ok(Caller::patient(inner.default_organization)),
+        Access::Scopes(scopes) => {
+            let caller = auth::caller(inner, headers).await?;
+            scopes.iter().try_for_each(|scope| caller.needs(*scope))?;
+            Ok(caller)
+        }
+        Access::Installation => {
+            let caller = auth::caller(inner, headers).await?;
+            if caller.installation {
+                return Ok(caller);
+            }
+            Err(Fault::new(Code::Forbidden, "only the installation's own key may do this"))
+        }
+    }
+}
+
+fn too_large(inner: &Inner) -> Fault {
+    Fault::new(Code::PayloadTooLarge, format!("a body may have at most {} bytes", inner.config.body_bytes_max))
+}
+
+fn idempotency(
+    operation: &Operation,
+    headers: &HeaderMap,
+    path: &str,
+    body: &[u8],
+) -> Result<Option<Idempotency>, Fault> {
+    let Some(value) = headers.get("idempotency-key").filter(|_| operation.method == Method::POST) else {
+        return Ok(None);
+    };
+    let key =
+        value.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
+    let Some(key) = key else {
+        let detail = "give 1 to 255 visible ASCII characters";
+        let fault = Fault::violation("Idempotency-Key", "invalid_key", detail);
+        return Err(Fault { code: Code::InvalidParameter, ..fault });
+    };
+    let mut hash = Sha256::new();
+    hash.update(path.as_bytes());
+    hash.update([0]);
+    hash.update(body);
+    let fingerprint = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Some(Idempotency { key: key.to_owned(), fingerprint }))
+}
+
+type Read = (Value, Vec<(String, String)>);
+
+fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &[u8]) -> Result<Read, Fault> {
+    let Some(schema) = operation.body else { return Ok((Value::Null, vec![])) };
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if schema == "Form" {
+        let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
+        return Ok((Value::Null, params::pairs(text).map_err(|()| not_utf8())?));
+    }
+    if operation.body_optional && bytes.is_empty() {
+        return Ok((Value::Object(serde_json::Map::new()), vec![]));
+    }
+    let json = media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"));
+    if !json {
+        return Err(Fault::new(Code::UnsupportedMediaType, "send JSON with `Content-Type: application/json`"));
+    }
+    std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        let place = format!("the body is not JSON: see line {}, column {}", error.line(), error.column());
+        Fault::new(Code::MalformedRequest, place)
+    })?;
+    inner.schemas.check(schema, &value)?;
+    Ok((value, vec![]))
+}
+
+fn not_utf8() -> Fault {
+    Fault::new(Code::MalformedRequest, "the body is not valid UTF-8")
+}
+
+fn with_limits(mut response: Response, (left, most): (u32, u32)) -> Response {
+    let headers = response.headers_mut();
+    let mut set = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.insert(name, value);
+        }
+    };
+    set("ratelimit-policy", format!("\"default\";q={most};w=1"));
+    set("ratelimit", format!("\"default\";r={left};t=1"));
+    response
+}

@@ -1,0 +1,93 @@
+//! Errors as RFC 9457 problems.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use rpc::{Code, Fault};
+use serde::Serialize;
+use utoipa::ToSchema;
+use wire::booking::SlotTaken;
+
+use crate::v1::slots::Slot;
+
+/// Where a problem's type begins; the code follows.
+pub(crate) const TYPE_BASE: &str = "https://meridian-scheduling.org/problems/";
+
+/// RFC 9457 problem details.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// A stable URI that ends in the code.
+    #[serde(rename = "type")]
+    problem_type: String,
+    /// The same for every occurrence of the code.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What to mend in this occurrence.
+    detail: String,
+    /// The stable code.
+    code: String,
+    /// The trace under which it is logged.
+    trace_id: String,
+    /// Every fault of the request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ProblemError>,
+    /// For `slot_taken`: the nearest open slots.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    alternatives: Option<Vec<Slot>>,
+    /// For `invalid_transition`: what the status allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    allowed: Option<Vec<String>>,
+}
+
+/// One fault of a request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProblemError {
+    /// JSON pointer into the body, or the name of a parameter or header.
+    pointer: String,
+    /// The stable code.
+    code: String,
+    /// What to mend.
+    detail: String,
+}
+
+/// A fault as an answer.
+pub(crate) fn answer(fault: Fault) -> Response {
+    let code = fault.code;
+    let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let alternatives = fault.extra::<SlotTaken>().map(|taken| taken.alternatives.iter().map(Slot::from).collect());
+    let allowed = fault
+        .metadata
+        .get("allowed")
+        .map(|list| list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect());
+    let retry_after = fault.retry_after.map(|delay| delay.as_secs().max(1));
+    let problem = Problem {
+        problem_type: format!("{TYPE_BASE}{}", code.as_str()),
+        title: code.title().to_owned(),
+        status: status.as_u16(),
+        detail: fault.detail,
+        code: code.as_str().to_owned(),
+        trace_id: rpc::trace::id(),
+        errors: fault
+            .violations
+            .into_iter()
+            .map(|fault| ProblemError { pointer: fault.pointer, code: fault.code, detail: fault.detail })
+            .collect(),
+        alternatives,
+        allowed,
+    };
+    let mut response = (status, Json(problem)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if code == Code::Unauthenticated {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}

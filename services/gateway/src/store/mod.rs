@@ -1,0 +1,73 @@
+//! The gateway's own database, on either engine; `queries.rs` is one text for both.
+
+mod postgres;
+mod sqlite;
+
+use sql::{Failure, Target};
+use uuid::Uuid;
+
+/// The database.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Sqlite(sqlite::Store),
+    Postgres(postgres::Store),
+}
+
+/// An API key, as it is kept.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct KeyRow {
+    pub(crate) id: Uuid,
+    pub(crate) organization_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) hash: Vec<u8>,
+    pub(crate) scopes: String,
+    pub(crate) created_at_us: i64,
+    pub(crate) revoked_at_us: Option<i64>,
+}
+
+/// One line of the audit log.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct AuditRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) at_us: i64,
+    pub(crate) caller: String,
+    pub(crate) action: String,
+    pub(crate) target: String,
+    pub(crate) patient_id: Option<Uuid>,
+}
+
+macro_rules! on_both {
+    ($(fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $result:ty;)*) => {
+        impl Store {
+            $(pub(crate) async fn $name(&self $(, $arg: $type)*) -> $result {
+                match self {
+                    Self::Sqlite(store) => store.$name($($arg),*).await,
+                    Self::Postgres(store) => store.$name($($arg),*).await,
+                }
+            })*
+        }
+    };
+}
+
+on_both! {
+    fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
+    fn add_key(&self, row: &KeyRow) -> Result<(), Failure>;
+    fn key_by_hash(&self, hash: &[u8]) -> Result<Option<KeyRow>, Failure>;
+    fn keys(&self, organization: Uuid) -> Result<Vec<KeyRow>, Failure>;
+    fn revoke_key(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<KeyRow>, Failure>;
+    fn add_audit(&self, row: &AuditRow) -> Result<(), Failure>;
+    fn audit(&self, organization: Uuid, patient: Option<Uuid>, before: Uuid, limit: i64) -> Result<Vec<AuditRow>, Failure>;
+}
+
+impl Store {
+    /// Opens the database; nothing is migrated yet.
+    pub(crate) async fn open(target: &Target) -> Result<Self, sqlx::Error> {
+        Ok(match target {
+            Target::Sqlite(path) => Self::Sqlite(sqlite::Store { pools: sql::connect_sqlite(path).await? }),
+            Target::Postgres(url) => {
+                Self::Postgres(postgres::Store { pool: sql::connect_postgres(url, "gateway").await? })
+            }
+        })
+    }
+}

@@ -1,0 +1,29 @@
+//! PostgreSQL.
+
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "queries.rs"]
+mod queries;
+
+use sqlx::{PgPool, migrate::Migrator};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// The gateway's schema.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(super) pool: PgPool,
+}
+
+impl Store {
+    fn reader(&self) -> &PgPool {
+        &self.pool
+    }
+
+    fn writer(&self) -> &PgPool {
+        &self.pool
+    }
+
+    pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        sql::migrate_postgres(&self.pool, "gateway", &MIGRATIONS).await
+    }
+}

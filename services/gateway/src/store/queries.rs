@@ -1,0 +1,67 @@
+// One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Store`.
+
+use sql::Failure;
+use uuid::Uuid;
+
+use super::{
+    super::{AuditRow, KeyRow},
+    Store,
+};
+
+const ADD_KEY: &str = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const KEY_BY_HASH: &str = "SELECT * FROM keys WHERE hash = $1";
+const KEYS: &str = "SELECT * FROM keys WHERE organization_id = $1 ORDER BY id LIMIT 200";
+const REVOKE_KEY: &str = "UPDATE keys SET revoked_at_us = coalesce(revoked_at_us, $3) \
+     WHERE organization_id = $1 AND id = $2 RETURNING *";
+const ADD_AUDIT: &str = "INSERT INTO audit VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const AUDIT: &str = "SELECT * FROM audit WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
+const AUDIT_OF_PATIENT: &str =
+    "SELECT * FROM audit WHERE organization_id = $1 AND id < $2 AND patient_id = $4 ORDER BY id DESC LIMIT $3";
+
+impl Store {
+    pub(crate) async fn add_key(&self, row: &KeyRow) -> Result<(), Failure> {
+        let query = sqlx::query(ADD_KEY).bind(row.id).bind(row.organization_id).bind(&row.name).bind(&row.hash);
+        query.bind(&row.scopes).bind(row.created_at_us).bind(row.revoked_at_us).execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn key_by_hash(&self, hash: &[u8]) -> Result<Option<KeyRow>, Failure> {
+        Ok(sqlx::query_as(KEY_BY_HASH).bind(hash.to_vec()).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn keys(&self, organization: Uuid) -> Result<Vec<KeyRow>, Failure> {
+        Ok(sqlx::query_as(KEYS).bind(organization).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn revoke_key(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+        now_us: i64,
+    ) -> Result<Option<KeyRow>, Failure> {
+        let query = sqlx::query_as(REVOKE_KEY).bind(organization).bind(id).bind(now_us);
+        Ok(query.fetch_optional(self.writer()).await?)
+    }
+
+    pub(crate) async fn add_audit(&self, row: &AuditRow) -> Result<(), Failure> {
+        let query = sqlx::query(ADD_AUDIT).bind(row.organization_id).bind(row.id).bind(row.at_us).bind(&row.caller);
+        query.bind(&row.action).bind(&row.target).bind(row.patient_id).execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn audit(
+        &self,
+        organization: Uuid,
+        patient: Option<Uuid>,
+        before: Uuid,
+        limit: i64,
+    ) -> Result<Vec<AuditRow>, Failure> {
+        let text = if patient.is_some() { AUDIT_OF_PATIENT } else { AUDIT };
+        let query = sqlx::query_as(text).bind(organization).bind(before).bind(limit);
+        let query = match patient {
+            Some(patient) => query.bind(patient),
+            None => query,
+        };
+        Ok(query.fetch_all(self.reader()).await?)
+    }
+}

@@ -1,0 +1,331 @@
+//! The directory: ten kinds of entry with one life, so one set of handlers.
+
+use axum::http::Method;
+use domain::directory::{Body, Kind};
+use rpc::Fault;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+use wire::{
+    availability::{
+        ArchiveEntryRequest, CreateEntryRequest, Entry, GetEntryRequest, ListEntriesRequest, UpdateEntryRequest,
+        WriteEntryResponse,
+    },
+    convert::directory as convert,
+};
+
+use super::{CURSOR, LIMIT, next_cursor, time};
+use crate::{
+    auth::Scope,
+    call::{Call, Reply, read},
+    operation::{Access, Handler, Operation, Param, Type, handler},
+};
+
+/// What every entry has beside its own fields.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EntryHead {
+    id: String,
+    version: i64,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    updated_at: String,
+    /// When it went out of use, if it did.
+    #[schema(format = DateTime)]
+    archived_at: Option<String>,
+}
+
+/// What a write answers beside the entry.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Displaced {
+    /// Appointments that lose their ground, earliest first.
+    displaced: Vec<String>,
+}
+
+/// The schemas of the kinds' bodies.
+pub(crate) const BODIES: [&str; 10] = [
+    "Location",
+    "Room",
+    "Equipment",
+    "Closure",
+    "Practitioner",
+    "Certificate",
+    "Roster",
+    "TimeOff",
+    "Service",
+    "PlanTemplate",
+];
+
+/// A kind of entry in the public interface.
+struct Face {
+    kind: Kind,
+    path: &'static str,
+    name: &'static str,
+    schema: &'static str,
+    entry: &'static str,
+    page: &'static str,
+}
+
+const FACES: [Face; 10] = [
+    face(Kind::Location, "/v1/locations", "location", ["Location", "LocationEntry", "LocationPage"]),
+    face(Kind::Room, "/v1/locations/{parent_id}/rooms", "room", ["Room", "RoomEntry", "RoomPage"]),
+    face(
+        Kind::Equipment,
+        "/v1/locations/{parent_id}/equipment",
+        "equipment",
+        ["Equipment", "EquipmentEntry", "EquipmentPage"],
+    ),
+    face(Kind::Closure, "/v1/locations/{parent_id}/closures", "closure", ["Closure", "ClosureEntry", "ClosurePage"]),
+    face(
+        Kind::Practitioner,
+        "/v1/practitioners",
+        "practitioner",
+        ["Practitioner", "PractitionerEntry", "PractitionerPage"],
+    ),
+    face(
+        Kind::Certificate,
+        "/v1/practitioners/{parent_id}/certificates",
+        "certificate",
+        ["Certificate", "CertificateEntry", "CertificatePage"],
+    ),
+    face(Kind::Roster, "/v1/practitioners/{parent_id}/rosters", "roster", ["Roster", "RosterEntry", "RosterPage"]),
+    face(
+        Kind::TimeOff,
+        "/v1/practitioners/{parent_id}/time_off",
+        "time_off",
+        ["TimeOff", "TimeOffEntry", "TimeOffPage"],
+    ),
+    face(Kind::Service, "/v1/services", "service", ["Service", "ServiceEntry", "ServicePage"]),
+    face(
+        Kind::PlanTemplate,
+        "/v1/plan_templates",
+        "plan_template",
+        ["PlanTemplate", "PlanTemplateEntry", "PlanTemplatePage"],
+    ),
+];
+
+const fn face(kind: Kind, path: &'static str, name: &'static str, schemas: [&'static str; 3]) -> Face {
+    Face { kind, path, name, schema: schemas[0], entry: schemas[1], page: schemas[2] }
+}
+
+const DRY_RUN: Param = Param::new("dry_run", Type::Boolean, "Only say what it would displace");
+const ARCHIVED: Param = Param::new("archived", Type::Boolean, "Archived entries too");
+
+/// A handler for each kind, since a handler is a plain function.
+macro_rules! for_each_kind {
+    ($function:ident) => {
+        [
+            handler_of!($function, Location),
+            handler_of!($function, Room),
+            handler_of!($function, Equipment),
+            handler_of!($function, Closure),
+            handler_of!($function, Practitioner),
+            handler_of!($function, Certificate),
+            handler_of!($function, Roster),
+            handler_of!($function, TimeOff),
+            handler_of!($function, Service),
+            handler_of!($function, PlanTemplate),
+        ]
+    };
+}
+macro_rules! handler_of {
+    ($function:ident, $kind:ident) => {{
+        async fn handle(call: Call) -> Result<Reply, Fault> {
+            $function(call, Kind::$kind).await
+        }
+        let handler: Handler = handler!(handle);
+        handler
+    }};
+}
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let (lists, creates, gets) = (for_each_kind!(list), for_each_kind!(create), for_each_kind!(get));
+    let (patches, archives) = (for_each_kind!(patch), for_each_kind!(archive));
+    let public = Access::Scopes(&[Scope::SlotsRead]);
+    let write = Access::Scopes(&[Scope::DirectoryWrite]);
+    let mut operations = Vec::new();
+    for (at, face) in FACES.iter().enumerate() {
+        let one = format!("{}/{{id}}", face.path);
+        let name = face.name;
+        let operation = |verb: &str, method, path: &str, summary: &str, access, handler| {
+            let summary = format!("{summary} {}", name.replace('_', " "));
+            Operation::new(&format!("{verb}_{name}"), method, path, "directory", &summary, access, handler)
+        };
+        // Certificates, rosters and time off are the staff's business; a time off's reason is a person's.
+        let read = if matches!(face.kind, Kind::Certificate | Kind::Roster | Kind::TimeOff) { write } else { public };
+        operations.extend([
+            operation("list", Method::GET, face.path, "Lists each", read, lists[at])
+                .params(&[ARCHIVED, LIMIT, CURSOR])
+                .answer(200, face.page),
+            operation("create", Method::POST, face.path, "Adds a", write, creates[at])
+                .params(&[DRY_RUN])
+                .body(face.schema)
+                .answer(201, face.entry),
+            operation("get", Method::GET, &one, "Shows one", read, gets[at]).answer(200, face.entry),
+            operation("patch", Method::PATCH, &one, "Changes a", write, patches[at])
+                .params(&[DRY_RUN])
+                .body("MergePatch")
+                .answer(200, face.entry),
+            operation("archive", Method::DELETE, &one, "Takes out of use a", write, archives[at])
+                .params(&[DRY_RUN])
+                .answer(200, face.entry),
+        ]);
+    }
+    operations
+}
+
+fn schema_of(kind: Kind) -> &'static str {
+    FACES.iter().find(|face| face.kind == kind).map(|face| face.schema).unwrap_or_default()
+}
+
+/// The fields of an entry's own, as JSON.
+fn fields(body: &Body) -> Result<Value, Fault> {
+    let tagged = serde_json::to_value(body).map_err(Fault::internal)?;
+    Ok(tagged.get("body").cloned().unwrap_or_default())
+}
+
+fn body_of(kind: Kind, fields: &Value) -> Result<Body, Fault> {
+    read(&json!({"kind": kind.as_str(), "body": fields}))
+}
+
+/// An entry as answers show it: head and fields side by side.
+fn shown(entry: Entry) -> Result<Value, Fault> {
+    let head = EntryHead {
+        id: entry.id,
+        version: entry.version,
+        created_at: time::utc(entry.created_at_us),
+        updated_at: time::utc(entry.updated_at_us),
+        archived_at: time::optional(entry.archived_at_us, ""),
+    };
+    let body = convert::body_from_wire(entry.body.unwrap_or_default())
+        .map_err(|_| Fault::internal("a stored entry is not valid"))?;
+    let mut shown = serde_json::to_value(head).map_err(Fault::internal)?;
+    if let (Value::Object(shown), Value::Object(fields)) = (&mut shown, fields(&body)?) {
+        shown.extend(fields);
+    }
+    Ok(shown)
+}
+
+fn written(status: u16, response: tonic::Response<WriteEntryResponse>) -> Result<Reply, Fault> {
+    let (metadata, answer, extensions) = response.into_parts();
+    let entry = answer.entry.unwrap_or_default();
+    let (id, version) = (entry.id.clone(), entry.version);
+    let mut body = shown(entry)?;
+    body["displaced"] = json!(answer.displaced);
+    let reply = Reply::json(status, &body)?.version(version).target(&id);
+    Ok(reply.after(&tonic::Response::from_parts(metadata, (), extensions)))
+}
+
+async fn list(call: Call, kind: Kind) -> Result<Reply, Fault> {
+    let params = &call.params;
+    let request = ListEntriesRequest {
+        kind: convert::kind_to_wire(kind) as i32,
+        parent_id: call.part("parent_id"),
+        limit: params.number("limit"),
+        cursor: params.text_or_empty("cursor"),
+        archived: params.flag("archived").unwrap_or(false),
+    };
+    let answer = call.inner.directory.clone().list_entries(call.context().request(request)).await?.into_inner();
+    let data = answer.entries.into_iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+    Reply::json(200, &json!({"data": data, "next_cursor": next_cursor(answer.next_cursor)}))
+}
+
+async fn get(call: Call, kind: Kind) -> Result<Reply, Fault> {
+    let entry = find(&call, kind).await?;
+    let version = entry.version;
+    Ok(Reply::json(200, &shown(entry)?)?.version(version))
+}
+
+async fn find(call: &Call, kind: Kind) -> Result<Entry, Fault> {
+    let request = GetEntryRequest {
+        kind: convert::kind_to_wire(kind) as i32,
+        id: call.part("id"),
+        parent_id: call.part("parent_id"),
+    };
+    Ok(call.inner.directory.clone().get_entry(call.context().request(request)).await?.into_inner())
+}
+
+async fn create(call: Call, kind: Kind) -> Result<Reply, Fault> {
+    let body = body_of(kind, &call.body)?;
+    let dry_run = call.params.flag("dry_run").unwrap_or(false);
+    let request =
+        CreateEntryRequest { parent_id: call.part("parent_id"), body: Some(convert::body_to_wire(&body)), dry_run };
+    let response = call.inner.directory.clone().create_entry(call.context().forward(request)).await?;
+    let id = response.get_ref().entry.as_ref().map(|entry| entry.id.clone()).unwrap_or_default();
+    let path = FACES.iter().find(|face| face.kind == kind).map(|face| face.path).unwrap_or_default();
+    let path = format!("{}/{id}", path.replace("{parent_id}", &call.part("parent_id")));
+    Ok(written(201, response)?.location(path))
+}
+
+async fn patch(call: Call, kind: Kind) -> Result<Reply, Fault> {
+    let present = find(&call, kind).await?;
+    let version = present.version;
+    let body = convert::body_from_wire(present.body.unwrap_or_default())
+        .map_err(|_| Fault::internal("a stored entry is not valid"))?;
+    let mut merged = fields(&body)?;
+    merge(&mut merged, &call.body);
+    call.inner.schemas.check(schema_of(kind), &merged)?;
+    let body = body_of(kind, &merged)?;
+    let if_version = match call.if_version()? {
+        0 => version,
+        version => version,
+    };
+    let request = UpdateEntryRequest {
+        id: call.part("id"),
+        parent_id: call.part("parent_id"),
+        body: Some(convert::body_to_wire(&body)),
+        if_version,
+        dry_run: call.params.flag("dry_run").unwrap_or(false),
+    };
+    written(200, call.inner.directory.clone().update_entry(call.context().request(request)).await?)
+}
+
+async fn archive(call: Call, kind: Kind) -> Result<Reply, Fault> {
+    let request = ArchiveEntryRequest {
+        kind: convert::kind_to_wire(kind) as i32,
+        id: call.part("id"),
+        parent_id: call.part("parent_id"),
+        if_version: call.if_version()?,
+        dry_run: call.params.flag("dry_run").unwrap_or(false),
+    };
+    written(200, call.inner.directory.clone().archive_entry(call.context().request(request)).await?)
+}
+
+/// JSON merge patch (RFC 7396).
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    let Value::Object(target) = target else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            target.remove(name);
+        } else {
+            merge(target.entry(name.clone()).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_follows_the_examples_of_rfc_7396() {
+        for (target, patch, result) in [
+            (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
+            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
+            (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+        ] {
+            let mut merged = target.clone();
+            merge(&mut merged, &patch);
+            assert_eq!(merged, result, "{target} and {patch}");
+        }
+    }
+}

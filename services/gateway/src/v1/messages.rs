@@ -1,0 +1,430 @@
+//! Messages and the rules that plan them.
+
+use axum::http::Method;
+use rpc::Fault;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use wire::{
+    common::Page,
+    convert::optional_text,
+    reminder::{
+        self, ArchiveRuleRequest, CreateRuleRequest, GetMessageRequest, GetRuleRequest, ListMessagesRequest,
+        ListRulesRequest, PreviewMessageRequest, ReceiveRequest, RetryMessageRequest, UpdateRuleRequest,
+        receive_request,
+    },
+};
+
+use super::{CURSOR, LIMIT, directory::merge, next_cursor, time};
+use crate::{
+    auth::Scope,
+    call::{Call, Reply, read},
+    operation::{Access, Operation, Param, Type, handler},
+};
+
+/// One try at sending.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Attempt {
+    #[schema(format = DateTime)]
+    at: String,
+    /// `sent`, `failed` or `unknown`.
+    outcome: String,
+    provider_message_id: Option<String>,
+    error_code: Option<String>,
+}
+
+/// A message to a patient.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Message {
+    id: String,
+    appointment_id: String,
+    appointment_version: i64,
+    rule_id: String,
+    trigger: String,
+    channel: String,
+    /// `scheduled`, `suppressed`, `sending`, `sent`, `delivered`, `undelivered`, `failed` or `unknown`.
+    status: String,
+    #[schema(format = DateTime)]
+    due_at: String,
+    #[schema(format = DateTime)]
+    sent_at: Option<String>,
+    /// Why it was suppressed or failed.
+    reason: Option<String>,
+    provider: Option<String>,
+    to: Option<String>,
+    subject: Option<String>,
+    text: Option<String>,
+    attempts: Vec<Attempt>,
+}
+
+/// A page of messages, newest due first.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MessagePage {
+    data: Vec<Message>,
+    next_cursor: Option<String>,
+}
+
+/// Texts; those that are empty are the shipped ones.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Template {
+    #[serde(default)]
+    #[schema(max_length = 1600)]
+    sms: String,
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    email_subject: String,
+    #[serde(default)]
+    #[schema(max_length = 20000)]
+    email_text: String,
+}
+
+/// Hours in which no message goes out, on the location's wall clock.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QuietHours {
+    from: domain::time::WallTime,
+    to: domain::time::WallTime,
+}
+
+/// When a message goes out, on which channels, with which text.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleBody {
+    #[schema(pattern = "^(booked|before_start|cancelled|rescheduled)$")]
+    trigger: String,
+    /// Minutes from the trigger; for `before_start`, before the start.
+    #[serde(default)]
+    #[schema(minimum = 0, maximum = 129600)]
+    offset_minutes: u32,
+    #[schema(min_items = 1, max_items = 2)]
+    channels: Vec<domain::patient::Channel>,
+    /// Only these services; none: all.
+    #[serde(default)]
+    #[schema(max_items = 200)]
+    service_ids: Vec<domain::id::ServiceId>,
+    #[serde(default)]
+    template: Template,
+    /// Only patients of this language; none: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 35, nullable = false)]
+    language: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    quiet_hours: Option<QuietHours>,
+}
+
+/// A rule.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Rule {
+    id: String,
+    version: i64,
+    #[serde(flatten)]
+    body: RuleShown,
+    #[schema(format = DateTime)]
+    created_at: String,
+    #[schema(format = DateTime)]
+    updated_at: String,
+    #[schema(format = DateTime)]
+    archived_at: Option<String>,
+}
+
+/// What a rule says.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RuleShown {
+    trigger: String,
+    offset_minutes: u32,
+    channels: Vec<String>,
+    service_ids: Vec<String>,
+    template: Template,
+    language: Option<String>,
+    quiet_hours: Option<QuietHours>,
+}
+
+/// The rules of an organisation.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RulePage {
+    data: Vec<Rule>,
+    next_cursor: Option<String>,
+}
+
+/// A text to try.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Preview {
+    #[schema(pattern = "^(booked|before_start|cancelled|rescheduled)$")]
+    trigger: String,
+    #[serde(default)]
+    #[schema(max_length = 35, nullable = false)]
+    language: Option<String>,
+    #[serde(default)]
+    template: Template,
+}
+
+/// A text with example data.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Previewed {
+    sms: String,
+    email_subject: String,
+    email_text: String,
+    /// `gsm7` or `ucs2`.
+    sms_encoding: String,
+    sms_segments: u32,
+}
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let access = Access::Scopes(&[Scope::MessagesWrite]);
+    let operation = |id: &str, method, path: &str, summary: &str, handler| {
+        Operation::new(id, method, path, "messages", summary, access, handler)
+    };
+    let params = [
+        Param::new("appointment_id", Type::Id("appt"), "Only about this appointment"),
+        Param::new("status", Type::Word(&STATUSES), "Only in this status").repeats(),
+        LIMIT,
+        CURSOR,
+    ];
+    let status = Operation::new(
+        "provider_status",
+        Method::POST,
+        "/v1/providers/{provider}/status",
+        "messages",
+        "What an SMS provider says of a message",
+        Access::Open,
+        handler!(received),
+    );
+    let status_params =
+        ["message_id", "attempt", "organization_id"].map(|name| Param::new(name, Type::Text(64), "As it was given"));
+    vec![
+        operation("list_messages", Method::GET, "/v1/messages", "Messages, newest due first", handler!(list))
+            .params(&params)
+            .answer(200, "MessagePage"),
+        operation("preview_message", Method::POST, "/v1/messages/preview", "Tries a text", handler!(preview))
+            .body("Preview")
+            .answer(200, "Previewed"),
+        operation("get_message", Method::GET, "/v1/messages/{id}", "One message", handler!(get)).answer(200, "Message"),
+        Operation {
+            body_optional: true,
+            ..operation(
+                "retry_message",
+                Method::POST,
+                "/v1/messages/{id}/retry",
+                "Tries a message again",
+                handler!(retry),
+            )
+            .body("Nothing")
+            .answer(200, "Message")
+        },
+        operation("list_rules", Method::GET, "/v1/reminder_rules", "The rules", handler!(rules))
+            .params(&[LIMIT, CURSOR])
+            .answer(200, "RulePage"),
+        operation("create_rule", Method::POST, "/v1/reminder_rules", "Adds a rule", handler!(create_rule))
+            .body("RuleBody")
+            .answer(201, "Rule"),
+        operation("get_rule", Method::GET, "/v1/reminder_rules/{id}", "One rule", handler!(get_rule))
+            .answer(200, "Rule"),
+        operation("patch_rule", Method::PATCH, "/v1/reminder_rules/{id}", "Changes a rule", handler!(patch_rule))
+            .body("MergePatch")
+            .answer(200, "Rule"),
+        operation(
+            "archive_rule",
+            Method::DELETE,
+            "/v1/reminder_rules/{id}",
+            "Takes a rule out of use",
+            handler!(archive_rule),
+        )
+        .answer(200, "Rule"),
+        status.params(&status_params).body("Form").no_content(),
+    ]
+}
+
+const STATUSES: [&str; 8] =
+    ["scheduled", "suppressed", "sending", "sent", "delivered", "undelivered", "failed", "unknown"];
+
+fn shown(it: reminder::Message) -> Message {
+    let zone = it.time_zone.clone();
+    let attempts = it.attempts.into_iter().map(|attempt| Attempt {
+        at: time::shown(attempt.at_us, &zone),
+        outcome: attempt.outcome,
+        provider_message_id: optional_text(&attempt.provider_message_id),
+        error_code: optional_text(&attempt.error_code),
+    });
+    Message {
+        attempts: attempts.collect(),
+        id: it.id,
+        appointment_id: it.appointment_id,
+        appointment_version: it.appointment_version,
+        rule_id: it.rule_id,
+        trigger: it.trigger,
+        channel: it.channel,
+        status: it.status,
+        due_at: time::shown(it.due_at_us, &zone),
+        sent_at: time::optional(it.sent_at_us, &zone),
+        reason: optional_text(&it.reason),
+        provider: optional_text(&it.provider),
+        to: optional_text(&it.to),
+        subject: optional_text(&it.subject),
+        text: optional_text(&it.text),
+    }
+}
+
+async fn list(call: Call) -> Result<Reply, Fault> {
+    let params = &call.params;
+    let request = ListMessagesRequest {
+        appointment_id: params.text_or_empty("appointment_id"),
+        statuses: params.all("status"),
+        page: Some(Page { limit: params.number("limit"), cursor: params.text_or_empty("cursor") }),
+    };
+    let answer = call.inner.reminder.clone().list_messages(call.context().request(request)).await?.into_inner();
+    let data = answer.messages.into_iter().map(shown).collect();
+    Reply::json(200, &MessagePage { data, next_cursor: next_cursor(answer.next_cursor) })
+}
+
+async fn get(call: Call) -> Result<Reply, Fault> {
+    let request = GetMessageRequest { id: call.part("id") };
+    let message = call.inner.reminder.clone().get_message(call.context().request(request)).await?.into_inner();
+    Reply::json(200, &shown(message))
+}
+
+async fn retry(call: Call) -> Result<Reply, Fault> {
+    let request = RetryMessageRequest { id: call.part("id") };
+    let message = call.inner.reminder.clone().retry_message(call.context().request(request)).await?.into_inner();
+    let id = message.id.clone();
+    Ok(Reply::json(200, &shown(message))?.target(&id))
+}
+
+async fn preview(call: Call) -> Result<Reply, Fault> {
+    let body: Preview = call.read()?;
+    let request = PreviewMessageRequest {
+        trigger: body.trigger,
+        language: body.language.unwrap_or_default(),
+        template: Some(template_to_wire(body.template)),
+    };
+    let it = call.inner.reminder.clone().preview_message(call.context().request(request)).await?.into_inner();
+    Reply::json(
+        200,
+        &Previewed {
+            sms: it.sms,
+            email_subject: it.email_subject,
+            email_text: it.email_text,
+            sms_encoding: it.sms_encoding,
+            sms_segments: it.sms_segments,
+        },
+    )
+}
+
+fn template_to_wire(template: Template) -> reminder::Template {
+    reminder::Template { sms: template.sms, email_subject: template.email_subject, email_text: template.email_text }
+}
+
+fn rule_to_wire(body: RuleBody) -> reminder::RuleBody {
+    reminder::RuleBody {
+        trigger: body.trigger,
+        offset_minutes: body.offset_minutes,
+        channels: body.channels.iter().map(|channel| channel.as_str().to_owned()).collect(),
+        service_ids: body.service_ids.iter().map(ToString::to_string).collect(),
+        template: Some(template_to_wire(body.template)),
+        language: body.language.unwrap_or_default(),
+        quiet_hours: body
+            .quiet_hours
+            .map(|quiet| reminder::QuietHours { from: quiet.from.to_string(), to: quiet.to.to_string() }),
+    }
+}
+
+fn rule_shown(rule: reminder::Rule) -> Rule {
+    let body = rule.body.unwrap_or_default();
+    let template = body.template.unwrap_or_default();
+    let quiet = body
+        .quiet_hours
+        .and_then(|quiet| Some(QuietHours { from: quiet.from.parse().ok()?, to: quiet.to.parse().ok()? }));
+    Rule {
+        id: rule.id,
+        version: rule.version,
+        body: RuleShown {
+            trigger: body.trigger,
+            offset_minutes: body.offset_minutes,
+            channels: body.channels,
+            service_ids: body.service_ids,
+            template: Template {
+                sms: template.sms,
+                email_subject: template.email_subject,
+                email_text: template.email_text,
+            },
+            language: optional_text(&body.language),
+            quiet_hours: quiet,
+        },
+        created_at: time::utc(rule.created_at_us),
+        updated_at: time::utc(rule.updated_at_us),
+        archived_at: time::optional(rule.archived_at_us, ""),
+    }
+}
+
+fn rule_reply(status: u16, rule: reminder::Rule) -> Result<Reply, Fault> {
+    let (id, version) = (rule.id.clone(), rule.version);
+    Ok(Reply::json(status, &rule_shown(rule))?.version(version).target(&id))
+}
+
+async fn rules(call: Call) -> Result<Reply, Fault> {
+    let page = Page { limit: call.params.number("limit"), cursor: call.params.text_or_empty("cursor") };
+    let request = ListRulesRequest { page: Some(page), archived: false };
+    let answer = call.inner.reminder.clone().list_rules(call.context().request(request)).await?.into_inner();
+    let data = answer.rules.into_iter().map(rule_shown).collect();
+    Reply::json(200, &RulePage { data, next_cursor: next_cursor(answer.next_cursor) })
+}
+
+async fn create_rule(call: Call) -> Result<Reply, Fault> {
+    let body: RuleBody = call.read()?;
+    let request = CreateRuleRequest { body: Some(rule_to_wire(body)) };
+    let rule = call.inner.reminder.clone().create_rule(call.context().forward(request)).await?.into_inner();
+    let path = format!("/v1/reminder_rules/{}", rule.id);
+    Ok(rule_reply(201, rule)?.location(path))
+}
+
+async fn get_rule(call: Call) -> Result<Reply, Fault> {
+    let request = GetRuleRequest { id: call.part("id") };
+    rule_reply(200, call.inner.reminder.clone().get_rule(call.context().request(request)).await?.into_inner())
+}
+
+async fn patch_rule(call: Call) -> Result<Reply, Fault> {
+    let id = call.part("id");
+    let request = GetRuleRequest { id: id.clone() };
+    let present = call.inner.reminder.clone().get_rule(call.context().request(request)).await?.into_inner();
+    let version = present.version;
+    let mut merged: Value = serde_json::to_value(rule_shown(present).body).map_err(Fault::internal)?;
+    if let Value::Object(fields) = &mut merged {
+        fields.retain(|_, value| !value.is_null());
+    }
+    merge(&mut merged, &call.body);
+    call.inner.schemas.check("RuleBody", &merged)?;
+    let body: RuleBody = read(&merged)?;
+    let if_version = match call.if_version()? {
+        0 => version,
+        version => version,
+    };
+    let request = UpdateRuleRequest { id, body: Some(rule_to_wire(body)), if_version };
+    rule_reply(200, call.inner.reminder.clone().update_rule(call.context().request(request)).await?.into_inner())
+}
+
+async fn archive_rule(call: Call) -> Result<Reply, Fault> {
+    let request = ArchiveRuleRequest { id: call.part("id"), if_version: call.if_version()? };
+    rule_reply(200, call.inner.reminder.clone().archive_rule(call.context().request(request)).await?.into_inner())
+}
+
+async fn received(call: Call) -> Result<Reply, Fault> {
+    let provider = call.part("provider");
+    let query: Vec<String> = ["message_id", "attempt", "organization_id"]
+        .into_iter()
+        .filter_map(|name| Some(format!("{name}={}", call.params.text(name)?)))
+        .collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    let signature = call.headers.get("x-twilio-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let fields =
+        call.form.iter().map(|(name, value)| receive_request::Field { name: name.clone(), value: value.clone() });
+    let request = ReceiveRequest {
+        url: format!("{}/v1/providers/{provider}/status{query}", call.inner.public_url),
+        form: fields.collect(),
+        signature: signature.to_owned(),
+        provider,
+    };
+    call.inner.reminder.clone().receive_status(call.context().request(request)).await?;
+    Ok(Reply::empty(204))
+}

@@ -1,0 +1,40 @@
+//! The public interface, one resource a file.
+
+pub(crate) mod appointments;
+pub(crate) mod directory;
+pub(crate) mod holds;
+pub(crate) mod keys;
+pub(crate) mod manage;
+pub(crate) mod messages;
+pub(crate) mod organizations;
+pub(crate) mod patients;
+pub(crate) mod slots;
+pub(crate) mod time;
+
+use crate::operation::{Operation, Param, Type};
+
+/// The size of a page.
+pub(crate) const LIMIT: Param = Param::new("limit", Type::Integer(1, 200), "At most so many; 50 without it");
+/// Where a page begins.
+pub(crate) const CURSOR: Param = Param::new("cursor", Type::Text(200), "The `next_cursor` of the page before");
+
+/// Every operation of the public interface.
+pub(crate) fn operations() -> Vec<Operation> {
+    [
+        directory::operations(),
+        slots::operations(),
+        holds::operations(),
+        appointments::operations(),
+        manage::operations(),
+        patients::operations(),
+        messages::operations(),
+        keys::operations(),
+        organizations::operations(),
+    ]
+    .concat()
+}
+
+/// The cursor of the next page, as answers show it.
+pub(crate) fn next_cursor(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,229 @@
+//! Open slots.
+
+use axum::http::Method;
+use rpc::Fault;
+use serde::Serialize;
+use utoipa::ToSchema;
+use wire::availability::{self, ExplainSlotRequest, SearchSlotsRequest};
+
+use super::{CURSOR, LIMIT, next_cursor, time};
+use crate::{
+    auth::Scope,
+    call::{Call, Reply},
+    operation::{Access, Operation, Param, Type, handler},
+};
+
+/// A start that is open.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Slot {
+    /// Opaque; post it as it is to holds and appointments.
+    slot_id: String,
+    service_id: String,
+    practitioner_id: String,
+    location_id: String,
+    #[schema(format = DateTime)]
+    starts_at: String,
+    #[schema(format = DateTime)]
+    ends_at: String,
+    /// IANA time zone of the location.
+    time_zone: String,
+    places_left: u32,
+}
+
+impl From<&availability::Slot> for Slot {
+    fn from(slot: &availability::Slot) -> Self {
+        Self {
+            slot_id: slot.slot_id.clone(),
+            service_id: slot.service_id.clone(),
+            practitioner_id: slot.practitioner_id.clone(),
+            location_id: slot.location_id.clone(),
+            starts_at: time::shown(slot.starts_at_us, &slot.time_zone),
+            ends_at: time::shown(slot.ends_at_us, &slot.time_zone),
+            time_zone: slot.time_zone.clone(),
+            places_left: slot.places_left,
+        }
+    }
+}
+
+/// Open slots, earliest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SlotPage {
+    data: Vec<Slot>,
+    next_cursor: Option<String>,
+    /// Everything that starts before this has been looked at.
+    #[schema(format = DateTime)]
+    searched_until: String,
+    /// The revision that the answer was computed at.
+    revision: String,
+}
+
+/// A day at a location.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SlotDay {
+    #[schema(format = Date)]
+    date: String,
+    location_id: String,
+    open_slots: u32,
+    #[schema(format = DateTime)]
+    first_starts_at: String,
+}
+
+/// The days that have open slots.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DayPage {
+    data: Vec<SlotDay>,
+    revision: String,
+}
+
+/// The next open slots of a location.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NextSlots {
+    location_id: String,
+    /// The first, second and third open slot; fewer where there are fewer.
+    #[schema(max_items = 3)]
+    slots: Vec<Slot>,
+}
+
+/// The next open slots of each location.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NextPage {
+    data: Vec<NextSlots>,
+    revision: String,
+}
+
+/// A rule and whether a start keeps it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExplainedRule {
+    code: String,
+    passed: bool,
+    detail: String,
+}
+
+/// Why a start is shown or hidden.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Explanation {
+    bookable: bool,
+    rules: Vec<ExplainedRule>,
+}
+
+const PARAMS: [Param; 15] = [
+    Param::new("service_id", Type::Id("svc"), "What is given").required(),
+    Param::new("from", Type::Instant, "Visits start at or after this").required(),
+    Param::new("to", Type::Instant, "Visits start before this; at most 400 days later").required(),
+    Param::new("location_id", Type::Id("loc"), "Only there").repeats(),
+    Param::new("practitioner_id", Type::Id("prac"), "Only by them").repeats(),
+    Param::new("day", Type::Days, "Only on these days of the location's week"),
+    Param::new("not_before", Type::WallTime, "Visits start at or after this wall-clock time"),
+    Param::new("not_after", Type::WallTime, "Visits end at or before this wall-clock time"),
+    Param::new("language", Type::Text(35), "The practitioner speaks it"),
+    Param::new("near", Type::Point, "Only locations near this point"),
+    Param::new("within_km", Type::Number(0, 20_100), "How near; 50 without it"),
+    Param::new("patient_id", Type::Id("pat"), "Leaves out times at which the patient is taken"),
+    Param::new("channel", Type::Word(&["online", "staff"]), "As whom to search; staff keys may choose"),
+    LIMIT,
+    CURSOR,
+];
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let access = Access::Scopes(&[Scope::SlotsRead]);
+    let get = |id: &str, path: &str, summary: &str, answer, handler| {
+        Operation::new(id, Method::GET, path, "slots", summary, access, handler).answer(200, answer)
+    };
+    let explain = [
+        Param::new("service_id", Type::Id("svc"), "What is given").required(),
+        Param::new("practitioner_id", Type::Id("prac"), "By whom").required(),
+        Param::new("starts_at", Type::Instant, "When").required(),
+        Param::new("location_id", Type::Id("loc"), "Where; without it, where the practitioner works then"),
+        Param::new("channel", Type::Word(&["online", "staff"]), "As whom to ask; staff keys may choose"),
+    ];
+    vec![
+        get("search_slots", "/v1/slots", "Open slots, earliest first", "SlotPage", handler!(slots)).params(&PARAMS),
+        get("search_days", "/v1/slots/days", "Open slots by day, for a month view", "DayPage", handler!(days))
+            .params(&PARAMS[..13]),
+        get("next_slots", "/v1/slots/next", "The next three open slots of each location", "NextPage", handler!(next))
+            .params(&PARAMS[..13]),
+        get("explain_slot", "/v1/slots/explain", "Which rule hides a start", "Explanation", handler!(explained))
+            .params(&explain),
+    ]
+}
+
+fn request(call: &Call) -> Result<SearchSlotsRequest, Fault> {
+    let params = &call.params;
+    let near = params.point("near");
+    if params.text("patient_id").is_some() {
+        call.caller.needs(Scope::PatientsRead)?;
+    }
+    Ok(SearchSlotsRequest {
+        service_id: params.text_or_empty("service_id"),
+        from_us: params.instant_us("from"),
+        to_us: params.instant_us("to"),
+        location_ids: params.all("location_id"),
+        practitioner_ids: params.all("practitioner_id"),
+        days: params.list("day"),
+        not_before: params.text_or_empty("not_before"),
+        not_after: params.text_or_empty("not_after"),
+        language: params.text_or_empty("language"),
+        near_latitude: near.map(|point| point.0),
+        near_longitude: near.map(|point| point.1),
+        within_km: params.decimal("within_km").unwrap_or(50.0),
+        limit: params.number("limit"),
+        cursor: params.text_or_empty("cursor"),
+        channel: call.channel(params.text("channel")),
+        patient_id: params.text_or_empty("patient_id"),
+    })
+}
+
+async fn slots(call: Call) -> Result<Reply, Fault> {
+    let request = call.context().request(request(&call)?);
+    let answer = call.inner.search.clone().search_slots(request).await?.into_inner();
+    let zone = answer.slots.first().map(|slot| slot.time_zone.as_str()).unwrap_or_default();
+    Reply::json(
+        200,
+        &SlotPage {
+            searched_until: time::shown(answer.searched_until_us, zone),
+            data: answer.slots.iter().map(Slot::from).collect(),
+            next_cursor: next_cursor(answer.next_cursor),
+            revision: answer.revision,
+        },
+    )
+}
+
+async fn days(call: Call) -> Result<Reply, Fault> {
+    let request = call.context().request(request(&call)?);
+    let answer = call.inner.search.clone().search_days(request).await?.into_inner();
+    let data = answer.days.into_iter().map(|day| SlotDay {
+        first_starts_at: time::shown(day.first_starts_at_us, &day.time_zone),
+        date: day.date,
+        location_id: day.location_id,
+        open_slots: day.open_slots,
+    });
+    Reply::json(200, &DayPage { data: data.collect(), revision: answer.revision })
+}
+
+async fn next(call: Call) -> Result<Reply, Fault> {
+    let request = call.context().request(request(&call)?);
+    let answer = call.inner.search.clone().next_slots(request).await?.into_inner();
+    let data = answer.locations.into_iter().map(|location| NextSlots {
+        slots: location.slots.iter().map(Slot::from).collect(),
+        location_id: location.location_id,
+    });
+    Reply::json(200, &NextPage { data: data.collect(), revision: answer.revision })
+}
+
+async fn explained(call: Call) -> Result<Reply, Fault> {
+    let params = &call.params;
+    let request = call.context().request(ExplainSlotRequest {
+        service_id: params.text_or_empty("service_id"),
+        practitioner_id: params.text_or_empty("practitioner_id"),
+        starts_at_us: params.instant_us("starts_at"),
+        location_id: params.text_or_empty("location_id"),
+        channel: call.channel(params.text("channel")),
+    });
+    let answer = call.inner.search.clone().explain_slot(request).await?.into_inner();
+    let rules = answer.rules.into_iter().map(|rule| ExplainedRule {
+        code: rule.code,
+        passed: rule.passed,
+        detail: rule.detail,
+    });
+    Reply::json(200, &Explanation { bookable: answer.bookable, rules: rules.collect() })
+}
