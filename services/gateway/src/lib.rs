@@ -123,7 +123,10 @@ impl App {
         store.migrate().await?;
         let operations = v1::operations();
         let openapi = openapi::document(&operations);
-        let bodies = operations.iter().filter_map(|operation| operation.body).chain(v1::directory::BODIES);
+        // A form and a merge patch have no schema of their own.
+        let named = |name: &&str| !matches!(*name, "Form" | "MergePatch");
+        let bodies =
+            operations.iter().filter_map(|operation| operation.body).filter(named).chain(v1::directory::BODIES);
         let (audit, lines) = mpsc::channel(audit::WAITING_MAX);
         let inner = Inner {
             schemas: schema::Schemas::compile(&openapi, bodies).map_err(Error::Schema)?,

@@ -39,8 +39,11 @@ pub(crate) fn treatments() -> Vec<Treatment> {
         needling: false,
     };
     let plain = |service, weight| Treatment { service, after: None, weight };
-    let needling =
-        |service: Service, weight| Treatment { service: Service { needling: true, ..service }, after: Some(EVALUATION), weight };
+    let needling = |service: Service, weight| Treatment {
+        service: Service { needling: true, ..service },
+        after: Some(EVALUATION),
+        weight,
+    };
     vec![
         plain(base(EVALUATION, "Initial evaluation (history, goals, assessment, plan)", 45, 0, 5, "physiotherapy"), 5),
         needling(base("dry-needling", "Dry needling, trigger points", 30, 5, 5, "dry-needling"), 4),
@@ -52,14 +55,7 @@ pub(crate) fn treatments() -> Vec<Treatment> {
             1,
         ),
         needling(
-            base(
-                "perineural-needling",
-                "Peri-neural needling (nerve entrapment)",
-                30,
-                5,
-                5,
-                "dry-needling-advanced",
-            ),
+            base("perineural-needling", "Peri-neural needling (nerve entrapment)", 30, 5, 5, "dry-needling-advanced"),
             1,
         ),
         needling(base("scar-needling", "Scar and superficial tissue needling", 20, 5, 5, "dry-needling"), 1),
@@ -149,3 +145,17 @@ pub(crate) fn templates(service: impl Fn(&str) -> Option<ServiceId>) -> Vec<Plan
         ),
     ]
 }
+
+/// The treatments' codes.
+pub(crate) const CODES: [&str; 10] = [
+    EVALUATION,
+    "dry-needling",
+    "dry-needling-electro",
+    "perineural-needling",
+    "scar-needling",
+    "acupuncture",
+    "manual-therapy",
+    "movement-training",
+    "movement-class",
+    "progress-review",
+];

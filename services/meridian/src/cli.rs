@@ -1,0 +1,164 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use runtime::Clock;
+
+use crate::{config::Config, demo, doctor, keys, roles::Role, serve};
+
+/// Scheduling for chains of physiotherapy clinics.
+#[derive(Parser)]
+#[command(name = "meridian", version)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Common {
+    /// The configuration file; `meridian.toml` in this folder where there is one
+    #[arg(long, global = true, env = "MERIDIAN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one and prints it
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where a role other than the gateway shows health and metrics
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    ops_listen: Option<String>,
+    /// The folder of the embedded databases
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A PostgreSQL database, instead of the embedded ones
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+    /// A file that holds the installation's own key
+    #[arg(long, global = true, value_name = "FILE")]
+    admin_key_file: Option<PathBuf>,
+    /// Allows what a real installation must not have, such as simulated time
+    #[arg(long, global = true)]
+    dev: bool,
+    /// Simulated time, such as 2026-03-06T08:00:00Z@600; needs --dev
+    #[arg(long, global = true, value_name = "START@RATE")]
+    clock: Option<String>,
+    /// Any other key of the configuration, such as booking.late_cancellation_minutes=60
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run all roles in one process, or one of them
+    Serve {
+        /// The one role to run
+        #[arg(long)]
+        role: Option<RoleName>,
+    },
+    /// Bring the databases up to date, and do nothing else
+    Migrate {
+        /// The one role whose database it is
+        #[arg(long)]
+        role: Option<RoleName>,
+    },
+    /// Run everything with a fictional chain of clinics to try it on
+    Demo,
+    /// Make, list and revoke API keys
+    Keys {
+        #[command(subcommand)]
+        command: keys::Command,
+    },
+    /// Say in words what is wrong with the configuration, the databases, the clock and the peers
+    Doctor,
+    /// Show the configuration
+    Config {
+        /// Every key that there is, one a line
+        #[arg(long)]
+        keys: bool,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RoleName {
+    Gateway,
+    Booking,
+    Availability,
+    Reminder,
+}
+
+impl From<RoleName> for Role {
+    fn from(name: RoleName) -> Self {
+        match name {
+            RoleName::Gateway => Self::Gateway,
+            RoleName::Booking => Self::Booking,
+            RoleName::Availability => Self::Availability,
+            RoleName::Reminder => Self::Reminder,
+        }
+    }
+}
+
+impl Common {
+    /// The configuration: defaults, file, environment, flags.
+    pub(crate) fn load(&self) -> Result<Config> {
+        let mut flags: Vec<(String, String)> = Vec::new();
+        let mut flag = |key: &str, value: Option<String>| flags.extend(value.map(|value| (key.to_owned(), value)));
+        flag("listen", self.listen.clone());
+        flag("ops_listen", self.ops_listen.clone());
+        flag("data", self.data.as_ref().map(|path| path.display().to_string()));
+        flag("database.url", self.database_url.clone());
+        for pair in &self.set {
+            let (key, value) = pair.split_once('=').with_context(|| format!("--set takes KEY=VALUE, not `{pair}`"))?;
+            flag(key, Some(value.to_owned()));
+        }
+        Ok(runtime::config::load(self.config.as_deref(), &flags)?)
+    }
+
+    /// Where time comes from.
+    pub(crate) fn clock(&self) -> Result<Clock> {
+        match &self.clock {
+            None => Ok(Clock::system()),
+            Some(_) if !self.dev => bail!("--clock simulates time: that needs --dev, and no real patients"),
+            Some(text) => Ok(text.parse()?),
+        }
+    }
+
+    /// The installation's own key, from the environment or a file.
+    pub(crate) fn admin_key(&self) -> Result<Option<String>> {
+        let key = match &self.admin_key_file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path);
+                Some(text.with_context(|| format!("the key file {} cannot be read", path.display()))?)
+            }
+            None => std::env::var("MERIDIAN_ADMIN_KEY").ok(),
+        };
+        let key = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        match key {
+            Some(key) if key.len() < 16 => bail!("the installation's own key must have at least 16 characters"),
+            key => Ok(key),
+        }
+    }
+}
+
+/// Runs a command.
+pub(crate) async fn run(arguments: Arguments) -> Result<()> {
+    let common = arguments.common;
+    match arguments.command {
+        Command::Serve { role } => serve::run(&common, role.map(Role::from)).await,
+        Command::Migrate { role } => serve::migrate(&common.load()?, role.map(Role::from)).await,
+        Command::Demo => demo::run(&common).await,
+        Command::Keys { command } => keys::run(&common.load()?, command).await,
+        Command::Doctor => doctor::run(&common).await,
+        Command::Config { keys: true } => {
+            runtime::config::keys::<Config>().iter().for_each(|key| println!("{key}"));
+            Ok(())
+        }
+        Command::Config { keys: false } => {
+            common.load()?;
+            println!("the configuration is valid; `meridian config --keys` lists its keys");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The whole configuration, with its defaults.
+
+use crate::reminder_stub as reminder;
+use std::{net::SocketAddr, path::PathBuf};
+
+use runtime::config::{Fault, Section};
+use serde::{Deserialize, Serialize};
+use sql::Target;
+
+use crate::roles::Role;
+
+/// The configuration.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: String,
+    /// Where a role other than the gateway shows health and metrics; none: nowhere.
+    pub(crate) ops_listen: Option<String>,
+    /// The folder of the embedded databases.
+    pub(crate) data: PathBuf,
+    /// Where patients and providers find the gateway; none: where it listens.
+    pub(crate) public_url: Option<String>,
+    /// The database of every service that has none of its own.
+    pub(crate) database: Database,
+    /// Where the other roles are.
+    pub(crate) peers: Peers,
+    pub(crate) telemetry: runtime::telemetry::Config,
+    pub(crate) auth: Auth,
+    pub(crate) availability: Availability,
+    pub(crate) booking: Booking,
+    pub(crate) reminder: Reminder,
+    pub(crate) gateway: Gateway,
+}
+
+/// A database.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Database {
+    /// `postgres://…` or `sqlite:FILE`; none: a file in `data`.
+    pub(crate) url: Option<String>,
+}
+
+impl std::fmt::Debug for Database {
+    /// Shows no URL: it may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.url.is_some() { "Database(…)" } else { "Database" })
+    }
+}
+
+/// Where the other roles are, such as `http://booking:9090`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Peers {
+    pub(crate) availability: Option<String>,
+    pub(crate) booking: Option<String>,
+    pub(crate) reminder: Option<String>,
+}
+
+/// Who may call.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Auth {
+    pub(crate) oidc: Oidc,
+}
+
+/// Tokens of an OpenID provider.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Oidc {
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) jwks_url: Option<String>,
+}
+
+macro_rules! with_database {
+    ($($name:ident $inner:ty),*) => {
+        $(/// A service's section, with a database of its own.
+        #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+        pub(crate) struct $name {
+            pub(crate) database: Database,
+            #[serde(flatten)]
+            pub(crate) service: $inner,
+        })*
+    };
+}
+
+with_database!(Booking booking::Config, Gateway gateway::Config, Reminder reminder::Config);
+
+/// Availability's section.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Availability {
+    pub(crate) database: Database,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            ops_listen: None,
+            data: "./meridian-data".into(),
+            public_url: None,
+            database: Database::default(),
+            peers: Peers::default(),
+            telemetry: runtime::telemetry::Config::default(),
+            auth: Auth::default(),
+            availability: Availability::default(),
+            booking: Booking::default(),
+            reminder: Reminder::default(),
+            gateway: Gateway::default(),
+        }
+    }
+}
+
+impl Section for Config {
+    fn validate(&self, at: &str, faults: &mut Vec<Fault>) {
+        let mut check = |holds: bool, key: &str, problem: &str| {
+            if !holds {
+                faults.push(Fault { key: format!("{at}{key}"), problem: problem.to_owned() });
+            }
+        };
+        let address = "write an address and a port, such as 127.0.0.1:8080";
+        check(self.listen.parse::<SocketAddr>().is_ok(), "listen", address);
+        let ops = self.ops_listen.as_ref().is_none_or(|text| text.parse::<SocketAddr>().is_ok());
+        check(ops, "ops_listen", address);
+        for (key, database) in [
+            ("database.url", &self.database),
+            ("availability.database.url", &self.availability.database),
+            ("booking.database.url", &self.booking.database),
+            ("reminder.database.url", &self.reminder.database),
+            ("gateway.database.url", &self.gateway.database),
+        ] {
+            let readable = database.url.as_ref().is_none_or(|url| Target::from_url(url).is_ok());
+            check(readable, key, "write postgres://user:password@host:port/database, or sqlite:FILE");
+        }
+        for (key, uri) in [
+            ("peers.availability", &self.peers.availability),
+            ("peers.booking", &self.peers.booking),
+            ("peers.reminder", &self.peers.reminder),
+            ("public_url", &self.public_url),
+        ] {
+            let http = uri.as_ref().is_none_or(|uri| uri.starts_with("http://") || uri.starts_with("https://"));
+            check(http, key, "write a URL such as http://127.0.0.1:9090");
+        }
+        let oidc = &self.auth.oidc;
+        let unused = oidc.issuer.is_none() && oidc.audience.is_none() && oidc.jwks_url.is_none();
+        check(unused, "auth.oidc", "tokens of an OpenID provider are not taken yet; use API keys");
+        self.telemetry.validate(&format!("{at}telemetry."), faults);
+        self.booking.service.validate(&format!("{at}booking."), faults);
+        self.reminder.service.validate(&format!("{at}reminder."), faults);
+        self.gateway.service.validate(&format!("{at}gateway."), faults);
+    }
+}
+
+impl Config {
+    /// Where a role keeps its data.
+    pub(crate) fn database_of(&self, role: Role) -> Target {
+        let own = match role {
+            Role::Availability => &self.availability.database,
+            Role::Booking => &self.booking.database,
+            Role::Reminder => &self.reminder.database,
+            Role::Gateway => &self.gateway.database,
+        };
+        let url = own.url.as_ref().or(self.database.url.as_ref());
+        let target = url.and_then(|url| Target::from_url(url).ok());
+        target.unwrap_or_else(|| Target::Sqlite(self.data.join(format!("{}.sqlite", role.as_str()))))
+    }
+
+    /// Makes the folder of the embedded databases where one is needed.
+    pub(crate) fn make_folder(&self) -> std::io::Result<()> {
+        let embedded = Role::ALL.into_iter().any(|role| matches!(self.database_of(role), Target::Sqlite(_)));
+        if embedded { std::fs::create_dir_all(&self.data) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,157 @@
+//! Loads the demo chain through the services' own interfaces, the first time.
+
+use std::{collections::HashMap, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use domain::{
+    directory::{Body, Kind},
+    id::{LocationId, ServiceId},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, civil::Date, tz::TimeZone};
+use rpc::{Context, Fault};
+use runtime::{Clock, Shutdown};
+use wire::{
+    availability::{CreateEntryRequest, ListEntriesRequest, directory_client::DirectoryClient},
+    convert::directory::{body_to_wire, kind_to_wire},
+};
+
+use super::{Search, catalogue, chain, visits};
+use crate::roles::{DEFAULT_ORGANIZATION, Ways};
+
+const CALL_WITHIN: Duration = Duration::from_secs(10);
+
+/// The context of one call.
+pub(crate) fn context() -> Context {
+    Context::new(DEFAULT_ORGANIZATION, "demo", CALL_WITHIN)
+}
+
+/// A directory that is being filled.
+pub(crate) struct Filling {
+    client: DirectoryClient<rpc::Channel>,
+    /// The directory's revision after the last entry.
+    pub(crate) revision: String,
+    pub(crate) services: HashMap<&'static str, String>,
+    pub(crate) locations: Vec<String>,
+    pub(crate) practitioners: Vec<String>,
+    bar: ProgressBar,
+}
+
+/// Loads the chain where it is not there yet, and says what there is to search for.
+pub(crate) async fn chain(clock: &Clock, ways: &Ways, shutdown: &Shutdown) -> Result<Search> {
+    let client = DirectoryClient::new(ways.availability.clone());
+    let today = clock.now().to_zoned(TimeZone::UTC).date();
+    if first(&client, Kind::Service).await?.is_none() {
+        let mut filling = Filling {
+            client: client.clone(),
+            revision: String::new(),
+            services: HashMap::new(),
+            locations: vec![],
+            practitioners: vec![],
+            bar: bar(390, "directory"),
+        };
+        filling.treatments().await?;
+        filling.clinics().await?;
+        filling.people(today).await?;
+        filling.bar.finish();
+        visits::book(clock, ways, &filling, shutdown).await?;
+    }
+    let location = first(&client, Kind::Location).await?.context("the demo chain has no location")?;
+    let service = by_code(&client, "manual-therapy").await?.context("the demo chain has no treatment")?;
+    let day = |days: i64| {
+        let at = clock.now().saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or_default();
+        at.strftime("%Y-%m-%dT00:00:00Z").to_string()
+    };
+    Ok(Search { service, location, from: day(1), to: day(15) })
+}
+
+/// A progress bar.
+pub(crate) fn bar(length: u64, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(what);
+    let style = ProgressStyle::with_template("loading the demo chain: {msg:10} {wide_bar} {pos}/{len}");
+    if let Ok(style) = style {
+        bar.set_style(style);
+    }
+    bar
+}
+
+async fn list(client: &DirectoryClient<rpc::Channel>, kind: Kind) -> Result<Vec<wire::availability::Entry>> {
+    let request = ListEntriesRequest { kind: kind_to_wire(kind) as i32, limit: 200, ..ListEntriesRequest::default() };
+    Ok(client.clone().list_entries(context().request(request)).await.map_err(Fault::from)?.into_inner().entries)
+}
+
+async fn first(client: &DirectoryClient<rpc::Channel>, kind: Kind) -> Result<Option<String>> {
+    Ok(list(client, kind).await?.into_iter().next().map(|entry| entry.id))
+}
+
+async fn by_code(client: &DirectoryClient<rpc::Channel>, code: &str) -> Result<Option<String>> {
+    let found = list(client, Kind::Service).await?.into_iter().find(|entry| {
+        let body = entry.body.clone().unwrap_or_default();
+        matches!(body.body, Some(wire::availability::entry_body::Body::Service(service)) if service.code == code)
+    });
+    Ok(found.map(|entry| entry.id))
+}
+
+impl Filling {
+    async fn add(&mut self, parent: &str, body: Body) -> Result<String> {
+        let request =
+            CreateEntryRequest { parent_id: parent.to_owned(), body: Some(body_to_wire(&body)), dry_run: false };
+        let response = self.client.create_entry(context().request(request)).await.map_err(Fault::from)?;
+        if let Some(revision) = response.metadata().get("meridian-revision").and_then(|value| value.to_str().ok()) {
+            self.revision = revision.to_owned();
+        }
+        self.bar.inc(1);
+        match response.into_inner().entry {
+            Some(entry) => Ok(entry.id),
+            None => bail!("the directory answered without the entry"),
+        }
+    }
+
+    async fn treatments(&mut self) -> Result<()> {
+        for treatment in catalogue::treatments() {
+            let mut service = treatment.service;
+            service.requires_prior = treatment.after.and_then(|code| self.services.get(code)?.parse().ok());
+            let code = catalogue::CODES.into_iter().find(|code| *code == service.code).context("an unknown code")?;
+            let id = self.add("", Body::Service(service)).await?;
+            self.services.insert(code, id);
+        }
+        let services = self.services.clone();
+        let find = |code: &str| services.get(code).and_then(|id| id.parse::<ServiceId>().ok());
+        for template in catalogue::templates(find) {
+            self.add("", Body::PlanTemplate(template)).await?;
+        }
+        Ok(())
+    }
+
+    async fn clinics(&mut self) -> Result<()> {
+        for clinic in chain::clinics() {
+            let id = self.add("", Body::Location(clinic.location)).await?;
+            for room in chain::rooms() {
+                self.add(&id, Body::Room(room)).await?;
+            }
+            for equipment in chain::equipment() {
+                self.add(&id, Body::Equipment(equipment)).await?;
+            }
+            self.locations.push(id);
+        }
+        Ok(())
+    }
+
+    async fn people(&mut self, today: Date) -> Result<()> {
+        let clinics = chain::clinics();
+        for (number, member) in chain::members().into_iter().enumerate() {
+            let id = self.add("", Body::Practitioner(member.practitioner)).await?;
+            let home = &clinics[member.works_at[0]];
+            for code in member.certificates {
+                self.add(&id, Body::Certificate(chain::certificate(code, home.jurisdiction, today))).await?;
+            }
+            for (turn, clinic) in member.works_at.iter().enumerate() {
+                let location: LocationId = self.locations[*clinic].parse()?;
+                let roster = chain::roster(location, number % 6, turn, member.works_at.len(), today);
+                self.add(&id, Body::Roster(roster)).await?;
+            }
+            self.practitioners.push(id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,179 @@
+//! The demo's visits: about 60% of the next four weeks, booked through booking's own interface.
+
+use anyhow::{Result, bail};
+use jiff::{SignedDuration, Timestamp};
+use rpc::{Code, Fault};
+use runtime::{Clock, Ids, Shutdown};
+use wire::{
+    availability::{SearchSlotsRequest, Slot, search_client::SearchClient},
+    booking::{
+        BookAppointmentRequest, Consent, PatientDetails,
+        book_appointment_request::{Time, Who},
+        booking_client::BookingClient,
+    },
+    common::BookingChannel,
+};
+
+use super::{
+    catalogue, chain,
+    load::{Filling, bar, context},
+};
+use crate::roles::Ways;
+
+const DAYS: i64 = 28;
+/// Visits on a practitioner's working day: about 60% of what fits.
+const VISITS_A_DAY: usize = 7;
+const PATIENTS: usize = 700;
+const SEED: u64 = 20_260_306;
+
+struct Visits<'a> {
+    search: SearchClient<rpc::Channel>,
+    booking: BookingClient<rpc::Channel>,
+    filling: &'a Filling,
+    random: Ids,
+    /// The revision of the last booking: the next search is at least that fresh.
+    revision: String,
+    /// Patients whose evaluation ends at the instant.
+    evaluated: Vec<(i64, usize)>,
+}
+
+/// Books the visits.
+pub(crate) async fn book(clock: &Clock, ways: &Ways, filling: &Filling, shutdown: &Shutdown) -> Result<()> {
+    let mut visits = Visits {
+        search: SearchClient::new(ways.availability.clone()),
+        booking: BookingClient::new(ways.booking.clone()),
+        filling,
+        random: Ids::seeded(SEED),
+        revision: filling.revision.clone(),
+        evaluated: vec![],
+    };
+    let practitioners = filling.practitioners.len();
+    let bar = bar(u64::try_from(practitioners)? * DAYS.unsigned_abs(), "visits");
+    for day in 0..DAYS {
+        let from = clock.now().checked_add(SignedDuration::from_hours(24 * day))?;
+        for practitioner in 0..practitioners {
+            if shutdown.has_begun() {
+                return Ok(());
+            }
+            visits.day(practitioner, from).await?;
+            bar.inc(1);
+        }
+    }
+    bar.finish();
+    Ok(())
+}
+
+impl Visits<'_> {
+    /// A practitioner's next 24 hours.
+    async fn day(&mut self, practitioner: usize, from: Timestamp) -> Result<()> {
+        for visit in 0..VISITS_A_DAY {
+            let code = self.treatment();
+            let slots = self.open(practitioner, code, from).await?;
+            if slots.is_empty() && visit == 0 {
+                // A day off; or nothing of this treatment, and then the next day has its turn.
+                return Ok(());
+            }
+            let at = self.below(slots.len());
+            let Some(slot) = slots.into_iter().nth(at) else { continue };
+            self.take(practitioner, code, slot).await?;
+        }
+        Ok(())
+    }
+
+    fn treatment(&self) -> &'static str {
+        let treatments = catalogue::treatments();
+        let mut left = self.below(treatments.iter().map(|treatment| treatment.weight as usize).sum());
+        for (code, treatment) in catalogue::CODES.into_iter().zip(&treatments) {
+            if left < treatment.weight as usize {
+                return code;
+            }
+            left -= treatment.weight as usize;
+        }
+        catalogue::CODES[0]
+    }
+
+    async fn open(&mut self, practitioner: usize, code: &str, from: Timestamp) -> Result<Vec<Slot>> {
+        let request = SearchSlotsRequest {
+            service_id: self.filling.services.get(code).cloned().unwrap_or_default(),
+            practitioner_ids: vec![self.filling.practitioners[practitioner].clone()],
+            from_us: from.as_microsecond(),
+            to_us: from.checked_add(SignedDuration::from_hours(24))?.as_microsecond(),
+            channel: BookingChannel::Staff as i32,
+            limit: 200,
+            ..SearchSlotsRequest::default()
+        };
+        let mut ctx = context();
+        ctx.revision = Some(self.revision.clone());
+        let answer = self.search.search_slots(ctx.request(request)).await.map_err(Fault::from)?;
+        Ok(answer.into_inner().slots)
+    }
+
+    async fn take(&mut self, practitioner: usize, code: &str, slot: Slot) -> Result<()> {
+        let needs_evaluation =
+            catalogue::treatments().iter().any(|treatment| treatment.service.code == code && treatment.after.is_some());
+        let patient = if needs_evaluation {
+            let ready: Vec<usize> = self
+                .evaluated
+                .iter()
+                .filter(|(end, _)| *end <= slot.starts_at_us)
+                .map(|(_, patient)| *patient)
+                .collect();
+            match ready.len() {
+                0 => return Ok(()),
+                count => ready[self.below(count)],
+            }
+        } else {
+            self.below(PATIENTS)
+        };
+        let request = BookAppointmentRequest {
+            time: Some(Time::SlotId(slot.slot_id.clone())),
+            who: Some(Who::Patient(details(patient, practitioner / 6))),
+            channel: BookingChannel::Staff as i32,
+            ..BookAppointmentRequest::default()
+        };
+        match self.booking.book_appointment(context().request(request)).await.map_err(Fault::from) {
+            Ok(response) => {
+                if let Some(revision) = response.metadata().get("meridian-revision").and_then(|text| text.to_str().ok())
+                {
+                    self.revision = revision.to_owned();
+                }
+                if code == catalogue::CODES[0] {
+                    self.evaluated.push((slot.ends_at_us, patient));
+                }
+                Ok(())
+            }
+            // A patient who is elsewhere, or was needled yesterday: somebody else gets the next slot.
+            Err(fault)
+                if [Code::PatientBusy, Code::TooSoonAfterNeedling, Code::SlotTaken, Code::EvaluationRequired]
+                    .contains(&fault.code) =>
+            {
+                Ok(())
+            }
+            Err(fault) => bail!("a demo visit cannot be booked: {}: {fault}", fault.code.as_str()),
+        }
+    }
+
+    fn below(&self, bound: usize) -> usize {
+        if bound == 0 {
+            return 0;
+        }
+        usize::from_le_bytes(self.random.bytes()) % bound
+    }
+}
+
+fn details(number: usize, clinic: usize) -> PatientDetails {
+    let clinics = chain::clinics();
+    let clinic = &clinics[clinic % clinics.len()];
+    let (given_name, family_name) = chain::patient_name(number);
+    let digits = number % 10_usize.pow(u32::try_from(clinic.phone_digits).unwrap_or(2));
+    let consent = |channel: &str| Consent { channel: channel.into(), kind: "service".into() };
+    PatientDetails {
+        given_name: given_name.into(),
+        family_name: family_name.into(),
+        phone: format!("{}{digits:0width$}", clinic.phone_prefix, width = clinic.phone_digits),
+        email: format!("patient{number}@example.org"),
+        language: clinic.language.into(),
+        consents: vec![consent("sms"), consent("email")],
+        ..PatientDetails::default()
+    }
+}

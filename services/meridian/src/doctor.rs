@@ -1,0 +1,94 @@
+//! `meridian doctor`: what is wrong, in words.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use sql::Target;
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use crate::{cli::Common, config::Config, roles::Role};
+
+const PEER_WITHIN: Duration = Duration::from_secs(3);
+
+/// Checks everything and says what it found; fails where something is wrong.
+pub(crate) async fn run(common: &Common) -> Result<()> {
+    let mut wrong = 0;
+    let mut say = |what: &str, outcome: Result<String, String>| match outcome {
+        Ok(fine) => println!("ok      {what}: {fine}"),
+        Err(problem) => {
+            wrong += 1;
+            println!("WRONG   {what}: {problem}");
+        }
+    };
+    let config = match common.load() {
+        Ok(config) => {
+            say("configuration", Ok("every key is known and valid".into()));
+            config
+        }
+        Err(error) => {
+            say("configuration", Err(format!("{error:#}")));
+            bail!("mend the configuration first");
+        }
+    };
+    say("clock", clock(common));
+    say(
+        "installation's key",
+        match common.admin_key() {
+            Ok(Some(_)) => Ok("is set".into()),
+            Ok(None) => Ok("is not set; set MERIDIAN_ADMIN_KEY to manage keys over HTTP".into()),
+            Err(error) => Err(format!("{error:#}")),
+        },
+    );
+    for role in Role::ALL {
+        say(&format!("database of {}", role.as_str()), database(&config, role).await);
+    }
+    let peers = [
+        ("availability", &config.peers.availability),
+        ("booking", &config.peers.booking),
+        ("reminder", &config.peers.reminder),
+    ];
+    for (name, uri) in peers {
+        if let Some(uri) = uri {
+            say(&format!("peer {name}"), peer(uri).await);
+        }
+    }
+    if wrong == 0 { Ok(()) } else { bail!("{wrong} of these need mending") }
+}
+
+fn clock(common: &Common) -> Result<String, String> {
+    let clock = common.clock().map_err(|error| error.to_string())?;
+    let earliest: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap_or_default();
+    if !clock.is_simulated() && clock.now() < earliest {
+        return Err(format!("it shows {}, which is in the past: set the system's time", clock.now()));
+    }
+    Ok(format!("it shows {}", clock.now()))
+}
+
+async fn database(config: &Config, role: Role) -> Result<String, String> {
+    match config.database_of(role) {
+        Target::Sqlite(path) if !path.exists() => {
+            Ok(format!("{} is not there yet; the first start makes it", path.display()))
+        }
+        Target::Sqlite(path) => match sql::connect_sqlite(&path).await {
+            Ok(_) => Ok(format!("{} can be opened", path.display())),
+            Err(error) => Err(format!("{} cannot be opened: {error}", path.display())),
+        },
+        Target::Postgres(url) => match sql::connect_postgres(&url, role.as_str()).await {
+            Ok(_) => Ok("PostgreSQL can be reached".into()),
+            Err(error) => Err(format!("PostgreSQL cannot be reached: {error}")),
+        },
+    }
+}
+
+async fn peer(uri: &str) -> Result<String, String> {
+    let channel = rpc::Channel::connect(uri).map_err(|error| format!("{uri} is not a URL: {error}"))?;
+    let ask = async { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
+    match tokio::time::timeout(PEER_WITHIN, ask).await {
+        Ok(Ok(_)) => Ok(format!("{uri} serves")),
+        Ok(Err(status)) => {
+            Err(format!("{uri} does not serve ({:?}): is it running, and is the address right?", status.code()))
+        }
+        Err(_) => Err(format!("{uri} did not answer within 3 s")),
+    }
+}

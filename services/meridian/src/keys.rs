@@ -1,0 +1,70 @@
+//! `meridian keys`: API keys of the default organisation, or of the one that is named.
+
+use anyhow::{Context as _, Result, bail};
+use clap::Subcommand;
+use domain::id::{KeyId, OrganizationId};
+use gateway::{auth::Scope, keys::Keys};
+use runtime::{Clock, Ids};
+
+use crate::{
+    config::Config,
+    roles::{DEFAULT_ORGANIZATION, Role},
+};
+
+/// What to do with keys.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a key and print it, this once
+    Create {
+        /// What people call it
+        #[arg(long)]
+        name: String,
+        /// What it may do, such as slots:read; several with commas or by repeating
+        #[arg(long = "scope", required = true, value_delimiter = ',')]
+        scopes: Vec<Scope>,
+        /// The organisation that it belongs to
+        #[arg(long, value_name = "ORG")]
+        organization: Option<OrganizationId>,
+    },
+    /// List the keys, without the keys themselves
+    List {
+        /// The organisation that they belong to
+        #[arg(long, value_name = "ORG")]
+        organization: Option<OrganizationId>,
+    },
+    /// End a key
+    Revoke {
+        /// The key's id, key_…
+        id: KeyId,
+        /// The organisation that it belongs to
+        #[arg(long, value_name = "ORG")]
+        organization: Option<OrganizationId>,
+    },
+}
+
+pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
+    config.make_folder().context("the folder of the databases cannot be made")?;
+    let keys = Keys::open(&config.database_of(Role::Gateway), Clock::system(), Ids::system()).await?;
+    match command {
+        Command::Create { name, scopes, organization } => {
+            let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
+            let (key, secret) = keys.create(organization, &name, &scopes).await?;
+            eprintln!("{} made; this is the only time that it is shown:", key.id);
+            println!("{secret}");
+        }
+        Command::List { organization } => {
+            for key in keys.list(organization.unwrap_or(DEFAULT_ORGANIZATION)).await? {
+                let state = if key.revoked_at_us.is_some() { "revoked" } else { "in use" };
+                let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+                println!("{}  {state:8} {}  {}", key.id, scopes.join(","), key.name);
+            }
+        }
+        Command::Revoke { id, organization } => {
+            match keys.revoke(organization.unwrap_or(DEFAULT_ORGANIZATION), id).await? {
+                Some(_) => println!("{id} is revoked; running gateways refuse it within 5 seconds"),
+                None => bail!("there is no key {id} in this organisation"),
+            }
+        }
+    }
+    Ok(())
+}

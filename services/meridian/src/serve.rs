@@ -1,0 +1,165 @@
+//! `meridian serve` and `meridian migrate`.
+
+use crate::reminder_stub as reminder;
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result};
+use axum::{Json, Router, http::StatusCode, response::IntoResponse, routing::get};
+use runtime::{Ids, Readiness, Shutdown, telemetry};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::{
+    cli::Common,
+    config::Config,
+    roles::{self, Background, Role, Surroundings, Ways},
+};
+
+/// Serves all roles, or one.
+pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
+    let config = common.load()?;
+    let guard = telemetry::start(&config.telemetry, role.map_or("all", Role::as_str))?;
+    telemetry::collect_metrics();
+    config.make_folder().context("the folder of the databases cannot be made")?;
+    let shutdown = Shutdown::new();
+    shutdown.on_signals()?;
+    let (listener, address) = listen(&config.listen).await?;
+    let around = surroundings(common, &config, address)?;
+    let outcome = match role {
+        None => all(&config, &around, listener, &shutdown).await,
+        Some(role) => one(&config, &around, role, listener, &shutdown).await,
+    };
+    tracing::info!("stopped");
+    guard.flush();
+    outcome
+}
+
+/// What all roles of this process share.
+pub(crate) fn surroundings(common: &Common, config: &Config, address: SocketAddr) -> Result<Surroundings> {
+    Ok(Surroundings {
+        clock: common.clock()?,
+        ids: Ids::system(),
+        readiness: Readiness::new(),
+        admin_key: common.admin_key()?,
+        public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+    })
+}
+
+/// Opens a socket.
+pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr)> {
+    let parsed = address.parse().with_context(|| format!("{address} is not an address"))?;
+    rpc::listen(parsed).await.with_context(|| format!("{address} cannot be listened on; is it in use?"))
+}
+
+/// All roles in this process.
+async fn all(config: &Config, around: &Surroundings, listener: TcpListener, shutdown: &Shutdown) -> Result<()> {
+    let ways = Ways::in_process();
+    let availability = roles::availability(config, around, &ways).await?;
+    let booking = roles::booking(config, around, &ways).await?;
+    let reminder = roles::reminder(config, around, &ways).await?;
+    let gateway = roles::gateway(config, around, &ways).await?;
+    let mut background = Background::default();
+    let end = shutdown.clone();
+    background.run(async move { booking.run(end).await });
+    let end = shutdown.clone();
+    background.run(async move { availability.run(end).await });
+    let end = shutdown.clone();
+    background.run(async move { reminder.run(end).await });
+    let (audit, end) = (gateway.clone(), shutdown.clone());
+    background.run(async move { audit.run(end).await });
+    println!("listening on http://{}", listener.local_addr()?);
+    let served = gateway.serve(listener, shutdown.clone()).await;
+    background.ended(shutdown).await;
+    Ok(served?)
+}
+
+/// One role, the others over TCP.
+async fn one(
+    config: &Config,
+    around: &Surroundings,
+    role: Role,
+    listener: TcpListener,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    let ways = Ways::over_tcp(config)?;
+    let mut background = Background::default();
+    let end = shutdown.clone();
+    let (routes, services): (_, &[&str]) = match role {
+        Role::Gateway => {
+            let app = roles::gateway(config, around, &ways).await?;
+            let audit = app.clone();
+            background.run(async move { audit.run(end).await });
+            println!("listening on http://{}", listener.local_addr()?);
+            let served = app.serve(listener, shutdown.clone()).await;
+            background.ended(shutdown).await;
+            return Ok(served?);
+        }
+        Role::Availability => {
+            let app = roles::availability(config, around, &ways).await?;
+            let routes = app.routes();
+            background.run(async move { app.run(end).await });
+            (routes, &availability::SERVICES)
+        }
+        Role::Booking => {
+            let app = roles::booking(config, around, &ways).await?;
+            let routes = app.routes();
+            background.run(async move { app.run(end).await });
+            (routes, &booking::SERVICES)
+        }
+        Role::Reminder => {
+            let app = roles::reminder(config, around, &ways).await?;
+            let routes = app.routes();
+            background.run(async move { app.run(end).await });
+            (routes, &reminder::SERVICES)
+        }
+    };
+    if let Some(address) = &config.ops_listen {
+        let (listener, local) = listen(address).await?;
+        println!("operations on http://{local}");
+        let (router, end) = (operations(&around.readiness), shutdown.clone());
+        background.run(async move {
+            if let Err(error) =
+                axum::serve(listener, router).with_graceful_shutdown(async move { end.begun().await }).await
+            {
+                tracing::error!(%error, "health and metrics are no longer shown");
+            }
+        });
+    }
+    println!("listening on grpc://{}", listener.local_addr()?);
+    let server = rpc::Server::new(routes, wire::DESCRIPTORS, services).await?;
+    let served = server.serve(listener, shutdown.clone()).await;
+    background.ended(shutdown).await;
+    Ok(served?)
+}
+
+/// Health and metrics of a role that speaks gRPC.
+fn operations(readiness: &Readiness) -> Router {
+    let readiness = readiness.clone();
+    let ready = move || async move {
+        let missing = readiness.missing();
+        let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        let parts: serde_json::Map<String, serde_json::Value> =
+            missing.into_iter().map(|(part, why)| (part, why.into())).collect();
+        (status, Json(json!({"missing": parts}))).into_response()
+    };
+    Router::new()
+        .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(|| async { telemetry::metrics() }))
+}
+
+/// Brings the databases up to date.
+pub(crate) async fn migrate(config: &Config, role: Option<Role>) -> Result<()> {
+    config.make_folder().context("the folder of the databases cannot be made")?;
+    for each in Role::ALL.into_iter().filter(|each| role.is_none_or(|role| role == *each)) {
+        let database = config.database_of(each);
+        match each {
+            Role::Availability => availability::App::migrate(&database).await?,
+            Role::Booking => booking::App::migrate(&database).await?,
+            Role::Reminder => reminder::App::migrate(&database).await?,
+            Role::Gateway => gateway::App::migrate(&database).await?,
+        }
+        println!("{}: {database:?} is up to date", each.as_str());
+    }
+    Ok(())
+}
