@@ -1,1 +1,248 @@
-//! Under construction.
+//! End-to-end scenarios against the built binary, over real HTTP, in both arrangements.
+//!
+//! [`House`] is a running installation; the scenarios are in `tests/`.
+
+use std::net::TcpListener;
+
+use anyhow::{Context, Result};
+use reqwest::{Method, Response, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testkit::{database::Database, product::Process};
+
+/// The installation's own key in every scenario.
+pub const ADMIN: &str = "mrd_admin_key_of_the_scenarios";
+
+/// A running installation.
+pub struct House {
+    /// Where its gateway is.
+    pub url: String,
+    /// Its processes: one, or one a role with the gateway last.
+    pub processes: Vec<Process>,
+    client: reqwest::Client,
+    _folder: TempDir,
+    _database: Option<Database>,
+}
+
+/// An answer: status, headers and JSON body.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; null where there is none.
+    pub body: Value,
+}
+
+impl Answer {
+    /// A text of the body, by JSON pointer.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn text(&self, pointer: &str) -> String {
+        let found = self.body.pointer(pointer).and_then(Value::as_str);
+        found.unwrap_or_else(|| panic!("no {pointer} in {}", self.body)).to_owned()
+    }
+
+    /// The revision that a write answered.
+    pub fn revision(&self) -> String {
+        self.headers.get("meridian-revision").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+    }
+}
+
+impl House {
+    /// All roles in one process, on embedded SQLite.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn embedded(extra: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
+        arguments.extend(extra);
+        let process = Process::start(folder.path(), &arguments, &[("MERIDIAN_ADMIN_KEY", ADMIN)])?;
+        let url = process.line("listening on ").await;
+        Self::ready(url, vec![process], folder, None).await
+    }
+
+    /// Four processes on one PostgreSQL database.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn apart(extra: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let database = Database::postgres().await?;
+        let [availability, booking, reminder] = [free_port()?, free_port()?, free_port()?];
+        let peer = |port: u16| format!("http://127.0.0.1:{port}");
+        let variables = [
+            ("MERIDIAN_ADMIN_KEY".to_owned(), ADMIN.to_owned()),
+            ("MERIDIAN_DATABASE__URL".to_owned(), database.url.clone()),
+            ("MERIDIAN_PEERS__AVAILABILITY".to_owned(), peer(availability)),
+            ("MERIDIAN_PEERS__BOOKING".to_owned(), peer(booking)),
+            ("MERIDIAN_PEERS__REMINDER".to_owned(), peer(reminder)),
+        ];
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut processes = Vec::new();
+        for (role, port) in [("booking", booking), ("availability", availability), ("reminder", reminder)] {
+            let listen = format!("127.0.0.1:{port}");
+            let arguments = [&["serve", "--role", role, "--listen", &listen], extra].concat();
+            let process = Process::start(folder.path(), &arguments, &variables)?;
+            process.line("listening on ").await;
+            processes.push(process);
+        }
+        let gateway = [&["serve", "--role", "gateway", "--listen", "127.0.0.1:0"], extra].concat();
+        let gateway = Process::start(folder.path(), &gateway, &variables)?;
+        let url = gateway.line("listening on ").await;
+        processes.push(gateway);
+        Self::ready(url, processes, folder, Some(database)).await
+    }
+
+    async fn ready(url: String, processes: Vec<Process>, folder: TempDir, database: Option<Database>) -> Result<Self> {
+        let house = Self { url, processes, client: reqwest::Client::new(), _folder: folder, _database: database };
+        let within = std::time::Duration::from_secs(60);
+        // Ready means: the whole way through to availability's database answers.
+        testkit::poll::until("the installation to answer", within, || async {
+            let answer = house.get("/v1/locations").await.ok()?;
+            let ready = house.get("/readyz").await.ok()?;
+            (answer.status == StatusCode::OK && ready.status == StatusCode::OK).then_some(())
+        })
+        .await;
+        Ok(house)
+    }
+
+    /// GET with the installation's key.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(Method::GET, path, ADMIN, &[], None).await
+    }
+
+    /// POST with the installation's key.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn post(&self, path: &str, body: Value) -> Result<Answer> {
+        self.send(Method::POST, path, ADMIN, &[], Some(body)).await
+    }
+
+    /// Any request.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        key: &str,
+        headers: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Result<Answer> {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.url) };
+        let mut request = self.client.request(method, url);
+        if !key.is_empty() {
+            request = request.header("authorization", format!("Bearer {key}"));
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        answer(request.send().await?).await
+    }
+
+    /// Everything that its processes have printed.
+    pub fn printed(&self) -> String {
+        self.processes.iter().map(Process::printed).collect()
+    }
+
+    /// A clinic with one room, and one practitioner who works every day from 08:00 to 18:00; answers the ids of
+    /// service, location and practitioner.
+    ///
+    /// # Errors
+    /// When the directory refuses.
+    pub async fn clinic(&self, zone: &str, service: Value) -> Result<Clinic> {
+        let id = |answer: Answer| -> Result<String> {
+            answer.body["id"].as_str().map(str::to_owned).with_context(|| format!("refused: {}", answer.body))
+        };
+        let location = id(self.post("/v1/locations", json!({"name": "Clinic", "time_zone": zone})).await?)?;
+        let rooms = format!("/v1/locations/{location}/rooms");
+        id(self.post(&rooms, json!({"name": "Room 1", "type": "treatment-room"})).await?)?;
+        let person = json!({"given_name": "Grace", "family_name": "Sample"});
+        let practitioner = id(self.post("/v1/practitioners", person).await?)?;
+        let weekly: Vec<Value> = ["mo", "tu", "we", "th", "fr", "sa", "su"]
+            .iter()
+            .map(|day| json!({"day": day, "from": "08:00", "to": "18:00"}))
+            .collect();
+        let roster = json!({"location_id": location, "effective_from": "2026-01-01", "weekly": weekly});
+        id(self.post(&format!("/v1/practitioners/{practitioner}/rosters"), roster).await?)?;
+        let made = self.post("/v1/services", service).await?;
+        let revision = made.revision();
+        Ok(Clinic { service: id(made)?, location, practitioner, revision })
+    }
+
+    /// A page of open slots in these days from now, at least as fresh as the revision.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn slots(&self, clinic: &Clinic, days: (i64, i64), revision: &str) -> Result<Vec<Value>> {
+        let path = format!(
+            "/v1/slots?service_id={}&from={}&to={}&limit=200",
+            clinic.service,
+            from_now(days.0)?,
+            from_now(days.1)?
+        );
+        let headers = if revision.is_empty() { vec![] } else { vec![("meridian-revision", revision)] };
+        let answer = self.send(Method::GET, &path, ADMIN, &headers, None).await?;
+        answer.body["data"].as_array().cloned().with_context(|| format!("refused: {}", answer.body))
+    }
+}
+
+/// What [`House::clinic`] made.
+#[derive(Debug, Clone)]
+pub struct Clinic {
+    /// The service.
+    pub service: String,
+    /// The location.
+    pub location: String,
+    /// The practitioner.
+    pub practitioner: String,
+    /// The directory's revision that has all of it.
+    pub revision: String,
+}
+
+/// A service of 30 minutes in a treatment room.
+pub fn service() -> Value {
+    json!({"code": "manual-therapy", "name": "Manual therapy", "duration_minutes": 30, "cleanup_minutes": 5,
+        "room_type": "treatment-room"})
+}
+
+/// A patient who may be sent everything.
+pub fn patient(family_name: &str, phone: &str) -> Value {
+    json!({"given_name": "Ada", "family_name": family_name, "phone": phone, "email": "ada@example.org",
+        "consents": [{"channel": "sms", "kind": "service"}, {"channel": "email", "kind": "service"}]})
+}
+
+/// The instant so many days from now, at the start of its UTC day.
+///
+/// # Errors
+/// Never, as long as the system's `date` works.
+pub fn from_now(days: i64) -> Result<String> {
+    let output = std::process::Command::new("date")
+        .args(["-u", "-d", &format!("{days} days"), "+%Y-%m-%dT00:00:00Z"])
+        .output()?;
+    Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+async fn answer(response: Response) -> Result<Answer> {
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await?;
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Ok(Answer { status, headers, body })
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}

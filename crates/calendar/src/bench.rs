@@ -104,3 +104,24 @@ impl Lcg {
         (self.0 >> 33) % bound
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_makes_the_same_chain_and_it_is_more_than_half_taken() {
+        let chain = Chain::new(60, 14, 7);
+        let set = |bits: &[Bits]| bits.iter().map(|bits| bits.ticks().count()).sum::<usize>();
+        let taken = set(&chain.taken) * 100 / set(&chain.rosters);
+        assert!((50..65).contains(&taken), "{taken}% taken");
+        let first = chain.search(50, &mut Scratch::default());
+        assert_eq!(first.found.len(), 50);
+        assert_eq!(Chain::new(60, 14, 7).search(50, &mut Scratch::default()), first);
+        assert_ne!(Chain::new(60, 14, 8).search(50, &mut Scratch::default()), first);
+        // Free ticks counted one by one.
+        let free = chain.rosters.iter().zip(&chain.taken);
+        let free = free.map(|(work, busy)| work.ticks().filter(|tick| !busy.get(*tick)).count() as u64).sum::<u64>();
+        assert_eq!(chain.bare_pass(), free);
+    }
+}

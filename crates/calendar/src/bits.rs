@@ -42,20 +42,37 @@ impl Bits {
 
     /// Whether all these ticks are set.
     pub fn all(&self, span: Span) -> bool {
-        (span.start..span.end).all(|tick| self.get(tick))
+        let inside = span.and(self.span()) == span;
+        span.is_empty() || inside && self.pieces(span).all(|(at, mask)| self.words[at] & mask == mask)
     }
 
     /// Whether none of these ticks is set.
     pub fn none(&self, span: Span) -> bool {
-        (span.start..span.end).all(|tick| !self.get(tick))
+        self.pieces(span).all(|(at, mask)| self.words[at] & mask == 0)
     }
 
     /// Keeps what is set in both.
     pub fn and(&mut self, other: &Self) {
-        let first = self.origin.div_euclid(WORD);
-        for (word, at) in self.words.iter_mut().zip(first..) {
-            *word &= other.word(at);
-        }
+        self.combine(other, |word, other| *word &= other);
+    }
+
+    /// Adds what is set in the other, as far as it lies inside.
+    pub fn or(&mut self, other: &Self) {
+        self.combine(other, |word, other| *word |= other);
+    }
+
+    /// Clears what is set in the other.
+    pub fn and_not(&mut self, other: &Self) {
+        self.combine(other, |word, other| *word &= !other);
+    }
+
+    /// The ticks that are set, earliest first.
+    pub fn ticks(&self) -> impl Iterator<Item = Tick> {
+        (self.origin..).step_by(64).zip(&self.words).flat_map(|(first, word)| {
+            // Each step takes the lowest bit off.
+            let rests = std::iter::successors(Some(*word), |rest| Some(rest & rest.wrapping_sub(1)));
+            rests.take_while(|rest| *rest != 0).map(move |rest| first + i64::from(rest.trailing_zeros()))
+        })
     }
 
     /// The 64 ticks from `64 * at` on; nothing outside.
@@ -69,20 +86,33 @@ impl Bits {
         &self.words
     }
 
-    fn each_word(&mut self, span: Span, change: impl Fn(&mut u64, u64)) {
-        let span = span.and(self.span());
-        if span.is_empty() {
-            return;
-        }
-        let (first, last) = (span.start - self.origin, span.end - 1 - self.origin);
-        for at in first / WORD..=last / WORD {
-            let low = if at == first / WORD { !0 << (first % WORD) } else { !0 };
-            let high = if at == last / WORD { !0 >> (WORD - 1 - last % WORD) } else { !0 };
-            if let Some(word) = usize::try_from(at).ok().and_then(|at| self.words.get_mut(at)) {
-                change(word, low & high);
-            }
+    fn combine(&mut self, other: &Self, change: impl Fn(&mut u64, u64)) {
+        for (word, at) in self.words.iter_mut().zip(self.origin.div_euclid(WORD)..) {
+            change(word, other.word(at));
         }
     }
+
+    fn each_word(&mut self, span: Span, change: impl Fn(&mut u64, u64)) {
+        for (at, mask) in self.pieces(span) {
+            change(&mut self.words[at], mask);
+        }
+    }
+
+    /// The words that hold a span's ticks, each with the mask of those in it; what lies outside is left out.
+    fn pieces(&self, span: Span) -> impl Iterator<Item = (usize, u64)> + use<> {
+        let span = span.and(self.span());
+        let (from, to) = (span.start - self.origin, span.end - self.origin);
+        let words = if span.is_empty() { 0..0 } else { from / WORD..(to + WORD - 1) / WORD };
+        words.filter_map(move |at| {
+            let ticks = mask((from - at * WORD).max(0), (to - at * WORD).min(WORD));
+            usize::try_from(at).ok().map(|at| (at, ticks))
+        })
+    }
+}
+
+/// The bits from `from` up to `to`, both from 0 to 64.
+pub(crate) fn mask(from: i64, to: i64) -> u64 {
+    if from >= to { 0 } else { !0 << from & !0 >> (WORD - to) }
 }
 
 /// Turns "this tick is free" into "`length` ticks from here on are free", in place, in log2(length) passes:
@@ -136,6 +166,33 @@ mod tests {
             prop_assert_eq!(bits.get(ask), inside.start <= ask && ask < inside.end);
             bits.clear(span);
             prop_assert!(bits.words().iter().all(|word| *word == 0));
+        }
+
+        #[test]
+        fn whole_spans_are_asked_word_by_word(
+            set in proptest::collection::vec((-250i64..550, 0i64..200), 0..6), from in -400i64..700, length in 0i64..300,
+        ) {
+            let mut bits = Bits::new(Span::new(-200, 500));
+            set.iter().for_each(|(from, length)| bits.set(Span::new(*from, from + length)));
+            let span = Span::new(from, from + length);
+            prop_assert_eq!(bits.all(span), (span.start..span.end).all(|tick| bits.get(tick)));
+            prop_assert_eq!(bits.none(span), (span.start..span.end).all(|tick| !bits.get(tick)));
+            let ticks: Vec<Tick> = (-300..700).filter(|tick| bits.get(*tick)).collect();
+            prop_assert_eq!(bits.ticks().collect::<Vec<_>>(), ticks);
+        }
+
+        #[test]
+        fn two_of_different_origins_combine(one in any::<[u64; 3]>(), other in any::<[u64; 4]>(), ask in -200i64..400) {
+            let one = Bits { origin: 64, words: one.to_vec() };
+            let other = Bits { origin: -64, words: other.to_vec() };
+            let inside = (64..256).contains(&ask);
+            let (mut and, mut or, mut and_not) = (one.clone(), one.clone(), one.clone());
+            and.and(&other);
+            or.or(&other);
+            and_not.and_not(&other);
+            prop_assert_eq!(and.get(ask), one.get(ask) && other.get(ask));
+            prop_assert_eq!(or.get(ask), inside && (one.get(ask) || other.get(ask)));
+            prop_assert_eq!(and_not.get(ask), one.get(ask) && !other.get(ask));
         }
     }
 }

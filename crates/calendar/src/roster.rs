@@ -4,7 +4,10 @@ use domain::{
     directory::{DayHours, Roster, RosterDay},
     time::{Day, WallTime},
 };
-use jiff::civil::{Date, Weekday};
+use jiff::{
+    Timestamp,
+    civil::{Date, Weekday},
+};
 
 use crate::{
     bits::Bits,
@@ -13,13 +16,15 @@ use crate::{
 };
 
 /// Sets the working ticks of a roster, breaks left out.
+///
+/// A shift belongs to the date on which it begins. A date that the zone skips (Apia had no 30 December 2011) has no
+/// shifts.
 pub fn work(bits: &mut Bits, zone: &Zone, roster: &Roster) {
-    let span = bits.span();
-    // A shift that began the day before may reach into the first day.
-    let mut date = zone.date(span.start).yesterday().unwrap_or(Date::MIN).max(roster.effective_from);
-    let last = roster.effective_to.unwrap_or(Date::MAX).min(zone.date(span.end));
     let first_monday = monday(roster.effective_from);
-    while date <= last {
+    for date in dates(zone, bits.span()) {
+        if date < roster.effective_from || roster.effective_to.is_some_and(|last| last < date) {
+            continue;
+        }
         let day = Day::from(date.weekday());
         let weeks = (monday(date) - first_monday).get_days() / 7;
         let week = u32::try_from(weeks).unwrap_or(0) % roster.cycle_weeks.max(1) + 1;
@@ -27,18 +32,19 @@ pub fn work(bits: &mut Bits, zone: &Zone, roster: &Roster) {
         for shift in roster.weekly.iter().filter(today) {
             set_shift(bits, zone, date, shift);
         }
-        let Ok(next) = date.tomorrow() else { return };
-        date = next;
     }
 }
 
 fn set_shift(bits: &mut Bits, zone: &Zone, date: Date, shift: &RosterDay) {
     // Breaks are cut out of this shift only: another one may overlap it and work through.
-    let mut pieces = vec![stretch(zone, date, shift.from, shift.to)];
+    let mut pieces = vec![whole(stretch(zone, date, shift.from, shift.to))];
     for pause in &shift.breaks {
         // A break of an overnight shift that begins before the shift's own start is after midnight.
         let on = if pause.from < shift.from { date.tomorrow().unwrap_or(date) } else { date };
-        let pause = stretch(zone, on, pause.from, pause.to);
+        let pause = touched(stretch(zone, on, pause.from, pause.to));
+        if pause.is_empty() {
+            continue;
+        }
         pieces = pieces
             .into_iter()
             .flat_map(|piece| {
@@ -52,10 +58,21 @@ fn set_shift(bits: &mut Bits, zone: &Zone, date: Date, shift: &RosterDay) {
     }
 }
 
-/// The whole ticks between two wall-clock times; an end at or before the start is on the next day.
-fn stretch(zone: &Zone, date: Date, from: WallTime, to: WallTime) -> Span {
+/// The instants of two wall-clock times; an end at or before the start is on the next day. Where the clock change
+/// swallows all of it, the second is not after the first.
+fn stretch(zone: &Zone, date: Date, from: WallTime, to: WallTime) -> (Timestamp, Timestamp) {
     let ends_on = if to <= from { date.tomorrow().unwrap_or(date) } else { date };
-    Span::new(tick::ceil(zone.instant(date, from)), tick::floor(zone.instant(ends_on, to)))
+    (zone.instant(date, from), zone.instant(ends_on, to))
+}
+
+/// The ticks that lie whole within: what somebody works.
+fn whole((from, to): (Timestamp, Timestamp)) -> Span {
+    Span::new(tick::ceil(from), tick::floor(to))
+}
+
+/// The ticks that are touched: what a break takes.
+fn touched((from, to): (Timestamp, Timestamp)) -> Span {
+    if from < to { Span::new(tick::floor(from), tick::ceil(to)) } else { Span::new(0, 0) }
 }
 
 /// Keeps only the ticks within opening hours; none given means always open.
@@ -64,17 +81,25 @@ pub fn open(bits: &mut Bits, zone: &Zone, hours: &[DayHours]) {
         return;
     }
     let mut doors = Bits::new(bits.span());
-    let mut date = zone.date(bits.span().start);
-    let last = zone.date(bits.span().end);
-    while date <= last {
+    for date in dates(zone, bits.span()) {
         let day = Day::from(date.weekday());
         for open in hours.iter().filter(|open| open.day == day) {
-            doors.set(stretch(zone, date, open.from, open.to));
+            doors.set(whole(stretch(zone, date, open.from, open.to)));
         }
-        let Ok(next) = date.tomorrow() else { break };
-        date = next;
     }
     bits.and(&doors);
+}
+
+/// The dates whose hours may reach into these ticks, without those that the zone skips.
+fn dates(zone: &Zone, span: Span) -> impl Iterator<Item = Date> {
+    // A shift of the day before may reach into the first day, and the day before that one may be skipped. Where the
+    // clock goes back over midnight, the last tick's date is not the last that has begun.
+    let first = zone.date(span.start).saturating_sub(jiff::Span::new().days(2));
+    let last = zone.date(span.end).saturating_add(jiff::Span::new().days(1));
+    let next = |date: &Date| date.tomorrow().ok();
+    std::iter::successors(Some(first), next)
+        .take_while(move |date| *date <= last)
+        .filter(move |date| !zone.dates(*date, *date).is_empty())
 }
 
 fn monday(date: Date) -> Date {

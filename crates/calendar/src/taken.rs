@@ -85,4 +85,29 @@ mod tests {
         assert!(!taken.is_free(Span::new(15, 16), |_| false));
         assert!(taken.is_free(Span::new(15, 25), |of| *of == "b"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn the_bits_are_the_union_of_the_claims(
+            steps in proptest::collection::vec((0i64..200, 1i64..40, 0usize..6, proptest::bool::ANY), 1..60),
+        ) {
+            let mut taken = Taken::new(Span::new(0, 192));
+            let mut live: Vec<(Span, usize)> = Vec::new();
+            for (start, length, owner, comes) in steps {
+                if comes {
+                    let claim = Span::new(start, start + length);
+                    taken.insert(claim, owner);
+                    live.push((claim, owner));
+                } else if !live.is_empty() {
+                    let (claim, owner) = live.swap_remove(start.unsigned_abs() as usize % live.len());
+                    taken.remove(claim, &owner);
+                }
+                let held = |tick: i64| live.iter().any(|(claim, _)| claim.start <= tick && tick < claim.end);
+                for tick in 0..192 {
+                    proptest::prop_assert_eq!(taken.bits().get(tick), held(tick), "tick {}", tick);
+                }
+                proptest::prop_assert!(taken.claims().is_sorted_by_key(|(claim, _)| claim.start));
+            }
+        }
+    }
 }

@@ -58,6 +58,14 @@ impl Zone {
         Local { day: minutes.div_euclid(1440), minute: minutes.rem_euclid(1440) }
     }
 
+    /// The local day in which all these ticks lie, or `None` where there is more than one or the clock changes.
+    pub fn only_day(&self, span: Span) -> Option<i64> {
+        let last = span.end - 1;
+        let at = |tick: Tick| self.offsets.partition_point(|(from, _)| *from <= tick);
+        let day = self.local(span.start).day;
+        (at(span.start) == at(last) && day == self.local(last).day).then_some(day)
+    }
+
     /// The instant of a wall-clock time on a date. A time in a gap moves forward by the gap; of a time that comes
     /// twice the earlier one counts. `24:00` is the next day's midnight.
     pub fn instant(&self, date: Date, time: WallTime) -> Timestamp {

@@ -47,6 +47,7 @@ table! {
     SignatureInvalid "signature_invalid" PermissionDenied 403 "The signature does not match";
     NotFound "not_found" NotFound 404 "There is no such thing";
     MethodNotAllowed "method_not_allowed" Unimplemented 405 "The method is not offered here";
+    NotAcceptable "not_acceptable" InvalidArgument 406 "None of the accepted forms is offered";
     SlotTaken "slot_taken" Aborted 409 "The slot is taken";
     SeriesConflict "series_conflict" Aborted 409 "Some slots of the series are taken";
     PatientBusy "patient_busy" Aborted 409 "The patient has another appointment at this time";
@@ -55,6 +56,7 @@ table! {
     IdempotencyInProgress "idempotency_in_progress" Aborted 409 "The first request with this key is still running";
     Archived "archived" FailedPrecondition 409 "The entry is archived";
     Duplicate "duplicate" AlreadyExists 409 "There is one already";
+    InUse "in_use" FailedPrecondition 409 "Something still depends on it";
     LinkExpired "link_expired" FailedPrecondition 410 "The link has expired";
     VersionMismatch "version_mismatch" FailedPrecondition 412 "It has changed since it was read";
     PayloadTooLarge "payload_too_large" ResourceExhausted 413 "The body is too large";
@@ -76,6 +78,7 @@ table! {
     RateLimited "rate_limited" ResourceExhausted 429 "Too many requests";
     FeedPositionLost "feed_position_lost" OutOfRange 410 "The position is no longer in the feed";
     Internal "internal" Internal 500 "Something went wrong on our side";
+    Unimplemented "unimplemented" Unimplemented 501 "This is not offered";
     Unavailable "unavailable" Unavailable 503 "A part of the system cannot be reached";
     Overloaded "overloaded" ResourceExhausted 503 "Too much is going on";
     ProjectionBehind "projection_behind" Unavailable 503 "The search has not caught up yet";
@@ -95,6 +98,7 @@ impl Code {
             Grpc::DeadlineExceeded | Grpc::Cancelled => Self::DeadlineExceeded,
             Grpc::Unavailable => Self::Unavailable,
             Grpc::ResourceExhausted => Self::Overloaded,
+            Grpc::Unimplemented => Self::Unimplemented,
             _ => Self::Internal,
         }
     }
@@ -108,6 +112,45 @@ mod tests {
     fn names_are_unique_and_read_back() {
         for code in Code::ALL {
             assert_eq!(Code::from_name(code.as_str()), Some(*code));
+            assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn every_code_is_an_error_in_both_protocols() {
+        for code in Code::ALL {
+            assert!((400..600).contains(&code.http()) && code.grpc() != Grpc::Ok, "{code:?}");
+        }
+    }
+
+    #[test]
+    fn the_public_contract_is_kept() {
+        let promised = [
+            ("slot_taken", 409),
+            ("patient_busy", 409),
+            ("invalid_transition", 409),
+            ("series_conflict", 409),
+            ("idempotency_in_progress", 409),
+            ("version_mismatch", 412),
+            ("payload_too_large", 413),
+            ("idempotency_key_reused", 422),
+            ("outside_roster", 422),
+            ("certificate_missing", 422),
+            ("certificate_expired", 422),
+            ("evaluation_required", 422),
+            ("too_soon_after_needling", 422),
+            ("min_notice", 422),
+            ("beyond_horizon", 422),
+            ("daily_cap", 422),
+            ("travel_time", 422),
+            ("location_closed", 422),
+            ("no_series", 422),
+            ("rate_limited", 429),
+            ("projection_behind", 503),
+            ("deadline_exceeded", 504),
+        ];
+        for (name, http) in promised {
+            assert_eq!(Code::from_name(name).map(Code::http), Some(http), "{name}");
         }
     }
 }

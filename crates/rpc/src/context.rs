@@ -6,12 +6,18 @@ use std::time::{Duration, Instant};
 use domain::id::OrganizationId;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use crate::{Code, Fault};
+use crate::{Code, Fault, metadata};
 
 /// What is left to answer in, once a call has come back in time.
 const MARGIN: Duration = Duration::from_millis(20);
 /// The deadline of a call that names none.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
+
+const ORGANIZATION: &str = "meridian-organization";
+const CALLER: &str = "meridian-caller";
+const KEY: &str = "idempotency-key";
+const FINGERPRINT: &str = "meridian-fingerprint";
+const REVISION: &str = "meridian-revision";
 
 /// When the server must have answered; put into the request by the server's guard.
 #[derive(Debug, Clone, Copy)]
@@ -56,21 +62,23 @@ impl Context {
     /// Reads the context of a call that came in.
     ///
     /// # Errors
-    /// Where the organisation or the caller is missing or malformed.
+    /// Where the organisation or the caller is missing, or anything is malformed. A key that cannot be read is refused
+    /// too: without it a repeated request would have a second effect.
     pub fn of<T>(request: &Request<T>) -> Result<Self, Fault> {
         let metadata = request.metadata();
         let deadline = request.extensions().get::<Deadline>();
-        let organization = text(metadata, "meridian-organization")
-            .and_then(|id| id.parse().ok())
-            .ok_or_else(|| missing("meridian-organization"))?;
+        let organization = text(metadata, ORGANIZATION)?.ok_or_else(|| missing(ORGANIZATION))?;
+        let idempotency = match (text(metadata, KEY)?, text(metadata, FINGERPRINT)?) {
+            (Some(key), Some(fingerprint)) => Some(Idempotency { key, fingerprint }),
+            (Some(_), None) => return Err(missing(FINGERPRINT)),
+            (None, _) => None,
+        };
         Ok(Self {
-            organization,
-            caller: text(metadata, "meridian-caller").ok_or_else(|| missing("meridian-caller"))?.to_owned(),
+            organization: organization.parse().map_err(|_| missing(ORGANIZATION))?,
+            caller: text(metadata, CALLER)?.ok_or_else(|| missing(CALLER))?,
             deadline: deadline.map_or_else(|| Instant::now() + DEFAULT_DEADLINE, |deadline| deadline.0),
-            idempotency: text(metadata, "idempotency-key")
-                .zip(text(metadata, "meridian-fingerprint"))
-                .map(|(key, fingerprint)| Idempotency { key: key.to_owned(), fingerprint: fingerprint.to_owned() }),
-            revision: text(metadata, "meridian-revision").map(str::to_owned),
+            idempotency,
+            revision: text(metadata, REVISION)?,
         })
     }
 
@@ -86,19 +94,15 @@ impl Context {
         let mut request = Request::new(message);
         let left = self.deadline.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
         request.set_timeout(left);
-        let mut set = |name: &'static str, value: &str| {
-            if let Ok(value) = value.parse() {
-                request.metadata_mut().insert(name, value);
-            }
-        };
-        set("meridian-organization", &self.organization.to_string());
-        set("meridian-caller", &self.caller);
+        let onward = request.metadata_mut();
+        metadata::set(onward, ORGANIZATION, &self.organization.to_string());
+        metadata::set(onward, CALLER, &self.caller);
         if let Some(idempotency) = &self.idempotency {
-            set("idempotency-key", &idempotency.key);
-            set("meridian-fingerprint", &idempotency.fingerprint);
+            metadata::set(onward, KEY, &idempotency.key);
+            metadata::set(onward, FINGERPRINT, &idempotency.fingerprint);
         }
         if let Some(revision) = &self.revision {
-            set("meridian-revision", revision);
+            metadata::set(onward, REVISION, revision);
         }
         request
     }
@@ -121,8 +125,8 @@ pub fn respond<T>(message: T, revision: &str, replayed: bool) -> Response<T> {
     response
 }
 
-fn text<'a>(metadata: &'a MetadataMap, name: &str) -> Option<&'a str> {
-    metadata.get(name).and_then(|value| value.to_str().ok())
+fn text(metadata: &MetadataMap, name: &'static str) -> Result<Option<String>, Fault> {
+    metadata::get(metadata, name).map_err(|()| missing(name))
 }
 
 fn missing(name: &str) -> Fault {
@@ -132,5 +136,59 @@ fn missing(name: &str) -> Fault {
 impl From<Status> for Fault {
     fn from(status: Status) -> Self {
         Self::from_status(&status)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context {
+        Context {
+            idempotency: Some(Idempotency { key: "clé 100%\n".into(), fingerprint: "ab12".into() }),
+            revision: Some("7.12".into()),
+            ..Context::new(organization(), "key_1", Duration::from_secs(2))
+        }
+    }
+
+    fn organization() -> OrganizationId {
+        "org_00000000000000000000000001".parse().unwrap()
+    }
+
+    #[test]
+    fn what_was_sent_arrives() {
+        let sent = context();
+        let read = Context::of(&sent.forward(())).unwrap();
+        assert_eq!((read.organization, &read.caller), (sent.organization, &sent.caller));
+        assert_eq!((read.idempotency, read.revision), (sent.idempotency, sent.revision));
+    }
+
+    #[test]
+    fn an_onward_call_leaves_the_key_behind() {
+        assert_eq!(Context::of(&context().request(())).unwrap().idempotency, None);
+    }
+
+    #[test]
+    fn the_onward_deadline_is_what_is_left_less_a_margin() {
+        let request = context().request(());
+        let allowed = crate::guard::timeout(request.metadata().as_ref()).unwrap();
+        assert!(allowed <= Duration::from_secs(2) - MARGIN && allowed > Duration::from_secs(1), "{allowed:?}");
+        let late = Context::new(organization(), "key_1", Duration::ZERO).request(());
+        assert_eq!(crate::guard::timeout(late.metadata().as_ref()), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_call_without_an_organisation_a_caller_or_half_a_key_is_refused() {
+        let whole = context().forward(());
+        for name in [ORGANIZATION, CALLER, FINGERPRINT] {
+            let mut request = Request::from_parts(whole.metadata().clone(), tonic::Extensions::default(), ());
+            assert!(Context::of(&request).is_ok());
+            request.metadata_mut().remove(name);
+            let fault = Context::of(&request).unwrap_err();
+            assert!(fault.code == Code::MalformedRequest && fault.detail.contains(name), "{fault}");
+        }
+        let mut request = whole;
+        request.metadata_mut().insert(ORGANIZATION, "loc_01jnq0".parse().unwrap());
+        assert!(Context::of(&request).is_err());
     }
 }

@@ -2,19 +2,32 @@
 //!
 //! A fault says what the caller did wrong or must do next, in public words; what went wrong inside is logged and
 //! never sent. On the wire it is a `google.rpc.Status` with ErrorInfo (reason = our code, domain `meridian`),
-//! BadRequest for violations, RetryInfo, and at most one further detail.
+//! BadRequest for violations (reason = the violation's code), RetryInfo, and at most one further detail. It travels in
+//! HTTP/2 headers, so what it carries is bounded.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    time::Duration,
+};
 
 use domain::fault::{Faults, Violation};
 use prost::Message;
 use prost_types::Any;
-use tonic::{Status, metadata::MetadataMap};
+use tonic::{Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt, pb};
 
 use crate::Code;
 
 const DOMAIN: &str = "meridian";
+/// Names our code to metrics and to clients that read no details.
+pub(crate) const CODE_HEADER: &str = "meridian-code";
+/// More violations than this are counted, not sent.
+const VIOLATIONS_MAX: usize = 128;
+/// The longest text of a violation that is sent, in bytes; the details travel in headers.
+const TEXT_BYTES_MAX: usize = 512;
+/// Says how many violations were not sent.
+const OMITTED: &str = "violations_omitted";
 
 /// Why a call was refused or failed.
 #[derive(Clone, PartialEq)]
@@ -85,10 +98,26 @@ impl Fault {
         Self::invalid(faults)
     }
 
+    /// The deadline has passed.
+    pub fn out_of_time() -> Self {
+        Self::new(Code::DeadlineExceeded, "the time allowed for the request ran out")
+    }
+
+    /// The other side could not be reached.
+    pub fn unreachable() -> Self {
+        Self::new(Code::Unavailable, "a part of the system cannot be reached; try again shortly")
+    }
+
     /// A failure on our side: logged with its cause, sent without.
     pub fn internal(error: impl fmt::Display) -> Self {
         tracing::error!(%error, "a request failed on our side");
         Self::new(Code::Internal, "the failure is logged under the trace id; nothing was changed")
+    }
+
+    /// A failure on our side: logged with the whole chain of its causes, sent without.
+    pub fn caused_by(error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |error| error.source());
+        Self::internal(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
     }
 
     /// Adds a machine-readable fact.
@@ -124,16 +153,22 @@ impl Fault {
         let Some((code, info)) = info.and_then(|info| Some((Code::from_name(&info.reason)?, info))) else {
             let code = Code::from_grpc(status.code());
             let detail = match code {
-                Code::Unavailable => "a part of the system cannot be reached; try again shortly",
-                Code::DeadlineExceeded => "the time allowed for the request ran out",
+                Code::Unavailable => return Self::unreachable(),
+                Code::DeadlineExceeded => return Self::out_of_time(),
                 Code::Overloaded => "too much is going on; try again shortly",
                 Code::NotFound => "nothing has this id",
+                Code::Unimplemented => "this is not offered",
                 _ => "the failure is logged under the trace id",
             };
             return Self::new(code, detail);
         };
         let violations = details.bad_request().map_or_else(Vec::new, |bad| {
-            bad.field_violations.iter().filter_map(|one| split(&one.field, &one.description)).collect()
+            let read = |one: &FieldViolation| Violation {
+                pointer: one.field.clone(),
+                code: one.reason.clone(),
+                detail: one.description.clone(),
+            };
+            bad.field_violations.iter().map(read).collect()
         });
         Self {
             code,
@@ -146,12 +181,6 @@ impl Fault {
     }
 }
 
-/// google.rpc.FieldViolation has no place for a code, so it leads the description.
-fn split(field: &str, description: &str) -> Option<Violation> {
-    let (code, detail) = description.split_once(": ")?;
-    Some(Violation { pointer: field.to_owned(), code: code.to_owned(), detail: detail.to_owned() })
-}
-
 /// The detail that is none of google.rpc's own.
 fn extra(status: &Status) -> Option<Any> {
     let decoded = pb::Status::decode(status.details()).ok()?;
@@ -159,32 +188,42 @@ fn extra(status: &Status) -> Option<Any> {
 }
 
 impl From<Fault> for Status {
-    fn from(fault: Fault) -> Self {
+    fn from(mut fault: Fault) -> Self {
+        if let Some(omitted) = fault.violations.len().checked_sub(VIOLATIONS_MAX).filter(|omitted| *omitted > 0) {
+            fault.violations.truncate(VIOLATIONS_MAX);
+            fault.metadata.insert(OMITTED.to_owned(), omitted.to_string());
+        }
         let mut details = ErrorDetails::new();
-        details.set_error_info(
-            fault.code.as_str(),
-            DOMAIN,
-            fault.metadata.into_iter().collect::<std::collections::HashMap<_, _>>(),
-        );
+        let facts: HashMap<_, _> = fault.metadata.into_iter().collect();
+        details.set_error_info(fault.code.as_str(), DOMAIN, facts);
         if !fault.violations.is_empty() {
-            let violations = fault.violations.into_iter();
-            let describe = |one: Violation| FieldViolation::new(one.pointer, format!("{}: {}", one.code, one.detail));
-            details.set_bad_request(violations.map(describe).collect::<Vec<_>>());
+            details.set_bad_request(fault.violations.into_iter().map(field_violation).collect::<Vec<_>>());
         }
         if let Some(delay) = fault.retry_after {
             details.set_retry_info(Some(delay));
         }
-        let status = Status::with_error_details(fault.code.grpc(), fault.detail, details);
-        let Some(extra) = fault.extra else { return status };
-        match pb::Status::decode(status.details()) {
-            Ok(mut encoded) => {
-                encoded.details.push(extra);
-                let bytes = encoded.encode_to_vec().into();
-                Status::with_details_and_metadata(status.code(), status.message(), bytes, MetadataMap::new())
-            }
-            Err(_) => status,
+        let mut status = Status::with_error_details(fault.code.grpc(), fault.detail, details);
+        if let Some(extra) = fault.extra
+            && let Ok(mut encoded) = pb::Status::decode(status.details())
+        {
+            encoded.details.push(extra);
+            let bytes = encoded.encode_to_vec().into();
+            status = Status::with_details(status.code(), status.message(), bytes);
         }
+        status.metadata_mut().insert(CODE_HEADER, MetadataValue::from_static(fault.code.as_str()));
+        status
     }
+}
+
+fn field_violation(one: Violation) -> FieldViolation {
+    let mut field = FieldViolation::new(short(one.pointer), short(one.detail));
+    field.reason = one.code;
+    field
+}
+
+fn short(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX));
+    text
 }
 
 impl From<Faults> for Fault {
@@ -195,21 +234,53 @@ impl From<Faults> for Fault {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection, option, prelude::*};
+
     use super::*;
 
+    fn violation() -> impl Strategy<Value = Violation> {
+        ("/[a-zé/0-9]{0,40}", "[a-z_]{1,20}", ".{0,80}").prop_map(|(pointer, code, detail)| Violation {
+            pointer,
+            code,
+            detail,
+        })
+    }
+
+    prop_compose! {
+        fn fault()(
+            code in proptest::sample::select(Code::ALL),
+            detail in ".{0,100}",
+            violations in collection::vec(violation(), 0..5),
+            metadata in collection::btree_map("[a-z_]{1,10}", ".{0,20}", 0..4),
+            retry_ms in option::of(0_u64..100_000_000),
+            extra in option::of(collection::vec(any::<u8>(), 0..40)),
+        ) -> Fault {
+            Fault {
+                code, detail, violations, metadata,
+                retry_after: retry_ms.map(Duration::from_millis),
+                extra: extra.map(|value| Any { type_url: "/meridian.test".into(), value }),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_fault_survives_the_wire_whole(fault in fault()) {
+            // Through the headers too, as the transport carries it.
+            let response = Status::from(fault.clone()).into_http::<()>();
+            let status = Status::from_header_map(response.headers()).unwrap();
+            prop_assert_eq!(status.code(), fault.code.grpc());
+            prop_assert_eq!(Fault::from_status(&status), fault);
+        }
+    }
+
     #[test]
-    fn every_code_survives_the_wire_with_all_that_it_carries() {
+    fn every_code_survives_the_wire() {
         for code in Code::ALL {
-            let mut fault = Fault::new(*code, "mend it").with("allowed", "confirm, cancel");
-            fault.violations.push(Violation {
-                pointer: "/patient/phone".into(),
-                code: "invalid_phone".into(),
-                detail: "write it: so".into(),
-            });
-            fault.retry_after = Some(Duration::from_secs(2));
-            fault.extra = Some(Any { type_url: "/meridian.test".into(), value: vec![1, 2, 3] });
+            let fault = Fault::new(*code, "mend it").with("allowed", "confirm, cancel");
             let status = Status::from(fault.clone());
             assert_eq!(status.code(), code.grpc());
+            assert_eq!(status.metadata().get(CODE_HEADER).unwrap(), code.as_str());
             assert_eq!(Fault::from_status(&status), fault);
         }
     }
@@ -219,5 +290,35 @@ mod tests {
         let fault = Fault::from_status(&Status::internal("SELECT * FROM patients"));
         assert_eq!(fault.code, Code::Internal);
         assert!(!fault.detail.contains("SELECT"));
+        let mut details = ErrorDetails::new();
+        details.set_error_info("not_found", "somebody.else", HashMap::new());
+        let foreign = Status::with_error_details(tonic::Code::Internal, "SELECT", details);
+        assert_eq!(Fault::from_status(&foreign).code, Code::Internal);
+    }
+
+    #[test]
+    fn what_a_fault_carries_is_bounded() {
+        let mut faults = Faults::new();
+        for n in 0..1000 {
+            faults.push(format!("/weekly/{n}/{}", "x".repeat(5000)), "invalid", "é".repeat(5000));
+        }
+        let read = Fault::from_status(&Fault::invalid(faults).into());
+        assert_eq!(read.violations.len(), VIOLATIONS_MAX);
+        assert_eq!(read.metadata[OMITTED], "872");
+        assert!(read.violations.iter().all(|one| one.pointer.len().max(one.detail.len()) <= TEXT_BYTES_MAX));
+    }
+
+    #[test]
+    fn causes_are_not_sent() {
+        let cause = std::io::Error::other("SELECT * FROM patients");
+        let status = Status::from(Fault::caused_by(&cause));
+        assert!(!format!("{status:?}").contains("SELECT"));
+        assert_eq!(status.code(), tonic::Code::Internal);
+    }
+
+    #[test]
+    fn a_fault_that_is_debugged_shows_no_input() {
+        let fault = Fault::violation("/patient/phone", "invalid_phone", "+15550001111 is none");
+        assert_eq!(format!("{fault:?}"), "Fault(validation_failed, /patient/phone: invalid_phone)");
     }
 }

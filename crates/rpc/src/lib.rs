@@ -7,15 +7,21 @@
 //! Start reading at [`code`] for the errors, at [`Context`] for what travels with a call, and at [`Channel`] for
 //! how it travels.
 
+mod calls;
 mod channel;
 pub mod code;
 mod context;
 mod fault;
+mod guard;
+mod metadata;
+mod retry;
 mod server;
-mod trace;
+pub mod trace;
 
 pub use channel::{Channel, TransportError};
 pub use code::Code;
 pub use context::{Context, Idempotency, respond};
 pub use fault::Fault;
-pub use server::{Server, guard, listen};
+pub use guard::{guard, guard_with};
+pub use retry::Retry;
+pub use server::{Server, listen};

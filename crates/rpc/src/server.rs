@@ -1,108 +1,34 @@
-//! What stands in front of every service, over TCP and in process alike: the deadline, the trace, a limit on
-//! concurrent calls, metrics, and a net under panics.
+//! A gRPC server over TCP, with the standard health and reflection services beside its own.
 
-use std::{
-    net::SocketAddr,
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
-use axum::{extract::Request, middleware::Next, response::Response};
-use futures::FutureExt;
-use runtime::Shutdown;
-use tokio::{net::TcpListener, sync::Semaphore};
+use runtime::{Readiness, Shutdown};
+use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Status, service::Routes};
-use tracing::{Instrument, field::Empty};
+use tonic::service::Routes;
+use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::{
-    Code, Fault,
-    context::{DEFAULT_DEADLINE, Deadline},
-    trace,
-};
+/// Streams that one connection may have open at a time.
+const STREAMS_MAX: u32 = 1024;
+/// How often an idle connection is asked whether it still lives, and how long it has to answer.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
-/// Calls that one process serves at a time; more are refused at once as `overloaded`.
-const CONCURRENCY_MAX: usize = 1024;
-/// The longest deadline that a caller may ask for.
-const DEADLINE_MAX: Duration = Duration::from_secs(60);
-
-/// Puts the guard in front of a service's routes. Both transports serve what this returns.
-pub fn guard(routes: Routes) -> Routes {
-    let places = Arc::new(Semaphore::new(CONCURRENCY_MAX));
-    let guarded = routes.prepare().into_axum_router().layer(axum::middleware::from_fn(move |request, next| {
-        let places = places.clone();
-        async move { serve(places, request, next).await }
-    }));
-    Routes::from(guarded)
-}
-
-async fn serve(places: Arc<Semaphore>, mut request: Request, next: Next) -> Response {
-    let path = request.uri().path().trim_start_matches('/');
-    let (service, method) = path.split_once('/').unwrap_or((path, ""));
-    let (service, method) = (service.to_owned(), method.to_owned());
-    let span = tracing::info_span!(
-        "rpc",
-        otel.name = %format!("{service}/{method}"),
-        otel.kind = "server",
-        rpc.system = "grpc",
-        rpc.service = %service,
-        rpc.method = %method,
-        rpc.code = Empty,
-    );
-    trace::adopt(&span, request.headers());
-    let began = Instant::now();
-    let allowed = timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE).min(DEADLINE_MAX);
-    request.extensions_mut().insert(Deadline(began + allowed));
-    let answer = async {
-        let Ok(_place) = places.try_acquire() else {
-            return refuse(Fault::new(Code::Overloaded, "too much is going on; try again shortly"));
-        };
-        // The handler's future is dropped at the deadline, and all that it waits for with it.
-        let work = AssertUnwindSafe(next.run(request)).catch_unwind();
-        match tokio::time::timeout(allowed, work).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => refuse(Fault::internal("a handler panicked")),
-            Err(_) => refuse(Fault::new(Code::DeadlineExceeded, "the time allowed for the request ran out")),
-        }
-    };
-    let answer = answer.instrument(span.clone()).await;
-    let code = answer.headers().get("grpc-status").and_then(|code| code.to_str().ok()).unwrap_or("0").to_owned();
-    span.record("rpc.code", &code);
-    metrics::counter!("rpc_server_requests_total", "service" => service, "method" => method.clone(), "code" => code)
-        .increment(1);
-    metrics::histogram!("rpc_server_seconds", "method" => method).record(began.elapsed());
-    answer
-}
-
-fn refuse(fault: Fault) -> Response {
-    Status::from(fault).into_http()
-}
-
-/// Reads `grpc-timeout`: up to eight digits and a unit
-/// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
-fn timeout(headers: &http::HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    match unit {
-        "H" => Some(Duration::from_secs(amount * 3600)),
-        "M" => Some(Duration::from_secs(amount * 60)),
-        "S" => Some(Duration::from_secs(amount)),
-        "m" => Some(Duration::from_millis(amount)),
-        "u" => Some(Duration::from_micros(amount)),
-        "n" => Some(Duration::from_nanos(amount)),
-        _ => None,
-    }
-}
-
-/// A gRPC server over TCP, with the standard health and reflection services beside its own.
+/// A gRPC server over TCP. Health and reflection stand beside the guard: they answer without a context, and under
+/// load too.
 pub struct Server {
     routes: Routes,
+    health: Health,
+}
+
+struct Health {
+    reporter: HealthReporter,
+    services: Vec<String>,
+    readiness: Readiness,
 }
 
 impl Server {
-    /// A server for these routes; `descriptors` are the encoded contracts, `services` their full names.
+    /// A server for these routes, which [`crate::guard`] has guarded; `descriptors` are the encoded contracts,
+    /// `services` their full names.
     ///
     /// # Errors
     /// When the descriptors cannot be read.
@@ -112,29 +38,64 @@ impl Server {
         services: &[&str],
     ) -> Result<Self, tonic_reflection::server::Error> {
         let (reporter, health) = tonic_health::server::health_reporter();
-        for service in services {
-            reporter.set_service_status(*service, tonic_health::ServingStatus::Serving).await;
-        }
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        Ok(Self { routes: guarded.add_service(health).add_service(reflection) })
+        // The empty name stands for the process as a whole.
+        let services = services.iter().chain(&[""]).map(|name| (*name).to_owned()).collect();
+        let health_kept = Health { reporter, services, readiness: Readiness::new() };
+        health_kept.say(true).await;
+        Ok(Self { routes: guarded.add_service(health).add_service(reflection), health: health_kept })
     }
 
-    /// Serves until draining has begun and every running call is answered.
+    /// Lets the health service say what this register says.
+    #[must_use]
+    pub fn following(mut self, readiness: Readiness) -> Self {
+        self.health.readiness = readiness;
+        self
+    }
+
+    /// Serves until draining has begun and every running call is answered. Health says `NOT_SERVING` from the moment
+    /// that the process is leaving.
     ///
     /// # Errors
     /// When the socket fails.
     pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), tonic::transport::Error> {
-        tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(Duration::from_secs(20)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(10)))
-            .max_concurrent_streams(1024)
+        let draining = shutdown.clone();
+        let serving = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE.0))
+            .http2_keepalive_timeout(Some(KEEPALIVE.1))
+            .max_concurrent_streams(STREAMS_MAX)
             .tcp_nodelay(true)
             .add_routes(self.routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { shutdown.begun().await })
-            .await
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { draining.begun().await });
+        tokio::select! {
+            served = serving => served,
+            never = self.health.follow(&shutdown) => match never {},
+        }
+    }
+}
+
+impl Health {
+    async fn follow(&self, shutdown: &Shutdown) -> std::convert::Infallible {
+        loop {
+            let ready = self.readiness.is_ready();
+            self.say(ready).await;
+            tokio::select! {
+                () = shutdown.leaving() => break,
+                () = self.readiness.until(!ready) => {}
+            }
+        }
+        self.say(false).await;
+        std::future::pending().await
+    }
+
+    async fn say(&self, ready: bool) {
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for service in &self.services {
+            self.reporter.set_service_status(service, status).await;
+        }
     }
 }
 

@@ -31,14 +31,20 @@ impl Injector for HeadersMut<'_> {
 }
 
 /// Makes the span a child of the one that the headers name.
-pub(crate) fn adopt(span: &Span, headers: &HeaderMap) {
+pub fn adopt(span: &Span, headers: &HeaderMap) {
     let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)));
     // It fails only where the span is not recorded, and then there is nothing to connect.
     let _ = span.set_parent(parent);
 }
 
 /// Writes the span's context into the headers.
-pub(crate) fn inject(span: &Span, headers: &mut HeaderMap) {
+pub fn inject(span: &Span, headers: &mut HeaderMap) {
     let context = span.context();
     global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut HeadersMut(headers)));
+}
+
+/// The trace that the present span belongs to, in hexadecimal; all zeros outside of any.
+pub fn id() -> String {
+    use opentelemetry::trace::TraceContextExt;
+    Span::current().context().span().span_context().trace_id().to_string()
 }

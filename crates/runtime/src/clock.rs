@@ -14,6 +14,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
+/// A sleeper looks at the clock at least so often, in case somebody has set it.
+const REAL_SLEEP_MAX: Duration = Duration::from_secs(60);
+
 /// A handle to a clock; clones share it.
 #[derive(Clone)]
 pub struct Clock(Arc<Kind>);
@@ -86,8 +89,19 @@ impl Clock {
                 // An error means that the clock is gone, and with it everything that could wait.
                 let _ = woken.await;
             }
-            Kind::System => real_sleep(at_us.saturating_sub(system_us()), 1).await,
-            Kind::Simulated { rate, .. } => real_sleep(at_us.saturating_sub(self.now_us()), *rate).await,
+            Kind::System => self.sleep_really(at_us, 1).await,
+            Kind::Simulated { rate, .. } => self.sleep_really(at_us, *rate).await,
+        }
+    }
+
+    /// The timer and the wall clock may disagree, so whoever is woken looks at the clock again.
+    async fn sleep_really(&self, at_us: i64, rate: u32) {
+        loop {
+            let left = real_time(at_us.saturating_sub(self.now_us()), rate);
+            if left.is_zero() {
+                return;
+            }
+            real_sleep(left).await;
         }
     }
 
@@ -104,6 +118,29 @@ impl Clock {
             // A sleeper that was dropped meanwhile needs no waking.
             let _ = wake.send(());
         }
+    }
+
+    /// How many tasks sleep on a manual clock; those that were dropped do not count. 0 on other clocks.
+    pub fn sleepers(&self) -> usize {
+        let Kind::Manual(manual) = &*self.0 else { return 0 };
+        let manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
+        manual.sleepers.values().filter(|wake| !wake.is_closed()).count()
+    }
+
+    /// Waits, for tests, until at least so many tasks sleep on a manual clock: then [`Clock::advance`] finds them.
+    /// Returns at once on other clocks.
+    pub async fn until_sleepers(&self, count: usize) {
+        while matches!(&*self.0, Kind::Manual(_)) && self.sleepers() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// How another process gets the same simulated time: `START@RATE+ANCHOR`, which [`Clock::from_str`] reads.
+    /// `None` for a clock that is not simulated by a rate.
+    pub fn description(&self) -> Option<String> {
+        let Kind::Simulated { start_us, anchor_us, rate } = &*self.0 else { return None };
+        let start = Timestamp::from_microsecond(*start_us).ok()?;
+        Some(format!("{start}@{rate}+{}", anchor_us / 1000))
     }
 
     /// Whether time is simulated, by rate or by hand.
@@ -137,6 +174,8 @@ impl FromStr for Clock {
             Some(ms) => ms.parse::<i64>().ok().and_then(|ms| ms.checked_mul(1000)).ok_or(ParseError)?,
             None => system_us(),
         };
+        // Whole milliseconds, so that a description loses nothing.
+        let anchor_us = anchor_us.div_euclid(1000) * 1000;
         Ok(Self(Arc::new(Kind::Simulated { start_us: start.as_microsecond(), anchor_us, rate })))
     }
 }
@@ -147,32 +186,97 @@ fn system_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// How long to sleep in real time for what is left of the clock's, before looking at the clock again.
+fn real_time(left_us: i64, rate: u32) -> Duration {
+    let real_us = u64::try_from(left_us).unwrap_or(0).div_ceil(u64::from(rate));
+    Duration::from_micros(real_us).min(REAL_SLEEP_MAX)
+}
+
 #[expect(clippy::disallowed_methods, reason = "this is where sleeping on a clock becomes sleeping")]
-async fn real_sleep(us: i64, rate: u32) {
-    let us = u64::try_from(us).unwrap_or(0).div_ceil(u64::from(rate));
-    if us > 0 {
-        tokio::time::sleep(Duration::from_micros(us)).await;
-    }
+async fn real_sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
     #[tokio::test]
     async fn a_manual_clock_wakes_whose_time_has_come() {
-        let clock = Clock::manual("2026-03-06T08:00:00Z".parse().unwrap());
+        let clock = Clock::manual(at("2026-03-06T08:00:00Z"));
         let sleeper = tokio::spawn({
             let clock = clock.clone();
             async move { clock.sleep(Duration::from_secs(3600)).await }
         });
-        tokio::task::yield_now().await;
+        clock.until_sleepers(1).await;
         clock.advance(SignedDuration::from_mins(59));
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished());
+        assert_eq!(clock.sleepers(), 1);
         clock.advance(SignedDuration::from_mins(1));
         sleeper.await.unwrap();
-        assert_eq!(clock.now().to_string(), "2026-03-06T09:00:00Z");
+        assert_eq!((clock.now(), clock.sleepers()), (at("2026-03-06T09:00:00Z"), 0));
+    }
+
+    #[tokio::test]
+    async fn sleepers_wake_in_the_order_of_their_instants_and_those_dropped_do_not_count() {
+        let clock = Clock::manual(at("2026-03-06T08:00:00Z"));
+        let (woken, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for minutes in [30_u64, 10, 20] {
+            let (clock, woken) = (clock.clone(), woken.clone());
+            tokio::spawn(async move {
+                clock.sleep(Duration::from_secs(minutes * 60)).await;
+                woken.send(minutes).unwrap();
+            });
+        }
+        clock.until_sleepers(3).await;
+        let dropped = tokio::time::timeout(Duration::ZERO, clock.sleep(Duration::from_secs(60))).await;
+        assert!(dropped.is_err());
+        assert_eq!(clock.sleepers(), 3);
+        clock.advance(SignedDuration::from_hours(1));
+        assert_eq!([order.recv().await, order.recv().await, order.recv().await], [Some(10), Some(20), Some(30)]);
+    }
+
+    #[tokio::test]
+    async fn who_sleeps_until_the_past_does_not_sleep() {
+        for clock in [Clock::manual(at("2026-03-06T08:00:00Z")), "2026-03-06T08:00:00Z@1".parse().unwrap()] {
+            clock.sleep_until(at("2026-03-06T07:59:59Z")).await;
+        }
+    }
+
+    #[test]
+    fn ten_simulated_minutes_at_600_last_a_real_second() {
+        assert_eq!(real_time(600_000_000, 600), Duration::from_secs(1));
+        assert_eq!(real_time(1, 600), Duration::from_micros(1), "never shorter than it must be");
+        assert_eq!(real_time(i64::MAX, 1), REAL_SLEEP_MAX);
+        assert_eq!(real_time(-5, 600), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn a_simulated_sleep_ends_when_its_clock_says_so() {
+        let clock: Clock = "2026-03-06T08:00:00Z@100000".parse().unwrap();
+        let until = at("2026-03-06T08:01:00Z");
+        clock.sleep_until(until).await;
+        assert!(clock.now() >= until);
+    }
+
+    #[test]
+    fn time_has_whole_microseconds() {
+        for clock in [Clock::system(), "2026-03-06T08:00:00Z@7".parse().unwrap()] {
+            assert_eq!(clock.now().subsec_nanosecond() % 1000, 0);
+        }
+    }
+
+    #[test]
+    fn a_description_gives_another_process_the_same_clock() {
+        let clock: Clock = "2026-03-06T08:00:00Z@600".parse().unwrap();
+        let other: Clock = clock.description().unwrap().parse().unwrap();
+        assert_eq!(other.description(), clock.description());
+        assert_eq!(Clock::system().description(), None);
     }
 
     #[test]

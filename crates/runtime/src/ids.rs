@@ -52,8 +52,13 @@ impl Ids {
     /// Random bytes, fit for secrets where the source is the system's.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).rng.fill_bytes(&mut bytes);
+        self.fill(&mut bytes);
         bytes
+    }
+
+    /// Fills a buffer with random bytes, fit for secrets where the source is the system's.
+    pub fn fill(&self, bytes: &mut [u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).rng.fill_bytes(bytes);
     }
 
     /// A fraction in `[0, 1)`, for jitter.
@@ -81,5 +86,29 @@ mod tests {
         assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!(made, make());
         assert_eq!(made[0].get_version_num(), 7);
+        assert_eq!(made[0].get_variant(), uuid::Variant::RFC4122);
+    }
+
+    #[test]
+    fn ids_rise_even_where_the_clock_is_set_back() {
+        let ids = Ids::seeded(7);
+        let first = ids.uuid("2026-03-06T08:00:00.500Z".parse().unwrap());
+        let second = ids.uuid("2026-03-06T08:00:00Z".parse().unwrap());
+        assert!(first < second);
+    }
+
+    #[test]
+    fn an_id_carries_its_millisecond() {
+        let now: Timestamp = "2026-03-06T08:00:00.123Z".parse().unwrap();
+        let (seconds, nanos) = Ids::seeded(1).uuid(now).get_timestamp().unwrap().to_unix();
+        assert_eq!((i64::try_from(seconds).unwrap(), nanos), (now.as_second(), 123_000_000));
+    }
+
+    #[test]
+    fn clones_share_one_source() {
+        let (ids, twin) = (Ids::seeded(3), Ids::seeded(3));
+        let clone = ids.clone();
+        assert_eq!((ids.bytes::<8>(), clone.bytes::<8>()), (twin.bytes::<8>(), twin.bytes::<8>()));
+        assert_ne!(ids.bytes::<8>(), clone.bytes::<8>());
     }
 }

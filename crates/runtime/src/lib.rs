@@ -5,9 +5,11 @@
 pub mod clock;
 pub mod config;
 pub mod ids;
+mod readiness;
 pub mod shutdown;
 pub mod telemetry;
 
 pub use clock::Clock;
 pub use ids::Ids;
-pub use shutdown::{Readiness, Shutdown};
+pub use readiness::Readiness;
+pub use shutdown::Shutdown;

@@ -1,19 +1,51 @@
-//! An orderly end: unready first, then drain, then a hard stop; and the register of what is ready.
+//! An orderly end: unready first, a short wait so that nobody sends more, then drain, then a hard stop.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-/// The longest that draining may take.
+use crate::{
+    Clock, Readiness,
+    config::{Fault, Section},
+};
+
+/// The longest that the end may take, from the signal on, in seconds.
 pub const DRAIN_SECONDS_MAX: u64 = 25;
+/// The longest lead, which must leave time to drain.
+const LEAD_MS_MAX: u64 = 15_000;
+
+/// The section `shutdown`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// How long the process goes on serving after it has said that it is not ready, 0 to 15000: as long as a load
+    /// balancer needs to notice.
+    pub lead_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { lead_ms: 500 }
+    }
+}
+
+impl Section for Config {
+    fn validate(&self, at: &str, faults: &mut Vec<Fault>) {
+        if self.lead_ms > LEAD_MS_MAX {
+            let problem = format!("must be at most {LEAD_MS_MAX}, so that there is time left to drain");
+            faults.push(Fault { key: format!("{at}lead_ms"), problem });
+        }
+    }
+}
 
 /// Tells everything in the process that it ends. Clones share it.
+///
+/// Two steps: *leaving*, when the process says that it is not ready but serves on, and *begun*, when it takes no new
+/// work and finishes what runs.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    leaving: CancellationToken,
     draining: CancellationToken,
 }
 
@@ -23,32 +55,62 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Begins to drain on SIGTERM or SIGINT; stops the process hard if that takes longer than
-    /// [`DRAIN_SECONDS_MAX`].
+    /// Begins to drain on SIGTERM or SIGINT, without a lead; see [`Shutdown::on_signals_with`].
     ///
     /// # Errors
     /// When the signal handlers cannot be installed.
     pub fn on_signals(&self) -> std::io::Result<()> {
+        self.on_signals_with(&Config { lead_ms: 0 }, Readiness::new())
+    }
+
+    /// On SIGTERM or SIGINT: makes `readiness` unready, waits for the lead, begins to drain. Stops the process hard if
+    /// all that takes longer than [`DRAIN_SECONDS_MAX`], or at a second signal.
+    ///
+    /// # Errors
+    /// When the signal handlers cannot be installed.
+    pub fn on_signals_with(&self, config: &Config, readiness: Readiness) -> std::io::Result<()> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let shutdown = self.clone();
+        let (shutdown, lead) = (self.clone(), Duration::from_millis(config.lead_ms));
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            tracing::info!("draining: no new work is taken, running work is finished");
-            shutdown.begin();
+            let mut signalled = async || {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            };
+            signalled().await;
             // On its own thread: a runtime that hangs must not keep the hard stop from coming.
             std::thread::spawn(hard_stop);
+            // Real time, whatever the process's clock shows: who must notice lives in it.
+            shutdown.wind_down(&readiness, lead, &Clock::system()).await;
+            signalled().await;
+            tracing::warn!("a second signal: stopping hard");
+            std::process::exit(1);
         });
         Ok(())
     }
 
-    /// Begins to drain.
+    /// Says that the process is not ready, waits for the lead, and begins to drain.
+    pub async fn wind_down(&self, readiness: &Readiness, lead: Duration, clock: &Clock) {
+        tracing::info!(lead_ms = lead.as_millis(), "leaving: the process is not ready any more, but serves on");
+        readiness.unready("shutdown", "the process is ending");
+        self.leaving.cancel();
+        clock.sleep(lead).await;
+        tracing::info!("draining: no new work is taken, running work is finished");
+        self.begin();
+    }
+
+    /// Begins to drain at once.
     pub fn begin(&self) {
+        self.leaving.cancel();
         self.draining.cancel();
+    }
+
+    /// Waits until the process is leaving: about to drain, still serving.
+    pub async fn leaving(&self) {
+        self.leaving.cancelled().await;
     }
 
     /// Whether draining has begun.
@@ -74,33 +136,44 @@ fn hard_stop() {
     std::process::exit(1);
 }
 
-/// What must hold before the process takes traffic. Clones share it.
-#[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<Mutex<BTreeMap<String, Option<String>>>>);
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
 
-impl Readiness {
-    /// Nothing to wait for.
-    pub fn new() -> Self {
-        Self::default()
+    use super::*;
+
+    #[tokio::test]
+    async fn unready_comes_first_then_the_lead_then_draining() {
+        let clock = Clock::manual("2026-03-06T08:00:00Z".parse().unwrap());
+        let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
+        let ending = tokio::spawn({
+            let (shutdown, readiness, clock) = (shutdown.clone(), readiness.clone(), clock.clone());
+            async move { shutdown.wind_down(&readiness, Duration::from_secs(5), &clock).await }
+        });
+        shutdown.leaving().await;
+        clock.until_sleepers(1).await;
+        assert!(!readiness.is_ready() && !shutdown.has_begun());
+        clock.advance(SignedDuration::from_secs(5));
+        ending.await.unwrap();
+        assert!(shutdown.has_begun());
     }
 
-    /// Says that a part is ready.
-    pub fn ready(&self, part: &str) {
-        self.set(part, None);
+    #[tokio::test]
+    async fn work_that_would_never_end_is_left_when_draining_begins() {
+        let shutdown = Shutdown::new();
+        assert_eq!(shutdown.until(async { 7 }).await, Some(7));
+        shutdown.begin();
+        assert_eq!(shutdown.until(std::future::pending::<u8>()).await, None);
+        shutdown.leaving().await;
     }
 
-    /// Says that a part is not ready, and why, in words without personal data.
-    pub fn unready(&self, part: &str, reason: &str) {
-        self.set(part, Some(reason.to_owned()));
-    }
-
-    /// The parts that are not ready, each with its reason; empty where all are.
-    pub fn missing(&self) -> Vec<(String, String)> {
-        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.iter().filter_map(|(part, reason)| Some((part.clone(), reason.clone()?))).collect()
-    }
-
-    fn set(&self, part: &str, reason: Option<String>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(part.to_owned(), reason);
+    #[tokio::test]
+    async fn a_signal_begins_the_end() {
+        let (shutdown, readiness) = (Shutdown::new(), Readiness::new());
+        shutdown.on_signals_with(&Config { lead_ms: 0 }, readiness.clone()).unwrap();
+        let process = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
+        shutdown.begun().await;
+        assert!(!readiness.is_ready());
     }
 }

@@ -1,21 +1,21 @@
 //! Databases for tests, on both engines.
-//!
-//! PostgreSQL is found through `MERIDIAN_TEST_DATABASE_URL`, which `cargo xtask test` sets to a private cluster.
 
-use anyhow::{Context, Result};
-use sqlx::{Connection, Executor, PgConnection};
+use std::path::Path;
+
+use anyhow::Result;
 use tempfile::TempDir;
 
-/// The variable that names the cluster in which tests make their databases.
-pub const VARIABLE: &str = "MERIDIAN_TEST_DATABASE_URL";
+use crate::postgres;
 
 /// A database of one test's own; gone with it.
+#[derive(Debug)]
 pub struct Database {
     /// `sqlite:…` for a folder of files, or `postgres://…`.
     pub url: String,
     /// Whether it is PostgreSQL.
     pub postgres: bool,
     folder: TempDir,
+    _kept: Option<postgres::Database>,
 }
 
 impl Database {
@@ -25,25 +25,16 @@ impl Database {
     /// When no folder can be made.
     pub fn sqlite() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        Ok(Self { url: format!("sqlite:{}", folder.path().display()), postgres: false, folder })
+        Ok(Self { url: format!("sqlite:{}", folder.path().display()), postgres: false, folder, _kept: None })
     }
 
-    /// A new PostgreSQL database.
+    /// A new PostgreSQL database, in the cluster that [`postgres::cluster`] finds or starts.
     ///
     /// # Errors
-    /// When the cluster is not there: run the tests with `cargo xtask test`.
+    /// When there is no cluster and none can be started.
     pub async fn postgres() -> Result<Self> {
-        let cluster = std::env::var(VARIABLE)
-            .with_context(|| format!("{VARIABLE} is not set: run the tests with `cargo xtask test`"))?;
-        let folder = tempfile::tempdir()?;
-        // A temporary folder's random name is a name that no other test has.
-        let random = folder.path().file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let name: String = random.chars().filter(char::is_ascii_alphanumeric).collect();
-        let name = format!("test_{name}_{}", std::process::id());
-        let mut connection = PgConnection::connect(&cluster).await?;
-        connection.execute(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
-        let (server, _) = cluster.rsplit_once('/').context("the URL of the cluster has no database")?;
-        Ok(Self { url: format!("{server}/{name}"), postgres: true, folder })
+        let database = postgres::database().await?;
+        Ok(Self { url: database.url.clone(), postgres: true, folder: tempfile::tempdir()?, _kept: Some(database) })
     }
 
     /// The URL for one service: its own file, or the shared database in which it has its own schema.
@@ -52,7 +43,59 @@ impl Database {
     }
 
     /// A folder that lives as long as the database.
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// Makes two tests, `on_sqlite::NAME` and `on_postgres::NAME`, of each `async fn NAME(database: Database)` beside it.
+/// The crate needs tokio among its dev-dependencies.
+///
+/// ```text
+/// testkit::engines!(a_taken_slot_is_refused, an_expired_hold_blocks_nobody);
+///
+/// async fn a_taken_slot_is_refused(database: testkit::database::Database) { … }
+/// ```
+#[macro_export]
+macro_rules! engines {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::database::Database::sqlite().unwrap()).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::database::Database::postgres().await.unwrap()).await;
+            })+
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{PgPool, SqlitePool, sqlite::SqliteConnectOptions};
+
+    use super::Database;
+
+    crate::engines!(it_can_be_opened);
+
+    async fn it_can_be_opened(database: Database) {
+        let url = database.for_service("booking");
+        match url.strip_prefix("sqlite:") {
+            Some(file) => {
+                assert!(file.ends_with("/booking.sqlite") && database.folder().is_dir());
+                let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+                let pool = SqlitePool::connect_with(options).await.unwrap();
+                let one: i64 = sqlx::query_scalar("SELECT 1").fetch_one(&pool).await.unwrap();
+                assert_eq!(one, 1);
+            }
+            None => {
+                let pool = PgPool::connect(&url).await.unwrap();
+                sqlx::query("CREATE EXTENSION btree_gist").execute(&pool).await.unwrap();
+            }
+        }
     }
 }

@@ -1,8 +1,17 @@
-//! The project's own tasks: `cargo xtask test` checks everything.
+//! The project's own tasks: `cargo xtask test` checks everything, `cargo xtask bench` measures.
+//!
+//! It builds on nothing of the services: it runs the built product from outside, as a user does. Start reading at
+//! `test`.
 
-mod cluster;
+mod bench;
+mod fuzz;
 mod house;
+mod postgres;
+mod product;
+mod steps;
 mod test;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -18,13 +27,31 @@ struct Arguments {
 enum Task {
     /// Everything this project checks: format, lints, the house's own rules, and all tests on both engines.
     Test(test::Options),
-    /// The house's own rules alone: the map of the top level, the size of files.
+    /// The house's own rules alone: the map of the top level, the size of files, what a file may say.
     Check,
+    /// Measures the kernel, the search and the bookings, on this machine.
+    Bench(bench::Options),
+    /// Throws generated requests at the REST interface (PyPI's schemathesis).
+    FuzzApi(fuzz::Options),
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    // The alias runs from wherever it is called in the repository; every path here is from its top.
+    std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
     match Arguments::parse().task {
         Task::Test(options) => test::run(&options),
-        Task::Check => house::check(),
+        Task::Check => house::check().map(|()| ExitCode::SUCCESS),
+        Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
+        Task::FuzzApi(options) => fuzz::run(&options),
     }
 }

@@ -1,28 +1,36 @@
 //! `cargo xtask test`: everything this project checks, cheapest first; the test runner has the last word.
 
-use std::{process::Command, time::Instant};
+use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::{cluster::Cluster, house};
+use crate::{
+    house,
+    postgres::{self, Options as ClusterOptions},
+    steps::{built_product, cargo, has_cargo, run as run_command, step},
+};
+
+/// Names the cluster in which tests make their databases.
+const DATABASE_VARIABLE: &str = "MERIDIAN_TEST_DATABASE_URL";
 
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only the tests: no format, lints or house rules.
+    /// Only the tests: no format, house rules, lints or doc tests.
     #[arg(long)]
     quick: bool,
-    /// Passed on to the test runner, such as the name of a test.
-    #[arg(trailing_var_arg = true)]
+    /// Passed on to the test runner, such as a part of a test's name.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     filter: Vec<String>,
 }
 
-/// Runs it.
+/// Runs it; the code is the test runner's.
 ///
 /// # Errors
-/// At the first step that fails.
-pub(crate) fn run(options: &Options) -> Result<()> {
+/// At the first step that fails before the tests themselves.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !options.quick {
+        step("tools", tools)?;
         step("format", || cargo(&["fmt", "--all", "--check"]))?;
         step("house rules", house::check)?;
         step("lints", || {
@@ -30,40 +38,38 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         })?;
     }
     step("build", || cargo(&["build", "--quiet", "--workspace", "--all-targets"]))?;
-    let cluster = step_value("PostgreSQL", Cluster::start)?;
-    let url = cluster.url();
+    if !options.quick {
+        step("doc tests", || cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+    }
+    // A cluster that the caller names is used as it is.
+    let named = std::env::var(DATABASE_VARIABLE).ok();
+    let cluster = match named {
+        Some(_) => None,
+        None => Some(step("PostgreSQL", || postgres::start(ClusterOptions::default()))?),
+    };
     let mut command = Command::new("cargo");
-    if has_nextest() {
+    if has_cargo("nextest") {
         command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
     } else {
-        command.args(["test", "--workspace", "--no-fail-fast"]);
+        command.args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-fail-fast"]);
     }
-    command.args(&options.filter).env("MERIDIAN_TEST_DATABASE_URL", url);
+    command.args(&options.filter).env("MERIDIAN_BIN", built_product()?);
+    if let Some(cluster) = &cluster {
+        command.env(DATABASE_VARIABLE, cluster.url());
+    }
     println!("== tests");
     let status = command.status();
     drop(cluster);
-    if status?.success() { Ok(()) } else { bail!("tests failed") }
+    // Nothing is said after the test runner's own summary.
+    Ok(if status?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn has_nextest() -> bool {
-    Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|output| output.status.success())
-}
-
-fn cargo(arguments: &[&str]) -> Result<()> {
-    if Command::new("cargo").args(arguments).status()?.success() {
-        return Ok(());
+/// A minimal toolchain lacks these two.
+fn tools() -> Result<()> {
+    for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
+        if !has_cargo(command) {
+            run_command(Command::new("rustup").args(["component", "add", component]))?;
+        }
     }
-    bail!("cargo {} failed", arguments.join(" "))
-}
-
-fn step(name: &str, work: impl FnOnce() -> Result<()>) -> Result<()> {
-    step_value(name, work)
-}
-
-fn step_value<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    println!("== {name}");
-    let began = Instant::now();
-    let value = work()?;
-    println!("   {:.1} s", began.elapsed().as_secs_f64());
-    Ok(value)
+    Ok(())
 }

@@ -1,107 +1,196 @@
 //! Displaced appointments: those whose ground a change of the directory has taken away.
 //!
-//! Level-triggered: what should be flagged is computed from what is, and told to booking where it differs. A roster
-//! that changes in the same instant as a booking ends in the same state as one that changes a minute later.
+//! Level-triggered: what should be flagged is computed from what is, and told to booking where it differs, until
+//! booking has heard it. A roster that changes in the same instant as a booking ends in the same state as one that
+//! changes a minute later.
 
-use std::sync::Arc;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use calendar::{Span, tick};
 use domain::{
+    claim::{Claim, Kind},
     id::{AppointmentId, OrganizationId},
     time::{Interval, from_micros},
 };
-use jiff::{SignedDuration, Timestamp};
-use rpc::Context;
+use jiff::Timestamp;
+use rpc::{Context, Fault};
+use runtime::Shutdown;
+use tokio::sync::Notify;
 use uuid::Uuid;
 use wire::booking::{SetDisplacedRequest, set_displaced_request::Item};
 
 use crate::{
     Inner,
+    follow::wait,
     model::Model,
     projection::{Booked, Projection},
 };
 
-const ITEMS_MAX: usize = 1000;
-const WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+/// Appointments in one call: each is a commit of booking's, and all must fit in the call's deadline.
+const ITEMS_MAX: usize = 200;
+const WITHIN: Duration = Duration::from_secs(10);
+/// How long a change of the directory waits for booking to hear of it, before it is left to the background.
+const PROMPT: Duration = Duration::from_secs(1);
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_LAST: Duration = Duration::from_secs(5);
 
-/// Whether a booked visit still has its ground: its practitioner works there then, holds the certificate, and its
-/// room is in use.
-pub(crate) fn stands(model: &Model, booked: &Booked) -> bool {
-    let found = (|| {
-        let service = model.service_ever(booked.service)?;
-        let (place, at) = model.place(booked.location)?;
-        let (person, who) = model.person(booked.practitioner)?;
-        let seat = model.seat(place, person)?;
-        let minutes = |count: u32| SignedDuration::from_mins(i64::from(count));
-        let start = from_micros(booked.starts_at_us)?.checked_sub(minutes(service.prep_minutes)).ok()?;
-        let end = from_micros(booked.ends_at_us)?.checked_add(minutes(service.cleanup_minutes)).ok()?;
-        let works = seat.roster.all(Span::touching(Interval::new(start, end)?));
-        let day = at.zone.date(tick::floor(from_micros(booked.starts_at_us)?));
-        let certified = service.required_certificate.as_ref().is_none_or(|code| who.holds(code, day).1);
-        let room = booked.room.is_none_or(|room| at.rooms.iter().any(|(id, _)| *id == room));
-        Some(works && certified && room)
-    })();
-    found.unwrap_or(false)
+/// Whether a booked visit still has its ground: its practitioner works there for all the time that is claimed, and
+/// holds the certificate that day; its room is in use and of the right type; its equipment is there.
+///
+/// An archived service does not take the ground away: it is no longer offered, but what is booked takes place.
+pub(crate) fn stands(model: &Model, projection: &Projection, id: Uuid, booked: &Booked) -> bool {
+    ground(model, projection, id, booked).unwrap_or(false)
+}
+
+fn ground(model: &Model, projection: &Projection, id: Uuid, booked: &Booked) -> Option<bool> {
+    let service = model.service_ever(booked.service)?;
+    let (place_at, place) = model.place(booked.location)?;
+    let (person_at, person) = model.person(booked.practitioner)?;
+    let seat = model.seat(place_at, person_at)?;
+    let start = from_micros(booked.starts_at_us)?;
+    let group = booked.group.map_or(&[] as &[Claim], |group| projection.claims_of(group));
+    let claims = || projection.claims_of(id).iter().chain(group);
+    let own = claims().find(|claim| claim.kind == Kind::Practitioner);
+    let busy = own.map_or_else(|| Interval::new(start, from_micros(booked.ends_at_us)?), |own| Some(own.interval))?;
+    let works = seat.roster().all(Span::touching(busy));
+    let day = place.zone.date(tick::floor(start));
+    let certified = service.required_certificate.as_ref().is_none_or(|code| person.holds(code, day).1);
+    let fits = |room_type: &String| service.room_type.as_ref().is_none_or(|wanted| wanted == room_type);
+    let in_room = booked.room.is_none_or(|room| place.rooms.iter().any(|(id, kind)| *id == room && fits(kind)));
+    let equipped = claims()
+        .filter(|claim| claim.kind == Kind::Equipment)
+        .all(|claim| place.units.iter().any(|(pool, unit, _)| (*pool, *unit) == (claim.resource, claim.unit)));
+    Some(works && certified && in_room && equipped)
 }
 
 /// The appointments ahead that stand before a change and no longer after it, earliest first.
 pub(crate) fn between(projection: &Projection, before: &Model, after: &Model, now: Timestamp) -> Vec<String> {
     let mut fallen: Vec<(i64, Uuid)> = ahead(projection, now)
-        .filter(|(_, booked)| stands(before, booked) && !stands(after, booked))
-        .map(|(id, booked)| (booked.starts_at_us, *id))
+        .filter(|(id, booked)| stands(before, projection, *id, booked) && !stands(after, projection, *id, booked))
+        .map(|(id, booked)| (booked.starts_at_us, id))
         .collect();
     fallen.sort_unstable();
     fallen.into_iter().map(|(_, id)| AppointmentId::new(id).to_string()).collect()
 }
 
-fn ahead(projection: &Projection, now: Timestamp) -> impl Iterator<Item = (&Uuid, &Booked)> {
+fn ahead(projection: &Projection, now: Timestamp) -> impl Iterator<Item = (Uuid, &Booked)> {
     let now_us = now.as_microsecond();
-    projection.booked.iter().filter(move |(_, booked)| booked.status.is_ahead() && booked.starts_at_us > now_us)
+    projection.booked().filter(move |(_, booked)| booked.starts_at_us > now_us)
 }
 
-/// Tells booking of every appointment of an organisation whose flag is wrong.
-pub(crate) async fn reconcile(inner: &Arc<Inner>, organization: Uuid) {
-    let items = {
-        let now = inner.clock.now();
-        let Some(org) = inner.orgs.get(organization) else { return };
-        let Some(model) = org.model(now) else { return };
-        let projection = org.projection(now);
-        ahead(&projection, now).filter_map(|(id, booked)| wrong(&model, *id, booked)).collect::<Vec<_>>()
+/// Which appointments' flags are to be looked at.
+#[derive(Default)]
+pub(crate) struct Doubts {
+    doubted: Mutex<HashMap<Uuid, Doubt>>,
+    bell: Notify,
+}
+
+enum Doubt {
+    All,
+    Some(HashSet<Uuid>),
+}
+
+impl Doubts {
+    /// All appointments of an organisation.
+    pub(crate) fn all(&self, organization: Uuid) {
+        self.doubted.lock().unwrap_or_else(PoisonError::into_inner).insert(organization, Doubt::All);
+        self.bell.notify_one();
+    }
+
+    /// One appointment.
+    pub(crate) fn one(&self, organization: Uuid, appointment: Uuid) {
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Doubt::Some(some) = doubted.entry(organization).or_insert_with(|| Doubt::Some(HashSet::new())) {
+            some.insert(appointment);
+        }
+        drop(doubted);
+        self.bell.notify_one();
+    }
+
+    fn take(&self) -> HashMap<Uuid, Doubt> {
+        std::mem::take(&mut *self.doubted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Settles doubts as they come, until draining begins.
+pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
+    let mut pause = PAUSE_FIRST;
+    while shutdown.until(inner.doubts.bell.notified()).await.is_some() {
+        match shutdown.until(settle_all(inner)).await {
+            None => return,
+            Some(true) => pause = PAUSE_FIRST,
+            Some(false) => {
+                if shutdown.until(wait(pause)).await.is_none() {
+                    return;
+                }
+                pause = (pause * 2).min(PAUSE_LAST);
+            }
+        }
+    }
+}
+
+/// Answers whether booking has heard of everything.
+async fn settle_all(inner: &Inner) -> bool {
+    let mut heard = true;
+    for (organization, doubt) in inner.doubts.take() {
+        let items = wrong(inner, organization, &doubt);
+        if let Err(fault) = tell(inner, organization, items).await {
+            tracing::warn!(
+                code = fault.code.as_str(),
+                "booking could not be told of displaced appointments; again soon"
+            );
+            inner.doubts.all(organization);
+            heard = false;
+        }
+    }
+    heard
+}
+
+/// Tells booking at once what a change of the directory has changed; what does not get through in time is left to
+/// the background.
+pub(crate) async fn settle(inner: &Inner, organization: Uuid) {
+    let items = wrong(inner, organization, &Doubt::All);
+    if items.is_empty() {
+        return;
+    }
+    if !matches!(tokio::time::timeout(PROMPT, tell(inner, organization, items)).await, Ok(Ok(()))) {
+        inner.doubts.all(organization);
+    }
+}
+
+/// The appointments whose flag is not what it should be.
+fn wrong(inner: &Inner, organization: Uuid, doubt: &Doubt) -> Vec<Item> {
+    let now = inner.clock.now();
+    let Some(org) = inner.orgs.get(organization) else { return vec![] };
+    let Some(model) = org.model(now) else { return vec![] };
+    let projection = org.projection(now);
+    let check = |(id, booked): (Uuid, &Booked)| {
+        let displaced = !stands(&model, &projection, id, booked);
+        (displaced != booked.displaced).then(|| Item {
+            appointment_id: AppointmentId::new(id).to_string(),
+            displaced,
+            seen_version: booked.version,
+        })
     };
-    tell(inner, organization, items).await;
+    match doubt {
+        Doubt::All => ahead(&projection, now).filter_map(check).collect(),
+        Doubt::Some(some) => {
+            let found = some.iter().filter_map(|id| Some((*id, projection.appointment(*id)?)));
+            found.filter(|(_, booked)| booked.starts_at_us > now.as_microsecond()).filter_map(check).collect()
+        }
+    }
 }
 
-/// Tells booking of one appointment if its flag is wrong.
-pub(crate) async fn reconcile_one(inner: &Arc<Inner>, organization: Uuid, id: Uuid) {
-    let item = {
-        let now = inner.clock.now();
-        let Some(org) = inner.orgs.get(organization) else { return };
-        let Some(model) = org.model(now) else { return };
-        let projection = org.projection(now);
-        projection
-            .booked
-            .get(&id)
-            .filter(|booked| booked.status.is_ahead())
-            .and_then(|booked| wrong(&model, id, booked))
-    };
-    tell(inner, organization, item.into_iter().collect()).await;
-}
-
-fn wrong(model: &Model, id: Uuid, booked: &Booked) -> Option<Item> {
-    let displaced = !stands(model, booked);
-    (displaced != booked.displaced).then(|| Item {
-        appointment_id: AppointmentId::new(id).to_string(),
-        displaced,
-        seen_version: booked.version,
-    })
-}
-
-async fn tell(inner: &Arc<Inner>, organization: Uuid, items: Vec<Item>) {
+async fn tell(inner: &Inner, organization: Uuid, items: Vec<Item>) -> Result<(), Fault> {
     for part in items.chunks(ITEMS_MAX) {
         let ctx = Context::new(OrganizationId::new(organization), "availability", WITHIN);
         let request = SetDisplacedRequest { items: part.to_vec() };
-        if let Err(status) = inner.booking.clone().set_displaced(ctx.request(request)).await {
-            tracing::warn!(code = ?status.code(), "booking could not be told of displaced appointments; tried again later");
-        }
+        let answer = inner.booking.clone().set_displaced(ctx.request(request)).await?;
+        metrics::counter!("availability_displaced_changes_total").increment(answer.into_inner().changed.into());
     }
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! Following booking's feed: a snapshot, then the changes; after a loss, again from where it stood; after a lost
 //! position, a new snapshot.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use calendar::tick;
 use domain::id::OrganizationId;
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
@@ -11,7 +12,7 @@ use tokio_stream::StreamExt;
 use uuid::Uuid;
 use wire::booking::{ChangeBatch, SnapshotRequest, SubscribeChangesRequest, change::Owner};
 
-use crate::{Inner, displaced};
+use crate::{Inner, model::span_at};
 
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(55);
 /// A feed that says nothing for so long is taken as cut; it beats every second.
@@ -22,12 +23,15 @@ const PAUSE_LAST: Duration = Duration::from_secs(2);
 /// Follows until draining begins.
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
     let mut pause = PAUSE_FIRST;
+    let mut standing = None;
     loop {
-        let Some(outcome) = shutdown.until(follow(inner, &mut pause)).await else { return };
+        let Some(outcome) = shutdown.until(follow(inner, &mut standing, &mut pause)).await else { return };
         let Err(fault) = outcome;
         if fault.code == Code::FeedPositionLost {
-            inner.applied.send_replace(None);
+            // What is known stays in use until the new snapshot takes its place.
+            standing = None;
         }
+        metrics::gauge!("availability_feed_connected").set(0.0);
         tracing::info!(code = fault.code.as_str(), "the feed of bookings was cut; it is taken up again");
         if shutdown.until(wait(pause)).await.is_none() {
             return;
@@ -37,69 +41,69 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a lost connection heals in real time, whatever the clock shows")]
-async fn wait(pause: Duration) {
+pub(crate) async fn wait(pause: Duration) {
     tokio::time::sleep(pause).await;
 }
 
-async fn follow(inner: &Arc<Inner>, pause: &mut Duration) -> Result<std::convert::Infallible, Fault> {
+async fn follow(
+    inner: &Arc<Inner>,
+    standing: &mut Option<Position>,
+    pause: &mut Duration,
+) -> Result<Infallible, Fault> {
     // The feed spans organisations; its calls name none in particular.
-    let ctx = Context::new(OrganizationId::new(Uuid::nil()), "availability", SNAPSHOT_WITHIN);
-    let standing = *inner.applied.borrow();
-    let position = match standing {
+    let ctx = || Context::new(OrganizationId::new(Uuid::nil()), "availability", SNAPSHOT_WITHIN);
+    let position = match *standing {
         Some(position) => position,
-        None => snapshot(inner, &ctx).await?,
+        None => *standing.insert(snapshot(inner, &ctx()).await?),
     };
     let request = SubscribeChangesRequest { position: position.to_string() };
-    let mut batches = inner.feed.clone().subscribe_changes(ctx.request(request)).await?.into_inner();
+    let mut batches = inner.feed.clone().subscribe_changes(ctx().request(request)).await?.into_inner();
+    metrics::gauge!("availability_feed_connected").set(1.0);
     loop {
         let batch = match tokio::time::timeout(SILENCE_MAX, batches.next()).await {
             Ok(Some(batch)) => batch?,
             Ok(None) | Err(_) => return Err(Fault::new(Code::Unavailable, "the feed fell silent")),
         };
         *pause = PAUSE_FIRST;
-        apply(inner, batch).await?;
+        *standing = Some(apply(inner, &batch)?);
     }
 }
 
 async fn snapshot(inner: &Arc<Inner>, ctx: &Context) -> Result<Position, Fault> {
-    let mut parts = inner.feed.clone().snapshot(ctx.request(SnapshotRequest::default())).await?.into_inner();
+    // Visits of today that are over still count for the day's cap.
+    let from = tick::instant(span_at(inner.clock.now()).start);
+    let request = SnapshotRequest { ends_after_us: from.as_microsecond() };
+    let mut parts = inner.feed.clone().snapshot(ctx.request(request)).await?.into_inner();
     let mut changes = Vec::new();
     let mut position = None;
-    while let Some(part) = parts.next().await {
+    let silent = |_| Fault::new(Code::Unavailable, "the feed fell silent");
+    while let Some(part) = tokio::time::timeout(SILENCE_MAX, parts.next()).await.map_err(silent)? {
         let part = part?;
         changes.extend(part.changes);
         position = part.position.parse::<Position>().ok().or(position);
     }
     let position = position.ok_or_else(|| Fault::new(Code::Unavailable, "the snapshot broke off"))?;
-    let now = inner.clock.now();
-    inner.orgs.forget(now);
-    for change in &changes {
-        inner.orgs.apply(change, now);
-    }
+    inner.orgs.replace(&changes, inner.clock.now());
     inner.applied.send_replace(Some(position));
     inner.readiness.ready("projection");
     tracing::info!(changes = changes.len(), "the snapshot of bookings is applied");
-    for organization in inner.orgs.ids() {
-        displaced::reconcile(inner, organization).await;
-    }
+    inner.orgs.ids().into_iter().for_each(|organization| inner.doubts.all(organization));
     Ok(position)
 }
 
-async fn apply(inner: &Arc<Inner>, batch: ChangeBatch) -> Result<(), Fault> {
+fn apply(inner: &Inner, batch: &ChangeBatch) -> Result<Position, Fault> {
+    let position = batch.position.parse().map_err(|_| Fault::internal("the feed sent no position"))?;
     let now = inner.clock.now();
     let mut touched = Vec::new();
     for change in &batch.changes {
         let news = inner.orgs.apply(change, now);
-        if let (Some(news), Some(Owner::Appointment(_))) = (news, &change.owner) {
-            touched.push(news);
-        }
+        touched.extend(news.filter(|_| matches!(change.owner, Some(Owner::Appointment(_)))));
         let lag_us = now.as_microsecond().saturating_sub(change.changed_at_us).max(0);
         metrics::histogram!("availability_feed_lag_seconds").record(Duration::from_micros(lag_us.unsigned_abs()));
     }
-    let position = batch.position.parse().map_err(|_| Fault::internal("the feed sent no position"))?;
     inner.applied.send_replace(Some(position));
     for (organization, appointment) in touched {
-        displaced::reconcile_one(inner, organization, appointment).await;
+        inner.doubts.one(organization, appointment);
     }
-    Ok(())
+    Ok(position)
 }

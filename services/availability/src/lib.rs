@@ -4,7 +4,7 @@
 //! memory: rosters from its own database, what is taken from booking's change feed. It never takes a slot itself
 //! (booking does, and asks here first), and holds nothing about patients but their ids.
 //!
-//! Start reading at `model.rs` (rosters as bits), `projection.rs` (what is taken), `search/` (the questions), and
+//! Start reading at `model/` (rosters as bits), `projection.rs` (what is taken), `search/` (the questions), and
 //! `directory/write.rs` (how the directory changes).
 
 mod directory;
@@ -13,6 +13,7 @@ mod follow;
 mod model;
 mod orgs;
 mod projection;
+mod revision;
 mod search;
 mod store;
 
@@ -33,13 +34,15 @@ use wire::{
 
 use crate::{
     directory::snapshot::{Directory, Entry},
+    displaced::Doubts,
     orgs::Orgs,
+    revision::Revision,
 };
 
 /// The full names of the services that it serves.
 pub const SERVICES: [&str; 2] = ["meridian.availability.v1.Directory", "meridian.availability.v1.Search"];
 
-/// The longest that a read waits for the revision that it was given.
+/// The longest that a read waits for the revision that it was given, in real time.
 const FRESH_WITHIN: Duration = Duration::from_secs(2);
 /// How often a replica looks for changes of the directory by others, in real time.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
@@ -85,8 +88,10 @@ pub(crate) struct Inner {
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
     pub(crate) readiness: Readiness,
-    /// How far the feed has been applied.
+    /// How far the feed has been applied; `None` before the first snapshot.
     pub(crate) applied: watch::Sender<Option<Position>>,
+    /// Which appointments' ground is to be looked at again.
+    pub(crate) doubts: Doubts,
 }
 
 impl App {
@@ -107,6 +112,7 @@ impl App {
             feed: FeedClient::new(deps.booking),
             readiness: deps.readiness,
             applied: watch::Sender::new(None),
+            doubts: Doubts::default(),
         };
         for organization in inner.store.organizations().await? {
             inner.reload(organization.id).await?;
@@ -120,29 +126,40 @@ impl App {
         rpc::guard(routes.add_service(SearchServer::new(search::Service(self.0.clone()))))
     }
 
-    /// Follows booking's feed and other replicas' changes of the directory until draining begins.
+    /// Follows booking's feed and other replicas' changes of the directory, and tells booking of displaced
+    /// appointments, until draining begins.
     pub async fn run(&self, shutdown: Shutdown) {
         let feed = follow::run(&self.0, &shutdown);
-        let directory = self.watch_directory(&shutdown);
-        tokio::join!(feed, directory);
+        let doubts = displaced::run(&self.0, &shutdown);
+        tokio::join!(feed, doubts, self.watch(&shutdown));
     }
 
-    async fn watch_directory(&self, shutdown: &Shutdown) {
+    /// Notices other replicas' changes of the directory, and that a day has passed.
+    async fn watch(&self, shutdown: &Shutdown) {
         let mut ticks = tokio::time::interval(RELOAD_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while shutdown.until(ticks.tick()).await.is_some() {
-            let Ok(rows) = self.0.store.organizations().await else { continue };
-            for row in rows {
-                let known = self.0.orgs.directory(row.id).map(|directory| directory.version);
-                if known == Some(row.directory_version) {
-                    continue;
-                }
-                match self.0.reload(row.id).await {
-                    Ok(()) => displaced::reconcile(&self.0, row.id).await,
-                    Err(error) => tracing::warn!(%error, "the directory could not be read again"),
-                }
+            let inner = self.0.clone();
+            // A day's new calendars take longer than other tasks should wait.
+            let upkeep = tokio::task::spawn_blocking(move || inner.orgs.upkeep(inner.clock.now()));
+            if let Err(error) = upkeep.await {
+                tracing::error!(%error, "the calendars could not be moved on to the present day");
+            }
+            if let Err(error) = self.reload_changed().await {
+                tracing::warn!(%error, "the directory could not be read again");
             }
         }
+    }
+
+    async fn reload_changed(&self) -> Result<(), Failure> {
+        for row in self.0.store.organizations().await? {
+            let known = self.0.orgs.directory(row.id).map(|directory| directory.version);
+            if known.is_none_or(|known| known < row.directory_version) {
+                self.0.reload(row.id).await?;
+                self.0.doubts.all(row.id);
+            }
+        }
+        Ok(())
     }
 
     /// Migrates a database and does nothing else.
@@ -155,55 +172,63 @@ impl App {
 }
 
 impl Inner {
-    /// Reads an organisation's directory from the database.
+    /// Reads an organisation's directory from the database; an unknown one stays unknown.
     pub(crate) async fn reload(&self, organization: Uuid) -> Result<(), Failure> {
-        let (version, rows) = self.store.entries(organization).await?;
+        let Some((version, rows)) = self.store.entries(organization).await? else { return Ok(()) };
         let entries = rows.iter().filter_map(|row| {
             Entry::read(row).map_err(|error| tracing::error!(%error, "a stored entry cannot be read")).ok()
         });
-        self.orgs.publish(organization, Directory::new(version, entries));
+        self.orgs.publish(organization, Directory::new(version, entries), self.clock.now());
         Ok(())
     }
 
-    /// Waits until this replica is as fresh as the caller asks.
+    /// Waits until what is taken is known at all, and this replica is as fresh as the caller asks.
     pub(crate) async fn fresh(&self, ctx: &Context) -> Result<(), Fault> {
-        let Some(revision) = &ctx.revision else { return Ok(()) };
-        let within = FRESH_WITHIN.min(ctx.remaining());
-        let behind = || {
-            Fault::new(Code::ProjectionBehind, "the search has not caught up with this revision; try again shortly")
-                .retry_after(Duration::from_secs(1))
+        let wanted = self.fresh_directory(ctx).await?.bookings;
+        let reached = |applied: &Option<Position>| {
+            applied.is_some_and(|applied| wanted.is_none_or(|_| true))
         };
-        for part in revision.split(',') {
-            if let Some(version) = part.strip_prefix('d').and_then(|text| text.parse::<i64>().ok()) {
-                let organization = ctx.organization.uuid();
-                if self.orgs.directory(organization).is_none_or(|directory| directory.version < version) {
-                    self.reload(organization).await.map_err(failure)?;
-                }
-                if self.orgs.directory(organization).is_none_or(|directory| directory.version < version) {
-                    return Err(behind());
-                }
-            } else if let Some(position) = part.strip_prefix('b').and_then(|text| text.parse::<Position>().ok()) {
-                let mut applied = self.applied.subscribe();
-                let reached = applied.wait_for(|now| now.is_some_and(|now| now.reaches(position)));
-                if !matches!(tokio::time::timeout(within, reached).await, Ok(Ok(_))) {
-                    return Err(behind());
-                }
-            } else {
-                let detail = "send back the Meridian-Revision of an answer, as it is";
-                return Err(Fault::violation("Meridian-Revision", "invalid_revision", detail));
+        if reached(&self.applied.borrow()) {
+            return Ok(());
+        }
+        let mut applied = self.applied.subscribe();
+        let within = FRESH_WITHIN.min(ctx.remaining());
+        match tokio::time::timeout(within, applied.wait_for(reached)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(behind()),
+        }
+    }
+
+    /// Makes the directory as fresh as the caller asks; answers the whole revision that was asked for.
+    pub(crate) async fn fresh_directory(&self, ctx: &Context) -> Result<Revision, Fault> {
+        let Some(text) = &ctx.revision else { return Ok(Revision::default()) };
+        let revision: Revision = text.parse().map_err(|_| {
+            let detail = "send back the Meridian-Revision of an answer, as it is";
+            Fault::violation("Meridian-Revision", "invalid_revision", detail)
+        })?;
+        let organization = ctx.organization.uuid();
+        let older = |version: i64| self.orgs.directory(organization).is_some_and(|known| known.version < version);
+        if let Some(version) = revision.directory
+            && (self.orgs.directory(organization).is_none() || older(version))
+        {
+            self.reload(organization).await.map_err(failure)?;
+            if older(version) {
+                return Err(behind());
             }
         }
-        Ok(())
+        Ok(revision)
     }
 
     /// The revision that an answer is computed at.
     pub(crate) fn revision(&self, organization: OrganizationId) -> String {
-        let directory = self.orgs.directory(organization.uuid()).map_or(0, |directory| directory.version);
-        match *self.applied.borrow() {
-            Some(position) => format!("d{directory},b{position}"),
-            None => format!("d{directory}"),
-        }
+        let directory = self.orgs.directory(organization.uuid()).map(|directory| directory.version);
+        Revision { directory, bookings: *self.applied.borrow() }.to_string()
     }
+}
+
+fn behind() -> Fault {
+    Fault::new(Code::ProjectionBehind, "the search has not caught up with this revision; try again shortly")
+        .retry_after(Duration::from_secs(1))
 }
 
 /// A failure of the database in public words.

@@ -1,20 +1,19 @@
-//! The organisations in memory: each one's directory, model and projection.
+//! The organisations in memory: each one's directory with its model, and its projection.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
-use calendar::Span;
+use domain::id::OrganizationId;
 use jiff::Timestamp;
 use uuid::Uuid;
 use wire::booking::Change;
 
 use crate::{
-    Inner,
     directory::snapshot::Directory,
     displaced,
-    model::{Model, span_at},
+    model::{Model, serves, span_at},
     projection::Projection,
 };
 
@@ -22,28 +21,24 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Orgs(RwLock<HashMap<Uuid, Arc<Org>>>);
 
-/// One organisation.
+/// One organisation. Bookings may be known before the directory is.
 pub(crate) struct Org {
-    directory: RwLock<Option<Arc<Directory>>>,
-    /// Made from the directory when it is first asked for.
-    model: Mutex<Option<Arc<Model>>>,
+    model: RwLock<Option<Arc<Model>>>,
     projection: RwLock<Projection>,
 }
 
 impl Orgs {
     /// The organisation's directory; `None` for an unknown organisation.
     pub(crate) fn directory(&self, organization: Uuid) -> Option<Arc<Directory>> {
-        let org = self.get(organization)?;
-        let directory = org.directory.read().unwrap_or_else(PoisonError::into_inner);
-        directory.clone()
+        Some(self.get(organization)?.present()?.directory.clone())
     }
 
-    /// Puts a newer directory in place; an older one is ignored.
-    pub(crate) fn publish(&self, organization: Uuid, directory: Directory) {
-        let org = self.get_or_new(organization);
-        let mut present = org.directory.write().unwrap_or_else(PoisonError::into_inner);
-        if present.as_ref().is_none_or(|present| present.version < directory.version) {
-            *present = Some(Arc::new(directory));
+    /// Puts a directory in place unless a newer one is there.
+    pub(crate) fn publish(&self, organization: Uuid, directory: Directory, now: Timestamp) {
+        let org = self.get_or_new(organization, now);
+        let before = org.present();
+        if before.as_ref().is_none_or(|before| before.directory.version < directory.version) {
+            org.install(Arc::new(Model::new(Arc::new(directory), span_at(now), before.as_deref())));
         }
     }
 
@@ -51,17 +46,14 @@ impl Orgs {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(&organization).cloned()
     }
 
-    fn get_or_new(&self, organization: Uuid) -> Arc<Org> {
+    fn get_or_new(&self, organization: Uuid, now: Timestamp) -> Arc<Org> {
         if let Some(org) = self.get(organization) {
             return org;
         }
         let mut orgs = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let new = || {
-            Arc::new(Org {
-                directory: RwLock::default(),
-                model: Mutex::default(),
-                projection: RwLock::new(Projection::new(Span::new(0, 0))),
-            })
+            let projection = RwLock::new(Projection::new(span_at(now)));
+            Arc::new(Org { model: RwLock::default(), projection })
         };
         orgs.entry(organization).or_insert_with(new).clone()
     }
@@ -73,68 +65,92 @@ impl Orgs {
 
     /// Applies a change of the feed; answers the organisation and the owner where it was news.
     pub(crate) fn apply(&self, change: &Change, now: Timestamp) -> Option<(Uuid, Uuid)> {
-        let organization = change.organization_id.parse::<domain::id::OrganizationId>().ok()?.uuid();
-        let org = self.get_or_new(organization);
+        let organization = organization(change)?;
+        let org = self.get_or_new(organization, now);
         let mut projection = org.projection.write().unwrap_or_else(PoisonError::into_inner);
-        projection.rebase(span_at(now));
         projection.apply(change).map(|owner| (organization, owner))
     }
 
-    /// Forgets everything that the feed has told, before a new snapshot is applied.
-    pub(crate) fn forget(&self, now: Timestamp) {
-        for id in self.ids() {
-            if let Some(org) = self.get(id) {
-                *org.projection.write().unwrap_or_else(PoisonError::into_inner) = Projection::new(span_at(now));
+    /// Puts a whole snapshot of bookings in the place of everything that the feed has told.
+    pub(crate) fn replace(&self, changes: &[Change], now: Timestamp) {
+        let mut projections: HashMap<Uuid, Projection> = HashMap::new();
+        for change in changes {
+            if let Some(organization) = organization(change) {
+                projections.entry(organization).or_insert_with(|| Projection::new(span_at(now))).apply(change);
             }
+        }
+        for organization in self.ids() {
+            projections.entry(organization).or_insert_with(|| Projection::new(span_at(now)));
+        }
+        for (organization, projection) in projections {
+            let org = self.get_or_new(organization, now);
+            *org.projection.write().unwrap_or_else(PoisonError::into_inner) = projection;
         }
     }
 
-    /// The appointments that stand on `before` and no longer on `after`, earliest first.
-    pub(crate) fn displaced_by(
-        &self,
-        inner: &Inner,
-        organization: Uuid,
-        before: &Arc<Directory>,
-        after: &Directory,
-    ) -> Vec<String> {
-        let Some(org) = self.get(organization) else { return vec![] };
-        let now = inner.clock.now();
-        let projection = org.projection.read().unwrap_or_else(PoisonError::into_inner);
-        if projection.booked.is_empty() {
-            return vec![];
+    /// Moves models and calendars on to the present day.
+    pub(crate) fn upkeep(&self, now: Timestamp) {
+        for org in self.ids().into_iter().filter_map(|id| self.get(id)) {
+            let span = span_at(now);
+            if let Some(before) = org.present().filter(|model| model.span != span) {
+                org.install(Arc::new(Model::new(before.directory.clone(), span, None)));
+            }
+            let stale = org.projection.read().unwrap_or_else(PoisonError::into_inner).span() != span;
+            if stale {
+                org.projection.write().unwrap_or_else(PoisonError::into_inner).rebase(span);
+            }
         }
-        let before = Model::new(before.clone(), span_at(now));
-        let after = Model::new(Arc::new(after.clone()), span_at(now));
-        displaced::between(&projection, &before, &after, now)
     }
 }
 
 impl Org {
-    /// The model of the present directory and day.
+    /// The model that stands, if the directory is known.
+    pub(crate) fn present(&self) -> Option<Arc<Model>> {
+        self.model.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The model, made anew where upkeep has not come for longer than a day.
     pub(crate) fn model(&self, now: Timestamp) -> Option<Arc<Model>> {
-        let directory = self.directory.read().unwrap_or_else(PoisonError::into_inner).clone()?;
-        let span = span_at(now);
-        let mut model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = model.as_ref()
-            && model.directory.version == directory.version
-            && model.span == span
-        {
-            return Some(model.clone());
+        let present = self.present()?;
+        if serves(present.span, now) {
+            return Some(present);
         }
-        let made = Arc::new(Model::new(directory, span));
-        *model = Some(made.clone());
-        Some(made)
+        self.install(Arc::new(Model::new(present.directory.clone(), span_at(now), None)));
+        self.present()
+    }
+
+    /// Puts a model in place unless one of a newer directory is there.
+    pub(crate) fn install(&self, model: Arc<Model>) {
+        let mut present = self.model.write().unwrap_or_else(PoisonError::into_inner);
+        if present.as_ref().is_none_or(|present| present.directory.version <= model.directory.version) {
+            *present = Some(model);
+        }
     }
 
     /// What is taken, expired holds left out.
     pub(crate) fn projection(&self, now: Timestamp) -> RwLockReadGuard<'_, Projection> {
         let now_us = now.as_microsecond();
         let read = self.projection.read().unwrap_or_else(PoisonError::into_inner);
-        if !read.has_expired(now_us) {
+        if !read.has_expired(now_us) && serves(read.span(), now) {
             return read;
         }
         drop(read);
-        self.projection.write().unwrap_or_else(PoisonError::into_inner).expire(now_us);
+        let mut write = self.projection.write().unwrap_or_else(PoisonError::into_inner);
+        write.expire(now_us);
+        if !serves(write.span(), now) {
+            write.rebase(span_at(now));
+        }
+        drop(write);
         self.projection.read().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The appointments that stand on the present model and no longer on the next one, earliest first.
+    pub(crate) fn displaced_by(&self, present: &Model, next: &Model, now: Timestamp) -> Vec<String> {
+        displaced::between(&self.projection(now), present, next, now)
+    }
+}
+
+fn organization(change: &Change) -> Option<Uuid> {
+    let parsed = change.organization_id.parse::<OrganizationId>();
+    parsed.map_err(|_| tracing::warn!("a change of the feed names no organisation")).ok().map(OrganizationId::uuid)
 }

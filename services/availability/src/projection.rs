@@ -1,20 +1,22 @@
 //! What is taken, followed from booking's feed. Pure: a change goes in, the calendars follow.
 
+mod calendars;
+
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BTreeSet, BinaryHeap, HashMap},
 };
 
-use calendar::{Bits, Span, Taken, Tick, tick};
+use calendar::{Bits, Span, Tick, tick};
 use domain::{
     appointment::Status,
     claim::{Claim, Kind},
+    id::{AppointmentId, GroupId, HoldId, LocationId, PractitionerId, RoomId, ServiceId},
 };
 use uuid::Uuid;
 use wire::booking::{AppointmentState, Change, GroupState, change::Owner};
 
-/// What a claim takes: kind, resource, unit.
-type Resource = (Kind, Uuid, i16);
+use self::calendars::Calendars;
 
 /// Who claims: an appointment, a hold or a group session.
 struct Owned {
@@ -23,15 +25,15 @@ struct Owned {
     expires_at_us: i64,
 }
 
-/// An appointment, as far as availability must know it.
+/// An appointment that is still to come, as far as availability must know it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Booked {
     pub(crate) version: i64,
-    pub(crate) status: Status,
     pub(crate) service: Uuid,
     pub(crate) practitioner: Uuid,
     pub(crate) location: Uuid,
     pub(crate) room: Option<Uuid>,
+    pub(crate) group: Option<Uuid>,
     pub(crate) starts_at_us: i64,
     pub(crate) ends_at_us: i64,
     pub(crate) displaced: bool,
@@ -48,52 +50,62 @@ pub(crate) struct Group {
     pub(crate) capacity: u32,
 }
 
+/// What a change says of its owner.
+enum State {
+    /// Still to come.
+    Booked(Booked),
+    Group(Group),
+    /// Nothing but its claims: a hold, a visit that is over or called off, a group session without members.
+    Bare,
+}
+
 /// What is taken in one organisation.
 pub(crate) struct Projection {
-    span: Span,
-    taken: HashMap<Resource, Taken<Uuid>>,
+    calendars: Calendars,
     owners: HashMap<Uuid, Owned>,
     expiries: BinaryHeap<Reverse<(i64, Uuid)>>,
-    pub(crate) booked: HashMap<Uuid, Booked>,
-    pub(crate) groups: HashMap<Uuid, Group>,
-    nothing: Bits,
+    booked: HashMap<Uuid, Booked>,
+    groups: HashMap<Uuid, Group>,
+    /// The groups by service and start.
+    group_starts: BTreeSet<(Uuid, i64, Uuid)>,
 }
 
 impl Projection {
     pub(crate) fn new(span: Span) -> Self {
         Self {
-            span,
-            taken: HashMap::new(),
+            calendars: Calendars::new(span),
             owners: HashMap::new(),
             expiries: BinaryHeap::new(),
             booked: HashMap::new(),
             groups: HashMap::new(),
-            nothing: Bits::new(Span::new(0, 0)),
+            group_starts: BTreeSet::new(),
         }
     }
 
-    /// Applies a change unless a newer one of the same owner was applied; answers whose it was.
+    /// The ticks that the calendars cover.
+    pub(crate) fn span(&self) -> Span {
+        self.calendars.span()
+    }
+
+    /// Applies a change unless a newer one of the same owner was applied, or it makes no sense; answers whose it was.
     pub(crate) fn apply(&mut self, change: &Change) -> Option<Uuid> {
-        let owner = match change.owner.as_ref()? {
-            Owner::Appointment(state) => state.id.parse::<domain::id::AppointmentId>().ok()?.uuid(),
-            Owner::Group(state) => state.id.parse::<domain::id::GroupId>().ok()?.uuid(),
-            Owner::Hold(state) => state.id.parse::<domain::id::HoldId>().ok()?.uuid(),
-        };
+        let (owner, state) = read(change)?;
         if self.owners.get(&owner).is_some_and(|owned| owned.version >= change.version) {
             return None;
         }
         self.release(owner);
-        match change.owner.as_ref()? {
-            Owner::Appointment(state) => self.booked.insert(owner, booked(state, change.version)?).map(drop),
-            Owner::Group(_) if change.claims.is_empty() => self.groups.remove(&owner).map(drop),
-            Owner::Group(state) => self.groups.insert(owner, group(state)?).map(drop),
-            Owner::Hold(_) => None,
-        };
+        self.forget(owner);
+        match state {
+            State::Booked(booked) => drop(self.booked.insert(owner, booked)),
+            State::Group(group) => {
+                self.group_starts.insert((group.service, group.starts_at_us, owner));
+                self.groups.insert(owner, group);
+            }
+            State::Bare => {}
+        }
         let claims: Vec<Claim> = change.claims.iter().filter_map(wire::convert::claim::from_wire).collect();
         for claim in &claims {
-            let resource = (claim.kind, claim.resource, claim.unit);
-            let taken = self.taken.entry(resource).or_insert_with(|| Taken::new(self.span));
-            taken.insert(Span::touching(claim.interval), owner);
+            self.calendars.take(claim, owner);
         }
         if change.claims_expire_at_us != 0 && !claims.is_empty() {
             self.expiries.push(Reverse((change.claims_expire_at_us, owner)));
@@ -123,89 +135,124 @@ impl Projection {
 
     /// Holds calendars for other ticks from now on, and forgets what lies before them.
     pub(crate) fn rebase(&mut self, span: Span) {
-        if self.span == span {
+        if self.span() == span {
             return;
         }
-        self.span = span;
-        for taken in self.taken.values_mut() {
-            taken.rebase(span, span.start);
-        }
-        self.taken.retain(|_, taken| !taken.is_empty());
+        self.calendars.rebase(span);
         let ends_us = tick::instant(span.start).as_microsecond();
         self.booked.retain(|_, booked| booked.ends_at_us > ends_us);
         self.groups.retain(|_, group| group.starts_at_us > ends_us);
+        self.group_starts.retain(|(_, starts_at_us, _)| *starts_at_us > ends_us);
         let past = |claim: &Claim| claim.interval.end().as_microsecond() <= ends_us;
-        self.owners.retain(|_, owned| !(owned.claims.is_empty() || owned.claims.iter().all(past)));
+        self.owners.retain(|_, owned| !owned.claims.iter().all(past));
     }
 
-    /// What is taken of a resource, as bits.
+    /// What is taken of a practitioner, a room or a unit of equipment, as bits.
     pub(crate) fn bits(&self, kind: Kind, resource: Uuid, unit: i16) -> &Bits {
-        self.taken.get(&(kind, resource, unit)).map_or(&self.nothing, Taken::bits)
+        self.calendars.bits(kind, resource, unit)
     }
 
     /// Whether a resource is free, claims of the ignored owners left out.
     pub(crate) fn is_free(&self, kind: Kind, resource: Uuid, unit: i16, span: Span, ignored: &[Uuid]) -> bool {
-        let taken = self.taken.get(&(kind, resource, unit));
-        taken.is_none_or(|taken| taken.is_free(span, |owner| ignored.contains(owner)))
+        self.calendars.is_free(kind, resource, unit, span, ignored)
     }
 
-    /// How many places of a group session are taken, those of the ignored owners left out.
-    pub(crate) fn places_taken(&self, id: Uuid, group: &Group, ignored: &[Uuid]) -> u32 {
-        let at = Span::new(start_tick(group), start_tick(group) + 1);
-        let units = 0..i16::try_from(group.capacity).unwrap_or(0);
-        let taken = units.filter(|unit| !self.is_free(Kind::Place, id, *unit, at, ignored)).count();
-        u32::try_from(taken).unwrap_or(group.capacity)
+    /// The claims on a resource, by their start.
+    pub(crate) fn claims_on(&self, kind: Kind, resource: Uuid) -> &[(Span, Uuid)] {
+        self.calendars.claims(kind, resource, 0)
     }
 
-    /// Starts of a practitioner's visits in these ticks, those of the ignored owners left out.
+    /// How many of a practitioner's claims begin in these ticks, those of the ignored owners left out.
     pub(crate) fn visits(&self, practitioner: Uuid, span: Span, ignored: &[Uuid]) -> usize {
-        let Some(taken) = self.taken.get(&(Kind::Practitioner, practitioner, 0)) else { return 0 };
-        let claims = taken.claims();
+        let claims = self.claims_on(Kind::Practitioner, practitioner);
         let from = claims.partition_point(|(claim, _)| claim.start < span.start);
         let mine = claims[from..].iter().take_while(|(claim, _)| claim.start < span.end);
         mine.filter(|(_, owner)| !ignored.contains(owner)).count()
     }
 
-    /// A practitioner's claims that touch these ticks, by their start.
-    pub(crate) fn claims(&self, practitioner: Uuid) -> &[(Span, Uuid)] {
-        self.taken.get(&(Kind::Practitioner, practitioner, 0)).map_or(&[], Taken::claims)
+    /// Everything that an owner has taken.
+    pub(crate) fn claims_of(&self, owner: Uuid) -> &[Claim] {
+        self.owners.get(&owner).map_or(&[], |owned| owned.claims.as_slice())
+    }
+
+    /// The appointments that are still to come.
+    pub(crate) fn booked(&self) -> impl Iterator<Item = (Uuid, &Booked)> {
+        self.booked.iter().map(|(id, booked)| (*id, booked))
+    }
+
+    /// An appointment that is still to come.
+    pub(crate) fn appointment(&self, id: Uuid) -> Option<&Booked> {
+        self.booked.get(&id)
+    }
+
+    /// The group sessions of a service that start from one instant up to another, earliest first.
+    pub(crate) fn groups(&self, service: Uuid, from_us: i64, to_us: i64) -> impl Iterator<Item = (Uuid, &Group)> {
+        let range =
+            self.group_starts.range((service, from_us, Uuid::nil())..(service, to_us.max(from_us), Uuid::nil()));
+        range.filter_map(|(_, _, id)| Some((*id, self.groups.get(id)?)))
+    }
+
+    /// How many places of a group session are taken, those of the ignored owners left out.
+    pub(crate) fn places_taken(&self, id: Uuid, group: &Group, ignored: &[Uuid]) -> u32 {
+        let at = domain::time::from_micros(group.starts_at_us).map_or(0, tick::floor);
+        let units = 0..i16::try_from(group.capacity).unwrap_or(0);
+        let free = |unit: i16| self.is_free(Kind::Place, id, unit, one(at), ignored);
+        u32::try_from(units.filter(|unit| !free(*unit)).count()).unwrap_or(group.capacity)
     }
 
     fn release(&mut self, owner: Uuid) {
         let Some(owned) = self.owners.get_mut(&owner) else { return };
         for claim in std::mem::take(&mut owned.claims) {
-            if let Some(taken) = self.taken.get_mut(&(claim.kind, claim.resource, claim.unit)) {
-                taken.remove(Span::touching(claim.interval), &owner);
-            }
+            self.calendars.free(&claim, owner);
+        }
+    }
+
+    fn forget(&mut self, owner: Uuid) {
+        self.booked.remove(&owner);
+        if let Some(group) = self.groups.remove(&owner) {
+            self.group_starts.remove(&(group.service, group.starts_at_us, owner));
         }
     }
 }
 
-/// The tick at which a group session starts.
-pub(crate) fn start_tick(group: &Group) -> Tick {
-    domain::time::from_micros(group.starts_at_us).map_or(0, tick::floor)
+fn one(at: Tick) -> Span {
+    Span::new(at, at + 1)
 }
 
-fn booked(state: &AppointmentState, version: i64) -> Option<Booked> {
-    Some(Booked {
+fn read(change: &Change) -> Option<(Uuid, State)> {
+    Some(match change.owner.as_ref()? {
+        Owner::Appointment(state) => (state.id.parse::<AppointmentId>().ok()?.uuid(), booked(state, change.version)?),
+        Owner::Group(state) => {
+            let id = state.id.parse::<GroupId>().ok()?.uuid();
+            (id, if change.claims.is_empty() { State::Bare } else { State::Group(group(state)?) })
+        }
+        Owner::Hold(state) => (state.id.parse::<HoldId>().ok()?.uuid(), State::Bare),
+    })
+}
+
+fn booked(state: &AppointmentState, version: i64) -> Option<State> {
+    if !state.status.parse::<Status>().ok()?.is_ahead() {
+        return Some(State::Bare);
+    }
+    Some(State::Booked(Booked {
         version,
-        status: state.status.parse().ok()?,
-        service: state.service_id.parse::<domain::id::ServiceId>().ok()?.uuid(),
-        practitioner: state.practitioner_id.parse::<domain::id::PractitionerId>().ok()?.uuid(),
-        location: state.location_id.parse::<domain::id::LocationId>().ok()?.uuid(),
-        room: state.room_id.parse::<domain::id::RoomId>().ok().map(Into::into),
+        service: state.service_id.parse::<ServiceId>().ok()?.uuid(),
+        practitioner: state.practitioner_id.parse::<PractitionerId>().ok()?.uuid(),
+        location: state.location_id.parse::<LocationId>().ok()?.uuid(),
+        room: state.room_id.parse::<RoomId>().ok().map(Into::into),
+        group: state.group_id.parse::<GroupId>().ok().map(Into::into),
         starts_at_us: state.starts_at_us,
         ends_at_us: state.ends_at_us,
         displaced: state.displaced,
-    })
+    }))
 }
 
 fn group(state: &GroupState) -> Option<Group> {
     Some(Group {
-        service: state.service_id.parse::<domain::id::ServiceId>().ok()?.uuid(),
-        practitioner: state.practitioner_id.parse::<domain::id::PractitionerId>().ok()?.uuid(),
-        location: state.location_id.parse::<domain::id::LocationId>().ok()?.uuid(),
-        room: state.room_id.parse::<domain::id::RoomId>().ok().map(Into::into),
+        service: state.service_id.parse::<ServiceId>().ok()?.uuid(),
+        practitioner: state.practitioner_id.parse::<PractitionerId>().ok()?.uuid(),
+        location: state.location_id.parse::<LocationId>().ok()?.uuid(),
+        room: state.room_id.parse::<RoomId>().ok().map(Into::into),
         starts_at_us: state.starts_at_us,
         capacity: state.capacity,
     })

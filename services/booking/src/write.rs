@@ -6,6 +6,7 @@ use prost::Message;
 use rpc::{Code, Context, Fault};
 use sql::{Failure, feed::Position};
 use tonic::Response;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::{
@@ -96,13 +97,13 @@ pub(crate) fn remember(ctx: &Context, route: &'static str, answer: &impl Message
 /// cannot leave it half known.
 pub(crate) async fn commit(inner: &Arc<Inner>, batch: Batch) -> Result<Position, Refusal> {
     let owned = inner.clone();
-    let task = tokio::spawn(async move {
+    let work = async move {
         let fraction = || owned.ids.fraction();
         let position = sql::retry_serialization(fraction, || owned.store.commit(&batch)).await?;
         owned.committed.notify_waiters();
         Ok(position)
-    });
-    match task.await {
+    };
+    match tokio::spawn(work.in_current_span()).await {
         Ok(outcome) => outcome,
         Err(error) => Err(Refusal::Failure(Failure::Other(sqlx::Error::Protocol(error.to_string())))),
     }

@@ -8,11 +8,12 @@ use std::{
 };
 
 use axum::{
-    body::to_bytes,
+    body::Body,
     extract::{Path, Request},
     http::{HeaderMap, HeaderValue, Method, header},
     response::Response,
 };
+use futures::StreamExt;
 use rpc::{Code, Fault, Idempotency};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -26,6 +27,9 @@ use crate::{
     params::{self, Params},
     problem,
 };
+
+/// How much of a body that is too large is read and thrown away.
+const DRAINED_BYTES_MAX: usize = 32 << 20;
 
 /// Serves one request.
 pub(crate) async fn serve(
@@ -81,7 +85,7 @@ async fn handle(
     let caller = admit(inner, operation, &parts.headers).await?;
     let limits = inner.limits.take(&caller.name, inner.config.requests_per_second)?;
     let params = Params::read(&operation.params, parts.uri.query().unwrap_or_default())?;
-    let bytes = to_bytes(body, inner.config.body_bytes_max).await.map_err(|_| too_large(inner))?;
+    let bytes = collect(inner, body).await?;
     let idempotency = idempotency(operation, &parts.headers, parts.uri.path(), &bytes)?;
     let (body, form) = read_body(inner, operation, &parts.headers, &bytes)?;
     let call = Call {
@@ -116,6 +120,24 @@ async fn admit(inner: &Inner, operation: &Operation, headers: &HeaderMap) -> Res
             Err(Fault::new(Code::Forbidden, "only the installation's own key may do this"))
         }
     }
+}
+
+/// Reads a body. One that is too large is read on for a while and thrown away: whoever is still writing when the
+/// connection closes would never see the answer.
+async fn collect(inner: &Inner, body: Body) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    let mut seen = 0;
+    let mut parts = body.into_data_stream();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| Fault::new(Code::MalformedRequest, "the body broke off"))?;
+        seen += part.len();
+        if seen <= inner.config.body_bytes_max {
+            bytes.extend_from_slice(&part);
+        } else if seen > DRAINED_BYTES_MAX {
+            break;
+        }
+    }
+    if seen > inner.config.body_bytes_max { Err(too_large(inner)) } else { Ok(bytes) }
 }
 
 fn too_large(inner: &Inner) -> Fault {

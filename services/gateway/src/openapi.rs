@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use crate::{
     operation::{Access, Operation, Param, Type},
     problem::Problem,
-    v1::{appointments, directory, holds, keys, messages, organizations, patients, slots},
+    v1::{appointments, directory, holds, keys, messages, organizations, patients, reminder_rules, slots},
 };
 
 #[derive(OpenApi)]
@@ -43,9 +43,9 @@ use crate::{
     patients::PatientPage,
     messages::Message,
     messages::MessagePage,
-    messages::Rule,
-    messages::RuleBody,
-    messages::RulePage,
+    reminder_rules::Rule,
+    reminder_rules::RuleBody,
+    reminder_rules::RulePage,
     messages::Preview,
     messages::Previewed,
     keys::NewKey,

@@ -1,6 +1,5 @@
 //! The whole configuration, with its defaults.
 
-use crate::reminder_stub as reminder;
 use std::{net::SocketAddr, path::PathBuf};
 
 use runtime::config::{Fault, Section};

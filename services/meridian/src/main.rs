@@ -5,7 +5,6 @@ mod config;
 mod demo;
 mod doctor;
 mod keys;
-mod reminder_stub;
 mod roles;
 mod serve;
 

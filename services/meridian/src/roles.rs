@@ -1,6 +1,5 @@
 //! The four roles, wired to each other: in one process straight into each other's servers, apart over TCP.
 
-use crate::reminder_stub as reminder;
 use anyhow::{Context as _, Result};
 use domain::id::OrganizationId;
 use rpc::{Channel, Context};

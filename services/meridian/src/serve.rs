@@ -1,6 +1,5 @@
 //! `meridian serve` and `meridian migrate`.
 
-use crate::reminder_stub as reminder;
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};

@@ -1,1 +1,209 @@
-//! Under construction.
+//! Reminder: what patients are told about their visits, and when.
+//!
+//! Owns rules, messages and what became of them. It follows booking's feed to know which messages are due, and asks
+//! booking for the present truth just before each one leaves. It never writes to anybody else's tables, never talks to a
+//! patient about anything but a visit of theirs, and never sends a message again whose fate it does not know.
+//!
+//! Start reading at `plan/mod.rs` (which messages a change plans; pure), then `follow.rs` (how changes arrive) and
+//! `dispatch/send.rs` (one message from its lease to its outcome).
+
+mod config;
+mod dispatch;
+mod follow;
+mod message;
+mod page;
+mod plan;
+mod provider;
+mod quiet;
+mod receive;
+mod render;
+mod rule;
+mod service;
+mod store;
+mod sweep;
+mod write;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+pub use config::{Config, Providers, Smtp, Twilio};
+use domain::patient::Channel;
+use provider::Provider;
+use render::Texts;
+use rpc::{Code, Context, Fault};
+use runtime::{Clock, Ids, Shutdown};
+use sha2::{Digest, Sha256};
+use sql::{Target, feed::Position};
+use store::Store;
+use tokio::sync::{Notify, watch};
+use tonic::service::Routes;
+use uuid::Uuid;
+use wire::{
+    availability::search_client::SearchClient,
+    booking::{booking_client::BookingClient, feed_client::FeedClient},
+    reminder::reminder_server::ReminderServer,
+};
+
+/// The full names of the services that it serves.
+pub const SERVICES: [&str; 1] = ["meridian.reminder.v1.Reminder"];
+
+/// The longest that a read waits for the revision that it was given.
+const FRESH_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the service needs from outside.
+pub struct Deps {
+    /// Where time comes from.
+    pub clock: Clock,
+    /// Where ids come from.
+    pub ids: Ids,
+    /// Where the data is kept.
+    pub database: Target,
+    /// The way to booking.
+    pub booking: rpc::Channel,
+    /// The way to availability.
+    pub availability: rpc::Channel,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be opened or read.
+    #[error("reminder's database cannot be used")]
+    Database(#[from] sqlx::Error),
+    /// A migration failed.
+    #[error("reminder's database cannot be migrated")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The SMS provider's client cannot be made.
+    #[error("the SMS provider's client cannot be made")]
+    Provider(#[from] reqwest::Error),
+    /// A shipped text does not compile.
+    #[error("the shipped texts cannot be used: {0}")]
+    Texts(String),
+}
+
+/// The reminder service.
+#[derive(Clone)]
+pub struct App(Arc<Inner>);
+
+/// What every handler shares.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) store: Store,
+    pub(crate) texts: Texts,
+    pub(crate) sms: Box<dyn Provider>,
+    pub(crate) email: Box<dyn Provider>,
+    pub(crate) booking: BookingClient<rpc::Channel>,
+    pub(crate) feed: FeedClient<rpc::Channel>,
+    pub(crate) availability: SearchClient<rpc::Channel>,
+    /// How far the feed has been applied.
+    pub(crate) applied: watch::Sender<Option<Position>>,
+    /// Rings when messages were planned, so that the dispatcher need not wait for its timer.
+    pub(crate) planned: Notify,
+    /// The messages that this process is at.
+    pub(crate) busy: Mutex<HashSet<Uuid>>,
+}
+
+impl App {
+    /// Opens and migrates the database and makes the service ready to serve.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
+        let store = Store::open(&deps.database).await?;
+        store.migrate().await?;
+        let sms: Box<dyn Provider> = match config.sms_provider.as_str() {
+            "twilio" => {
+                tracing::warn!("text messages are sent, e-mails stay in the sandbox: nobody receives them yet");
+                Box::new(provider::twilio::Twilio::new(&config.providers.twilio)?)
+            }
+            _ => Box::new(provider::sandbox::Sandbox),
+        };
+        Ok(Self(Arc::new(Inner {
+            config,
+            clock: deps.clock,
+            ids: deps.ids,
+            store,
+            texts: Texts::new().map_err(|error| Error::Texts(error.to_string()))?,
+            sms,
+            email: Box::new(provider::sandbox::Sandbox),
+            booking: BookingClient::new(deps.booking.clone()),
+            feed: FeedClient::new(deps.booking),
+            availability: SearchClient::new(deps.availability),
+            applied: watch::Sender::new(None),
+            planned: Notify::new(),
+            busy: Mutex::default(),
+        })))
+    }
+
+    /// The gRPC service, with the guard in front.
+    pub fn routes(&self) -> Routes {
+        rpc::guard(Routes::new(ReminderServer::new(service::Service(self.0.clone()))))
+    }
+
+    /// Follows booking's feed and sends what is due until draining begins, then waits for what is on its way.
+    pub async fn run(&self, shutdown: Shutdown) {
+        let follow = follow::run(&self.0, &shutdown);
+        let dispatch = dispatch::run(&self.0, &shutdown);
+        let sweep = sweep::run(&self.0, &shutdown);
+        tokio::join!(follow, dispatch, sweep);
+    }
+
+    /// Migrates a database and does nothing else.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn migrate(database: &Target) -> Result<(), Error> {
+        Ok(Store::open(database).await?.migrate().await?)
+    }
+}
+
+impl Inner {
+    /// Who carries messages of this channel.
+    pub(crate) fn provider(&self, channel: Channel) -> &dyn Provider {
+        match channel {
+            Channel::Sms => self.sms.as_ref(),
+            Channel::Email => self.email.as_ref(),
+        }
+    }
+
+    /// The revision that an answer is computed at: how far booking's feed is applied. Empty before the first snapshot.
+    pub(crate) fn revision(&self) -> String {
+        self.applied.borrow().map(|position| format!("b{position}")).unwrap_or_default()
+    }
+
+    /// Waits until the messages of this revision are planned here.
+    pub(crate) async fn fresh(&self, ctx: &Context) -> Result<(), Fault> {
+        let Some(revision) = &ctx.revision else { return Ok(()) };
+        let within = FRESH_WITHIN.min(ctx.remaining());
+        for part in revision.split(',') {
+            // Other parts are of no matter here.
+            let Some(position) = part.strip_prefix('b').and_then(|text| text.parse::<Position>().ok()) else {
+                continue;
+            };
+            let mut applied = self.applied.subscribe();
+            let reached = applied.wait_for(|now| now.is_some_and(|now| now.reaches(position)));
+            if !matches!(tokio::time::timeout(within, reached).await, Ok(Ok(_))) {
+                let detail = "the messages of this revision are not planned yet; try again shortly";
+                return Err(Fault::new(Code::ProjectionBehind, detail).retry_after(Duration::from_secs(1)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of an address to which nothing may be sent.
+pub(crate) fn address_hash(address: &str) -> Vec<u8> {
+    Sha256::digest(address.trim().to_lowercase().as_bytes()).to_vec()
+}
+
+/// Counts a message that something became of.
+pub(crate) fn count(outcome: &'static str, trigger: &str, channel: &str) {
+    let (trigger, channel) = (trigger.to_owned(), channel.to_owned());
+    metrics::counter!("reminder_messages_total", "outcome" => outcome, "trigger" => trigger, "channel" => channel)
+        .increment(1);
+}

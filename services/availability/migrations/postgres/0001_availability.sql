@@ -35,3 +35,5 @@ CREATE TABLE idempotency (
     created_at_us   bigint NOT NULL,
     PRIMARY KEY (organization_id, caller, route, key)
 );
+
+CREATE INDEX idempotency_age ON idempotency (created_at_us);

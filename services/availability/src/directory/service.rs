@@ -5,7 +5,6 @@ use std::sync::Arc;
 use domain::{
     directory::{Body, Kind},
     fault::Faults,
-    id::OrganizationId,
 };
 use rpc::{Context, Fault};
 use tonic::{Request, Response, Status};
@@ -16,10 +15,11 @@ use wire::{
 };
 
 use super::{
+    organizations,
     snapshot::Entry,
     write::{Change, make},
 };
-use crate::{Inner, failure, store::OrganizationRow};
+use crate::Inner;
 
 /// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
@@ -72,8 +72,14 @@ fn id_of(kind: Kind, text: &str) -> Result<Uuid, Fault> {
     parsed.map_err(|_| Fault::not_found())
 }
 
+/// The parent that is named; kinds without one have none, whatever is named.
 fn parent_of(kind: Kind, text: &str) -> Result<Option<Uuid>, Fault> {
     kind.parent().map(|parent| id_of(parent, text)).transpose()
+}
+
+/// The parent that must be the entry's own, where one is named.
+fn named_parent(kind: Kind, text: &str) -> Result<Option<Uuid>, Fault> {
+    if text.is_empty() { Ok(None) } else { parent_of(kind, text) }
 }
 
 fn kind_of(number: i32) -> Result<Kind, Fault> {
@@ -84,16 +90,6 @@ fn body_of(body: Option<wire_availability::EntryBody>) -> Result<Body, Fault> {
     Ok(convert::body_from_wire(body.unwrap_or_default())?)
 }
 
-fn organization(row: &OrganizationRow) -> wire_availability::Organization {
-    wire_availability::Organization {
-        id: OrganizationId::new(row.id).to_string(),
-        name: row.name.clone(),
-        default_language: row.default_language.clone(),
-        country: row.country.clone(),
-        created_at_us: row.created_at_us,
-    }
-}
-
 #[tonic::async_trait]
 impl directory_server::Directory for Service {
     async fn get_organization(
@@ -101,47 +97,23 @@ impl directory_server::Directory for Service {
         request: Request<wire_availability::GetOrganizationRequest>,
     ) -> Result<Response<wire_availability::Organization>, Status> {
         let ctx = Context::of(&request)?;
-        let rows = self.0.store.organizations().await.map_err(failure)?;
-        let found = rows.iter().find(|row| row.id == ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
-        Ok(Response::new(organization(found)))
+        Ok(Response::new(organizations::get(&self.0, &ctx).await?))
     }
 
     async fn list_organizations(
         &self,
         _: Request<wire_availability::ListOrganizationsRequest>,
     ) -> Result<Response<wire_availability::ListOrganizationsResponse>, Status> {
-        let rows = self.0.store.organizations().await.map_err(failure)?;
-        let organizations = rows.iter().map(organization).collect();
-        Ok(Response::new(wire_availability::ListOrganizationsResponse { organizations }))
+        Ok(Response::new(organizations::list(&self.0).await?))
     }
 
     async fn create_organization(
         &self,
         request: Request<wire_availability::CreateOrganizationRequest>,
     ) -> Result<Response<wire_availability::Organization>, Status> {
-        let request = request.into_inner();
-        let body = convert::organization_from_wire(&request).map_err(Fault::invalid)?;
-        let now = self.0.clock.now();
-        let id = match request.id.as_str() {
-            "" => self.0.ids.uuid(now),
-            text => text
-                .parse::<OrganizationId>()
-                .map_err(|error| Fault::violation("/id", "invalid_id", &error.to_string()))?
-                .uuid(),
-        };
-        let row = OrganizationRow {
-            id,
-            name: body.name,
-            default_language: body.default_language,
-            country: body.country,
-            created_at_us: now.as_microsecond(),
-            directory_version: 1,
-        };
-        self.0.store.create_organization(&row).await.map_err(failure)?;
-        self.0.reload(id).await.map_err(failure)?;
-        let rows = self.0.store.organizations().await.map_err(failure)?;
-        let found = rows.iter().find(|row| row.id == id).ok_or_else(Fault::not_found)?;
-        Ok(Response::new(organization(found)))
+        // The call's organisation only scopes the idempotency key.
+        let ctx = Context::of(&request).ok();
+        Ok(organizations::create(&self.0, ctx.as_ref(), &request.into_inner()).await?)
     }
 
     async fn list_entries(
@@ -149,7 +121,7 @@ impl directory_server::Directory for Service {
         request: Request<wire_availability::ListEntriesRequest>,
     ) -> Result<Response<wire_availability::ListEntriesResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
+        self.0.fresh_directory(&ctx).await?;
         let request = request.into_inner();
         let kind = kind_of(request.kind)?;
         let parent = parent_of(kind, &request.parent_id)?;
@@ -167,9 +139,8 @@ impl directory_server::Directory for Service {
         faults.result().map_err(Fault::invalid)?;
         let limit = if request.limit == 0 { 50 } else { request.limit as usize };
         let mut found: Vec<_> = directory
-            .of(kind)
+            .of(kind, after)
             .filter(|entry| entry.parent == parent && (request.archived || entry.live()))
-            .filter(|entry| after.is_none_or(|after| entry.id > after))
             .take(limit + 1)
             .collect();
         let more = found.len() > limit;
@@ -186,13 +157,13 @@ impl directory_server::Directory for Service {
         request: Request<wire_availability::GetEntryRequest>,
     ) -> Result<Response<wire_availability::Entry>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
+        self.0.fresh_directory(&ctx).await?;
         let request = request.into_inner();
         let kind = kind_of(request.kind)?;
-        let (id, parent) = (id_of(kind, &request.id)?, parent_of(kind, &request.parent_id)?);
+        let (id, parent) = (id_of(kind, &request.id)?, named_parent(kind, &request.parent_id)?);
         let directory = self.0.orgs.directory(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
-        let found = directory.get(kind, id).filter(|entry| entry.parent == parent).ok_or_else(Fault::not_found)?;
-        Ok(Response::new(shown(found)))
+        let found = directory.get(kind, id).filter(|entry| parent.is_none() || entry.parent == parent);
+        Ok(Response::new(shown(found.ok_or_else(Fault::not_found)?)))
     }
 
     async fn create_entry(
@@ -215,7 +186,7 @@ impl directory_server::Directory for Service {
         let request = request.into_inner();
         let body = body_of(request.body)?;
         let kind = body.kind();
-        let (id, parent) = (id_of(kind, &request.id)?, parent_of(kind, &request.parent_id)?);
+        let (id, parent) = (id_of(kind, &request.id)?, named_parent(kind, &request.parent_id)?);
         let change = Change::Update { kind, id, parent, body, if_version: request.if_version };
         Ok(make(&self.0, &ctx, "UpdateEntry", change, request.dry_run).await?)
     }
@@ -227,7 +198,7 @@ impl directory_server::Directory for Service {
         let ctx = Context::of(&request)?;
         let request = request.into_inner();
         let kind = kind_of(request.kind)?;
-        let (id, parent) = (id_of(kind, &request.id)?, parent_of(kind, &request.parent_id)?);
+        let (id, parent) = (id_of(kind, &request.id)?, named_parent(kind, &request.parent_id)?);
         let change = Change::Archive { kind, id, parent, if_version: request.if_version };
         Ok(make(&self.0, &ctx, "ArchiveEntry", change, request.dry_run).await?)
     }

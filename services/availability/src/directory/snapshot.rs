@@ -1,6 +1,6 @@
 //! The directory of one organisation at one version, in memory. Pure.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use domain::{
     directory::{Body, Kind},
@@ -56,39 +56,51 @@ impl Entry {
     }
 }
 
-/// All entries of one organisation.
+/// How many kinds of entry there are.
+const KINDS: usize = Kind::ALL.len();
+
+/// All entries of one organisation. A clone shares what does not change: a write copies the list of one kind.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Directory {
     pub(crate) version: i64,
-    entries: BTreeMap<Uuid, Arc<Entry>>,
+    kinds: [Arc<BTreeMap<Uuid, Arc<Entry>>>; KINDS],
 }
 
 impl Directory {
     pub(crate) fn new(version: i64, entries: impl IntoIterator<Item = Entry>) -> Self {
-        Self { version, entries: entries.into_iter().map(|entry| (entry.id, Arc::new(entry))).collect() }
+        let mut directory = Self { version, ..Self::default() };
+        for entry in entries {
+            directory.put(entry);
+        }
+        directory
     }
 
     /// The directory after a change of one entry.
     pub(crate) fn with(&self, entry: Entry) -> Self {
         let mut next = self.clone();
         next.version += 1;
-        next.entries.insert(entry.id, Arc::new(entry));
+        next.put(entry);
         next
+    }
+
+    fn put(&mut self, entry: Entry) {
+        Arc::make_mut(&mut self.kinds[entry.body.kind() as usize]).insert(entry.id, Arc::new(entry));
     }
 
     /// The entry of this kind with this id.
     pub(crate) fn get(&self, kind: Kind, id: Uuid) -> Option<&Arc<Entry>> {
-        self.entries.get(&id).filter(|entry| entry.body.kind() == kind)
+        self.kinds[kind as usize].get(&id)
     }
 
-    /// The entries of a kind, oldest first.
-    pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.values().filter(move |entry| entry.body.kind() == kind)
+    /// The entries of a kind after an id, oldest first.
+    pub(crate) fn of(&self, kind: Kind, after: Option<Uuid>) -> impl Iterator<Item = &Arc<Entry>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.kinds[kind as usize].range((from, Bound::Unbounded)).map(|(_, entry)| entry)
     }
 
     /// The entries of a kind that are in use.
     pub(crate) fn live(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
-        self.of(kind).filter(|entry| entry.live())
+        self.of(kind, None).filter(|entry| entry.live())
     }
 
     /// Notes what is wrong with an entry among the others: references that lead nowhere, a code that is taken.

@@ -9,6 +9,7 @@ use domain::{
 use prost::Message;
 use rpc::{Code, Context, Fault};
 use tonic::Response;
+use tracing::Instrument;
 use uuid::Uuid;
 use wire::availability::WriteEntryResponse;
 
@@ -18,17 +19,27 @@ use super::{
 };
 use crate::{
     Inner, displaced, failure,
+    model::Model,
+    revision::Revision,
     store::{Remember, Write},
 };
 
-/// Most tries at one change; a lost race is tried again from the new version.
+/// How often a change that lost to another one is checked again.
 const TRIES_MAX: usize = 8;
 
-/// What is changed.
+/// A change of one entry.
+#[derive(Debug, Clone)]
 pub(crate) enum Change {
     Create { parent: Option<Uuid>, body: Body },
     Update { kind: Kind, id: Uuid, parent: Option<Uuid>, body: Body, if_version: i64 },
     Archive { kind: Kind, id: Uuid, parent: Option<Uuid>, if_version: i64 },
+}
+
+/// What a change comes to.
+enum Decision {
+    Write(Entry),
+    /// It is so already.
+    Nothing(Entry),
 }
 
 /// Makes a change, or with `dry_run` only says what it would displace.
@@ -39,41 +50,52 @@ pub(crate) async fn make(
     change: Change,
     dry_run: bool,
 ) -> Result<Response<WriteEntryResponse>, Fault> {
+    let (inner, ctx) = (inner.clone(), ctx.clone());
+    // In a task of its own: what is committed is also published and told, even where the caller hangs up.
+    let work = async move { run(&inner, &ctx, route, &change, dry_run).await };
+    tokio::spawn(work.in_current_span()).await.map_err(Fault::internal)?
+}
+
+async fn run(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    route: &'static str,
+    change: &Change,
+    dry_run: bool,
+) -> Result<Response<WriteEntryResponse>, Fault> {
     if let Some(response) = replay(inner, ctx, route).await? {
         return Ok(response);
     }
+    let organization = ctx.organization.uuid();
     for _ in 0..TRIES_MAX {
-        let organization = ctx.organization.uuid();
-        let directory = inner.orgs.directory(organization).ok_or_else(Fault::not_found)?;
-        let entry = decide(inner, &directory, &change)?;
-        let next = directory.with(entry.clone());
-        let displaced = inner.orgs.displaced_by(inner, organization, &directory, &next);
+        let org = inner.orgs.get(organization).ok_or_else(Fault::not_found)?;
+        let present = org.present().ok_or_else(Fault::not_found)?;
+        let entry = match decide(inner, &present.directory, change)? {
+            Decision::Write(entry) => entry,
+            Decision::Nothing(entry) => {
+                let answer = WriteEntryResponse { entry: Some(shown(&entry)), displaced: vec![] };
+                return Ok(rpc::respond(answer, &revision(&present.directory), false));
+            }
+        };
+        let next = Arc::new(present.directory.with(entry.clone()));
+        let next = Arc::new(Model::new(next, present.span, Some(&present)));
+        let displaced = org.displaced_by(&present, &next, inner.clock.now());
         let answer = WriteEntryResponse { entry: Some(shown(&entry)), displaced };
-        let revision = format!("d{}", next.version);
         if dry_run {
             return Ok(Response::new(answer));
         }
-        let remember = ctx.idempotency.as_ref().map(|idempotency| Remember {
-            caller: ctx.caller.clone(),
-            route,
-            key: idempotency.key.clone(),
-            fingerprint: idempotency.fingerprint.clone(),
-            response: answer.encode_to_vec(),
-            revision: revision.clone(),
-        });
+        let revision = revision(&next.directory);
         let write = Write {
             organization,
-            from_version: directory.version,
+            from_version: present.directory.version,
             now_us: inner.clock.now_us(),
             entry: entry.row().map_err(Fault::internal)?,
-            remember,
+            remember: remember(ctx, route, &answer, &revision),
         };
         match inner.store.write(&write).await {
             Ok(true) => {
-                inner.orgs.publish(organization, next);
-                if !answer.displaced.is_empty() {
-                    displaced::reconcile(inner, organization).await;
-                }
+                org.install(next);
+                displaced::settle(inner, organization).await;
                 return Ok(rpc::respond(answer, &revision, false));
             }
             Ok(false) => inner.reload(organization).await.map_err(failure)?,
@@ -87,11 +109,32 @@ pub(crate) async fn make(
     Err(Fault::new(Code::Overloaded, "the directory is being changed by many at once; try again"))
 }
 
-async fn replay(
+fn revision(directory: &Directory) -> String {
+    Revision { directory: Some(directory.version), bookings: None }.to_string()
+}
+
+/// What to keep for the request's idempotency key, with its answer.
+pub(super) fn remember(ctx: &Context, route: &'static str, answer: &impl Message, revision: &str) -> Option<Remember> {
+    ctx.idempotency.as_ref().map(|idempotency| Remember {
+        organization: ctx.organization.uuid(),
+        caller: ctx.caller.clone(),
+        route,
+        key: idempotency.key.clone(),
+        fingerprint: idempotency.fingerprint.clone(),
+        response: answer.encode_to_vec(),
+        revision: revision.to_owned(),
+    })
+}
+
+/// The kept answer of the request's idempotency key, where there is one.
+///
+/// # Errors
+/// `idempotency_key_reused` where the key came with another request.
+pub(super) async fn replay<T: Message + Default>(
     inner: &Inner,
     ctx: &Context,
     route: &'static str,
-) -> Result<Option<Response<WriteEntryResponse>>, Fault> {
+) -> Result<Option<Response<T>>, Fault> {
     let Some(idempotency) = &ctx.idempotency else { return Ok(None) };
     let kept = inner.store.replay(ctx.organization.uuid(), &ctx.caller, route, &idempotency.key).await;
     let Some(kept) = kept.map_err(failure)? else { return Ok(None) };
@@ -99,11 +142,11 @@ async fn replay(
         let detail = "this key came with another request before; use a new key for a new request";
         return Err(Fault::new(Code::IdempotencyKeyReused, detail));
     }
-    let message = WriteEntryResponse::decode(kept.response.as_slice()).map_err(Fault::internal)?;
+    let message = T::decode(kept.response.as_slice()).map_err(Fault::internal)?;
     Ok(Some(rpc::respond(message, &kept.revision, true)))
 }
 
-fn decide(inner: &Inner, directory: &Directory, change: &Change) -> Result<Entry, Fault> {
+fn decide(inner: &Inner, directory: &Directory, change: &Change) -> Result<Decision, Fault> {
     let now = inner.clock.now();
     let now_us = now.as_microsecond();
     let entry = match change {
@@ -124,20 +167,22 @@ fn decide(inner: &Inner, directory: &Directory, change: &Change) -> Result<Entry
             if !old.live() {
                 return Err(Fault::new(Code::Archived, "an archived entry cannot be changed; make a new one"));
             }
+            parent_in_use(directory, *kind, old.parent)?;
             Entry { version: old.version + 1, updated_at_us: now_us, body: body.clone(), ..old }
         }
         Change::Archive { kind, id, parent, if_version } => {
             let old = find(directory, *kind, *id, *parent, *if_version)?;
             if !old.live() {
-                return Ok(old);
+                return Ok(Decision::Nothing(old));
             }
-            return Ok(Entry { version: old.version + 1, updated_at_us: now_us, archived_at_us: Some(now_us), ..old });
+            let version = old.version + 1;
+            return Ok(Decision::Write(Entry { version, updated_at_us: now_us, archived_at_us: Some(now_us), ..old }));
         }
     };
     let mut faults = Faults::new();
     directory.check(&entry, &mut faults);
     faults.result()?;
-    Ok(entry)
+    Ok(Decision::Write(entry))
 }
 
 fn parent_in_use(directory: &Directory, kind: Kind, parent: Option<Uuid>) -> Result<(), Fault> {
@@ -154,8 +199,10 @@ fn parent_in_use(directory: &Directory, kind: Kind, parent: Option<Uuid>) -> Res
     }
 }
 
+/// An entry of this kind, and of this parent where one is named.
 fn find(directory: &Directory, kind: Kind, id: Uuid, parent: Option<Uuid>, if_version: i64) -> Result<Entry, Fault> {
-    let found = directory.get(kind, id).filter(|entry| entry.parent == parent).ok_or_else(Fault::not_found)?;
+    let of_parent = |entry: &&Arc<Entry>| parent.is_none() || entry.parent == parent;
+    let found = directory.get(kind, id).filter(of_parent).ok_or_else(Fault::not_found)?;
     if if_version != 0 && if_version != found.version {
         let detail = "it has changed since it was read; read it again and decide anew";
         return Err(Fault::new(Code::VersionMismatch, detail));

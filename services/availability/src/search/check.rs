@@ -58,7 +58,7 @@ fn one(
     let broken = ground.rules(slot, online, now).into_iter().filter(|rule| !rule.passed);
     CheckedSlot {
         refusals: broken.map(|rule| refusal(rule.code, words(rule.code))).collect(),
-        slot: Some(shown(slot, ground.service, ground.place, ground.places_left())),
+        slot: Some(shown(slot, ground.service, ground.place, &ground.person.shown_id, ground.places_left())),
         service: Some(service_to_wire(ground.service)),
         claim: Some(Interval {
             starts_at_us: tick::instant(ground.claim.start).as_microsecond(),
@@ -74,7 +74,7 @@ fn one(
                 unit: u32::from(unit.unsigned_abs()),
             })
             .collect(),
-        group_id: ground.group.map(|(id, _)| GroupId::new(id).to_string()).unwrap_or_default(),
+        group_id: ground.group_id().map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
     }
 }
 
@@ -105,5 +105,6 @@ fn words(code: Code) -> &'static str {
 
 fn owner(text: &str) -> Option<Uuid> {
     let appointment = text.parse::<AppointmentId>().map(AppointmentId::uuid);
-    appointment.or_else(|_| text.parse::<HoldId>().map(HoldId::uuid)).ok()
+    let hold = || text.parse::<HoldId>().map(HoldId::uuid);
+    appointment.or_else(|_| hold()).or_else(|_| text.parse::<GroupId>().map(GroupId::uuid)).ok()
 }

@@ -16,8 +16,7 @@ pub(crate) async fn describe(
 ) -> Result<DescribeVisitResponse, Fault> {
     let organization = ctx.organization.uuid();
     let directory = inner.orgs.directory(organization).ok_or_else(Fault::not_found)?;
-    let rows = inner.store.organizations().await.map_err(failure)?;
-    let row = rows.iter().find(|row| row.id == organization).ok_or_else(Fault::not_found)?;
+    let row = inner.store.organization(organization).await.map_err(failure)?.ok_or_else(Fault::not_found)?;
     let body = |kind, id| directory.get(kind, id).map(|entry| &entry.body);
     let service = request.service_id.parse::<ServiceId>().ok().and_then(|id| body(Kind::Service, id.uuid()));
     let location = request.location_id.parse::<LocationId>().ok().and_then(|id| body(Kind::Location, id.uuid()));

@@ -34,14 +34,19 @@ pub(crate) fn explain(
     let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
     let model = org.model(now).ok_or_else(Fault::not_found)?;
     let projection = org.projection(now);
-    let at = tick::floor(starts_at);
-    let location = location.or_else(|| works_at(&model, practitioner, at)).ok_or_else(|| {
+    let mut faults = Faults::new();
+    let mut known = |known: bool, pointer: &str| {
+        faults.check(known, pointer, "unknown_reference", "nothing in use has this id");
+    };
+    known(model.service(service.uuid()).is_some(), "service_id");
+    known(model.person(practitioner.uuid()).is_some(), "practitioner_id");
+    known(location.is_none_or(|location| model.place(location.uuid()).is_some()), "location_id");
+    faults.result()?;
+    let location = location.or_else(|| works_at(&model, practitioner, tick::floor(starts_at))).ok_or_else(|| {
         Fault::violation("location_id", "missing", "the practitioner works at no location in use; name one")
     })?;
     let slot = Slot { starts_at, service, location, practitioner };
-    let ground = rules::ground(&model, &projection, &slot, &[]).ok_or_else(|| {
-        Fault::violation("service_id", "unknown_reference", "service, practitioner or location is not in use")
-    })?;
+    let ground = rules::ground(&model, &projection, &slot, &[]).ok_or_else(Fault::not_found)?;
     let rules = ground.rules(&slot, request.channel != BookingChannel::Staff as i32, now);
     Ok(ExplainSlotResponse {
         bookable: rules.iter().all(|rule| rule.passed),
@@ -61,6 +66,6 @@ fn works_at(model: &Model, practitioner: PractitionerId, at: tick::Tick) -> Opti
     let (person, _) = model.person(practitioner.uuid())?;
     let mut seats = model.seats.iter().filter(|seat| seat.person == person);
     let first = seats.clone().next()?;
-    let seat = seats.find(|seat| seat.roster.get(at)).unwrap_or(first);
+    let seat = seats.find(|seat| seat.roster().get(at)).unwrap_or(first);
     Some(LocationId::new(model.places[seat.place as usize].id))
 }

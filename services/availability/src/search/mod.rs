@@ -1,9 +1,13 @@
-//! The questions about open slots, one file each; what they share is in `ask.rs` and `rules.rs`.
+//! The questions about open slots, one file each; what they share is in `ask.rs` (what is asked), `find.rs`
+//! (how it is answered) and `rules.rs` (what hides one start).
 
 mod ask;
+mod caps;
 mod check;
 mod describe;
 mod explain;
+mod find;
+mod near;
 mod nearest;
 mod open;
 mod rules;
@@ -27,7 +31,7 @@ impl search_server::Search for Service {
     ) -> Result<Response<wire_availability::SearchSlotsResponse>, Status> {
         let ctx = Context::of(&request)?;
         self.0.fresh(&ctx).await?;
-        Ok(Response::new(open::slots(&self.0, &ctx, &request.into_inner())?))
+        Ok(Response::new(open::slots(&self.0, &ctx, &request.into_inner()).await?))
     }
 
     async fn search_days(
@@ -36,7 +40,7 @@ impl search_server::Search for Service {
     ) -> Result<Response<wire_availability::SearchDaysResponse>, Status> {
         let ctx = Context::of(&request)?;
         self.0.fresh(&ctx).await?;
-        Ok(Response::new(open::days(&self.0, &ctx, &request.into_inner())?))
+        Ok(Response::new(open::days(&self.0, &ctx, &request.into_inner()).await?))
     }
 
     async fn next_slots(
@@ -45,7 +49,7 @@ impl search_server::Search for Service {
     ) -> Result<Response<wire_availability::NextSlotsResponse>, Status> {
         let ctx = Context::of(&request)?;
         self.0.fresh(&ctx).await?;
-        Ok(Response::new(open::next(&self.0, &ctx, &request.into_inner())?))
+        Ok(Response::new(open::next(&self.0, &ctx, &request.into_inner()).await?))
     }
 
     async fn explain_slot(
@@ -62,6 +66,7 @@ impl search_server::Search for Service {
         request: Request<wire_availability::CheckSlotsRequest>,
     ) -> Result<Response<wire_availability::CheckSlotsResponse>, Status> {
         let ctx = Context::of(&request)?;
+        self.0.fresh(&ctx).await?;
         Ok(Response::new(check::check(&self.0, &ctx, &request.into_inner())?))
     }
 
@@ -70,7 +75,8 @@ impl search_server::Search for Service {
         request: Request<wire_availability::NearestSlotsRequest>,
     ) -> Result<Response<wire_availability::NearestSlotsResponse>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(nearest::nearest(&self.0, &ctx, &request.into_inner())?))
+        self.0.fresh(&ctx).await?;
+        Ok(Response::new(nearest::nearest(&self.0, &ctx, &request.into_inner()).await?))
     }
 
     async fn describe_visit(
@@ -78,6 +84,7 @@ impl search_server::Search for Service {
         request: Request<wire_availability::DescribeVisitRequest>,
     ) -> Result<Response<wire_availability::DescribeVisitResponse>, Status> {
         let ctx = Context::of(&request)?;
+        self.0.fresh_directory(&ctx).await?;
         Ok(Response::new(describe::describe(&self.0, &ctx, &request.into_inner()).await?))
     }
 }

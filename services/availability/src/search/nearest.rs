@@ -1,49 +1,93 @@
 //! The open slots nearest to one that was taken: same service, same location.
 
+use calendar::{
+    Span,
+    tick::{self, PER_DAY},
+};
 use domain::slot::Slot;
-use jiff::SignedDuration;
-use rpc::{Context, Fault};
+use jiff::{SignedDuration, Timestamp};
+use rpc::{Code, Context, Fault};
 use wire::availability::{NearestSlotsRequest, NearestSlotsResponse, SearchSlotsRequest};
 
-use super::ask::Ask;
-use crate::Inner;
+use super::{
+    ask::Ask,
+    find::{LONGEST, Open, windows},
+};
+use crate::{Inner, orgs::Org};
 
 const DAYS_BEFORE: i64 = 3;
 const DAYS_AFTER: i64 = 28;
-const LOOKED_AT_MAX: u32 = 200;
+const WANTED: usize = 3;
+const WANTED_MAX: usize = 20;
 
-pub(crate) fn nearest(
+pub(super) async fn nearest(
     inner: &Inner,
     ctx: &Context,
     request: &NearestSlotsRequest,
 ) -> Result<NearestSlotsResponse, Fault> {
     let slot: Slot =
         request.slot_id.parse().map_err(|error| Fault::violation("slot_id", "invalid_slot", &format!("{error}")))?;
-    let limit = if request.limit == 0 { 3 } else { request.limit.min(20) } as usize;
-    let now = inner.clock.now();
+    let wanted = if request.limit == 0 { WANTED } else { WANTED_MAX.min(request.limit as usize) };
     let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    let now = inner.clock.now();
+    let start = slot.starts_at;
+    let ask = match Ask::read(&org, &around(&slot, request.channel, now), now) {
+        Ok(ask) => ask,
+        // What is no longer offered has no alternatives.
+        Err(fault) if fault.code == Code::ValidationFailed => return Ok(NearestSlotsResponse::default()),
+        Err(fault) => return Err(fault),
+    };
+    let mut found = after(&ask, &org, &slot, wanted).await;
+    found.extend(before(&ask, &org, tick::floor(start), wanted));
+    let at = tick::floor(start);
+    found.sort_by_key(|open| ((open.found.start - at).abs(), open.found));
+    found.truncate(wanted);
+    found.sort_unstable();
+    Ok(NearestSlotsResponse { slots: found.iter().map(|open| ask.shown(open)).collect() })
+}
+
+fn around(slot: &Slot, channel: i32, now: Timestamp) -> SearchSlotsRequest {
     let days = |count: i64| SignedDuration::from_hours(24 * count);
-    let question = |from: jiff::Timestamp, to: jiff::Timestamp| SearchSlotsRequest {
+    let start = slot.starts_at;
+    let from = start.saturating_sub(days(DAYS_BEFORE)).unwrap_or(start).max(now);
+    let to = start.saturating_add(days(DAYS_AFTER)).unwrap_or(start);
+    SearchSlotsRequest {
         service_id: slot.service.to_string(),
         location_ids: vec![slot.location.to_string()],
         from_us: from.as_microsecond(),
         to_us: to.as_microsecond(),
-        limit: LOOKED_AT_MAX,
-        channel: request.channel,
+        channel,
         ..SearchSlotsRequest::default()
-    };
-    let start = slot.starts_at;
-    let before = start.saturating_sub(days(DAYS_BEFORE)).unwrap_or(start).max(now);
-    let after = start.saturating_add(days(DAYS_AFTER)).unwrap_or(start);
-    let projection = org.projection(now);
-    let mut found = Vec::new();
-    for (from, to) in [(before, start), (start, after)].into_iter().filter(|(from, to)| from < to) {
-        let ask = Ask::read(&org, &question(from, to), now)?;
-        let (open, _) = ask.run(&projection, &ask.query);
-        found.extend(open.iter().map(|open| ask.shown(open)));
     }
-    found.sort_by_key(|slot| (slot.starts_at_us - start.as_microsecond()).abs());
-    found.truncate(limit);
-    found.sort_by_key(|slot| slot.starts_at_us);
-    Ok(NearestSlotsResponse { slots: found })
+}
+
+/// The first starts from the slot's own on, without the slot itself: the feed may not have told yet that it is gone.
+async fn after(ask: &Ask, org: &Org, slot: &Slot, wanted: usize) -> Vec<Open> {
+    let from = tick::floor(slot.starts_at).max(ask.query.window.start);
+    let later = Span::new(from, ask.query.window.end);
+    let mut found = Vec::new();
+    for window in windows(later, LONGEST) {
+        let part = ask.find(&org.projection(ask.now), &ask.places, window, wanted + 1);
+        found.extend(part.open.into_iter().filter(|open| ask.slot(&open.found) != *slot));
+        if found.len() >= wanted {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    found
+}
+
+/// The last starts before the slot's own, day by day backwards.
+fn before(ask: &Ask, org: &Org, start: tick::Tick, wanted: usize) -> Vec<Open> {
+    let mut found = Vec::new();
+    for day in 0..DAYS_BEFORE {
+        let end = start - day * PER_DAY;
+        let window = Span::new(end - PER_DAY, end).and(ask.query.window);
+        let part = ask.find(&org.projection(ask.now), &ask.places, window, usize::MAX);
+        found.extend(part.open.into_iter().rev().take(wanted));
+        if found.len() >= wanted {
+            break;
+        }
+    }
+    found
 }

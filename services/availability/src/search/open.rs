@@ -1,56 +1,77 @@
 //! Open slots, by page, by day, and the next three of each location.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use calendar::{search::Query, tick};
-use domain::id::LocationId;
+use calendar::tick;
 use rpc::{Context, Fault};
 use wire::availability::{
     NextSlotsResponse, SearchDaysResponse, SearchSlotsRequest, SearchSlotsResponse, next_slots_response,
     search_days_response,
 };
 
-use super::ask::{Ask, cursor_after};
-use crate::Inner;
+use super::{
+    ask::Ask,
+    find::{Open, windows},
+};
+use crate::{Inner, orgs::Org};
 
-/// Starts that a month view counts at the most.
-const COUNTED_MAX: usize = 1_000_000;
+/// Slots of each location that tell how soon one can come: the third is the industry's measure of access.
+const NEXT: usize = 3;
+/// Ticks whose starts are counted together: the whole chain's starts of some days fit in a few megabytes.
+const COUNTED: tick::Tick = 4 * tick::PER_DAY;
 
-pub(crate) fn slots(inner: &Inner, ctx: &Context, request: &SearchSlotsRequest) -> Result<SearchSlotsResponse, Fault> {
-    let now = inner.clock.now();
+/// A question, whose it is, and the revision that its answer is at least as fresh as.
+struct Asked {
+    org: Arc<Org>,
+    ask: Ask,
+    revision: String,
+}
+
+fn read(inner: &Inner, ctx: &Context, request: &SearchSlotsRequest) -> Result<Asked, Fault> {
     let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
     // Read first: the answer may be fresher than it says, never staler.
     let revision = inner.revision(ctx.organization);
-    let ask = Ask::read(&org, request, now)?;
-    let (open, searched_until) = ask.run(&org.projection(now), &ask.query);
-    let full = searched_until < ask.query.window.end;
+    let ask = Ask::read(&org, request, inner.clock.now())?;
+    Ok(Asked { org, ask, revision })
+}
+
+pub(super) async fn slots(
+    inner: &Inner,
+    ctx: &Context,
+    request: &SearchSlotsRequest,
+) -> Result<SearchSlotsResponse, Fault> {
+    let Asked { org, ask, revision } = read(inner, ctx, request)?;
+    let page = ask.page(&org, ask.query.limit).await;
+    let last = page.open.last().filter(|_| page.more);
     Ok(SearchSlotsResponse {
-        next_cursor: open.last().filter(|_| full).map(|last| cursor_after(&last.found)).unwrap_or_default(),
-        slots: open.iter().map(|open| ask.shown(open)).collect(),
-        searched_until_us: tick::instant(searched_until).as_microsecond(),
+        next_cursor: last.map(|last| ask.cursor_after(&last.found)).unwrap_or_default(),
+        slots: page.open.iter().map(|open| ask.shown(open)).collect(),
+        searched_until_us: tick::instant(page.until).as_microsecond(),
         revision,
     })
 }
 
-pub(crate) fn days(inner: &Inner, ctx: &Context, request: &SearchSlotsRequest) -> Result<SearchDaysResponse, Fault> {
-    let now = inner.clock.now();
-    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
-    let revision = inner.revision(ctx.organization);
-    let ask = Ask::read(&org, request, now)?;
-    let query = Query { limit: COUNTED_MAX, after: None, ..ask.query.clone() };
-    let (open, _) = ask.run(&org.projection(now), &query);
-    let mut days: BTreeMap<(i64, u32), (u32, i64)> = BTreeMap::new();
-    for open in &open {
-        let local = ask.model.places[open.found.place as usize].zone.local(open.found.start);
-        let day = days.entry((local.day, open.found.place)).or_insert((0, open.found.start));
-        day.0 += 1;
-        day.1 = day.1.min(open.found.start);
+pub(super) async fn days(
+    inner: &Inner,
+    ctx: &Context,
+    request: &SearchSlotsRequest,
+) -> Result<SearchDaysResponse, Fault> {
+    let Asked { org, mut ask, revision } = read(inner, ctx, request)?;
+    ask.query.after = None;
+    let mut days: BTreeMap<(i64, u32), (u32, tick::Tick)> = BTreeMap::new();
+    for window in windows(ask.whole(), COUNTED) {
+        let part = ask.find(&org.projection(ask.now), &ask.places, window, usize::MAX);
+        for Open { found, .. } in part.open {
+            let local = ask.model.places[found.place as usize].zone.local(found.start);
+            days.entry((local.day, found.place)).or_insert((0, found.start)).0 += 1;
+        }
+        tokio::task::yield_now().await;
     }
     let days = days.into_iter().map(|((_, place), (open_slots, first))| {
         let place = &ask.model.places[place as usize];
         search_days_response::Day {
             date: place.zone.date(first).to_string(),
-            location_id: LocationId::new(place.id).to_string(),
+            location_id: place.shown_id.clone(),
             open_slots,
             first_starts_at_us: tick::instant(first).as_microsecond(),
             time_zone: place.location.time_zone.clone(),
@@ -59,19 +80,19 @@ pub(crate) fn days(inner: &Inner, ctx: &Context, request: &SearchSlotsRequest) -
     Ok(SearchDaysResponse { days: days.collect(), revision })
 }
 
-pub(crate) fn next(inner: &Inner, ctx: &Context, request: &SearchSlotsRequest) -> Result<NextSlotsResponse, Fault> {
-    let now = inner.clock.now();
-    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
-    let revision = inner.revision(ctx.organization);
-    let ask = Ask::read(&org, request, now)?;
-    let projection = org.projection(now);
-    let query = Query { limit: 3, after: None, ..ask.query.clone() };
-    let mut locations = Vec::new();
-    for place in ask.places.clone().into_iter().filter(|place| ask.wants_place(*place)) {
-        let (open, _) = ask.at(place).run(&projection, &query);
+pub(super) async fn next(
+    inner: &Inner,
+    ctx: &Context,
+    request: &SearchSlotsRequest,
+) -> Result<NextSlotsResponse, Fault> {
+    let Asked { org, mut ask, revision } = read(inner, ctx, request)?;
+    ask.query.after = None;
+    let mut locations = Vec::with_capacity(ask.places.len());
+    for place in &ask.places {
+        let page = ask.page_at(&org, &[*place], NEXT).await;
         locations.push(next_slots_response::Location {
-            location_id: LocationId::new(ask.model.places[place as usize].id).to_string(),
-            slots: open.iter().map(|open| ask.shown(open)).collect(),
+            location_id: ask.model.places[*place as usize].shown_id.clone(),
+            slots: page.open.iter().map(|open| ask.shown(open)).collect(),
         });
     }
     Ok(NextSlotsResponse { locations, revision })

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use rpc::Code;
 use uuid::Uuid;
 
-use super::ask::{bounds, full_days, query};
+use super::{
+    ask::{bounds, query},
+    caps::is_full,
+};
 use crate::{
     model::{Model, Person, Place, Seat},
     projection::{Group, Projection},
@@ -22,17 +25,17 @@ pub(crate) struct Rule {
 
 /// Everything that the rules look at.
 pub(crate) struct Ground<'a> {
-    pub(crate) model: &'a Model,
-    pub(crate) projection: &'a Projection,
+    model: &'a Model,
+    projection: &'a Projection,
     pub(crate) service: &'a Service,
     pub(crate) place: &'a Place,
     pub(crate) person: &'a Person,
-    pub(crate) seat: Option<&'a Seat>,
-    pub(crate) start: tick::Tick,
+    seat: Option<&'a Seat>,
+    start: tick::Tick,
     pub(crate) claim: Span,
     /// The group session that the start joins.
-    pub(crate) group: Option<(Uuid, &'a Group)>,
-    pub(crate) ignored: &'a [Uuid],
+    group: Option<(Uuid, &'a Group)>,
+    ignored: &'a [Uuid],
 }
 
 /// Finds the ground under a slot; `None` where a part of it is not in use.
@@ -46,15 +49,10 @@ pub(crate) fn ground<'a>(
     let (place_at, place) = model.place(slot.location.uuid())?;
     let (person_at, person) = model.person(slot.practitioner.uuid())?;
     let start = tick::floor(slot.starts_at);
-    let same = |group: &Group| {
-        group.service == slot.service.uuid()
-            && group.practitioner == slot.practitioner.uuid()
-            && group.location == slot.location.uuid()
-            && group.starts_at_us == slot.starts_at.as_microsecond()
-    };
-    let group = (service.capacity > 1)
-        .then(|| projection.groups.iter().find(|(_, group)| same(group)).map(|(id, group)| (*id, group)))
-        .flatten();
+    let starts_at_us = slot.starts_at.as_microsecond();
+    let group = projection
+        .groups(slot.service.uuid(), starts_at_us, starts_at_us + 1)
+        .find(|(_, group)| group.practitioner == person.id && group.location == place.id);
     Some(Ground {
         model,
         projection,
@@ -80,7 +78,7 @@ impl Ground<'_> {
         let offered = !online || (self.service.online && self.person.practitioner.online);
         let day = self.place.zone.date(self.start);
         let closed = self.place.closures.iter().any(|closure| closure.starts_on <= day && day <= closure.ends_on);
-        let works = self.seat.is_some_and(|seat| seat.roster.all(self.claim));
+        let works = self.seat.is_some_and(|seat| seat.roster().all(self.claim));
         let (held, valid) = match &self.service.required_certificate {
             Some(code) => self.person.holds(code, day),
             None => (true, true),
@@ -103,6 +101,11 @@ impl Ground<'_> {
             rule(Code::SlotTaken, self.has_room(), "a room of the right type is free"),
             rule(Code::SlotTaken, self.has_unit(), "a unit of the equipment is free"),
         ]
+    }
+
+    /// The group session that the start joins.
+    pub(crate) fn group_id(&self) -> Option<Uuid> {
+        self.group.map(|(id, _)| id)
     }
 
     /// Places left for one more patient.
@@ -135,14 +138,11 @@ impl Ground<'_> {
         units
     }
 
+    /// Joining a session adds none to the practitioner's day.
     fn under_cap(&self) -> bool {
-        let Some(cap) = self.person.practitioner.daily_cap else { return true };
-        if self.group.is_some() {
-            return true;
-        }
-        let full = full_days(self.projection, self.person.id, cap, self.place, self.claim);
-        let Some(day) = full.first() else { return true };
-        self.projection.visits(self.person.id, *day, self.ignored) < cap as usize
+        let Some(cap) = self.person.practitioner.daily_cap.filter(|_| self.group.is_none()) else { return true };
+        let date = self.place.zone.date(self.start);
+        !is_full(self.projection, self.person.id, cap, self.place.zone.dates(date, date), self.ignored)
     }
 
     fn practitioner_free(&self) -> bool {

@@ -2,8 +2,11 @@
 
 pub(crate) mod postgres;
 pub(crate) mod sqlite;
+#[cfg(test)]
+mod tests;
 
 use sql::{Failure, Target};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// The database.
@@ -40,6 +43,7 @@ pub(crate) struct EntryRow {
 /// The answer to keep for an idempotency key.
 #[derive(Debug, Clone)]
 pub(crate) struct Remember {
+    pub(crate) organization: Uuid,
     pub(crate) caller: String,
     pub(crate) route: &'static str,
     pub(crate) key: String,
@@ -66,13 +70,26 @@ pub(crate) struct Write {
     pub(crate) remember: Option<Remember>,
 }
 
+/// The span of one call of the database, by OpenTelemetry's names; never a value.
+macro_rules! span {
+    ($engine:literal, $name:ident) => {
+        tracing::info_span!(
+            "sql",
+            otel.name = concat!("availability.", stringify!($name)),
+            otel.kind = "client",
+            db.system.name = $engine,
+            db.operation.name = stringify!($name),
+        )
+    };
+}
+
 macro_rules! on_both {
     ($(fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $result:ty;)*) => {
         impl Store {
             $(pub(crate) async fn $name(&self $(, $arg: $type)*) -> $result {
                 match self {
-                    Self::Sqlite(store) => store.$name($($arg),*).await,
-                    Self::Postgres(store) => store.$name($($arg),*).await,
+                    Self::Sqlite(store) => store.$name($($arg),*).instrument(span!("sqlite", $name)).await,
+                    Self::Postgres(store) => store.$name($($arg),*).instrument(span!("postgresql", $name)).await,
                 }
             })*
         }
@@ -82,8 +99,9 @@ macro_rules! on_both {
 on_both! {
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
     fn organizations(&self) -> Result<Vec<OrganizationRow>, Failure>;
-    fn create_organization(&self, row: &OrganizationRow) -> Result<(), Failure>;
-    fn entries(&self, organization: Uuid) -> Result<(i64, Vec<EntryRow>), Failure>;
+    fn organization(&self, id: Uuid) -> Result<Option<OrganizationRow>, Failure>;
+    fn create_organization(&self, row: &OrganizationRow, remember: Option<&Remember>, now_us: i64) -> Result<(), Failure>;
+    fn entries(&self, organization: Uuid) -> Result<Option<(i64, Vec<EntryRow>)>, Failure>;
     fn replay(&self, organization: Uuid, caller: &str, route: &str, key: &str) -> Result<Option<ReplayRow>, Failure>;
     fn write(&self, write: &Write) -> Result<bool, Failure>;
 }

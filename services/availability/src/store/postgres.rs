@@ -2,7 +2,7 @@
 
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
-mod queries;
+pub(crate) mod queries;
 
 use sqlx::{PgPool, Transaction, migrate::Migrator};
 

@@ -4,11 +4,12 @@ use sql::Failure;
 use uuid::Uuid;
 
 use super::{
-    super::{EntryRow, OrganizationRow, ReplayRow, Write},
+    super::{EntryRow, OrganizationRow, Remember, ReplayRow, Write},
     Db, Store,
 };
 
 const ORGANIZATIONS: &str = "SELECT * FROM organizations ORDER BY id";
+const ORGANIZATION: &str = "SELECT * FROM organizations WHERE id = $1";
 const CREATE_ORGANIZATION: &str = "INSERT INTO organizations VALUES ($1, $2, $3, $4, $5, 1) ON CONFLICT DO NOTHING";
 const VERSION: &str = "SELECT directory_version FROM organizations WHERE id = $1";
 const ENTRIES: &str = "SELECT id, kind, parent_id, version, created_at_us, updated_at_us, archived_at_us, body \
@@ -24,24 +25,41 @@ const REMEMBER: &str = "INSERT INTO idempotency VALUES ($1, $2, $3, $4, $5, $6, 
 const FORGET: &str = "DELETE FROM idempotency WHERE created_at_us < $1";
 const KEPT_US: i64 = 24 * 3_600_000_000;
 
+/// Every statement of this file, for the test that prepares them on both engines.
+#[cfg(test)]
+pub(crate) const STATEMENTS: [&str; 10] =
+    [ORGANIZATIONS, ORGANIZATION, CREATE_ORGANIZATION, VERSION, ENTRIES, REPLAY, NEXT_VERSION, WRITE, REMEMBER, FORGET];
+
 impl Store {
     pub(crate) async fn organizations(&self) -> Result<Vec<OrganizationRow>, Failure> {
         Ok(sqlx::query_as(ORGANIZATIONS).fetch_all(self.reader()).await?)
     }
 
-    pub(crate) async fn create_organization(&self, row: &OrganizationRow) -> Result<(), Failure> {
+    pub(crate) async fn organization(&self, id: Uuid) -> Result<Option<OrganizationRow>, Failure> {
+        Ok(sqlx::query_as(ORGANIZATION).bind(id).fetch_optional(self.reader()).await?)
+    }
+
+    /// Makes an organisation; where one with this id is there, it stays as it is.
+    pub(crate) async fn create_organization(
+        &self,
+        row: &OrganizationRow,
+        remember: Option<&Remember>,
+        now_us: i64,
+    ) -> Result<(), Failure> {
         let mut tx = self.begin().await?;
         let query = sqlx::query::<Db>(CREATE_ORGANIZATION).bind(row.id).bind(&row.name).bind(&row.default_language);
         query.bind(&row.country).bind(row.created_at_us).execute(&mut *tx).await?;
+        keep(&mut tx, remember, now_us).await?;
         Ok(tx.commit().await?)
     }
 
-    /// All entries of an organisation, and the version of the directory that they are.
-    pub(crate) async fn entries(&self, organization: Uuid) -> Result<(i64, Vec<EntryRow>), Failure> {
+    /// All entries of an organisation, and the version of the directory that they are; `None` for an unknown one.
+    pub(crate) async fn entries(&self, organization: Uuid) -> Result<Option<(i64, Vec<EntryRow>)>, Failure> {
         // The version is read first: entries may be newer than it says, and are then read again.
         let version: Option<i64> = sqlx::query_scalar(VERSION).bind(organization).fetch_optional(self.reader()).await?;
+        let Some(version) = version else { return Ok(None) };
         let entries = sqlx::query_as(ENTRIES).bind(organization).fetch_all(self.reader()).await?;
-        Ok((version.unwrap_or(0), entries))
+        Ok(Some((version, entries)))
     }
 
     pub(crate) async fn replay(
@@ -75,21 +93,22 @@ impl Store {
             .bind(&entry.body)
             .execute(&mut *tx)
             .await?;
-        if let Some(remember) = &write.remember {
-            sqlx::query::<Db>(FORGET).bind(write.now_us - KEPT_US).execute(&mut *tx).await?;
-            sqlx::query::<Db>(REMEMBER)
-                .bind(write.organization)
-                .bind(&remember.caller)
-                .bind(remember.route)
-                .bind(&remember.key)
-                .bind(&remember.fingerprint)
-                .bind(&remember.response)
-                .bind(&remember.revision)
-                .bind(write.now_us)
-                .execute(&mut *tx)
-                .await?;
-        }
+        keep(&mut tx, write.remember.as_ref(), write.now_us).await?;
         tx.commit().await?;
         Ok(true)
     }
+}
+
+/// Keeps the answer for an idempotency key, in the transaction of the write itself.
+async fn keep(
+    tx: &mut sqlx::Transaction<'static, Db>,
+    remember: Option<&Remember>,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    let Some(remember) = remember else { return Ok(()) };
+    sqlx::query::<Db>(FORGET).bind(now_us - KEPT_US).execute(&mut **tx).await?;
+    let query = sqlx::query::<Db>(REMEMBER).bind(remember.organization).bind(&remember.caller).bind(remember.route);
+    let query = query.bind(&remember.key).bind(&remember.fingerprint).bind(&remember.response);
+    query.bind(&remember.revision).bind(now_us).execute(&mut **tx).await?;
+    Ok(())
 }

@@ -11,6 +11,7 @@ pub(crate) mod sqlite;
 mod tests;
 
 use sql::{Failure, Target, feed::Position};
+use tracing::Instrument;
 use uuid::Uuid;
 
 use self::{
@@ -57,13 +58,26 @@ pub(crate) struct Tail {
     pub(crate) position: Option<Position>,
 }
 
+/// The span of one call of the database, by OpenTelemetry's names; never a value.
+macro_rules! span {
+    ($engine:literal, $name:ident) => {
+        tracing::info_span!(
+            "sql",
+            otel.name = concat!("booking.", stringify!($name)),
+            otel.kind = "client",
+            db.system.name = $engine,
+            db.operation.name = stringify!($name),
+        )
+    };
+}
+
 macro_rules! on_both {
     ($($(#[$doc:meta])* fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $result:ty;)*) => {
         impl Store {
             $($(#[$doc])* pub(crate) async fn $name(&self $(, $arg: $type)*) -> $result {
                 match self {
-                    Self::Sqlite(store) => store.$name($($arg),*).await,
-                    Self::Postgres(store) => store.$name($($arg),*).await,
+                    Self::Sqlite(store) => store.$name($($arg),*).instrument(span!("sqlite", $name)).await,
+                    Self::Postgres(store) => store.$name($($arg),*).instrument(span!("postgresql", $name)).await,
                 }
             })*
         }

@@ -4,6 +4,7 @@ mod postgres;
 mod sqlite;
 
 use sql::{Failure, Target};
+use tracing::Instrument;
 use uuid::Uuid;
 
 /// The database.
@@ -37,13 +38,26 @@ pub(crate) struct AuditRow {
     pub(crate) patient_id: Option<Uuid>,
 }
 
+/// The span of one call of the database, by OpenTelemetry's names; never a value.
+macro_rules! span {
+    ($engine:literal, $name:ident) => {
+        tracing::info_span!(
+            "sql",
+            otel.name = concat!("gateway.", stringify!($name)),
+            otel.kind = "client",
+            db.system.name = $engine,
+            db.operation.name = stringify!($name),
+        )
+    };
+}
+
 macro_rules! on_both {
     ($(fn $name:ident(&self $(, $arg:ident: $type:ty)*) -> $result:ty;)*) => {
         impl Store {
             $(pub(crate) async fn $name(&self $(, $arg: $type)*) -> $result {
                 match self {
-                    Self::Sqlite(store) => store.$name($($arg),*).await,
-                    Self::Postgres(store) => store.$name($($arg),*).await,
+                    Self::Sqlite(store) => store.$name($($arg),*).instrument(span!("sqlite", $name)).await,
+                    Self::Postgres(store) => store.$name($($arg),*).instrument(span!("postgresql", $name)).await,
                 }
             })*
         }

@@ -14,12 +14,14 @@ use runtime::{Clock, Shutdown};
 use wire::{
     availability::{CreateEntryRequest, ListEntriesRequest, directory_client::DirectoryClient},
     convert::directory::{body_to_wire, kind_to_wire},
+    reminder::{ListMessagesRequest, reminder_client::ReminderClient},
 };
 
 use super::{Search, catalogue, chain, visits};
 use crate::roles::{DEFAULT_ORGANIZATION, Ways};
 
 const CALL_WITHIN: Duration = Duration::from_secs(10);
+const FOLLOWING_TRIES: u32 = 150;
 
 /// The context of one call.
 pub(crate) fn context() -> Context {
@@ -63,6 +65,18 @@ pub(crate) async fn chain(clock: &Clock, ways: &Ways, shutdown: &Shutdown) -> Re
         at.strftime("%Y-%m-%dT00:00:00Z").to_string()
     };
     Ok(Search { service, location, from: day(1), to: day(15) })
+}
+
+/// Waits until reminders follow the bookings, so that the first visit booked by hand is told of at once.
+pub(crate) async fn reminders(clock: &Clock, ways: &Ways, shutdown: &Shutdown) {
+    for _ in 0..FOLLOWING_TRIES {
+        let request = ListMessagesRequest::default();
+        let messages = ReminderClient::new(ways.reminder.clone()).list_messages(context().request(request)).await;
+        let follows = messages.is_ok_and(|answer| !answer.get_ref().messages.is_empty());
+        if follows || shutdown.until(clock.sleep(Duration::from_millis(200))).await.is_none() {
+            return;
+        }
+    }
 }
 
 /// A progress bar.

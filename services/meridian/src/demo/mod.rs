@@ -16,6 +16,7 @@ use crate::{
     serve,
 };
 
+const SETTLE_SECONDS: u32 = 2;
 const FRONT_END: &str = "demo front end";
 const STAFF: &str = "demo staff";
 
@@ -25,6 +26,8 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     if config.telemetry.filter == telemetry::Config::default().filter {
         config.telemetry.filter = "warn".into();
     }
+    // A word about a moved visit waits for the move to settle; whoever tries the demo should not have to.
+    config.reminder.service.settle_seconds = SETTLE_SECONDS;
     let guard = telemetry::start(&config.telemetry, "all")?;
     telemetry::collect_metrics();
     config.make_folder().context("the folder of the databases cannot be made")?;
@@ -52,6 +55,7 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     background.run(async move { reminder.run(end).await });
     let (audit, end) = (gateway.clone(), shutdown.clone());
     background.run(async move { audit.run(end).await });
+    load::reminders(&around.clock, &ways, &shutdown).await;
     let (front_end, staff) = keys(&config, &around).await?;
     show(&around.public_url, &front_end, &staff, &search);
     let served = gateway.serve(listener, shutdown.clone()).await;
@@ -110,7 +114,7 @@ fn show(url: &str, front_end: &str, staff: &str, search: &Search) {
     );
     println!();
     println!(
-        "curl -s \"{url}/v1/messages?appointment_id=$(echo \"$BOOKED\" | grep -o 'appt_[a-z0-9]*' | head -1)\" -H 'authorization: Bearer {staff}'; echo"
+        "sleep 4; curl -s \"{url}/v1/messages?appointment_id=$(echo \"$BOOKED\" | grep -o 'appt_[a-z0-9]*' | head -1)\" -H 'authorization: Bearer {staff}'; echo"
     );
     println!();
 }

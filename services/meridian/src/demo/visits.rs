@@ -22,7 +22,9 @@ use crate::roles::Ways;
 
 const DAYS: i64 = 28;
 /// Visits on a practitioner's working day: about 60% of what fits.
-const VISITS_A_DAY: usize = 7;
+const VISITS_A_DAY: usize = 8;
+/// Treatments that are tried for them; not every practitioner gives every treatment.
+const TRIES_A_DAY: usize = 30;
 const PATIENTS: usize = 700;
 const SEED: u64 = 20_260_306;
 
@@ -64,18 +66,22 @@ pub(crate) async fn book(clock: &Clock, ways: &Ways, filling: &Filling, shutdown
 }
 
 impl Visits<'_> {
-    /// A practitioner's next 24 hours.
+    /// A practitioner's 24 hours from an instant on.
     async fn day(&mut self, practitioner: usize, from: Timestamp) -> Result<()> {
-        for visit in 0..VISITS_A_DAY {
-            let code = self.treatment();
-            let slots = self.open(practitioner, code, from).await?;
-            if slots.is_empty() && visit == 0 {
-                // A day off; or nothing of this treatment, and then the next day has its turn.
+        // Manual therapy is what everybody gives: where it has no opening, it is a day off.
+        if self.open(practitioner, "manual-therapy", from).await?.is_empty() {
+            return Ok(());
+        }
+        let mut booked = 0;
+        for _ in 0..TRIES_A_DAY {
+            if booked == VISITS_A_DAY {
                 return Ok(());
             }
+            let code = self.treatment();
+            let slots = self.open(practitioner, code, from).await?;
             let at = self.below(slots.len());
             let Some(slot) = slots.into_iter().nth(at) else { continue };
-            self.take(practitioner, code, slot).await?;
+            booked += usize::from(self.take(practitioner, code, slot).await?);
         }
         Ok(())
     }
@@ -108,7 +114,8 @@ impl Visits<'_> {
         Ok(answer.into_inner().slots)
     }
 
-    async fn take(&mut self, practitioner: usize, code: &str, slot: Slot) -> Result<()> {
+    /// Books a slot; `false` where nobody fits it.
+    async fn take(&mut self, practitioner: usize, code: &str, slot: Slot) -> Result<bool> {
         let needs_evaluation =
             catalogue::treatments().iter().any(|treatment| treatment.service.code == code && treatment.after.is_some());
         let patient = if needs_evaluation {
@@ -119,7 +126,7 @@ impl Visits<'_> {
                 .map(|(_, patient)| *patient)
                 .collect();
             match ready.len() {
-                0 => return Ok(()),
+                0 => return Ok(false),
                 count => ready[self.below(count)],
             }
         } else {
@@ -140,14 +147,14 @@ impl Visits<'_> {
                 if code == catalogue::CODES[0] {
                     self.evaluated.push((slot.ends_at_us, patient));
                 }
-                Ok(())
+                Ok(true)
             }
             // A patient who is elsewhere, or was needled yesterday: somebody else gets the next slot.
             Err(fault)
                 if [Code::PatientBusy, Code::TooSoonAfterNeedling, Code::SlotTaken, Code::EvaluationRequired]
                     .contains(&fault.code) =>
             {
-                Ok(())
+                Ok(false)
             }
             Err(fault) => bail!("a demo visit cannot be booked: {}: {fault}", fault.code.as_str()),
         }

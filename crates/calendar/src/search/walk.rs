@@ -1,0 +1,180 @@
+//! The walk through a window, block by block: what every kind of answer has in common.
+
+use super::{Candidate, Place, Query, clock::Clock};
+use crate::{
+    bits::{mask, runs},
+    tick::{Span, Tick},
+};
+
+const FIRST_BLOCK_WORDS: i64 = 1;
+const LAST_BLOCK_WORDS: i64 = 64;
+
+/// Buffers that a search uses; keep them to save their making.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    practitioner: Vec<u64>,
+    pool: Vec<u64>,
+    one: Vec<u64>,
+    places: Vec<Vec<u64>>,
+    wanted: Vec<bool>,
+}
+
+/// What is made of the starts.
+pub(super) trait Sink {
+    /// Whether starts at this place still matter.
+    fn wants(&self, _place: u32) -> bool {
+        true
+    }
+
+    /// Takes a candidate's starts. Bit n of the word w is the visit start `64 * (word + w) + n + prep`.
+    fn take(&mut self, candidate: &Candidate<'_>, word: i64, starts: &[u64]);
+
+    /// Called after each block, whose starts are all later than those of the blocks before; `true` ends the walk.
+    fn enough(&mut self) -> bool;
+}
+
+/// A block of time: whole words, in ticks at which claims begin.
+#[derive(Clone, Copy)]
+struct Block {
+    word: i64,
+    words: i64,
+    /// The claim starts that the query allows.
+    span: Span,
+}
+
+/// Shows every start in the window to the sink; `true` where the sink had enough before the end.
+pub(super) fn walk(
+    query: &Query,
+    places: &[Place<'_>],
+    candidates: &[Candidate<'_>],
+    scratch: &mut Scratch,
+    sink: &mut impl Sink,
+) -> bool {
+    debug_assert!(query.prep >= 0 && query.duration >= 1 && query.cleanup >= 0, "a visit takes time");
+    let first = query.after.map_or(query.window.start, |after| after.start.max(query.window.start));
+    // Everything below is in starts of claims; the visit starts `prep` later.
+    let span = Span::new(first - query.prep, query.window.end - query.prep);
+    let mut word = span.start.div_euclid(64);
+    let mut block_words = FIRST_BLOCK_WORDS;
+    while !span.is_empty() && word * 64 < span.end {
+        let words = block_words.min((span.end - word * 64 + 63) / 64);
+        let block = Block { word, words, span };
+        scratch.masks(query, places, candidates, block, sink);
+        for candidate in candidates {
+            if scratch.starts(query, candidate, block) {
+                sink.take(candidate, word, &scratch.practitioner);
+            }
+        }
+        word += words;
+        if sink.enough() {
+            return true;
+        }
+        block_words = (block_words * 2).min(LAST_BLOCK_WORDS);
+    }
+    false
+}
+
+impl Scratch {
+    /// For each place the claim starts that its wall clock, its rooms and its equipment allow.
+    fn masks(
+        &mut self,
+        query: &Query,
+        places: &[Place<'_>],
+        candidates: &[Candidate<'_>],
+        block: Block,
+        sink: &impl Sink,
+    ) {
+        self.wanted.clear();
+        self.wanted.resize(places.len(), false);
+        for candidate in candidates {
+            if let Some(wanted) = self.wanted.get_mut(candidate.place as usize) {
+                *wanted = true;
+            }
+        }
+        self.places.resize_with(places.len(), Vec::new);
+        let Self { pool, one, places: masks, wanted, .. } = self;
+        for ((at, place), (mask, wanted)) in (0u32..).zip(places).zip(masks.iter_mut().zip(wanted)) {
+            mask.clear();
+            if !*wanted || !sink.wants(at) {
+                continue;
+            }
+            clock_mask(query, place, block, mask);
+            for resources in [place.rooms, place.units].into_iter().flatten() {
+                if mask.iter().all(|word| *word == 0) {
+                    break;
+                }
+                pool.clear();
+                pool.resize(mask.len(), 0);
+                for taken in resources {
+                    if free_runs(query, one, block, |at| !taken.word(at)) {
+                        pool.iter_mut().zip(one.iter()).for_each(|(any, this)| *any |= this);
+                    }
+                }
+                mask.iter_mut().zip(pool.iter()).for_each(|(mask, any)| *mask &= any);
+            }
+        }
+    }
+
+    /// Fills the practitioner's buffer with their starts in a block; `false` where there are none.
+    fn starts(&mut self, query: &Query, candidate: &Candidate<'_>, block: Block) -> bool {
+        // An empty mask is that of a place that does not matter.
+        let Some(mask) = self.places.get(candidate.place as usize) else { return false };
+        if mask.iter().all(|word| *word == 0) {
+            return false;
+        }
+        let own = &mut self.practitioner;
+        if !free_runs(query, own, block, |at| candidate.roster.word(at) & !candidate.taken.word(at)) {
+            return false;
+        }
+        let mut any = 0;
+        for ((at, own), mask) in (block.word..).zip(own.iter_mut()).zip(mask) {
+            *own &= mask;
+            if *own != 0
+                && let Some(spans) = candidate.allowed
+            {
+                *own &= spans_mask(spans, at * 64 + query.prep);
+            }
+            any |= *own;
+        }
+        any != 0
+    }
+}
+
+/// The claim starts of a block that the wall clock allows.
+fn clock_mask(query: &Query, place: &Place<'_>, block: Block, masks: &mut Vec<u64>) {
+    let mut clock = Clock::new(query, place.zone);
+    for at in block.word..block.word + block.words {
+        let mut word = 0;
+        for bit in 0..64 {
+            let tick = at * 64 + bit;
+            let inside = block.span.start <= tick && tick < block.span.end;
+            if inside && clock.check(tick + query.prep).is_ok() {
+                word |= 1 << bit;
+            }
+        }
+        masks.push(word);
+    }
+}
+
+/// Of the 64 ticks from `first` on, those within sorted spans.
+fn spans_mask(spans: &[Span], first: Tick) -> u64 {
+    let all = Span::new(first, first + 64);
+    let begin = spans.partition_point(|span| span.end <= first);
+    let near = spans[begin..].iter().take_while(|span| span.start < all.end);
+    near.map(|span| span.and(all)).fold(0, |bits, span| bits | mask(span.start - first, span.end - first))
+}
+
+/// Fills `one` with the claim starts of a block at which a resource is free for the whole claim; `false` where it is
+/// never free.
+fn free_runs(query: &Query, one: &mut Vec<u64>, block: Block, free: impl Fn(i64) -> u64) -> bool {
+    // A claim that begins in the last tick of the block reaches so many words beyond it.
+    let reach = (query.length() + 62) / 64;
+    one.clear();
+    one.extend((block.word..block.word + block.words + reach).map(free));
+    if one.iter().all(|word| *word == 0) {
+        return false;
+    }
+    runs(one, u32::try_from(query.length()).unwrap_or(u32::MAX));
+    one.truncate(usize::try_from(block.words).unwrap_or(0));
+    true
+}

@@ -1,0 +1,244 @@
+//! What a roster and a question mean on the days when clocks change: a table that a person can check by hand.
+
+use calendar::{
+    Bits, Span, Zone, roster,
+    search::{Answer, Candidate, Place, Query, Scratch, Why, fits, search},
+    tick,
+};
+use domain::{
+    directory::{DayHours, Roster, RosterDay, WallInterval},
+    id::LocationId,
+    time::{Day, WallTime},
+};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+fn wall(text: &str) -> WallTime {
+    text.parse().unwrap()
+}
+
+fn at(text: &str) -> tick::Tick {
+    tick::floor(text.parse::<Timestamp>().unwrap())
+}
+
+/// The same hours on every day from `date` on, for so many days.
+fn daily(date: &str, days: i64, hours: &str, breaks: &[&str]) -> Roster {
+    let halves = |text: &str| text.split_once('-').map(|(from, to)| (wall(from), wall(to))).unwrap();
+    let (from, to) = halves(hours);
+    let breaks = breaks.iter().map(|text| halves(text)).map(|(from, to)| WallInterval { from, to });
+    let breaks: Vec<WallInterval> = breaks.collect();
+    let effective_from: Date = date.parse().unwrap();
+    Roster {
+        location_id: LocationId::new(uuid::Uuid::nil()),
+        effective_from,
+        effective_to: Some(effective_from.saturating_add(jiff::Span::new().days(days - 1))),
+        weekly: Day::ALL.map(|day| RosterDay { day, from, to, breaks: breaks.clone(), week: None }).to_vec(),
+        cycle_weeks: 1,
+    }
+}
+
+fn zone(name: &str, date: &str) -> Zone {
+    Zone::new(TimeZone::get(name).unwrap(), around(date))
+}
+
+fn around(date: &str) -> Span {
+    let noon = at(&format!("{date}T12:00Z"));
+    Span::new(noon - 4 * tick::PER_DAY, noon + 4 * tick::PER_DAY)
+}
+
+/// The stretches of set ticks in words.
+fn shown(bits: &Bits) -> String {
+    let mut spans: Vec<Span> = Vec::new();
+    for tick in bits.ticks() {
+        match spans.last_mut() {
+            Some(last) if last.end == tick => last.end = tick + 1,
+            _ => spans.push(Span::new(tick, tick + 1)),
+        }
+    }
+    let minute = |tick| tick::instant(tick).to_string()[..16].to_owned();
+    let texts: Vec<String> = spans.iter().map(|span| format!("{} {}", minute(span.start), minute(span.end))).collect();
+    texts.join(", ")
+}
+
+#[test]
+fn shifts_keep_to_the_wall_clock() {
+    // Zone, date, hours, breaks, the instants worked.
+    let table: &[(&str, &str, &str, &[&str], &str)] = &[
+        // An ordinary shift, before and after the change of 9 March.
+        ("America/Edmonton", "2025-03-08", "09:00-17:00", &[], "2025-03-08T16:00 2025-03-09T00:00"),
+        ("America/Edmonton", "2025-03-10", "09:00-17:00", &[], "2025-03-10T15:00 2025-03-10T23:00"),
+        // 02:00 to 03:00 does not exist: what begins in it begins an hour later on the clock.
+        ("America/Edmonton", "2025-03-09", "02:30-10:00", &[], "2025-03-09T09:30 2025-03-09T16:00"),
+        ("America/Edmonton", "2025-03-09", "01:30-02:30", &[], "2025-03-09T08:30 2025-03-09T09:30"),
+        ("America/Edmonton", "2025-03-09", "02:00-02:45", &[], "2025-03-09T09:00 2025-03-09T09:45"),
+        // It begins in the gap and ends just after it: nothing is left.
+        ("America/Edmonton", "2025-03-09", "02:30-03:15", &[], ""),
+        // A break in the gap moves with it.
+        (
+            "America/New_York",
+            "2025-03-09",
+            "01:00-06:00",
+            &["02:00-02:30"],
+            "2025-03-09T06:00 2025-03-09T07:00, 2025-03-09T07:30 2025-03-09T10:00",
+        ),
+        // 01:00 to 02:00 comes twice: the earlier counts, and a shift over both is an hour longer.
+        ("America/New_York", "2025-11-02", "01:30-01:45", &[], "2025-11-02T05:30 2025-11-02T05:45"),
+        ("America/New_York", "2025-11-02", "00:30-01:30", &[], "2025-11-02T04:30 2025-11-02T05:30"),
+        ("America/New_York", "2025-11-02", "00:30-03:00", &[], "2025-11-02T04:30 2025-11-02T08:00"),
+        ("Europe/London", "2025-10-26", "00:30-02:00", &[], "2025-10-25T23:30 2025-10-26T02:00"),
+        // Over midnight into the change, and to the end of the day.
+        ("Australia/Sydney", "2025-10-04", "22:00-06:00", &[], "2025-10-04T12:00 2025-10-04T19:00"),
+        (
+            "Australia/Sydney",
+            "2025-04-05",
+            "22:00-06:00",
+            &["02:30-03:00"],
+            "2025-04-05T11:00 2025-04-05T15:30, 2025-04-05T17:00 2025-04-05T20:00",
+        ),
+        ("Australia/Sydney", "2025-04-06", "20:00-24:00", &[], "2025-04-06T10:00 2025-04-06T14:00"),
+        ("Australia/Sydney", "2025-04-06", "00:00-00:00", &[], "2025-04-05T13:00 2025-04-06T14:00"),
+        // Half an hour: 02:00 to 02:30 does not exist in October, 01:30 to 02:00 comes twice in April.
+        ("Australia/Lord_Howe", "2025-10-05", "02:15-04:00", &[], "2025-10-04T15:45 2025-10-04T17:00"),
+        ("Australia/Lord_Howe", "2025-04-06", "01:00-03:00", &[], "2025-04-05T14:00 2025-04-05T16:30"),
+        // The clocks went back at 00:01, so midnight came twice.
+        ("America/St_Johns", "2010-11-07", "00:00-01:00", &[], "2010-11-07T02:30 2010-11-07T04:30"),
+        // Midnight does not exist.
+        ("America/Havana", "2025-03-09", "00:00-02:00", &[], "2025-03-09T05:00 2025-03-09T06:00"),
+        ("America/Havana", "2025-03-08", "22:00-24:00", &[], "2025-03-09T03:00 2025-03-09T05:00"),
+        // Apia had no 30 December 2011: no shift, and the one over midnight goes on into the 31st.
+        ("Pacific/Apia", "2011-12-30", "09:00-17:00", &[], ""),
+        ("Pacific/Apia", "2011-12-31", "09:00-17:00", &[], "2011-12-30T19:00 2011-12-31T03:00"),
+        ("Pacific/Apia", "2011-12-29", "22:00-06:00", &[], "2011-12-30T08:00 2011-12-30T16:00"),
+        ("Pacific/Apia", "2011-12-29", "22:00-24:00", &[], "2011-12-30T08:00 2011-12-30T10:00"),
+        // Off the grid: 44 minutes and 30 seconds behind. Work shrinks to whole ticks, breaks grow to them.
+        (
+            "Africa/Monrovia",
+            "1971-06-01",
+            "09:00-10:00",
+            &["09:20-09:30"],
+            "1971-06-01T09:45 1971-06-01T10:00, 1971-06-01T10:15 1971-06-01T10:40",
+        ),
+    ];
+    for (name, date, hours, breaks, expected) in table {
+        let mut bits = Bits::new(around(date));
+        roster::work(&mut bits, &zone(name, date), &daily(date, 1, hours, breaks));
+        assert_eq!(shown(&bits), *expected, "{name} {date} {hours} {breaks:?}");
+    }
+}
+
+#[test]
+fn alternate_weeks_count_from_the_monday_of_the_first_one() {
+    let mut roster = daily("2025-02-27", 40, "09:00-10:00", &[]);
+    roster.cycle_weeks = 2;
+    roster.weekly.retain(|shift| matches!(shift.day, Day::Mo | Day::Su));
+    roster.weekly.iter_mut().for_each(|shift| shift.week = Some(2));
+    let span = Span::new(at("2025-02-20T00:00Z"), at("2025-04-20T00:00Z"));
+    let mut bits = Bits::new(span);
+    roster::work(&mut bits, &Zone::new(TimeZone::UTC, span), &roster);
+    // 27 February is a Thursday of week 1; Monday 3 March begins week 2, and so every fourteen days.
+    let days: Vec<String> = shown(&bits).split(", ").map(|text| text[5..10].to_owned()).collect();
+    assert_eq!(days, ["03-03", "03-09", "03-17", "03-23", "03-31", "04-06"]);
+}
+
+#[test]
+fn what_began_before_the_first_tick_reaches_in() {
+    // The horizon begins at 01:00 local, in the night shift of the day before.
+    let (name, span) = ("Europe/London", Span::new(at("2025-01-15T01:00Z"), at("2025-01-15T12:00Z")));
+    let zone = Zone::new(TimeZone::get(name).unwrap(), span);
+    let mut bits = Bits::new(span);
+    roster::work(&mut bits, &zone, &daily("2025-01-01", 60, "22:00-04:00", &[]));
+    assert!(bits.all(Span::new(at("2025-01-15T01:00Z"), at("2025-01-15T04:00Z"))));
+    let doors = Day::ALL.map(|day| DayHours { day, from: wall("20:00"), to: wall("03:00") });
+    roster::open(&mut bits, &zone, &doors);
+    assert!(bits.all(Span::new(at("2025-01-15T01:00Z"), at("2025-01-15T03:00Z"))));
+    assert!(bits.none(Span::new(at("2025-01-15T03:00Z"), at("2025-01-15T12:00Z"))));
+}
+
+/// Somebody who works around the clock and never has anything to do.
+fn idle<T>(name: &str, date: &str, ask: impl FnOnce(&Place<'_>, &Candidate<'_>) -> T) -> T {
+    let zone = zone(name, date);
+    let (mut roster, taken) = (Bits::new(around(date)), Bits::new(around(date)));
+    roster.set(around(date));
+    let place = Place { zone: &zone, rooms: None, units: None };
+    ask(&place, &Candidate { place: 0, practitioner: 0, roster: &roster, taken: &taken, allowed: None })
+}
+
+fn starts(name: &str, query: &Query) -> Vec<String> {
+    let date = tick::instant(query.window.start).to_string()[..10].to_owned();
+    idle(name, &date, |place, candidate| {
+        let found = search(query, &[*place], &[*candidate], &mut Scratch::default()).found;
+        found.iter().map(|found| tick::instant(found.start).to_string()[11..16].to_owned()).collect()
+    })
+}
+
+#[test]
+fn starts_are_aligned_on_the_local_hour() {
+    let query = |from, to| Query::new(Span::new(at(from), at(to)), 6, 30, 100);
+    // A quarter to the hour in UTC is the hour in Kathmandu.
+    let found = starts("Asia/Kathmandu", &query("2025-03-30T03:00Z", "2025-03-30T04:30Z"));
+    assert_eq!(found, ["03:15", "03:45", "04:15"]);
+    // Lord Howe goes from 10:30 to 11:00 ahead of UTC at 15:30Z; of half an hour the grid shows nothing, of an hour it
+    // does.
+    let hourly = Query { alignment_minutes: 60, ..query("2025-10-04T13:00Z", "2025-10-04T18:00Z") };
+    assert_eq!(starts("Australia/Lord_Howe", &hourly), ["13:30", "14:30", "16:00", "17:00"]);
+}
+
+#[test]
+fn a_visit_may_pass_midnight_unless_the_part_of_the_day_says_no() {
+    let window = Span::new(at("2025-01-15T23:30Z"), at("2025-01-16T00:15Z"));
+    let query = Query::new(window, 6, 15, 100);
+    assert_eq!(starts("Europe/London", &query), ["23:30", "23:45", "00:00"]);
+    let early = Query { not_after: 23 * 60 + 55, ..query.clone() };
+    assert_eq!(starts("Europe/London", &early), ["00:00"]);
+    let late = Query { not_before: 23 * 60 + 40, ..query };
+    assert_eq!(starts("Europe/London", &late), ["23:45"]);
+}
+
+#[test]
+fn the_part_of_a_day_is_of_instants_when_the_clock_changes() {
+    // 01:00 to 02:00 comes twice in New York, from 05:00Z and from 06:00Z; of 01:30 the earlier counts.
+    let window = Span::new(at("2025-11-02T04:00Z"), at("2025-11-02T07:00Z"));
+    let query = Query::new(window, 3, 30, 100);
+    let late = Query { not_before: 90, ..query.clone() };
+    assert_eq!(starts("America/New_York", &late), ["05:30", "06:00", "06:30"]);
+    let early = Query { not_after: 90, ..query };
+    assert_eq!(starts("America/New_York", &early), ["04:00", "04:30", "05:00"]);
+    // The clock goes from 02:00 to 03:00 at 09:00Z in Edmonton: half an hour from 01:45 on ends at 03:15.
+    let window = Span::new(at("2025-03-09T08:00Z"), at("2025-03-09T09:00Z"));
+    let query = Query { not_after: 180, ..Query::new(window, 6, 15, 100) };
+    assert_eq!(starts("America/Edmonton", &query), ["08:00", "08:15", "08:30"]);
+}
+
+#[test]
+fn nothing_asked_for_is_nothing_searched() {
+    let window = Span::new(at("2025-01-15T08:00Z"), at("2025-01-15T12:00Z"));
+    idle("Europe/London", "2025-01-15", |place, candidate| {
+        let ask = |limit| search(&Query::new(window, 6, 15, limit), &[*place], &[*candidate], &mut Scratch::default());
+        assert_eq!(ask(0), Answer { found: vec![], searched_until: window.start });
+        assert_eq!(ask(2).searched_until, window.start + 3);
+        assert_eq!(ask(1000).searched_until, window.end);
+        let before = fits(&Query::new(window, 6, 15, 1), place, candidate, window.start - 3);
+        assert_eq!(before, Err(Why::TooEarly));
+    });
+}
+
+#[test]
+fn whoever_is_first_turns_with_the_days() {
+    let day = |day: i64| Span::new(at("2025-01-13T09:00Z") + day * 288, at("2025-01-13T09:05Z") + day * 288);
+    idle("Europe/London", "2025-01-15", |place, candidate| {
+        let people: Vec<Candidate<'_>> = (0..3).map(|practitioner| Candidate { practitioner, ..*candidate }).collect();
+        let order = |query: &Query, people: &[Candidate<'_>]| -> Vec<u32> {
+            let found = search(query, &[*place], people, &mut Scratch::default()).found;
+            found.iter().map(|found| found.practitioner).collect()
+        };
+        let firsts: Vec<u32> = (0..3).map(|at| order(&Query::new(day(at), 6, 15, 9), &people)[0]).collect();
+        let mut all = firsts.clone();
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2], "each is first on one of three days: {firsts:?}");
+        // Told the whole chain's number, the order of two does not hang on whether the third is there.
+        for at in 0..6 {
+            let query = Query { practitioners: 3, ..Query::new(day(at % 4), 6, 15, 9) };
+            let pair: Vec<u32> = order(&query, &people).into_iter().filter(|who| *who < 2).collect();
+            assert_eq!(order(&query, &people[..2]), pair);
+        }
+    });
+}

@@ -1,0 +1,98 @@
+//! One trace runs through a call, over TCP and in process, and no text of the call is in it.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use opentelemetry::trace::{SpanId, TracerProvider};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{SdkTracerProvider, SpanData, SpanExporter},
+};
+use tracing::Instrument;
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::guinea::{Reached, Way, context};
+
+const CANARY: &str = "canary-Zoé-Lemieux";
+
+#[derive(Debug, Clone, Default)]
+struct Collected(Arc<Mutex<Vec<SpanData>>>);
+
+impl SpanExporter for Collected {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
+
+/// One subscriber for the whole process; each test looks at its own trace.
+fn collected() -> &'static Collected {
+    static COLLECTED: OnceLock<Collected> = OnceLock::new();
+    COLLECTED.get_or_init(|| {
+        let collected = Collected::default();
+        let provider = SdkTracerProvider::builder().with_simple_exporter(collected.clone()).build();
+        let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
+        tracing::subscriber::set_global_default(tracing_subscriber::registry().with(spans)).unwrap();
+        collected
+    })
+}
+
+async fn one_trace_runs_from_caller_to_handler(way: Way) {
+    let collected = collected();
+    let reached = Reached::new(way, 10).await;
+    let root = tracing::info_span!("root");
+    let (trace, code) = async {
+        let mut request = context(Duration::from_secs(5)).forward("fault".to_owned());
+        request.metadata_mut().insert("meridian-caller", CANARY.replace('é', "e").parse().unwrap());
+        let status = reached.ask(request).await.unwrap_err();
+        (rpc::trace::id(), status.code())
+    }
+    .instrument(root)
+    .await;
+    assert_eq!(code, tonic::Code::Aborted);
+    assert_eq!(reached.guinea.arrived.lock().unwrap()[0].trace, trace);
+
+    let spans = collected.0.lock().unwrap().clone();
+    let of_trace: Vec<_> = spans.iter().filter(|span| span.span_context.trace_id().to_string() == trace).collect();
+    let named = |name: &str, kind: &str| {
+        let is = |span: &&&SpanData| span.name == name && format!("{:?}", span.span_kind) == kind;
+        *of_trace.iter().find(is).unwrap_or_else(|| panic!("no {kind} span {name} among {of_trace:#?}"))
+    };
+    let root = named("root", "Internal");
+    let client = named("meridian.test.v1.Guinea/Ask", "Client");
+    let server = named("meridian.test.v1.Guinea/Ask", "Server");
+    assert_eq!(root.parent_span_id, SpanId::INVALID);
+    assert_eq!(client.parent_span_id, root.span_context.span_id());
+    assert_eq!(server.parent_span_id, client.span_context.span_id());
+    for span in [client, server] {
+        let code = span.attributes.iter().find(|one| one.key.as_str() == "rpc.code").map(|one| one.value.to_string());
+        assert_eq!(code.as_deref(), Some("slot_taken"));
+    }
+    assert!(!format!("{of_trace:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn over_tcp() {
+    one_trace_runs_from_caller_to_handler(Way::Tcp).await;
+}
+
+#[tokio::test]
+async fn in_process() {
+    one_trace_runs_from_caller_to_handler(Way::InProcess).await;
+}
+
+#[test]
+fn a_foreign_parent_is_adopted() {
+    collected();
+    runtime::telemetry::propagate();
+    let span = tracing::info_span!("adopting");
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let headers = http::HeaderMap::from_iter([("traceparent".parse().unwrap(), parent.parse().unwrap())]);
+    rpc::trace::adopt(&span, &headers);
+    assert_eq!(span.in_scope(rpc::trace::id), "0af7651916cd43dd8448eb211c80319c");
+    let mut onward = http::HeaderMap::new();
+    rpc::trace::inject(&span, &mut onward);
+    assert!(onward["traceparent"].to_str().unwrap().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
+}

@@ -1,0 +1,93 @@
+//! Which keys there are, and what somebody meant who wrote another one.
+
+use figment::{
+    Figment,
+    providers::Serialized,
+    value::{Dict, Value},
+};
+use serde::Serialize;
+
+use super::Fault;
+
+/// Below this likeness a suggestion would rather mislead.
+const LIKENESS_MIN: f64 = 0.7;
+
+/// Every key that a configuration knows, with dots between sections, sorted.
+pub fn keys<T: Serialize + Default>() -> Vec<String> {
+    let mut known = Vec::new();
+    flatten("", &defaults::<T>(), &mut known);
+    known.sort();
+    known
+}
+
+/// The tree of the defaults, which is the register of the keys.
+pub(super) fn defaults<T: Serialize + Default>() -> Dict {
+    Figment::from(Serialized::defaults(T::default())).extract().unwrap_or_default()
+}
+
+/// Notes every given key that the known tree does not have.
+pub(super) fn check(given: &Dict, known: &Dict) -> Vec<Fault> {
+    let mut names = Vec::new();
+    flatten("", known, &mut names);
+    let mut faults = Vec::new();
+    walk("", given, known, &names, &mut faults);
+    faults
+}
+
+fn walk(prefix: &str, given: &Dict, known: &Dict, names: &[String], faults: &mut Vec<Fault>) {
+    for (name, value) in given {
+        let key = format!("{prefix}{name}");
+        match (value, known.get(name)) {
+            (_, None) => faults.push(Fault { problem: unknown(&key, prefix, known, names), key }),
+            // Nothing is known of what lies under an empty default; the section's own type judges it.
+            (_, Some(Value::Dict(_, inner))) if inner.is_empty() => {}
+            (Value::Dict(_, given), Some(Value::Dict(_, known))) => {
+                walk(&format!("{key}."), given, known, names, faults);
+            }
+            (_, Some(Value::Dict(_, inner))) => {
+                faults.push(Fault { problem: format!("is a section with the keys {}", listed(inner)), key });
+            }
+            (Value::Dict(_, inner), Some(leaf)) if !inner.is_empty() && !matches!(leaf, Value::Empty(..)) => {
+                faults.push(Fault { problem: "is a value, not a section".to_owned(), key });
+            }
+            _ => {}
+        }
+    }
+}
+
+fn flatten(prefix: &str, dict: &Dict, keys: &mut Vec<String>) {
+    for (name, value) in dict {
+        let key = format!("{prefix}{name}");
+        match value {
+            Value::Dict(_, inner) if !inner.is_empty() => flatten(&format!("{key}."), inner, keys),
+            _ => keys.push(key),
+        }
+    }
+}
+
+fn unknown(key: &str, prefix: &str, known: &Dict, names: &[String]) -> String {
+    match nearest(key, names.iter().map(String::as_str)) {
+        Some(name) => format!("there is no such key; did you mean `{name}`?"),
+        None if prefix.is_empty() => format!("there is no such key; those that there are: {}", listed(known)),
+        None => format!("there is no such key; `{}` has {}", prefix.trim_end_matches('.'), listed(known)),
+    }
+}
+
+/// The most similar name. A right name in the wrong section counts as similar.
+pub(super) fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
+    let likeness = |name: &str| {
+        let whole = strsim::normalized_damerau_levenshtein(key, name);
+        let end = strsim::normalized_damerau_levenshtein(&last(key), &last(name));
+        whole.max(if end >= 0.8 { 0.5 + whole / 2.0 } else { 0.0 })
+    };
+    names
+        .map(|name| (likeness(name), name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+fn listed(dict: &Dict) -> String {
+    dict.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

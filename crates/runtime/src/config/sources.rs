@@ -1,0 +1,229 @@
+//! The layers, and how they become one typed configuration.
+
+use std::path::{Path, PathBuf};
+
+use figment::{
+    Figment,
+    error::Kind,
+    providers::Serialized,
+    value::{Dict, Value},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Error, Fault, Section, keys};
+
+/// The file that is read where none is named.
+const FILE: &str = "meridian.toml";
+/// What a variable must begin with.
+const PREFIX: &str = "MERIDIAN_";
+/// Environment variables that begin like configuration but are read elsewhere.
+const OTHER_VARIABLES: [&str; 4] =
+    ["MERIDIAN_ADMIN_KEY", "MERIDIAN_CONFIG", "MERIDIAN_TEST_DATABASE_URL", "MERIDIAN_BIN"];
+/// More faults than this help nobody.
+const FAULTS_MAX: usize = 100;
+
+/// Loads a configuration: its defaults, `file` (or `meridian.toml` where that exists), the environment
+/// (`MERIDIAN_`, `__` between sections) and `flags` (dotted key and value), the later over the earlier.
+///
+/// # Errors
+/// All unknown keys; else all values of a wrong type; else all faults that [`Section::validate`] finds.
+pub fn load<T>(file: Option<&Path>, flags: &[(String, String)]) -> Result<T, Error>
+where
+    T: Serialize + DeserializeOwned + Default + Section,
+{
+    let text = |os: std::ffi::OsString| os.into_string().ok();
+    let variables = std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value)));
+    let sources = match file {
+        Some(file) => Sources::new().file(file),
+        None => Sources::new().file_if_present(Path::new(FILE)),
+    };
+    flags.iter().fold(sources.environment(variables), |sources, (key, value)| sources.flag(key, value)).load()
+}
+
+/// The layers over the defaults; [`load`] uses the usual ones, a test gives its own.
+#[derive(Default)]
+pub struct Sources {
+    file: Option<PathBuf>,
+    variables: Vec<(String, String)>,
+    flags: Vec<(String, String)>,
+    ignored: Vec<String>,
+}
+
+impl Sources {
+    /// Nothing over the defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads this TOML file, which must exist.
+    #[must_use]
+    pub fn file(mut self, file: &Path) -> Self {
+        self.file = Some(file.to_owned());
+        self
+    }
+
+    /// Reads this TOML file where it exists.
+    #[must_use]
+    pub fn file_if_present(self, file: &Path) -> Self {
+        if file.is_file() { self.file(file) } else { self }
+    }
+
+    /// Takes those of these variables that begin with `MERIDIAN_`. An empty one counts as not set, as compose files
+    /// pass on what nobody has set.
+    #[must_use]
+    pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.variables.extend(variables);
+        self
+    }
+
+    /// Sets one dotted key.
+    #[must_use]
+    pub fn flag(mut self, key: &str, value: &str) -> Self {
+        self.flags.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Leaves these variables to somebody else; full names, such as `MERIDIAN_ADMIN_KEY`.
+    #[must_use]
+    pub fn ignoring(mut self, names: &[&str]) -> Self {
+        self.ignored.extend(names.iter().map(|name| (*name).to_owned()));
+        self
+    }
+
+    /// Lays the layers over the defaults.
+    ///
+    /// # Errors
+    /// All unknown keys; else all values of a wrong type; else all faults that [`Section::validate`] finds.
+    pub fn load<T>(self) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned + Default + Section,
+    {
+        let given = self.given()?;
+        let mut faults = keys::check(&given, &keys::defaults::<T>());
+        if !faults.is_empty() {
+            return Err(Error::Faults(faults));
+        }
+        let config: T = extract(given)?;
+        config.validate("", &mut faults);
+        if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
+    }
+
+    fn given(self) -> Result<Dict, Error> {
+        let mut given = Figment::new();
+        if let Some(path) = &self.file {
+            given = given.merge(Serialized::defaults(read(path)?));
+        }
+        for (name, value) in &self.variables {
+            let other = OTHER_VARIABLES.iter().copied().chain(self.ignored.iter().map(String::as_str));
+            let Some(key) = name.strip_prefix(PREFIX).filter(|_| !value.is_empty()) else { continue };
+            if other.into_iter().all(|other| other != name) {
+                given = given.merge((key.to_lowercase().replace("__", "."), plain(value)));
+            }
+        }
+        for (key, value) in &self.flags {
+            given = given.merge((key.as_str(), plain(value)));
+        }
+        given.extract().map_err(|error| Error::Unreadable(error.to_string()))
+    }
+}
+
+/// A text as it stands, unless it is quoted, an array or a table: only the section knows whether 0123 is a number.
+fn plain(text: &str) -> Value {
+    match text.parse::<Value>() {
+        Ok(value @ (Value::Array(..) | Value::Dict(..) | Value::String(..))) => value,
+        _ => Value::from(text),
+    }
+}
+
+fn read(path: &Path) -> Result<toml::Table, Error> {
+    let name = || path.display().to_string();
+    if !path.is_file() {
+        return Err(Error::NoFile(name()));
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Error::Unreadable(format!("{}: {}", name(), error.kind())))?;
+    toml::from_str(&text).map_err(|error: toml::de::Error| {
+        // The error's own text would show the line, and with it perhaps a secret.
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        Error::Unreadable(format!("{}, line {line}: {}", name(), error.message()))
+    })
+}
+
+/// Deserialises, and where a value has the wrong type notes it, takes it out and goes on to find the next.
+fn extract<T: Serialize + DeserializeOwned + Default>(mut given: Dict) -> Result<T, Error> {
+    let mut faults = Vec::new();
+    loop {
+        let layers = Figment::from(Serialized::defaults(T::default())).merge(Serialized::defaults(&given));
+        // Lossy: a text from the environment may become a number or a truth value, where the section wants one.
+        let error = match layers.extract_lossy::<T>() {
+            Ok(config) if faults.is_empty() => return Ok(config),
+            Ok(_) => return Err(Error::Faults(faults)),
+            Err(error) => error,
+        };
+        let Some(first) = error.into_iter().next() else { return Err(Error::Faults(faults)) };
+        let fault = misfit(&first, &given);
+        let path: Vec<String> = fault.key.split('.').map(str::to_owned).collect();
+        faults.push(fault);
+        if faults.len() >= FAULTS_MAX || !remove(&mut given, &path) {
+            return Err(Error::Faults(faults));
+        }
+    }
+}
+
+fn misfit(error: &figment::Error, given: &Dict) -> Fault {
+    let mut key = error.path.join(".");
+    let problem = match &error.kind {
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => format!("must be {}", in_words(expected)),
+        Kind::UnknownVariant(_, names) => format!("must be one of {}", names.join(", ")),
+        Kind::UnknownField(name, names) => {
+            if error.path.last() != Some(name) {
+                key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+            }
+            match keys::nearest(name, names.iter().copied()) {
+                Some(right) => format!("there is no such key; did you mean `{right}`?"),
+                None => format!("there is no such key; those that there are: {}", names.join(", ")),
+            }
+        }
+        Kind::MissingField(name) => format!("lacks `{name}`"),
+        Kind::InvalidLength(_, expected) => format!("must have {expected}"),
+        Kind::Message(message) => hide(message, &key, given),
+        _ => "cannot be read".to_owned(),
+    };
+    Fault { key, problem }
+}
+
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65535",
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number, not negative",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "true or false",
+        other => other,
+    }
+}
+
+/// A message made elsewhere may repeat the value.
+fn hide(message: &str, key: &str, given: &Dict) -> String {
+    let value = Value::from(given.clone()).find(key);
+    match value.as_ref().and_then(Value::as_str) {
+        Some(text) if !text.is_empty() && message.contains(text) => "cannot be read".to_owned(),
+        _ => message.to_owned(),
+    }
+}
+
+fn remove(given: &mut Dict, path: &[String]) -> bool {
+    match path {
+        [] => false,
+        [last] => given.remove(last).is_some(),
+        [first, rest @ ..] => match given.get_mut(first) {
+            Some(Value::Dict(_, inner)) => remove(inner, rest),
+            // An array is judged whole.
+            Some(_) => given.remove(first).is_some(),
+            None => false,
+        },
+    }
+}

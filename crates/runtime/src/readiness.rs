@@ -1,0 +1,80 @@
+//! The register of what must hold before the process takes traffic.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::sync::watch;
+
+type Parts = BTreeMap<String, Option<String>>;
+
+/// What must hold before the process takes traffic. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<watch::Sender<Parts>>);
+
+impl Readiness {
+    /// Nothing to wait for.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says that a part is ready.
+    pub fn ready(&self, part: &str) {
+        self.set(part, None);
+    }
+
+    /// Says that a part is not ready, and why, in words without personal data.
+    pub fn unready(&self, part: &str, reason: &str) {
+        self.set(part, Some(reason.to_owned()));
+    }
+
+    /// The parts that are not ready, each with its reason; empty where all are.
+    pub fn missing(&self) -> Vec<(String, String)> {
+        self.0.borrow().iter().filter_map(|(part, reason)| Some((part.clone(), reason.clone()?))).collect()
+    }
+
+    /// Whether every part is ready.
+    pub fn is_ready(&self) -> bool {
+        all_ready(&self.0.borrow())
+    }
+
+    /// Waits until [`Readiness::is_ready`] is as asked; returns at once where it is already.
+    pub async fn until(&self, ready: bool) {
+        // An error means that the register is gone, which `self` prevents.
+        let _ = self.0.subscribe().wait_for(|parts| all_ready(parts) == ready).await;
+    }
+
+    fn set(&self, part: &str, reason: Option<String>) {
+        self.0.send_if_modified(|parts| {
+            if parts.get(part) == Some(&reason) {
+                return false;
+            }
+            parts.insert(part.to_owned(), reason);
+            true
+        });
+    }
+}
+
+fn all_ready(parts: &Parts) -> bool {
+    parts.values().all(Option::is_none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_unready_part_is_enough_and_says_why() {
+        let readiness = Readiness::new();
+        assert!(readiness.is_ready());
+        readiness.ready("database");
+        readiness.unready("feed", "the snapshot is not loaded");
+        assert!(!readiness.is_ready());
+        assert_eq!(readiness.missing(), [("feed".to_owned(), "the snapshot is not loaded".to_owned())]);
+        let waiting = tokio::spawn({
+            let readiness = readiness.clone();
+            async move { readiness.until(true).await }
+        });
+        readiness.ready("feed");
+        waiting.await.unwrap();
+        assert!(readiness.missing().is_empty());
+    }
+}

@@ -1,0 +1,105 @@
+//! Bookings through REST, each of a slot that is open and each by a new patient.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::Result;
+use hyper::Method;
+use serde_json::json;
+
+use super::{
+    Plan,
+    load::{self, Outcome},
+    pgbench,
+    rest::Rest,
+    runtime,
+    search::{DEMO, UNHINDERED, micros},
+    table::Table,
+};
+use crate::{
+    postgres::{self, Options},
+    product::Product,
+};
+
+const CONNECTIONS: usize = 16;
+/// Slots are asked for beforehand, so that only bookings are measured; more than can be booked in the time.
+const SLOTS_MAX: usize = 60_000;
+
+/// On PostgreSQL, beside pgbench running the same statement on the same cluster.
+pub(super) fn on_postgres(plan: &Plan) -> Result<()> {
+    let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
+    let folder = tempfile::tempdir()?;
+    let mut variables = UNHINDERED.to_vec();
+    variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+    let outcome = measure(plan, folder.path(), &variables)?;
+    // After the product has ended: each has the machine to itself.
+    let database = pgbench::prepare(&cluster)?;
+    let bare = pgbench::run(&cluster, &database, CONNECTIONS, plan.window)?;
+    let mut table = table("Bookings through REST on PostgreSQL (fsync on)");
+    row(&mut table, "through REST", &outcome);
+    let latency = format!("{:.0}", bare.latency_ms * 1000.0);
+    table.row([
+        "pgbench, same statement".into(),
+        format!("{:.0}", bare.tps),
+        latency,
+        "-".into(),
+        bare.failed.to_string(),
+    ]);
+    table.row(["ratio".to_owned(), format!("{:.2}", outcome.rate() / bare.tps)]);
+    print!("{}", table.text());
+    Ok(())
+}
+
+/// On SQLite.
+pub(super) fn on_sqlite(plan: &Plan) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let outcome = measure(plan, folder.path(), &UNHINDERED)?;
+    let mut table = table("Bookings through REST on SQLite (synchronous=FULL)");
+    row(&mut table, "through REST", &outcome);
+    print!("{}", table.text());
+    Ok(())
+}
+
+fn measure(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Result<Outcome> {
+    let product = Product::start(&plan.binary, folder, &DEMO, variables)?;
+    let rest = Arc::new(Rest::new(&product.url));
+    let runtime = runtime()?;
+    let slots = Mutex::new(runtime.block_on(rest.slots(&plan.days, SLOTS_MAX))?);
+    let (patient, address) = (AtomicUsize::new(0), rest.address.clone());
+    let next = move || {
+        let slot = slots.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        let number = patient.fetch_add(1, Ordering::Relaxed);
+        let body = json!({
+            "slot_id": slot,
+            "patient": {"given_name": "Load", "family_name": format!("Test {number}"), "phone": format!("+1587555{number:04}")},
+            "channel": "web",
+        });
+        rest.request(Method::POST, "/v1/appointments", Some(&body))
+    };
+    let outcome = runtime.block_on(load::run(&address, CONNECTIONS, plan.window, Arc::new(next)))?;
+    let mut refused: BTreeMap<u16, usize> = BTreeMap::new();
+    for status in &outcome.refused {
+        *refused.entry(*status).or_default() += 1;
+    }
+    if !refused.is_empty() {
+        // Neighbouring slots of one practitioner exclude each other: those are 409, as they should be.
+        println!("   refused, by status: {refused:?}");
+    }
+    Ok(outcome)
+}
+
+fn table(title: &str) -> Table {
+    let title = format!("{title}, {CONNECTIONS} connections");
+    Table::new(&title, &["", "bookings/s", "p50 µs", "p99 µs", "refused"])
+}
+
+fn row(table: &mut Table, name: &str, outcome: &Outcome) {
+    let (p50, p99) = (micros(outcome.quantile(0.5)), micros(outcome.quantile(0.99)));
+    table.row([name.to_owned(), format!("{:.0}", outcome.rate()), p50, p99, outcome.refused.len().to_string()]);
+}

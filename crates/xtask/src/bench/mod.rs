@@ -1,0 +1,102 @@
+//! `cargo xtask bench`: what this machine does, in one run, beside what it could do at best.
+//!
+//! Nothing here passes or fails: a figure is for a person to read, and a timed test would fail on a busy machine.
+
+mod booking;
+mod kernel;
+mod load;
+mod memory;
+mod pgbench;
+mod rest;
+mod search;
+mod table;
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use anyhow::Result;
+
+use crate::steps::{built_product, cargo, run as run_command, step};
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// A tenth of the time for each figure: to see that it works, not to quote.
+    #[arg(long, global = true)]
+    quick: bool,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Clone, Copy, clap::Subcommand)]
+enum What {
+    /// The search kernel beside the bare pass over the same bits.
+    Kernel,
+    /// Slot search through REST at 1, 8 and 32 connections.
+    Search,
+    /// Bookings through REST on PostgreSQL, beside pgbench running the same statement on the same cluster.
+    BookingPostgres,
+    /// Bookings through REST on SQLite.
+    BookingSqlite,
+    /// Memory of each role.
+    Memory,
+}
+
+const ALL: [What; 5] = [What::Kernel, What::Search, What::BookingPostgres, What::BookingSqlite, What::Memory];
+
+/// What every part needs to know.
+struct Plan {
+    /// How long each figure is measured.
+    window: Duration,
+    binary: PathBuf,
+    days: Days,
+}
+
+/// The days that are searched and booked: four weeks from tomorrow.
+struct Days {
+    from: String,
+    to: String,
+}
+
+impl Days {
+    #[expect(clippy::disallowed_methods, reason = "the product runs on the system's clock, from outside")]
+    fn next() -> Self {
+        let hours = |hours: i64| (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours)).to_string();
+        Self { from: hours(24), to: hours(29 * 24) }
+    }
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When the product cannot be built, started or asked.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if cfg!(debug_assertions) {
+        // Neither the kernel nor the load generator may be a debug build.
+        let arguments = std::env::args().skip(1);
+        return run_command(
+            Command::new("cargo").args(["run", "--quiet", "--release", "--package", "xtask", "--"]).args(arguments),
+        );
+    }
+    step("build", || cargo(&["build", "--quiet", "--release", "--bin", "meridian"]))?;
+    let window = if options.quick { Duration::from_secs(1) } else { Duration::from_secs(10) };
+    let plan = Plan { window, binary: built_product()?, days: Days::next() };
+    let parts = match options.what {
+        Some(part) => vec![part],
+        None => ALL.to_vec(),
+    };
+    for part in parts {
+        match part {
+            What::Kernel => kernel::run(&plan)?,
+            What::Search => search::run(&plan)?,
+            What::BookingPostgres => booking::on_postgres(&plan)?,
+            What::BookingSqlite => booking::on_sqlite(&plan)?,
+            What::Memory => memory::run(&plan)?,
+        }
+    }
+    Ok(())
+}
+
+/// A runtime for the load generator, which is single-threaded so that it takes one core at most.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}

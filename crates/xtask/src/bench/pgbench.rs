@@ -1,0 +1,157 @@
+//! pgbench, running booking's own statement: the most that the database does with nothing above it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::{postgres::Cluster, steps::output};
+
+const MIGRATIONS: &str = "services/booking/migrations/postgres";
+const DATABASE: &str = "pgbench";
+/// What booking's connections set as well.
+const SETTINGS: &str = "-c search_path=booking,public";
+
+/// What pgbench says.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Figures {
+    /// Transactions a second, without the time to connect.
+    pub(super) tps: f64,
+    /// The mean.
+    pub(super) latency_ms: f64,
+    /// Transactions that failed.
+    pub(super) failed: u64,
+}
+
+/// Makes a database with booking's schema; gives its URL.
+///
+/// # Errors
+/// When a migration fails.
+pub(super) fn prepare(cluster: &Cluster) -> Result<String> {
+    let (server, _) = cluster.url().rsplit_once('/').context("the cluster's URL names no database")?;
+    let url = format!("{server}/{DATABASE}");
+    psql(cluster, cluster.url(), &["-c", &format!("CREATE DATABASE {DATABASE}")])?;
+    psql(cluster, &url, &["-c", "CREATE SCHEMA booking"])?;
+    for path in migrations()? {
+        psql(cluster, &url, &["-f", &path.to_string_lossy()])?;
+    }
+    Ok(url)
+}
+
+/// Runs it: every transaction books another hour of one of 200 practitioners, so that none is refused.
+///
+/// # Errors
+/// When pgbench cannot be run or what it says cannot be read.
+pub(super) fn run(cluster: &Cluster, url: &str, clients: usize, window: Duration) -> Result<Figures> {
+    let folder = tempfile::tempdir()?;
+    let script = folder.path().join("booking.sql");
+    fs::write(&script, script_text(clients))?;
+    let said = output(
+        Command::new(cluster.bin().join("pgbench"))
+            .args(["--no-vacuum", "--define=n=0", "--jobs=1", "--random-seed=1"])
+            .arg(format!("--client={clients}"))
+            .arg(format!("--time={}", window.as_secs().max(1)))
+            .arg("--file")
+            .arg(&script)
+            .arg(url)
+            .env("PGOPTIONS", SETTINGS),
+    )?;
+    let figures = parse(&said).with_context(|| format!("pgbench said something else than expected:\n{said}"))?;
+    ensure!(figures.tps > 0.0, "pgbench booked nothing:\n{said}");
+    Ok(figures)
+}
+
+fn migrations() -> Result<Vec<PathBuf>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(MIGRATIONS);
+    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
+    paths.sort();
+    ensure!(!paths.is_empty(), "{} holds no migrations", folder.display());
+    Ok(paths)
+}
+
+fn psql(cluster: &Cluster, url: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new(cluster.bin().join("psql"));
+    output(command.args([url, "-X", "-q", "-v", "ON_ERROR_STOP=1"]).args(arguments).env("PGOPTIONS", SETTINGS))
+}
+
+/// A batch as booking sends it: a new patient, one appointment, three claims, a link, a change and an idempotency key.
+/// Ids are made of numbers of twelve digits, which are hexadecimal too.
+fn script_text(clients: usize) -> String {
+    const ORG: &str = "00000000-0000-7000-8000-000000000001";
+    const LOW: u64 = 100_000_000_000;
+    const HIGH: u64 = 999_999_999_999;
+    let id = |variable: &str| format!("00000000-0000-7000-8000-:{variable}");
+    let (appointment, patient, practitioner, room) = (id("appointment"), id("patient"), id("practitioner"), id("room"));
+    let claim = |kind: u8, resource: &str| {
+        format!(
+            r#"{{"kind": {kind}, "resource": "{resource}", "unit": 0, "starts_at_us": :starts, "ends_at_us": :ends, "owner": "{appointment}", "expires_at_us": null}}"#
+        )
+    };
+    // The bytes of an answer and of a change have about this length.
+    let (response, payload, token) = ("ab".repeat(300), "cd".repeat(200), "ef".repeat(26));
+    let claims = [claim(1, &practitioner), claim(2, &room), claim(4, &patient)].join(", ");
+    let batch = format!(
+        r#"{{"organization_id": "{ORG}", "now_us": 1772784000000000,
+ "idempotency": {{"caller": "key_bench", "route": "BookAppointment", "key": "k:appointment", "fingerprint": "{token}", "response": "{response}"}},
+ "consume_hold": null,
+ "patients": [{{"id": "{patient}", "match_key": "load test|+15875550100|", "search_text": "load test", "details": "{{}}"}}],
+ "appointments": [{{"id": "{appointment}", "version": 1, "status": "booked", "service_id": "{ORG}", "practitioner_id": "{practitioner}", "location_id": "{ORG}", "room_id": "{room}", "starts_at_us": :starts, "ends_at_us": :ends, "time_zone": "America/Edmonton", "starts_local": "2026-03-09T09", "patient_id": "{patient}", "displaced": false, "note": "", "link_generation": 0, "created_at_us": 1772784000000000, "updated_at_us": 1772784000000000}}],
+ "release": [], "leave_group": null, "join_group": null,
+ "claims": [{claims}],
+ "holds": [], "drop_holds": [],
+ "links": [{{"token_hash": "{token}:appointment", "appointment_id": "{appointment}", "expires_at_us": 1775376000000000}}],
+ "changes": [{{"version": 1, "payload": "{payload}"}}]}}"#
+    )
+    .replace('\n', "");
+    format!(
+        "\\set n :n + 1\n\\set appointment random({LOW}, {HIGH})\n\\set patient random({LOW}, {HIGH})\n\
+         \\set which random(0, 199)\n\\set practitioner {LOW} + :which\n\\set room {LOW} + 1000 + :which\n\
+         \\set starts 1773046800000000 + (:n * {clients} + :client_id) * 3600000000\n\
+         \\set ends :starts + 1800000000\nSELECT commit_batch('{batch}'::jsonb);\n"
+    )
+}
+
+fn parse(said: &str) -> Option<Figures> {
+    let after = |prefix: &str| said.lines().find_map(|line| line.strip_prefix(prefix)?.split_whitespace().next());
+    Some(Figures {
+        tps: after("tps = ")?.parse().ok()?,
+        latency_ms: after("latency average = ")?.parse().ok()?,
+        failed: after("number of failed transactions: ")?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::{self, Options};
+
+    #[test]
+    fn its_words_are_read() {
+        let said = "transaction type: x\nnumber of failed transactions: 3 (0.1%)\nlatency average = 1.250 ms\n\
+                    initial connection time = 9 ms\ntps = 4321.5 (without initial connection time)\n";
+        assert_eq!(parse(said), Some(Figures { tps: 4321.5, latency_ms: 1.25, failed: 3 }));
+        assert_eq!(parse("pgbench: error"), None);
+    }
+
+    #[test]
+    fn every_transaction_books() {
+        let cluster = postgres::start(Options::default()).unwrap();
+        let url = prepare(&cluster).unwrap();
+        let figures = run(&cluster, &url, 4, Duration::from_secs(1)).unwrap();
+        assert_eq!(figures.failed, 0);
+        let count = |table: &str| -> u64 {
+            let rows = psql(&cluster, &url, &["-Atc", &format!("SELECT count(*) FROM {table}")]).unwrap();
+            rows.trim().parse().unwrap()
+        };
+        let appointments = count("appointments");
+        assert!(appointments > 0);
+        for (table, each) in [("claims", 3), ("changes", 1), ("patients", 1), ("idempotency", 1), ("manage_links", 1)] {
+            assert_eq!(count(table), appointments * each, "{table}");
+        }
+    }
+}

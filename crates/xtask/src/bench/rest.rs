@@ -1,0 +1,89 @@
+//! Asking the product's REST interface one thing at a time.
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{Method, Request, client::conn::http1};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+use super::Days;
+use crate::product::ADMIN_KEY;
+
+/// The product's interface at an address.
+pub(super) struct Rest {
+    /// `host:port`.
+    pub(super) address: String,
+}
+
+impl Rest {
+    /// The interface at this URL, `http://host:port`.
+    pub(super) fn new(url: &str) -> Self {
+        Self { address: url.trim_start_matches("http://").trim_end_matches('/').to_owned() }
+    }
+
+    /// A request that may do everything.
+    pub(super) fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Option<Request<Full<Bytes>>> {
+        let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", &self.address)
+            .header("authorization", format!("Bearer {ADMIN_KEY}"))
+            .header("content-type", "application/json")
+            .body(Full::new(bytes))
+            .ok()
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// When the answer is not 200 or no JSON.
+    pub(super) async fn get(&self, path: &str) -> Result<Value> {
+        let request = self.request(Method::GET, path, None).context("the path is no URI")?;
+        let stream = TcpStream::connect(&self.address).await?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let body = answer.into_body().collect().await?.to_bytes();
+        if !status.is_success() {
+            bail!("GET {path} was answered by {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    /// The open slots of every service from now on, as they are searched, at most `count`.
+    ///
+    /// # Errors
+    /// When the search fails.
+    pub(super) async fn slots(&self, days: &Days, count: usize) -> Result<Vec<String>> {
+        let (Days { from, to }, mut slots) = (days, Vec::new());
+        for service in self.services().await? {
+            let mut cursor = String::new();
+            while slots.len() < count {
+                let path = format!("/v1/slots?service_id={service}&from={from}&to={to}&limit=200{cursor}");
+                let page = self.get(&path).await?;
+                let data = page["data"].as_array().context("a page has data")?;
+                slots.extend(data.iter().filter_map(|slot| Some(slot["slot_id"].as_str()?.to_owned())));
+                match page["next_cursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => break,
+                }
+            }
+        }
+        Ok(slots)
+    }
+
+    /// The ids of the services that need nothing before them.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub(super) async fn services(&self) -> Result<Vec<String>> {
+        let services = self.get("/v1/services?limit=200").await?;
+        let data = services["data"].as_array().context("a page has data")?;
+        let free = data.iter().filter(|service| service["requires_prior"].is_null());
+        Ok(free.filter_map(|service| Some(service["id"].as_str()?.to_owned())).collect())
+    }
+}

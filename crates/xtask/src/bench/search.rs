@@ -1,0 +1,63 @@
+//! Slot search through REST on the demo chain.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+use hyper::Method;
+
+use super::{Days, Plan, load, rest::Rest, runtime, table::Table};
+use crate::product::Product;
+
+const CONNECTIONS: [usize; 3] = [1, 8, 32];
+pub(super) fn run(plan: &Plan) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let product = Product::start(&plan.binary, folder.path(), &DEMO, &UNHINDERED)?;
+    let rest = Arc::new(Rest::new(&product.url));
+    let runtime = runtime()?;
+    let Days { from, to } = &plan.days;
+    let paths: Vec<String> = runtime
+        .block_on(rest.services())?
+        .iter()
+        .map(|service| format!("/v1/slots?service_id={service}&from={from}&to={to}&limit=50"))
+        .collect();
+    ensure!(!paths.is_empty(), "the demo chain has no services");
+    let columns = ["connections", "searches/s", "p50 µs", "p99 µs", "server p50 µs", "server p99 µs", "refused"];
+    let mut table = Table::new("Slot search through REST: 28 days, first 50 slots", &columns);
+    for connections in CONNECTIONS {
+        let (turn, rest, paths) = (AtomicUsize::new(0), rest.clone(), paths.clone());
+        let address = rest.address.clone();
+        let next = move || {
+            let turn = turn.fetch_add(1, Ordering::Relaxed);
+            rest.request(Method::GET, &paths[turn % paths.len()], None)
+        };
+        let outcome = runtime.block_on(load::run(&address, connections, plan.window, Arc::new(next)))?;
+        table.row([
+            connections.to_string(),
+            format!("{:.0}", outcome.rate()),
+            micros(outcome.quantile(0.5)),
+            micros(outcome.quantile(0.99)),
+            micros(outcome.server_quantile(0.5)),
+            micros(outcome.server_quantile(0.99)),
+            outcome.refused.len().to_string(),
+        ]);
+    }
+    print!("{}", table.text());
+    Ok(())
+}
+
+/// How the demo chain is started, on SQLite under the folder that it runs in unless a database is named.
+pub(super) const DEMO: [&str; 5] = ["demo", "--listen", "127.0.0.1:0", "--data", "data"];
+/// Without a log of each request and without a limit that the load generator would meet.
+pub(super) const UNHINDERED: [(&str, &str); 2] =
+    [("MERIDIAN_TELEMETRY__FILTER", "warn"), ("MERIDIAN_GATEWAY__REQUESTS_PER_SECOND", "100000")];
+
+/// A time in microseconds, or a dash.
+pub(super) fn micros(time: Option<Duration>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| format!("{:.0}", time.as_secs_f64() * 1e6))
+}

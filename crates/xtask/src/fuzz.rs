@@ -1,0 +1,82 @@
+//! `cargo xtask fuzz-api`: generated requests against the REST interface, none of which may be answered by a 5xx or
+//! outside the schema.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    product::{ADMIN_KEY, Product},
+    steps::{built_product, cargo, output, run as run_command, step},
+};
+
+/// <https://pypi.org/project/schemathesis/>, at a version that runs on Python 3.10 and newer.
+const PACKAGE: &str = "schemathesis==4.32.5";
+const FOLDER: &str = "target/schemathesis";
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance";
+
+/// How long and how hard.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Requests for each operation, at most.
+    #[arg(long, default_value_t = 100)]
+    max_examples: u32,
+    /// The whole run, at most, in seconds.
+    #[arg(long, default_value_t = 900)]
+    max_seconds: u32,
+    /// Repeats a run that found something.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Passed on to schemathesis, such as `--include-path /v1/slots`.
+    #[arg(last = true)]
+    more: Vec<String>,
+}
+
+/// Runs it; the code is schemathesis's.
+///
+/// # Errors
+/// When it cannot be installed or the product does not start.
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    if std::env::var_os("MERIDIAN_BIN").is_none() {
+        step("build", || cargo(&["build", "--quiet", "--bin", "meridian"]))?;
+    }
+    let program = step("schemathesis", install)?;
+    let folder = tempfile::tempdir()?;
+    let arguments = ["demo", "--listen", "127.0.0.1:0", "--data", "data"];
+    // A limit on the rate would answer most requests by 429, and nothing behind it would be reached.
+    let variables = [("MERIDIAN_GATEWAY__REQUESTS_PER_SECOND", "100000")];
+    let product = step("start", || Product::start(&built_product()?, folder.path(), &arguments, &variables))?;
+    println!("== requests");
+    // Its own --max-time would make it go on until the time is spent.
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=10", &options.max_seconds.to_string()]).arg(program);
+    command.args(["run", &format!("{}/openapi.json", product.url), "--checks", CHECKS]);
+    command.args(["--header", &format!("Authorization: Bearer {ADMIN_KEY}"), "--output-sanitize", "true"]);
+    command.args(["--max-examples", &options.max_examples.to_string(), "--request-timeout", "30"]);
+    command.args(["--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--workers", "2"]);
+    command.args(["--wait-for-schema", "30"]);
+    if let Some(seed) = options.seed {
+        command.args(["--seed", &seed.to_string()]);
+    }
+    // What it keeps from run to run stays with it.
+    let status = command.args(&options.more).current_dir(FOLDER).status().context("schemathesis cannot be run")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Installs it in a virtual environment of its own, once.
+fn install() -> Result<PathBuf> {
+    let folder = Path::new(FOLDER);
+    let (program, mark) = (folder.join("bin/schemathesis"), folder.join("installed"));
+    if fs::read_to_string(&mark).is_ok_and(|installed| installed == PACKAGE) && program.is_file() {
+        return Ok(fs::canonicalize(folder)?.join("bin/schemathesis"));
+    }
+    let help = "install Python 3.10 or newer with venv (Debian or Ubuntu: sudo apt-get install python3-venv)";
+    output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder)).context(help)?;
+    run_command(Command::new(folder.join("bin/pip")).args(["install", "--quiet", PACKAGE]))?;
+    fs::write(mark, PACKAGE)?;
+    Ok(fs::canonicalize(folder)?.join("bin/schemathesis"))
+}

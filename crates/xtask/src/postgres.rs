@@ -1,0 +1,70 @@
+//! A private PostgreSQL cluster, installed where it is missing and that is possible.
+
+#[path = "../../testkit/src/postgres/cluster.rs"]
+mod cluster;
+
+use std::{path::Path, process::Command};
+
+use anyhow::{Result, bail};
+pub(crate) use cluster::{Cluster, Options};
+
+use crate::steps;
+
+const MISSING: &str = "PostgreSQL 15 or newer is not installed.\n  \
+    Debian or Ubuntu:  sudo apt-get install postgresql postgresql-contrib\n  \
+    Fedora:            sudo dnf install postgresql-server postgresql-contrib\n  \
+    macOS:             brew install postgresql@15, and put its bin on PATH\n\
+    Its programs (initdb, pg_ctl) are looked for under /usr/lib/postgresql and on PATH.\n\
+    Or name a cluster of your own (a superuser's URL): MERIDIAN_TEST_DATABASE_URL=postgres://…";
+
+/// Installs what is missing where that is possible, and starts a cluster. It goes with this process, however that
+/// ends.
+///
+/// # Errors
+/// When PostgreSQL is missing or does not start; says what to do.
+pub(crate) fn start(options: Options) -> Result<Cluster> {
+    if cluster::find_programs().is_none() {
+        install()?;
+    }
+    Cluster::start(options)
+}
+
+fn install() -> Result<()> {
+    if !is_root() || !Path::new("/etc/debian_version").is_file() {
+        bail!("{MISSING}");
+    }
+    println!("   installing PostgreSQL with apt-get");
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        steps::output(command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+    };
+    apt(&["update"])?;
+    let install = |package: &str| apt(&["install", "-y", "--no-install-recommends", package, "postgresql-contrib"]);
+    // Debian 12 calls it by its version; others have a newer one.
+    install("postgresql-15").or_else(|_| install("postgresql"))?;
+    if cluster::find_programs().is_none() {
+        bail!("{MISSING}");
+    }
+    Ok(())
+}
+
+fn is_root() -> bool {
+    steps::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_starts_and_goes() {
+        let cluster = start(Options::default()).unwrap();
+        let psql =
+            || Command::new(cluster.bin().join("psql")).args([cluster.url(), "-Atc", "SHOW data_directory"]).output();
+        let data = String::from_utf8(psql().unwrap().stdout).unwrap();
+        let folder = Path::new(data.trim()).parent().unwrap().to_owned();
+        assert!(folder.exists());
+        drop(cluster);
+        assert!(!folder.exists());
+    }
+}

@@ -1,0 +1,239 @@
+//! What search shows is exactly what a check accepts, in random chains with random bookings.
+
+use std::collections::BTreeSet;
+
+use domain::{
+    claim::{Claim, Kind},
+    id::{EquipmentId, PractitionerId, RoomId},
+};
+use runtime::Ids;
+use serde_json::{Value, json};
+use testkit::database::Database;
+use wire::{
+    availability::{CheckSlotsRequest, SearchSlotsRequest},
+    common::BookingChannel,
+};
+
+use crate::{
+    fake_booking::{claim, new_id},
+    world::{Clinic, World, at, service, slot_id},
+};
+
+/// Zones whose clocks change within the window below, or by half hours, or not at all.
+const ZONES: [&str; 5] =
+    ["America/Edmonton", "America/St_Johns", "Australia/Lord_Howe", "Europe/London", "Pacific/Apia"];
+const WINDOWS: [&str; 3] = ["2026-03-07T12:00:00Z", "2026-03-28T18:00:00Z", "2026-04-04T06:00:00Z"];
+const WINDOW_MINUTES: i64 = 36 * 60;
+const CASES_DEFAULT: u64 = 10;
+
+/// Random numbers that a seed repeats.
+struct Dice(Ids);
+
+impl Dice {
+    fn below(&self, bound: usize) -> usize {
+        // A fraction below 1 times a small number: no precision is lost that matters here.
+        (self.0.fraction() * bound as f64) as usize
+    }
+
+    fn one<'a, T>(&self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
+    }
+
+    fn chance(&self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+struct Chain {
+    clinics: Vec<Clinic>,
+    rooms: Vec<String>,
+    pools: Vec<String>,
+    capacity: u32,
+}
+
+#[tokio::test]
+async fn search_shows_exactly_what_a_check_accepts() {
+    let mut world = World::over(Database::sqlite().unwrap()).await;
+    let cases = std::env::var("MERIDIAN_TEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(CASES_DEFAULT);
+    let mut shown_in_all = 0;
+    for seed in 0..cases {
+        world.organization = world.new_organization().await;
+        let dice = Dice(Ids::seeded(seed));
+        let from_us = at(dice.one::<&str>(&WINDOWS));
+        let chain = chain(&world, &dice).await;
+        let revision = bookings(&world, &dice, &chain, from_us);
+        for channel in [BookingChannel::Online, BookingChannel::Staff] {
+            shown_in_all += agree(&world, &chain, from_us, channel, &revision, seed).await;
+        }
+    }
+    assert!(
+        shown_in_all > 20 * usize::try_from(cases).unwrap(),
+        "the chains are too bare to test anything: {shown_in_all}"
+    );
+}
+
+async fn chain(world: &World, dice: &Dice) -> Chain {
+    let mut chain = Chain { clinics: vec![], rooms: vec![], pools: vec![], capacity: 1 };
+    if dice.chance(30) {
+        chain.capacity = 3;
+    }
+    let mut wanted = json!({"duration_minutes": 5 * (1 + dice.below(14)), "prep_minutes": 5 * dice.below(3),
+        "cleanup_minutes": 5 * dice.below(4), "start_alignment_minutes": dice.one(&[5, 10, 15, 20, 30, 60]),
+        "capacity": chain.capacity, "min_notice_minutes": dice.one(&[0, 7500, 8000]), "online": dice.chance(90)});
+    for (key, value) in [("room_type", "gym"), ("equipment_type", "electro"), ("required_certificate", "needles")] {
+        if dice.chance(50) {
+            wanted[key] = value.into();
+        }
+    }
+    let service = world.create("", "service", service(wanted)).await;
+    let mut places = vec![];
+    for _ in 0..=dice.below(2) {
+        let mut place = json!({"name": "P", "time_zone": dice.one(&ZONES)});
+        if dice.chance(30) {
+            let hours = |day: &str| json!({"day": day, "from": "08:00", "to": "13:30"});
+            place["opening_hours"] = ["sa", "su", "mo", "tu"].map(hours).to_vec().into();
+        }
+        let place = world.create("", "location", place).await;
+        for _ in 0..=dice.below(3) {
+            chain.rooms.push(
+                world.create(&place, "room", json!({"name": "R", "type": dice.one(&["gym", "gym", "pool"])})).await,
+            );
+        }
+        let pool = json!({"name": "E", "type": "electro", "units": 1 + dice.below(2)});
+        chain.pools.push(world.create(&place, "equipment", pool).await);
+        if dice.chance(20) {
+            let closure = json!({"starts_on": "2026-03-08", "ends_on": "2026-03-08", "reason": "spring clean"});
+            world.create(&place, "closure", closure).await;
+        }
+        places.push(place);
+    }
+    for _ in 0..=dice.below(3) {
+        let practitioner = practitioner(world, dice, &places).await;
+        let at_place = |location: &String| Clinic {
+            location: location.clone(),
+            room: String::new(),
+            practitioner: practitioner.clone(),
+            roster: String::new(),
+            service: service.clone(),
+        };
+        chain.clinics.extend(places.iter().map(at_place));
+    }
+    chain
+}
+
+async fn practitioner(world: &World, dice: &Dice, places: &[String]) -> String {
+    let mut person = json!({"given_name": "A", "family_name": "B", "online": dice.chance(80)});
+    if dice.chance(40) {
+        person["daily_cap"] = (2 + dice.below(5)).into();
+    }
+    let person = world.create("", "practitioner", person).await;
+    for place in places.iter().filter(|_| dice.chance(85)) {
+        let shift = |day: &str| {
+            let begins = 5 * dice.below(24 * 12);
+            let ends = (begins + 240 + 5 * dice.below(150)) % 1440;
+            let wall = |minutes: usize| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+            json!({"day": day, "from": wall(begins), "to": wall(ends)})
+        };
+        let weekly: Vec<Value> = ["sa", "su", "mo"].into_iter().map(shift).collect();
+        let roster = json!({"location_id": place, "effective_from": "2026-01-05", "weekly": weekly});
+        world.create(&person, "roster", roster).await;
+    }
+    let days = dice.one(&[("2026-01-01", "2026-03-07"), ("2026-01-01", "2026-03-29"), ("2026-03-08", "2027-01-01")]);
+    let certificate =
+        json!({"code": "needles", "issuer": "C", "jurisdiction": "X", "valid_from": days.0, "valid_to": days.1});
+    if dice.chance(80) {
+        world.create(&person, "certificate", certificate).await;
+    }
+    if dice.chance(30) {
+        let off = json!({"starts_at": "2026-03-08T01:02:03Z", "ends_at": "2026-03-08T04:59:59Z", "reason": "dentist"});
+        world.create(&person, "time_off", off).await;
+    }
+    person
+}
+
+/// Random claims on practitioners, rooms and equipment, and group sessions with members; answers the last revision.
+fn bookings(world: &World, dice: &Dice, chain: &Chain, from_us: i64) -> String {
+    let minutes = |count: usize| i64::try_from(count).unwrap() * 60_000_000;
+    let mut revision = String::new();
+    for _ in 0..10 + dice.below(30) {
+        let clinic = dice.one(&chain.clinics);
+        let start = from_us - minutes(60) + minutes(5 * dice.below(38 * 12));
+        let end = start + minutes(5 + dice.below(80));
+        let practitioner = clinic.practitioner.parse::<PractitionerId>().unwrap().uuid();
+        let mut claims: Vec<Claim> = vec![claim(Kind::Practitioner, practitioner, 0, start, end)];
+        if !chain.rooms.is_empty() && dice.chance(60) {
+            claims.push(claim(Kind::Room, dice.one(&chain.rooms).parse::<RoomId>().unwrap().uuid(), 0, start, end));
+        }
+        if dice.chance(50) {
+            let pool = dice.one(&chain.pools).parse::<EquipmentId>().unwrap().uuid();
+            claims.push(claim(Kind::Equipment, pool, i16::try_from(dice.below(2)).unwrap(), start, end));
+        }
+        let text = jiff::Timestamp::from_microsecond(start).unwrap().to_string();
+        let visit = crate::fake_booking::Visit {
+            room: chain.rooms.first().cloned().unwrap_or_default(),
+            patient: new_id(),
+            claims,
+            ..world.visit(&Clinic { room: new_room(), ..clinic.clone() }, &text, 30)
+        };
+        revision = match dice.below(4) {
+            0 => world.booking.hold(world.organization, &visit.claims, start).1,
+            1 if chain.capacity > 1 => {
+                world.booking.group(&visit, chain.capacity, i16::try_from(1 + dice.below(3)).unwrap()).1
+            }
+            _ => world.booking.book(&visit).1,
+        };
+    }
+    revision
+}
+
+fn new_room() -> String {
+    RoomId::new(new_id()).to_string()
+}
+
+/// Compares all pages of a search with the check of every five minutes; answers how many were shown.
+async fn agree(
+    world: &World,
+    chain: &Chain,
+    from_us: i64,
+    channel: BookingChannel,
+    revision: &str,
+    seed: u64,
+) -> usize {
+    let question = SearchSlotsRequest {
+        service_id: chain.clinics[0].service.clone(),
+        from_us,
+        to_us: from_us + WINDOW_MINUTES * 60_000_000,
+        channel: channel as i32,
+        limit: 17,
+        ..SearchSlotsRequest::default()
+    };
+    let (mut shown, mut cursor, mut last) = (BTreeSet::new(), String::new(), i64::MIN);
+    loop {
+        let page = world.slots(revision, SearchSlotsRequest { cursor, ..question.clone() }).await;
+        for slot in &page.slots {
+            assert!(slot.starts_at_us >= last, "seed {seed}: out of order");
+            last = slot.starts_at_us;
+            assert!(shown.insert((slot.slot_id.clone(), slot.places_left)), "seed {seed}: shown twice");
+        }
+        cursor = page.next_cursor;
+        if cursor.is_empty() {
+            break;
+        }
+    }
+    let days = world.search.clone().search_days(world.request(question)).await.unwrap().into_inner().days;
+    let counted: u32 = days.iter().map(|day| day.open_slots).sum();
+    assert_eq!(usize::try_from(counted).unwrap(), shown.len(), "seed {seed}");
+
+    let starts = (0..WINDOW_MINUTES / 5).map(|tick| from_us + tick * 300_000_000);
+    let every: Vec<String> =
+        starts.flat_map(|start| chain.clinics.iter().map(move |clinic| slot_id(clinic, start))).collect();
+    let mut accepted = BTreeSet::new();
+    for part in every.chunks(200) {
+        let request = CheckSlotsRequest { slot_ids: part.to_vec(), channel: channel as i32, ignore_owners: vec![] };
+        let checked = world.search.clone().check_slots(world.request(request)).await.unwrap().into_inner().slots;
+        let open = part.iter().zip(checked).filter(|(_, checked)| checked.refusals.is_empty());
+        accepted.extend(open.map(|(id, checked)| (id.clone(), checked.slot.unwrap().places_left)));
+    }
+    assert_eq!(shown, accepted, "seed {seed}, {channel:?}");
+    shown.len()
+}

@@ -1,0 +1,241 @@
+//! Entries: made, changed, archived, listed, and never seen by another organisation.
+
+use domain::directory::Kind;
+use rpc::{Code, Context, Idempotency};
+use serde_json::json;
+use wire::{
+    availability::{
+        ArchiveEntryRequest, CreateEntryRequest, CreateOrganizationRequest, EntryKind, GetEntryRequest,
+        GetOrganizationRequest, ListEntriesRequest,
+    },
+    convert::directory::kind_to_wire,
+};
+
+use crate::{
+    fake_booking::FakeBooking,
+    world::{World, body, fault, revision, roster, service, violations, worlds},
+};
+
+fn get(kind: Kind, id: &str) -> GetEntryRequest {
+    GetEntryRequest { kind: kind_to_wire(kind) as i32, id: id.into(), parent_id: String::new() }
+}
+
+fn list(kind: EntryKind, parent: &str) -> ListEntriesRequest {
+    ListEntriesRequest { kind: kind as i32, parent_id: parent.into(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn an_entry_lives_from_its_making_to_its_archive() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        world.advance(5);
+        let changed = world.update(&clinic.room, "room", json!({"name": "One", "type": "gym"}), 1).await.unwrap();
+        assert_eq!((changed.version, changed.created_at_us < changed.updated_at_us), (2, true));
+        let stale = world.update(&clinic.room, "room", json!({"name": "Uno", "type": "gym"}), 1).await.unwrap_err();
+        assert_eq!(stale.code, Code::VersionMismatch);
+        let read = world.directory.clone().get_entry(world.request(get(Kind::Room, &clinic.room))).await.unwrap();
+        assert_eq!(read.into_inner(), changed);
+
+        let archived = world.archive(Kind::Room, &clinic.room).await.entry.unwrap();
+        assert_eq!((archived.version, archived.archived_at_us > 0), (3, true));
+        let again = world.archive(Kind::Room, &clinic.room).await.entry.unwrap();
+        assert_eq!(again, archived, "archiving an archived entry changes nothing");
+        let late = world.update(&clinic.room, "room", json!({"name": "Uno", "type": "gym"}), 0).await.unwrap_err();
+        assert_eq!(late.code, Code::Archived);
+
+        let mut directory = world.directory.clone();
+        let rooms = list(EntryKind::Room, &clinic.location);
+        let live = directory.list_entries(world.request(rooms.clone())).await.unwrap().into_inner();
+        let all = ListEntriesRequest { archived: true, ..rooms };
+        let all = directory.list_entries(world.request(all)).await.unwrap().into_inner();
+        assert_eq!((live.entries.len(), all.entries), (0, vec![archived]));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_added_below_what_is_archived() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        world.archive(Kind::Location, &clinic.location).await;
+        let room = world.try_create(&clinic.location, "room", json!({"name": "2", "type": "gym"}), false).await;
+        assert_eq!(fault(room).code, Code::Archived);
+        let elsewhere =
+            world.try_create(&clinic.practitioner, "roster", roster(&clinic.location, "08:00", "09:00"), false).await;
+        assert_eq!(violations(&fault(elsewhere)), ["/location_id unknown_reference"]);
+    }
+}
+
+#[tokio::test]
+async fn every_fault_comes_at_once_and_changes_nothing() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let code = "massage";
+        world.create("", "service", service(json!({"code": code}))).await;
+        let twice = service(json!({"code": code, "requires_prior": "svc_01h455vb4pex5vsknk084sn02q"}));
+        let refused = fault(world.try_create("", "service", twice, false).await);
+        assert_eq!(violations(&refused), ["/requires_prior unknown_reference", "/code duplicate"]);
+        let own =
+            fault(world.try_create("", "service", service(json!({"duration_minutes": 7, "capacity": 0})), false).await);
+        assert_eq!(violations(&own), ["/duration_minutes out_of_range", "/capacity out_of_range"]);
+        let orphan = world.try_create(&clinic.practitioner, "room", json!({"name": "2", "type": "gym"}), false).await;
+        assert_eq!(fault(orphan).code, Code::NotFound, "a practitioner has no rooms");
+        let services = world.directory.clone().list_entries(world.request(list(EntryKind::Service, ""))).await.unwrap();
+        assert_eq!(services.into_inner().entries.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn lists_come_in_pages_that_hold_while_entries_are_added() {
+    for world in worlds().await {
+        let location = world.create("", "location", json!({"name": "A", "time_zone": "Europe/London"})).await;
+        for name in 0..5 {
+            world.create(&location, "room", json!({"name": name.to_string(), "type": "gym"})).await;
+        }
+        let (mut names, mut cursor) = (vec![], String::new());
+        loop {
+            let request = ListEntriesRequest { limit: 2, cursor, ..list(EntryKind::Room, &location) };
+            let page = world.directory.clone().list_entries(world.request(request)).await.unwrap().into_inner();
+            assert!(page.entries.len() <= 2);
+            names.extend(page.entries.iter().map(|entry| entry.id.clone()));
+            cursor = page.next_cursor;
+            if cursor.is_empty() {
+                break;
+            }
+            if names.len() == 2 {
+                world.create(&location, "room", json!({"name": "new", "type": "gym"})).await;
+            }
+        }
+        assert_eq!(names.len(), 6);
+        assert!(names.is_sorted());
+        let bad = ListEntriesRequest { limit: 201, cursor: "x".into(), ..list(EntryKind::Room, &location) };
+        let refused = fault(world.directory.clone().list_entries(world.request(bad)).await);
+        assert_eq!(violations(&refused), ["limit out_of_range", "cursor invalid_cursor"]);
+    }
+}
+
+#[tokio::test]
+async fn another_organisations_ids_are_unknown_ids() {
+    for mut world in worlds().await {
+        let theirs = world.clinic().await;
+        world.organization = world.new_organization().await;
+        let unknown = "loc_01h455vb4pex5vsknk084sn02q";
+        for kind in Kind::ALL {
+            let ask = async |id: &str| {
+                let found = fault(world.directory.clone().get_entry(world.request(get(kind, id))).await);
+                let request =
+                    ArchiveEntryRequest { kind: kind_to_wire(kind) as i32, id: id.into(), ..Default::default() };
+                (found, fault(world.directory.clone().archive_entry(world.request(request)).await))
+            };
+            let foreign = match kind {
+                Kind::Location => &theirs.location,
+                Kind::Room => &theirs.room,
+                Kind::Practitioner => &theirs.practitioner,
+                Kind::Roster => &theirs.roster,
+                Kind::Service => &theirs.service,
+                _ => unknown,
+            };
+            let nobodys = format!("{}_01h455vb4pex5vsknk084sn02q", kind.prefix());
+            assert_eq!(ask(foreign).await, ask(&nobodys).await, "{kind:?}");
+        }
+        let below = world.try_create(&theirs.location, "room", json!({"name": "2", "type": "gym"}), false).await;
+        assert_eq!(fault(below).code, Code::NotFound);
+        let mine = world.create("", "practitioner", json!({"given_name": "B", "family_name": "C"})).await;
+        let there = world.try_create(&mine, "roster", roster(&theirs.location, "08:00", "09:00"), false).await;
+        let nowhere = world.try_create(&mine, "roster", roster(unknown, "08:00", "09:00"), false).await;
+        assert_eq!(fault(there), fault(nowhere));
+        let none = world.directory.clone().list_entries(world.request(list(EntryKind::Location, ""))).await.unwrap();
+        assert!(none.into_inner().entries.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn one_key_makes_one_entry() {
+    for world in worlds().await {
+        let keyed = |key: &str, fingerprint: &str| Context {
+            idempotency: Some(Idempotency { key: key.into(), fingerprint: fingerprint.into() }),
+            ..world.context()
+        };
+        let request = CreateEntryRequest {
+            body: Some(body("practitioner", json!({"given_name": "Ada", "family_name": "Byron"}))),
+            ..Default::default()
+        };
+        let copies = (0..5).map(|_| {
+            let (mut directory, call) = (world.directory.clone(), keyed("k", "f").forward(request.clone()));
+            tokio::spawn(async move { directory.create_entry(call).await.unwrap() })
+        });
+        let mut answers = Vec::new();
+        for copy in copies.collect::<Vec<_>>() {
+            answers.push(copy.await.unwrap());
+        }
+        let replayed = answers.iter().filter(|answer| answer.metadata().contains_key("meridian-replayed")).count();
+        assert_eq!(replayed, 4);
+        assert!(answers.iter().all(|answer| revision(answer) == revision(&answers[0])));
+        assert!(answers.windows(2).all(|pair| pair[0].get_ref() == pair[1].get_ref()));
+        let other = world.directory.clone().create_entry(keyed("k", "g").forward(request)).await;
+        assert_eq!(fault(other).code, Code::IdempotencyKeyReused);
+        let people = list(EntryKind::Practitioner, "");
+        let people = world.directory.clone().list_entries(world.request(people)).await.unwrap().into_inner();
+        assert_eq!(people.entries.len(), 1);
+
+        let chain = CreateOrganizationRequest {
+            name: "N".into(),
+            default_language: "en".into(),
+            country: "CA".into(),
+            ..Default::default()
+        };
+        let mut directory = world.directory.clone();
+        let first = directory.create_organization(keyed("o", "f").forward(chain.clone())).await.unwrap();
+        let second = directory.create_organization(keyed("o", "f").forward(chain.clone())).await.unwrap();
+        assert_eq!(first.get_ref(), second.get_ref());
+        let named = CreateOrganizationRequest { id: first.get_ref().id.clone(), name: "Other".into(), ..chain };
+        let there = directory.create_organization(world.request(named)).await.unwrap().into_inner();
+        assert_eq!(there, first.into_inner(), "an organisation that is there stays as it is");
+    }
+}
+
+#[tokio::test]
+async fn writers_at_once_lose_nothing() {
+    for world in worlds().await {
+        let location = world.create("", "location", json!({"name": "A", "time_zone": "Europe/London"})).await;
+        let writers: Vec<_> = (0..6)
+            .map(|name| {
+                let request = CreateEntryRequest {
+                    parent_id: location.clone(),
+                    body: Some(body("room", json!({"name": name.to_string(), "type": "gym"}))),
+                    dry_run: false,
+                };
+                let (mut directory, call) = (world.directory.clone(), world.request(request));
+                tokio::spawn(async move { directory.create_entry(call).await })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap().unwrap();
+        }
+        let rooms = list(EntryKind::Room, &location);
+        let rooms = world.directory.clone().list_entries(world.request(rooms)).await.unwrap().into_inner();
+        assert_eq!(rooms.entries.len(), 6);
+    }
+}
+
+#[tokio::test]
+async fn another_replica_sees_a_change_by_its_revision_and_after_a_restart() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let mut other = World::start(world.target.clone(), FakeBooking::new(), world.clock.clone(), 2).await;
+        other.organization = world.organization;
+        let organization = other.directory.clone().get_organization(other.request(GetOrganizationRequest {})).await;
+        assert_eq!(organization.unwrap().into_inner().name, "Prairie Physio");
+        other.directory.clone().get_entry(other.request(get(Kind::Room, &clinic.room))).await.unwrap();
+
+        let made =
+            world.try_create(&clinic.location, "room", json!({"name": "2", "type": "gym"}), false).await.unwrap();
+        let ask = get(Kind::Room, &made.get_ref().entry.as_ref().unwrap().id);
+        other.directory.clone().get_entry(other.after(&revision(&made), ask)).await.unwrap();
+        // Both write from what they know: the one that is behind checks again and loses nothing.
+        world.create(&clinic.location, "room", json!({"name": "3", "type": "gym"})).await;
+        other.create(&clinic.location, "room", json!({"name": "4", "type": "gym"})).await;
+        let rooms = list(EntryKind::Room, &clinic.location);
+        let rooms = other.directory.clone().list_entries(other.request(rooms)).await.unwrap().into_inner();
+        assert_eq!(rooms.entries.len(), 4);
+    }
+}

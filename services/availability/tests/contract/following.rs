@@ -1,0 +1,176 @@
+//! Following booking's feed: claims, holds that expire, revisions, cuts and lost positions.
+
+use rpc::Code;
+use wire::availability::SearchSlotsRequest;
+
+use crate::world::{World, at, day, fault, violations, worlds};
+
+const ALL: [&str; 6] = ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"];
+/// Friday, 10:00 in Edmonton.
+const FRIDAY: &str = "2026-03-06T17:00:00Z";
+
+#[tokio::test]
+async fn what_is_booked_is_hidden_and_what_is_cancelled_comes_back() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let visit = world.visit(&clinic, FRIDAY, 30);
+        let (id, revision) = world.booking.book(&visit);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ["09:00", "09:30", "10:30", "11:00", "11:30"]);
+        let moved = world.visit(&clinic, "2026-03-06T18:00:00Z", 30);
+        let revision = world.booking.tell(&moved, &id, 2, "booked", false);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ["09:00", "09:30", "10:00", "10:30", "11:30"]);
+        // What is older than what is known is not applied.
+        let revision = world.booking.tell(&visit, &id, 1, "booked", false);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ["09:00", "09:30", "10:00", "10:30", "11:30"]);
+        let revision = world.booking.tell(&moved, &id, 3, "cancelled", false);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL);
+    }
+}
+
+#[tokio::test]
+async fn a_patient_is_not_shown_what_they_could_not_attend() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        // Elsewhere: neither the practitioner nor the room of the clinic is taken.
+        let mut visit = world.visit(&clinic, "2026-03-06T17:15:00Z", 30);
+        visit.claims.retain(|claim| claim.kind == domain::claim::Kind::Patient);
+        let (_, revision) = world.booking.book(&visit);
+        let patient_id = domain::id::PatientId::new(visit.patient).to_string();
+        for limit in [1, 200] {
+            let ask = SearchSlotsRequest { patient_id: patient_id.clone(), limit, ..day(&clinic, "2026-03-06") };
+            let first = world.slots(&revision, ask.clone()).await;
+            assert_eq!(first.next_cursor.is_empty(), limit == 200);
+            if limit == 200 {
+                assert_eq!(world.local_starts(&first), ["09:00", "09:30", "11:00", "11:30"]);
+            }
+            let late = SearchSlotsRequest { not_before: "10:00".into(), ..ask };
+            let late = world.slots(&revision, late).await;
+            assert_eq!(world.local_starts(&late)[0], "11:00", "a page is filled with what fits");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_expired_hold_blocks_nobody_at_once() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let visit = world.visit(&clinic, FRIDAY, 30);
+        let expires_at_us = at("2026-03-02T08:10:00Z");
+        let (id, revision) = world.booking.hold(world.organization, &visit.claims[..2], expires_at_us);
+        assert_eq!(world.refusals(&revision, &clinic, FRIDAY).await, ["slot_taken", "slot_taken"]);
+        world.advance(9);
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await.len(), 5);
+        world.advance(1);
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ALL);
+        assert!(world.refusals("", &clinic, FRIDAY).await.is_empty());
+        // Somebody else takes the time; the old hold's release, told late, does not free it.
+        let (_, _) = world.booking.book(&visit);
+        let revision = world.booking.tell_hold(world.organization, &id, 2, &[], 0);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), 5);
+    }
+}
+
+#[tokio::test]
+async fn a_read_waits_for_its_revision_or_says_that_it_is_behind() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        world.starts("", &clinic, "2026-03-06").await;
+        world.booking.pause(true);
+        let (_, revision) = world.booking.book(&world.visit(&clinic, FRIDAY, 30));
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ALL, "without a revision it may be behind");
+        let late = fault(world.search.clone().search_slots(world.after(&revision, day(&clinic, "2026-03-06"))).await);
+        assert_eq!((late.code, late.retry_after.is_some()), (Code::ProjectionBehind, true));
+
+        let combined = format!("d1,{revision}");
+        let (mut search, waiting) = (world.search.clone(), world.after(&combined, day(&clinic, "2026-03-06")));
+        let waiting = tokio::spawn(async move { search.search_slots(waiting).await.unwrap().into_inner() });
+        world.booking.pause(false);
+        let answer = waiting.await.unwrap();
+        assert_eq!(answer.slots.len(), 5);
+        assert!(answer.revision.ends_with(&revision), "{} at {revision}", answer.revision);
+        // The answer's own revision can be sent back.
+        assert_eq!(world.slots(&answer.revision, day(&clinic, "2026-03-06")).await.slots.len(), 5);
+
+        let ahead = fault(world.search.clone().search_slots(world.after("d99", day(&clinic, "2026-03-06"))).await);
+        assert_eq!(ahead.code, Code::ProjectionBehind);
+        let nonsense = fault(world.search.clone().search_slots(world.after("soon", day(&clinic, "2026-03-06"))).await);
+        assert_eq!(violations(&nonsense), ["Meridian-Revision invalid_revision"]);
+    }
+}
+
+#[tokio::test]
+async fn a_cut_feed_is_taken_up_where_it_stood() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let (_, revision) = world.booking.book(&world.visit(&clinic, FRIDAY, 30));
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), 5);
+        for start in ["2026-03-06T16:00:00Z", "2026-03-06T18:00:00Z"] {
+            world.booking.cut();
+            let before = world.starts(&revision, &clinic, "2026-03-06").await.len();
+            let (_, revision) = world.booking.book(&world.visit(&clinic, start, 30));
+            assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), before - 1);
+        }
+        assert_eq!(world.booking.snapshots(), 1, "no new snapshot is needed");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_position_leads_to_a_new_snapshot() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let visit = world.visit(&clinic, FRIDAY, 30);
+        let (id, revision) = world.booking.book(&visit);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), 5);
+        world.booking.pause(true);
+        world.booking.tell(&visit, &id, 2, "cancelled", false);
+        let (_, revision) = world.booking.book(&world.visit(&clinic, "2026-03-06T18:30:00Z", 30));
+        world.booking.forget_log();
+        world.booking.pause(false);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL[..5]);
+        assert_eq!(world.booking.snapshots(), 2);
+
+        world.booking.restore();
+        let (_, revision) = world.booking.book(&world.visit(&clinic, "2026-03-06T18:00:00Z", 30));
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL[..4]);
+        assert_eq!(world.booking.snapshots(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_restart_begins_with_a_snapshot_and_is_not_ready_before() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let visit = world.visit(&clinic, FRIDAY, 30);
+        let hold = world.visit(&clinic, "2026-03-06T18:30:00Z", 30);
+        world.booking.hold(world.organization, &hold.claims[..2], at("2026-03-02T09:00:00Z"));
+        let (_, revision) = world.booking.book(&visit);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), 4);
+        let mut again = World::start(world.target.clone(), world.booking.clone(), world.clock.clone(), 3).await;
+        again.organization = world.organization;
+        assert_eq!(again.starts("", &clinic, "2026-03-06").await, ["09:00", "09:30", "10:30", "11:00"]);
+        assert!(again.readiness.missing().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn without_booking_search_says_that_it_does_not_know() {
+    let database = testkit::database::Database::sqlite().unwrap();
+    let target = sql::Target::from_url(&database.for_service("availability")).unwrap();
+    let clock = runtime::Clock::manual(crate::world::NOW.parse().unwrap());
+    let readiness = runtime::Readiness::new();
+    let deps = availability::Deps {
+        clock,
+        ids: runtime::Ids::seeded(1),
+        database: target,
+        booking: rpc::Channel::pending(),
+        readiness: readiness.clone(),
+    };
+    let app = availability::App::build(deps).await.unwrap();
+    assert_eq!(readiness.missing().len(), 1);
+    let channel = rpc::Channel::in_process(app.routes());
+    let mut search = wire::availability::search_client::SearchClient::new(channel);
+    let organization = domain::id::OrganizationId::new(crate::fake_booking::new_id());
+    let ctx = rpc::Context::new(organization, "key_test", std::time::Duration::from_secs(1));
+    let answer = fault(search.search_slots(ctx.request(SearchSlotsRequest::default())).await);
+    assert_eq!(answer.code, Code::ProjectionBehind);
+}

@@ -1,0 +1,16 @@
+//! The contract of the availability service, kept through its own gRPC interface, on both engines.
+//!
+//! Booking is played by `fake_booking.rs`: a feed that a test writes, cuts and loses, and an ear for what is told of
+//! displaced appointments.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
+
+mod agreement;
+mod directory;
+mod displaced;
+mod fake_booking;
+mod following;
+mod groups;
+mod refusals;
+mod slots;
+mod world;

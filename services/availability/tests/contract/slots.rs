@@ -1,0 +1,230 @@
+//! What search shows.
+
+use serde_json::json;
+use wire::{
+    availability::{SearchSlotsRequest, SearchSlotsResponse},
+    common::BookingChannel,
+};
+
+use crate::world::{Clinic, at, day, fault, roster, service, text_of, violations, worlds};
+
+#[tokio::test]
+async fn a_shift_is_at_nine_on_both_sides_of_a_clock_change() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let expected = ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"];
+        // Alberta moves its clocks on 2026-03-08.
+        for (date, first) in [("2026-03-06", "2026-03-06T16:00:00Z"), ("2026-03-09", "2026-03-09T15:00:00Z")] {
+            let answer = world.slots("", day(&clinic, date)).await;
+            assert_eq!(world.local_starts(&answer), expected, "{date}");
+            assert_eq!(text_of(answer.slots[0].starts_at_us), first);
+            assert_eq!(answer.slots[0].ends_at_us - answer.slots[0].starts_at_us, 30 * 60_000_000);
+            assert_eq!((answer.slots[0].places_left, answer.next_cursor.as_str()), (1, ""));
+        }
+        let weekend = world.starts("", &clinic, "2026-03-07").await;
+        assert!(weekend.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn buffers_breaks_hours_and_alternate_weeks_are_kept() {
+    for world in worlds().await {
+        let hours = json!({"name": "A", "time_zone": "America/Edmonton",
+            "opening_hours": [{"day": "mo", "from": "08:00", "to": "11:00"}, {"day": "tu", "from": "08:00", "to": "20:00"}]});
+        let location = world.create("", "location", hours).await;
+        let practitioner = world.create("", "practitioner", json!({"given_name": "Ada", "family_name": "B"})).await;
+        let shift = |day: &str, week: u32| json!({"day": day, "from": "09:00", "to": "12:00", "breaks": [{"from": "10:00", "to": "10:15"}], "week": week});
+        let weekly = json!({"location_id": location, "effective_from": "2026-03-02", "cycle_weeks": 2,
+            "weekly": [shift("mo", 1), shift("tu", 2)]});
+        world.create(&practitioner, "roster", weekly).await;
+        let buffers = json!({"prep_minutes": 5, "cleanup_minutes": 10, "start_alignment_minutes": 5});
+        let service = world.create("", "service", service(buffers)).await;
+        let clinic = Clinic { location, room: String::new(), practitioner, roster: String::new(), service };
+        // 09:00 to 10:00 holds 45 minutes that begin at 09:00 to 09:15; the visit starts five minutes later.
+        let monday = world.starts("", &clinic, "2026-03-02").await;
+        assert_eq!(monday, ["09:05", "09:10", "09:15", "09:20", "10:20"], "open till 11:00 on Mondays");
+        assert!(world.starts("", &clinic, "2026-03-03").await.is_empty(), "Tuesdays are of week 2");
+        assert!(world.starts("", &clinic, "2026-03-09").await.is_empty());
+        assert_eq!(world.starts("", &clinic, "2026-03-10").await.len(), 4 + 13);
+    }
+}
+
+#[tokio::test]
+async fn filters_narrow_and_pages_fit_together() {
+    for world in worlds().await {
+        let near = world.clinic().await;
+        let far = json!({"name": "Far", "time_zone": "Europe/London", "latitude": 51.5, "longitude": -0.1});
+        let far = world.create("", "location", far).await;
+        let other = json!({"given_name": "Bo", "family_name": "C", "languages": ["de"], "online": false});
+        let other = world.create("", "practitioner", other).await;
+        world.create(&other, "roster", roster(&near.location, "09:00", "12:00")).await;
+        let third = json!({"given_name": "Di", "family_name": "E", "languages": ["en"]});
+        let third = world.create("", "practitioner", third).await;
+        world.create(&third, "roster", roster(&far, "09:00", "12:00")).await;
+        world.create(&third, "roster", roster(&near.location, "09:00", "12:00")).await;
+        let service = world.create("", "service", service(json!({}))).await;
+        let near = Clinic { service, ..near };
+        let week = SearchSlotsRequest { to_us: at("2026-03-09T06:00:00Z"), ..day(&near, "2026-03-02") };
+        let staff = SearchSlotsRequest { channel: BookingChannel::Staff as i32, ..week.clone() };
+        let count = async |request: SearchSlotsRequest| world.slots("", request).await.slots.len();
+
+        assert_eq!(count(week.clone()).await, 5 * 6 * 3, "online: two people, one of them at two places");
+        assert_eq!(count(staff.clone()).await, 5 * 6 * 4);
+        let at_one = SearchSlotsRequest { location_ids: vec![far.clone()], ..staff.clone() };
+        assert_eq!(count(at_one).await, 5 * 6);
+        let of_one = SearchSlotsRequest { practitioner_ids: vec![third.clone()], ..staff.clone() };
+        assert_eq!(count(of_one).await, 5 * 6 * 2);
+        assert_eq!(count(SearchSlotsRequest { language: "fr".into(), ..staff.clone() }).await, 5 * 6);
+        assert_eq!(
+            count(SearchSlotsRequest { days: vec!["tu".into(), "th".into()], ..staff.clone() }).await,
+            2 * 6 * 4
+        );
+        let around = SearchSlotsRequest {
+            near_latitude: Some(53.5),
+            near_longitude: Some(-113.5),
+            within_km: 10.0,
+            ..staff.clone()
+        };
+        assert_eq!(count(around).await, 5 * 6 * 3);
+        let hours =
+            SearchSlotsRequest { not_before: "09:30".into(), not_after: "10:30".into(), limit: 200, ..staff.clone() };
+        assert_eq!(count(hours).await, 5 * 2 * 4);
+
+        let whole = world.slots("", staff.clone()).await;
+        let key = |slot: &wire::availability::Slot| (slot.starts_at_us, slot.location_id.clone());
+        assert!(whole.slots.is_sorted_by_key(key), "by start, then location");
+        for limit in [1, 7] {
+            let mut paged: Vec<wire::availability::Slot> = vec![];
+            let mut cursor = String::new();
+            loop {
+                let page = SearchSlotsRequest { limit, cursor, ..staff.clone() };
+                let SearchSlotsResponse { slots, next_cursor, searched_until_us, .. } = world.slots("", page).await;
+                assert!(slots.iter().all(|slot| slot.starts_at_us <= searched_until_us));
+                paged.extend(slots);
+                cursor = next_cursor;
+                if cursor.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(paged, whole.slots);
+        }
+        let firsts: Vec<_> = whole.slots.iter().filter(|slot| slot.location_id == near.location).step_by(3).collect();
+        let shares = firsts.iter().filter(|slot| slot.practitioner_id == third).count();
+        assert!(shares > 0 && shares < firsts.len(), "the first of equally early practitioners turns with the days");
+    }
+}
+
+#[tokio::test]
+async fn days_and_next_say_the_same_as_search() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let week = SearchSlotsRequest { to_us: at("2026-03-12T06:00:00Z"), ..day(&clinic, "2026-03-06") };
+        let slots = world.slots("", week.clone()).await.slots;
+        let days = world.search.clone().search_days(world.request(week.clone())).await.unwrap().into_inner().days;
+        let dates: Vec<_> = days.iter().map(|day| (day.date.as_str(), day.open_slots)).collect();
+        assert_eq!(dates, [("2026-03-06", 6), ("2026-03-09", 6), ("2026-03-10", 6), ("2026-03-11", 6)]);
+        assert_eq!(days[0].first_starts_at_us, slots[0].starts_at_us);
+        let next = world.search.clone().next_slots(world.request(week)).await.unwrap().into_inner().locations;
+        assert_eq!((next.len(), &next[0].slots), (1, &slots[..3].to_vec()));
+    }
+}
+
+#[tokio::test]
+async fn every_fault_of_a_question_is_named() {
+    for mut world in worlds().await {
+        let theirs = world.clinic().await;
+        world.organization = world.new_organization().await;
+        let clinic = world.clinic().await;
+        let ask = async |request: SearchSlotsRequest| {
+            let refused = fault(world.search.clone().search_slots(world.request(request)).await);
+            violations(&refused)
+        };
+        let good = day(&clinic, "2026-03-06");
+        let bad = SearchSlotsRequest {
+            service_id: "svc_".into(),
+            to_us: good.from_us,
+            days: vec!["monday".into()],
+            not_before: "9".into(),
+            limit: 201,
+            cursor: "?".into(),
+            near_latitude: Some(91.0),
+            patient_id: "pat".into(),
+            ..good.clone()
+        };
+        let expected = [
+            "service_id invalid_id",
+            "to ends_before_start",
+            "near out_of_range",
+            "within_km out_of_range",
+            "patient_id invalid_id",
+            "day invalid_value",
+            "not_before invalid_time",
+            "limit out_of_range",
+            "cursor invalid_cursor",
+        ];
+        assert_eq!(ask(bad).await, expected);
+        let long = SearchSlotsRequest { to_us: good.from_us + 401 * 86_400_000_000, ..good.clone() };
+        assert_eq!(ask(long).await, ["to too_long"]);
+        let absurd = SearchSlotsRequest { from_us: i64::MIN, to_us: i64::MAX, ..good.clone() };
+        assert_eq!(ask(absurd).await, ["from absurd_date", "to absurd_date"]);
+        let foreign = SearchSlotsRequest {
+            service_id: theirs.service,
+            location_ids: vec![theirs.location],
+            practitioner_ids: vec![theirs.practitioner],
+            ..good.clone()
+        };
+        let unknown =
+            ["service_id unknown_reference", "location_id unknown_reference", "practitioner_id unknown_reference"];
+        assert_eq!(ask(foreign).await, unknown);
+    }
+}
+
+#[tokio::test]
+async fn the_nearest_slots_lie_on_both_sides_of_the_one_that_was_taken() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let nearest = async |start: &str| {
+            let slot_id = crate::world::slot_id(&clinic, at(start));
+            let request = wire::availability::NearestSlotsRequest { slot_id, ..Default::default() };
+            let answer = world.search.clone().nearest_slots(world.request(request)).await.unwrap().into_inner();
+            answer.slots.iter().map(|slot| text_of(slot.starts_at_us)).collect::<Vec<_>>()
+        };
+        let middle = nearest("2026-03-06T17:00:00Z").await;
+        assert_eq!(middle.len(), 3);
+        assert!(!middle.contains(&"2026-03-06T17:00:00Z".to_owned()), "not the one that was taken itself");
+        assert!(middle.contains(&"2026-03-06T16:30:00Z".into()) && middle.contains(&"2026-03-06T17:30:00Z".into()));
+        let evening = nearest("2026-03-06T20:00:00Z").await;
+        assert_eq!(evening, ["2026-03-06T17:30:00Z", "2026-03-06T18:00:00Z", "2026-03-06T18:30:00Z"]);
+        assert!(nearest("2025-03-06T20:00:00Z").await.is_empty(), "the past has none");
+    }
+}
+
+#[tokio::test]
+async fn a_name_for_each_part_of_a_visit() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        world.archive(domain::directory::Kind::Service, &clinic.service).await;
+        let request = wire::availability::DescribeVisitRequest {
+            service_id: clinic.service.clone(),
+            location_id: clinic.location.clone(),
+            practitioner_id: clinic.practitioner.clone(),
+        };
+        let visit = world.search.clone().describe_visit(world.request(request)).await.unwrap().into_inner();
+        assert_eq!((visit.location_name.as_str(), visit.practitioner_given_name.as_str()), ("Whyte", "Ada"));
+        assert_eq!((visit.organization_name.as_str(), visit.default_language.as_str()), ("Prairie Physio", "en"));
+    }
+}
+
+#[tokio::test]
+async fn search_goes_on_from_day_to_day() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        for _ in 0..5 {
+            world.advance(30 * 24 * 60);
+            let now = world.clock.now().as_microsecond();
+            let week =
+                SearchSlotsRequest { from_us: now, to_us: now + 7 * 86_400_000_000, ..day(&clinic, "2026-03-06") };
+            assert_eq!(world.slots("", week).await.slots.len(), 30, "five days of six");
+        }
+    }
+}

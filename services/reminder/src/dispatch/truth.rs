@@ -1,0 +1,182 @@
+//! The check before a message leaves: whether what it says is still so, and whether the patient wants it. Pure.
+
+use domain::{appointment::Status, id::LocationId, patient::Channel};
+use wire::booking::{Appointment, GetContactResponse, PatientDetails};
+
+use crate::{plan::Visit, rule::Trigger};
+
+/// What is to become of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict<'a> {
+    /// It may leave for this address.
+    Send(&'a str),
+    /// It is taken back, with the reason.
+    Suppress(&'static str),
+}
+
+/// Judges a message by how things stand now.
+pub(crate) fn judge<'a>(
+    trigger: Trigger,
+    channel: Channel,
+    visit: Visit,
+    contact: &'a GetContactResponse,
+    now_us: i64,
+) -> Verdict<'a> {
+    let (Some(appointment), Some(patient)) = (&contact.appointment, &contact.patient) else {
+        return Verdict::Suppress("gone");
+    };
+    if let Some(reason) = outdated(trigger, visit, appointment, now_us) {
+        return Verdict::Suppress(reason);
+    }
+    match &patient.details {
+        Some(details) => reachable(channel, details),
+        None => Verdict::Suppress("gone"),
+    }
+}
+
+/// Why what the message says is no longer so.
+fn outdated(trigger: Trigger, visit: Visit, appointment: &Appointment, now_us: i64) -> Option<&'static str> {
+    let Ok(status) = appointment.status.parse::<Status>() else { return Some("gone") };
+    let called_off = status == Status::Cancelled;
+    match (trigger, called_off) {
+        (Trigger::Cancelled, false) => return Some("superseded"),
+        (Trigger::Cancelled, true) => {}
+        (_, true) => return Some("cancelled"),
+        (_, false) if !status.is_ahead() => return Some("visit_begun"),
+        (_, false) => {}
+    }
+    let location = appointment.location_id.parse::<LocationId>().ok().map(LocationId::uuid);
+    let same = appointment.starts_at_us == visit.starts_at_us && location == Some(visit.location);
+    if !same {
+        return Some("superseded");
+    }
+    (now_us >= appointment.starts_at_us).then_some("too_late")
+}
+
+/// Whether the patient can be reached on this channel and agreed to it.
+fn reachable(channel: Channel, details: &PatientDetails) -> Verdict<'_> {
+    let preferred = details.reminder_channel.as_str();
+    if !preferred.is_empty() && preferred != channel.as_str() {
+        return Verdict::Suppress("other_channel_preferred");
+    }
+    let (address, none) = match channel {
+        Channel::Sms => (details.phone.as_str(), "no_phone"),
+        Channel::Email => (details.email.as_str(), "no_email"),
+    };
+    if address.is_empty() {
+        return Verdict::Suppress(none);
+    }
+    let agreed = details.consents.iter().any(|one| one.kind == "service" && one.channel == channel.as_str());
+    if agreed { Verdict::Send(address) } else { Verdict::Suppress("no_consent") }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+    use wire::booking::{Consent, Patient};
+
+    use super::*;
+
+    const START: i64 = 1_000_000_000;
+
+    fn location() -> LocationId {
+        LocationId::new(Uuid::from_u128(5))
+    }
+
+    fn visit() -> Visit {
+        Visit { starts_at_us: START, location: location().uuid() }
+    }
+
+    fn consent(channel: &str, kind: &str) -> Consent {
+        Consent { channel: channel.into(), kind: kind.into() }
+    }
+
+    fn contact() -> GetContactResponse {
+        GetContactResponse {
+            appointment: Some(Appointment {
+                status: "booked".into(),
+                starts_at_us: START,
+                location_id: location().to_string(),
+                ..Appointment::default()
+            }),
+            patient: Some(Patient {
+                details: Some(PatientDetails {
+                    phone: "+15005550009".into(),
+                    email: "a@example.org".into(),
+                    consents: vec![consent("sms", "service"), consent("email", "service")],
+                    ..PatientDetails::default()
+                }),
+                ..Patient::default()
+            }),
+        }
+    }
+
+    fn sms(contact: &GetContactResponse) -> Verdict<'_> {
+        judge(Trigger::BeforeStart, Channel::Sms, visit(), contact, START - 1)
+    }
+
+    fn with_patient(change: impl FnOnce(&mut PatientDetails)) -> GetContactResponse {
+        let mut contact = contact();
+        change(contact.patient.as_mut().unwrap().details.as_mut().unwrap());
+        contact
+    }
+
+    fn with_visit(change: impl FnOnce(&mut Appointment)) -> GetContactResponse {
+        let mut contact = contact();
+        change(contact.appointment.as_mut().unwrap());
+        contact
+    }
+
+    #[test]
+    fn what_is_still_so_leaves_for_the_channels_address() {
+        assert_eq!(sms(&contact()), Verdict::Send("+15005550009"));
+        let contact = contact();
+        let email = judge(Trigger::Booked, Channel::Email, visit(), &contact, 0);
+        assert_eq!(email, Verdict::Send("a@example.org"));
+    }
+
+    #[test]
+    fn what_is_no_longer_so_is_taken_back() {
+        for (status, reason) in [
+            ("cancelled", "cancelled"),
+            ("arrived", "visit_begun"),
+            ("checked-in", "visit_begun"),
+            ("fulfilled", "visit_begun"),
+            ("noshow", "visit_begun"),
+            ("entered-in-error", "visit_begun"),
+        ] {
+            assert_eq!(sms(&with_visit(|visit| visit.status = status.into())), Verdict::Suppress(reason), "{status}");
+        }
+        assert_eq!(sms(&with_visit(|visit| visit.starts_at_us += 1)), Verdict::Suppress("superseded"));
+        let elsewhere = LocationId::new(Uuid::from_u128(6)).to_string();
+        assert_eq!(sms(&with_visit(|visit| visit.location_id = elsewhere)), Verdict::Suppress("superseded"));
+        let contact = contact();
+        let late = judge(Trigger::BeforeStart, Channel::Sms, visit(), &contact, START);
+        assert_eq!(late, Verdict::Suppress("too_late"));
+    }
+
+    #[test]
+    fn a_cancellation_is_told_while_it_is_so_and_of_use() {
+        let off = with_visit(|visit| visit.status = "cancelled".into());
+        let told = |contact, now| judge(Trigger::Cancelled, Channel::Sms, visit(), contact, now);
+        assert_eq!(told(&off, START - 1), Verdict::Send("+15005550009"));
+        assert_eq!(told(&off, START), Verdict::Suppress("too_late"));
+        assert_eq!(told(&contact(), START - 1), Verdict::Suppress("superseded"));
+    }
+
+    #[test]
+    fn a_patient_is_reached_only_where_they_agreed() {
+        assert_eq!(sms(&with_patient(|one| one.phone.clear())), Verdict::Suppress("no_phone"));
+        let marketing = |one: &mut PatientDetails| one.consents = vec![consent("sms", "marketing")];
+        assert_eq!(sms(&with_patient(marketing)), Verdict::Suppress("no_consent"));
+        let other = |one: &mut PatientDetails| one.consents = vec![consent("email", "service")];
+        assert_eq!(sms(&with_patient(other)), Verdict::Suppress("no_consent"));
+        let prefers = |one: &mut PatientDetails| one.reminder_channel = "email".into();
+        assert_eq!(sms(&with_patient(prefers)), Verdict::Suppress("other_channel_preferred"));
+        let same = |one: &mut PatientDetails| one.reminder_channel = "sms".into();
+        assert_eq!(sms(&with_patient(same)), Verdict::Send("+15005550009"));
+        let no_email = with_patient(|one| one.email.clear());
+        let email = judge(Trigger::Booked, Channel::Email, visit(), &no_email, 0);
+        assert_eq!(email, Verdict::Suppress("no_email"));
+    }
+}

@@ -1,0 +1,220 @@
+//! Following booking's feed: a snapshot first, then the changes; after a cut, on from the stored position; after a lost
+//! position, a new snapshot.
+//!
+//! What is derived and the position after it are one transaction, which moves the position only from where this process
+//! read on. Several processes may follow at once: whoever loses that race stands by, and takes over when the position
+//! stands still.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::id::{AppointmentId, LocationId, OrganizationId, PatientId, PractitionerId, ServiceId};
+use rpc::{Code, Context, Fault};
+use runtime::Shutdown;
+use sql::Failure;
+use tokio_stream::StreamExt;
+use uuid::Uuid;
+use wire::booking::{AppointmentState, Change as Wire, SnapshotRequest, SubscribeChangesRequest, change::Owner};
+
+use crate::{
+    Inner,
+    plan::{Appointment, Change, Event, Visit},
+    store::{Applied, Batch, Step},
+    write,
+};
+
+const CALL_WITHIN: Duration = Duration::from_secs(55);
+/// A feed that says nothing for so long is taken as cut; it beats every second.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_LAST: Duration = Duration::from_secs(5);
+/// How often a process that stands by looks, and how long the position may stand still before it takes over.
+const STAND_BY_EVERY: Duration = Duration::from_secs(1);
+const STAND_STILL_MAX: u32 = 5;
+/// After so many changes of no matter here, the position is stored all the same.
+const SKIPPED_MAX: usize = 1000;
+
+/// Why following ended.
+enum End {
+    Cut(Fault),
+    /// Another process follows.
+    Elsewhere,
+}
+
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        Self::Cut(fault)
+    }
+}
+
+impl From<tonic::Status> for End {
+    fn from(status: tonic::Status) -> Self {
+        Self::Cut(status.into())
+    }
+}
+
+impl From<Failure> for End {
+    fn from(error: Failure) -> Self {
+        Self::Cut(write::failure(error))
+    }
+}
+
+/// Follows until draining begins.
+pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
+    let mut pause = PAUSE_FIRST;
+    let mut lost = false;
+    loop {
+        let Some(outcome) = shutdown.until(follow(inner, lost, &mut pause)).await else { return };
+        let Err(end) = outcome;
+        lost = false;
+        match end {
+            End::Elsewhere => {
+                tracing::info!("another process follows the feed; this one stands by");
+                if shutdown.until(stand_by(inner)).await.is_none() {
+                    return;
+                }
+            }
+            End::Cut(fault) => {
+                lost = fault.code == Code::FeedPositionLost;
+                tracing::info!(code = fault.code.as_str(), "the feed of bookings was cut; it is taken up again");
+                if shutdown.until(wait(pause)).await.is_none() {
+                    return;
+                }
+                pause = (pause * 2).min(PAUSE_LAST);
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a lost connection heals in real time, whatever the clock shows")]
+async fn wait(pause: Duration) {
+    tokio::time::sleep(pause).await;
+}
+
+async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<std::convert::Infallible, End> {
+    // The feed spans organisations; its calls name none in particular.
+    let ctx = Context::new(OrganizationId::new(Uuid::nil()), "reminder", CALL_WITHIN);
+    let mut stored = match inner.store.position().await? {
+        Some(position) if !lost => position,
+        standing => snapshot(inner, &ctx, standing.as_deref()).await?,
+    };
+    inner.applied.send_replace(stored.parse().ok());
+    let request = SubscribeChangesRequest { position: stored.clone() };
+    let mut batches = inner.feed.clone().subscribe_changes(ctx.request(request)).await?.into_inner();
+    let mut skipped = 0;
+    loop {
+        let batch = match tokio::time::timeout(SILENCE_MAX, batches.next()).await {
+            Ok(Some(batch)) => batch?,
+            Ok(None) | Err(_) => return Err(Fault::new(Code::Unavailable, "the feed fell silent").into()),
+        };
+        *pause = PAUSE_FIRST;
+        let changes = read(&batch.changes, false);
+        skipped += batch.changes.len() - changes.len();
+        if !changes.is_empty() || skipped >= SKIPPED_MAX {
+            apply(inner, &changes, Some(Step { from: Some(&stored), to: &batch.position })).await?;
+            stored.clone_from(&batch.position);
+            skipped = 0;
+            let now_us = inner.clock.now_us();
+            for change in &changes {
+                let lag_us = now_us.saturating_sub(change.changed_at_us).max(0).unsigned_abs();
+                metrics::histogram!("reminder_feed_lag_seconds").record(Duration::from_micros(lag_us));
+            }
+        }
+        inner.applied.send_replace(batch.position.parse().ok());
+    }
+}
+
+/// Takes a snapshot, part by part: each part is applied by itself, and the position comes with the last. A snapshot that
+/// breaks off is taken again from its beginning, to no other effect.
+async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> Result<String, End> {
+    let mut parts = inner.feed.clone().snapshot(ctx.request(SnapshotRequest::default())).await?.into_inner();
+    let mut count = 0;
+    while let Some(part) = parts.next().await {
+        let part = part?;
+        let changes = read(&part.changes, true);
+        count += changes.len();
+        let last = !part.position.is_empty();
+        apply(inner, &changes, last.then_some(Step { from: standing, to: &part.position })).await?;
+        if last {
+            tracing::info!(changes = count, "the snapshot of bookings is applied");
+            return Ok(part.position);
+        }
+    }
+    Err(Fault::new(Code::Unavailable, "the snapshot broke off").into())
+}
+
+async fn apply(inner: &Arc<Inner>, changes: &[Change], step: Option<Step<'_>>) -> Result<(), End> {
+    let batch = Batch {
+        changes,
+        step,
+        now_us: inner.clock.now_us(),
+        settle_us: i64::from(inner.config.settle_seconds) * 1_000_000,
+        ids: &inner.ids,
+    };
+    match sql::retry_serialization(|| inner.ids.fraction(), || inner.store.apply(&batch)).await? {
+        Applied::Here { planned } => {
+            if planned > 0 {
+                inner.planned.notify_waiters();
+            }
+            Ok(())
+        }
+        Applied::Elsewhere => Err(End::Elsewhere),
+    }
+}
+
+/// Waits until the position has stood still for a while: whoever followed may be gone.
+async fn stand_by(inner: &Arc<Inner>) {
+    let (mut last, mut still) = (None, 0);
+    while still < STAND_STILL_MAX {
+        wait(STAND_BY_EVERY).await;
+        let Ok(position) = inner.store.position().await else { continue };
+        still = if position == last { still + 1 } else { 0 };
+        inner.applied.send_replace(position.as_deref().and_then(|text| text.parse().ok()));
+        // The other's plans do not ring here.
+        inner.planned.notify_waiters();
+        last = position;
+    }
+}
+
+/// The changes of appointments; those of holds and group sessions are of no matter here.
+fn read(changes: &[Wire], snapshot: bool) -> Vec<Change> {
+    let appointments = changes.iter().filter_map(|change| match &change.owner {
+        Some(Owner::Appointment(state)) => Some((change, state)),
+        _ => None,
+    });
+    let read = |(change, state): (&Wire, &AppointmentState)| {
+        let found = one(change, state, snapshot);
+        if found.is_none() {
+            tracing::error!(version = change.version, "a change of the feed cannot be read and is left out");
+        }
+        found
+    };
+    appointments.filter_map(read).collect()
+}
+
+fn one(change: &Wire, state: &AppointmentState, snapshot: bool) -> Option<Change> {
+    let event = match change.event.as_str() {
+        _ if snapshot => Event::Snapshot,
+        "booked" => Event::Booked,
+        _ => Event::Other,
+    };
+    Some(Change {
+        organization: change.organization_id.parse::<OrganizationId>().ok()?.uuid(),
+        event,
+        changed_at_us: change.changed_at_us,
+        appointment: Appointment {
+            id: state.id.parse::<AppointmentId>().ok()?.uuid(),
+            version: change.version,
+            status: state.status.parse().ok()?,
+            service: state.service_id.parse::<ServiceId>().ok()?.uuid(),
+            practitioner: state.practitioner_id.parse::<PractitionerId>().ok()?.uuid(),
+            patient: state.patient_id.parse::<PatientId>().ok()?.uuid(),
+            visit: Visit {
+                starts_at_us: state.starts_at_us,
+                location: state.location_id.parse::<LocationId>().ok()?.uuid(),
+            },
+            ends_at_us: state.ends_at_us,
+            time_zone: state.time_zone.clone(),
+        },
+        moved_from_us: (state.previous_starts_at_us != 0).then_some(state.previous_starts_at_us),
+    })
+}

@@ -1,0 +1,33 @@
+//! The list of messages, the newest due first.
+
+use domain::{
+    fault::Faults,
+    id::{Appointment, Id},
+};
+use rpc::{Context, Fault};
+use wire::reminder::{ListMessagesRequest, ListMessagesResponse};
+
+use super::{STATUSES, shown};
+use crate::{Inner, page, store::Filter, write};
+
+pub(crate) async fn list(
+    inner: &Inner,
+    ctx: &Context,
+    request: ListMessagesRequest,
+) -> Result<ListMessagesResponse, Fault> {
+    let mut faults = Faults::new();
+    let asked = request.page.unwrap_or_default();
+    let limit = page::limit(&mut faults, asked.limit);
+    let appointment =
+        wire::convert::optional_id::<Appointment>(&mut faults, "appointment_id", &request.appointment_id).map(Id::uuid);
+    if request.statuses.iter().any(|status| !STATUSES.contains(&status.as_str())) {
+        faults.push("status", "invalid_value", format!("expected one of {}", STATUSES.join(", ")));
+    }
+    let after = page::cursor(&mut faults, &asked.cursor);
+    faults.result()?;
+    inner.fresh(ctx).await?;
+    let filter = Filter { appointment, statuses: request.statuses, after, limit: limit + 1 };
+    let mut rows = inner.store.messages(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
+    let next_cursor = page::cut(&mut rows, limit, |row| (row.due_at_us, row.id));
+    Ok(ListMessagesResponse { messages: shown(inner, &rows).await?, next_cursor })
+}

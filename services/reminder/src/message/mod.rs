@@ -1,0 +1,68 @@
+//! Messages as the clinic sees them: the list, one, a retry by hand, and a preview of a text.
+
+pub(crate) mod list;
+pub(crate) mod preview;
+pub(crate) mod retry;
+
+use std::collections::HashMap;
+
+use domain::id::{AppointmentId, MessageId, RuleId};
+use rpc::{Context, Fault};
+use uuid::Uuid;
+use wire::reminder;
+
+use crate::{
+    Inner,
+    store::rows::{AttemptRow, MessageRow},
+    write,
+};
+
+/// Every status that a message can have.
+pub(crate) const STATUSES: [&str; 8] =
+    ["scheduled", "suppressed", "sending", "sent", "delivered", "undelivered", "failed", "unknown"];
+
+/// One message of the caller's organisation.
+pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<MessageRow, Fault> {
+    let id: MessageId = id.parse().map_err(|_| Fault::not_found())?;
+    let found = inner.store.message(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    found.ok_or_else(Fault::not_found)
+}
+
+/// Messages with their attempts, for the wire.
+pub(crate) async fn shown(inner: &Inner, rows: &[MessageRow]) -> Result<Vec<reminder::Message>, Fault> {
+    let Some(first) = rows.first() else { return Ok(vec![]) };
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut attempts = HashMap::<Uuid, Vec<AttemptRow>>::new();
+    for attempt in inner.store.attempts(first.organization_id, &ids).await.map_err(write::failure)? {
+        attempts.entry(attempt.message_id).or_default().push(attempt);
+    }
+    Ok(rows.iter().map(|row| to_wire(row, attempts.remove(&row.id).unwrap_or_default())).collect())
+}
+
+fn to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
+    let attempt = |one: AttemptRow| reminder::Attempt {
+        at_us: one.at_us,
+        outcome: one.outcome,
+        provider_message_id: one.provider_message_id,
+        error_code: one.error_code,
+        detail: one.detail,
+    };
+    reminder::Message {
+        id: MessageId::new(row.id).to_string(),
+        appointment_id: AppointmentId::new(row.appointment_id).to_string(),
+        appointment_version: row.appointment_version,
+        rule_id: RuleId::new(row.rule_id).to_string(),
+        trigger: row.trigger.clone(),
+        channel: row.channel.clone(),
+        status: row.status.clone(),
+        due_at_us: row.due_at_us,
+        sent_at_us: row.sent_at_us.unwrap_or(0),
+        reason: row.reason.clone(),
+        attempts: attempts.into_iter().map(attempt).collect(),
+        to: row.recipient.clone(),
+        subject: row.subject.clone(),
+        text: row.body.clone(),
+        time_zone: row.time_zone.clone(),
+        provider: row.provider.clone(),
+    }
+}

@@ -1,0 +1,36 @@
+//! A text with example words, before anybody gets it.
+
+use domain::{fault::Faults, patient::Channel};
+use rpc::Fault;
+use wire::reminder::{PreviewMessageRequest, PreviewMessageResponse};
+
+use crate::{
+    Inner,
+    render::{self, Lang, gsm7},
+    rule::convert,
+};
+
+pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<PreviewMessageResponse, Fault> {
+    let mut faults = Faults::new();
+    let trigger = convert::trigger(&mut faults, &request.trigger);
+    let language = convert::language(&mut faults, &request.language);
+    let lang = language.as_deref().and_then(Lang::of).unwrap_or(Lang::En);
+    let template = convert::template(request.template.unwrap_or_default());
+    inner.texts.check(&mut faults, &template, lang);
+    faults.result()?;
+    let trigger = trigger.ok_or_else(|| Fault::internal("a trigger without a fault is missing"))?;
+    let words = render::example(lang);
+    let text = |channel| {
+        let rendered = inner.texts.render(&template, trigger, channel, lang, &words);
+        rendered.map_err(|error| Fault::violation("/template", "invalid_template", &error.to_string()))
+    };
+    let (sms, email) = (text(Channel::Sms)?, text(Channel::Email)?);
+    let (encoding, segments) = gsm7::segments(&sms.text);
+    Ok(PreviewMessageResponse {
+        sms: sms.text,
+        email_subject: email.subject,
+        email_text: email.text,
+        sms_encoding: encoding.as_str().to_owned(),
+        sms_segments: segments,
+    })
+}

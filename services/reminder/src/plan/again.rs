@@ -1,0 +1,67 @@
+//! What a change of a rule does to its messages: it neither drops nor doubles any.
+
+use domain::patient::Channel;
+use jiff::tz::TimeZone;
+use uuid::Uuid;
+
+use super::{Known, Planned, before_start, due_before_start};
+use crate::{
+    quiet,
+    rule::{Rule, Trigger},
+};
+
+/// A message that is planned and not on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) trigger: Trigger,
+    pub(crate) channel: Channel,
+    pub(crate) base_at_us: i64,
+    pub(crate) due_at_us: i64,
+    pub(crate) service: Uuid,
+    pub(crate) starts_at_us: i64,
+    pub(crate) time_zone: String,
+}
+
+/// What becomes of a pending message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// It stays as it is.
+    Keep,
+    /// It is due at another time.
+    Due(i64),
+    /// It is taken back, with the reason.
+    Suppress(&'static str),
+}
+
+/// What becomes of a pending message when its rule is now this one. A new time that has passed already changes nothing:
+/// the message would be lost, and nobody asked for that.
+pub(crate) fn again(rule: &Rule, pending: &Pending, now_us: i64) -> Again {
+    if rule.archived_at_us.is_some() {
+        return Again::Suppress("rule_archived");
+    }
+    let body = &rule.body;
+    let wanted = body.trigger == pending.trigger && body.channels.contains(&pending.channel);
+    if !wanted || !rule.covers(pending.service) {
+        return Again::Suppress("rule_changed");
+    }
+    let zone = domain::time::zone(&pending.time_zone).unwrap_or(TimeZone::UTC);
+    let starts_at_us = pending.starts_at_us;
+    let due_at_us = match pending.trigger {
+        Trigger::BeforeStart => {
+            quiet::before_start(body.quiet_hours, starts_at_us - rule.offset_us(), starts_at_us, &zone)
+        }
+        _ => quiet::after_event(body.quiet_hours, pending.base_at_us + rule.offset_us(), starts_at_us, &zone),
+    };
+    if due_at_us == pending.due_at_us || due_at_us < now_us || due_at_us >= starts_at_us {
+        return Again::Keep;
+    }
+    Again::Due(due_at_us)
+}
+
+/// The messages that a new or changed rule plans for a visit that it did not plan for.
+pub(crate) fn newly(rule: &Rule, known: &Known, now_us: i64) -> Vec<Planned> {
+    if !known.appointment.status.is_ahead() || due_before_start(rule, &known.appointment, now_us).is_none() {
+        return vec![];
+    }
+    before_start(std::slice::from_ref(rule), &known.appointment, known.visit_version, now_us, now_us)
+}

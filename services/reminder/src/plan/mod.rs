@@ -1,0 +1,226 @@
+//! Which messages a change of a visit plans, and which it takes back. Pure: no clock, no store, no call.
+//!
+//! A message belongs to one appointment, to the version at which its time and place became true, to one rule and one
+//! channel; that is its key, so planning twice plans once. The decisions, in the order in which they are read below:
+//!
+//! - a booking plans `booked` and what is still ahead of `before_start`; a `before_start` message whose time had come
+//!   before the visit was booked is not planned, since the `booked` message says the same;
+//! - a visit that is first seen in a snapshot plans `before_start` only: the booking is old news;
+//! - a new time or place takes back everything pending, plans `before_start` anew, and a `rescheduled` message unless
+//!   the patient was last told just that time and place. All of these wait until the move has settled, so that a drag in
+//!   the diary and back sends nothing;
+//! - a cancellation takes back everything pending and plans `cancelled`, unless the visit was over already;
+//! - a visit that has begun, or was missed, takes back everything pending.
+
+mod again;
+#[cfg(test)]
+mod tests;
+
+use domain::{appointment::Status, patient::Channel};
+use jiff::tz::TimeZone;
+use uuid::Uuid;
+
+pub(crate) use self::again::{Again, Pending, again, newly};
+use crate::{
+    quiet,
+    rule::{Rule, Trigger},
+};
+
+/// What a message tells: when and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visit {
+    pub(crate) starts_at_us: i64,
+    pub(crate) location: Uuid,
+}
+
+/// An appointment, as far as the feed tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Appointment {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) status: Status,
+    pub(crate) service: Uuid,
+    pub(crate) practitioner: Uuid,
+    pub(crate) patient: Uuid,
+    pub(crate) visit: Visit,
+    pub(crate) ends_at_us: i64,
+    pub(crate) time_zone: String,
+}
+
+impl Appointment {
+    /// The location's zone; UTC where this program's data knows no such zone.
+    pub(crate) fn zone(&self) -> TimeZone {
+        domain::time::zone(&self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+}
+
+/// What is stored of an appointment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) appointment: Appointment,
+    /// The version at which the present time and place became true.
+    pub(crate) visit_version: i64,
+    /// What the patient knows: what was booked, or what the last message said.
+    pub(crate) told: Visit,
+}
+
+/// How a change came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// In a snapshot: how the appointment stands, not what happened to it.
+    Snapshot,
+    /// It was booked just now.
+    Booked,
+    /// Something else happened to it.
+    Other,
+}
+
+/// A change of an appointment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) organization: Uuid,
+    pub(crate) event: Event,
+    pub(crate) changed_at_us: i64,
+    pub(crate) appointment: Appointment,
+    /// The start before the last move.
+    pub(crate) moved_from_us: Option<i64>,
+}
+
+/// A message to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) rule: Uuid,
+    pub(crate) trigger: Trigger,
+    pub(crate) channel: Channel,
+    /// The appointment's version at which its content became true.
+    pub(crate) version: i64,
+    /// What the rule's offset counts from.
+    pub(crate) base_at_us: i64,
+    pub(crate) due_at_us: i64,
+}
+
+/// What a change leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// What is to be stored.
+    pub(crate) known: Known,
+    /// Why everything that is pending is taken back; `None`: it stays.
+    pub(crate) suppress: Option<&'static str>,
+    /// The messages to come.
+    pub(crate) add: Vec<Planned>,
+}
+
+/// Decides what a change leads to; `None` where it is older than what is known.
+pub(crate) fn plan(
+    rules: &[Rule],
+    known: Option<&Known>,
+    change: &Change,
+    now_us: i64,
+    settle_us: i64,
+) -> Option<Plan> {
+    let next = &change.appointment;
+    // A snapshot is how booking stands, even where a restored database took it back to an older version.
+    let news = known.is_none_or(|known| match change.event {
+        Event::Snapshot => next.version != known.appointment.version,
+        _ => next.version > known.appointment.version,
+    });
+    if !news {
+        return None;
+    }
+    let mut plan = Plan { known: carried(known, change), suppress: None, add: vec![] };
+    let version = plan.known.visit_version;
+    // What happened is as old as the change; how it stands in a snapshot is as old as this moment.
+    let since_us = if change.event == Event::Snapshot { now_us } else { change.changed_at_us };
+    if next.status == Status::Cancelled {
+        if known.is_none_or(|known| known.appointment.status != Status::Cancelled) {
+            plan.suppress = known.map(|_| "cancelled");
+            if known.map_or(change.event != Event::Snapshot, |known| known.appointment.status.is_ahead()) {
+                plan.add = after_event(rules, Trigger::Cancelled, next, next.version, since_us);
+            }
+        }
+    } else if !next.status.is_ahead() {
+        plan.suppress = known.map(|_| over(next.status));
+    } else if let Some(known) = known.filter(|known| known.appointment.visit != next.visit) {
+        plan.suppress = Some("superseded");
+        let settled_us = since_us + settle_us;
+        plan.add = before_start(rules, next, version, since_us, settled_us);
+        if next.visit != known.told {
+            plan.add.extend(after_event(rules, Trigger::Rescheduled, next, version, settled_us));
+        }
+    } else if known.is_none() {
+        plan.add = before_start(rules, next, version, since_us, since_us);
+        if change.event == Event::Booked {
+            plan.add.extend(after_event(rules, Trigger::Booked, next, version, since_us));
+        } else if next.visit != plan.known.told {
+            plan.add.extend(after_event(rules, Trigger::Rescheduled, next, version, since_us + settle_us));
+        }
+    }
+    Some(plan)
+}
+
+/// What is to be stored after a change.
+fn carried(known: Option<&Known>, change: &Change) -> Known {
+    let next = &change.appointment;
+    match known {
+        Some(known) => Known {
+            appointment: next.clone(),
+            visit_version: if known.appointment.visit == next.visit { known.visit_version } else { next.version },
+            told: known.told,
+        },
+        None => {
+            // Whoever booked knows when; of a move that is seen first, they know the time before.
+            let moved = change.moved_from_us.filter(|_| change.event == Event::Other);
+            let told = Visit { starts_at_us: moved.unwrap_or(next.visit.starts_at_us), ..next.visit };
+            Known { appointment: next.clone(), visit_version: next.version, told }
+        }
+    }
+}
+
+/// Why a visit in this status needs no message any more.
+fn over(status: Status) -> &'static str {
+    match status {
+        Status::Noshow => "missed",
+        Status::EnteredInError => "entered_in_error",
+        _ => "visit_begun",
+    }
+}
+
+/// The messages about something that has happened at `base_at_us`.
+fn after_event(rules: &[Rule], trigger: Trigger, next: &Appointment, version: i64, base_at_us: i64) -> Vec<Planned> {
+    let starts_at_us = next.visit.starts_at_us;
+    let rules = rules.iter().filter(|rule| rule.body.trigger == trigger && rule.covers(next.service));
+    let due = |rule: &Rule| {
+        let at_us = base_at_us + rule.offset_us();
+        quiet::after_event(rule.body.quiet_hours, at_us, starts_at_us, &next.zone())
+    };
+    rules
+        .map(|rule| (rule, due(rule)))
+        .filter(|(_, due_at_us)| *due_at_us < starts_at_us)
+        .flat_map(|(rule, due_at_us)| each_channel(rule, version, base_at_us, due_at_us))
+        .collect()
+}
+
+/// The messages before the start: not those whose time had come before `since_us`, and none before `earliest_us`.
+fn before_start(rules: &[Rule], next: &Appointment, version: i64, since_us: i64, earliest_us: i64) -> Vec<Planned> {
+    let starts_at_us = next.visit.starts_at_us;
+    let rules = rules.iter().filter(|rule| rule.body.trigger == Trigger::BeforeStart && rule.covers(next.service));
+    rules
+        .filter_map(|rule| Some((rule, due_before_start(rule, next, since_us)?.max(earliest_us))))
+        .filter(|(_, due_at_us)| *due_at_us < starts_at_us)
+        .flat_map(|(rule, due_at_us)| each_channel(rule, version, starts_at_us, due_at_us))
+        .collect()
+}
+
+/// When a rule's message before the start is due; `None` where that time has come before `since_us`.
+fn due_before_start(rule: &Rule, next: &Appointment, since_us: i64) -> Option<i64> {
+    let starts_at_us = next.visit.starts_at_us;
+    let at_us = starts_at_us - rule.offset_us();
+    let due_at_us = quiet::before_start(rule.body.quiet_hours, at_us, starts_at_us, &next.zone());
+    (at_us >= since_us && due_at_us >= since_us).then_some(due_at_us)
+}
+
+fn each_channel(rule: &Rule, version: i64, base_at_us: i64, due_at_us: i64) -> impl Iterator<Item = Planned> {
+    let (id, trigger) = (rule.id, rule.body.trigger);
+    let planned = move |channel| Planned { rule: id, trigger, channel, version, base_at_us, due_at_us };
+    rule.body.channels.iter().map(move |channel| planned(*channel))
+}

@@ -1,0 +1,256 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::rule::{self, QuietHours};
+
+const HOUR: i64 = 3_600_000_000;
+const SETTLE: i64 = 120_000_000;
+
+fn us(text: &str) -> i64 {
+    text.parse::<jiff::Timestamp>().unwrap().as_microsecond()
+}
+
+fn rules() -> Vec<Rule> {
+    rule::defaults().into_iter().zip(1..).map(|(body, id)| Rule::new(Uuid::from_u128(id), body, 0)).collect()
+}
+
+fn at(starts_at_us: i64, version: i64) -> Appointment {
+    Appointment {
+        id: Uuid::from_u128(7),
+        version,
+        status: Status::Booked,
+        service: Uuid::from_u128(8),
+        practitioner: Uuid::from_u128(9),
+        patient: Uuid::from_u128(10),
+        visit: Visit { starts_at_us, location: Uuid::from_u128(11) },
+        ends_at_us: starts_at_us + HOUR,
+        time_zone: "America/Edmonton".into(),
+    }
+}
+
+fn change(event: Event, changed_at_us: i64, appointment: Appointment) -> Change {
+    Change { organization: Uuid::nil(), event, changed_at_us, appointment, moved_from_us: None }
+}
+
+/// Trigger, channel and minutes from `from_us` of each planned message, sorted.
+fn told(plan: &Plan, from_us: i64) -> Vec<(&'static str, &'static str, i64)> {
+    let mut found: Vec<_> = plan
+        .add
+        .iter()
+        .map(|one| (one.trigger.as_str(), one.channel.as_str(), (one.due_at_us - from_us) / 60_000_000))
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+fn booked(starts: i64, now: i64) -> Plan {
+    plan(&rules(), None, &change(Event::Booked, now, at(starts, 1)), now, SETTLE).unwrap()
+}
+
+#[test]
+fn a_booking_plans_its_news_and_what_is_ahead_of_the_start() {
+    let start = us("2026-03-10T15:00:00Z");
+    let plan = booked(start, start - 100 * HOUR);
+    let expected = [
+        ("before_start", "email", -72 * 60),
+        ("before_start", "sms", -24 * 60),
+        ("before_start", "sms", -2 * 60),
+        ("booked", "email", -100 * 60),
+        ("booked", "sms", -100 * 60),
+    ];
+    assert_eq!(told(&plan, start), expected);
+    assert_eq!(plan.suppress, None);
+    assert!(plan.add.iter().all(|one| one.version == 1));
+    // Booked for tomorrow morning: what would have come before is covered by the news of the booking.
+    let near = booked(start, start - 20 * HOUR);
+    let expected = [("before_start", "sms", -120), ("booked", "email", -20 * 60), ("booked", "sms", -20 * 60)];
+    assert_eq!(told(&near, start), expected);
+    // Booked for a time that has passed: nobody is told.
+    assert_eq!(booked(start, start + HOUR).add, []);
+}
+
+#[test]
+fn a_late_follower_still_plans_what_came_due_meanwhile() {
+    let start = us("2026-03-10T15:00:00Z");
+    let change = change(Event::Booked, start - 30 * HOUR, at(start, 1));
+    let plan = plan(&rules(), None, &change, start - 20 * HOUR, SETTLE).unwrap();
+    assert!(told(&plan, start).contains(&("before_start", "sms", -24 * 60)));
+}
+
+#[test]
+fn a_snapshot_plans_what_is_ahead_and_no_old_news() {
+    let start = us("2026-03-10T15:00:00Z");
+    let seen = change(Event::Snapshot, start - 500 * HOUR, at(start, 4));
+    let plan = plan(&rules(), None, &seen, start - 30 * HOUR, SETTLE).unwrap();
+    assert_eq!(told(&plan, start), [("before_start", "sms", -24 * 60), ("before_start", "sms", -2 * 60)]);
+    assert!(plan.add.iter().all(|one| one.version == 4));
+}
+
+#[test]
+fn a_move_takes_back_the_old_time_and_tells_the_new_one_when_it_has_settled() {
+    let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
+    let now = a - 100 * HOUR;
+    let known = booked(a, now).known;
+    let plan = plan(&rules(), Some(&known), &change(Event::Other, now, at(b, 2)), now, SETTLE).unwrap();
+    assert_eq!(plan.suppress, Some("superseded"));
+    let moved: Vec<_> = plan.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).collect();
+    assert_eq!(moved.len(), 2);
+    assert!(moved.iter().all(|one| one.due_at_us == now + SETTLE && one.version == 2));
+    assert_eq!(plan.add.len(), 5);
+    assert_eq!((plan.known.visit_version, plan.known.told.starts_at_us), (2, a));
+}
+
+#[test]
+fn a_drag_and_back_tells_nothing_unless_the_patient_was_told_in_between() {
+    let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
+    let now = a - 100 * HOUR;
+    let dragged =
+        plan(&rules(), Some(&booked(a, now).known), &change(Event::Other, now, at(b, 2)), now, SETTLE).unwrap().known;
+    let back = change(Event::Other, now + 1, at(a, 3));
+    let quiet = plan(&rules(), Some(&dragged), &back, now + 1, SETTLE).unwrap();
+    assert_eq!(quiet.suppress, Some("superseded"));
+    assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart && one.version == 3));
+    assert_eq!(quiet.add.len(), 3);
+    let told = Known { told: dragged.appointment.visit, ..dragged };
+    let correction = plan(&rules(), Some(&told), &back, now + 1, SETTLE).unwrap();
+    assert_eq!(correction.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).count(), 2);
+}
+
+#[test]
+fn another_place_at_the_same_time_is_a_move_and_another_practitioner_is_not() {
+    let start = us("2026-03-10T15:00:00Z");
+    let now = start - 100 * HOUR;
+    let known = booked(start, now).known;
+    let mut next = at(start, 2);
+    next.practitioner = Uuid::from_u128(99);
+    let same = plan(&rules(), Some(&known), &change(Event::Other, now, next.clone()), now, SETTLE).unwrap();
+    assert_eq!((same.suppress, same.add.len(), same.known.visit_version), (None, 0, 1));
+    next.visit.location = Uuid::from_u128(99);
+    let moved = plan(&rules(), Some(&known), &change(Event::Other, now, next), now, SETTLE).unwrap();
+    assert_eq!((moved.suppress, moved.add.len()), (Some("superseded"), 5));
+}
+
+#[test]
+fn a_cancellation_takes_everything_back_and_is_told_once() {
+    let start = us("2026-03-10T15:00:00Z");
+    let now = start - HOUR;
+    let known = booked(start, start - 100 * HOUR).known;
+    let off = Appointment { status: Status::Cancelled, ..at(start, 2) };
+    let plan1 = plan(&rules(), Some(&known), &change(Event::Other, now, off.clone()), now, SETTLE).unwrap();
+    assert_eq!(plan1.suppress, Some("cancelled"));
+    assert_eq!(told(&plan1, start), [("cancelled", "email", -60), ("cancelled", "sms", -60)]);
+    let again = change(Event::Other, now, Appointment { version: 3, ..off.clone() });
+    assert_eq!(plan(&rules(), Some(&plan1.known), &again, now, SETTLE).unwrap().add, []);
+    // Called off in the books after the start, or first seen in a snapshot: no news.
+    let late = change(Event::Other, start + HOUR, off.clone());
+    assert_eq!(plan(&rules(), Some(&known), &late, start + HOUR, SETTLE).unwrap().add, []);
+    let seen = change(Event::Snapshot, now, off);
+    assert_eq!(plan(&rules(), None, &seen, now, SETTLE).unwrap().add, []);
+}
+
+#[test]
+fn a_visit_that_has_begun_needs_no_message() {
+    let start = us("2026-03-10T15:00:00Z");
+    let known = booked(start, start - 100 * HOUR).known;
+    for (status, reason) in [
+        (Status::Arrived, "visit_begun"),
+        (Status::CheckedIn, "visit_begun"),
+        (Status::Fulfilled, "visit_begun"),
+        (Status::Noshow, "missed"),
+        (Status::EnteredInError, "entered_in_error"),
+    ] {
+        let next = Appointment { status, ..at(start, 2) };
+        let plan = plan(&rules(), Some(&known), &change(Event::Other, start, next), start, SETTLE).unwrap();
+        assert_eq!((plan.suppress, plan.add.len()), (Some(reason), 0), "{status}");
+    }
+}
+
+#[test]
+fn an_older_change_changes_nothing() {
+    let start = us("2026-03-10T15:00:00Z");
+    let now = start - 100 * HOUR;
+    let known = plan(&rules(), None, &change(Event::Booked, now, at(start, 5)), now, SETTLE).unwrap().known;
+    for version in [4, 5] {
+        assert_eq!(plan(&rules(), Some(&known), &change(Event::Other, now, at(0, version)), now, SETTLE), None);
+    }
+    assert_eq!(plan(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 5)), now, SETTLE), None);
+    // A restored database: the snapshot is older and still how things stand.
+    assert!(plan(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 4)), now, SETTLE).is_some());
+}
+
+#[test]
+fn a_day_before_is_24_hours_before_across_a_clock_change() {
+    // 09:00 on the morning after Edmonton's clocks went forward; 24 hours before, their clock showed 08:00.
+    let start = us("2026-03-08T15:00:00Z");
+    let plan = booked(start, start - 100 * HOUR);
+    assert!(plan.add.iter().any(|one| one.due_at_us == us("2026-03-07T15:00:00Z")));
+}
+
+#[test]
+fn a_rule_is_for_its_services_and_keeps_its_quiet_hours() {
+    let start = us("2026-03-10T13:00:00Z"); // 07:00 in Edmonton
+    let mut rules = rules();
+    for rule in &mut rules {
+        rule.body.quiet_hours = Some(QuietHours { from: "21:00".parse().unwrap(), to: "08:00".parse().unwrap() });
+    }
+    let now = start - 100 * HOUR;
+    let plan1 = plan(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE).unwrap();
+    // 05:00 is quiet and 08:00 too late: the evening before, at 20:55.
+    assert!(told(&plan1, start).contains(&("before_start", "sms", -(10 * 60 + 5))), "{:?}", told(&plan1, start));
+    for rule in &mut rules {
+        rule.body.service_ids = vec![Uuid::from_u128(1).into()];
+    }
+    assert_eq!(plan(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE).unwrap().add, []);
+}
+
+#[test]
+fn a_changed_rule_moves_its_messages_and_drops_none() {
+    let start = us("2026-03-10T15:00:00Z");
+    let now = start - 50 * HOUR;
+    let mut rule = rules().remove(2);
+    let pending = Pending {
+        trigger: Trigger::BeforeStart,
+        channel: Channel::Sms,
+        base_at_us: start,
+        due_at_us: start - 24 * HOUR,
+        service: Uuid::from_u128(8),
+        starts_at_us: start,
+        time_zone: "America/Edmonton".into(),
+    };
+    assert_eq!(again(&rule, &pending, now), Again::Keep);
+    rule.body.offset_minutes = 48 * 60;
+    assert_eq!(again(&rule, &pending, now), Again::Due(start - 48 * HOUR));
+    rule.body.offset_minutes = 72 * 60;
+    assert_eq!(again(&rule, &pending, now), Again::Keep, "its new time has passed: it keeps the old one");
+    rule.body.channels = vec![Channel::Email];
+    assert_eq!(again(&rule, &pending, now), Again::Suppress("rule_changed"));
+    rule.archived_at_us = Some(now);
+    assert_eq!(again(&rule, &pending, now), Again::Suppress("rule_archived"));
+}
+
+proptest! {
+    /// Whatever happens to an appointment: nothing is due at or after its start, the key of every message is new, and
+    /// what is planned is about the present time and place.
+    #[test]
+    fn whatever_happens_no_key_is_planned_twice(steps in prop::collection::vec((0i64..4, 0usize..6, 0i64..72), 1..12)) {
+        let rules = rules();
+        let mut known: Option<Known> = None;
+        let mut keys = std::collections::HashSet::new();
+        let mut now = us("2026-03-01T00:00:00Z");
+        for (version, (hour, status, later)) in (1i64..).zip(steps) {
+            now += later * HOUR;
+            let status = [Status::Booked, Status::Booked, Status::Booked, Status::Cancelled, Status::Arrived,
+                Status::Noshow][status];
+            let next = Appointment { status, ..at(us("2026-03-08T15:00:00Z") + hour * 24 * HOUR, version) };
+            let event = if known.is_none() { Event::Booked } else { Event::Other };
+            let found = plan(&rules, known.as_ref(), &change(event, now, next.clone()), now, SETTLE).unwrap();
+            for one in &found.add {
+                prop_assert!(keys.insert((one.version, one.rule, one.channel)));
+                prop_assert!(one.due_at_us < next.visit.starts_at_us && one.due_at_us >= now);
+                prop_assert_eq!(one.version, version);
+            }
+            prop_assert_eq!(&plan(&rules, Some(&found.known), &change(event, now, next), now, SETTLE), &None);
+            known = Some(found.known);
+        }
+    }
+}

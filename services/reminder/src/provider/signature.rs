@@ -1,0 +1,100 @@
+//! Whether a call-back comes from Twilio: `X-Twilio-Signature` is base64(HMAC-SHA1(token, URL and fields)).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use subtle::ConstantTimeEq;
+
+use super::sha1;
+
+/// Whether the signature is that of this call, with the URL as it is, without its port, or with the scheme's own.
+pub(crate) fn is_valid(token: &str, url: &str, form: &[(String, String)], signature: &str) -> bool {
+    let Ok(given) = STANDARD.decode(signature) else { return false };
+    let fields = fields(form);
+    let matches = |url: &String| {
+        let expected = sha1::hmac(token.as_bytes(), format!("{url}{fields}").as_bytes());
+        bool::from(expected.as_slice().ct_eq(&given))
+    };
+    candidates(url).iter().any(matches)
+}
+
+/// Each field's name and values, sorted by name; repeated values once, sorted.
+fn fields(form: &[(String, String)]) -> String {
+    let mut sorted = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for (name, value) in form {
+        sorted.entry(name).or_default().insert(value);
+    }
+    sorted.into_iter().flat_map(|(name, values)| values.into_iter().flat_map(move |value| [name, value])).collect()
+}
+
+/// The URL as text: parsing it would change what was signed.
+fn candidates(url: &str) -> Vec<String> {
+    let mut found = vec![url.to_owned()];
+    let Some((scheme, rest)) = url.split_once("://") else { return found };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let host_at = authority.rfind('@').map_or(0, |at| at + 1);
+    let port = authority[host_at..].rfind(':').map(|at| at + host_at).filter(|at| !authority[*at..].contains(']'));
+    match port {
+        Some(at) => found.push(format!("{scheme}://{}{path}", &authority[..at])),
+        None => {
+            let port = if scheme == "https" { 443 } else { 80 };
+            found.push(format!("{scheme}://{authority}:{port}{path}"));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://reminders.example.test/v1/providers/twilio/status";
+    const SIGNATURE: &str = "yAwAVNKB6vh+EH8KObLdZCl5gQ0=";
+
+    fn form() -> Vec<(String, String)> {
+        let account = format!("AC{}", "0".repeat(32));
+        let message = format!("SM{}", "1".repeat(32));
+        [
+            ("MessageStatus", "delivered"),
+            ("AccountSid", &account),
+            ("ApiVersion", "2010-04-01"),
+            ("From", "+15005550006"),
+            ("To", "+15005550009"),
+            ("MessageSid", &message),
+            ("SmsSid", &message),
+            ("SmsStatus", "delivered"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec()
+    }
+
+    #[test]
+    fn the_known_vector_passes_and_whatever_differs_does_not() {
+        assert!(is_valid("12345", URL, &form(), SIGNATURE));
+        assert!(!is_valid("12346", URL, &form(), SIGNATURE));
+        assert!(!is_valid("12345", &format!("{URL}?a=1"), &form(), SIGNATURE));
+        assert!(!is_valid("12345", URL, &form()[1..], SIGNATURE));
+        for bad in ["", "nonsense", "AAAA"] {
+            assert!(!is_valid("12345", URL, &form(), bad));
+        }
+        // A repeated field counts once.
+        let twice = [form(), form()].concat();
+        assert!(is_valid("12345", URL, &twice, SIGNATURE));
+    }
+
+    #[test]
+    fn the_port_may_come_or_go() {
+        assert!(is_valid("12345", &URL.replace(".test/", ".test:443/"), &form(), SIGNATURE));
+        let with_port = URL.replace(".test/", ".test:443/");
+        let signed = STANDARD.encode(sha1::hmac(b"12345", format!("{with_port}{}", fields(&form())).as_bytes()));
+        assert!(is_valid("12345", URL, &form(), &signed));
+        assert!(!is_valid("12345", &URL.replace(".test/", ".evil/"), &form(), &signed));
+    }
+
+    #[test]
+    fn a_port_is_found_only_where_it_stands() {
+        assert_eq!(candidates("http://[::1]/a:1")[1], "http://[::1]:80/a:1");
+        assert_eq!(candidates("http://[::1]:8080/a")[1], "http://[::1]/a");
+        assert_eq!(candidates("https://u:p@h/a?b=c:1")[1], "https://u:p@h:443/a?b=c:1");
+    }
+}

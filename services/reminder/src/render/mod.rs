@@ -1,0 +1,270 @@
+//! Texts: the shipped ones in English and French, a clinic's own, and how both become what a patient reads.
+//!
+//! Pure: words go in, a text comes out. The shipped texts name the clinic, the day, the time, the clinic's telephone
+//! and the patient's own link; never a condition, never a treatment.
+
+pub(crate) mod gsm7;
+mod shipped;
+pub(crate) mod words;
+
+use std::fmt;
+
+use domain::{fault::Faults, patient::Channel};
+use jiff::Zoned;
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
+
+pub(crate) use self::words::{Lang, choose, primary};
+use crate::rule::{Template, Trigger};
+
+/// The words that a template may use.
+pub(crate) const WORDS: [&str; 10] = [
+    "patient_given_name",
+    "clinic",
+    "organization",
+    "service",
+    "practitioner",
+    "date",
+    "time",
+    "phone",
+    "address",
+    "manage_url",
+];
+/// The most steps that one text may take to render.
+const FUEL: u64 = 20_000;
+const SMS_MAX: usize = 1000;
+const SUBJECT_MAX: usize = 200;
+const EMAIL_MAX: usize = 10_000;
+/// What carriers take as one message.
+const SMS_RENDERED_MAX: usize = 1600;
+const EMAIL_RENDERED_MAX: usize = 100_000;
+
+/// What a text speaks of. Its `Debug` shows nothing: personal data stays out of logs.
+#[derive(Clone)]
+pub(crate) struct Words {
+    pub(crate) patient_given_name: String,
+    pub(crate) clinic: String,
+    pub(crate) organization: String,
+    pub(crate) service: String,
+    pub(crate) practitioner: String,
+    pub(crate) phone: String,
+    pub(crate) address: String,
+    pub(crate) manage_url: String,
+    /// The start in the location's zone.
+    pub(crate) starts: Zoned,
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Words(…)")
+    }
+}
+
+/// A message as it is sent; the subject of a text message is empty.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Rendered {
+    pub(crate) subject: String,
+    pub(crate) text: String,
+}
+
+/// Why a template gives no text, in words that name the line; never with the words' contents.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Error(String);
+
+/// The texts.
+pub(crate) struct Texts {
+    environment: Environment<'static>,
+}
+
+/// A part of a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Sms,
+    Subject,
+    Email,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sms => "sms",
+            Self::Subject => "subject",
+            Self::Email => "email",
+        }
+    }
+
+    fn of(self, template: &Template) -> &str {
+        match self {
+            Self::Sms => &template.sms,
+            Self::Subject => &template.email_subject,
+            Self::Email => &template.email_text,
+        }
+    }
+}
+
+impl Texts {
+    /// The shipped texts, compiled.
+    ///
+    /// # Errors
+    /// When a shipped text does not compile, which a test excludes.
+    pub(crate) fn new() -> Result<Self, Error> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        environment.set_fuel(Some(FUEL));
+        for (name, source) in shipped::TEXTS {
+            environment.add_template(name, source).map_err(|error| Error(error.to_string()))?;
+        }
+        Ok(Self { environment })
+    }
+
+    /// The message for a patient.
+    ///
+    /// # Errors
+    /// When the template fails on these words.
+    pub(crate) fn render(
+        &self,
+        template: &Template,
+        trigger: Trigger,
+        channel: Channel,
+        lang: Lang,
+        words: &Words,
+    ) -> Result<Rendered, Error> {
+        let part = |part| self.part(template, trigger, part, lang, words);
+        match channel {
+            Channel::Sms => Ok(Rendered { subject: String::new(), text: part(Part::Sms)? }),
+            // A line break in a subject would begin another header.
+            Channel::Email => Ok(Rendered {
+                subject: part(Part::Subject)?.split_whitespace().collect::<Vec<_>>().join(" "),
+                text: part(Part::Email)?,
+            }),
+        }
+    }
+
+    fn part(
+        &self,
+        template: &Template,
+        trigger: Trigger,
+        part: Part,
+        lang: Lang,
+        words: &Words,
+    ) -> Result<String, Error> {
+        let own = part.of(template);
+        let values = values(words, part, lang);
+        let text = if own.is_empty() {
+            let name = format!("{}/{trigger}.{}", lang.as_str(), part.name());
+            self.environment.get_template(&name).and_then(|shipped| shipped.render(values))
+        } else {
+            self.environment.render_str(own, values)
+        };
+        let text = text.map_err(|error| described(&error))?;
+        let text = if part == Part::Sms { gsm7::plain(text.trim()) } else { text };
+        let most = if part == Part::Sms { SMS_RENDERED_MAX } else { EMAIL_RENDERED_MAX };
+        if text.chars().count() > most {
+            return Err(Error(format!("the text is longer than {most} characters")));
+        }
+        if text.trim().is_empty() {
+            return Err(Error("the text is empty".to_owned()));
+        }
+        Ok(text)
+    }
+
+    /// Notes what is wrong with a clinic's own texts: what does not compile, unknown words, and what does not render.
+    pub(crate) fn check(&self, faults: &mut Faults, template: &Template, lang: Lang) {
+        let parts = [
+            (Part::Sms, "/template/sms", SMS_MAX),
+            (Part::Subject, "/template/email_subject", SUBJECT_MAX),
+            (Part::Email, "/template/email_text", EMAIL_MAX),
+        ];
+        for (part, pointer, most) in parts {
+            let own = part.of(template);
+            if own.is_empty() {
+                continue;
+            }
+            if own.chars().count() > most {
+                faults.push(pointer, "too_long", format!("at most {most} characters"));
+                continue;
+            }
+            let unknown = match self.environment.template_from_str(own) {
+                Ok(compiled) => compiled.undeclared_variables(false),
+                Err(error) => {
+                    faults.push(pointer, "invalid_template", described(&error).0);
+                    continue;
+                }
+            };
+            let mut unknown: Vec<_> = unknown.into_iter().filter(|word| !WORDS.contains(&word.as_str())).collect();
+            unknown.sort();
+            for word in &unknown {
+                let line = line_of(own, word);
+                let detail = format!("line {line}: unknown word `{word}`; the words are {}", WORDS.join(", "));
+                faults.push(pointer, "unknown_word", detail);
+            }
+            if unknown.is_empty()
+                && let Err(error) = self.part(template, Trigger::Booked, part, lang, &example(lang))
+            {
+                faults.push(pointer, "invalid_template", error.0);
+            }
+        }
+    }
+}
+
+/// The words as a template sees them: dates are short in text messages.
+fn values(words: &Words, part: Part, lang: Lang) -> minijinja::Value {
+    let length = if part == Part::Sms { words::Length::Short } else { words::Length::Long };
+    context! {
+        patient_given_name => words.patient_given_name.as_str(),
+        clinic => words.clinic.as_str(),
+        organization => words.organization.as_str(),
+        service => words.service.as_str(),
+        practitioner => words.practitioner.as_str(),
+        date => lang.date(&words.starts, length),
+        time => lang.time(&words.starts),
+        phone => words.phone.as_str(),
+        address => words.address.as_str(),
+        manage_url => words.manage_url.as_str(),
+    }
+}
+
+/// A template's fault in a line of words. The engine's own detail is kept only where it speaks of the template and not
+/// of what was filled in.
+fn described(error: &minijinja::Error) -> Error {
+    let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
+    let detail = match error.kind() {
+        ErrorKind::SyntaxError | ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
+            error.detail().unwrap_or("does not compile").to_owned()
+        }
+        ErrorKind::UndefinedError => "a word that is not defined".to_owned(),
+        ErrorKind::OutOfFuel => "takes too many steps".to_owned(),
+        kind => kind.to_string(),
+    };
+    Error(format!("{line}{detail}"))
+}
+
+/// The first line in which a word stands by itself, from 1.
+fn line_of(source: &str, word: &str) -> usize {
+    let stands = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == word);
+    source.lines().position(stands).map_or(1, |at| at + 1)
+}
+
+/// Example words, for previews and checks: nobody's.
+pub(crate) fn example(lang: Lang) -> Words {
+    let (name, clinic, service) = match lang {
+        Lang::En => ("Alex", "Example Physiotherapy", "Initial evaluation"),
+        Lang::Fr => ("Camille", "Exemple Physio", "Évaluation initiale"),
+    };
+    let starts = jiff::civil::date(2026, 3, 9).at(14, 30, 0, 0);
+    Words {
+        patient_given_name: name.into(),
+        clinic: clinic.into(),
+        organization: clinic.into(),
+        service: service.into(),
+        practitioner: "Sam Example".into(),
+        phone: "+17805550100".into(),
+        address: "1 Example Street".into(),
+        manage_url: "https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA".into(),
+        starts: starts.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

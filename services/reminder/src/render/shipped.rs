@@ -1,0 +1,35 @@
+//! The texts in `templates/`, part of the program.
+
+macro_rules! texts {
+    ($($name:literal),* $(,)?) => {
+        [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name, ".txt")))),*]
+    };
+}
+
+/// Every shipped text by `language/trigger.part`.
+pub(super) const TEXTS: [(&str, &str); 24] = texts![
+    "en/booked.sms",
+    "en/booked.subject",
+    "en/booked.email",
+    "en/before_start.sms",
+    "en/before_start.subject",
+    "en/before_start.email",
+    "en/cancelled.sms",
+    "en/cancelled.subject",
+    "en/cancelled.email",
+    "en/rescheduled.sms",
+    "en/rescheduled.subject",
+    "en/rescheduled.email",
+    "fr/booked.sms",
+    "fr/booked.subject",
+    "fr/booked.email",
+    "fr/before_start.sms",
+    "fr/before_start.subject",
+    "fr/before_start.email",
+    "fr/cancelled.sms",
+    "fr/cancelled.subject",
+    "fr/cancelled.email",
+    "fr/rescheduled.sms",
+    "fr/rescheduled.subject",
+    "fr/rescheduled.email",
+];

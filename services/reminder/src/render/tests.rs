@@ -1,0 +1,130 @@
+use super::{
+    gsm7::{Encoding, segments},
+    *,
+};
+
+fn texts() -> Texts {
+    Texts::new().unwrap()
+}
+
+/// Long but normal names, and the longest dates of both languages.
+fn long(lang: Lang) -> Words {
+    Words {
+        clinic: "Northside Physio Red Deer".into(),
+        phone: "+14035550123".into(),
+        manage_url: "https://book.example-physio.ca/v1/manage/AbCdEfGhIjKlMnOpQrStUv".into(),
+        starts: "2026-09-30T22:55[America/Edmonton]".parse().unwrap(),
+        ..example(lang)
+    }
+}
+
+#[test]
+fn each_shipped_text_message_is_one_plain_segment() {
+    for lang in Lang::ALL {
+        for trigger in Trigger::ALL {
+            let sms = texts().render(&Template::default(), trigger, Channel::Sms, lang, &long(lang)).unwrap().text;
+            assert_eq!(segments(&sms), (Encoding::Gsm7, 1), "{} characters: {sms}", sms.chars().count());
+        }
+    }
+}
+
+#[test]
+fn each_shipped_text_names_clinic_day_and_time_and_no_treatment() {
+    for lang in Lang::ALL {
+        let words = long(lang);
+        for trigger in Trigger::ALL {
+            for channel in [Channel::Sms, Channel::Email] {
+                let message = texts().render(&Template::default(), trigger, channel, lang, &words).unwrap();
+                let length = if channel == Channel::Sms { words::Length::Short } else { words::Length::Long };
+                for word in [&words.clinic, &lang.date(&words.starts, length), &lang.time(&words.starts), &words.phone]
+                {
+                    assert!(message.text.contains(word.as_str()), "{word} is missing in {}", message.text);
+                }
+                let linked = message.text.contains(&words.manage_url);
+                assert_eq!(linked, trigger != Trigger::Cancelled, "{}", message.text);
+                for word in [&words.service, &words.patient_given_name, &words.practitioner] {
+                    assert!(!message.text.contains(word.as_str()) && !message.subject.contains(word.as_str()));
+                }
+                assert_eq!(message.subject.is_empty(), channel == Channel::Sms);
+                // A word that carriers read as an opt-out or opt-in is never asked for.
+                for word in ["CANCEL", "STOP", "YES", "START"] {
+                    assert!(!message.text.contains(word));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clinic_without_telephone_and_without_link_still_has_a_whole_text() {
+    for lang in Lang::ALL {
+        let words = Words { phone: String::new(), manage_url: String::new(), ..long(lang) };
+        for trigger in Trigger::ALL {
+            let sms = texts().render(&Template::default(), trigger, Channel::Sms, lang, &words).unwrap().text;
+            assert!(sms.ends_with('.') || sms.ends_with("PM") || sms.ends_with("55"), "{sms}");
+            assert!(!sms.contains("  "), "{sms}");
+        }
+    }
+}
+
+#[test]
+fn a_reminder_reads_well_in_both_languages() {
+    let read = |lang| {
+        let mut words = example(lang);
+        words.starts = "2026-03-10T14:30[America/Edmonton]".parse().unwrap();
+        texts().render(&Template::default(), Trigger::BeforeStart, Channel::Sms, lang, &words).unwrap().text
+    };
+    assert_eq!(
+        read(Lang::En),
+        "Example Physiotherapy: your visit is on Tue, Mar 10 at 2:30 PM. Change: \
+         https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tel +17805550100"
+    );
+    assert_eq!(
+        read(Lang::Fr),
+        "Exemple Physio : votre RDV est le mar. 10 mars à 14 h 30. Modifier : \
+         https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tél. +17805550100"
+    );
+}
+
+#[test]
+fn a_clinics_own_text_is_checked_word_by_word() {
+    let check = |sms: &str, email_subject: &str| {
+        let mut faults = Faults::new();
+        let template = Template { sms: sms.into(), email_subject: email_subject.into(), email_text: String::new() };
+        texts().check(&mut faults, &template, Lang::En);
+        faults.into_vec().into_iter().map(|one| (one.pointer, one.code, one.detail)).collect::<Vec<_>>()
+    };
+    assert_eq!(check("{{ clinic|upper }} {% if phone %}{{ phone }}{% endif %}", ""), []);
+    let found = check("Hello\n{{ condition }} {{ diagnosis }}", "{{ date");
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].2.starts_with("line 2: unknown word `condition`"), "{}", found[0].2);
+    assert_eq!((found[2].0.as_str(), found[2].1.as_str()), ("/template/email_subject", "invalid_template"));
+    for bad in [
+        "{{ clinic|shout }}",
+        "{% include 'en/booked.sms' %}{% include 'nothing' %}",
+        "{{ clinic.name }}",
+        "{% for a in range(9) %}x{% endfor %}",
+        "{% if %}",
+        "   ",
+    ] {
+        assert_eq!(check(bad, "").len(), 1, "{bad}");
+    }
+    assert_eq!(check(&"x".repeat(1001), "")[0].1, "too_long");
+}
+
+#[test]
+fn a_text_that_would_run_away_is_stopped() {
+    let nested = "{% for a in clinic %}{% for b in address %}{% for c in manage_url %}{% for d in organization %}x\
+                  {% endfor %}{% endfor %}{% endfor %}{% endfor %}";
+    let template = Template { sms: nested.into(), ..Template::default() };
+    let result = texts().render(&template, Trigger::Booked, Channel::Sms, Lang::En, &example(Lang::En));
+    assert!(result.is_err());
+}
+
+#[test]
+fn a_subject_is_one_line() {
+    let template = Template { email_subject: "Visit\nBcc: x@example.org".into(), ..Template::default() };
+    let words = example(Lang::En);
+    let message = texts().render(&template, Trigger::Booked, Channel::Email, Lang::En, &words).unwrap();
+    assert_eq!(message.subject, "Visit Bcc: x@example.org");
+}

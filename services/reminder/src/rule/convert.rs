@@ -1,0 +1,143 @@
+//! Rules from the wire, with every fault named, and to the wire.
+
+use domain::{fault::Faults, id::RuleId, time::WallTime};
+use wire::reminder;
+
+use super::{Body, QuietHours, Rule, Template, Trigger, channel};
+use crate::render::{Lang, Texts};
+
+const OFFSET_MAX: u32 = 90 * 24 * 60;
+const SERVICES_MAX: usize = 200;
+/// Triggers of the public interface that nothing plans messages for yet.
+const LATER: [&str; 4] = ["after_completed", "missed", "plan_session_unbooked", "waitlist_offer"];
+
+/// For the wire.
+pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
+    let body = &rule.body;
+    reminder::Rule {
+        id: RuleId::new(rule.id).to_string(),
+        version: rule.version,
+        body: Some(reminder::RuleBody {
+            trigger: body.trigger.as_str().to_owned(),
+            offset_minutes: body.offset_minutes,
+            channels: body.channels.iter().map(|channel| channel.as_str().to_owned()).collect(),
+            service_ids: body.service_ids.iter().map(ToString::to_string).collect(),
+            template: Some(reminder::Template {
+                sms: body.template.sms.clone(),
+                email_subject: body.template.email_subject.clone(),
+                email_text: body.template.email_text.clone(),
+            }),
+            language: body.language.clone().unwrap_or_default(),
+            quiet_hours: Some(body.quiet_hours.map_or_else(Default::default, |quiet| reminder::QuietHours {
+                from: quiet.from.to_string(),
+                to: quiet.to.to_string(),
+            })),
+        }),
+        created_at_us: rule.created_at_us,
+        updated_at_us: rule.updated_at_us,
+        archived_at_us: rule.archived_at_us.unwrap_or(0),
+    }
+}
+
+/// From the wire.
+///
+/// # Errors
+/// All faults found.
+pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body, Faults> {
+    let mut faults = Faults::new();
+    let trigger = trigger(&mut faults, &body.trigger);
+    let least = u32::from(trigger == Some(Trigger::BeforeStart));
+    faults.check(
+        (least..=OFFSET_MAX).contains(&body.offset_minutes),
+        "/offset_minutes",
+        "out_of_range",
+        format!("must lie between {least} and {OFFSET_MAX}"),
+    );
+    let channels = channels(&mut faults, &body.channels);
+    faults.check(
+        body.service_ids.len() <= SERVICES_MAX,
+        "/service_ids",
+        "too_many",
+        format!("at most {SERVICES_MAX} entries"),
+    );
+    let service_ids = body.service_ids.iter().enumerate();
+    let service_ids =
+        service_ids.filter_map(|(at, id)| wire::convert::id(&mut faults, &format!("/service_ids/{at}"), id)).collect();
+    let language = language(&mut faults, &body.language);
+    let template = template(body.template.unwrap_or_default());
+    let shown = language.as_deref().and_then(Lang::of).unwrap_or(Lang::En);
+    texts.check(&mut faults, &template, shown);
+    let quiet_hours = quiet_hours(&mut faults, &body.quiet_hours.unwrap_or_default());
+    faults.result()?;
+    // Without a fault there is a trigger.
+    let trigger = trigger.unwrap_or(Trigger::Booked);
+    let offset_minutes = body.offset_minutes;
+    Ok(Body { trigger, offset_minutes, channels, service_ids, template, language, quiet_hours })
+}
+
+/// Reads a trigger.
+pub(crate) fn trigger(faults: &mut Faults, text: &str) -> Option<Trigger> {
+    match text.parse() {
+        Ok(trigger) => return Some(trigger),
+        Err(_) if LATER.contains(&text) => {
+            let detail =
+                "nothing plans messages for this trigger yet; use booked, before_start, cancelled or rescheduled";
+            faults.push("/trigger", "not_available", detail);
+        }
+        Err(expected) => faults.push("/trigger", "invalid_value", expected),
+    }
+    None
+}
+
+/// Reads the texts of a template, checked elsewhere.
+pub(crate) fn template(wire: reminder::Template) -> Template {
+    Template { sms: wire.sms, email_subject: wire.email_subject, email_text: wire.email_text }
+}
+
+/// Reads a language tag that may be left out.
+pub(crate) fn language(faults: &mut Faults, text: &str) -> Option<String> {
+    if text.is_empty() {
+        return None;
+    }
+    let primary = text.bytes().take_while(u8::is_ascii_lowercase).count();
+    let ok = text.len() <= 35
+        && (2..=3).contains(&primary)
+        && text.as_bytes().get(primary).is_none_or(|next| *next == b'-')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    faults.check(ok, "/language", "invalid_language", "give a BCP 47 language tag such as en or fr-CA");
+    Some(text.to_owned())
+}
+
+fn channels(faults: &mut Faults, words: &[String]) -> Vec<domain::patient::Channel> {
+    faults.check(!words.is_empty(), "/channels", "empty", "give sms, email or both");
+    let mut found = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        match channel(word) {
+            None => faults.push(format!("/channels/{at}"), "invalid_value", "expected sms or email"),
+            Some(channel) if found.contains(&channel) => {
+                faults.push(format!("/channels/{at}"), "duplicate", "name each channel once");
+            }
+            Some(channel) => found.push(channel),
+        }
+    }
+    found
+}
+
+fn quiet_hours(faults: &mut Faults, wire: &reminder::QuietHours) -> Option<QuietHours> {
+    if wire.from.is_empty() && wire.to.is_empty() {
+        return None;
+    }
+    let mut time = |key: &str, text: &str| match text.parse::<WallTime>() {
+        Ok(time) => Some(time),
+        Err(expected) => {
+            faults.push(format!("/quiet_hours/{key}"), "invalid_value", expected);
+            None
+        }
+    };
+    let (from, to) = (time("from", &wire.from), time("to", &wire.to));
+    let quiet = QuietHours { from: from?, to: to? };
+    // 24:00 and 00:00 are one instant of the clock.
+    let differ = quiet.from.minutes() % 1440 != quiet.to.minutes() % 1440;
+    faults.check(differ, "/quiet_hours/to", "empty", "must differ from `from`: a whole day of quiet sends nothing");
+    Some(quiet)
+}

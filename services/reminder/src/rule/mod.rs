@@ -1,0 +1,139 @@
+//! Rules: when a message is due, on which channels, and with which text.
+
+pub(crate) mod convert;
+pub(crate) mod handle;
+
+use std::{fmt, str::FromStr};
+
+use domain::{id::ServiceId, patient::Channel, time::WallTime};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What makes a message due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Trigger {
+    /// A visit was booked.
+    Booked,
+    /// A visit is near.
+    BeforeStart,
+    /// A visit was called off.
+    Cancelled,
+    /// A visit has a new time or place.
+    Rescheduled,
+}
+
+impl Trigger {
+    pub(crate) const ALL: [Self; 4] = [Self::Booked, Self::BeforeStart, Self::Cancelled, Self::Rescheduled];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Booked => "booked",
+            Self::BeforeStart => "before_start",
+            Self::Cancelled => "cancelled",
+            Self::Rescheduled => "rescheduled",
+        }
+    }
+}
+
+impl FromStr for Trigger {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|trigger| trigger.as_str() == text)
+            .ok_or("expected one of booked, before_start, cancelled, rescheduled")
+    }
+}
+
+/// The channel with this word.
+pub(crate) fn channel(text: &str) -> Option<Channel> {
+    [Channel::Sms, Channel::Email].into_iter().find(|channel| channel.as_str() == text)
+}
+
+/// Hours in which a location sends nothing, in its own wall-clock time; `from` after `to` spans midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct QuietHours {
+    pub(crate) from: WallTime,
+    pub(crate) to: WallTime,
+}
+
+/// A clinic's own texts; an empty one means the shipped text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Template {
+    pub(crate) sms: String,
+    pub(crate) email_subject: String,
+    pub(crate) email_text: String,
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Body {
+    pub(crate) trigger: Trigger,
+    /// Minutes from the trigger to the message; for `before_start`, minutes before the start.
+    pub(crate) offset_minutes: u32,
+    pub(crate) channels: Vec<Channel>,
+    /// Empty: every service.
+    pub(crate) service_ids: Vec<ServiceId>,
+    pub(crate) template: Template,
+    /// The language of the patients whom the rule is for; none: all.
+    pub(crate) language: Option<String>,
+    pub(crate) quiet_hours: Option<QuietHours>,
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) body: Body,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+    pub(crate) archived_at_us: Option<i64>,
+}
+
+impl Rule {
+    /// A first version.
+    pub(crate) fn new(id: Uuid, body: Body, now_us: i64) -> Self {
+        Self { id, version: 1, body, created_at_us: now_us, updated_at_us: now_us, archived_at_us: None }
+    }
+
+    /// Whether the rule plans messages for visits of this service.
+    pub(crate) fn covers(&self, service: Uuid) -> bool {
+        let services = &self.body.service_ids;
+        self.archived_at_us.is_none() && (services.is_empty() || services.iter().any(|id| id.uuid() == service))
+    }
+
+    pub(crate) fn offset_us(&self) -> i64 {
+        i64::from(self.body.offset_minutes) * 60_000_000
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The rules that every organisation begins with.
+pub(crate) fn defaults() -> Vec<Body> {
+    let rule = |trigger, offset_minutes, channels: &[Channel]| Body {
+        trigger,
+        offset_minutes,
+        channels: channels.to_vec(),
+        service_ids: vec![],
+        template: Template::default(),
+        language: None,
+        quiet_hours: None,
+    };
+    let both = [Channel::Sms, Channel::Email];
+    vec![
+        rule(Trigger::Booked, 0, &both),
+        rule(Trigger::BeforeStart, 72 * 60, &[Channel::Email]),
+        rule(Trigger::BeforeStart, 24 * 60, &[Channel::Sms]),
+        rule(Trigger::BeforeStart, 2 * 60, &[Channel::Sms]),
+        rule(Trigger::Cancelled, 0, &both),
+        rule(Trigger::Rescheduled, 0, &both),
+    ]
+}

@@ -1,0 +1,80 @@
+//! The gRPC face: read the context, call, answer.
+
+use std::sync::Arc;
+
+use ::wire::reminder::{self as wire, reminder_server};
+use rpc::Context;
+use tonic::{Request, Response, Status};
+
+use crate::{Inner, message, receive, rule::handle as rules};
+
+/// The gRPC service.
+pub(crate) struct Service(pub(crate) Arc<Inner>);
+
+#[tonic::async_trait]
+impl reminder_server::Reminder for Service {
+    async fn list_messages(
+        &self,
+        request: Request<wire::ListMessagesRequest>,
+    ) -> Result<Response<wire::ListMessagesResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(message::list::list(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn get_message(&self, request: Request<wire::GetMessageRequest>) -> Result<Response<wire::Message>, Status> {
+        let ctx = Context::of(&request)?;
+        let row = message::load(&self.0, &ctx, &request.into_inner().id).await?;
+        let mut shown = message::shown(&self.0, std::slice::from_ref(&row)).await?;
+        Ok(Response::new(shown.pop().ok_or_else(rpc::Fault::not_found)?))
+    }
+
+    async fn retry_message(
+        &self,
+        request: Request<wire::RetryMessageRequest>,
+    ) -> Result<Response<wire::Message>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(message::retry::retry(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn preview_message(
+        &self,
+        request: Request<wire::PreviewMessageRequest>,
+    ) -> Result<Response<wire::PreviewMessageResponse>, Status> {
+        Ok(Response::new(message::preview::preview(&self.0, request.into_inner())?))
+    }
+
+    async fn list_rules(
+        &self,
+        request: Request<wire::ListRulesRequest>,
+    ) -> Result<Response<wire::ListRulesResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(rules::list(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn get_rule(&self, request: Request<wire::GetRuleRequest>) -> Result<Response<wire::Rule>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(rules::get(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn create_rule(&self, request: Request<wire::CreateRuleRequest>) -> Result<Response<wire::Rule>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(rules::create(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn update_rule(&self, request: Request<wire::UpdateRuleRequest>) -> Result<Response<wire::Rule>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(rules::update(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn archive_rule(&self, request: Request<wire::ArchiveRuleRequest>) -> Result<Response<wire::Rule>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(rules::archive(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn receive_status(
+        &self,
+        request: Request<wire::ReceiveRequest>,
+    ) -> Result<Response<wire::ReceiveResponse>, Status> {
+        Ok(Response::new(receive::status(&self.0, request.into_inner()).await?))
+    }
+}

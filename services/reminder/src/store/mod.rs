@@ -1,0 +1,236 @@
+//! Reminder's own database, on either engine.
+//!
+//! `queries.rs` (single statements) and `transactions.rs` (what commits together) are one text for both engines; what
+//! truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
+
+pub(crate) mod postgres;
+pub(crate) mod rows;
+pub(crate) mod sqlite;
+#[cfg(test)]
+mod tests;
+
+use domain::patient::Channel;
+use runtime::Ids;
+use sql::{Failure, Target};
+use uuid::Uuid;
+
+use self::rows::{AttemptRow, MessageRow, ReplayRow};
+use crate::{
+    plan::{Change, Visit},
+    rule::Rule,
+};
+
+/// The database.
+#[derive(Clone)]
+pub(crate) enum Store {
+    Sqlite(sqlite::Store),
+    Postgres(postgres::Store),
+}
+
+/// Changes of the feed, to be applied together with the position after them.
+pub(crate) struct Batch<'a> {
+    pub(crate) changes: &'a [Change],
+    /// The position before and after; `None`: a part of a snapshot, whose position comes with the last part.
+    pub(crate) step: Option<Step<'a>>,
+    pub(crate) now_us: i64,
+    pub(crate) settle_us: i64,
+    pub(crate) ids: &'a Ids,
+}
+
+/// A step of the position in the feed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step<'a> {
+    /// `None`: there was none.
+    pub(crate) from: Option<&'a str>,
+    pub(crate) to: &'a str,
+}
+
+/// What applying a batch came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Applied {
+    /// So many messages were planned.
+    Here {
+        /// New messages.
+        planned: u64,
+    },
+    /// Another process has moved the position meanwhile: nothing was applied.
+    Elsewhere,
+}
+
+/// The answer to keep for an idempotency key.
+#[derive(Debug, Clone)]
+pub(crate) struct Remember {
+    pub(crate) caller: String,
+    pub(crate) route: &'static str,
+    pub(crate) key: String,
+    pub(crate) fingerprint: String,
+    pub(crate) response: Vec<u8>,
+    pub(crate) revision: String,
+}
+
+/// A write of one rule.
+pub(crate) struct RuleWrite<'a> {
+    pub(crate) organization: Uuid,
+    /// The new state; its version follows on the stored one, or is 1.
+    pub(crate) rule: &'a Rule,
+    pub(crate) now_us: i64,
+    pub(crate) remember: Option<Remember>,
+    pub(crate) ids: &'a Ids,
+}
+
+/// Why a write of a rule or a message was not made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// It has changed since it was read.
+    #[error("it has changed since it was read")]
+    Stale,
+    /// The idempotency key was used at the same moment.
+    #[error("the idempotency key is used already")]
+    Replay,
+    /// The database failed.
+    #[error(transparent)]
+    Failure(#[from] Failure),
+}
+
+impl From<sqlx::Error> for Refusal {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+impl sql::AsFailure for Refusal {
+    fn as_failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failure(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}
+
+/// A message about to be sent.
+pub(crate) struct Sending<'a> {
+    pub(crate) message: &'a MessageRow,
+    /// The appointment's version that the message was checked against.
+    pub(crate) truth_version: i64,
+    /// What the message tells the patient; `None` where it tells no time that holds.
+    pub(crate) tells: Option<Visit>,
+    pub(crate) provider: &'static str,
+    pub(crate) recipient: &'a str,
+    pub(crate) subject: &'a str,
+    pub(crate) body: &'a str,
+    pub(crate) now_us: i64,
+    pub(crate) lease_until_us: i64,
+}
+
+/// What is recorded of an attempt.
+pub(crate) struct Record<'a> {
+    pub(crate) message: &'a MessageRow,
+    pub(crate) attempt: i32,
+    pub(crate) status: &'static str,
+    pub(crate) reason: &'static str,
+    /// When it is tried again.
+    pub(crate) wake_at_us: Option<i64>,
+    pub(crate) sent: bool,
+    pub(crate) rank: i16,
+    pub(crate) outcome: &'static str,
+    pub(crate) provider_message_id: &'a str,
+    pub(crate) error_code: &'a str,
+    pub(crate) detail: &'a str,
+    /// The address to which nothing is sent any more.
+    pub(crate) block: Option<(Channel, Vec<u8>)>,
+    pub(crate) now_us: i64,
+}
+
+/// A report of a provider.
+pub(crate) struct Report<'a> {
+    pub(crate) organization: Uuid,
+    pub(crate) event: Uuid,
+    pub(crate) message: Uuid,
+    pub(crate) attempt: i32,
+    pub(crate) rank: i16,
+    pub(crate) status: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) outcome: &'static str,
+    pub(crate) provider_message_id: &'a str,
+    pub(crate) error_code: &'a str,
+    pub(crate) form: &'a str,
+    pub(crate) block: bool,
+    pub(crate) now_us: i64,
+}
+
+/// Which messages a list shows.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Filter {
+    pub(crate) appointment: Option<Uuid>,
+    pub(crate) statuses: Vec<String>,
+    /// Only messages that come after this one in the order of the list.
+    pub(crate) after: Option<(i64, Uuid)>,
+    pub(crate) limit: i64,
+}
+
+macro_rules! on_both {
+    ($($(#[$doc:meta])* fn $name:ident(&self $(, $arg:ident: $type:ty)* $(,)?) -> $result:ty;)*) => {
+        impl Store {
+            $($(#[$doc])* pub(crate) async fn $name(&self $(, $arg: $type)*) -> $result {
+                match self {
+                    Self::Sqlite(store) => store.$name($($arg),*).await,
+                    Self::Postgres(store) => store.$name($($arg),*).await,
+                }
+            })*
+        }
+    };
+}
+
+on_both! {
+    fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
+    /// How far the feed is applied.
+    fn position(&self) -> Result<Option<String>, Failure>;
+    /// Applies changes of the feed and the position after them, all or nothing.
+    fn apply(&self, batch: &Batch<'_>) -> Result<Applied, Failure>;
+    /// Gives an organisation that is seen for the first time its rules.
+    fn welcome(&self, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), Failure>;
+    fn rule(&self, organization: Uuid, id: Uuid) -> Result<Option<Rule>, Failure>;
+    fn rules(&self, organization: Uuid, archived: bool, after: Option<Uuid>, limit: i64) -> Result<Vec<Rule>, Failure>;
+    /// Writes a rule and does to its messages what follows, all or nothing; answers how many were planned.
+    fn write_rule(&self, write: &RuleWrite<'_>) -> Result<u64, Refusal>;
+    fn replay(&self, organization: Uuid, caller: &str, route: &str, key: &str) -> Result<Option<ReplayRow>, Failure>;
+    fn message(&self, organization: Uuid, id: Uuid) -> Result<Option<MessageRow>, Failure>;
+    fn messages(&self, organization: Uuid, filter: &Filter) -> Result<Vec<MessageRow>, Failure>;
+    /// The attempts of these messages, the oldest first.
+    fn attempts(&self, organization: Uuid, messages: &[Uuid]) -> Result<Vec<AttemptRow>, Failure>;
+    /// When a dispatcher is needed next.
+    fn next_wake(&self) -> Result<Option<i64>, Failure>;
+    /// Leases what is due, the earliest visit first; none of `busy`, which this process is at.
+    fn lease(&self, now_us: i64, until_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<MessageRow>, Failure>;
+    /// Marks as unknown what was being sent by a process that is gone; answers trigger and channel of each.
+    fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure>;
+    /// Puts a leased message off, or takes it back where there is no time; `false` where the lease is lost.
+    fn put_off(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure>;
+    /// Ends a leased message without sending it; `false` where the lease is lost.
+    fn finish(&self, message: &MessageRow, status: &str, reason: &str, now_us: i64) -> Result<bool, Failure>;
+    fn is_blocked(&self, organization: Uuid, channel: &str, address_hash: &[u8]) -> Result<bool, Failure>;
+    /// The last word before a message leaves: only where the lease holds and no newer version of the appointment is
+    /// known. Answers the number of the attempt.
+    fn begin_send(&self, sending: &Sending<'_>) -> Result<Option<i32>, Failure>;
+    /// Records what became of an attempt; `false` where something newer is known.
+    fn record(&self, record: &Record<'_>) -> Result<bool, Failure>;
+    /// Keeps a provider's report and applies it where it goes further than what is known; answers whether it did, with
+    /// the message's trigger and channel.
+    fn report(&self, report: &Report<'_>) -> Result<Option<(String, String)>, Failure>;
+    /// Plans a message anew.
+    fn retry(&self, message: &MessageRow, now_us: i64, address_hash: &[u8], remember: Option<&Remember>) -> Result<(), Refusal>;
+    /// Forgets what is past its keeping.
+    fn sweep(&self, keys_before_us: i64, events_before_us: i64) -> Result<(), Failure>;
+}
+
+impl Store {
+    /// Opens the database; nothing is migrated yet.
+    pub(crate) async fn open(target: &Target) -> Result<Self, sqlx::Error> {
+        Ok(match target {
+            Target::Sqlite(path) => Self::Sqlite(sqlite::Store { pools: sql::connect_sqlite(path).await? }),
+            Target::Postgres(url) => {
+                Self::Postgres(postgres::Store { pool: sql::connect_postgres(url, "reminder").await? })
+            }
+        })
+    }
+}

@@ -1,0 +1,64 @@
+//! PostgreSQL: several dispatchers take leases side by side, each skipping what another is taking.
+
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "queries.rs"]
+pub(super) mod queries;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "transactions.rs"]
+pub(super) mod transactions;
+
+use sql::Failure;
+use sqlx::{PgPool, QueryBuilder, Transaction, migrate::Migrator};
+use uuid::Uuid;
+
+use super::rows::MessageRow;
+
+pub(super) type Db = sqlx::Postgres;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// Reminder's schema.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(super) pool: PgPool,
+}
+
+impl Store {
+    fn reader(&self) -> &PgPool {
+        &self.pool
+    }
+
+    fn writer(&self) -> &PgPool {
+        &self.pool
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Db>, sqlx::Error> {
+        self.pool.begin().await
+    }
+
+    pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        sql::migrate_postgres(&self.pool, "reminder", &MIGRATIONS).await
+    }
+
+    pub(crate) async fn lease(
+        &self,
+        now_us: i64,
+        until_us: i64,
+        limit: i64,
+        busy: &[Uuid],
+    ) -> Result<Vec<MessageRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new(
+            "WITH picked AS MATERIALIZED (SELECT organization_id, id FROM messages \
+             WHERE status = 'scheduled' AND wake_at_us <= ",
+        );
+        query.push_bind(now_us);
+        queries::none_of(&mut query, busy);
+        query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit).push(" FOR UPDATE SKIP LOCKED) ");
+        query.push("UPDATE messages SET fence = messages.fence + 1, wake_at_us = ").push_bind(until_us);
+        query.push(
+            " FROM picked WHERE messages.organization_id = picked.organization_id AND messages.id = picked.id \
+             RETURNING messages.*",
+        );
+        Ok(query.build_query_as().fetch_all(self.writer()).await?)
+    }
+}

@@ -1,0 +1,170 @@
+// One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
+// Single statements; what commits together is in `transactions.rs`.
+
+use sql::Failure;
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Filter,
+        rows::{AttemptRow, MessageRow, ReplayRow, RuleRow},
+    },
+    Db, Store,
+};
+use crate::rule::Rule;
+
+const POSITION: &str = "SELECT position FROM feed_position WHERE id = 1";
+const RULE: &str = "SELECT id, version, body, created_at_us, updated_at_us, archived_at_us FROM rules \
+     WHERE organization_id = $1 AND id = $2";
+const RULES: &str = "SELECT id, version, body, created_at_us, updated_at_us, archived_at_us FROM rules \
+     WHERE organization_id = $1 AND id > $2 AND (archived_at_us IS NULL OR $3) ORDER BY id LIMIT $4";
+const REPLAY: &str = "SELECT fingerprint, response, revision FROM idempotency \
+     WHERE organization_id = $1 AND caller = $2 AND route = $3 AND key = $4";
+const MESSAGE: &str = "SELECT * FROM messages WHERE organization_id = $1 AND id = $2";
+const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM messages WHERE wake_at_us IS NOT NULL";
+const PUT_OFF: &str = "UPDATE messages SET wake_at_us = $4 \
+     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
+const FINISH: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = NULL, updated_at_us = $6 \
+     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
+const BLOCKED: &str = "SELECT count(*) FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
+const SWEEP_KEYS: &str = "DELETE FROM idempotency WHERE created_at_us < $1";
+const SWEEP_EVENTS: &str = "DELETE FROM provider_events WHERE received_at_us < $1";
+
+/// Every statement of this file, for the test that prepares them on both engines.
+#[cfg(test)]
+pub(crate) const STATEMENTS: [&str; 11] =
+    [POSITION, RULE, RULES, REPLAY, MESSAGE, NEXT_WAKE, PUT_OFF, FINISH, BLOCKED, SWEEP_KEYS, SWEEP_EVENTS];
+
+impl Store {
+    pub(crate) async fn position(&self) -> Result<Option<String>, Failure> {
+        Ok(sqlx::query_scalar(POSITION).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn rule(&self, organization: Uuid, id: Uuid) -> Result<Option<Rule>, Failure> {
+        let row: Option<RuleRow> =
+            sqlx::query_as(RULE).bind(organization).bind(id).fetch_optional(self.reader()).await?;
+        Ok(row.map(RuleRow::read).transpose()?)
+    }
+
+    pub(crate) async fn rules(
+        &self,
+        organization: Uuid,
+        archived: bool,
+        after: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<Rule>, Failure> {
+        let query = sqlx::query_as(RULES).bind(organization).bind(after.unwrap_or(Uuid::nil())).bind(archived);
+        let rows: Vec<RuleRow> = query.bind(limit).fetch_all(self.reader()).await?;
+        Ok(rows.into_iter().map(RuleRow::read).collect::<Result<_, _>>()?)
+    }
+
+    pub(crate) async fn replay(
+        &self,
+        organization: Uuid,
+        caller: &str,
+        route: &str,
+        key: &str,
+    ) -> Result<Option<ReplayRow>, Failure> {
+        let query = sqlx::query_as(REPLAY).bind(organization).bind(caller).bind(route).bind(key);
+        Ok(query.fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn message(&self, organization: Uuid, id: Uuid) -> Result<Option<MessageRow>, Failure> {
+        Ok(sqlx::query_as(MESSAGE).bind(organization).bind(id).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn messages(&self, organization: Uuid, filter: &Filter) -> Result<Vec<MessageRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM messages WHERE organization_id = ");
+        query.push_bind(organization);
+        if let Some(appointment) = filter.appointment {
+            query.push(" AND appointment_id = ").push_bind(appointment);
+        }
+        if !filter.statuses.is_empty() {
+            query.push(" AND status IN (");
+            let mut list = query.separated(", ");
+            for status in &filter.statuses {
+                list.push_bind(status.clone());
+            }
+            query.push(")");
+        }
+        if let Some((due_at_us, id)) = filter.after {
+            query.push(" AND (due_at_us, id) < (").push_bind(due_at_us).push(", ").push_bind(id).push(")");
+        }
+        query.push(" ORDER BY due_at_us DESC, id DESC LIMIT ").push_bind(filter.limit);
+        Ok(query.build_query_as().fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn attempts(&self, organization: Uuid, messages: &[Uuid]) -> Result<Vec<AttemptRow>, Failure> {
+        if messages.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM attempts WHERE organization_id = ");
+        query.push_bind(organization).push(" AND message_id IN (");
+        let mut list = query.separated(", ");
+        for message in messages {
+            list.push_bind(*message);
+        }
+        query.push(") ORDER BY message_id, number");
+        Ok(query.build_query_as().fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn next_wake(&self) -> Result<Option<i64>, Failure> {
+        Ok(sqlx::query_scalar::<Db, Option<i64>>(NEXT_WAKE).fetch_one(self.reader()).await?)
+    }
+
+    pub(crate) async fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure> {
+        let mut query = QueryBuilder::<Db>::new("UPDATE messages SET status = 'unknown', reason = 'no_answer', ");
+        query.push("wake_at_us = NULL, updated_at_us = ").push_bind(now_us);
+        query.push(" WHERE status = 'sending' AND wake_at_us <= ").push_bind(now_us);
+        none_of(&mut query, busy);
+        query.push(" RETURNING trigger, channel");
+        Ok(query.build_query_as().fetch_all(self.writer()).await?)
+    }
+
+    pub(crate) async fn put_off(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure> {
+        let query = sqlx::query(PUT_OFF).bind(message.organization_id).bind(message.id).bind(message.fence);
+        Ok(query.bind(wake_at_us).execute(self.writer()).await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn finish(
+        &self,
+        message: &MessageRow,
+        status: &str,
+        reason: &str,
+        now_us: i64,
+    ) -> Result<bool, Failure> {
+        let query = sqlx::query(FINISH).bind(message.organization_id).bind(message.id).bind(message.fence);
+        Ok(query.bind(status).bind(reason).bind(now_us).execute(self.writer()).await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn is_blocked(
+        &self,
+        organization: Uuid,
+        channel: &str,
+        address_hash: &[u8],
+    ) -> Result<bool, Failure> {
+        let query = sqlx::query_scalar::<Db, i64>(BLOCKED).bind(organization).bind(channel);
+        Ok(query.bind(address_hash.to_vec()).fetch_one(self.reader()).await? > 0)
+    }
+
+    pub(crate) async fn sweep(&self, keys_before_us: i64, events_before_us: i64) -> Result<(), Failure> {
+        for (statement, before) in [(SWEEP_KEYS, keys_before_us), (SWEEP_EVENTS, events_before_us)] {
+            sqlx::query(statement).bind(before).execute(self.writer()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Leaves these messages out: this process is at them.
+pub(super) fn none_of(query: &mut QueryBuilder<Db>, busy: &[Uuid]) {
+    if busy.is_empty() {
+        return;
+    }
+    query.push(" AND id NOT IN (");
+    let mut list = query.separated(", ");
+    for id in busy {
+        list.push_bind(*id);
+    }
+    query.push(")");
+}

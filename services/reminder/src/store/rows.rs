@@ -1,0 +1,165 @@
+//! The rows, as both engines store them.
+
+use std::fmt;
+
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::{
+    plan::{Appointment, Known, Pending, Visit},
+    rule::{Rule, Trigger, channel},
+};
+
+/// A rule; `body` is the JSON of `rule::Body`.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct RuleRow {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) body: String,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+    pub(crate) archived_at_us: Option<i64>,
+}
+
+impl RuleRow {
+    pub(crate) fn read(self) -> Result<Rule, sqlx::Error> {
+        Ok(Rule {
+            id: self.id,
+            version: self.version,
+            body: serde_json::from_str(&self.body).map_err(|error| sqlx::Error::Decode(Box::new(error)))?,
+            created_at_us: self.created_at_us,
+            updated_at_us: self.updated_at_us,
+            archived_at_us: self.archived_at_us,
+        })
+    }
+}
+
+/// An appointment, as it was seen in the feed.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct AppointmentRow {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) status: String,
+    pub(crate) service_id: Uuid,
+    pub(crate) practitioner_id: Uuid,
+    pub(crate) patient_id: Uuid,
+    pub(crate) location_id: Uuid,
+    pub(crate) starts_at_us: i64,
+    pub(crate) ends_at_us: i64,
+    pub(crate) time_zone: String,
+    pub(crate) visit_version: i64,
+    pub(crate) told_starts_at_us: i64,
+    pub(crate) told_location_id: Uuid,
+}
+
+impl AppointmentRow {
+    pub(crate) fn read(self) -> Result<Known, sqlx::Error> {
+        Ok(Known {
+            appointment: Appointment {
+                id: self.id,
+                version: self.version,
+                status: self.status.parse().map_err(|text: &str| sqlx::Error::Decode(text.into()))?,
+                service: self.service_id,
+                practitioner: self.practitioner_id,
+                patient: self.patient_id,
+                visit: Visit { starts_at_us: self.starts_at_us, location: self.location_id },
+                ends_at_us: self.ends_at_us,
+                time_zone: self.time_zone,
+            },
+            visit_version: self.visit_version,
+            told: Visit { starts_at_us: self.told_starts_at_us, location: self.told_location_id },
+        })
+    }
+}
+
+/// A message. Its `Debug` shows no recipient and no text.
+#[derive(Clone, PartialEq, FromRow)]
+pub(crate) struct MessageRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) appointment_id: Uuid,
+    pub(crate) appointment_version: i64,
+    pub(crate) rule_id: Uuid,
+    pub(crate) trigger: String,
+    pub(crate) channel: String,
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) due_at_us: i64,
+    pub(crate) starts_at_us: i64,
+    pub(crate) location_id: Uuid,
+    pub(crate) time_zone: String,
+    pub(crate) fence: i64,
+    pub(crate) tries: i32,
+    pub(crate) attempts: i32,
+    pub(crate) provider: String,
+    pub(crate) recipient: String,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    pub(crate) sent_at_us: Option<i64>,
+}
+
+impl fmt::Debug for MessageRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({} {} {} {}, fence {})", self.id, self.trigger, self.channel, self.status, self.fence)
+    }
+}
+
+impl MessageRow {
+    /// What the message tells.
+    pub(crate) fn visit(&self) -> Visit {
+        Visit { starts_at_us: self.starts_at_us, location: self.location_id }
+    }
+}
+
+/// An attempt to send a message.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct AttemptRow {
+    pub(crate) message_id: Uuid,
+    pub(crate) at_us: i64,
+    pub(crate) outcome: String,
+    pub(crate) provider_message_id: String,
+    pub(crate) error_code: String,
+    pub(crate) detail: String,
+}
+
+/// A planned message of a rule that changes.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct PendingRow {
+    pub(crate) id: Uuid,
+    pub(crate) trigger: String,
+    pub(crate) channel: String,
+    pub(crate) base_at_us: i64,
+    pub(crate) due_at_us: i64,
+    pub(crate) service_id: Uuid,
+    pub(crate) starts_at_us: i64,
+    pub(crate) time_zone: String,
+}
+
+impl PendingRow {
+    pub(crate) fn read(self) -> Result<Pending, sqlx::Error> {
+        let odd = || sqlx::Error::Decode("a message's trigger or channel is unknown".into());
+        Ok(Pending {
+            trigger: self.trigger.parse::<Trigger>().map_err(|_| odd())?,
+            channel: channel(&self.channel).ok_or_else(odd)?,
+            base_at_us: self.base_at_us,
+            due_at_us: self.due_at_us,
+            service: self.service_id,
+            starts_at_us: self.starts_at_us,
+            time_zone: self.time_zone,
+        })
+    }
+}
+
+/// The answer kept for an idempotency key. Its `Debug` shows nothing: it may hold a message.
+#[derive(Clone, FromRow)]
+pub(crate) struct ReplayRow {
+    pub(crate) fingerprint: String,
+    pub(crate) response: Vec<u8>,
+    pub(crate) revision: String,
+}
+
+impl fmt::Debug for ReplayRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplayRow(…)")
+    }
+}

@@ -1,0 +1,61 @@
+//! SQLite: one writer at a time, so a lease needs no lock of its own.
+
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "queries.rs"]
+pub(super) mod queries;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "transactions.rs"]
+pub(super) mod transactions;
+
+use sql::{Failure, SqlitePools};
+use sqlx::{QueryBuilder, SqlitePool, Transaction, migrate::Migrator};
+use uuid::Uuid;
+
+use super::rows::MessageRow;
+
+pub(super) type Db = sqlx::Sqlite;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+
+/// Reminder's file.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(super) pools: SqlitePools,
+}
+
+impl Store {
+    fn reader(&self) -> &SqlitePool {
+        &self.pools.reader
+    }
+
+    fn writer(&self) -> &SqlitePool {
+        &self.pools.writer
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Db>, sqlx::Error> {
+        self.pools.writer.begin_with("BEGIN IMMEDIATE").await
+    }
+
+    pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
+        sql::migrate_sqlite(&self.pools, &MIGRATIONS).await
+    }
+
+    pub(crate) async fn lease(
+        &self,
+        now_us: i64,
+        until_us: i64,
+        limit: i64,
+        busy: &[Uuid],
+    ) -> Result<Vec<MessageRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new("UPDATE messages SET fence = fence + 1, wake_at_us = ");
+        query.push_bind(until_us);
+        query.push(
+            " WHERE (organization_id, id) IN (SELECT organization_id, id FROM messages \
+             WHERE status = 'scheduled' AND wake_at_us <= ",
+        );
+        query.push_bind(now_us);
+        queries::none_of(&mut query, busy);
+        query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit).push(") RETURNING *");
+        Ok(query.build_query_as().fetch_all(self.writer()).await?)
+    }
+}

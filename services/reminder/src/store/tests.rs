@@ -1,0 +1,331 @@
+//! The contract of the store, on both engines.
+
+use domain::{appointment::Status, patient::Channel};
+use testkit::database::Database;
+
+use super::*;
+use crate::plan::{Appointment, Event};
+
+const HOUR: i64 = 3_600_000_000;
+const NOW: i64 = 1_772_000_000_000_000;
+const START: i64 = NOW + 100 * HOUR;
+const ORG: Uuid = Uuid::from_u128(1);
+const VISIT: Uuid = Uuid::from_u128(7);
+
+struct Bed {
+    store: Store,
+    ids: Ids,
+    _database: Database,
+}
+
+impl Bed {
+    async fn on(database: Database) -> Self {
+        let target = Target::from_url(&database.for_service("reminder")).unwrap();
+        let store = Store::open(&target).await.unwrap();
+        store.migrate().await.unwrap();
+        // A second start finds nothing to do.
+        store.migrate().await.unwrap();
+        Self { store, ids: Ids::seeded(1), _database: database }
+    }
+
+    async fn apply(&self, step: Option<(Option<&str>, &str)>, changes: &[Change]) -> Applied {
+        let step = step.map(|(from, to)| Step { from, to });
+        let batch = Batch { changes, step, now_us: NOW, settle_us: 0, ids: &self.ids };
+        self.store.apply(&batch).await.unwrap()
+    }
+
+    async fn all(&self) -> Vec<MessageRow> {
+        self.store.messages(ORG, &Filter { limit: 1000, ..Filter::default() }).await.unwrap()
+    }
+
+    async fn lease(&self, now_us: i64) -> Option<MessageRow> {
+        self.store.lease(now_us, now_us + HOUR, 1, &[]).await.unwrap().pop()
+    }
+
+    async fn begin(&self, message: &MessageRow, truth_version: i64) -> Option<i32> {
+        let sending = Sending {
+            message,
+            truth_version,
+            tells: Some(message.visit()),
+            provider: "sandbox",
+            recipient: "+15005550009",
+            subject: "",
+            body: "text",
+            now_us: NOW,
+            lease_until_us: NOW + HOUR,
+        };
+        self.store.begin_send(&sending).await.unwrap()
+    }
+
+    fn record<'a>(&self, message: &'a MessageRow, attempt: i32, status: &'static str) -> Record<'a> {
+        Record {
+            message,
+            attempt,
+            status,
+            reason: "",
+            wake_at_us: (status == "scheduled").then_some(NOW + 1),
+            sent: status == "sent",
+            rank: 1,
+            outcome: "sent",
+            provider_message_id: "SM1",
+            error_code: "",
+            detail: "",
+            block: None,
+            now_us: NOW,
+        }
+    }
+
+    async fn report(&self, message: Uuid, attempt: i32, rank: i16, status: &'static str) -> bool {
+        let report = Report {
+            organization: ORG,
+            event: self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap()),
+            message,
+            attempt,
+            rank,
+            status,
+            reason: "",
+            outcome: "sent",
+            provider_message_id: "SM1",
+            error_code: "",
+            form: "{}",
+            block: false,
+            now_us: NOW,
+        };
+        self.store.report(&report).await.unwrap().is_some()
+    }
+}
+
+fn booked(version: i64, starts_at_us: i64, status: Status, event: Event) -> Change {
+    Change {
+        organization: ORG,
+        event,
+        changed_at_us: NOW,
+        appointment: Appointment {
+            id: VISIT,
+            version,
+            status,
+            service: Uuid::from_u128(8),
+            practitioner: Uuid::from_u128(9),
+            patient: Uuid::from_u128(10),
+            visit: Visit { starts_at_us, location: Uuid::from_u128(11) },
+            ends_at_us: starts_at_us + HOUR,
+            time_zone: "America/Edmonton".into(),
+        },
+        moved_from_us: None,
+    }
+}
+
+fn statuses(rows: &[MessageRow]) -> Vec<(&str, &str)> {
+    rows.iter().map(|row| (row.status.as_str(), row.reason.as_str())).collect()
+}
+
+async fn position_and_messages_move_together(bed: Bed) {
+    let book = [booked(1, START, Status::Booked, Event::Booked)];
+    assert_eq!(bed.apply(Some((None, "p1")), &book).await, Applied::Here { planned: 5 });
+    assert_eq!(bed.store.position().await.unwrap().as_deref(), Some("p1"));
+    // The same batch once more, by a process that has not noticed: nothing happens.
+    assert_eq!(bed.apply(Some((None, "p1")), &book).await, Applied::Elsewhere);
+    assert_eq!(bed.apply(Some((Some("p0"), "p9")), &book).await, Applied::Elsewhere);
+    // Seen again in a snapshot, or replayed: nothing is planned twice.
+    assert_eq!(bed.apply(Some((Some("p1"), "p2")), &book).await, Applied::Here { planned: 0 });
+    assert_eq!(bed.all().await.len(), 5);
+    let moved = [booked(2, START + HOUR, Status::Booked, Event::Other)];
+    assert_eq!(bed.apply(Some((Some("p8"), "p9")), &moved).await, Applied::Elsewhere);
+    assert!(bed.all().await.iter().all(|row| row.status == "scheduled"), "a lost race changes nothing");
+    assert_eq!(bed.apply(Some((Some("p2"), "p3")), &moved).await, Applied::Here { planned: 5 });
+    let rows = bed.all().await;
+    let old: Vec<_> = rows.iter().filter(|row| row.appointment_version == 1).cloned().collect();
+    assert_eq!(statuses(&old), [("suppressed", "superseded"); 5]);
+    // Every second message has another key than every other: the database says so.
+    let mut keys: Vec<_> = rows.iter().map(|row| (row.appointment_version, row.rule_id, row.channel.clone())).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 10);
+}
+
+async fn a_lease_is_fenced(bed: Bed) {
+    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    let first = bed.lease(NOW).await.unwrap();
+    // While it holds, others get the other message, and then none.
+    let other = bed.lease(NOW).await.unwrap();
+    assert_ne!(first.id, other.id);
+    assert_eq!(bed.lease(NOW).await, None);
+    // It is over: another takes the message up, and the first one's word counts no more.
+    let second = bed.store.lease(NOW + HOUR, NOW + 2 * HOUR, 10, &[other.id]).await.unwrap().pop().unwrap();
+    assert_eq!((second.id, second.fence), (first.id, first.fence + 1));
+    assert_eq!(bed.begin(&first, 1).await, None);
+    assert!(!bed.store.put_off(&first, NOW).await.unwrap());
+    assert!(!bed.store.finish(&first, "suppressed", "x", NOW).await.unwrap());
+    assert_eq!(bed.begin(&second, 1).await, Some(1));
+    assert_eq!(bed.begin(&second, 1).await, None, "it is on its way already");
+    assert!(!bed.store.record(&bed.record(&first, 1, "failed")).await.unwrap());
+    assert!(bed.store.record(&bed.record(&second, 1, "sent")).await.unwrap());
+    // This process is at it: it is not leased by itself again.
+    assert_eq!(bed.store.lease(NOW + 9 * HOUR, NOW + 10 * HOUR, 10, &[other.id]).await.unwrap(), []);
+}
+
+async fn what_is_no_longer_so_does_not_leave(bed: Bed) {
+    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    let leased = bed.lease(NOW).await.unwrap();
+    // A newer version of no consequence was seen after the truth was asked for: asked again.
+    bed.apply(Some((Some("p1"), "p2")), &[booked(2, START, Status::Booked, Event::Other)]).await;
+    assert_eq!(bed.begin(&leased, 1).await, None);
+    assert_eq!(bed.begin(&leased, 2).await, Some(1));
+    let next = bed.lease(NOW).await.unwrap();
+    bed.apply(Some((Some("p2"), "p3")), &[booked(3, START, Status::Cancelled, Event::Other)]).await;
+    assert_eq!(bed.begin(&next, 3).await, None);
+    let rows = bed.all().await;
+    assert_eq!(rows.iter().filter(|row| row.reason == "cancelled").count(), 4);
+    assert_eq!(rows.iter().filter(|row| row.trigger == "cancelled" && row.status == "scheduled").count(), 2);
+    assert_eq!(rows.iter().filter(|row| row.status == "sending").count(), 1, "what has left is not called back");
+}
+
+async fn what_was_told_is_known_to_the_next_plan(bed: Bed) {
+    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    bed.apply(Some((Some("p1"), "p2")), &[booked(2, START + HOUR, Status::Booked, Event::Other)]).await;
+    let moved = loop {
+        let leased = bed.lease(NOW).await.unwrap();
+        if leased.trigger == "rescheduled" {
+            break leased;
+        }
+    };
+    // A claim that fails tells nothing.
+    assert_eq!(bed.begin(&moved, 1).await, None);
+    assert_eq!(bed.begin(&moved, 2).await, Some(1));
+    bed.apply(Some((Some("p2"), "p3")), &[booked(3, START, Status::Booked, Event::Other)]).await;
+    let rows = bed.all().await;
+    let correction = rows.iter().filter(|row| row.trigger == "rescheduled" && row.appointment_version == 3);
+    assert_eq!(correction.count(), 2);
+}
+
+async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: Bed) {
+    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    let leased = bed.lease(NOW).await.unwrap();
+    let attempt = bed.begin(&leased, 1).await.unwrap();
+    assert_eq!(bed.store.settle_stale(NOW + HOUR, &[leased.id]).await.unwrap(), [], "this process is at it");
+    assert_eq!(bed.store.settle_stale(NOW + HOUR - 1, &[]).await.unwrap(), [], "its lease holds");
+    assert_eq!(bed.store.settle_stale(NOW + HOUR, &[]).await.unwrap().len(), 1);
+    let row = bed.store.message(ORG, leased.id).await.unwrap().unwrap();
+    assert_eq!(
+        (row.status.as_str(), row.reason.as_str(), row.recipient.as_str()),
+        ("unknown", "no_answer", "+15005550009")
+    );
+    let again = bed.store.lease(NOW + 9 * HOUR, NOW + 10 * HOUR, 100, &[]).await.unwrap();
+    assert!(again.iter().all(|row| row.id != leased.id), "it is never sent again");
+    // Reports out of order and repeated: it only moves up.
+    assert!(!bed.report(leased.id, attempt + 1, 5, "failed").await, "there was no such attempt");
+    assert!(bed.report(leased.id, attempt, 2, "sent").await);
+    assert!(bed.report(leased.id, attempt, 5, "delivered").await);
+    assert!(!bed.report(leased.id, attempt, 5, "delivered").await);
+    assert!(!bed.report(leased.id, attempt, 4, "sent").await);
+    assert!(!bed.report(leased.id, attempt, 5, "undelivered").await);
+    assert!(!bed.report(Uuid::from_u128(404), 1, 5, "delivered").await, "an unknown message is no fault");
+    let row = bed.store.message(ORG, leased.id).await.unwrap().unwrap();
+    assert_eq!((row.status.as_str(), row.sent_at_us), ("delivered", Some(NOW)));
+    let attempts = bed.store.attempts(ORG, &[leased.id]).await.unwrap();
+    assert_eq!((attempts[0].outcome.as_str(), attempts[0].provider_message_id.as_str()), ("sent", "SM1"));
+    // The sender lives after all: its late word takes nothing back.
+    assert!(!bed.store.record(&bed.record(&leased, attempt, "sent")).await.unwrap());
+}
+
+async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
+    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    let leased = bed.lease(NOW).await.unwrap();
+    let attempt = bed.begin(&leased, 1).await.unwrap();
+    let hash = crate::address_hash("+15005550009");
+    let blocked = || bed.store.is_blocked(ORG, &leased.channel, &hash);
+    assert!(!blocked().await.unwrap());
+    let channel = crate::rule::channel(&leased.channel).unwrap();
+    let record = Record { block: Some((channel, hash.clone())), ..bed.record(&leased, attempt, "failed") };
+    assert!(bed.store.record(&record).await.unwrap());
+    assert!(blocked().await.unwrap());
+    assert!(!bed.store.is_blocked(Uuid::from_u128(2), &leased.channel, &hash).await.unwrap(), "another organisation");
+    let failed = bed.store.message(ORG, leased.id).await.unwrap().unwrap();
+    bed.store.retry(&failed, NOW, &hash, None).await.unwrap();
+    assert!(!blocked().await.unwrap());
+    assert!(matches!(bed.store.retry(&failed, NOW, &hash, None).await, Err(Refusal::Stale)));
+    assert_eq!(bed.store.message(ORG, leased.id).await.unwrap().unwrap().status, "scheduled");
+}
+
+async fn a_rule_takes_its_messages_along(bed: Bed) {
+    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    let rules = bed.store.rules(ORG, false, None, 100).await.unwrap();
+    let day_before = rules.iter().find(|rule| rule.body.offset_minutes == 24 * 60).unwrap().clone();
+    let write = async |rule: &Rule| {
+        let write = RuleWrite { organization: ORG, rule, now_us: NOW, remember: None, ids: &bed.ids };
+        bed.store.write_rule(&write).await
+    };
+    let of_rule = async || {
+        let rows = bed.all().await.into_iter().filter(|row| row.rule_id == day_before.id);
+        let mut rows: Vec<_> = rows.map(|row| (row.channel, row.status, (row.due_at_us - START) / HOUR)).collect();
+        rows.sort();
+        rows
+    };
+    let shown = |channel: &str, status: &str, hours| (channel.to_owned(), status.to_owned(), hours);
+    let mut rule = Rule { version: 2, ..day_before.clone() };
+    rule.body.offset_minutes = 48 * 60;
+    assert_eq!(write(&rule).await.unwrap(), 0);
+    assert_eq!(of_rule().await, [shown("sms", "scheduled", -48)]);
+    assert!(matches!(write(&rule).await, Err(Refusal::Stale)), "made from an old version");
+    rule.version = 3;
+    rule.body.channels = vec![Channel::Email];
+    assert_eq!(write(&rule).await.unwrap(), 1);
+    assert_eq!(of_rule().await, [shown("email", "scheduled", -48), shown("sms", "suppressed", -48)]);
+    rule.version = 4;
+    rule.body.channels = vec![Channel::Email, Channel::Sms];
+    rule.body.offset_minutes = 24 * 60;
+    assert_eq!(write(&rule).await.unwrap(), 1, "what the rule took back, it plans again");
+    assert_eq!(of_rule().await, [shown("email", "scheduled", -24), shown("sms", "scheduled", -24)]);
+    rule.version = 5;
+    rule.archived_at_us = Some(NOW);
+    assert_eq!(write(&rule).await.unwrap(), 0);
+    assert!(of_rule().await.iter().all(|(_, status, _)| status == "suppressed"));
+    // What a lease held while the rule changed does not leave.
+    let new = Rule::new(Uuid::from_u128(99), Rule { ..day_before.clone() }.body, NOW);
+    assert_eq!(write(&new).await.unwrap(), 1);
+}
+
+async fn statements_are_understood(bed: Bed) {
+    match &bed.store {
+        Store::Sqlite(store) => {
+            let mut connection = store.pools.writer.acquire().await.unwrap();
+            for text in sqlite::queries::STATEMENTS.iter().chain(&sqlite::transactions::STATEMENTS) {
+                sqlx::Executor::prepare(&mut *connection, sqlx::SqlSafeStr::into_sql_str(*text)).await.unwrap();
+            }
+        }
+        Store::Postgres(store) => {
+            let mut connection = store.pool.acquire().await.unwrap();
+            for text in postgres::queries::STATEMENTS.iter().chain(&postgres::transactions::STATEMENTS) {
+                sqlx::Executor::prepare(&mut *connection, sqlx::SqlSafeStr::into_sql_str(*text)).await.unwrap();
+            }
+        }
+    }
+}
+
+macro_rules! suite {
+    ($($name:ident)*) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Bed::on(super::Database::sqlite().unwrap()).await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                super::$name(super::Bed::on(super::Database::postgres().await.unwrap()).await).await;
+            })*
+        }
+    };
+}
+
+suite! {
+    position_and_messages_move_together
+    a_lease_is_fenced
+    what_is_no_longer_so_does_not_leave
+    what_was_told_is_known_to_the_next_plan
+    what_a_dead_process_was_sending_is_unknown_and_settled_by_reports
+    an_address_that_opted_out_is_blocked_until_someone_asks
+    a_rule_takes_its_messages_along
+    statements_are_understood
+}

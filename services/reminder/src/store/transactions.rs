@@ -1,0 +1,382 @@
+// One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
+// What commits together. Locks are taken in one order: position, organisation, appointment, message.
+
+use std::collections::BTreeMap;
+
+use runtime::Ids;
+use sql::Failure;
+use sqlx::{Transaction, query, query_as, query_scalar};
+use uuid::Uuid;
+
+use super::{
+    super::{
+        Applied, Batch, Record, Refusal, Remember, Report, RuleWrite, Sending, Step,
+        rows::{AppointmentRow, MessageRow, PendingRow, RuleRow},
+    },
+    Db, Store,
+};
+use crate::{
+    plan::{self, Again, Appointment, Known, Planned},
+    rule::{self, Rule},
+};
+
+const FIRST_POSITION: &str = "INSERT INTO feed_position VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
+const MOVE_POSITION: &str = "UPDATE feed_position SET position = $2, stored_at_us = $3 WHERE id = 1 AND position = $1";
+const SEE: &str = "INSERT INTO organizations VALUES ($1, $2, 1) \
+     ON CONFLICT (organization_id) DO UPDATE SET writes = organizations.writes + 1 RETURNING writes";
+const NEW_RULE: &str = "INSERT INTO rules VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const CHANGE_RULE: &str = "UPDATE rules SET version = $3, body = $4, updated_at_us = $5, archived_at_us = $6 \
+     WHERE organization_id = $1 AND id = $2 AND version = $3 - 1";
+const RULES_IN_USE: &str = "SELECT id, version, body, created_at_us, updated_at_us, archived_at_us FROM rules \
+     WHERE organization_id = $1 AND archived_at_us IS NULL ORDER BY id";
+// A write that locks the row: what a message tells meanwhile must not be missed.
+const APPOINTMENT: &str = "UPDATE appointments SET seen_at_us = $3 WHERE organization_id = $1 AND id = $2 RETURNING *";
+const APPOINTMENTS_AHEAD: &str = "SELECT * FROM appointments WHERE organization_id = $1 \
+     AND (starts_at_us, id) > ($2, $3) AND status IN ('pending', 'booked') ORDER BY starts_at_us, id LIMIT $4";
+const SAVE_APPOINTMENT: &str = "INSERT INTO appointments VALUES \
+     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+     ON CONFLICT (organization_id, id) DO UPDATE SET version = excluded.version, status = excluded.status, \
+     service_id = excluded.service_id, practitioner_id = excluded.practitioner_id, patient_id = excluded.patient_id, \
+     location_id = excluded.location_id, starts_at_us = excluded.starts_at_us, ends_at_us = excluded.ends_at_us, \
+     time_zone = excluded.time_zone, visit_version = excluded.visit_version, seen_at_us = excluded.seen_at_us";
+const SUPPRESS: &str = "UPDATE messages SET status = 'suppressed', reason = $3, wake_at_us = NULL, fence = fence + 1, \
+     updated_at_us = $4 WHERE organization_id = $1 AND appointment_id = $2 AND status = 'scheduled'";
+// What a rule took back, it can plan again; whatever else became of a message stays.
+const PLAN: &str = "INSERT INTO messages (organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
+     channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, \
+     updated_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, 'scheduled', '', $8, $9, $9, $10, $11, $12, $13, $13) \
+     ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) DO UPDATE SET \
+     status = 'scheduled', reason = '', base_at_us = excluded.base_at_us, due_at_us = excluded.due_at_us, \
+     wake_at_us = excluded.wake_at_us, fence = messages.fence + 1, updated_at_us = excluded.updated_at_us \
+     WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')";
+const PENDING: &str = "SELECT m.id, m.trigger, m.channel, m.base_at_us, m.due_at_us, a.service_id, m.starts_at_us, \
+     m.time_zone FROM messages m JOIN appointments a \
+     ON a.organization_id = m.organization_id AND a.id = m.appointment_id \
+     WHERE m.organization_id = $1 AND m.rule_id = $2 AND m.id > $3 AND m.status = 'scheduled' \
+     AND m.wake_at_us IS NOT NULL ORDER BY m.id LIMIT $4";
+const MOVE_MESSAGE: &str = "UPDATE messages SET due_at_us = $3, wake_at_us = $3, fence = fence + 1, updated_at_us = $4 \
+     WHERE organization_id = $1 AND id = $2 AND status = 'scheduled'";
+const SUPPRESS_MESSAGE: &str = "UPDATE messages SET status = 'suppressed', reason = $3, wake_at_us = NULL, \
+     fence = fence + 1, updated_at_us = $4 WHERE organization_id = $1 AND id = $2 AND status = 'scheduled'";
+const REMEMBER: &str = "INSERT INTO idempotency VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const TELL: &str = "UPDATE appointments SET told_starts_at_us = $3, told_location_id = $4 \
+     WHERE organization_id = $1 AND id = $2";
+const CLAIM: &str = "UPDATE messages SET status = 'sending', wake_at_us = $5, attempts = attempts + 1, \
+     provider_rank = 0, provider = $6, recipient = $7, subject = $8, body = $9, updated_at_us = $10 \
+     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled' \
+     AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = messages.organization_id \
+     AND a.id = messages.appointment_id AND a.version <= $4) RETURNING attempts";
+const ATTEMPT: &str = "INSERT INTO attempts VALUES ($1, $2, $3, $4, 'unknown', '', '', '')";
+const RECORD: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = $6, \
+     tries = CASE WHEN $4 = 'scheduled' THEN tries + 1 ELSE tries END, sent_at_us = coalesce($7, sent_at_us), \
+     provider_rank = $8, updated_at_us = $9 \
+     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('sending', 'unknown')";
+const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message_id = $5, error_code = $6, detail = $7 \
+     WHERE organization_id = $1 AND message_id = $2 AND number = $3";
+const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+const UNBLOCK: &str = "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
+const KNOWN_MESSAGE: &str = "SELECT attempts FROM messages WHERE organization_id = $1 AND id = $2";
+const KEEP_EVENT: &str = "INSERT INTO provider_events VALUES ($1, $2, $3, $4, $5, $6)";
+const REPORT: &str = "UPDATE messages SET status = $4, reason = $5, provider_rank = $6, wake_at_us = NULL, \
+     sent_at_us = coalesce(sent_at_us, $7), updated_at_us = $7 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
+     AND provider_rank < $6 AND status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed') \
+     RETURNING trigger, channel, recipient";
+const REPORT_ATTEMPT: &str = "UPDATE attempts SET outcome = CASE WHEN outcome = 'unknown' THEN $4 ELSE outcome END, \
+     provider_message_id = CASE WHEN provider_message_id = '' THEN $5 ELSE provider_message_id END, \
+     error_code = CASE WHEN $6 = '' THEN error_code ELSE $6 END \
+     WHERE organization_id = $1 AND message_id = $2 AND number = $3";
+const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, \
+     fence = fence + 1, tries = 0, provider_rank = 0, updated_at_us = $4 \
+     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
+const PAGE: i64 = 500;
+
+/// Every statement of this file, for the test that prepares them on both engines.
+#[cfg(test)]
+pub(crate) const STATEMENTS: [&str; 27] = [
+    FIRST_POSITION,
+    MOVE_POSITION,
+    SEE,
+    NEW_RULE,
+    CHANGE_RULE,
+    RULES_IN_USE,
+    APPOINTMENT,
+    APPOINTMENTS_AHEAD,
+    SAVE_APPOINTMENT,
+    SUPPRESS,
+    PLAN,
+    PENDING,
+    MOVE_MESSAGE,
+    SUPPRESS_MESSAGE,
+    REMEMBER,
+    TELL,
+    CLAIM,
+    ATTEMPT,
+    RECORD,
+    RECORD_ATTEMPT,
+    BLOCK,
+    UNBLOCK,
+    KNOWN_MESSAGE,
+    KEEP_EVENT,
+    REPORT,
+    REPORT_ATTEMPT,
+    RETRY,
+];
+
+type Tx = Transaction<'static, Db>;
+
+impl Store {
+    pub(crate) async fn apply(&self, batch: &Batch<'_>) -> Result<Applied, Failure> {
+        let mut tx = self.begin().await?;
+        if let Some(step) = batch.step
+            && !move_position(&mut tx, step, batch.now_us).await?
+        {
+            return Ok(Applied::Elsewhere);
+        }
+        // The organisations in order: two writers that lock the same ones never wait for each other in a ring.
+        let mut rules = BTreeMap::<Uuid, Vec<Rule>>::new();
+        for change in batch.changes {
+            rules.entry(change.organization).or_default();
+        }
+        for (organization, rules) in &mut rules {
+            see(&mut tx, *organization, batch.now_us, batch.ids).await?;
+            let rows: Vec<RuleRow> = query_as(RULES_IN_USE).bind(*organization).fetch_all(&mut *tx).await?;
+            *rules = rows.into_iter().map(RuleRow::read).collect::<Result<_, _>>()?;
+        }
+        let mut planned = 0;
+        for change in batch.changes {
+            let organization = change.organization;
+            let known = appointment(&mut tx, organization, change.appointment.id, batch.now_us).await?;
+            let rules = rules.get(&organization).map(Vec::as_slice).unwrap_or_default();
+            let Some(plan) = plan::plan(rules, known.as_ref(), change, batch.now_us, batch.settle_us) else { continue };
+            save(&mut tx, organization, &plan.known, batch.now_us).await?;
+            if let Some(reason) = plan.suppress {
+                let suppress = query(SUPPRESS).bind(organization).bind(change.appointment.id).bind(reason);
+                suppress.bind(batch.now_us).execute(&mut *tx).await?;
+            }
+            planned += add(&mut tx, organization, &change.appointment, &plan.add, batch.now_us, batch.ids).await?;
+        }
+        tx.commit().await?;
+        Ok(Applied::Here { planned })
+    }
+
+    pub(crate) async fn welcome(&self, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        see(&mut tx, organization, now_us, ids).await?;
+        Ok(tx.commit().await?)
+    }
+
+    pub(crate) async fn write_rule(&self, write: &RuleWrite<'_>) -> Result<u64, Refusal> {
+        let (organization, rule) = (write.organization, write.rule);
+        let mut tx = self.begin().await?;
+        see(&mut tx, organization, write.now_us, write.ids).await?;
+        if rule.version == 1 {
+            new_rule(&mut tx, organization, rule).await?;
+        } else {
+            let change = query(CHANGE_RULE).bind(organization).bind(rule.id).bind(rule.version).bind(body(rule)?);
+            let change = change.bind(rule.updated_at_us).bind(rule.archived_at_us);
+            if change.execute(&mut *tx).await?.rows_affected() == 0 {
+                return Err(Refusal::Stale);
+            }
+            again(&mut tx, write).await?;
+        }
+        let planned = newly(&mut tx, write).await?;
+        remember(&mut tx, organization, write.now_us, write.remember.as_ref()).await?;
+        tx.commit().await?;
+        Ok(planned)
+    }
+
+    pub(crate) async fn begin_send(&self, sending: &Sending<'_>) -> Result<Option<i32>, Failure> {
+        let message = sending.message;
+        let mut tx = self.begin().await?;
+        if let Some(visit) = sending.tells {
+            // Before the message leaves: a move that is planned meanwhile must know that the old time may be out.
+            let tell = query(TELL).bind(message.organization_id).bind(message.appointment_id);
+            tell.bind(visit.starts_at_us).bind(visit.location).execute(&mut *tx).await?;
+        }
+        let claim = query_scalar(CLAIM).bind(message.organization_id).bind(message.id).bind(message.fence);
+        let claim = claim.bind(sending.truth_version).bind(sending.lease_until_us).bind(sending.provider);
+        let claim = claim.bind(sending.recipient).bind(sending.subject).bind(sending.body).bind(sending.now_us);
+        let attempt: Option<i32> = claim.fetch_optional(&mut *tx).await?;
+        let Some(attempt) = attempt else { return Ok(None) };
+        let record = query(ATTEMPT).bind(message.organization_id).bind(message.id).bind(attempt);
+        record.bind(sending.now_us).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(Some(attempt))
+    }
+
+    pub(crate) async fn record(&self, record: &Record<'_>) -> Result<bool, Failure> {
+        let message = record.message;
+        let mut tx = self.begin().await?;
+        let update = query(RECORD).bind(message.organization_id).bind(message.id).bind(message.fence);
+        let update = update.bind(record.status).bind(record.reason).bind(record.wake_at_us);
+        let update = update.bind(record.sent.then_some(record.now_us)).bind(record.rank).bind(record.now_us);
+        let recorded = update.execute(&mut *tx).await?.rows_affected() == 1;
+        let attempt = query(RECORD_ATTEMPT).bind(message.organization_id).bind(message.id).bind(record.attempt);
+        let attempt = attempt.bind(record.outcome).bind(record.provider_message_id).bind(record.error_code);
+        attempt.bind(record.detail).execute(&mut *tx).await?;
+        if let Some((channel, hash)) = &record.block {
+            let block = query(BLOCK).bind(message.organization_id).bind(channel.as_str()).bind(hash.clone());
+            block.bind(record.now_us).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(recorded)
+    }
+
+    pub(crate) async fn report(&self, report: &Report<'_>) -> Result<Option<(String, String)>, Failure> {
+        let (organization, message) = (report.organization, report.message);
+        let mut tx = self.begin().await?;
+        let known = query_scalar::<Db, i32>(KNOWN_MESSAGE).bind(organization).bind(message);
+        if known.fetch_optional(&mut *tx).await?.is_none_or(|attempts| report.attempt > attempts) {
+            return Ok(None);
+        }
+        let event = query(KEEP_EVENT).bind(organization).bind(report.event).bind(message).bind(report.attempt);
+        event.bind(report.now_us).bind(report.form).execute(&mut *tx).await?;
+        let update = query_as(REPORT).bind(organization).bind(message).bind(report.attempt);
+        let update = update.bind(report.status).bind(report.reason).bind(report.rank).bind(report.now_us);
+        let moved: Option<(String, String, String)> = update.fetch_optional(&mut *tx).await?;
+        let attempt = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(report.attempt);
+        let attempt = attempt.bind(report.outcome).bind(report.provider_message_id).bind(report.error_code);
+        attempt.execute(&mut *tx).await?;
+        if let (true, Some((_, channel, recipient))) = (report.block, &moved) {
+            let block = query(BLOCK).bind(organization).bind(channel).bind(crate::address_hash(recipient));
+            block.bind(report.now_us).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(moved.map(|(trigger, channel, _)| (trigger, channel)))
+    }
+
+    pub(crate) async fn retry(
+        &self,
+        message: &MessageRow,
+        now_us: i64,
+        address_hash: &[u8],
+        kept: Option<&Remember>,
+    ) -> Result<(), Refusal> {
+        let organization = message.organization_id;
+        let mut tx = self.begin().await?;
+        let retry = query(RETRY).bind(organization).bind(message.id).bind(message.fence).bind(now_us);
+        if retry.execute(&mut *tx).await?.rows_affected() == 0 {
+            return Err(Refusal::Stale);
+        }
+        // Whoever asks for it by hand knows that the patient wants messages again.
+        let unblock = query(UNBLOCK).bind(organization).bind(&message.channel).bind(address_hash.to_vec());
+        unblock.execute(&mut *tx).await?;
+        remember(&mut tx, organization, now_us, kept).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+async fn move_position(tx: &mut Tx, step: Step<'_>, now_us: i64) -> Result<bool, sqlx::Error> {
+    let moved = match step.from {
+        Some(from) => query(MOVE_POSITION).bind(from).bind(step.to).bind(now_us).execute(&mut **tx).await?,
+        None => query(FIRST_POSITION).bind(step.to).bind(now_us).execute(&mut **tx).await?,
+    };
+    Ok(moved.rows_affected() == 1)
+}
+
+/// Locks an organisation, and gives it the default rules where it is new.
+async fn see(tx: &mut Tx, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), sqlx::Error> {
+    let writes: i64 = query_scalar(SEE).bind(organization).bind(now_us).fetch_one(&mut **tx).await?;
+    if writes == 1 {
+        let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
+        for body in rule::defaults() {
+            new_rule(tx, organization, &Rule::new(ids.uuid(now), body, now_us)).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn new_rule(tx: &mut Tx, organization: Uuid, rule: &Rule) -> Result<(), sqlx::Error> {
+    let insert = query(NEW_RULE).bind(organization).bind(rule.id).bind(rule.version).bind(body(rule)?);
+    let insert = insert.bind(rule.created_at_us).bind(rule.updated_at_us).bind(rule.archived_at_us);
+    insert.execute(&mut **tx).await?;
+    Ok(())
+}
+
+fn body(rule: &Rule) -> Result<String, sqlx::Error> {
+    serde_json::to_string(&rule.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
+
+async fn appointment(tx: &mut Tx, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<Known>, sqlx::Error> {
+    let found = query_as(APPOINTMENT).bind(organization).bind(id).bind(now_us);
+    let row: Option<AppointmentRow> = found.fetch_optional(&mut **tx).await?;
+    row.map(AppointmentRow::read).transpose()
+}
+
+async fn save(tx: &mut Tx, organization: Uuid, known: &Known, now_us: i64) -> Result<(), sqlx::Error> {
+    let now = &known.appointment;
+    let save = query(SAVE_APPOINTMENT).bind(organization).bind(now.id).bind(now.version).bind(now.status.as_str());
+    let save = save.bind(now.service).bind(now.practitioner).bind(now.patient).bind(now.visit.location);
+    let save = save.bind(now.visit.starts_at_us).bind(now.ends_at_us).bind(&now.time_zone).bind(known.visit_version);
+    let save = save.bind(known.told.starts_at_us).bind(known.told.location).bind(now_us);
+    save.execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Plans messages; those that are planned already stay as they are.
+async fn add(
+    tx: &mut Tx,
+    organization: Uuid,
+    appointment: &Appointment,
+    planned: &[Planned],
+    now_us: i64,
+    ids: &Ids,
+) -> Result<u64, sqlx::Error> {
+    let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
+    let mut added = 0;
+    for one in planned {
+        let insert = query(PLAN).bind(organization).bind(ids.uuid(now)).bind(appointment.id).bind(one.version);
+        let insert = insert.bind(one.rule).bind(one.trigger.as_str()).bind(one.channel.as_str()).bind(one.base_at_us);
+        let insert = insert.bind(one.due_at_us).bind(appointment.visit.starts_at_us).bind(appointment.visit.location);
+        added += insert.bind(&appointment.time_zone).bind(now_us).execute(&mut **tx).await?.rows_affected();
+    }
+    Ok(added)
+}
+
+/// Does to a rule's planned messages what its change asks for.
+async fn again(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<(), sqlx::Error> {
+    let mut after = Uuid::nil();
+    loop {
+        let page = query_as(PENDING).bind(write.organization).bind(write.rule.id).bind(after).bind(PAGE);
+        let rows: Vec<PendingRow> = page.fetch_all(&mut **tx).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.id;
+        for row in rows {
+            let id = row.id;
+            let update = match plan::again(write.rule, &row.read()?, write.now_us) {
+                Again::Keep => continue,
+                Again::Due(due_at_us) => query(MOVE_MESSAGE).bind(write.organization).bind(id).bind(due_at_us),
+                Again::Suppress(reason) => query(SUPPRESS_MESSAGE).bind(write.organization).bind(id).bind(reason),
+            };
+            update.bind(write.now_us).execute(&mut **tx).await?;
+        }
+    }
+}
+
+/// Plans what a new or changed rule asks for of the visits ahead.
+async fn newly(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<u64, sqlx::Error> {
+    let mut after = (write.now_us, Uuid::max());
+    let mut planned = 0;
+    loop {
+        let page = query_as(APPOINTMENTS_AHEAD).bind(write.organization).bind(after.0).bind(after.1).bind(PAGE);
+        let rows: Vec<AppointmentRow> = page.fetch_all(&mut **tx).await?;
+        let Some(last) = rows.last() else { return Ok(planned) };
+        after = (last.starts_at_us, last.id);
+        for row in rows {
+            let known = row.read()?;
+            let new = plan::newly(write.rule, &known, write.now_us);
+            planned += add(tx, write.organization, &known.appointment, &new, write.now_us, write.ids).await?;
+        }
+    }
+}
+
+async fn remember(tx: &mut Tx, organization: Uuid, now_us: i64, kept: Option<&Remember>) -> Result<(), Refusal> {
+    let Some(kept) = kept else { return Ok(()) };
+    let insert = query(REMEMBER).bind(organization).bind(&kept.caller).bind(kept.route).bind(&kept.key);
+    let insert = insert.bind(&kept.fingerprint).bind(&kept.response).bind(&kept.revision).bind(now_us);
+    match insert.execute(&mut **tx).await.map_err(Failure::from) {
+        Err(Failure::Duplicate(_)) => Err(Refusal::Replay),
+        Err(other) => Err(other.into()),
+        Ok(_) => Ok(()),
+    }
+}

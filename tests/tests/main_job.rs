@@ -1,0 +1,237 @@
+//! The main job, in both arrangements: a front end finds a slot, books it, moves it, and what was promised holds.
+
+use anyhow::Result;
+use reqwest::{Method, StatusCode};
+use scenarios::{ADMIN, House, from_now, patient, service};
+use serde_json::{Value, json};
+
+async fn both(extra: &[&str]) -> Result<[House; 2]> {
+    Ok([House::embedded(extra).await?, House::apart(extra).await?])
+}
+
+fn ids(slots: &[Value]) -> Vec<String> {
+    slots.iter().filter_map(|slot| slot["slot_id"].as_str().map(str::to_owned)).collect()
+}
+
+#[tokio::test]
+async fn a_slot_is_found_held_booked_moved_and_cancelled() -> Result<()> {
+    for house in both(&[]).await? {
+        let clinic = house.clinic("America/Edmonton", service()).await?;
+        let slots = ids(&house.slots(&clinic, (2, 4), &clinic.revision).await?);
+        let held = house.post("/v1/holds", json!({"slot_id": slots[0]})).await?;
+        assert_eq!(held.status, StatusCode::CREATED, "{}", held.body);
+        let taken = house.post("/v1/holds", json!({"slot_id": slots[0]})).await?;
+        assert_eq!((taken.status, taken.text("/code").as_str()), (StatusCode::CONFLICT, "slot_taken"));
+        assert_eq!(taken.body["alternatives"].as_array().map(Vec::len), Some(3), "{}", taken.body);
+
+        let booking = json!({"hold_id": held.text("/id"), "patient": patient("Example", "+17805550123")});
+        let booked = house.post("/v1/appointments", booking).await?;
+        assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+        let after = ids(&house.slots(&clinic, (2, 4), &booked.revision()).await?);
+        assert!(!after.contains(&slots[0]), "a search after the booking never offers the slot just taken");
+
+        let manage = booked.text("/links/manage");
+        let other = slots.last().cloned().unwrap_or_default();
+        let moved =
+            house.send(Method::POST, &format!("{manage}/reschedule"), "", &[], Some(json!({"slot_id": other}))).await?;
+        assert_eq!(moved.status, StatusCode::OK, "{}", moved.body);
+        assert_eq!(moved.text("/id"), booked.text("/id"), "the id stays");
+        let after = ids(&house.slots(&clinic, (2, 4), &moved.revision()).await?);
+        assert!(after.contains(&slots[0]) && !after.contains(&other), "the old time is freed, the new one taken");
+
+        let path = format!("/v1/appointments/{}", booked.text("/id"));
+        let cancelled = house.post(&format!("{path}/cancel"), json!({"reason_code": "patient_ill"})).await?;
+        assert_eq!(cancelled.text("/status"), "cancelled");
+        let again = house.post(&format!("{path}/confirm"), json!({})).await?;
+        assert_eq!((again.status, again.text("/code").as_str()), (StatusCode::CONFLICT, "invalid_transition"));
+        let after = ids(&house.slots(&clinic, (2, 4), &cancelled.revision()).await?);
+        assert!(after.contains(&other), "a cancelled visit's time is free");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repeated_request_has_one_effect_and_the_same_answer() -> Result<()> {
+    for house in both(&[]).await? {
+        let clinic = house.clinic("Europe/London", service()).await?;
+        let slots = ids(&house.slots(&clinic, (2, 4), &clinic.revision).await?);
+        let body = json!({"slot_id": slots[0], "patient": patient("Example", "+447700900123")});
+        let key = [("idempotency-key", "one")];
+        let send = |body: Value| house.send(Method::POST, "/v1/appointments", ADMIN, &key, Some(body));
+        let first = send(body.clone()).await?;
+        let again = send(body.clone()).await?;
+        assert_eq!((first.status, &first.body), (again.status, &again.body));
+        assert_eq!(again.headers.get("idempotency-replayed").map(|value| value.as_bytes()), Some(&b"true"[..]));
+        let mut other = body;
+        other["note"] = json!("another request");
+        let reused = send(other).await?;
+        assert_eq!(reused.text("/code"), "idempotency_key_reused");
+        let list = house.get("/v1/appointments").await?;
+        assert_eq!(list.body["data"].as_array().map(Vec::len), Some(1));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn time_off_displaces_what_it_covers_and_a_dry_run_changes_nothing() -> Result<()> {
+    for house in both(&[]).await? {
+        let clinic = house.clinic("Australia/Lord_Howe", service()).await?;
+        let slots = ids(&house.slots(&clinic, (2, 4), &clinic.revision).await?);
+        let body = json!({"slot_id": slots[0], "patient": patient("Example", "+61491570156")});
+        let booked = house.post("/v1/appointments", body).await?;
+        assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+        // The projection must know of the booking before it can say what is displaced.
+        house.slots(&clinic, (2, 4), &booked.revision()).await?;
+        let off = json!({"starts_at": from_now(1)?, "ends_at": from_now(6)?, "reason": "ill"});
+        let path = format!("/v1/practitioners/{}/time_off", clinic.practitioner);
+        let dry = house.post(&format!("{path}?dry_run=true"), off.clone()).await?;
+        assert_eq!(dry.body["displaced"], json!([booked.text("/id")]), "{}", dry.body);
+        assert!(!house.slots(&clinic, (2, 4), "").await?.is_empty(), "a dry run changes nothing");
+        let real = house.post(&path, off).await?;
+        assert_eq!(real.body["displaced"], json!([booked.text("/id")]), "{}", real.body);
+        assert!(house.slots(&clinic, (2, 4), &real.revision()).await?.is_empty());
+        let flagged = house.get("/v1/appointments?displaced=true").await?;
+        assert_eq!(flagged.body.pointer("/data/0/id"), Some(&json!(booked.text("/id"))), "{}", flagged.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_group_session_takes_as_many_as_it_has_places() -> Result<()> {
+    for house in both(&[]).await? {
+        let class = json!({"code": "class", "name": "Class", "duration_minutes": 60, "capacity": 2,
+            "room_type": "treatment-room"});
+        let clinic = house.clinic("Pacific/Auckland", class).await?;
+        let slots = house.slots(&clinic, (2, 4), &clinic.revision).await?;
+        let slot = ids(&slots)[0].clone();
+        assert_eq!(slots[0]["places_left"], 2);
+        let book = |phone: &'static str| {
+            house.post("/v1/appointments", json!({"slot_id": slot, "patient": patient("Example", phone)}))
+        };
+        let first = book("+64215550001").await?;
+        let second = book("+64215550002").await?;
+        assert_eq!((first.status, second.status), (StatusCode::CREATED, StatusCode::CREATED), "{}", second.body);
+        assert_eq!(first.text("/room_id"), second.text("/room_id"), "one session, one room");
+        let full = book("+64215550003").await?;
+        assert_eq!(full.text("/code"), "slot_taken", "{}", full.body);
+        let path = format!("/v1/appointments/{}/cancel", first.text("/id"));
+        let left = house.post(&path, json!({"reason_code": "patient_ill"})).await?;
+        let open = house.slots(&clinic, (2, 4), &left.revision()).await?;
+        let same = open.iter().find(|open| open["slot_id"] == json!(slot));
+        assert_eq!(same.map(|open| &open["places_left"]), Some(&json!(1)), "a place is open again");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_front_end_key_sees_no_patients_and_another_organisation_sees_nothing() -> Result<()> {
+    let house = House::embedded(&[]).await?;
+    let clinic = house.clinic("America/New_York", service()).await?;
+    let scopes = json!({"name": "web", "scopes": ["slots:read", "bookings:write"]});
+    let key = house.post("/v1/keys", scopes).await?.text("/key");
+    let slots = ids(&house.slots(&clinic, (2, 4), &clinic.revision).await?);
+    let body = json!({"slot_id": slots[0], "patient": patient("Example", "+19105550123")});
+    let booked = house.send(Method::POST, "/v1/appointments", &key, &[], Some(body)).await?;
+    assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+    let one = format!("/v1/appointments/{}", booked.text("/id"));
+    for path in ["/v1/patients", "/v1/appointments", one.as_str()] {
+        assert_eq!(house.send(Method::GET, path, &key, &[], None).await?.status, StatusCode::FORBIDDEN, "{path}");
+    }
+    let body = json!({"slot_id": slots[5], "patient_id": booked.text("/patient_id")});
+    let by_id = house.send(Method::POST, "/v1/appointments", &key, &[], Some(body)).await?;
+    assert_eq!(by_id.status, StatusCode::FORBIDDEN, "a front end cannot book for whomever it can name");
+
+    let organization = json!({"name": "Other", "default_language": "en", "country": "US"});
+    let other = house.post("/v1/organizations", organization).await?.text("/id");
+    let as_other = [("meridian-organization", other.as_str())];
+    let unknown = one.replace(&one[one.len() - 4..], "zzzz");
+    let foreign = house.send(Method::GET, &one, ADMIN, &as_other, None).await?;
+    let missing = house.send(Method::GET, &unknown, ADMIN, &as_other, None).await?;
+    assert_eq!(foreign.status, StatusCode::NOT_FOUND);
+    assert_eq!((foreign.text("/code"), foreign.text("/detail")), (missing.text("/code"), missing.text("/detail")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_with_every_fault_and_never_a_500() -> Result<()> {
+    let house = House::embedded(&[]).await?;
+    let many = house.post("/v1/locations", json!({"name": 5, "time_zone": "Mars/Olympus", "colour": "red"})).await?;
+    let pointers: Vec<&str> =
+        many.body["errors"].as_array().into_iter().flatten().filter_map(|error| error["pointer"].as_str()).collect();
+    assert!(pointers.contains(&"/name") && pointers.contains(&"/colour"), "{}", many.body);
+    let zone = house.post("/v1/locations", json!({"name": "X", "time_zone": "Mars/Olympus"})).await?;
+    assert_eq!(zone.text("/errors/0/code"), "unknown_time_zone");
+    let off = json!({"starts_at": "2026-03-06T08:00:00", "ends_at": "2026-03-05T08:00:00Z", "reason": "x"});
+    let person = house.post("/v1/practitioners", json!({"given_name": "A", "family_name": "B"})).await?.text("/id");
+    let no_offset = house.post(&format!("/v1/practitioners/{person}/time_off"), off).await?;
+    assert_eq!(
+        (no_offset.status, no_offset.text("/errors/0/pointer").as_str()),
+        (StatusCode::UNPROCESSABLE_ENTITY, "/starts_at")
+    );
+
+    let client = reqwest::Client::new();
+    let raw = |bytes: Vec<u8>, media: &'static str| {
+        let url = format!("{}/v1/locations", house.url);
+        client.post(url).bearer_auth(ADMIN).header("content-type", media).body(bytes).send()
+    };
+    for (bytes, media, status) in [
+        (vec![b'x'; 10 << 20], "application/json", 413),
+        (vec![0xff, 0xfe], "application/json", 400),
+        (b"{".to_vec(), "application/json", 400),
+        (b"{}".to_vec(), "text/plain", 415),
+        (b"[]".to_vec(), "application/json", 422),
+    ] {
+        let answer = raw(bytes, media).await?;
+        assert_eq!(answer.status().as_u16(), status);
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    }
+    assert!(house.get("/v1/locations").await?.body["data"].as_array().is_some_and(Vec::is_empty), "nothing was made");
+    let no_key = house.send(Method::GET, "/v1/locations", "", &[], None).await?;
+    assert_eq!(no_key.status, StatusCode::UNAUTHORIZED);
+    Ok(())
+}
+
+#[tokio::test]
+async fn personal_data_stays_out_of_logs_and_metrics() -> Result<()> {
+    for house in both(&["--set", "telemetry.filter=debug"]).await? {
+        let clinic = house.clinic("America/St_Johns", service()).await?;
+        let slots = ids(&house.slots(&clinic, (2, 4), &clinic.revision).await?);
+        let canary = json!({"given_name": "Canarygiven", "family_name": "Canaryfamily", "phone": "+17095550187",
+            "email": "canary@canary.example", "consents": [{"channel": "sms", "kind": "service"}]});
+        let body = json!({"slot_id": slots[0], "patient": canary, "note": "Canarynote"});
+        let booked = house.post("/v1/appointments", body.clone()).await?;
+        assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+        house.post("/v1/appointments", body).await?;
+        house.get("/v1/patients?query=Canaryfamily").await?;
+        let link = booked.text("/links/manage");
+        let token = link.rsplit('/').next().unwrap_or_default().to_owned();
+        house.send(Method::GET, &link, "", &[], None).await?;
+        let metrics = reqwest::get(format!("{}/metrics", house.url)).await?.text().await?;
+        let seen = format!("{}{metrics}", house.printed());
+        for secret in ["Canary", "7095550187", "canary.example", ADMIN, token.as_str()] {
+            assert!(!seen.contains(secret), "{secret} leaked");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_restart_loses_nothing_and_sigterm_ends_in_time() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let start = || {
+        let arguments = ["serve", "--listen", "127.0.0.1:0"];
+        testkit::product::Process::start(folder.path(), &arguments, &[("MERIDIAN_ADMIN_KEY", ADMIN)])
+    };
+    let client = reqwest::Client::new();
+    let process = start()?;
+    let url = process.line("listening on ").await;
+    let location = json!({"name": "Kept", "time_zone": "Europe/London"});
+    let made = client.post(format!("{url}/v1/locations")).bearer_auth(ADMIN).json(&location).send().await?;
+    assert_eq!(made.status(), StatusCode::CREATED);
+    assert!(process.terminate().await?, "it ends well");
+    let process = start()?;
+    let url = process.line("listening on ").await;
+    let list: Value = client.get(format!("{url}/v1/locations")).bearer_auth(ADMIN).send().await?.json().await?;
+    assert_eq!(list.pointer("/data/0/name"), Some(&json!("Kept")));
+    Ok(())
+}

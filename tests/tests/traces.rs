@@ -1,0 +1,62 @@
+//! One trace runs from the REST request through gateway, booking and availability to the database, and no personal
+//! data is in it.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use reqwest::{Method, StatusCode};
+use scenarios::{ADMIN, House, service};
+use serde_json::json;
+use testkit::collector::{Collector, Span, ancestry};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const PARENT: &str = "00f067aa0ba902b7";
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// The names from the root of the trace to the first span with this name.
+fn way(spans: &[Span], name: &str) -> Option<Vec<String>> {
+    let last = spans.iter().find(|span| span.name == name && span.trace_id == TRACE)?;
+    let mut names: Vec<String> = ancestry(spans, &last.span_id).iter().map(|span| span.name.clone()).collect();
+    names.reverse();
+    Some(names)
+}
+
+#[tokio::test]
+async fn one_trace_runs_from_rest_to_sql_without_personal_data() -> Result<()> {
+    for apart in [false, true] {
+        let collector = Collector::start().await;
+        let setting = format!("telemetry.otlp_endpoint={}", collector.endpoint());
+        let extra = ["--set", setting.as_str()];
+        let house = if apart { House::apart(&extra).await? } else { House::embedded(&extra).await? };
+        let clinic = house.clinic("America/Edmonton", service()).await?;
+        let slots = house.slots(&clinic, (2, 4), &clinic.revision).await?;
+        let body = json!({"slot_id": slots[0]["slot_id"], "patient": {"given_name": "Canarygiven",
+            "family_name": "Canaryfamily", "phone": "+17805550187"}});
+        let traceparent = format!("00-{TRACE}-{PARENT}-01");
+        let headers = [("traceparent", traceparent.as_str())];
+        let booked = house.send(Method::POST, "/v1/appointments", ADMIN, &headers, Some(body)).await?;
+        assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+
+        let found = collector.wait_for(WITHIN, |spans| Some((way(spans, "booking.commit")?, way(spans, CHECK)?))).await;
+        let (commit, check) = found.unwrap_or_else(|| panic!("no whole trace: {:?}", names(&collector.spans())));
+        let http = "POST /v1/appointments";
+        assert_eq!(commit, [http, BOOK, BOOK, "booking.commit"], "gateway, its call, booking, the database");
+        assert_eq!(check, [http, BOOK, BOOK, CHECK], "gateway, its call, booking, its call to availability");
+        let spans = collector.spans();
+        let root = spans.iter().find(|span| span.name == http && span.trace_id == TRACE);
+        assert_eq!(
+            root.and_then(|span| span.parent_id.as_deref()),
+            Some(PARENT),
+            "the caller's own span is the parent"
+        );
+        assert!(!spans.iter().any(|span| span.dump.contains("Canary") || span.dump.contains("5550187")));
+    }
+    Ok(())
+}
+
+const BOOK: &str = "meridian.booking.v1.Booking/BookAppointment";
+const CHECK: &str = "meridian.availability.v1.Search/CheckSlots";
+
+fn names(spans: &[Span]) -> Vec<&str> {
+    spans.iter().filter(|span| span.trace_id == TRACE).map(|span| span.name.as_str()).collect()
+}
