@@ -32,6 +32,7 @@ use std::{
 pub use config::{Config, Providers, Smtp, Twilio};
 use domain::patient::Channel;
 use provider::Provider;
+pub use provider::signature::twilio_signature;
 use render::Texts;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};

@@ -78,6 +78,9 @@ enum Look {
 async fn look(inner: &Arc<Inner>, free: usize) -> Result<Look, Failure> {
     let next = inner.store.next_wake().await?;
     let now_us = inner.clock.now_us();
+    // How long the longest waiting message has been due: 0 while nothing waits.
+    let overdue_us = next.map_or(0, |next| now_us.saturating_sub(next).max(0));
+    metrics::gauge!("reminder_overdue_seconds").set(Duration::from_micros(overdue_us.unsigned_abs()).as_secs_f64());
     if next.is_none_or(|next| next > now_us) {
         return Ok(Look::Wait(next));
     }
