@@ -1,5 +1,7 @@
 //! What a roster and a question mean on the days when clocks change: a table that a person can check by hand.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use calendar::{
     Bits, Span, Zone, roster,
     search::{Answer, Candidate, Place, Query, Scratch, Why, fits, search},
