@@ -186,7 +186,7 @@ impl Inner {
     pub(crate) async fn fresh(&self, ctx: &Context) -> Result<(), Fault> {
         let wanted = self.fresh_directory(ctx).await?.bookings;
         let reached = |applied: &Option<Position>| {
-            applied.is_some_and(|applied| wanted.is_none_or(|_| true))
+            applied.is_some_and(|applied| wanted.is_none_or(|wanted| applied.reaches(wanted)))
         };
         if reached(&self.applied.borrow()) {
             return Ok(());

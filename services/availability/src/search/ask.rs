@@ -97,7 +97,7 @@ impl Ask {
                     && speaks(&person.practitioner.languages)
             })
             .collect();
-        let query = Query { weekdays, not_before, not_after, after, ..any };
+        let query = Query { weekdays, not_before, not_after, practitioners: everyone(&model), after, ..any };
         Ok(Self { service_id, service, online, now, query, places, people, patient: patient.map(Id::uuid), model })
     }
 

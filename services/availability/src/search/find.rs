@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use calendar::{
     Bits, Span,
-    search::{Answer, Candidate, Found, Query, Scratch, rank, search},
+    search::{Candidate, Day, Found, Query, Scratch, days, rank, search},
     tick::{self, MINUTES, PER_DAY, Tick},
 };
 use domain::claim::{Kind, NEEDLING_SPACING_HOURS};
@@ -94,7 +94,7 @@ impl Ask {
         if (self.online && !self.service.online) || window.is_empty() || limit == 0 {
             return Page { until: window.end, ..Page::default() };
         }
-        let answer = self.kernel(projection, places, window, limit);
+        let answer = self.kernel(projection, places, window, limit, search);
         let full = answer.found.len() >= limit;
         let until = if full { answer.searched_until } else { window.end };
         let new = |mut found: Found| {
@@ -114,7 +114,34 @@ impl Ask {
         Page { open, until, more }
     }
 
-    fn kernel(&self, projection: &Projection, places: &[u32], window: Span, limit: usize) -> Answer {
+    /// How many starts each local day of a window has at each location that is asked about; `place` is a place in the
+    /// model.
+    pub(super) fn count(&self, projection: &Projection, window: Span) -> Vec<Day> {
+        if self.online && !self.service.online {
+            return vec![];
+        }
+        let mut counted = self.kernel(projection, &self.places, window, usize::MAX, days);
+        for day in &mut counted {
+            day.place = self.places[day.place as usize];
+        }
+        if self.service.capacity > 1 {
+            counted.extend(self.joinable(projection, &self.places, window).iter().map(|Open { found, .. }| {
+                let day = self.model.places[found.place as usize].zone.local(found.start).day;
+                Day { day, place: found.place, starts: 1, first: found.start }
+            }));
+        }
+        counted
+    }
+
+    /// Runs the kernel over a window; the places of its answer count among `places`.
+    fn kernel<T>(
+        &self,
+        projection: &Projection,
+        places: &[u32],
+        window: Span,
+        limit: usize,
+        run: impl FnOnce(&Query, &[calendar::search::Place<'_>], &[Candidate<'_>], &mut Scratch) -> T,
+    ) -> T {
         let located = |at: &u32| &*self.model.places[*at as usize];
         let rooms: Vec<_> = places.iter().map(|at| self.rooms(projection, located(at))).collect();
         let units: Vec<_> = places.iter().map(|at| self.units(projection, located(at))).collect();
@@ -128,22 +155,13 @@ impl Ask {
             })
             .collect();
         let spot = spot_index(places, self.model.places.len());
-        let mut days = Days::new(window);
+        let mut caps = Days::new(window);
         let elsewhere = self.elsewhere(projection);
         let asked = self.model.seats.iter().filter_map(|seat| {
             let spot = spot[seat.place as usize].filter(|_| self.wants(seat.person))?;
-            Some((seat, spot, self.allowed(projection, seat, &mut days, &elsewhere)?))
+            Some((seat, spot, self.allowed(projection, seat, &mut caps, &elsewhere)?))
         });
         let asked: Vec<(&Seat, u32, Allowed<'_>)> = asked.collect();
-        let nothing = Bits::new(Span::new(0, 0));
-        // Nobody works on this one: it makes the turns those of everyone, whoever is asked about.
-        let last = Candidate {
-            place: 0,
-            practitioner: everyone(&self.model) - 1,
-            roster: &nothing,
-            taken: &nothing,
-            allowed: None,
-        };
         let candidates: Vec<Candidate<'_>> = asked
             .iter()
             .map(|(seat, spot, allowed)| Candidate {
@@ -153,11 +171,10 @@ impl Ask {
                 taken: projection.bits(Kind::Practitioner, self.model.people[seat.person as usize].id, 0),
                 allowed: allowed.spans(),
             })
-            .chain([last])
             .collect();
         let after = self.query.after.map(|after| among(after, &spot));
         let query = Query { window, limit, after, ..self.query.clone() };
-        SCRATCH.with_borrow_mut(|scratch| search(&query, &spots, &candidates, scratch))
+        SCRATCH.with_borrow_mut(|scratch| run(&query, &spots, &candidates, scratch))
     }
 
     fn rooms<'a>(&self, projection: &'a Projection, place: &Place) -> Option<Vec<&'a Bits>> {
@@ -178,7 +195,7 @@ impl Ask {
         &self,
         projection: &Projection,
         seat: &'a Seat,
-        days: &mut Days,
+        caps: &mut Days,
         elsewhere: &[Span],
     ) -> Option<Allowed<'a>> {
         let certified = match &self.service.required_certificate {
@@ -187,7 +204,7 @@ impl Ask {
         };
         let person = &self.model.people[seat.person as usize];
         let full = match person.practitioner.daily_cap {
-            Some(cap) => days.full(projection, person.id, cap, seat.place, &self.model.places[seat.place as usize]),
+            Some(cap) => caps.full(projection, person.id, cap, seat.place, &self.model.places[seat.place as usize]),
             None => vec![],
         };
         if full.is_empty() && elsewhere.is_empty() {
@@ -223,7 +240,7 @@ impl Ask {
             let start = domain::time::from_micros(group.starts_at_us).map(tick::floor)?;
             let rank = rank(practitioner, everyone(&self.model), start);
             let found = Found { start, place, rank, practitioner };
-            let asked = self.query.allows(located.zone.local(start))
+            let asked = self.query.on_clock(&located.zone, start).is_ok()
                 && self.query.after.is_none_or(|after| found > after)
                 && !calendar::search::within(&elsewhere, start);
             if !asked {

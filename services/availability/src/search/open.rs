@@ -11,14 +11,12 @@ use wire::availability::{
 
 use super::{
     ask::Ask,
-    find::{Open, windows},
+    find::{LONGEST, windows},
 };
 use crate::{Inner, orgs::Org};
 
 /// Slots of each location that tell how soon one can come: the third is the industry's measure of access.
 const NEXT: usize = 3;
-/// Ticks whose starts are counted together: the whole chain's starts of some days fit in a few megabytes.
-const COUNTED: tick::Tick = 4 * tick::PER_DAY;
 
 /// A question, whose it is, and the revision that its answer is at least as fresh as.
 struct Asked {
@@ -59,11 +57,11 @@ pub(super) async fn days(
     let Asked { org, mut ask, revision } = read(inner, ctx, request)?;
     ask.query.after = None;
     let mut days: BTreeMap<(i64, u32), (u32, tick::Tick)> = BTreeMap::new();
-    for window in windows(ask.whole(), COUNTED) {
-        let part = ask.find(&org.projection(ask.now), &ask.places, window, usize::MAX);
-        for Open { found, .. } in part.open {
-            let local = ask.model.places[found.place as usize].zone.local(found.start);
-            days.entry((local.day, found.place)).or_insert((0, found.start)).0 += 1;
+    for window in windows(ask.whole(), LONGEST) {
+        for part in ask.count(&org.projection(ask.now), window) {
+            let (starts, first) = days.entry((part.day, part.place)).or_insert((0, part.first));
+            *starts += part.starts;
+            *first = part.first.min(*first);
         }
         tokio::task::yield_now().await;
     }

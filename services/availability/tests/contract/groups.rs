@@ -73,3 +73,29 @@ async fn another_service_cannot_join_and_a_lost_ground_hides_the_session() {
         assert_eq!(world.refusals(&revision, &clinic, FRIDAY).await, ["outside_roster"]);
     }
 }
+
+#[tokio::test]
+async fn a_day_of_nothing_but_sessions_comes_in_pages() {
+    for world in worlds().await {
+        let clinic = class(&world).await;
+        let mut revision = String::new();
+        for start in ["16:00", "16:30", "17:00", "17:30", "18:00", "18:30"] {
+            let mut visit = world.visit(&clinic, &format!("2026-03-06T{start}:00Z"), 30);
+            visit.claims.pop();
+            revision = world.booking.group(&visit, 3, 1).1;
+        }
+        for limit in 1..=7 {
+            let (mut starts, mut cursor) = (vec![], String::new());
+            loop {
+                let page = SearchSlotsRequest { limit, cursor, ..day(&clinic, "2026-03-06") };
+                let answer = world.slots(&revision, page).await;
+                starts.extend(world.local_starts(&answer));
+                cursor = answer.next_cursor;
+                if cursor.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(starts, ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"], "limit {limit}");
+        }
+    }
+}

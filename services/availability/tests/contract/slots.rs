@@ -6,7 +6,7 @@ use wire::{
     common::BookingChannel,
 };
 
-use crate::world::{Clinic, at, day, fault, roster, service, text_of, violations, worlds};
+use crate::world::{Clinic, World, at, day, fault, roster, service, text_of, violations, worlds};
 
 #[tokio::test]
 async fn a_shift_is_at_nine_on_both_sides_of_a_clock_change() {
@@ -46,6 +46,21 @@ async fn buffers_breaks_hours_and_alternate_weeks_are_kept() {
         assert!(world.starts("", &clinic, "2026-03-03").await.is_empty(), "Tuesdays are of week 2");
         assert!(world.starts("", &clinic, "2026-03-09").await.is_empty());
         assert_eq!(world.starts("", &clinic, "2026-03-10").await.len(), 4 + 13);
+    }
+}
+
+/// Everything that a question finds, page by page.
+async fn pages(world: &World, question: &SearchSlotsRequest, limit: u32) -> Vec<wire::availability::Slot> {
+    let (mut all, mut cursor) = (vec![], String::new());
+    loop {
+        let page = SearchSlotsRequest { limit, cursor, ..question.clone() };
+        let SearchSlotsResponse { slots, next_cursor, searched_until_us, .. } = world.slots("", page).await;
+        assert!(slots.iter().all(|slot| slot.starts_at_us <= searched_until_us));
+        all.extend(slots);
+        cursor = next_cursor;
+        if cursor.is_empty() {
+            return all;
+        }
     }
 }
 
@@ -93,21 +108,12 @@ async fn filters_narrow_and_pages_fit_together() {
         let whole = world.slots("", staff.clone()).await;
         let key = |slot: &wire::availability::Slot| (slot.starts_at_us, slot.location_id.clone());
         assert!(whole.slots.is_sorted_by_key(key), "by start, then location");
-        for limit in [1, 7] {
-            let mut paged: Vec<wire::availability::Slot> = vec![];
-            let mut cursor = String::new();
-            loop {
-                let page = SearchSlotsRequest { limit, cursor, ..staff.clone() };
-                let SearchSlotsResponse { slots, next_cursor, searched_until_us, .. } = world.slots("", page).await;
-                assert!(slots.iter().all(|slot| slot.starts_at_us <= searched_until_us));
-                paged.extend(slots);
-                cursor = next_cursor;
-                if cursor.is_empty() {
-                    break;
-                }
-            }
-            assert_eq!(paged, whole.slots);
-        }
+        assert_eq!(pages(&world, &staff, 1).await, whole.slots);
+        assert_eq!(pages(&world, &staff, 7).await, whole.slots);
+        // Turns are taken among everyone, whoever is asked about.
+        let two = SearchSlotsRequest { practitioner_ids: vec![near.practitioner.clone(), other], ..staff };
+        assert_eq!(pages(&world, &two, 1).await, world.slots("", two).await.slots);
+
         let firsts: Vec<_> = whole.slots.iter().filter(|slot| slot.location_id == near.location).step_by(3).collect();
         let shares = firsts.iter().filter(|slot| slot.practitioner_id == third).count();
         assert!(shares > 0 && shares < firsts.len(), "the first of equally early practitioners turns with the days");
