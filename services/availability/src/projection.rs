@@ -47,7 +47,6 @@ pub(crate) struct Group {
     pub(crate) location: Uuid,
     pub(crate) room: Option<Uuid>,
     pub(crate) starts_at_us: i64,
-    pub(crate) capacity: u32,
 }
 
 /// What a change says of its owner.
@@ -192,12 +191,12 @@ impl Projection {
         range.filter_map(|(_, _, id)| Some((*id, self.groups.get(id)?)))
     }
 
-    /// How many places of a group session are taken, those of the ignored owners left out.
-    pub(crate) fn places_taken(&self, id: Uuid, group: &Group, ignored: &[Uuid]) -> u32 {
+    /// How many of the first `capacity` places of a group session are taken, those of the ignored owners left out.
+    pub(crate) fn places_taken(&self, id: Uuid, group: &Group, capacity: u32, ignored: &[Uuid]) -> u32 {
         let at = domain::time::from_micros(group.starts_at_us).map_or(0, tick::floor);
-        let units = 0..i16::try_from(group.capacity).unwrap_or(0);
+        let units = 0..i16::try_from(capacity).unwrap_or(0);
         let free = |unit: i16| self.is_free(Kind::Place, id, unit, one(at), ignored);
-        u32::try_from(units.filter(|unit| !free(*unit)).count()).unwrap_or(group.capacity)
+        u32::try_from(units.filter(|unit| !free(*unit)).count()).unwrap_or(capacity)
     }
 
     fn release(&mut self, owner: Uuid) {
@@ -254,6 +253,5 @@ fn group(state: &GroupState) -> Option<Group> {
         location: state.location_id.parse::<LocationId>().ok()?.uuid(),
         room: state.room_id.parse::<RoomId>().ok().map(Into::into),
         starts_at_us: state.starts_at_us,
-        capacity: state.capacity,
     })
 }

@@ -52,6 +52,7 @@ pub(crate) fn ground<'a>(
     let starts_at_us = slot.starts_at.as_microsecond();
     let group = projection
         .groups(slot.service.uuid(), starts_at_us, starts_at_us + 1)
+        .filter(|_| service.capacity > 1)
         .find(|(_, group)| group.practitioner == person.id && group.location == place.id);
     Some(Ground {
         model,
@@ -108,11 +109,15 @@ impl Ground<'_> {
         self.group.map(|(id, _)| id)
     }
 
-    /// Places left for one more patient.
+    /// Places left for one more patient. The service says how many there are, as it does for booking: a session that
+    /// was begun before its service was made smaller or larger follows.
     pub(crate) fn places_left(&self) -> u32 {
+        let capacity = self.service.capacity;
         match self.group {
-            Some((id, group)) => group.capacity.saturating_sub(self.projection.places_taken(id, group, self.ignored)),
-            None => self.service.capacity,
+            Some((id, group)) => {
+                capacity.saturating_sub(self.projection.places_taken(id, group, capacity, self.ignored))
+            }
+            None => capacity,
         }
     }
 

@@ -1,9 +1,14 @@
 //! Following booking's feed: claims, holds that expire, revisions, cuts and lost positions.
 
+use domain::{claim::Kind, id::PatientId};
 use rpc::Code;
+use serde_json::json;
 use wire::availability::SearchSlotsRequest;
 
-use crate::world::{World, at, day, fault, violations, worlds};
+use crate::{
+    fake_booking::claim,
+    world::{Clinic, World, at, day, fault, service, violations, worlds},
+};
 
 const ALL: [&str; 6] = ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"];
 /// Friday, 10:00 in Edmonton.
@@ -33,9 +38,9 @@ async fn a_patient_is_not_shown_what_they_could_not_attend() {
         let clinic = world.clinic().await;
         // Elsewhere: neither the practitioner nor the room of the clinic is taken.
         let mut visit = world.visit(&clinic, "2026-03-06T17:15:00Z", 30);
-        visit.claims.retain(|claim| claim.kind == domain::claim::Kind::Patient);
+        visit.claims.retain(|claim| claim.kind == Kind::Patient);
         let (_, revision) = world.booking.book(&visit);
-        let patient_id = domain::id::PatientId::new(visit.patient).to_string();
+        let patient_id = PatientId::new(visit.patient).to_string();
         for limit in [1, 200] {
             let ask = SearchSlotsRequest { patient_id: patient_id.clone(), limit, ..day(&clinic, "2026-03-06") };
             let first = world.slots(&revision, ask.clone()).await;
@@ -71,6 +76,45 @@ async fn an_expired_hold_blocks_nobody_at_once() {
 }
 
 #[tokio::test]
+async fn a_hold_that_is_gone_does_not_come_back() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let visit = world.visit(&clinic, FRIDAY, 30);
+        let expires_at_us = at("2026-03-02T09:00:00Z");
+        let (id, revision) = world.booking.hold(world.organization, &visit.claims[..2], expires_at_us);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), 5);
+        let revision = world.booking.tell_hold(world.organization, &id, 2, &[], 0);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL);
+        let revision = world.booking.tell_hold(world.organization, &id, 1, &visit.claims[..2], expires_at_us);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL, "told twice, in the wrong order");
+    }
+}
+
+#[tokio::test]
+async fn needling_is_not_shown_within_two_days_of_the_last() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let needling = world.create("", "service", service(json!({"needling": true}))).await;
+        let clinic = Clinic { service: needling, ..clinic };
+        let mut visit = world.visit(&clinic, "2026-03-04T17:00:00Z", 30);
+        let until = visit.ends_at_us + 48 * 3_600_000_000;
+        visit.claims = vec![claim(Kind::Needling, visit.patient, 0, visit.starts_at_us, until)];
+        let (_, revision) = world.booking.book(&visit);
+        let patient_id = PatientId::new(visit.patient).to_string();
+        for (date, expected) in [
+            ("2026-03-02", vec!["09:00", "09:30"]),
+            ("2026-03-03", vec![]),
+            ("2026-03-05", vec![]),
+            ("2026-03-06", vec!["10:30", "11:00", "11:30"]),
+        ] {
+            let ask = SearchSlotsRequest { patient_id: patient_id.clone(), ..day(&clinic, date) };
+            let answer = world.slots(&revision, ask).await;
+            assert_eq!(world.local_starts(&answer), expected, "{date}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_read_waits_for_its_revision_or_says_that_it_is_behind() {
     for world in worlds().await {
         let clinic = world.clinic().await;
@@ -95,6 +139,28 @@ async fn a_read_waits_for_its_revision_or_says_that_it_is_behind() {
         assert_eq!(ahead.code, Code::ProjectionBehind);
         let nonsense = fault(world.search.clone().search_slots(world.after("soon", day(&clinic, "2026-03-06"))).await);
         assert_eq!(violations(&nonsense), ["Meridian-Revision invalid_revision"]);
+    }
+}
+
+#[tokio::test]
+async fn who_sends_a_revision_back_never_misses_their_own_booking() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let visit = world.visit(&clinic, FRIDAY, 30);
+        for turn in 0..60 {
+            world.booking.pause(turn % 3 == 0);
+            if turn % 7 == 0 {
+                world.booking.cut();
+            }
+            let (id, booked) = world.booking.book(&visit);
+            let (mut search, ask) = (world.search.clone(), world.after(&booked, day(&clinic, "2026-03-06")));
+            let asked = tokio::spawn(async move { search.search_slots(ask).await.unwrap().into_inner().slots.len() });
+            tokio::task::yield_now().await;
+            world.booking.pause(false);
+            assert_eq!(asked.await.unwrap(), 5, "turn {turn}");
+            let freed = world.booking.tell(&visit, &id, 2, "cancelled", false);
+            assert_eq!(world.starts(&freed, &clinic, "2026-03-06").await.len(), 6, "turn {turn}");
+        }
     }
 }
 

@@ -53,6 +53,15 @@ async fn a_session_shows_the_places_that_are_left_and_hides_when_full() {
         assert_eq!(world.refusals(&revision, &clinic, FRIDAY).await, ["slot_taken"]);
         let revision = world.booking.tell(&last, &appointment, 2, "cancelled", false);
         assert_eq!(places(&world, &revision, &clinic).await[2], ("10:00".into(), 1));
+
+        let sized = |capacity: u32| service(json!({"capacity": capacity, "room_type": "treatment-room"}));
+        world.update(&clinic.service, "service", sized(5), 0).await.unwrap();
+        assert_eq!(places(&world, &revision, &clinic).await[2], ("10:00".into(), 3), "the service has grown");
+        for smaller in [2, 1] {
+            world.update(&clinic.service, "service", sized(smaller), 0).await.unwrap();
+            assert_eq!(places(&world, &revision, &clinic).await.len(), 5, "two are in it already");
+            assert_eq!(world.refusals(&revision, &clinic, FRIDAY).await[0], "slot_taken");
+        }
     }
 }
 

@@ -230,7 +230,10 @@ async fn search_goes_on_from_day_to_day() {
             let now = world.clock.now().as_microsecond();
             let week =
                 SearchSlotsRequest { from_us: now, to_us: now + 7 * 86_400_000_000, ..day(&clinic, "2026-03-06") };
-            assert_eq!(world.slots("", week).await.slots.len(), 30, "five days of six");
+            let open = world.slots("", week.clone()).await.slots;
+            assert_eq!(open.len(), 30, "five days of six");
+            let (_, revision) = world.booking.book(&world.visit(&clinic, &text_of(open[7].starts_at_us), 30));
+            assert_eq!(world.slots(&revision, week).await.slots.len(), 29);
         }
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn again(rule: &Rule, pending: &Pending, now_us: i64) -> Again {
         }
         _ => quiet::after_event(body.quiet_hours, pending.base_at_us + rule.offset_us(), starts_at_us, &zone),
     };
-    if due_at_us == pending.due_at_us || due_at_us < now_us || due_at_us >= starts_at_us {
+    if due_at_us == pending.due_at_us || due_at_us <= now_us || due_at_us >= starts_at_us {
         return Again::Keep;
     }
     Again::Due(due_at_us)

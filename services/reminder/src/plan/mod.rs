@@ -4,7 +4,7 @@
 //! channel; that is its key, so planning twice plans once. The decisions, in the order in which they are read below:
 //!
 //! - a booking plans `booked` and what is still ahead of `before_start`; a `before_start` message whose time had come
-//!   before the visit was booked is not planned, since the `booked` message says the same;
+//!   when the visit was booked is not planned, since the `booked` message says the same;
 //! - a visit that is first seen in a snapshot plans `before_start` only: the booking is old news;
 //! - a new time or place takes back everything pending, plans `before_start` anew, and a `rescheduled` message unless
 //!   the patient was last told just that time and place. All of these wait until the move has settled, so that a drag in
@@ -200,7 +200,7 @@ fn after_event(rules: &[Rule], trigger: Trigger, next: &Appointment, version: i6
         .collect()
 }
 
-/// The messages before the start: not those whose time had come before `since_us`, and none before `earliest_us`.
+/// The messages before the start: not those whose time had come by `since_us`, and none before `earliest_us`.
 fn before_start(rules: &[Rule], next: &Appointment, version: i64, since_us: i64, earliest_us: i64) -> Vec<Planned> {
     let starts_at_us = next.visit.starts_at_us;
     let rules = rules.iter().filter(|rule| rule.body.trigger == Trigger::BeforeStart && rule.covers(next.service));
@@ -211,12 +211,12 @@ fn before_start(rules: &[Rule], next: &Appointment, version: i64, since_us: i64,
         .collect()
 }
 
-/// When a rule's message before the start is due; `None` where that time has come before `since_us`.
+/// When a rule's message before the start is due; `None` where that time has come by `since_us`.
 fn due_before_start(rule: &Rule, next: &Appointment, since_us: i64) -> Option<i64> {
     let starts_at_us = next.visit.starts_at_us;
     let at_us = starts_at_us - rule.offset_us();
     let due_at_us = quiet::before_start(rule.body.quiet_hours, at_us, starts_at_us, &next.zone());
-    (at_us >= since_us && due_at_us >= since_us).then_some(due_at_us)
+    (at_us > since_us && due_at_us > since_us).then_some(due_at_us)
 }
 
 fn each_channel(rule: &Rule, version: i64, base_at_us: i64, due_at_us: i64) -> impl Iterator<Item = Planned> {

