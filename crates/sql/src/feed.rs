@@ -46,8 +46,41 @@ impl FromStr for Position {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let mut parts = text.splitn(3, '.').map(|part| part.parse::<i64>().map_err(|_| ParseError));
+        // Digits only: each part goes into SQL as a number that is never negative.
+        let number = |part: &str| {
+            let plain = part.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| part.parse::<i64>().ok()).flatten().ok_or(ParseError)
+        };
+        let mut parts = text.splitn(3, '.').map(number);
         let mut next = || parts.next().unwrap_or(Err(ParseError));
         Ok(Self { epoch: next()?, xid: next()?, seq: next()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(text: &str) -> Position {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_position_reads_back_and_nonsense_is_refused() {
+        for text in ["1.0.0", "7.812.3", "2000000000.9223372036854775807.9223372036854775807"] {
+            assert_eq!(position(text).to_string(), text);
+        }
+        for bad in ["", ".", "1", "1.2", "1.2.3.4", "-1.2.3", "1.-2.3", "1.+2.3", "1..3", "a.b.c", "1.2.9223372036854775808"] {
+            assert_eq!(bad.parse::<Position>(), Err(ParseError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_transaction_counts_before_the_sequence_and_epochs_never_compare() {
+        assert!(position("1.9.1") > position("1.8.500"));
+        assert!(position("1.9.2") > position("1.9.1"));
+        assert!(position("1.9.2").reaches(position("1.9.2")) && !position("1.8.9").reaches(position("1.9.2")));
+        assert!(!position("2.9.2").reaches(position("1.1.1")) && !position("1.1.1").reaches(position("2.1.1")));
+        assert_eq!(position("1.1.1").partial_cmp(&position("2.1.1")), None);
     }
 }

@@ -15,4 +15,5 @@ mod open;
 pub use failure::{AsFailure, Failure, retry_serialization};
 pub use open::{
     SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, migrate_postgres, migrate_sqlite, pending,
+    pending_postgres, pending_sqlite,
 };

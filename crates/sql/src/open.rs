@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Executor, PgPool, SqlitePool,
+    ConnectOptions, Connection, Executor, PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -37,8 +37,11 @@ impl Target {
             return url.parse::<PgConnectOptions>().map(|_| Self::Postgres(url.to_owned())).map_err(|_| TargetError);
         }
         match url.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(Self::Sqlite(PathBuf::from(path.trim_start_matches("//")))),
-            _ => Err(TargetError),
+            Some(path) => match path.strip_prefix("//").unwrap_or(path) {
+                "" => Err(TargetError),
+                file => Ok(Self::Sqlite(PathBuf::from(file))),
+            },
+            None => Err(TargetError),
         }
     }
 }
@@ -52,6 +55,12 @@ impl fmt::Debug for Target {
         }
     }
 }
+
+/// How long a caller waits for a connection before it is told that the database is busy.
+const ACQUIRE_WITHIN: Duration = Duration::from_secs(5);
+/// A connection that has been idle for longer is asked whether it still lives before it is used. One that was just in
+/// use is not: the question would double the round trips of every statement.
+const IDLE_TRUSTED: Duration = Duration::from_secs(2);
 
 /// SQLite has one writer at a time and any number of readers.
 #[derive(Debug, Clone)]
@@ -76,8 +85,15 @@ pub async fn connect_sqlite(path: &Path) -> Result<SqlitePools, sqlx::Error> {
         .busy_timeout(Duration::from_secs(5))
         .statement_cache_capacity(256)
         .disable_statement_logging();
-    let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-    let reader = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
+    let pool = |connections_max| {
+        SqlitePoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(ACQUIRE_WITHIN)
+            // It is a file: there is nothing that could have hung up.
+            .test_before_acquire(false)
+    };
+    let writer = pool(1).connect_with(options.clone()).await?;
+    let reader = pool(4).connect_with(options.read_only(true)).await?;
     Ok(SqlitePools { writer, reader })
 }
 
@@ -96,9 +112,20 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
             ("lock_timeout", "10s"),
         ])
         .disable_statement_logging();
-    let pool =
-        PgPoolOptions::new().max_connections(16).acquire_timeout(Duration::from_secs(5)).connect_with(options).await?;
-    Ok(pool)
+    PgPoolOptions::new()
+        .max_connections(16)
+        .acquire_timeout(ACQUIRE_WITHIN)
+        .test_before_acquire(false)
+        .before_acquire(|connection, known| {
+            Box::pin(async move {
+                if known.idle_for > IDLE_TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await
 }
 
 /// Brings a SQLite file up to date.
@@ -127,4 +154,56 @@ pub async fn migrate_postgres(pool: &PgPool, schema: &'static str, migrator: &Mi
 /// How many migrations are still to run; all of them where none ran yet.
 pub fn pending(migrator: &Migrator, applied: usize) -> usize {
     migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).count().saturating_sub(applied)
+}
+
+/// How many migrations are still to run on a SQLite file; all of them where none ran yet. Changes nothing.
+///
+/// # Errors
+/// When the file cannot be read.
+pub async fn pending_sqlite(pools: &SqlitePools, migrator: &Migrator) -> Result<usize, sqlx::Error> {
+    const APPLIED: &str = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
+    let known: i64 = sqlx::query_scalar(APPLIED).fetch_one(&pools.reader).await?;
+    if known == 0 {
+        return Ok(pending(migrator, 0));
+    }
+    let applied: i64 = sqlx::query_scalar(SUCCEEDED).fetch_one(&pools.reader).await?;
+    Ok(pending(migrator, usize::try_from(applied).unwrap_or(0)))
+}
+
+/// How many migrations are still to run on a schema; all of them where none ran yet. Changes nothing.
+///
+/// # Errors
+/// When the server cannot be read.
+pub async fn pending_postgres(pool: &PgPool, schema: &'static str, migrator: &Migrator) -> Result<usize, sqlx::Error> {
+    // Named with its schema: another service's table must not be taken for this one's.
+    let known: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
+        .bind(format!("{schema}._sqlx_migrations"))
+        .fetch_one(pool)
+        .await?;
+    if !known {
+        return Ok(pending(migrator, 0));
+    }
+    let applied: i64 = sqlx::query_scalar(SUCCEEDED).fetch_one(pool).await?;
+    Ok(pending(migrator, usize::try_from(applied).unwrap_or(0)))
+}
+
+const SUCCEEDED: &str = "SELECT count(*) FROM _sqlx_migrations WHERE success";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_read_and_a_password_is_never_shown() {
+        let sqlite = |path: &str| Ok(Target::Sqlite(PathBuf::from(path)));
+        assert_eq!(Target::from_url("sqlite:data/a.sqlite"), sqlite("data/a.sqlite"));
+        assert_eq!(Target::from_url("sqlite:/data/a.sqlite"), sqlite("/data/a.sqlite"));
+        assert_eq!(Target::from_url("sqlite:///data/a.sqlite"), sqlite("/data/a.sqlite"));
+        assert_eq!(Target::from_url("sqlite:////data/a.sqlite"), sqlite("//data/a.sqlite"));
+        for bad in ["", "sqlite:", "sqlite://", "mysql://x", "a.sqlite", "postgres://host:port/x"] {
+            assert_eq!(Target::from_url(bad), Err(TargetError), "{bad}");
+        }
+        let target = Target::from_url("postgres://me:canary@localhost/x").unwrap();
+        assert_eq!(format!("{target:?}"), "PostgreSQL");
+    }
 }

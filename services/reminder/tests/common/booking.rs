@@ -1,0 +1,268 @@
+//! A booking service that tests script: the truth, and the feed that tells it.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, Mutex},
+};
+
+use ::wire::booking::{
+    self as wire, Appointment, AppointmentState, Change, ChangeBatch, GetContactRequest, GetContactResponse, Patient,
+    PatientDetails, SnapshotPart, SnapshotRequest, SubscribeChangesRequest, change::Owner,
+};
+use domain::id::{AppointmentId, OrganizationId};
+use futures::Stream;
+use rpc::{Code, Context, Fault};
+use sql::feed::Position;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, service::Routes};
+use uuid::Uuid;
+
+/// The truth of one appointment.
+#[derive(Clone)]
+struct Truth {
+    organization: OrganizationId,
+    appointment: Appointment,
+    patient: PatientDetails,
+    moved_from_us: i64,
+}
+
+#[derive(Default)]
+struct State {
+    truths: HashMap<String, Truth>,
+    changes: Vec<Change>,
+    epoch: i64,
+    /// How many changes followers may see; the rest is held back.
+    held_at: Option<usize>,
+    down: bool,
+    asked: usize,
+    snapshots: usize,
+}
+
+/// A booking service that tests script.
+#[derive(Clone)]
+pub struct Booking {
+    state: Arc<Mutex<State>>,
+    rings: watch::Sender<u64>,
+}
+
+impl Booking {
+    pub fn new() -> Self {
+        let state = State { epoch: 1, ..State::default() };
+        Self { state: Arc::new(Mutex::new(state)), rings: watch::Sender::new(0) }
+    }
+
+    pub fn channel(&self) -> rpc::Channel {
+        let routes = Routes::new(wire::booking_server::BookingServer::new(self.clone()));
+        rpc::Channel::in_process(rpc::guard(routes.add_service(wire::feed_server::FeedServer::new(self.clone()))))
+    }
+
+    /// Tells the followers a new appointment.
+    pub fn book(
+        &self,
+        organization: OrganizationId,
+        now_us: i64,
+        appointment: Appointment,
+        patient: PatientDetails,
+    ) -> String {
+        let id = appointment.id.clone();
+        let truth = Truth { organization, appointment, patient, moved_from_us: 0 };
+        self.state.lock().unwrap().truths.insert(id.clone(), truth);
+        self.tell(&id, "booked", now_us);
+        id
+    }
+
+    /// Changes an appointment and tells the followers.
+    pub fn change(&self, id: &str, event: &str, now_us: i64, change: impl FnOnce(&mut Appointment)) {
+        {
+            let mut state = self.state.lock().unwrap();
+            let truth = state.truths.get_mut(id).unwrap();
+            let before = truth.appointment.starts_at_us;
+            change(&mut truth.appointment);
+            truth.appointment.version += 1;
+            if truth.appointment.starts_at_us != before {
+                truth.moved_from_us = before;
+            }
+        }
+        self.tell(id, event, now_us);
+    }
+
+    fn tell(&self, id: &str, event: &str, now_us: i64) {
+        let mut state = self.state.lock().unwrap();
+        let mut change = told(&state.truths[id], event, now_us);
+        change.position = position(&state, state.changes.len() + 1);
+        state.changes.push(change);
+        drop(state);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        self.rings.send_modify(|rings| *rings += 1);
+    }
+
+    /// Followers see nothing new until [`Booking::release`].
+    pub fn hold_back(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.held_at = Some(state.changes.len());
+    }
+
+    pub fn release(&self) {
+        self.state.lock().unwrap().held_at = None;
+        self.ring();
+    }
+
+    /// A restored database: positions of before are lost.
+    pub fn lose_positions(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.epoch += 1;
+        state.changes.clear();
+        drop(state);
+        self.ring();
+    }
+
+    /// Whether questions are answered.
+    pub fn set_down(&self, down: bool) {
+        self.state.lock().unwrap().down = down;
+    }
+
+    /// How often the present truth was asked for.
+    pub fn asked(&self) -> usize {
+        self.state.lock().unwrap().asked
+    }
+
+    pub fn snapshots(&self) -> usize {
+        self.state.lock().unwrap().snapshots
+    }
+
+    /// The position before the first change.
+    pub fn beginning(&self) -> String {
+        position(&self.state.lock().unwrap(), 0)
+    }
+
+    /// The revision of the last change.
+    pub fn revision(&self) -> String {
+        let state = self.state.lock().unwrap();
+        format!("b{}", position(&state, state.changes.len()))
+    }
+}
+
+fn position(state: &State, seq: usize) -> String {
+    Position { epoch: state.epoch, xid: 0, seq: i64::try_from(seq).unwrap() }.to_string()
+}
+
+fn told(truth: &Truth, event: &str, now_us: i64) -> Change {
+    let appointment = &truth.appointment;
+    Change {
+        organization_id: truth.organization.to_string(),
+        version: appointment.version,
+        changed_at_us: now_us,
+        event: event.to_owned(),
+        owner: Some(Owner::Appointment(AppointmentState {
+            id: appointment.id.clone(),
+            status: appointment.status.clone(),
+            service_id: appointment.service_id.clone(),
+            practitioner_id: appointment.practitioner_id.clone(),
+            location_id: appointment.location_id.clone(),
+            starts_at_us: appointment.starts_at_us,
+            ends_at_us: appointment.ends_at_us,
+            time_zone: appointment.time_zone.clone(),
+            patient_id: appointment.patient_id.clone(),
+            previous_starts_at_us: truth.moved_from_us,
+            ..AppointmentState::default()
+        })),
+        ..Change::default()
+    }
+}
+
+type Parts<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl wire::feed_server::Feed for Booking {
+    type SnapshotStream = Parts<SnapshotPart>;
+    type SubscribeChangesStream = Parts<ChangeBatch>;
+
+    async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Parts<SnapshotPart>>, Status> {
+        let mut state = self.state.lock().unwrap();
+        state.snapshots += 1;
+        let changes: Vec<_> = state.truths.values().map(|truth| told(truth, "snapshot", 0)).collect();
+        let last = SnapshotPart { changes: vec![], position: position(&state, state.changes.len()) };
+        let parts = vec![Ok(SnapshotPart { changes, position: String::new() }), Ok(last)];
+        Ok(Response::new(Box::pin(futures::stream::iter(parts))))
+    }
+
+    async fn subscribe_changes(
+        &self,
+        request: Request<SubscribeChangesRequest>,
+    ) -> Result<Response<Parts<ChangeBatch>>, Status> {
+        let position: Position = request.into_inner().position.parse().unwrap();
+        let (sender, receiver) = mpsc::channel(4);
+        tokio::spawn(follow(self.clone(), position, sender));
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+async fn follow(booking: Booking, from: Position, sender: mpsc::Sender<Result<ChangeBatch, Status>>) {
+    let mut rings = booking.rings.subscribe();
+    let mut at = usize::try_from(from.seq).unwrap();
+    loop {
+        rings.mark_unchanged();
+        let batch = {
+            let state = booking.state.lock().unwrap();
+            let seen = state.held_at.unwrap_or(state.changes.len()).min(state.changes.len());
+            if state.epoch != from.epoch || at > state.changes.len() {
+                Err(Fault::new(Code::FeedPositionLost, "lost").into())
+            } else {
+                let changes = state.changes[at.min(seen)..seen].to_vec();
+                at = at.max(seen);
+                Ok(ChangeBatch { changes, position: position(&state, at) })
+            }
+        };
+        let lost = batch.is_err();
+        if sender.send(batch).await.is_err() || lost {
+            return;
+        }
+        // A heartbeat a second, as booking does it.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), rings.changed()).await;
+    }
+}
+
+#[tonic::async_trait]
+impl wire::booking_server::Booking for Booking {
+    async fn get_contact(&self, request: Request<GetContactRequest>) -> Result<Response<GetContactResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        let mut state = self.state.lock().unwrap();
+        state.asked += 1;
+        if state.down {
+            return Err(Fault::new(Code::Unavailable, "down").into());
+        }
+        let id = request.into_inner().appointment_id;
+        let truth = state.truths.get(&id).filter(|truth| truth.organization == ctx.organization);
+        let truth = truth.ok_or_else(Fault::not_found)?;
+        Ok(Response::new(GetContactResponse {
+            appointment: Some(truth.appointment.clone()),
+            patient: Some(Patient { details: Some(truth.patient.clone()), ..Patient::default() }),
+        }))
+    }
+
+    crate::unused! {
+        create_hold(wire::CreateHoldRequest) -> wire::Hold;
+        release_hold(wire::ReleaseHoldRequest) -> wire::ReleaseHoldResponse;
+        book_appointment(wire::BookAppointmentRequest) -> wire::Appointment;
+        get_appointment(wire::GetAppointmentRequest) -> wire::Appointment;
+        list_appointments(wire::ListAppointmentsRequest) -> wire::ListAppointmentsResponse;
+        transition_appointment(wire::TransitionAppointmentRequest) -> wire::Appointment;
+        reschedule_appointment(wire::RescheduleAppointmentRequest) -> wire::Appointment;
+        set_displaced(wire::SetDisplacedRequest) -> wire::SetDisplacedResponse;
+        resolve_manage_link(wire::ResolveManageLinkRequest) -> wire::ResolveManageLinkResponse;
+        create_patient(wire::CreatePatientRequest) -> wire::Patient;
+        get_patient(wire::GetPatientRequest) -> wire::Patient;
+        update_patient(wire::UpdatePatientRequest) -> wire::Patient;
+        list_patients(wire::ListPatientsRequest) -> wire::ListPatientsResponse;
+    }
+}
+
+/// An appointment's id from a small number.
+pub fn appointment_id(number: u128) -> String {
+    AppointmentId::new(Uuid::from_u128(number)).to_string()
+}
