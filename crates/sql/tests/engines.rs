@@ -65,7 +65,11 @@ async fn postgres_migrates_each_schema_by_itself_even_from_many_processes_at_onc
         start.await.unwrap().unwrap();
     }
     assert_eq!(sql::pending_postgres(&left, "left_one", &MIGRATIONS).await.unwrap(), 0);
-    assert_eq!(sql::pending_postgres(&right, "right_one", &MIGRATIONS).await.unwrap(), 1, "the other schema is untouched");
+    assert_eq!(
+        sql::pending_postgres(&right, "right_one", &MIGRATIONS).await.unwrap(),
+        1,
+        "the other schema is untouched"
+    );
     let refused = sql::migrate_postgres(&left, "left_one", &edited()).await;
     assert!(matches!(refused, Err(MigrateError::VersionMismatch(1))), "{refused:?}");
 }
