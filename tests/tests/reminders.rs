@@ -1,0 +1,125 @@
+//! Reminders as a patient gets them: on a simulated clock, and through a provider that speaks Twilio's interface.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use reqwest::{Method, StatusCode};
+use scenarios::{ADMIN, House, patient, service};
+use serde_json::{Value, json};
+use testkit::sms::{ACCOUNT_SID, AUTH_TOKEN, Behaviour, FakeProvider};
+
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// The messages of an appointment, as trigger, channel and status.
+async fn messages(house: &House, appointment: &str) -> Option<Vec<(String, String, String)>> {
+    let list = house.get(&format!("/v1/messages?appointment_id={appointment}")).await.ok()?;
+    let text = |it: &Value, field: &str| it[field].as_str().unwrap_or_default().to_owned();
+    let all = list.body["data"].as_array()?;
+    Some(all.iter().map(|it| (text(it, "trigger"), text(it, "channel"), text(it, "status"))).collect())
+}
+
+/// Waits until every message of the appointment has one of these statuses and there are so many.
+async fn settled(house: &House, appointment: &str, count: usize, statuses: &[&str]) -> Vec<(String, String, String)> {
+    testkit::poll::until("the messages to settle", WITHIN, || async {
+        let all = messages(house, appointment).await?;
+        let done = all.iter().all(|(_, _, status)| statuses.contains(&status.as_str()));
+        (done && all.len() >= count).then_some(all)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn on_a_simulated_clock_two_days_of_reminders_pass_in_seconds() -> Result<()> {
+    // Two days before the clock change of 2026-03-08 in Edmonton; a real second is four simulated hours.
+    let clock = ["--dev", "--clock", "2026-03-05T15:00:00Z@14400"];
+    let house = House::embedded(&clock).await?;
+    let clinic = house.clinic("America/Edmonton", service()).await?;
+    let path =
+        format!("/v1/slots?service_id={}&from=2026-03-09T00:00:00Z&to=2026-03-12T00:00:00Z&limit=200", clinic.service);
+    let headers = [("meridian-revision", clinic.revision.as_str())];
+    let slots = house.send(Method::GET, &path, ADMIN, &headers, None).await?;
+    let starts = |at: usize| slots.text(&format!("/data/{at}/starts_at"));
+    assert!(
+        starts(0).starts_with("2026-03-09T08:00:00-06:00"),
+        "the shift is at 08:00 after the clock change: {}",
+        starts(0)
+    );
+    let book = async |at: usize, phone: &str| -> Result<String> {
+        let body = json!({"slot_id": slots.text(&format!("/data/{at}/slot_id")), "patient": patient("Example", phone)});
+        let booked = house.post("/v1/appointments", body).await?;
+        assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+        Ok(booked.text("/id"))
+    };
+    let (kept, dropped) = (book(0, "+17805550123").await?, book(8, "+17805550124").await?);
+    let cancelled =
+        house.post(&format!("/v1/appointments/{dropped}/cancel"), json!({"reason_code": "patient_ill"})).await?;
+    assert_eq!(cancelled.status, StatusCode::OK, "{}", cancelled.body);
+
+    let all = settled(&house, &kept, 4, &["delivered", "suppressed"]).await;
+    let count = |trigger: &str, channel: &str| {
+        all.iter().filter(|it| it.0 == trigger && it.1 == channel && it.2 == "delivered").count()
+    };
+    assert_eq!(count("before_start", "sms"), 2, "a day and two hours before: {all:?}");
+    assert_eq!(count("before_start", "email"), 1, "three days before: {all:?}");
+    let all = settled(&house, &dropped, 4, &["delivered", "suppressed"]).await;
+    assert!(
+        !all.iter().any(|it| it.0 == "before_start" && it.2 == "delivered"),
+        "none about what is called off: {all:?}"
+    );
+
+    let list = house.get(&format!("/v1/messages?appointment_id={kept}")).await?;
+    let texts: Vec<&str> =
+        list.body["data"].as_array().context("data")?.iter().filter_map(|it| it["text"].as_str()).collect();
+    assert!(
+        texts.iter().any(|text| text.contains("08:00") || text.contains("8:00")),
+        "in the clinic's own time: {texts:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_dev_a_simulated_clock_is_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let output = testkit::product::run(folder.path(), &["serve", "--clock", "2026-03-06T08:00:00Z@600"], &[]).await?;
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--dev"), "it says what to do: {said}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_provider_that_speaks_twilio_gets_each_message_once() -> Result<()> {
+    let provider = FakeProvider::start().await?;
+    let (taken, broken, wrong) = ("+19105550123", "+19105550124", "+19105550125");
+    provider.script([Behaviour::Busy(1), Behaviour::Busy(1), Behaviour::Accept]);
+    provider.for_number(broken, Behaviour::Broken);
+    provider.for_number(wrong, Behaviour::Refuse(400, 21211));
+    let base = format!("reminder.providers.twilio.base_url={}", provider.url());
+    let sid = format!("reminder.providers.twilio.account_sid={ACCOUNT_SID}");
+    let token = format!("reminder.providers.twilio.auth_token={AUTH_TOKEN}");
+    let settings = ["reminder.sms_provider=twilio", &base, &sid, &token, "reminder.providers.twilio.from=+15005550006"];
+    let extra: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+    let house = House::apart(&extra).await?;
+    let clinic = house.clinic("America/New_York", service()).await?;
+    let slots = house.slots(&clinic, (5, 6), &clinic.revision).await?;
+    for (at, phone, status, attempts) in [(0, taken, "sent", 3), (5, broken, "unknown", 1), (10, wrong, "failed", 1)] {
+        let body = json!({"slot_id": slots[at]["slot_id"], "patient": patient("Example", phone)});
+        let booked = house.post("/v1/appointments", body).await?;
+        assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+        let path = format!("/v1/messages?appointment_id={}", booked.text("/id"));
+        let sent = testkit::poll::until("the confirmation to be settled", WITHIN, || async {
+            let list = house.get(&path).await.ok()?;
+            let all = list.body["data"].as_array()?;
+            let texts = |it: &&Value| it["trigger"] == "booked" && it["channel"] == "sms" && it["status"] == status;
+            all.iter().find(texts).cloned()
+        })
+        .await;
+        assert_eq!(sent["attempts"].as_array().map(Vec::len), Some(attempts), "{sent}");
+        let requests = provider.received().into_iter().filter(|it| it.form["To"] == phone).count();
+        assert_eq!(requests, attempts, "one request an attempt, and none more where the outcome is unknown or final");
+    }
+    let received = provider.received();
+    assert!(received.iter().all(|it| it.authorized && it.form["From"] == "+15005550006"));
+    assert_eq!(provider.messages().len(), 1, "one message was taken");
+    Ok(())
+}
