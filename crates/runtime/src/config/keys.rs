@@ -55,6 +55,34 @@ fn walk(prefix: &str, given: &Dict, known: &Dict, names: &[String], faults: &mut
     }
 }
 
+/// Makes numbers and truth values of texts where the default is one; what is neither is noted and taken out. The
+/// environment knows texts only, and a section that holds another one flat in itself takes them as they come.
+pub(super) fn fit(prefix: &str, given: &mut Dict, known: &Dict, faults: &mut Vec<Fault>) {
+    given.retain(|name, value| {
+        let key = format!("{prefix}{name}");
+        let wanted = match (&mut *value, known.get(name)) {
+            (Value::Dict(_, inner), Some(Value::Dict(_, known))) => {
+                fit(&format!("{key}."), inner, known, faults);
+                return true;
+            }
+            (Value::String(..), Some(Value::Num(..))) => "a number",
+            (Value::String(..), Some(Value::Bool(..))) => "true or false",
+            _ => return true,
+        };
+        let read = value.as_str().and_then(|text| text.trim().parse::<Value>().ok());
+        let fits = match &read {
+            Some(Value::Num(..)) => wanted == "a number",
+            Some(Value::Bool(..)) => wanted != "a number",
+            _ => false,
+        };
+        match read.filter(|_| fits) {
+            Some(read) => *value = read,
+            None => faults.push(Fault { problem: format!("must be {wanted}"), key }),
+        }
+        fits
+    });
+}
+
 fn flatten(prefix: &str, dict: &Dict, keys: &mut Vec<String>) {
     for (name, value) in dict {
         let key = format!("{prefix}{name}");

@@ -98,12 +98,14 @@ impl Sources {
     where
         T: Serialize + DeserializeOwned + Default + Section,
     {
-        let given = self.given()?;
-        let mut faults = keys::check(&given, &keys::defaults::<T>());
+        let mut given = self.given()?;
+        let defaults = keys::defaults::<T>();
+        let mut faults = keys::check(&given, &defaults);
         if !faults.is_empty() {
             return Err(Error::Faults(faults));
         }
-        let config: T = extract(given)?;
+        keys::fit("", &mut given, &defaults, &mut faults);
+        let config: T = extract(given, std::mem::take(&mut faults))?;
         config.validate("", &mut faults);
         if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
     }
@@ -151,8 +153,7 @@ fn read(path: &Path) -> Result<toml::Table, Error> {
 }
 
 /// Deserialises, and where a value has the wrong type notes it, takes it out and goes on to find the next.
-fn extract<T: Serialize + DeserializeOwned + Default>(mut given: Dict) -> Result<T, Error> {
-    let mut faults = Vec::new();
+fn extract<T: Serialize + DeserializeOwned + Default>(mut given: Dict, mut faults: Vec<Fault>) -> Result<T, Error> {
     loop {
         let layers = Figment::from(Serialized::defaults(T::default())).merge(Serialized::defaults(&given));
         // Lossy: a text from the environment may become a number or a truth value, where the section wants one.

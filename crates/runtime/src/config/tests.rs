@@ -22,6 +22,22 @@ struct Inner {
     days: Vec<String>,
 }
 
+/// A section that holds another one flat in itself.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Around {
+    around: Flat,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Flat {
+    #[serde(flatten)]
+    inner: Inner,
+}
+
+impl Section for Around {
+    fn validate(&self, _: &str, _: &mut Vec<Fault>) {}
+}
+
 #[derive(Debug, Default, Serialize, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 struct Smtp {
@@ -142,4 +158,14 @@ fn every_fault_of_the_sections_is_named() {
 #[test]
 fn the_keys_are_listed() {
     assert_eq!(keys::<Sample>(), ["inner.days", "inner.dry", "inner.size", "inner.url", "listen", "names", "smtp"]);
+}
+
+#[test]
+fn a_section_within_a_section_takes_numbers_from_the_environment_too() {
+    let load =
+        |name: &str, value: &str| Sources::new().environment([(name.to_owned(), value.to_owned())]).load::<Around>();
+    assert_eq!(load("MERIDIAN_AROUND__SIZE", "8").unwrap().around.inner.size, 8);
+    assert!(load("MERIDIAN_AROUND__DRY", "true").unwrap().around.inner.dry);
+    let error = load("MERIDIAN_AROUND__SIZE", "many").unwrap_err().to_string();
+    assert!(error.contains("around.size: must be a number"), "{error}");
 }
