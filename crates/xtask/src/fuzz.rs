@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    bench::rest::Rest,
     product::{ADMIN_KEY, Product},
     steps::{built_product, cargo, output, run as run_command, step},
 };
@@ -50,6 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // A limit on the rate would answer most requests by 429, and nothing behind it would be reached.
     let variables = [("MERIDIAN_GATEWAY__REQUESTS_PER_SECOND", "100000")];
     let product = step("start", || Product::start(&built_product()?, folder.path(), &arguments, &variables))?;
+    fs::write(Path::new(FOLDER).join("schemathesis.toml"), real_ids(&product.url)?)?;
     println!("== requests");
     // Its own --max-time would make it go on until the time is spent.
     let mut command = Command::new("timeout");
@@ -65,6 +67,39 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // What it keeps from run to run stays with it.
     let status = command.args(&options.more).current_dir(FOLDER).status().context("schemathesis cannot be run")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Its configuration: ids that the demo has, so that requests reach what lies behind a look-up. What takes an id away
+/// keeps generated ones.
+///
+/// # Errors
+/// When the product does not list them.
+fn real_ids(url: &str) -> Result<String> {
+    let rest = Rest::new(url);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let first = |path: &str| -> Result<String> {
+        let list = runtime.block_on(rest.get(path))?;
+        Ok(list
+            .pointer("/data/0/id")
+            .and_then(|id| id.as_str())
+            .with_context(|| format!("{path} is empty"))?
+            .to_owned())
+    };
+    let (location, practitioner) = (first("/v1/locations")?, first("/v1/practitioners")?);
+    let (service, patient) = (first("/v1/services")?, first("/v1/patients")?);
+    let appointment = first("/v1/appointments")?;
+    let slots = format!("{{ service_id = \"{service}\", practitioner_id = \"{practitioner}\" }}");
+    let id = |name: &str, id: &str| format!("{{ \"path.{name}\" = \"{id}\" }}");
+    let table = [
+        ("^/v1/locations/.parent_id./", id("parent_id", &location)),
+        ("^/v1/practitioners/.parent_id./", id("parent_id", &practitioner)),
+        ("^/v1/appointments/.id.", id("id", &appointment)),
+        ("^/v1/patients/.id.", id("id", &patient)),
+        ("^/v1/slots", slots),
+    ];
+    let entry =
+        |(path, ids): &(&str, String)| format!("[[operations]]\ninclude-path-regex = \"{path}\"\nparameters = {ids}\n");
+    Ok(table.iter().map(entry).collect())
 }
 
 /// Installs it in a virtual environment of its own, once.

@@ -25,6 +25,8 @@ pub(crate) struct Orgs(RwLock<HashMap<Uuid, Arc<Org>>>);
 pub(crate) struct Org {
     model: RwLock<Option<Arc<Model>>>,
     projection: RwLock<Projection>,
+    /// Who changes the directory: one at a time in this process, so that only another process can make a change stale.
+    pub(crate) turn: tokio::sync::Mutex<()>,
 }
 
 impl Orgs {
@@ -53,7 +55,7 @@ impl Orgs {
         let mut orgs = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let projection = RwLock::new(Projection::new(span_at(now)));
-            Arc::new(Org { model: RwLock::default(), projection })
+            Arc::new(Org { model: RwLock::default(), projection, turn: tokio::sync::Mutex::default() })
         };
         orgs.entry(organization).or_insert_with(new).clone()
     }

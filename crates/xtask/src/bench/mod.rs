@@ -7,7 +7,7 @@ mod kernel;
 mod load;
 mod memory;
 mod pgbench;
-mod rest;
+pub(crate) mod rest;
 mod search;
 mod table;
 

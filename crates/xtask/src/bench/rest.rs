@@ -12,14 +12,14 @@ use super::Days;
 use crate::product::ADMIN_KEY;
 
 /// The product's interface at an address.
-pub(super) struct Rest {
+pub(crate) struct Rest {
     /// `host:port`.
     pub(super) address: String,
 }
 
 impl Rest {
     /// The interface at this URL, `http://host:port`.
-    pub(super) fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str) -> Self {
         Self { address: url.trim_start_matches("http://").trim_end_matches('/').to_owned() }
     }
 
@@ -40,7 +40,7 @@ impl Rest {
     ///
     /// # Errors
     /// When the answer is not 200 or no JSON.
-    pub(super) async fn get(&self, path: &str) -> Result<Value> {
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
         let request = self.request(Method::GET, path, None).context("the path is no URI")?;
         let stream = TcpStream::connect(&self.address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;

@@ -69,6 +69,7 @@ async fn run(
     let organization = ctx.organization.uuid();
     for _ in 0..TRIES_MAX {
         let org = inner.orgs.get(organization).ok_or_else(Fault::not_found)?;
+        let turn = org.turn.lock().await;
         let present = org.present().ok_or_else(Fault::not_found)?;
         let entry = match decide(inner, &present.directory, change)? {
             Decision::Write(entry) => entry,
@@ -95,6 +96,7 @@ async fn run(
         match inner.store.write(&write).await {
             Ok(true) => {
                 org.install(next);
+                drop(turn);
                 displaced::settle(inner, organization).await;
                 return Ok(rpc::respond(answer, &revision, false));
             }

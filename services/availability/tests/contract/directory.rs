@@ -197,7 +197,7 @@ async fn one_key_makes_one_entry() {
 async fn writers_at_once_lose_nothing() {
     for world in worlds().await {
         let location = world.create("", "location", json!({"name": "A", "time_zone": "Europe/London"})).await;
-        let writers: Vec<_> = (0..6)
+        let writers: Vec<_> = (0..40)
             .map(|name| {
                 let request = CreateEntryRequest {
                     parent_id: location.clone(),
@@ -213,7 +213,7 @@ async fn writers_at_once_lose_nothing() {
         }
         let rooms = list(EntryKind::Room, &location);
         let rooms = world.directory.clone().list_entries(world.request(rooms)).await.unwrap().into_inner();
-        assert_eq!(rooms.entries.len(), 6);
+        assert_eq!(rooms.entries.len(), 40);
     }
 }
 
