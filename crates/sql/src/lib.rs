@@ -15,5 +15,4 @@ mod open;
 pub use failure::{AsFailure, Failure, retry_serialization};
 pub use open::{
     SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, migrate_postgres, migrate_sqlite, pending,
-    pending_postgres, pending_sqlite,
 };

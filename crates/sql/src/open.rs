@@ -151,40 +151,38 @@ pub async fn migrate_postgres(pool: &PgPool, schema: &'static str, migrator: &Mi
     migrator.run(pool).await
 }
 
-/// How many migrations are still to run; all of them where none ran yet.
-pub fn pending(migrator: &Migrator, applied: usize) -> usize {
-    migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).count().saturating_sub(applied)
-}
-
-/// How many migrations are still to run on a SQLite file; all of them where none ran yet. Changes nothing.
+/// How many migrations a database still lacks; all of them where none ran yet. Changes nothing.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub async fn pending_sqlite(pools: &SqlitePools, migrator: &Migrator) -> Result<usize, sqlx::Error> {
-    const APPLIED: &str = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
-    let known: i64 = sqlx::query_scalar(APPLIED).fetch_one(&pools.reader).await?;
-    if known == 0 {
-        return Ok(pending(migrator, 0));
-    }
-    let applied: i64 = sqlx::query_scalar(SUCCEEDED).fetch_one(&pools.reader).await?;
-    Ok(pending(migrator, usize::try_from(applied).unwrap_or(0)))
-}
-
-/// How many migrations are still to run on a schema; all of them where none ran yet. Changes nothing.
-///
-/// # Errors
-/// When the server cannot be read.
-pub async fn pending_postgres(pool: &PgPool, schema: &'static str, migrator: &Migrator) -> Result<usize, sqlx::Error> {
-    // Named with its schema: another service's table must not be taken for this one's.
-    let known: bool = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL")
-        .bind(format!("{schema}._sqlx_migrations"))
-        .fetch_one(pool)
-        .await?;
-    if !known {
-        return Ok(pending(migrator, 0));
-    }
-    let applied: i64 = sqlx::query_scalar(SUCCEEDED).fetch_one(pool).await?;
-    Ok(pending(migrator, usize::try_from(applied).unwrap_or(0)))
+/// When the database cannot be read.
+pub async fn pending(
+    target: &Target,
+    schema: &'static str,
+    sqlite: &Migrator,
+    postgres: &Migrator,
+) -> Result<usize, sqlx::Error> {
+    let lacking = |migrator: &Migrator, applied: i64| {
+        let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).count();
+        known.saturating_sub(usize::try_from(applied).unwrap_or(0))
+    };
+    Ok(match target {
+        Target::Sqlite(path) => {
+            const KNOWN: &str = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
+            let pool = connect_sqlite(path).await?.reader;
+            let known: i64 = sqlx::query_scalar(KNOWN).fetch_one(&pool).await?;
+            let applied = if known == 0 { 0 } else { sqlx::query_scalar(SUCCEEDED).fetch_one(&pool).await? };
+            lacking(sqlite, applied)
+        }
+        Target::Postgres(url) => {
+            let pool = connect_postgres(url, schema).await?;
+            // Named with its schema: another service's table must not be taken for this one's.
+            let table = format!("{schema}._sqlx_migrations");
+            let known: bool =
+                sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table).fetch_one(&pool).await?;
+            let applied = if known { sqlx::query_scalar(SUCCEEDED).fetch_one(&pool).await? } else { 0 };
+            lacking(postgres, applied)
+        }
+    })
 }
 
 const SUCCEEDED: &str = "SELECT count(*) FROM _sqlx_migrations WHERE success";

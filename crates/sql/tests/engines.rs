@@ -24,6 +24,12 @@ fn edited() -> Migrator {
     Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
 }
 
+async fn pending(database: &Database, schema: &'static str) -> usize {
+    sql::pending(&Target::from_url(&database.for_service("sample")).unwrap(), schema, &MIGRATIONS, &MIGRATIONS)
+        .await
+        .unwrap()
+}
+
 #[tokio::test]
 async fn sqlite_opens_as_promised() {
     let database = Database::sqlite().unwrap();
@@ -44,10 +50,10 @@ async fn sqlite_opens_as_promised() {
 async fn sqlite_migrates_once_and_refuses_an_edited_migration() {
     let database = Database::sqlite().unwrap();
     let pools = sqlite(&database).await;
-    assert_eq!(sql::pending_sqlite(&pools, &MIGRATIONS).await.unwrap(), 1);
+    assert_eq!(pending(&database, "main").await, 1);
     sql::migrate_sqlite(&pools, &MIGRATIONS).await.unwrap();
     sql::migrate_sqlite(&pools, &MIGRATIONS).await.unwrap();
-    assert_eq!(sql::pending_sqlite(&pools, &MIGRATIONS).await.unwrap(), 0);
+    assert_eq!(pending(&database, "main").await, 0);
     let refused = sql::migrate_sqlite(&pools, &edited()).await;
     assert!(matches!(refused, Err(MigrateError::VersionMismatch(1))), "{refused:?}");
 }
@@ -55,8 +61,8 @@ async fn sqlite_migrates_once_and_refuses_an_edited_migration() {
 #[tokio::test]
 async fn postgres_migrates_each_schema_by_itself_even_from_many_processes_at_once() {
     let database = Database::postgres().await.unwrap();
-    let (left, right) = (postgres(&database, "left_one").await, postgres(&database, "right_one").await);
-    assert_eq!(sql::pending_postgres(&left, "left_one", &MIGRATIONS).await.unwrap(), 1);
+    let left = postgres(&database, "left_one").await;
+    assert_eq!(pending(&database, "left_one").await, 1);
     let starts = (0..4).map(|_| {
         let pool = left.clone();
         tokio::spawn(async move { sql::migrate_postgres(&pool, "left_one", &MIGRATIONS).await })
@@ -64,12 +70,8 @@ async fn postgres_migrates_each_schema_by_itself_even_from_many_processes_at_onc
     for start in starts.collect::<Vec<_>>() {
         start.await.unwrap().unwrap();
     }
-    assert_eq!(sql::pending_postgres(&left, "left_one", &MIGRATIONS).await.unwrap(), 0);
-    assert_eq!(
-        sql::pending_postgres(&right, "right_one", &MIGRATIONS).await.unwrap(),
-        1,
-        "the other schema is untouched"
-    );
+    assert_eq!(pending(&database, "left_one").await, 0);
+    assert_eq!(pending(&database, "right_one").await, 1, "the other schema is untouched");
     let refused = sql::migrate_postgres(&left, "left_one", &edited()).await;
     assert!(matches!(refused, Err(MigrateError::VersionMismatch(1))), "{refused:?}");
 }

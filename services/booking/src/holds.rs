@@ -5,13 +5,14 @@ use std::sync::Arc;
 use domain::{fault::Faults, id::HoldId};
 use jiff::{SignedDuration, Timestamp};
 use rpc::{Code, Context, Fault};
+use sql::feed::Position;
 use tonic::Response;
 use uuid::Uuid;
 use wire::booking::{CreateHoldRequest, Hold, ReleaseHoldRequest, ReleaseHoldResponse};
 
 use crate::{
     Inner, feed, ground,
-    store::batch::{Batch, NewHold},
+    store::batch::{Batch, NewHold, Refusal},
     taking::{Taken, Taker, take},
     write::{self, Begun, begin, remember, replay, revision},
 };
@@ -75,12 +76,14 @@ pub(crate) async fn release(
     request: ReleaseHoldRequest,
 ) -> Result<Response<ReleaseHoldResponse>, Fault> {
     let id: HoldId = request.id.parse().map_err(|_| Fault::not_found())?;
-    let position = end(inner, ctx.organization.uuid(), id.uuid()).await?;
-    Ok(rpc::respond(ReleaseHoldResponse {}, &revision(position), false))
+    Ok(match end(inner, ctx.organization.uuid(), id.uuid()).await? {
+        Some(position) => rpc::respond(ReleaseHoldResponse {}, &revision(position), false),
+        None => Response::new(ReleaseHoldResponse {}),
+    })
 }
 
-/// Ends a hold and frees its claims; to no effect where it is gone.
-pub(crate) async fn end(inner: &Arc<Inner>, organization: Uuid, id: Uuid) -> Result<sql::feed::Position, Fault> {
+/// Ends a hold and frees its claims; `None` where it is gone already, and then nothing is written or told.
+pub(crate) async fn end(inner: &Arc<Inner>, organization: Uuid, id: Uuid) -> Result<Option<Position>, Fault> {
     let groups = inner.store.hold_groups(organization, id).await.map_err(write::failure)?;
     let batch = Batch {
         organization_id: organization,
@@ -91,7 +94,11 @@ pub(crate) async fn end(inner: &Arc<Inner>, organization: Uuid, id: Uuid) -> Res
         changes: vec![feed::hold_released(id)],
         ..Batch::default()
     };
-    write::commit(inner, batch).await.map_err(write::refused)
+    match write::commit(inner, batch).await {
+        Ok(position) => Ok(Some(position)),
+        Err(Refusal::HoldGone) => Ok(None),
+        Err(other) => Err(write::refused(other)),
+    }
 }
 
 /// The slot of a live hold of one slot, with the hold's id.

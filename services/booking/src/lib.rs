@@ -93,6 +93,7 @@ impl App {
     pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
         let store = Store::open(&deps.database).await?;
         store.migrate().await?;
+        store.notice_new_life().await.map_err(failed)?;
         let link_key = match &config.link_key {
             Some(key) => key.as_bytes().to_vec(),
             None => store.secret("link_key", &deps.ids.bytes::<32>()).await.map_err(failed)?,
@@ -126,6 +127,15 @@ impl App {
     /// When the database cannot be used.
     pub async fn migrate(database: &Target) -> Result<(), Error> {
         Ok(Store::open(database).await?.migrate().await?)
+    }
+
+    /// How many migrations a database still lacks. Changes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
+        let (sqlite, postgres) = (&store::sqlite::MIGRATIONS, &store::postgres::MIGRATIONS);
+        Ok(sql::pending(database, "booking", sqlite, postgres).await?)
     }
 }
 

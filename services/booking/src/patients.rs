@@ -17,7 +17,7 @@ use wire::{
 use crate::{
     Inner, appointments,
     store::{
-        batch::{Batch, NewPatient, Refusal},
+        batch::{Batch, ChangedPatient, NewPatient, Refusal},
         rows::PatientRow,
     },
     write::{self, Begun, begin, remember, replay, revision, stale},
@@ -96,21 +96,30 @@ pub(crate) async fn get(inner: &Inner, ctx: &Context, request: GetPatientRequest
     shown(&load(inner, ctx, &request.id).await?)
 }
 
-pub(crate) async fn update(inner: &Inner, ctx: &Context, request: UpdatePatientRequest) -> Result<Patient, Fault> {
+pub(crate) async fn update(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: UpdatePatientRequest,
+) -> Result<Response<Patient>, Fault> {
     let old = load(inner, ctx, &request.id).await?;
     if request.if_version != 0 && request.if_version != old.version {
         return Err(stale());
     }
     let details = convert::from_wire(&request.details.unwrap_or_default(), "")?;
-    let row = PatientRow {
+    let NewPatient { id, match_key, search_text, details: text } = new_patient(old.id, &details)?;
+    let now_us = inner.clock.now_us();
+    let answer = Patient {
+        id: PatientId::new(id).to_string(),
         version: old.version + 1,
-        details: serde_json::to_string(&details).map_err(Fault::internal)?,
-        updated_at_us: inner.clock.now_us(),
-        ..old
+        details: Some(convert::to_wire(&details)),
+        created_at_us: old.created_at_us,
+        updated_at_us: now_us,
     };
-    let (key, search) = (match_key(&details), search_text(&details));
-    let changed = inner.store.change_patient(ctx.organization.uuid(), &row, &key, &search).await;
-    if changed.map_err(write::failure)? { shown(&row) } else { Err(stale()) }
+    let changed = ChangedPatient { id, version: answer.version, match_key, search_text, details: text };
+    let batch =
+        Batch { organization_id: ctx.organization.uuid(), now_us, change_patients: vec![changed], ..Batch::default() };
+    let position = write::commit(inner, batch).await.map_err(write::refused)?;
+    Ok(rpc::respond(answer, &revision(position), false))
 }
 
 pub(crate) async fn list(

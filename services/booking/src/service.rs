@@ -100,7 +100,7 @@ impl booking_server::Booking for Service {
         request: Request<wire::UpdatePatientRequest>,
     ) -> Result<Response<wire::Patient>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(patients::update(&self.0, &ctx, request.into_inner()).await?))
+        Ok(patients::update(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn list_patients(

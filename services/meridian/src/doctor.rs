@@ -70,14 +70,17 @@ async fn database(config: &Config, role: Role) -> Result<String, String> {
         Target::Sqlite(path) if !path.exists() => {
             Ok(format!("{} is not there yet; the first start makes it", path.display()))
         }
-        Target::Sqlite(path) => match sql::connect_sqlite(&path).await {
-            Ok(_) => Ok(format!("{} can be opened", path.display())),
-            Err(error) => Err(format!("{} cannot be opened: {error}", path.display())),
-        },
-        Target::Postgres(url) => match sql::connect_postgres(&url, role.as_str()).await {
-            Ok(_) => Ok("PostgreSQL can be reached".into()),
-            Err(error) => Err(format!("PostgreSQL cannot be reached: {error}")),
-        },
+        target => {
+            let name = match &target {
+                Target::Sqlite(path) => path.display().to_string(),
+                Target::Postgres(_) => "PostgreSQL".to_owned(),
+            };
+            match role.pending_migrations(&target).await {
+                Ok(0) => Ok(format!("{name} can be reached and is up to date")),
+                Ok(lacking) => Err(format!("{name} lacks {lacking} migrations: run meridian migrate")),
+                Err(error) => Err(format!("{name} cannot be reached: {error:#}")),
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use domain::id::OrganizationId;
 use rpc::{Channel, Context};
 use runtime::{Clock, Ids, Readiness, Shutdown};
+use sql::Target;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 use wire::availability::{CreateOrganizationRequest, directory_client::DirectoryClient};
@@ -29,6 +30,27 @@ impl Role {
             Self::Reminder => "reminder",
             Self::Gateway => "gateway",
         }
+    }
+
+    /// Brings this role's database up to date.
+    pub(crate) async fn migrate(self, database: &Target) -> Result<()> {
+        match self {
+            Self::Availability => availability::App::migrate(database).await?,
+            Self::Booking => booking::App::migrate(database).await?,
+            Self::Reminder => reminder::App::migrate(database).await?,
+            Self::Gateway => gateway::App::migrate(database).await?,
+        }
+        Ok(())
+    }
+
+    /// How many migrations this role's database still lacks.
+    pub(crate) async fn pending_migrations(self, database: &Target) -> Result<usize> {
+        Ok(match self {
+            Self::Availability => availability::App::pending_migrations(database).await?,
+            Self::Booking => booking::App::pending_migrations(database).await?,
+            Self::Reminder => reminder::App::pending_migrations(database).await?,
+            Self::Gateway => gateway::App::pending_migrations(database).await?,
+        })
     }
 }
 

@@ -152,12 +152,7 @@ pub(crate) async fn migrate(config: &Config, role: Option<Role>) -> Result<()> {
     config.make_folder().context("the folder of the databases cannot be made")?;
     for each in Role::ALL.into_iter().filter(|each| role.is_none_or(|role| role == *each)) {
         let database = config.database_of(each);
-        match each {
-            Role::Availability => availability::App::migrate(&database).await?,
-            Role::Booking => booking::App::migrate(&database).await?,
-            Role::Reminder => reminder::App::migrate(&database).await?,
-            Role::Gateway => gateway::App::migrate(&database).await?,
-        }
+        each.migrate(&database).await?;
         println!("{}: {database:?} is up to date", each.as_str());
     }
     Ok(())

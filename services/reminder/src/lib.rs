@@ -161,6 +161,15 @@ impl App {
     pub async fn migrate(database: &Target) -> Result<(), Error> {
         Ok(Store::open(database).await?.migrate().await?)
     }
+
+    /// How many migrations a database still lacks. Changes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
+        let (sqlite, postgres) = (&store::sqlite::MIGRATIONS, &store::postgres::MIGRATIONS);
+        Ok(sql::pending(database, "reminder", sqlite, postgres).await?)
+    }
 }
 
 impl Inner {

@@ -8,7 +8,7 @@ use sqlx::{PgPool, Transaction, migrate::Migrator};
 
 type Db = sqlx::Postgres;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Availability's schema.
 #[derive(Clone)]

@@ -9,7 +9,7 @@ use sqlx::{SqlitePool, Transaction, migrate::Migrator};
 
 type Db = sqlx::Sqlite;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Availability's file.
 #[derive(Clone)]

@@ -19,7 +19,11 @@ pub(crate) struct Batch {
     pub(crate) idempotency: Option<Remember>,
     /// Refuses the batch unless this hold is live, and ends it.
     pub(crate) consume_hold: Option<Uuid>,
+    /// Holds that end. Refuses the batch where one is gone already, so that of all who end it only one tells of it.
+    pub(crate) drop_holds: Vec<Uuid>,
     pub(crate) patients: Vec<NewPatient>,
+    /// Changed ones must follow on the version that is stored.
+    pub(crate) change_patients: Vec<ChangedPatient>,
     /// New ones have version 1; changed ones must follow on the version that is stored.
     pub(crate) appointments: Vec<AppointmentRow>,
     /// Owners whose claims go.
@@ -29,7 +33,6 @@ pub(crate) struct Batch {
     /// Claims that are laid, all or none.
     pub(crate) claims: Vec<ClaimRow>,
     pub(crate) holds: Vec<NewHold>,
-    pub(crate) drop_holds: Vec<Uuid>,
     pub(crate) links: Vec<NewLink>,
     pub(crate) changes: Vec<NewChange>,
 }
@@ -55,6 +58,21 @@ pub(crate) struct NewPatient {
 impl std::fmt::Debug for NewPatient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "NewPatient({})", self.id)
+    }
+}
+
+#[derive(Clone, Serialize)]
+pub(crate) struct ChangedPatient {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) match_key: String,
+    pub(crate) search_text: String,
+    pub(crate) details: String,
+}
+
+impl std::fmt::Debug for ChangedPatient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ChangedPatient({})", self.id)
     }
 }
 
@@ -98,9 +116,15 @@ pub(crate) struct JoinGroup {
     pub(crate) made: Hex,
 }
 
-/// Bytes that travel as hexadecimal.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Bytes that travel as hexadecimal. Its `Debug` shows their number only: an answer that is kept holds a patient's note.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hex(pub(crate) Vec<u8>);
+
+impl std::fmt::Debug for Hex {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Hex({} bytes)", self.0.len())
+    }
+}
 
 impl Serialize for Hex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -136,8 +160,8 @@ pub(crate) enum Refusal {
     /// The hold is gone or has expired.
     #[error("the hold is gone")]
     HoldGone,
-    /// An appointment has changed since it was read.
-    #[error("the appointment has changed")]
+    /// An appointment or a patient has changed since it was read.
+    #[error("it has changed since it was read")]
     Stale,
     /// The group session is there, or is not, against the writer's belief.
     #[error("the group session has changed")]

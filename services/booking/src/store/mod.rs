@@ -43,6 +43,15 @@ pub(crate) struct Filter {
     pub(crate) limit: i64,
 }
 
+/// What is past its keeping: all that is older than these instants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Before {
+    pub(crate) keys_us: i64,
+    pub(crate) claims_us: i64,
+    pub(crate) changes_us: i64,
+    pub(crate) links_us: i64,
+}
+
 /// Everything that is live, and the position that it was read at.
 pub(crate) struct Snapshot {
     pub(crate) appointments: Vec<AppointmentRow>,
@@ -101,12 +110,14 @@ on_both! {
     fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure>;
     fn patient_like(&self, organization: Uuid, match_key: &str) -> Result<Option<PatientRow>, Failure>;
     fn patients(&self, organization: Uuid, like: &str, before: Option<Uuid>, limit: i64) -> Result<Vec<PatientRow>, Failure>;
-    fn change_patient(&self, organization: Uuid, row: &PatientRow, match_key: &str, search_text: &str) -> Result<bool, Failure>;
     fn replay(&self, organization: Uuid, caller: &str, route: &str, key: &str) -> Result<Option<ReplayRow>, Failure>;
     fn link(&self, token_hash: &[u8]) -> Result<Option<LinkRow>, Failure>;
     fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure>;
-    fn sweep(&self, keys_before_us: i64, claims_before_us: i64) -> Result<(), Failure>;
-    fn sweep_changes(&self, before_us: i64) -> Result<(), Failure>;
+    /// Begins a new life where the database has been restored, copied or failed over since it was last seen; tells
+    /// whether it did.
+    fn notice_new_life(&self) -> Result<bool, Failure>;
+    /// Forgets some of what is past its keeping; tells whether more may be left.
+    fn sweep(&self, before: Before, limit: i64) -> Result<bool, Failure>;
 }
 
 impl Store {

@@ -22,15 +22,24 @@ pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 /// The statement that commits a batch; its parameter is the batch as JSON.
 pub(crate) const COMMIT: &str = "SELECT commit_batch($1::jsonb)";
 const EPOCH: &str = "SELECT value FROM epoch";
+/// Server, timeline and database: where one of them is another, transaction numbers begin elsewhere and committed changes
+/// may be missing. What was told in the life before is in no order with what comes, so it goes.
+const NEW_LIFE: &str = "WITH present AS (SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid) AS life \
+     FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d WHERE d.datname = current_database()), \
+     begun AS (UPDATE epoch SET life = present.life, floor_xid = 0, floor_seq = 0, \
+     value = CASE WHEN epoch.life = '' THEN value ELSE 1 + floor(random() * 2000000000)::bigint END \
+     FROM present, epoch AS old WHERE epoch.id = old.id AND epoch.life <> present.life RETURNING old.life AS before), \
+     gone AS (DELETE FROM changes WHERE EXISTS (SELECT FROM begun WHERE before <> '') RETURNING seq) \
+     SELECT count(*) FROM begun WHERE before <> ''";
 const LIFE: &str = "SELECT value, floor_xid, floor_seq FROM epoch";
 const HORIZON: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
 const TAIL: &str = "SELECT seq, xid::text::bigint AS xid, organization_id, version, changed_at_us, payload \
      FROM changes WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < $3::text::xid8 ORDER BY xid, seq LIMIT $4";
 const SWEEP_CHANGES: &str = "WITH gone AS (DELETE FROM changes WHERE changed_at_us < $1 \
-     AND xid < pg_snapshot_xmin(pg_current_snapshot()) RETURNING xid, seq), \
-     last AS (SELECT xid::text::bigint AS xid, seq FROM gone ORDER BY xid DESC, seq DESC LIMIT 1) \
-     UPDATE epoch SET floor_xid = last.xid, floor_seq = last.seq FROM last \
-     WHERE (last.xid, last.seq) > (epoch.floor_xid, epoch.floor_seq)";
+     AND seq < (SELECT min(seq) FROM changes) + $2 AND xid < pg_snapshot_xmin(pg_current_snapshot()) RETURNING xid, seq), \
+     last AS (SELECT xid::text::bigint AS xid, seq FROM gone ORDER BY gone.xid DESC, seq DESC LIMIT 1), \
+     risen AS (UPDATE epoch SET floor_xid = last.xid, floor_seq = last.seq FROM last \
+     WHERE (last.xid, last.seq) > (epoch.floor_xid, epoch.floor_seq)) SELECT count(*) FROM gone";
 const APPOINTMENTS: &str = "SELECT * FROM appointments WHERE ends_at_us > $1";
 const GROUPS: &str = "SELECT organization_id, version, id, service_id, practitioner_id, location_id, room_id, \
      starts_at_us, ends_at_us, capacity FROM groups WHERE live AND ends_at_us > $1";
@@ -82,9 +91,14 @@ impl Store {
         Ok(Snapshot { appointments, groups, claims, position: Position { epoch, xid: horizon - 1, seq: i64::MAX } })
     }
 
-    pub(crate) async fn sweep_changes(&self, before_us: i64) -> Result<(), Failure> {
-        sqlx::query(SWEEP_CHANGES).bind(before_us).execute(&self.pool).await?;
-        Ok(())
+    pub(crate) async fn notice_new_life(&self) -> Result<bool, Failure> {
+        Ok(sqlx::query_scalar::<Db, i64>(NEW_LIFE).fetch_one(&self.pool).await? > 0)
+    }
+
+    /// Forgets the oldest changes, and tells how many.
+    pub(crate) async fn sweep_changes(&self, before_us: i64, limit: i64) -> Result<u64, Failure> {
+        let gone: i64 = sqlx::query_scalar(SWEEP_CHANGES).bind(before_us).bind(limit).fetch_one(&self.pool).await?;
+        Ok(gone.unsigned_abs())
     }
 
     pub(crate) async fn tail(&self, after: Position, limit: i64) -> Result<Tail, Failure> {
@@ -99,7 +113,8 @@ impl Store {
             .await?;
         // Read after the changes, so that a sweep in between shows.
         let (epoch, xid, seq): (i64, i64, i64) = sqlx::query_as(LIFE).fetch_one(&mut *connection).await?;
-        if after.epoch != epoch || (after.xid, after.seq) < (xid, seq) {
+        // Nobody has read at or past the horizon: who says so knows another life of the database.
+        if after.epoch != epoch || (after.xid, after.seq) < (xid, seq) || after.xid >= horizon {
             return Ok(Tail { changes: vec![], position: None });
         }
         let full = i64::try_from(changes.len()).is_ok_and(|count| count == limit);

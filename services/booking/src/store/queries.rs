@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Filter,
+        Before, Filter,
         rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, PatientRow, ReplayRow},
     },
     Db, Store,
@@ -29,19 +29,24 @@ const PATIENT_LIKE: &str = "SELECT id, version, details, created_at_us, updated_
      WHERE organization_id = $1 AND match_key = $2 ORDER BY id LIMIT 1";
 const PATIENTS: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
      WHERE organization_id = $1 AND id < $2 AND search_text LIKE $3 ESCAPE '!' ORDER BY id DESC LIMIT $4";
-const CHANGE_PATIENT: &str = "UPDATE patients SET version = $3, details = $4, updated_at_us = $5, match_key = $6, \
-     search_text = $7 WHERE organization_id = $1 AND id = $2 AND version = $3 - 1";
 const REPLAY: &str = "SELECT fingerprint, response, revision FROM idempotency \
      WHERE organization_id = $1 AND caller = $2 AND route = $3 AND key = $4";
 const LINK: &str = "SELECT organization_id, appointment_id, expires_at_us FROM manage_links WHERE token_hash = $1";
 const KEEP_SECRET: &str = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const SECRET: &str = "SELECT value FROM secrets WHERE name = $1";
-const SWEEP_KEYS: &str = "DELETE FROM idempotency WHERE created_at_us < $1";
-const SWEEP_CLAIMS: &str = "DELETE FROM claims WHERE ends_at_us < $1";
+// Each of them forgets the oldest $2 rows at most: the inner bound is read from the index, and no lock is held long.
+const SWEEP_KEYS: &str = "DELETE FROM idempotency WHERE created_at_us < $1 AND created_at_us <= (SELECT max(at_us) FROM \
+     (SELECT created_at_us AS at_us FROM idempotency ORDER BY created_at_us LIMIT $2) AS oldest)";
+const SWEEP_CLAIMS: &str = "DELETE FROM claims WHERE ends_at_us < $1 AND ends_at_us <= (SELECT max(at_us) FROM \
+     (SELECT ends_at_us AS at_us FROM claims ORDER BY ends_at_us LIMIT $2) AS oldest)";
+const SWEEP_LINKS: &str = "DELETE FROM manage_links WHERE expires_at_us < $1 AND expires_at_us <= (SELECT max(at_us) FROM \
+     (SELECT expires_at_us AS at_us FROM manage_links ORDER BY expires_at_us LIMIT $2) AS oldest)";
+const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at_us <= (SELECT max(at_us) FROM \
+     (SELECT ends_at_us AS at_us FROM groups ORDER BY ends_at_us LIMIT $2) AS oldest)";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 17] = [
+pub(crate) const STATEMENTS: [&str; 18] = [
     APPOINTMENT,
     CLAIMS_OF,
     HAD_BEFORE,
@@ -52,13 +57,14 @@ pub(crate) const STATEMENTS: [&str; 17] = [
     PATIENT,
     PATIENT_LIKE,
     PATIENTS,
-    CHANGE_PATIENT,
     REPLAY,
     LINK,
     KEEP_SECRET,
     SECRET,
     SWEEP_KEYS,
     SWEEP_CLAIMS,
+    SWEEP_LINKS,
+    SWEEP_GROUPS,
 ];
 
 impl Store {
@@ -164,19 +170,6 @@ impl Store {
         Ok(query.bind(limit).fetch_all(self.reader()).await?)
     }
 
-    /// Writes a patient whose version follows on the stored one; `false` where it does not.
-    pub(crate) async fn change_patient(
-        &self,
-        organization: Uuid,
-        row: &PatientRow,
-        match_key: &str,
-        search_text: &str,
-    ) -> Result<bool, Failure> {
-        let query = sqlx::query(CHANGE_PATIENT).bind(organization).bind(row.id).bind(row.version).bind(&row.details);
-        let query = query.bind(row.updated_at_us).bind(match_key).bind(search_text);
-        Ok(query.execute(self.writer()).await?.rows_affected() == 1)
-    }
-
     pub(crate) async fn replay(
         &self,
         organization: Uuid,
@@ -198,11 +191,17 @@ impl Store {
         Ok(sqlx::query_scalar(SECRET).bind(name).fetch_one(self.writer()).await?)
     }
 
-    /// Forgets the idempotency keys and the claims that are past their keeping.
-    pub(crate) async fn sweep(&self, keys_before_us: i64, claims_before_us: i64) -> Result<(), Failure> {
-        for (statement, before) in [(SWEEP_KEYS, keys_before_us), (SWEEP_CLAIMS, claims_before_us)] {
-            sqlx::query(statement).bind(before).execute(self.writer()).await?;
+    pub(crate) async fn sweep(&self, before: Before, limit: i64) -> Result<bool, Failure> {
+        let mut gone = self.sweep_changes(before.changes_us, limit).await?;
+        for (statement, before_us) in [
+            (SWEEP_KEYS, before.keys_us),
+            (SWEEP_CLAIMS, before.claims_us),
+            (SWEEP_LINKS, before.links_us),
+            (SWEEP_GROUPS, before.claims_us),
+        ] {
+            let done = sqlx::query(statement).bind(before_us).bind(limit).execute(self.writer()).await?;
+            gone = gone.max(done.rows_affected());
         }
-        Ok(())
+        Ok(i64::try_from(gone).is_ok_and(|gone| gone >= limit))
     }
 }

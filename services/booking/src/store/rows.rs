@@ -3,8 +3,8 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-/// An appointment.
-#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+/// An appointment. Its `Debug` shows no note and no reason: they are about a patient.
+#[derive(Clone, PartialEq, Serialize, sqlx::FromRow)]
 pub(crate) struct AppointmentRow {
     #[serde(skip)]
     pub(crate) organization_id: Uuid,
@@ -33,6 +33,12 @@ pub(crate) struct AppointmentRow {
     pub(crate) link_generation: i32,
     pub(crate) created_at_us: i64,
     pub(crate) updated_at_us: i64,
+}
+
+impl std::fmt::Debug for AppointmentRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AppointmentRow({}, version {}, {})", self.id, self.version, self.status)
+    }
 }
 
 /// A patient; `details` is the JSON of `domain::patient::Details`.
@@ -105,7 +111,7 @@ pub(crate) struct LinkRow {
 }
 
 /// The answer kept for an idempotency key.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Clone, PartialEq, sqlx::FromRow)]
 pub(crate) struct ReplayRow {
     pub(crate) fingerprint: String,
     pub(crate) response: Vec<u8>,

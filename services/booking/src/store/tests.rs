@@ -9,7 +9,7 @@ use testkit::database::Database;
 use uuid::Uuid;
 
 use super::{
-    Store, Tail,
+    Before, Store, Tail,
     batch::{Batch, Hex, NewChange, Refusal},
     postgres,
     rows::ClaimRow,
@@ -177,7 +177,8 @@ async fn a_reader_who_fell_off_the_end_or_knows_another_life_is_told_so() {
         let start = store.snapshot(0).await.unwrap().position;
         store.commit(&batch(10, vec![])).await.unwrap();
         told(&store, start, 1).await;
-        store.sweep_changes(11).await.unwrap();
+        let before = Before { keys_us: 11, claims_us: 11, changes_us: 11, links_us: 11 };
+        store.sweep(before, 100).await.unwrap();
         assert!(store.tail(start, 10).await.unwrap().position.is_none(), "its change was swept");
         let fresh = store.snapshot(0).await.unwrap().position;
         assert!(store.tail(fresh, 10).await.unwrap().position.is_some());

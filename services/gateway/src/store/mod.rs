@@ -1,7 +1,7 @@
 //! The gateway's own database, on either engine; `queries.rs` is one text for both.
 
-mod postgres;
-mod sqlite;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
 
 use sql::{Failure, Target};
 use tracing::Instrument;

@@ -6,7 +6,7 @@ mod queries;
 
 use sqlx::{PgPool, migrate::Migrator};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The gateway's schema.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ mod queries;
 use sql::SqlitePools;
 use sqlx::{SqlitePool, migrate::Migrator};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// The gateway's file.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use super::rows::MessageRow;
 
 pub(super) type Db = sqlx::Postgres;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// Reminder's schema.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use super::rows::MessageRow;
 
 pub(super) type Db = sqlx::Sqlite;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// Reminder's file.
 #[derive(Clone)]
