@@ -78,7 +78,7 @@ fn measure(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Result<Out
         let body = json!({
             "slot_id": slot,
             "patient": {"given_name": "Load", "family_name": format!("Test {number}"), "phone": format!("+1587555{number:04}")},
-            "channel": "web",
+            "channel": "online",
         });
         rest.request(Method::POST, "/v1/appointments", Some(&body))
     };

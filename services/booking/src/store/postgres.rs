@@ -27,7 +27,7 @@ const EPOCH: &str = "SELECT value FROM epoch";
 const NEW_LIFE: &str = "WITH present AS (SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid) AS life \
      FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d WHERE d.datname = current_database()), \
      begun AS (UPDATE epoch SET life = present.life, floor_xid = 0, floor_seq = 0, \
-     value = CASE WHEN epoch.life = '' THEN value ELSE 1 + floor(random() * 2000000000)::bigint END \
+     value = CASE WHEN epoch.life = '' THEN epoch.value ELSE 1 + floor(random() * 2000000000)::bigint END \
      FROM present, epoch AS old WHERE epoch.id = old.id AND epoch.life <> present.life RETURNING old.life AS before), \
      gone AS (DELETE FROM changes WHERE EXISTS (SELECT FROM begun WHERE before <> '') RETURNING seq) \
      SELECT count(*) FROM begun WHERE before <> ''";

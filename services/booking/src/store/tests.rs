@@ -186,3 +186,22 @@ async fn a_reader_who_fell_off_the_end_or_knows_another_life_is_told_so() {
         assert!(store.tail(fresh, 10).await.unwrap().position.is_none(), "the database was restored");
     }
 }
+
+#[tokio::test]
+async fn a_restored_database_begins_a_new_life_and_forgets_what_it_told() {
+    let database = Database::postgres().await.unwrap();
+    let store = Store::open(&Target::from_url(&database.url).unwrap()).await.unwrap();
+    store.migrate().await.unwrap();
+    let first = store.snapshot(0).await.unwrap().position;
+    assert!(!store.notice_new_life().await.unwrap(), "the first start is no restore");
+    store.commit(&batch(10, vec![claim(10, 100, 200, None)])).await.unwrap();
+    assert!(!store.notice_new_life().await.unwrap(), "the same server, timeline and database");
+    assert_eq!(told(&store, first, 1).await.changes.len(), 1);
+    // What a restore leaves: the mark of the server that the backup was taken on.
+    raw(&store, "UPDATE epoch SET life = '1/1/1'").await.unwrap();
+    assert!(store.notice_new_life().await.unwrap());
+    assert!(store.tail(first, 10).await.unwrap().position.is_none(), "followers take a new snapshot");
+    let fresh = store.snapshot(0).await.unwrap();
+    assert_ne!(fresh.position.epoch, first.epoch);
+    assert_eq!(fresh.claims.len(), 1, "nothing but the feed is forgotten");
+}
