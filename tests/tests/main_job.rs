@@ -233,5 +233,7 @@ async fn a_restart_loses_nothing_and_sigterm_ends_in_time() -> Result<()> {
     let url = process.line("listening on ").await;
     let list: Value = client.get(format!("{url}/v1/locations")).bearer_auth(ADMIN).send().await?.json().await?;
     assert_eq!(list.pointer("/data/0/name"), Some(&json!("Kept")));
+    let audit: Value = client.get(format!("{url}/v1/audit")).bearer_auth(ADMIN).send().await?.json().await?;
+    assert_eq!(audit.pointer("/data/0/action"), Some(&json!("create_location")), "written before the end: {audit}");
     Ok(())
 }

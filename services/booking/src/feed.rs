@@ -35,6 +35,8 @@ const BATCH_MAX: i64 = 500;
 const PART_MAX: usize = 1000;
 /// How often a follower looks for changes of other processes.
 const POLL: Duration = Duration::from_millis(20);
+/// A follower reads no more often: under load, one read tells of many commits, and none waits longer than this.
+const PACE: Duration = Duration::from_millis(5);
 /// How often a follower hears that nothing has changed, in polls.
 const HEARTBEAT_POLLS: u32 = 40;
 
@@ -180,7 +182,10 @@ async fn follow(
     sender: tokio::sync::mpsc::Sender<Result<ChangeBatch, Status>>,
 ) {
     let mut quiet = HEARTBEAT_POLLS;
+    let mut pace = tokio::time::interval(PACE);
+    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        pace.tick().await;
         // Asked for before the read, so that a commit in between still rings.
         let committed = inner.committed.notified();
         let tail = match inner.store.tail(position, BATCH_MAX).await {

@@ -32,7 +32,7 @@ use sql::{Failure, Target};
 use store::{AuditRow, Store};
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, Semaphore, mpsc},
+    sync::{Mutex, Semaphore, mpsc, oneshot},
 };
 use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
@@ -156,25 +156,22 @@ impl App {
         ops::router(&self.inner)
     }
 
-    /// Serves until draining has begun and every running request is answered.
+    /// Serves until draining has begun, every running request is answered, and the audit log is written.
     ///
     /// # Errors
     /// When the socket fails.
     pub async fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
         let router = self.router();
-        axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.begun().await }).await?;
-        Ok(())
-    }
-
-    /// Writes the audit log until draining begins, and then what still waits.
-    pub async fn run(&self, shutdown: Shutdown) {
         let mut lines = self.lines.lock().await;
-        shutdown.until(audit::write(&self.inner, &mut lines)).await;
-        while let Ok(row) = lines.try_recv() {
-            if let Err(error) = self.inner.store.add_audit(&row).await {
-                tracing::error!(%error, "a line of the audit log was lost");
-            }
-        }
+        let (last, answered) = oneshot::channel();
+        let serving = async {
+            let served =
+                axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.begun().await }).await;
+            drop(last);
+            served
+        };
+        let (served, ()) = tokio::join!(serving, audit::write(&self.inner, &mut lines, answered));
+        Ok(served?)
     }
 
     /// Migrates a database and does nothing else.

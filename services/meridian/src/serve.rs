@@ -64,8 +64,6 @@ async fn all(config: &Config, around: &Surroundings, listener: TcpListener, shut
     background.run(async move { availability.run(end).await });
     let end = shutdown.clone();
     background.run(async move { reminder.run(end).await });
-    let (audit, end) = (gateway.clone(), shutdown.clone());
-    background.run(async move { audit.run(end).await });
     println!("listening on http://{}", listener.local_addr()?);
     let served = gateway.serve(listener, shutdown.clone()).await;
     background.ended(shutdown).await;
@@ -86,8 +84,6 @@ async fn one(
     let (routes, services): (_, &[&str]) = match role {
         Role::Gateway => {
             let app = roles::gateway(config, around, &ways).await?;
-            let audit = app.clone();
-            background.run(async move { audit.run(end).await });
             println!("listening on http://{}", listener.local_addr()?);
             let served = app.serve(listener, shutdown.clone()).await;
             background.ended(shutdown).await;

@@ -14,7 +14,7 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{
-    Plan,
+    Days, Plan,
     load::{self, Outcome},
     pgbench,
     rest::Rest,
@@ -30,6 +30,8 @@ use crate::{
 const CONNECTIONS: usize = 16;
 /// Slots are asked for beforehand, so that only bookings are measured; more than can be booked in the time.
 const SLOTS_MAX: usize = 60_000;
+/// The weeks that are booked: past the demo's own, where most time is free.
+const WEEKS: i64 = 12;
 
 /// On PostgreSQL, beside pgbench running the same statement on the same cluster.
 pub(super) fn on_postgres(plan: &Plan) -> Result<()> {
@@ -70,7 +72,7 @@ fn measure(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Result<Out
     let product = Product::start(&plan.binary, folder, &DEMO, variables)?;
     let rest = Arc::new(Rest::new(&product.url));
     let runtime = runtime()?;
-    let slots = Mutex::new(runtime.block_on(rest.slots(&plan.days, SLOTS_MAX))?);
+    let slots = Mutex::new(runtime.block_on(rest.slots(&Days::next(WEEKS * 7), SLOTS_MAX))?);
     let (patient, address) = (AtomicUsize::new(0), rest.address.clone());
     let next = move || {
         let slot = slots.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
@@ -88,7 +90,7 @@ fn measure(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Result<Out
         *refused.entry(*status).or_default() += 1;
     }
     if !refused.is_empty() {
-        // Neighbouring slots of one practitioner exclude each other: those are 409, as they should be.
+        // Rooms are fewer than practitioners: 409, as it should be.
         println!("   refused, by status: {refused:?}");
     }
     Ok(outcome)

@@ -51,7 +51,7 @@ struct Plan {
     days: Days,
 }
 
-/// The days that are searched and booked: four weeks from tomorrow.
+/// The days that are searched or booked, from tomorrow.
 struct Days {
     from: String,
     to: String,
@@ -59,9 +59,9 @@ struct Days {
 
 impl Days {
     #[expect(clippy::disallowed_methods, reason = "the product runs on the system's clock, from outside")]
-    fn next() -> Self {
+    fn next(days: i64) -> Self {
         let hours = |hours: i64| (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours)).to_string();
-        Self { from: hours(24), to: hours(29 * 24) }
+        Self { from: hours(24), to: hours((1 + days) * 24) }
     }
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     step("build", || cargo(&["build", "--quiet", "--release", "--bin", "meridian"]))?;
     let window = if options.quick { Duration::from_secs(1) } else { Duration::from_secs(10) };
-    let plan = Plan { window, binary: built_product()?, days: Days::next() };
+    let plan = Plan { window, binary: built_product()?, days: Days::next(28) };
     let parts = match options.what {
         Some(part) => vec![part],
         None => ALL.to_vec(),

@@ -1,5 +1,7 @@
 //! Asking the product's REST interface one thing at a time.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -54,19 +56,26 @@ impl Rest {
         Ok(serde_json::from_slice(&body)?)
     }
 
-    /// The open slots of every service from now on, as they are searched, at most `count`.
+    /// Open slots of every service that do not exclude each other, at most `count`: of each practitioner at most one
+    /// that starts in the first of every two hours, since no visit takes longer than one.
     ///
     /// # Errors
     /// When the search fails.
     pub(super) async fn slots(&self, days: &Days, count: usize) -> Result<Vec<String>> {
-        let (Days { from, to }, mut slots) = (days, Vec::new());
+        let (Days { from, to }, mut slots, mut kept) = (days, Vec::new(), HashSet::new());
+        let mut own_time = |slot: &Value| {
+            let start: Option<jiff::Timestamp> = slot["starts_at"].as_str().and_then(|text| text.parse().ok());
+            let hour = start.map_or(1, |start| start.as_second().div_euclid(3600));
+            hour % 2 == 0 && kept.insert((slot["practitioner_id"].to_string(), hour))
+        };
         for service in self.services().await? {
             let mut cursor = String::new();
             while slots.len() < count {
                 let path = format!("/v1/slots?service_id={service}&from={from}&to={to}&limit=200{cursor}");
                 let page = self.get(&path).await?;
                 let data = page["data"].as_array().context("a page has data")?;
-                slots.extend(data.iter().filter_map(|slot| Some(slot["slot_id"].as_str()?.to_owned())));
+                let free = data.iter().filter(|slot| own_time(slot));
+                slots.extend(free.filter_map(|slot| Some(slot["slot_id"].as_str()?.to_owned())));
                 match page["next_cursor"].as_str() {
                     Some(next) => cursor = format!("&cursor={next}"),
                     None => break,

@@ -1,5 +1,7 @@
 -- What upkeep looks for, and what a booking replaces: without these each of them reads a whole table.
 CREATE INDEX claims_end ON claims (ends_at_us);
+-- Few claims expire, and every booking looks for those in its way.
+CREATE INDEX claims_held ON claims (organization_id, kind, resource, unit) WHERE expires_at_us IS NOT NULL;
 CREATE INDEX changes_age ON changes (changed_at_us);
 CREATE INDEX manage_links_appointment ON manage_links (organization_id, appointment_id);
 CREATE INDEX manage_links_expiry ON manage_links (expires_at_us);
@@ -153,8 +155,9 @@ BEGIN
     INSERT INTO holds SELECT org, h.id, h.expires_at_us, h.slots
     FROM jsonb_to_recordset(b->'holds') AS h(id uuid, expires_at_us bigint, slots text);
 
-    DELETE FROM manage_links m USING jsonb_to_recordset(b->'links') AS l(appointment_id uuid)
-    WHERE m.organization_id = org AND m.appointment_id = l.appointment_id;
+    -- As an array, so that the planner looks its few links up instead of reading them all.
+    DELETE FROM manage_links m WHERE m.organization_id = org AND m.appointment_id = ANY (ARRAY(
+        SELECT (l->>'appointment_id')::uuid FROM jsonb_array_elements(b->'links') AS l));
     INSERT INTO manage_links SELECT decode(l.token_hash, 'hex'), org, l.appointment_id, l.expires_at_us
     FROM jsonb_to_recordset(b->'links') AS l(token_hash text, appointment_id uuid, expires_at_us bigint);
 

@@ -70,7 +70,7 @@ on_both! {
     fn key_by_hash(&self, hash: &[u8]) -> Result<Option<KeyRow>, Failure>;
     fn keys(&self, organization: Uuid) -> Result<Vec<KeyRow>, Failure>;
     fn revoke_key(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<KeyRow>, Failure>;
-    fn add_audit(&self, row: &AuditRow) -> Result<(), Failure>;
+    fn add_audits(&self, rows: &[AuditRow]) -> Result<(), Failure>;
     fn audit(&self, organization: Uuid, patient: Option<Uuid>, before: Uuid, limit: i64) -> Result<Vec<AuditRow>, Failure>;
 }
 

@@ -4,7 +4,7 @@
 #[path = "queries.rs"]
 mod queries;
 
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::{PgPool, Postgres, Transaction, migrate::Migrator};
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -21,6 +21,10 @@ impl Store {
 
     fn writer(&self) -> &PgPool {
         &self.pool
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.pool.begin().await
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {

@@ -43,10 +43,13 @@ impl Store {
         Ok(query.fetch_optional(self.writer()).await?)
     }
 
-    pub(crate) async fn add_audit(&self, row: &AuditRow) -> Result<(), Failure> {
-        let query = sqlx::query(ADD_AUDIT).bind(row.organization_id).bind(row.id).bind(row.at_us).bind(&row.caller);
-        query.bind(&row.action).bind(&row.target).bind(row.patient_id).execute(self.writer()).await?;
-        Ok(())
+    pub(crate) async fn add_audits(&self, rows: &[AuditRow]) -> Result<(), Failure> {
+        let mut tx = self.begin().await?;
+        for row in rows {
+            let query = sqlx::query(ADD_AUDIT).bind(row.organization_id).bind(row.id).bind(row.at_us).bind(&row.caller);
+            query.bind(&row.action).bind(&row.target).bind(row.patient_id).execute(&mut *tx).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     pub(crate) async fn audit(

@@ -5,7 +5,7 @@
 mod queries;
 
 use sql::SqlitePools;
-use sqlx::{SqlitePool, migrate::Migrator};
+use sqlx::{Sqlite, SqlitePool, Transaction, migrate::Migrator};
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -22,6 +22,10 @@ impl Store {
 
     fn writer(&self) -> &SqlitePool {
         &self.pools.writer
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
+        self.pools.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {

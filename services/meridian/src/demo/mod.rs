@@ -53,8 +53,6 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let gateway = roles::gateway(&config, &around, &ways).await?;
     let end = shutdown.clone();
     background.run(async move { reminder.run(end).await });
-    let (audit, end) = (gateway.clone(), shutdown.clone());
-    background.run(async move { audit.run(end).await });
     load::reminders(&around.clock, &ways, &shutdown).await;
     let (front_end, staff) = keys(&config, &around).await?;
     show(&around.public_url, &front_end, &staff, &search);
