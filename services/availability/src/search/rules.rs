@@ -31,6 +31,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) place: &'a Place,
     pub(crate) person: &'a Person,
     seat: Option<&'a Seat>,
+    /// How many of the place come before the practitioner: their turn among its rooms and units.
+    turn: usize,
     start: tick::Tick,
     pub(crate) claim: Span,
     /// The group session that the start joins.
@@ -61,6 +63,7 @@ pub(crate) fn ground<'a>(
         place,
         person,
         seat: model.seat(place_at, person_at),
+        turn: model.seats.iter().filter(|seat| seat.place == place_at && seat.person < person_at).count(),
         start,
         claim: query(service, model.span, 1).claim(start),
         group,
@@ -121,26 +124,32 @@ impl Ground<'_> {
         }
     }
 
-    /// Rooms of the right type, free ones first.
+    /// Rooms of the right type, free ones first, and then each practitioner their own first: neighbours who are booked
+    /// in the same instant do not meet in one room, and a practitioner seldom changes it.
     pub(crate) fn rooms(&self) -> Vec<(Uuid, bool)> {
         if let Some((_, group)) = self.group {
             return group.room.map(|room| (room, true)).into_iter().collect();
         }
         let Some(wanted) = &self.service.room_type else { return vec![] };
         let of_type = self.place.rooms.iter().filter(|(_, room_type)| room_type == wanted);
-        let mut rooms: Vec<(Uuid, bool)> = of_type.map(|(id, _)| (*id, self.free(Kind::Room, *id, 0))).collect();
-        rooms.sort_by_key(|(_, free)| !free);
-        rooms
+        self.in_turn(of_type.map(|(id, _)| (*id, self.free(Kind::Room, *id, 0))).collect(), |(_, free)| *free)
     }
 
-    /// Units of the right equipment, free ones first.
+    /// Units of the right equipment, in the same order.
     pub(crate) fn units(&self) -> Vec<(Uuid, i16, bool)> {
         let Some(wanted) = self.service.equipment_type.as_ref().filter(|_| self.group.is_none()) else { return vec![] };
         let of_type = self.place.units.iter().filter(|(_, _, unit_type)| unit_type == wanted);
-        let mut units: Vec<(Uuid, i16, bool)> =
-            of_type.map(|(id, unit, _)| (*id, *unit, self.free(Kind::Equipment, *id, *unit))).collect();
-        units.sort_by_key(|(_, _, free)| !free);
-        units
+        let units = of_type.map(|(id, unit, _)| (*id, *unit, self.free(Kind::Equipment, *id, *unit)));
+        self.in_turn(units.collect(), |(_, _, free)| *free)
+    }
+
+    fn in_turn<T>(&self, mut candidates: Vec<T>, free: impl Fn(&T) -> bool) -> Vec<T> {
+        if !candidates.is_empty() {
+            let turn = self.turn % candidates.len();
+            candidates.rotate_left(turn);
+        }
+        candidates.sort_by_key(|candidate| !free(candidate));
+        candidates
     }
 
     /// Joining a session adds none to the practitioner's day.
