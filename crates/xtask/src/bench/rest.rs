@@ -1,6 +1,6 @@
 //! Asking the product's REST interface one thing at a time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -12,6 +12,9 @@ use tokio::net::TcpStream;
 
 use super::Days;
 use crate::product::ADMIN_KEY;
+
+/// Rooms that every location of the demo chain has for any service.
+const ROOMS: usize = 2;
 
 /// The product's interface at an address.
 pub(crate) struct Rest {
@@ -57,16 +60,22 @@ impl Rest {
     }
 
     /// Open slots of every service that do not exclude each other, at most `count`: of each practitioner at most one
-    /// that starts in the first of every two hours, since no visit takes longer than one.
+    /// that starts in the first of every two hours, since no visit takes longer than one, and of each location no more
+    /// than have a room.
     ///
     /// # Errors
     /// When the search fails.
     pub(super) async fn slots(&self, days: &Days, count: usize) -> Result<Vec<String>> {
         let (Days { from, to }, mut slots, mut kept) = (days, Vec::new(), HashSet::new());
+        let mut rooms = HashMap::new();
         let mut own_time = |slot: &Value| {
             let start: Option<jiff::Timestamp> = slot["starts_at"].as_str().and_then(|text| text.parse().ok());
             let hour = start.map_or(1, |start| start.as_second().div_euclid(3600));
-            hour % 2 == 0 && kept.insert((slot["practitioner_id"].to_string(), hour))
+            let place = (slot["location_id"].to_string(), hour);
+            let free = hour % 2 == 0 && rooms.get(&place).is_none_or(|used| *used < ROOMS);
+            let own = free && kept.insert((slot["practitioner_id"].to_string(), hour));
+            *rooms.entry(place).or_insert(0) += usize::from(own);
+            own
         };
         for service in self.services().await? {
             let mut cursor = String::new();
