@@ -79,7 +79,8 @@ pub(crate) async fn replay<T: Message + Default>(
         return Err(Fault::new(Code::IdempotencyKeyReused, detail));
     }
     let message = T::decode(kept.response.as_slice()).map_err(Fault::internal)?;
-    Ok(Some(rpc::respond(message, &kept.revision, true)))
+    let position = kept.revision.parse().map_err(Fault::internal)?;
+    Ok(Some(rpc::respond(message, &revision(position), true)))
 }
 
 /// What to keep for the key of this request, with its answer.

@@ -1,0 +1,142 @@
+//! An availability service that a test scripts: it knows services, and finds every slot free.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use domain::{
+    id::{EquipmentId, RoomId},
+    slot::Slot,
+};
+use jiff::SignedDuration;
+use tonic::{Request, Response, Status, service::Routes};
+use uuid::Uuid;
+use wire::{
+    availability::{
+        self as proto, CheckSlotsRequest, CheckSlotsResponse, CheckedSlot, DescribeVisitRequest, DescribeVisitResponse,
+        EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, NearestSlotsRequest, NearestSlotsResponse,
+        NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest, SearchSlotsResponse,
+        search_server::{Search, SearchServer},
+    },
+    common::Interval,
+};
+
+pub const ZONE: &str = "America/Edmonton";
+
+/// What is known of a service: `rooms` and `units` are what a slot of it may choose from, best first.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    pub minutes: i64,
+    /// Before and after the visit.
+    pub buffer_minutes: i64,
+    pub capacity: u32,
+    pub needling: bool,
+    pub requires_prior: String,
+    pub rooms: Vec<Uuid>,
+    pub units: Vec<(Uuid, u32)>,
+    /// The code that every slot of it is refused with.
+    pub refused: Option<&'static str>,
+}
+
+#[derive(Clone, Default)]
+pub struct FakeAvailability(Arc<Mutex<HashMap<Uuid, Offer>>>);
+
+impl FakeAvailability {
+    pub fn offer(&self, service: Uuid, offer: Offer) {
+        self.0.lock().unwrap().insert(service, offer);
+    }
+
+    pub fn channel(&self) -> rpc::Channel {
+        rpc::Channel::in_process(rpc::guard(Routes::new(SearchServer::new(self.clone()))))
+    }
+
+    fn checked(&self, text: &str) -> CheckedSlot {
+        let slot: Slot = text.parse().unwrap();
+        let known = self.0.lock().unwrap();
+        let Some(offer) = known.get(&slot.service.uuid()) else {
+            let refusal = Refusal { code: "not_offered".into(), detail: "no such service".into() };
+            return CheckedSlot { refusals: vec![refusal], ..CheckedSlot::default() };
+        };
+        let minutes = |minutes: i64| SignedDuration::from_mins(minutes);
+        let ends_at = slot.starts_at + minutes(offer.minutes);
+        let refusals =
+            offer.refused.iter().map(|code| Refusal { code: (*code).into(), detail: "so says the test".into() });
+        CheckedSlot {
+            slot: Some(shown(&slot, ends_at.as_microsecond(), offer.capacity)),
+            refusals: refusals.collect(),
+            service: Some(proto::Service {
+                capacity: offer.capacity,
+                needling: offer.needling,
+                requires_prior: offer.requires_prior.clone(),
+                ..proto::Service::default()
+            }),
+            claim: Some(Interval {
+                starts_at_us: (slot.starts_at - minutes(offer.buffer_minutes)).as_microsecond(),
+                ends_at_us: (ends_at + minutes(offer.buffer_minutes)).as_microsecond(),
+            }),
+            room_ids: offer.rooms.iter().map(|id| RoomId::new(*id).to_string()).collect(),
+            equipment: offer
+                .units
+                .iter()
+                .map(|(id, unit)| EquipmentUnit { equipment_id: EquipmentId::new(*id).to_string(), unit: *unit })
+                .collect(),
+            group_id: String::new(),
+        }
+    }
+}
+
+fn shown(slot: &Slot, ends_at_us: i64, places_left: u32) -> proto::Slot {
+    proto::Slot {
+        slot_id: slot.to_string(),
+        service_id: slot.service.to_string(),
+        practitioner_id: slot.practitioner.to_string(),
+        location_id: slot.location.to_string(),
+        starts_at_us: slot.starts_at.as_microsecond(),
+        ends_at_us,
+        time_zone: ZONE.into(),
+        places_left,
+    }
+}
+
+#[tonic::async_trait]
+impl Search for FakeAvailability {
+    async fn check_slots(&self, request: Request<CheckSlotsRequest>) -> Result<Response<CheckSlotsResponse>, Status> {
+        let slots = request.into_inner().slot_ids.iter().map(|text| self.checked(text)).collect();
+        Ok(Response::new(CheckSlotsResponse { slots }))
+    }
+
+    /// The same practitioner's next three hours.
+    async fn nearest_slots(
+        &self,
+        request: Request<NearestSlotsRequest>,
+    ) -> Result<Response<NearestSlotsResponse>, Status> {
+        let slot: Slot = request.into_inner().slot_id.parse().unwrap();
+        let later = (1..=3).map(|hours| Slot { starts_at: slot.starts_at + SignedDuration::from_hours(hours), ..slot });
+        let slots = later.map(|slot| shown(&slot, slot.starts_at.as_microsecond() + 1_800_000_000, 1)).collect();
+        Ok(Response::new(NearestSlotsResponse { slots }))
+    }
+
+    async fn search_slots(&self, _: Request<SearchSlotsRequest>) -> Result<Response<SearchSlotsResponse>, Status> {
+        Err(Status::unimplemented("not asked by booking"))
+    }
+
+    async fn search_days(&self, _: Request<SearchSlotsRequest>) -> Result<Response<SearchDaysResponse>, Status> {
+        Err(Status::unimplemented("not asked by booking"))
+    }
+
+    async fn next_slots(&self, _: Request<SearchSlotsRequest>) -> Result<Response<NextSlotsResponse>, Status> {
+        Err(Status::unimplemented("not asked by booking"))
+    }
+
+    async fn explain_slot(&self, _: Request<ExplainSlotRequest>) -> Result<Response<ExplainSlotResponse>, Status> {
+        Err(Status::unimplemented("not asked by booking"))
+    }
+
+    async fn describe_visit(
+        &self,
+        _: Request<DescribeVisitRequest>,
+    ) -> Result<Response<DescribeVisitResponse>, Status> {
+        Err(Status::unimplemented("not asked by booking"))
+    }
+}

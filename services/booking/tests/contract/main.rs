@@ -1,0 +1,16 @@
+//! The contract of the booking service, kept through its own gRPC interface, on both engines.
+//!
+//! Availability is played by `fake_availability.rs`, which finds every slot free: what keeps two visits apart here is
+//! booking's own transaction alone.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
+
+mod appointments;
+mod fake_availability;
+mod feed;
+mod fences;
+mod groups;
+mod holds;
+mod idempotency;
+mod races;
+mod world;

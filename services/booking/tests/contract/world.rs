@@ -1,0 +1,221 @@
+//! A running booking service and what a test says to it.
+
+use std::time::Duration;
+
+use booking::{App, Config, Deps};
+use domain::{
+    id::{LocationId, OrganizationId, PractitionerId, ServiceId},
+    slot::Slot,
+};
+use jiff::{SignedDuration, Timestamp};
+use rpc::{Code, Context, Fault, Idempotency};
+use runtime::{Clock, Ids, Shutdown};
+use sql::Target;
+use testkit::database::Database;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+use wire::{
+    booking::{
+        Appointment, BookAppointmentRequest, PatientDetails, RescheduleAppointmentRequest, SnapshotPart,
+        SnapshotRequest, Transition, TransitionAppointmentRequest,
+        book_appointment_request::{Time, Who},
+        booking_client::BookingClient,
+        feed_client::FeedClient,
+    },
+    common::BookingChannel,
+};
+
+use crate::fake_availability::{FakeAvailability, Offer};
+
+pub const NOW: &str = "2026-03-02T08:00:00Z";
+/// An hour on the day after [`NOW`].
+pub const START: &str = "2026-03-03T16:00:00Z";
+pub const PLAIN: Uuid = Uuid::from_u128(0x51);
+pub const NEEDLING: Uuid = Uuid::from_u128(0x52);
+pub const CLASS: Uuid = Uuid::from_u128(0x53);
+pub const EVALUATION: Uuid = Uuid::from_u128(0x54);
+pub const ELECTRO: Uuid = Uuid::from_u128(0x55);
+pub const PLACES: u32 = 8;
+pub const GRACE: Uuid = Uuid::from_u128(0x61);
+pub const ALAN: Uuid = Uuid::from_u128(0x62);
+pub const ROOMS: [Uuid; 2] = [Uuid::from_u128(0x71), Uuid::from_u128(0x72)];
+const UNIT: Uuid = Uuid::from_u128(0x81);
+const HERE: Uuid = Uuid::from_u128(0x91);
+
+#[derive(Clone)]
+pub struct World {
+    pub booking: BookingClient<rpc::Channel>,
+    pub feed: FeedClient<rpc::Channel>,
+    pub clock: Clock,
+    pub availability: FakeAvailability,
+    pub organization: OrganizationId,
+    pub target: Target,
+    shutdown: Shutdown,
+    seed: u64,
+}
+
+impl World {
+    pub async fn over(database: &Database) -> Self {
+        let target = Target::from_url(&database.for_service("booking")).unwrap();
+        Self::start(target, Clock::manual(NOW.parse().unwrap()), 1).await
+    }
+
+    async fn start(target: Target, clock: Clock, seed: u64) -> Self {
+        let availability = FakeAvailability::default();
+        let plain = Offer {
+            minutes: 30,
+            buffer_minutes: 5,
+            capacity: 1,
+            needling: false,
+            requires_prior: String::new(),
+            rooms: ROOMS.to_vec(),
+            units: vec![],
+            refused: None,
+        };
+        availability.offer(EVALUATION, plain.clone());
+        let prior = ServiceId::new(EVALUATION).to_string();
+        availability.offer(NEEDLING, Offer { needling: true, requires_prior: prior, ..plain.clone() });
+        availability.offer(CLASS, Offer { capacity: PLACES, ..plain.clone() });
+        availability.offer(ELECTRO, Offer { units: vec![(UNIT, 0)], ..plain.clone() });
+        availability.offer(PLAIN, plain);
+        let deps = Deps {
+            clock: clock.clone(),
+            ids: Ids::seeded(seed),
+            database: target.clone(),
+            availability: availability.channel(),
+        };
+        let config = Config { link_key: Some("a key of the contract tests".into()), ..Config::default() };
+        let app = App::build(config, deps).await.unwrap();
+        let channel = rpc::Channel::in_process(app.routes());
+        let shutdown = Shutdown::new();
+        let until = shutdown.clone();
+        tokio::spawn(async move { app.run(until).await });
+        Self {
+            booking: BookingClient::new(channel.clone()),
+            feed: FeedClient::new(channel),
+            clock,
+            availability,
+            organization: OrganizationId::new(Uuid::from_u128(0xaa)),
+            target,
+            shutdown,
+            seed,
+        }
+    }
+
+    /// The service stopped and started again over the same database.
+    pub async fn restarted(self) -> Self {
+        self.shutdown.begin();
+        Self::start(self.target, self.clock, self.seed + 1).await
+    }
+
+    pub fn context(&self) -> Context {
+        Context::new(self.organization, "key_test", Duration::from_secs(20))
+    }
+
+    pub fn request<T>(&self, message: T) -> Request<T> {
+        self.context().request(message)
+    }
+
+    /// A request that may be repeated.
+    pub fn keyed<T>(&self, key: &str, fingerprint: &str, message: T) -> Request<T> {
+        let idempotency = Some(Idempotency { key: key.into(), fingerprint: fingerprint.into() });
+        Context { idempotency, ..self.context() }.forward(message)
+    }
+
+    pub async fn try_book(&self, request: BookAppointmentRequest) -> Result<Appointment, Fault> {
+        let answer = self.booking.clone().book_appointment(self.request(request)).await;
+        answer.map(Response::into_inner).map_err(|status| fault(&status))
+    }
+
+    pub async fn book(&self, request: BookAppointmentRequest) -> Appointment {
+        self.try_book(request).await.unwrap()
+    }
+
+    pub async fn reschedule(&self, id: &str, slot_id: String) -> Result<Appointment, Fault> {
+        let channel = BookingChannel::Staff as i32;
+        let request = RescheduleAppointmentRequest { id: id.into(), slot_id, if_version: 0, channel };
+        let answer = self.booking.clone().reschedule_appointment(self.request(request)).await;
+        answer.map(Response::into_inner).map_err(|status| fault(&status))
+    }
+
+    pub async fn transition(&self, id: &str, transition: Transition) -> Result<Appointment, Fault> {
+        let request = TransitionAppointmentRequest {
+            id: id.into(),
+            transition: transition as i32,
+            reason_code: "patient_ill".into(),
+            by: "staff".into(),
+            ..TransitionAppointmentRequest::default()
+        };
+        let answer = self.booking.clone().transition_appointment(self.request(request)).await;
+        answer.map(Response::into_inner).map_err(|status| fault(&status))
+    }
+
+    pub async fn cancel(&self, id: &str) -> Appointment {
+        self.transition(id, Transition::Cancel).await.unwrap()
+    }
+
+    /// Everything live, part by part, and the position to follow from.
+    pub async fn snapshot(&self) -> (Vec<wire::booking::Change>, String) {
+        let mut parts =
+            self.feed.clone().snapshot(self.request(SnapshotRequest::default())).await.unwrap().into_inner();
+        let (mut changes, mut position) = (Vec::new(), String::new());
+        while let Some(part) = parts.message().await.unwrap() {
+            let SnapshotPart { changes: more, position: last } = part;
+            changes.extend(more);
+            position = last;
+        }
+        (changes, position)
+    }
+
+    pub fn advance(&self, minutes: i64) {
+        self.clock.advance(SignedDuration::from_mins(minutes));
+    }
+}
+
+pub fn fault(status: &Status) -> Fault {
+    Fault::from(status.clone())
+}
+
+/// So many minutes after [`START`].
+pub fn after(minutes: i64) -> Timestamp {
+    START.parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+}
+
+pub fn slot(service: Uuid, practitioner: Uuid, starts_at: Timestamp) -> String {
+    Slot {
+        starts_at,
+        service: ServiceId::new(service),
+        location: LocationId::new(HERE),
+        practitioner: PractitionerId::new(practitioner),
+    }
+    .to_string()
+}
+
+/// A patient who is told from others by a number.
+pub fn patient(number: u32) -> PatientDetails {
+    PatientDetails {
+        given_name: "Ada".into(),
+        family_name: format!("Example {number}"),
+        phone: format!("+1780555{number:04}"),
+        ..PatientDetails::default()
+    }
+}
+
+/// A booking of a slot for the patient with this number.
+pub fn visit(slot_id: &str, number: u32) -> BookAppointmentRequest {
+    BookAppointmentRequest {
+        time: Some(Time::SlotId(slot_id.into())),
+        who: Some(Who::Patient(patient(number))),
+        channel: BookingChannel::Staff as i32,
+        ..BookAppointmentRequest::default()
+    }
+}
+
+/// A booking of a hold.
+pub fn of_hold(hold_id: &str, number: u32) -> BookAppointmentRequest {
+    BookAppointmentRequest { time: Some(Time::HoldId(hold_id.into())), ..visit("", number) }
+}
+
+pub fn code<T: std::fmt::Debug>(answer: Result<T, Fault>) -> Code {
+    answer.unwrap_err().code
+}
