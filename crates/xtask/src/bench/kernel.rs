@@ -31,7 +31,7 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
 }
 
 /// The median time of one call, over the window; at least 11 calls.
-fn median<T>(window: Duration, mut work: impl FnMut() -> T) -> Duration {
+pub(super) fn median<T>(window: Duration, mut work: impl FnMut() -> T) -> Duration {
     let end = Instant::now() + window;
     let mut times = Vec::new();
     while times.len() < 11 || Instant::now() < end {

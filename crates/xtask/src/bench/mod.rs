@@ -7,6 +7,7 @@ mod kernel;
 mod load;
 mod memory;
 mod pgbench;
+mod plans;
 pub(crate) mod rest;
 mod search;
 mod table;
@@ -31,6 +32,8 @@ pub(crate) struct Options {
 enum What {
     /// The search kernel beside the bare pass over the same bits.
     Kernel,
+    /// The plan engine: the best series of a long plan.
+    Plans,
     /// Slot search through REST at 1, 8 and 32 connections.
     Search,
     /// Bookings through REST on PostgreSQL, beside pgbench running the same statement on the same cluster.
@@ -41,7 +44,8 @@ enum What {
     Memory,
 }
 
-const ALL: [What; 5] = [What::Kernel, What::Search, What::BookingPostgres, What::BookingSqlite, What::Memory];
+const ALL: [What; 6] =
+    [What::Kernel, What::Plans, What::Search, What::BookingPostgres, What::BookingSqlite, What::Memory];
 
 /// What every part needs to know.
 struct Plan {
@@ -87,6 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     for part in parts {
         match part {
             What::Kernel => kernel::run(&plan)?,
+            What::Plans => plans::run(&plan)?,
             What::Search => search::run(&plan)?,
             What::BookingPostgres => booking::on_postgres(&plan)?,
             What::BookingSqlite => booking::on_sqlite(&plan)?,

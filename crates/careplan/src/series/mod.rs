@@ -1,0 +1,261 @@
+//! Whole series of sessions: the best ones under one stated cost.
+//!
+//! A [`Problem`] is the sessions of a plan in their order, each with the starts that it may take; what is booked or done
+//! already is a session with one candidate. [`best`] answers the k cheapest series that keep every rule, exactly:
+//! no series outside the answer is cheaper than one in it. `solve.rs` says how.
+//!
+//! The rules, which nothing is paid for:
+//! - each session keeps its gap to the session that it is measured from, in the locations' own dates;
+//! - a paired session is in the ISO week of the one before, on another day;
+//! - no session begins before the one before has ended;
+//! - two needling sessions are at least 48 hours apart, from the end of one to the start of the next.
+//!
+//! The cost, in points, is a sum over sessions and over neighbours:
+//!
+//! ```text
+//! gaps          gap_day      for each day between a gap and its ideal
+//! practitioner  practitioner for each change between neighbours, and for each session not with the one who was wished
+//! location      location     for each change between neighbours
+//! hours         hour         for each hour, begun, between a start and the wished hours; day for a day not wished
+//! lateness      late_day     for each day after the first day that the ideal gaps give
+//! demand        demand       for each start, times how wanted its hour is in the chain, from 0 to 1
+//! moved         moved        for each booked session that moves
+//! ```
+
+mod explain;
+mod relax;
+mod shape;
+mod solve;
+#[cfg(test)]
+mod tests;
+
+use domain::{
+    directory::GapDays,
+    id::{LocationId, PractitionerId},
+    time::Interval,
+};
+use jiff::civil::Date;
+
+pub use relax::{NoSeries, Relaxation, best_or_relaxed};
+pub use solve::best;
+
+/// Most series that can be asked for.
+pub const SERIES_MAX: usize = 10;
+
+/// A start that a session may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// From start to end.
+    pub visit: Interval,
+    /// The day on the location's own calendar.
+    pub date: Date,
+    /// Minutes since midnight on the location's own clock.
+    pub minute: u16,
+    /// By whom.
+    pub practitioner: PractitionerId,
+    /// Where.
+    pub location: LocationId,
+    /// How wanted this hour is in the chain, in thousandths.
+    pub demand: u16,
+    /// Which wishes it does not keep.
+    pub outside: Outside,
+}
+
+/// The wishes that a candidate does not keep. Those that keep all of them come first; others are looked at only where
+/// they give no series.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outside {
+    /// Not in the wished hours: by so many minutes.
+    pub minutes: u16,
+    /// Not on a wished day.
+    pub day: bool,
+    /// Not at one of the plan's locations.
+    pub location: bool,
+    /// Not by the plan's own practitioner, where that is a must.
+    pub practitioner: bool,
+}
+
+/// A session of the problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Days to the session that it is measured from; none for the first.
+    pub gap: Option<GapDays>,
+    /// Which session the gap is measured from: 1 for the one before, 2 for the one before that.
+    pub back: usize,
+    /// In the week of the session before, on another day.
+    pub paired: bool,
+    /// Whether the 48-hour rule applies.
+    pub needling: bool,
+    /// Whatever it may take.
+    pub candidates: Vec<Candidate>,
+    /// The candidate that it has now, where it is booked or done.
+    pub current: Option<usize>,
+}
+
+/// What a patient wishes, and what is paid for each departure from the best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weights {
+    /// For each day between a gap and its ideal.
+    pub gap_day: u32,
+    /// For each change of practitioner.
+    pub practitioner: u32,
+    /// For each change of location.
+    pub location: u32,
+    /// For each hour outside the wished ones.
+    pub hour: u32,
+    /// For a day that is not wished.
+    pub day: u32,
+    /// For each day after the earliest.
+    pub late_day: u32,
+    /// For a start at the chain's most wanted hour.
+    pub demand: u32,
+    /// For each booked session that moves: more than all else together, so that the fewest move.
+    pub moved: u32,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            gap_day: 100,
+            practitioner: 400,
+            location: 300,
+            hour: 60,
+            day: 150,
+            late_day: 10,
+            demand: 40,
+            moved: 1_000_000,
+        }
+    }
+}
+
+/// A plan to be filled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// In their order.
+    pub sessions: Vec<Session>,
+    /// The first day on which the plan may begin.
+    pub start_on: Date,
+    /// The practitioner whom the patient would like.
+    pub practitioner: Option<PractitionerId>,
+    /// What departures cost.
+    pub weights: Weights,
+}
+
+/// What a series costs, term by term, in points.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Gaps that are not ideal.
+    pub gaps: u64,
+    /// Changes of practitioner.
+    pub practitioner: u64,
+    /// Changes of location.
+    pub location: u64,
+    /// Hours and days that are not wished.
+    pub hours: u64,
+    /// Days after the earliest.
+    pub lateness: u64,
+    /// The chain's most wanted hours.
+    pub demand: u64,
+    /// Booked sessions that move.
+    pub moved: u64,
+}
+
+impl Terms {
+    /// The sum.
+    pub fn cost(&self) -> u64 {
+        self.gaps + self.practitioner + self.location + self.hours + self.lateness + self.demand + self.moved
+    }
+}
+
+/// One start for every session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Series {
+    /// For each session the index of its candidate.
+    pub picks: Vec<usize>,
+    /// What it costs.
+    pub terms: Terms,
+}
+
+/// No series keeps the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("session {} has no candidate that keeps the rules", session + 1)]
+pub struct Infeasible {
+    /// The first session, from 0, that cannot be reached.
+    pub session: usize,
+}
+
+impl Problem {
+    /// What a session costs by itself when it takes a candidate.
+    pub(crate) fn alone(&self, at: usize, pick: usize, earliest: i32) -> Terms {
+        let (session, weights) = (&self.sessions[at], &self.weights);
+        let candidate = &session.candidates[pick];
+        let other = self.practitioner.is_some_and(|wished| wished != candidate.practitioner);
+        let hours = u64::from(candidate.outside.minutes.div_ceil(60)) * u64::from(weights.hour);
+        let late = u64::try_from(day(candidate.date) - earliest).unwrap_or(0);
+        let moves = session.current.is_some_and(|current| current != pick);
+        Terms {
+            practitioner: paid(other, weights.practitioner),
+            hours: hours + paid(candidate.outside.day, weights.day),
+            lateness: late * u64::from(weights.late_day),
+            demand: u64::from(candidate.demand) * u64::from(weights.demand) / 1000,
+            moved: paid(moves, weights.moved),
+            ..Terms::default()
+        }
+    }
+
+    /// For each session the first day that the ideal gaps give, from what is booked or done before it.
+    pub(crate) fn earliest(&self) -> Vec<i32> {
+        let mut days: Vec<i32> = Vec::with_capacity(self.sessions.len());
+        for (at, session) in self.sessions.iter().enumerate() {
+            let ideal = session.gap.zip(at.checked_sub(session.back)).map(|(gap, from)| days[from] + gap.ideal as i32);
+            let fixed = session.current.filter(|_| session.candidates.len() == 1);
+            let own = fixed.map(|pick| day(session.candidates[pick].date));
+            days.push(own.or(ideal).unwrap_or_else(|| day(self.start_on)));
+        }
+        days
+    }
+
+    /// What a series costs, term by term.
+    ///
+    /// # Panics
+    /// When it has not one pick for each session.
+    pub fn terms(&self, picks: &[usize]) -> Terms {
+        let mut sum = Terms::default();
+        let chosen: Vec<&Candidate> =
+            self.sessions.iter().zip(picks).map(|(session, pick)| &session.candidates[*pick]).collect();
+        for (at, earliest) in self.earliest().into_iter().enumerate() {
+            let own = self.alone(at, picks[at], earliest);
+            sum.practitioner += own.practitioner;
+            sum.hours += own.hours;
+            sum.lateness += own.lateness;
+            sum.demand += own.demand;
+            sum.moved += own.moved;
+            let session = &self.sessions[at];
+            if let Some((gap, from)) = session.gap.zip(at.checked_sub(session.back)) {
+                let days = day(chosen[at].date) - day(chosen[from].date);
+                sum.gaps += u64::from(days.abs_diff(gap.ideal as i32)) * u64::from(self.weights.gap_day);
+            }
+            if let Some(before) = at.checked_sub(1).map(|before| chosen[before]) {
+                sum.practitioner += paid(before.practitioner != chosen[at].practitioner, self.weights.practitioner);
+                sum.location += paid(before.location != chosen[at].location, self.weights.location);
+            }
+        }
+        sum
+    }
+}
+
+fn paid(holds: bool, weight: u32) -> u64 {
+    if holds { u64::from(weight) } else { 0 }
+}
+
+/// Days since 1970-01-01.
+pub(crate) fn day(date: Date) -> i32 {
+    let epoch = jiff::civil::date(1970, 1, 1);
+    (date - epoch).get_days()
+}
+
+/// The ISO week that a day is in, counted from an arbitrary one.
+pub(crate) fn week(day: i32) -> i32 {
+    // 1970-01-01 was a Thursday; weeks begin on Monday.
+    (day + 3).div_euclid(7)
+}

@@ -1,0 +1,141 @@
+//! Where no series keeps the rules and the wishes: which session is the first that cannot be had, and what is the least
+//! to give up so that there is one.
+
+use std::fmt;
+
+use super::{Candidate, Infeasible, Problem, Series, best};
+
+/// Days by which a gap may be made longer or shorter, at most.
+const DAYS_MAX: u32 = 14;
+
+/// What to give up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relaxation {
+    /// A longer gap before the session (from 0), by so many days.
+    LongerGap {
+        /// Whose gap.
+        session: usize,
+        /// By how many days.
+        days: u32,
+    },
+    /// A shorter gap before the session, by so many days.
+    ShorterGap {
+        /// Whose gap.
+        session: usize,
+        /// By how many days.
+        days: u32,
+    },
+    /// Hours outside the wished ones.
+    OtherHours,
+    /// Days that are not wished.
+    OtherDays,
+    /// Another practitioner.
+    OtherPractitioner,
+    /// Another location.
+    OtherLocation,
+}
+
+impl fmt::Display for Relaxation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::LongerGap { session, days } => {
+                write!(f, "let the gap before session {} be {days} days longer", session + 1)
+            }
+            Self::ShorterGap { session, days } => {
+                write!(f, "let the gap before session {} be {days} days shorter", session + 1)
+            }
+            Self::OtherHours => f.write_str("take hours outside the wished ones"),
+            Self::OtherDays => f.write_str("take days that were not wished"),
+            Self::OtherPractitioner => f.write_str("take another practitioner"),
+            Self::OtherLocation => f.write_str("take another location"),
+        }
+    }
+}
+
+/// No series keeps the rules and the wishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoSeries {
+    /// The first session, from 0, that has no candidate.
+    pub session: usize,
+    /// The least to give up, where anything helps.
+    pub relaxation: Option<Relaxation>,
+}
+
+/// The k best series of the candidates that keep every wish; where there is none, what to give up.
+///
+/// Tried in this order, the first that gives a series is the answer: a gap of the session longer by a day, shorter by a
+/// day, and so on up to 14 days; other hours; other days; another practitioner; another location.
+///
+/// # Errors
+/// Where there is no series.
+pub fn best_or_relaxed(problem: &Problem, k: usize) -> Result<Vec<Series>, NoSeries> {
+    let wished = keeping(problem, |candidate| candidate.outside == super::Outside::default());
+    let Infeasible { session } = match best(&wished.problem, k) {
+        Ok(series) => return Ok(series.into_iter().map(|series| wished.named(series)).collect()),
+        Err(infeasible) => infeasible,
+    };
+    let relaxation = gaps(session).find(|relaxation| best(&stretched(&wished.problem, *relaxation), 1).is_ok());
+    let others = || {
+        let looser: [(Relaxation, Keep); 4] = [
+            (Relaxation::OtherHours, |it| !it.outside.day && !it.outside.practitioner && !it.outside.location),
+            (Relaxation::OtherDays, |it| it.outside.minutes == 0 && !it.outside.practitioner && !it.outside.location),
+            (Relaxation::OtherPractitioner, |it| it.outside.minutes == 0 && !it.outside.day && !it.outside.location),
+            (Relaxation::OtherLocation, |it| it.outside.minutes == 0 && !it.outside.day && !it.outside.practitioner),
+        ];
+        let helps = |(_, keep): &(Relaxation, Keep)| best(&keeping(problem, keep).problem, 1).is_ok();
+        looser.into_iter().find(helps).map(|(relaxation, _)| relaxation)
+    };
+    Err(NoSeries { session, relaxation: relaxation.or_else(others) })
+}
+
+/// Which candidates may be taken.
+type Keep = fn(&Candidate) -> bool;
+
+fn gaps(session: usize) -> impl Iterator<Item = Relaxation> {
+    let steps = if session == 0 { 0 } else { DAYS_MAX };
+    (1..=steps)
+        .flat_map(move |days| [Relaxation::LongerGap { session, days }, Relaxation::ShorterGap { session, days }])
+}
+
+fn stretched(problem: &Problem, relaxation: Relaxation) -> Problem {
+    let mut problem = problem.clone();
+    let (at, longer, shorter) = match relaxation {
+        Relaxation::LongerGap { session, days } => (session, days, 0),
+        Relaxation::ShorterGap { session, days } => (session, 0, days),
+        _ => return problem,
+    };
+    if let Some(gap) = problem.sessions.get_mut(at).and_then(|session| session.gap.as_mut()) {
+        gap.most += longer;
+        gap.least = gap.least.saturating_sub(shorter);
+    }
+    problem
+}
+
+/// A problem with some of its candidates, and which they were.
+struct Kept {
+    problem: Problem,
+    indices: Vec<Vec<usize>>,
+}
+
+impl Kept {
+    /// The series in the indices of the whole problem.
+    fn named(&self, series: Series) -> Series {
+        let picks = series.picks.iter().zip(&self.indices).map(|(pick, indices)| indices[*pick]).collect();
+        Series { picks, ..series }
+    }
+}
+
+fn keeping(problem: &Problem, keep: impl Fn(&Candidate) -> bool) -> Kept {
+    let mut kept = Kept { problem: Problem { sessions: vec![], ..problem.clone() }, indices: vec![] };
+    for session in &problem.sessions {
+        // What a session has now is its own, whatever was wished.
+        let mine = |(at, candidate): &(usize, &Candidate)| session.current == Some(*at) || keep(candidate);
+        let indices: Vec<usize> = session.candidates.iter().enumerate().filter(mine).map(|(at, _)| at).collect();
+        let mut own = session.clone();
+        own.candidates = indices.iter().map(|at| session.candidates[*at]).collect();
+        own.current = session.current.and_then(|current| indices.iter().position(|at| *at == current));
+        kept.problem.sessions.push(own);
+        kept.indices.push(indices);
+    }
+    kept
+}

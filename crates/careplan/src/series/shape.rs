@@ -1,0 +1,66 @@
+//! What the shape of a plan says of its sessions before any candidate is looked at.
+
+use domain::claim::NEEDLING_SPACING_HOURS;
+
+use super::Session;
+
+/// Needling sessions on days so far apart are 48 hours apart at any hour.
+pub(super) const NEEDLING_DAYS: i32 = NEEDLING_SPACING_HOURS as i32 / 24 + 1;
+
+/// What the shape of the plan says of a session before any candidate is looked at.
+pub(super) struct Shape {
+    /// Whether the hour of a candidate can matter to a neighbour, so that none may stand for another.
+    pub(super) timed: bool,
+    /// Whether labels carry the day of the session before.
+    pub(super) keeps_day: bool,
+    /// Whether labels carry the end of an earlier needling session.
+    pub(super) keeps_needled: bool,
+}
+
+/// The shape of each session.
+pub(super) fn shapes(sessions: &[Session]) -> Vec<Shape> {
+    let least: Vec<i32> = sessions.iter().map(step).collect();
+    let close = |from: usize, to: usize| fewest_days(sessions, from, to) < NEEDLING_DAYS;
+    let needled_before = |at: usize| (0..at).rev().find(|earlier| sessions[*earlier].needling);
+    (0..sessions.len())
+        .map(|at| {
+            let meets = |one: usize, other: usize| {
+                let needling = sessions[one].needling && sessions[other].needling;
+                least[other] == 0 || (needling && least[other] < NEEDLING_DAYS)
+            };
+            let follows = at + 1 < sessions.len();
+            let next = (at + 1..sessions.len()).find(|later| sessions[*later].needling);
+            let remembered = needled_before(at).zip(next).filter(|_| !sessions[at].needling);
+            let keeps_needled = remembered.is_some_and(|(from, to)| close(from, to));
+            let spans = |one: Option<usize>, other: Option<usize>| {
+                one.zip(other).is_some_and(|(from, to)| to > from + 1 && close(from, to))
+            };
+            let far = sessions[at].needling && (spans(needled_before(at), Some(at)) || spans(Some(at), next));
+            Shape {
+                timed: far || (at > 0 && meets(at - 1, at)) || (follows && meets(at, at + 1)),
+                keeps_day: follows && sessions[at + 1].back == 2,
+                keeps_needled,
+            }
+        })
+        .collect()
+}
+
+/// The fewest days from the session before.
+fn step(session: &Session) -> i32 {
+    let own = session.gap.filter(|_| session.back == 1).map_or(0, |gap| gap.least as i32);
+    // A paired session and the one after it are on days of their own.
+    if session.paired || session.back == 2 { own.max(1) } else { own }
+}
+
+/// The fewest days from one session to a later one.
+fn fewest_days(sessions: &[Session], from: usize, to: usize) -> i32 {
+    if to <= from {
+        return 0;
+    }
+    let session = &sessions[to];
+    let by_steps = fewest_days(sessions, from, to - 1) + step(session);
+    match session.gap.filter(|_| session.back == 2 && to >= from + 2) {
+        Some(gap) => by_steps.max(fewest_days(sessions, from, to - 2) + gap.least as i32),
+        None => by_steps,
+    }
+}

@@ -1,0 +1,240 @@
+//! Against brute force: every combination of small problems, judged by the rules as they are written, not as they are
+//! searched.
+
+use domain::{
+    directory::GapDays,
+    id::{LocationId, PractitionerId},
+    time::Interval,
+};
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+fn start_on() -> Date {
+    jiff::civil::date(2026, 3, 2)
+}
+
+/// A candidate so many days after the start, at an hour, by a practitioner, at a location.
+fn candidate(days: i32, hour: i8, practitioner: u128, location: u128, demand: u16) -> Candidate {
+    let date = start_on().checked_add(jiff::Span::new().days(days)).unwrap();
+    let starts: Timestamp = date.at(hour, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).unwrap().timestamp();
+    Candidate {
+        visit: Interval::new(starts, starts + SignedDuration::from_mins(30)).unwrap(),
+        date,
+        minute: u16::try_from(hour).unwrap() * 60,
+        practitioner: PractitionerId::new(Uuid::from_u128(practitioner)),
+        location: LocationId::new(Uuid::from_u128(location)),
+        demand,
+        outside: Outside::default(),
+    }
+}
+
+fn gap(least: u32, ideal: u32, most: u32) -> GapDays {
+    GapDays { least, ideal, most }
+}
+
+fn session(gap: Option<GapDays>, candidates: Vec<Candidate>) -> Session {
+    Session { gap, back: 1, paired: false, needling: false, candidates, current: None }
+}
+
+fn problem(sessions: Vec<Session>) -> Problem {
+    Problem { sessions, start_on: start_on(), practitioner: None, weights: Weights::default() }
+}
+
+/// Whether picks keep every rule.
+fn keeps_rules(problem: &Problem, picks: &[usize]) -> bool {
+    let of = |at: usize| &problem.sessions[at].candidates[picks[at]];
+    let spacing = SignedDuration::from_hours(48);
+    (0..picks.len()).all(|at| {
+        let session = &problem.sessions[at];
+        let Some(before) = at.checked_sub(1) else { return true };
+        let apart = |from: usize| (of(at).date - of(from).date).get_days();
+        let in_gap = session
+            .gap
+            .zip(at.checked_sub(session.back))
+            .is_none_or(|(gap, from)| (gap.least as i32..=gap.most as i32).contains(&apart(from)));
+        let own_day = !(session.paired || session.back == 2) || of(at).date != of(before).date;
+        let same_week = !session.paired || of(at).date.iso_week_date().week() == of(before).date.iso_week_date().week();
+        let spaced = !session.needling
+            || (0..at)
+                .all(|from| !problem.sessions[from].needling || of(at).visit.start() >= of(from).visit.end() + spacing);
+        in_gap && own_day && same_week && spaced && of(at).visit.start() >= of(before).visit.end()
+    })
+}
+
+/// The costs of all series that keep the rules, cheapest first.
+fn all_costs(problem: &Problem) -> Vec<u64> {
+    let mut picks = vec![0; problem.sessions.len()];
+    let mut costs = Vec::new();
+    loop {
+        if problem.sessions.iter().zip(&picks).any(|(session, pick)| *pick >= session.candidates.len()) {
+            return costs;
+        }
+        if keeps_rules(problem, &picks) {
+            costs.push(problem.terms(&picks).cost());
+        }
+        let mut at = 0;
+        loop {
+            if at == picks.len() {
+                costs.sort_unstable();
+                return costs;
+            }
+            picks[at] += 1;
+            if picks[at] < problem.sessions[at].candidates.len() {
+                break;
+            }
+            picks[at] = 0;
+            at += 1;
+        }
+    }
+}
+
+fn any_candidate(days: std::ops::Range<i32>) -> impl Strategy<Value = Candidate> {
+    (
+        days,
+        prop::sample::select(vec![8_i8, 9, 12, 16]),
+        1..3_u128,
+        1..3_u128,
+        prop::sample::select(vec![0_u16, 500, 1000]),
+    )
+        .prop_map(|(days, hour, practitioner, location, demand)| {
+            // Each practitioner works at one location more than at the other.
+            candidate(days, hour, practitioner, (location * practitioner) % 2 + 1, demand)
+        })
+}
+
+fn any_session(at: i32) -> impl Strategy<Value = Session> {
+    let gaps =
+        (0..4_u32, 0..3_u32, 0..3_u32).prop_map(|(least, more, most)| gap(least, least + more, least + more + most));
+    let candidates = prop::collection::vec(any_candidate(at * 2..at * 3 + 5), 1..7);
+    (gaps, candidates, any::<bool>(), prop::option::weighted(0.2, 0..7_usize), 0..6_u8).prop_map(
+        move |(gap, candidates, needling, current, shape)| Session {
+            gap: (at > 0).then_some(gap),
+            back: if at > 1 && shape == 5 { 2 } else { 1 },
+            paired: at > 0 && shape == 4,
+            needling,
+            current: current.filter(|pick| *pick < candidates.len()),
+            candidates,
+        },
+    )
+}
+
+fn any_problem() -> impl Strategy<Value = Problem> {
+    let sessions = (2..5_i32).prop_flat_map(|count| (0..count).map(any_session).collect::<Vec<_>>());
+    (sessions, prop::option::of(1..3_u128)).prop_map(|(sessions, wished)| Problem {
+        practitioner: wished.map(|wished| PractitionerId::new(Uuid::from_u128(wished))),
+        ..problem(sessions)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn the_k_best_are_the_k_best_of_all(problem in any_problem(), k in 1..6_usize) {
+        let all = all_costs(&problem);
+        match best(&problem, k) {
+            Ok(series) => {
+                let costs: Vec<u64> = series.iter().map(|series| series.terms.cost()).collect();
+                prop_assert_eq!(&costs, &all[..k.min(all.len())]);
+                let mut picks: Vec<_> = series.iter().map(|series| series.picks.clone()).collect();
+                prop_assert!(picks.iter().all(|picks| keeps_rules(&problem, picks)));
+                picks.sort();
+                picks.dedup();
+                prop_assert_eq!(picks.len(), series.len(), "no series twice");
+            }
+            Err(infeasible) => {
+                prop_assert!(all.is_empty());
+                // The sessions before it can be had.
+                let mut shorter = problem.clone();
+                shorter.sessions.truncate(infeasible.session);
+                prop_assert!(best(&shorter, 1).is_ok());
+            }
+        }
+    }
+}
+
+#[test]
+fn ideal_gaps_with_one_practitioner_beat_everything_else() {
+    let days =
+        |days: &[i32]| days.iter().flat_map(|day| [candidate(*day, 9, 1, 1, 0), candidate(*day, 9, 2, 1, 0)]).collect();
+    let plan = problem(vec![
+        session(None, days(&[0, 1])),
+        session(Some(gap(3, 5, 7)), days(&[3, 4, 5, 6])),
+        session(Some(gap(3, 5, 7)), days(&[8, 9, 10])),
+    ]);
+    let series = best(&plan, 2).unwrap();
+    assert_eq!(series[0].terms.cost(), 0, "days 0, 5 and 10, all with one of them");
+    assert_eq!(series[1].terms.cost(), 0, "or all with the other");
+    assert_eq!(
+        plan.explain(&series[0]),
+        "3 sessions from 2026-03-02 to 2026-03-12 with 1 practitioner at 1 location; every gap is ideal"
+    );
+}
+
+#[test]
+fn the_fewest_booked_sessions_move() {
+    // The second session has lost its time; moving the third as well would make the gaps ideal.
+    let mut third = session(Some(gap(3, 5, 7)), vec![candidate(10, 9, 1, 1, 0), candidate(12, 9, 1, 1, 0)]);
+    third.current = Some(0);
+    let mut first = session(None, vec![candidate(0, 9, 1, 1, 0)]);
+    first.current = Some(0);
+    let plan = problem(vec![first, session(Some(gap(3, 5, 7)), vec![candidate(7, 9, 1, 1, 0)]), third]);
+    let series = best(&plan, 1).unwrap();
+    assert_eq!((series[0].picks.as_slice(), series[0].terms.moved), ([0, 0, 0].as_slice(), 0));
+}
+
+#[test]
+fn what_cannot_be_had_names_the_session_and_the_least_to_give_up() {
+    let plan = problem(vec![
+        session(None, vec![candidate(0, 9, 1, 1, 0)]),
+        session(Some(gap(3, 5, 7)), vec![candidate(9, 9, 1, 1, 0)]),
+    ]);
+    let none = best_or_relaxed(&plan, 3).unwrap_err();
+    assert_eq!(none, NoSeries { session: 1, relaxation: Some(Relaxation::LongerGap { session: 1, days: 2 }) });
+
+    let mut late = candidate(5, 19, 1, 1, 0);
+    late.outside.minutes = 120;
+    let plan = problem(vec![session(None, vec![candidate(0, 9, 1, 1, 0)]), session(Some(gap(3, 5, 7)), vec![late])]);
+    let none = best_or_relaxed(&plan, 3).unwrap_err();
+    assert_eq!(none, NoSeries { session: 1, relaxation: Some(Relaxation::OtherHours) });
+}
+
+#[test]
+fn gaps_are_counted_in_local_dates_across_a_clock_change() {
+    // Late on the day before the clocks change and early five days later: 5 dates apart, not 4 times 24 hours.
+    let zone = jiff::tz::TimeZone::get("America/Edmonton").unwrap();
+    let at = |date: Date, hour: i8| {
+        let starts = date.at(hour, 0, 0, 0).to_zoned(zone.clone()).unwrap().timestamp();
+        let visit = Interval::new(starts, starts + SignedDuration::from_mins(30)).unwrap();
+        Candidate { visit, date, ..candidate(0, hour, 1, 1, 0) }
+    };
+    let plan = problem(vec![
+        session(None, vec![at(jiff::civil::date(2026, 3, 7), 20)]),
+        session(Some(gap(5, 5, 5)), vec![at(jiff::civil::date(2026, 3, 12), 7)]),
+    ]);
+    assert_eq!(best(&plan, 1).unwrap()[0].terms.gaps, 0);
+}
+
+#[test]
+fn a_dearer_start_stays_in_sight_where_only_it_leaves_two_days_for_the_needling_after_next() {
+    let needling = |gap, candidates| Session { needling: true, ..session(gap, candidates) };
+    let plan = problem(vec![
+        needling(None, vec![candidate(0, 16, 1, 1, 0), candidate(0, 8, 1, 1, 1000)]),
+        session(Some(gap(1, 1, 1)), vec![candidate(1, 9, 1, 1, 0)]),
+        needling(Some(gap(1, 1, 1)), vec![candidate(2, 9, 1, 1, 0)]),
+    ]);
+    assert_eq!(best(&plan, 1).unwrap()[0].picks, [1, 0, 0]);
+}
+
+#[test]
+fn the_stated_chronic_case_has_series_that_keep_the_rules() {
+    let plan = crate::bench::chronic_case(1);
+    assert_eq!(plan.sessions.len(), 16);
+    let series = best(&plan, 3).unwrap();
+    assert_eq!(series.len(), 3);
+    assert!(series.iter().all(|series| keeps_rules(&plan, &series.picks)));
+    assert!(series.is_sorted_by_key(|series| series.terms.cost()));
+}
