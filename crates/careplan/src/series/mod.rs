@@ -185,13 +185,13 @@ pub struct Infeasible {
 }
 
 impl Problem {
-    /// What a session costs by itself when it takes a candidate.
-    pub(crate) fn alone(&self, at: usize, pick: usize, earliest: i32) -> Terms {
+    /// What a session costs by itself when it takes a candidate so many days after the earliest.
+    pub(crate) fn alone(&self, at: usize, pick: usize, late: i32) -> Terms {
         let (session, weights) = (&self.sessions[at], &self.weights);
         let candidate = &session.candidates[pick];
         let other = self.practitioner.is_some_and(|wished| wished != candidate.practitioner);
         let hours = u64::from(candidate.outside.minutes.div_ceil(60)) * u64::from(weights.hour);
-        let late = u64::try_from(day(candidate.date) - earliest).unwrap_or(0);
+        let late = u64::try_from(late).unwrap_or(0);
         let moves = session.current.is_some_and(|current| current != pick);
         Terms {
             practitioner: paid(other, weights.practitioner),
@@ -224,7 +224,7 @@ impl Problem {
         let chosen: Vec<&Candidate> =
             self.sessions.iter().zip(picks).map(|(session, pick)| &session.candidates[*pick]).collect();
         for (at, earliest) in self.earliest().into_iter().enumerate() {
-            let own = self.alone(at, picks[at], earliest);
+            let own = self.alone(at, picks[at], day(chosen[at].date) - earliest);
             sum.practitioner += own.practitioner;
             sum.hours += own.hours;
             sum.lateness += own.lateness;
@@ -250,8 +250,8 @@ fn paid(holds: bool, weight: u32) -> u64 {
 
 /// Days since 1970-01-01.
 pub(crate) fn day(date: Date) -> i32 {
-    let epoch = jiff::civil::date(1970, 1, 1);
-    (date - epoch).get_days()
+    let since = date.duration_since(jiff::civil::date(1970, 1, 1));
+    (since.as_hours() / 24) as i32
 }
 
 /// The ISO week that a day is in, counted from an arbitrary one.

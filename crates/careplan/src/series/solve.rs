@@ -23,6 +23,7 @@ use super::{
     week,
 };
 
+/// Before the first session.
 const NONE: u32 = u32::MAX;
 
 /// A candidate, and what it costs alone.
@@ -35,6 +36,13 @@ struct Node {
     cost: u64,
     starts: i64,
     ends: i64,
+}
+
+impl Node {
+    /// The order of nodes that can stand for each other.
+    fn order(&self) -> (u64, i64, usize) {
+        (self.cost, self.starts, self.pick)
+    }
 }
 
 /// What a label must remember of the sessions before its own.
@@ -65,11 +73,37 @@ struct Layer {
 struct Numbers {
     practitioners: HashMap<PractitionerId, u16>,
     locations: HashMap<LocationId, u16>,
-    pairs: HashMap<(u16, u16), u16>,
+    pairs: HashMap<(PractitionerId, LocationId), Pair>,
+    /// The pair that was asked for last: candidates come in runs.
+    last: Option<((PractitionerId, LocationId), Pair)>,
+}
+
+#[derive(Clone, Copy)]
+struct Pair {
+    practitioner: u16,
+    location: u16,
+    number: u16,
+}
+
+impl Numbers {
+    fn pair(&mut self, practitioner: PractitionerId, location: LocationId) -> Pair {
+        let key = (practitioner, location);
+        if let Some((_, pair)) = self.last.filter(|(last, _)| *last == key) {
+            return pair;
+        }
+        let next = self.pairs.len();
+        let pair = *self.pairs.entry(key).or_insert_with(|| Pair {
+            practitioner: number(&mut self.practitioners, practitioner),
+            location: number(&mut self.locations, location),
+            number: next as u16,
+        });
+        self.last = Some((key, pair));
+        pair
+    }
 }
 
 fn number<K: std::hash::Hash + Eq>(map: &mut HashMap<K, u16>, key: K) -> u16 {
-    let next = u16::try_from(map.len()).unwrap_or(u16::MAX);
+    let next = map.len() as u16;
     *map.entry(key).or_insert(next)
 }
 
@@ -100,21 +134,39 @@ pub fn best(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
 fn nodes(problem: &Problem, at: usize, earliest: i32, shape: &Shape, k: usize, numbers: &mut Numbers) -> Vec<Node> {
     let candidates = &problem.sessions[at].candidates;
     let mut nodes: Vec<Node> = Vec::with_capacity(candidates.len());
+    // The run of nodes at the end that can stand for each other, and the day of the candidate before.
+    let (mut run, mut today) = (0, None);
     for (pick, candidate) in candidates.iter().enumerate() {
-        let practitioner = number(&mut numbers.practitioners, candidate.practitioner);
-        let location = number(&mut numbers.locations, candidate.location);
-        nodes.push(Node {
+        let pair = numbers.pair(candidate.practitioner, candidate.location);
+        let (_, day) = *today.insert(match today {
+            Some((date, day)) if date == candidate.date => (date, day),
+            _ => (candidate.date, day(candidate.date)),
+        });
+        let node = Node {
             pick,
-            day: day(candidate.date),
-            practitioner,
-            location,
-            pair: number(&mut numbers.pairs, (practitioner, location)),
-            cost: problem.alone(at, pick, earliest).cost(),
+            day,
+            practitioner: pair.practitioner,
+            location: pair.location,
+            pair: pair.number,
+            cost: problem.alone(at, pick, day - earliest).cost(),
             starts: candidate.visit.start().as_second(),
             ends: candidate.visit.end().as_second(),
-        });
+        };
+        if !shape.timed {
+            if nodes.get(run).is_some_and(|first| (first.day, first.pair) != (node.day, node.pair)) {
+                run = nodes.len();
+            }
+            if nodes.len() - run == k {
+                let dearest = (run..nodes.len()).max_by_key(|at| nodes[*at].order());
+                if let Some(dearest) = dearest.filter(|dearest| node.order() < nodes[*dearest].order()) {
+                    nodes[dearest] = node;
+                }
+                continue;
+            }
+        }
+        nodes.push(node);
     }
-    nodes.sort_unstable_by_key(|node| (node.day, node.pair, node.cost, node.starts, node.pick));
+    nodes.sort_unstable_by_key(|node| (node.day, node.pair, node.order()));
     if !shape.timed {
         let (mut group, mut kept) = (None, 0);
         nodes.retain(|node| {
@@ -136,14 +188,12 @@ fn first(nodes: &[Node]) -> Vec<Label> {
     nodes.iter().enumerate().map(label).collect()
 }
 
-/// Ways to a node by what they remember: each a cost and the label that it comes from.
-type Ways = BTreeMap<Memory, Vec<(u64, u32)>>;
+/// A way to a node: what it must remember, what it costs, and the label that it comes from.
+type Way = (Memory, u64, u32);
 
-/// The labels of one day and one memory, cheapest first, and the k cheapest of each kind.
+/// The labels of one day and one memory, cheapest first: of each pair, each practitioner, each location, and all.
 struct Bucket {
-    labels: Vec<u32>,
-    /// `k` places for all, then `k` for each practitioner, each location, each pair.
-    tops: Vec<u32>,
+    lists: Vec<Vec<u32>>,
 }
 
 /// From one session to the next.
@@ -161,24 +211,27 @@ impl Step<'_> {
     fn labels(&self) -> Vec<Label> {
         let buckets = self.buckets();
         let (mut labels, mut from) = (Vec::new(), 0);
+        let (mut ways, mut own, mut by_hour): (Vec<Way>, Vec<Way>, Vec<(&Bucket, u64)>) = Default::default();
         for group in self.nodes.chunk_by(|a, b| (a.day, a.pair) == (b.day, b.pair)) {
-            let (mut ways, mut by_hour) = (Ways::new(), Vec::new());
+            ways.clear();
+            by_hour.clear();
             for ((day, memory), bucket) in buckets.range(self.reach(group[0].day)) {
                 match self.gap(*day, memory, group[0].day) {
                     Some(gap) if self.hours_matter(group[0].day - day, memory) => by_hour.push((bucket, gap)),
-                    Some(gap) => self.collect(bucket, &group[0], gap, &mut ways),
+                    Some(gap) => self.collect(bucket, &group[0], gap, false, &mut ways),
                     None => {}
                 }
             }
             self.shorten(&mut ways);
             let begin = labels.len();
             if by_hour.is_empty() {
-                self.keep(group, from, ways, &mut labels);
+                keep(group, from, &ways, &mut labels);
             } else {
                 for (offset, node) in group.iter().enumerate() {
-                    let mut own = ways.clone();
-                    by_hour.iter().for_each(|(bucket, gap)| self.collect_in_time(bucket, node, *gap, &mut own));
-                    self.keep(std::slice::from_ref(node), from + offset, own, &mut labels);
+                    own.clone_from(&ways);
+                    by_hour.iter().for_each(|(bucket, gap)| self.collect(bucket, node, *gap, true, &mut own));
+                    self.shorten(&mut own);
+                    keep(std::slice::from_ref(node), from + offset, &own, &mut labels);
                 }
             }
             self.prune(&mut labels, begin);
@@ -212,6 +265,13 @@ impl Step<'_> {
         kept.then(|| u64::from(days.abs_diff(gap.ideal as i32)) * u64::from(self.problem.weights.gap_day))
     }
 
+    /// Whether [`Step::hours_matter`] can hold for any node.
+    fn hours_ever_matter(&self) -> bool {
+        self.shape.timed
+            || self.shape.keeps_needled
+            || self.before.labels.iter().any(|label| label.memory.needled.is_some())
+    }
+
     /// Whether the hours of two nodes so many days apart can break a rule, or what is remembered of them differs.
     fn hours_matter(&self, days: i32, memory: &Memory) -> bool {
         let (own, before) = (&self.problem.sessions[self.at], &self.problem.sessions[self.at - 1]);
@@ -232,7 +292,7 @@ impl Step<'_> {
     }
 
     /// The way from a label to a node, and what it must remember.
-    fn way(&self, index: u32, node: &Node, gap: u64) -> (Memory, (u64, u32)) {
+    fn way(&self, index: u32, node: &Node, gap: u64) -> Way {
         let label = &self.before.labels[index as usize];
         let before = &self.before.nodes[label.node as usize];
         let weights = &self.problem.weights;
@@ -242,64 +302,59 @@ impl Step<'_> {
             day: self.shape.keeps_day.then_some(before.day),
             needled: self.needled(label).filter(|_| self.shape.keeps_needled),
         };
-        (memory, (label.cost + change + gap, index))
+        (memory, label.cost + change + gap, index)
     }
 
-    /// Adds the ways from a bucket to a node whose hour does not matter. A label may stand in several tops.
-    fn collect(&self, bucket: &Bucket, node: &Node, gap: u64, ways: &mut Ways) {
-        for place in self.places(node) {
-            for index in bucket.tops[place * self.k..(place + 1) * self.k].iter().take_while(|index| **index != NONE) {
-                let (memory, way) = self.way(*index, node, gap);
-                ways.entry(memory).or_default().push(way);
-            }
-        }
-    }
-
-    /// Adds the ways from a bucket to a node whose hour matters.
-    fn collect_in_time(&self, bucket: &Bucket, node: &Node, gap: u64, ways: &mut Ways) {
+    /// Adds the ways from a bucket to a node: where the hour matters, those that are in time.
+    fn collect(&self, bucket: &Bucket, node: &Node, gap: u64, by_hour: bool, ways: &mut Vec<Way>) {
+        let weights = &self.problem.weights;
+        let (other, away) = (u64::from(weights.practitioner), u64::from(weights.location));
         let alike = !(self.shape.keeps_needled && self.problem.sessions[self.at - 1].needling);
         let mut cheapest: Vec<u64> = Vec::with_capacity(self.k + 1);
-        for index in &bucket.labels {
-            let label = &self.before.labels[*index as usize];
-            // Labels come cheapest first: what follows costs no less.
-            if alike && cheapest.len() == self.k && label.cost + gap > cheapest[self.k - 1] {
-                return;
-            }
-            if self.in_time(label, node) {
-                let (memory, way) = self.way(*index, node, gap);
-                ways.entry(memory).or_default().push(way);
-                cheapest.insert(cheapest.partition_point(|cost| *cost <= way.0), way.0);
-                cheapest.truncate(self.k);
+        // From the list of all only those count that change both: the rest stand in the other lists.
+        for (place, change) in self.places(node).into_iter().zip([0, away, other, other + away]) {
+            for index in &bucket.lists[place] {
+                let label = &self.before.labels[*index as usize];
+                // Labels come cheapest first: what follows costs no less.
+                if alike && cheapest.len() == self.k && label.cost + gap + change > cheapest[self.k - 1] {
+                    break;
+                }
+                let way = self.way(*index, node, gap);
+                if way.1 == label.cost + gap + change && (!by_hour || self.in_time(label, node)) {
+                    ways.push(way);
+                    cheapest.insert(cheapest.partition_point(|cost| *cost <= way.1), way.1);
+                    cheapest.truncate(self.k);
+                }
             }
         }
     }
 
-    /// Where the tops of a bucket that concern a node stand.
+    /// Which lists of a bucket concern a node: of its own pair, its practitioner, its location, and all.
     fn places(&self, node: &Node) -> [usize; 4] {
         let (practitioners, locations) = (self.numbers.practitioners.len(), self.numbers.locations.len());
         [
-            0,
+            1 + practitioners + locations + usize::from(node.pair),
             1 + usize::from(node.practitioner),
             1 + practitioners + usize::from(node.location),
-            1 + practitioners + locations + usize::from(node.pair),
+            0,
         ]
     }
 
     fn buckets(&self) -> BTreeMap<(i32, Memory), Bucket> {
         let places = 1 + self.numbers.practitioners.len() + self.numbers.locations.len() + self.numbers.pairs.len();
+        // Where no hour matters, the k cheapest of each list are enough.
+        let most = if self.hours_ever_matter() { usize::MAX } else { self.k };
         let mut buckets: BTreeMap<(i32, Memory), Bucket> = BTreeMap::new();
         let mut cheapest: Vec<u32> = (0..self.before.labels.len() as u32).collect();
         cheapest.sort_by_key(|index| self.before.labels[*index as usize].cost);
         for index in cheapest {
             let label = &self.before.labels[index as usize];
             let node = &self.before.nodes[label.node as usize];
-            let empty = || Bucket { labels: vec![], tops: vec![NONE; places * self.k] };
-            let bucket = buckets.entry((node.day, label.memory)).or_insert_with(empty);
-            bucket.labels.push(index);
+            let bucket =
+                buckets.entry((node.day, label.memory)).or_insert_with(|| Bucket { lists: vec![vec![]; places] });
             for place in self.places(node) {
-                let top = &mut bucket.tops[place * self.k..(place + 1) * self.k];
-                if let Some(free) = top.iter_mut().find(|index| **index == NONE) {
-                    *free = index;
+                if bucket.lists[place].len() < most {
+                    bucket.lists[place].push(index);
                 }
             }
         }
@@ -307,27 +362,15 @@ impl Step<'_> {
     }
 
     /// Keeps the k cheapest ways of each memory, each once.
-    fn shorten(&self, ways: &mut Ways) {
-        for ways in ways.values_mut() {
-            ways.sort_unstable();
-            ways.dedup();
-            ways.truncate(self.k);
-        }
-    }
-
-    /// Makes labels of the ways to nodes that can stand for each other.
-    fn keep(&self, group: &[Node], from: usize, mut ways: Ways, labels: &mut Vec<Label>) {
-        self.shorten(&mut ways);
-        for (memory, ways) in ways {
-            for (offset, node) in group.iter().enumerate() {
-                labels.extend(ways.iter().map(|(cost, before)| Label {
-                    cost: cost + node.cost,
-                    node: (from + offset) as u32,
-                    before: *before,
-                    memory,
-                }));
-            }
-        }
+    fn shorten(&self, ways: &mut Vec<Way>) {
+        ways.sort_unstable();
+        ways.dedup();
+        let (mut memory, mut kept) = (None, 0);
+        ways.retain(|way| {
+            kept = if memory == Some(way.0) { kept + 1 } else { 1 };
+            memory = Some(way.0);
+            kept <= self.k
+        });
     }
 
     /// Drops the labels of one day and pair (from `begin` on) that k others stand for: those that cost no more, end no
@@ -350,6 +393,19 @@ impl Step<'_> {
             kept += 1;
         }
         labels.truncate(kept);
+    }
+}
+
+/// Makes labels of the ways to nodes that can stand for each other.
+fn keep(group: &[Node], from: usize, ways: &[Way], labels: &mut Vec<Label>) {
+    for (offset, node) in group.iter().enumerate() {
+        let node_at = (from + offset) as u32;
+        labels.extend(ways.iter().map(|(memory, cost, before)| Label {
+            cost: cost + node.cost,
+            node: node_at,
+            before: *before,
+            memory: *memory,
+        }));
     }
 }
 

@@ -50,7 +50,8 @@ pub struct Phase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, nullable = false))]
     pub review_every: Option<u32>,
-    /// Whether each session is paired with one of the phase before, on another day of the same week.
+    /// Whether each session is paired with one of the phase before, on another day of the same week; its gap is then to
+    /// that one.
     #[serde(default)]
     pub paired: bool,
 }

@@ -130,7 +130,7 @@ pub(crate) fn templates(service: impl Fn(&str) -> Option<ServiceId>) -> Vec<Plan
             vec![
                 evaluation(),
                 phase("dry-needling", (6, 6), (6, 7, 8), Some(3)),
-                phase("movement-training", (6, 6), (6, 7, 8), Some(3)).map(|phase| Phase { paired: true, ..phase }),
+                phase("movement-training", (6, 6), (1, 2, 6), Some(3)).map(|phase| Phase { paired: true, ..phase }),
             ],
         ),
         template(
