@@ -7,6 +7,7 @@
 //! Start reading at [`series::Problem`].
 
 pub mod bench;
+pub mod plan;
 pub mod series;
 pub mod template;
 

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
-    availability::{directory_server::DirectoryServer, search_server::SearchServer},
+    availability::{directory_server::DirectoryServer, planner_server::PlannerServer, search_server::SearchServer},
     booking::{booking_client::BookingClient, feed_client::FeedClient},
 };
 
@@ -40,7 +40,8 @@ use crate::{
 };
 
 /// The full names of the services that it serves.
-pub const SERVICES: [&str; 2] = ["meridian.availability.v1.Directory", "meridian.availability.v1.Search"];
+pub const SERVICES: [&str; 3] =
+    ["meridian.availability.v1.Directory", "meridian.availability.v1.Planner", "meridian.availability.v1.Search"];
 
 /// The longest that a read waits for the revision that it was given, in real time.
 const FRESH_WITHIN: Duration = Duration::from_secs(2);
@@ -123,6 +124,7 @@ impl App {
     /// The gRPC services, with the guard in front.
     pub fn routes(&self) -> Routes {
         let routes = Routes::new(DirectoryServer::new(directory::service::Service(self.0.clone())));
+        let routes = routes.add_service(PlannerServer::new(search::series::Planner(self.0.clone())));
         rpc::guard(routes.add_service(SearchServer::new(search::Service(self.0.clone()))))
     }
 

@@ -11,6 +11,7 @@ mod near;
 mod nearest;
 mod open;
 mod rules;
+pub(crate) mod series;
 
 use std::sync::Arc;
 

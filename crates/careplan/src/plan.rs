@@ -1,0 +1,344 @@
+//! One patient's plan: its sessions, what became of each, and how it changes.
+
+use domain::{
+    directory::{Course, GapDays, PlanTemplate},
+    id::{AppointmentId, LocationId, PatientId, PlanId, PlanSessionId, PlanTemplateId, PractitionerId, ServiceId},
+    time::{Day, Interval, WallTime},
+};
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+
+use crate::template::{self, OutOfRange};
+
+/// FHIR R4 [CarePlan status](https://hl7.org/fhir/R4/valueset-request-status.html), as far as scheduling uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Made, nothing booked yet.
+    Draft,
+    /// Something of it is booked or done.
+    Active,
+    /// Paused.
+    OnHold,
+    /// Every session is done, or the patient is discharged.
+    Completed,
+    /// Given up.
+    Revoked,
+}
+
+impl Status {
+    /// Every status.
+    pub const ALL: [Self; 5] = [Self::Draft, Self::Active, Self::OnHold, Self::Completed, Self::Revoked];
+
+    /// FHIR's code.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Active => "active",
+            Self::OnHold => "on-hold",
+            Self::Completed => "completed",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// What became of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionStatus {
+    /// It has no appointment.
+    ToBook,
+    /// Its appointment is ahead, or goes on.
+    Booked,
+    /// It was given.
+    Done,
+    /// The patient did not come.
+    Missed,
+    /// It is left out.
+    Skipped,
+}
+
+impl SessionStatus {
+    /// The word of the public interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ToBook => "to_book",
+            Self::Booked => "booked",
+            Self::Done => "done",
+            Self::Missed => "missed",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+/// The appointment of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visit {
+    /// Which.
+    pub appointment: AppointmentId,
+    /// When it starts.
+    pub starts_at: Timestamp,
+    /// When it ends.
+    pub ends_at: Timestamp,
+    /// By whom.
+    pub practitioner: PractitionerId,
+    /// Where.
+    pub location: LocationId,
+}
+
+impl Visit {
+    /// From start to end.
+    pub fn interval(&self) -> Option<Interval> {
+        Interval::new(self.starts_at, self.ends_at)
+    }
+}
+
+/// A session of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanSession {
+    /// Its own id.
+    pub id: PlanSessionId,
+    /// Its place in the plan, from 1.
+    pub ordinal: u32,
+    /// The phase that it belongs to, from 1.
+    pub phase: u32,
+    /// What is given.
+    pub service: ServiceId,
+    /// Days to the session that it is measured from; none for the first.
+    pub gap_days: Option<GapDays>,
+    /// Which session that is: 1 for the one before, 2 for the one before that.
+    pub back: u32,
+    /// In the week of the session before, on another day.
+    pub paired: bool,
+    /// Whether a review follows it.
+    pub review_after: bool,
+    /// What became of it.
+    pub status: SessionStatus,
+    /// The appointment that it has, or last had.
+    pub visit: Option<Visit>,
+}
+
+/// When the patient can come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// On these days only; none: every day.
+    pub days: Vec<Day>,
+    /// No earlier than this.
+    pub not_before: Option<WallTime>,
+    /// Over by this.
+    pub not_after: Option<WallTime>,
+}
+
+/// What a plan is made for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// For whom.
+    pub patient: PatientId,
+    /// From which template.
+    pub template: PlanTemplateId,
+    /// The chain's own code of the complaint.
+    pub condition_code: String,
+    /// Only by this practitioner.
+    pub practitioner: Option<PractitionerId>,
+    /// Where the patient can come to.
+    pub locations: Vec<LocationId>,
+    /// When the patient can come.
+    pub preferences: Preferences,
+    /// The first day.
+    pub start_on: Date,
+}
+
+/// A care plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Its id.
+    pub id: PlanId,
+    /// Short or long.
+    pub course: Course,
+    /// Where it stands.
+    pub status: Status,
+    /// What it was made for.
+    pub order: Order,
+    /// In their order.
+    pub sessions: Vec<PlanSession>,
+}
+
+/// What happened to the appointment of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It was booked, or moved.
+    Booked(Visit),
+    /// It was called off.
+    Cancelled(AppointmentId),
+    /// The visit was given.
+    Completed(AppointmentId),
+    /// The patient did not come.
+    Missed(AppointmentId),
+}
+
+/// Why a session cannot be booked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// The plan has no such session.
+    #[error("the plan has no such session")]
+    UnknownSession,
+    /// It has an appointment.
+    #[error("the session is {} already", .0.as_str())]
+    NotToBook(SessionStatus),
+    /// The slot is of another service.
+    #[error("the slot is of another service than the session")]
+    OtherService,
+    /// The plan is over, or paused.
+    #[error("the plan is {}", .0.as_str())]
+    Closed(Status),
+}
+
+impl Plan {
+    /// A new plan in `draft`, `count` sessions long or as short as the template allows; `id` gives each session its own.
+    ///
+    /// # Errors
+    /// Where the template does not allow so many or so few.
+    pub fn new(
+        id: PlanId,
+        order: Order,
+        template: &PlanTemplate,
+        count: Option<u32>,
+        mut session_id: impl FnMut() -> PlanSessionId,
+    ) -> Result<Self, OutOfRange> {
+        let sessions = template::sessions(template, count)?.into_iter().map(|session| PlanSession {
+            id: session_id(),
+            ordinal: session.ordinal,
+            phase: session.phase,
+            service: session.service,
+            gap_days: session.gap_days,
+            back: session.back,
+            paired: session.paired,
+            review_after: session.review_after,
+            status: SessionStatus::ToBook,
+            visit: None,
+        });
+        Ok(Self { id, course: template.course, status: Status::Draft, order, sessions: sessions.collect() })
+    }
+
+    /// The session with an id.
+    pub fn session(&self, id: PlanSessionId) -> Option<&PlanSession> {
+        self.sessions.iter().find(|session| session.id == id)
+    }
+
+    /// Whether a session may be booked with a slot of this service.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_book(&self, id: PlanSessionId, service: ServiceId) -> Result<(), Rejection> {
+        if !matches!(self.status, Status::Draft | Status::Active) {
+            return Err(Rejection::Closed(self.status));
+        }
+        let session = self.session(id).ok_or(Rejection::UnknownSession)?;
+        if session.status != SessionStatus::ToBook {
+            return Err(Rejection::NotToBook(session.status));
+        }
+        if session.service == service { Ok(()) } else { Err(Rejection::OtherService) }
+    }
+
+    /// The plan after something happened to the appointment of a session; `None` where that is nothing to it: the
+    /// session has another appointment by now.
+    pub fn after(&self, session: PlanSessionId, event: Event) -> Option<Self> {
+        let mut plan = self.clone();
+        let own = plan.sessions.iter_mut().find(|own| own.id == session)?;
+        let has = |appointment: AppointmentId| own.visit.is_some_and(|visit| visit.appointment == appointment);
+        match event {
+            Event::Booked(visit) => (own.status, own.visit) = (SessionStatus::Booked, Some(visit)),
+            Event::Cancelled(appointment) if has(appointment) => {
+                (own.status, own.visit) = (SessionStatus::ToBook, None);
+            }
+            Event::Completed(appointment) if has(appointment) => own.status = SessionStatus::Done,
+            Event::Missed(appointment) if has(appointment) => own.status = SessionStatus::Missed,
+            _ => return None,
+        }
+        plan.status = plan.status_now();
+        (plan != *self).then_some(plan)
+    }
+
+    fn status_now(&self) -> Status {
+        let over = |session: &PlanSession| matches!(session.status, SessionStatus::Done | SessionStatus::Skipped);
+        match self.status {
+            Status::OnHold | Status::Revoked => self.status,
+            _ if self.sessions.iter().all(over) => Status::Completed,
+            _ if self.sessions.iter().all(|session| session.status == SessionStatus::ToBook) => Status::Draft,
+            _ => Status::Active,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::directory::{Phase, SessionRange};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let phase = |sessions: u32| Phase {
+            service_id: ServiceId::new(Uuid::from_u128(1)),
+            sessions: SessionRange { least: sessions, most: sessions },
+            gap_days: GapDays { least: 3, ideal: 5, most: 7 },
+            review_every: None,
+            paired: false,
+        };
+        let template =
+            PlanTemplate { code: "x".into(), name: "X".into(), course: Course::Acute, phases: vec![phase(2)] };
+        let order = Order {
+            patient: PatientId::new(Uuid::from_u128(2)),
+            template: PlanTemplateId::new(Uuid::from_u128(3)),
+            condition_code: "neck-pain".into(),
+            practitioner: None,
+            locations: vec![],
+            preferences: Preferences::default(),
+            start_on: jiff::civil::date(2026, 3, 2),
+        };
+        let mut next = 10_u128;
+        let id = || {
+            next += 1;
+            PlanSessionId::new(Uuid::from_u128(next))
+        };
+        Plan::new(PlanId::new(Uuid::from_u128(4)), order, &template, None, id).unwrap()
+    }
+
+    fn visit(number: u128) -> Visit {
+        let starts_at: Timestamp = "2026-03-03T16:00:00Z".parse().unwrap();
+        Visit {
+            appointment: AppointmentId::new(Uuid::from_u128(number)),
+            starts_at,
+            ends_at: starts_at + jiff::SignedDuration::from_mins(30),
+            practitioner: PractitionerId::new(Uuid::from_u128(5)),
+            location: LocationId::new(Uuid::from_u128(6)),
+        }
+    }
+
+    #[test]
+    fn a_plan_follows_what_happens_to_its_appointments() {
+        let draft = plan();
+        let (first, second) = (draft.sessions[0].id, draft.sessions[1].id);
+        assert_eq!(draft.may_book(first, ServiceId::new(Uuid::from_u128(9))), Err(Rejection::OtherService));
+        let active = draft.after(first, Event::Booked(visit(20))).unwrap();
+        assert_eq!((active.status, active.sessions[0].status), (Status::Active, SessionStatus::Booked));
+        let service = active.sessions[0].service;
+        assert_eq!(active.may_book(first, service), Err(Rejection::NotToBook(SessionStatus::Booked)));
+        assert_eq!(active.after(first, Event::Cancelled(visit(21).appointment)), None, "another appointment");
+        assert_eq!(active.after(first, Event::Cancelled(visit(20).appointment)).unwrap(), draft);
+        let missed = active.after(first, Event::Missed(visit(20).appointment)).unwrap();
+        assert_eq!(missed.status, Status::Active);
+        let done = active.after(first, Event::Completed(visit(20).appointment)).unwrap();
+        let done = done.after(second, Event::Booked(visit(22))).unwrap();
+        let done = done.after(second, Event::Completed(visit(22).appointment)).unwrap();
+        assert_eq!(done.status, Status::Completed);
+        assert_eq!(done.may_book(second, service), Err(Rejection::Closed(Status::Completed)));
+    }
+
+    #[test]
+    fn a_plan_reads_back_as_it_was_written() {
+        let plan = plan().after(plan().sessions[0].id, Event::Booked(visit(20))).unwrap();
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+}
