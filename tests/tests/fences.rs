@@ -45,6 +45,9 @@ async fn one_of_everything(house: &House) -> Result<Things> {
     let booking = json!({"slot_id": slot(10), "patient_id": things["patient"]});
     things.insert("appointment", make("/v1/appointments".into(), booking).await?);
     things.insert("slot", slot(20).as_str().context("a slot id")?.to_owned());
+    let plan = json!({"patient_id": things["patient"], "plan_template_id": things["plan_template"],
+        "condition_code": "neck-pain", "location_ids": [things["location"]], "start_on": "2026-01-05"});
+    things.insert("plan", make("/v1/plans".into(), plan).await?);
     let rule = json!({"trigger": "booked", "channels": ["sms"]});
     things.insert("rule", make("/v1/reminder_rules".into(), rule).await?);
     things.insert("key", make("/v1/keys".into(), json!({"name": "web", "scopes": ["slots:read"]})).await?);
@@ -72,6 +75,7 @@ fn named(path: &str) -> &'static str {
         ("services/", "service"),
         ("plan_templates/", "plan_template"),
         ("patients/", "patient"),
+        ("plans/", "plan"),
         ("holds/", "hold"),
         ("appointments/", "appointment"),
         ("messages/", "message"),
@@ -96,6 +100,7 @@ fn body(operation: &str, needed: bool) -> Option<Value> {
             json!({"starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-01-02T00:00:00Z", "reason": "leave"})
         }
         "create_roster" => json!({"location_id": "LOCATION", "effective_from": "2026-01-01", "weekly": []}),
+        "book_plan" => json!({"proposal_id": "prop_01kaztbq1qe00b2v1b5qj6d9ya"}),
         "cancel_appointment" => json!({"reason_code": "patient_ill"}),
         "reschedule_appointment" => json!({"slot_id": "SLOT"}),
         "patch_patient" => json!({"given_name": "Mallory"}),
@@ -211,6 +216,7 @@ async fn a_foreign_id_in_a_query_or_a_body_tells_nothing_either() -> Result<()> 
         "/v1/appointments?location_id=<location>",
         "/v1/appointments?practitioner_id=<practitioner>",
         "/v1/appointments?patient_id=<patient>",
+        "/v1/plans?patient_id=<patient>",
         "/v1/messages?appointment_id=<appointment>",
     ] {
         requests.push((Method::GET, path.to_owned(), None));
@@ -219,6 +225,11 @@ async fn a_foreign_id_in_a_query_or_a_body_tells_nothing_either() -> Result<()> 
     for (path, body) in [
         ("/v1/appointments", json!({"hold_id": "<hold>", "patient": ada})),
         ("/v1/appointments", json!({"slot_id": things["slot"], "patient_id": "<patient>"})),
+        (
+            "/v1/plans",
+            json!({"patient_id": "<patient>", "plan_template_id": "<plan_template>", "condition_code": "neck-pain",
+            "location_ids": ["<location>"], "start_on": "2026-01-05"}),
+        ),
         (
             "/v1/plan_templates",
             json!({"code": "x", "name": "X", "course": "acute", "phases": [{"service_id": "<service>",
@@ -266,6 +277,7 @@ async fn everything(house: &House, things: &Things) -> Result<String> {
         "/v1/services".to_owned(),
         "/v1/plan_templates".to_owned(),
         "/v1/patients".to_owned(),
+        "/v1/plans".to_owned(),
         "/v1/appointments".to_owned(),
         "/v1/reminder_rules".to_owned(),
         "/v1/keys".to_owned(),

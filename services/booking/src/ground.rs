@@ -56,17 +56,19 @@ pub(crate) async fn check(
     faults.result()?;
     let request = CheckSlotsRequest { slot_ids: slot_ids.to_vec(), channel, ignore_owners };
     let answer = inner.availability.clone().check_slots(ctx.request(request)).await?.into_inner();
-    let mut grounds = Vec::with_capacity(slots.len());
+    let (mut grounds, mut gone) = (Vec::with_capacity(slots.len()), Vec::new());
     for (slot, checked) in slots.into_iter().zip(answer.slots) {
-        if let Some(refusal) = checked.refusals.first() {
-            let code = Code::from_name(&refusal.code).unwrap_or(Code::NotOffered);
-            let fault = Fault::new(code, refusal.detail.clone());
-            return Err(match code {
-                Code::SlotTaken => taken(inner, ctx, &slot.to_string(), channel).await,
-                _ => fault,
-            });
+        match checked.refusals.first().map(|refusal| (Code::from_name(&refusal.code), &refusal.detail)) {
+            Some((Some(Code::SlotTaken), _)) => gone.push(slot.to_string()),
+            Some((code, detail)) => return Err(Fault::new(code.unwrap_or(Code::NotOffered), detail.clone())),
+            None => {
+                let found = ground(slot, checked);
+                grounds.push(found.ok_or_else(|| Fault::internal("availability answered half a slot"))?);
+            }
         }
-        grounds.push(ground(slot, checked).ok_or_else(|| Fault::internal("availability answered half a slot"))?);
+    }
+    if !gone.is_empty() {
+        return Err(taken(inner, ctx, gone, channel).await);
     }
     if grounds.len() != slot_ids.len() {
         return Err(Fault::internal("availability left a slot out"));
@@ -100,15 +102,15 @@ fn ground(slot: Slot, checked: CheckedSlot) -> Option<Ground> {
     })
 }
 
-/// A `slot_taken` with the three nearest open slots.
-pub(crate) async fn taken(inner: &Inner, ctx: &Context, slot_id: &str, channel: i32) -> Fault {
-    let request = NearestSlotsRequest { slot_id: slot_id.to_owned(), limit: 3, channel };
+/// A `slot_taken` that names what is gone, with the three open slots that are nearest to the first of it.
+pub(crate) async fn taken(inner: &Inner, ctx: &Context, gone: Vec<String>, channel: i32) -> Fault {
+    let request = NearestSlotsRequest { slot_id: gone.first().cloned().unwrap_or_default(), limit: 3, channel };
     // The alternatives are a courtesy: without them the answer is still right.
     let alternatives = match inner.availability.clone().nearest_slots(ctx.request(request)).await {
         Ok(answer) => answer.into_inner().slots,
         Err(_) => vec![],
     };
-    let detail = SlotTaken { slot_ids: vec![slot_id.to_owned()], alternatives };
+    let detail = SlotTaken { slot_ids: gone, alternatives };
     Fault::new(Code::SlotTaken, "someone else has this time; `alternatives` are the nearest open slots")
         .with_extra(&detail)
 }

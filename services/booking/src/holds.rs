@@ -49,7 +49,8 @@ pub(crate) async fn create(
         slots: grounds.iter().map(|ground| ground.shown.clone()).collect(),
     };
     let slots = serde_json::to_string(&request.slot_ids).map_err(Fault::internal)?;
-    let taker = Taker { owner: id, patient: None, expires_at_us: Some(expires_at_us), channel: request.channel };
+    let owners = vec![id; grounds.len()];
+    let taker = Taker { owners: &owners, patient: None, expires_at_us: Some(expires_at_us), channel: request.channel };
     let taken = take(inner, ctx, &mut grounds, taker, |batch, _, claims| {
         batch.holds.push(NewHold { id, expires_at_us, slots: slots.clone() });
         batch.changes.push(feed::hold_made(id, claims, expires_at_us));

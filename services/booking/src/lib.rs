@@ -15,6 +15,7 @@ mod holds;
 mod laying;
 mod manage;
 mod patients;
+mod plans;
 mod service;
 mod store;
 mod sweep;
@@ -34,11 +35,13 @@ use tokio::sync::Notify;
 use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
-    availability::search_client::SearchClient, booking::booking_server::BookingServer, booking::feed_server::FeedServer,
+    availability::{directory_client::DirectoryClient, planner_client::PlannerClient, search_client::SearchClient},
+    booking::{booking_server::BookingServer, feed_server::FeedServer, plans_server::PlansServer},
 };
 
 /// The full names of the services that it serves.
-pub const SERVICES: [&str; 2] = ["meridian.booking.v1.Booking", "meridian.booking.v1.Feed"];
+pub const SERVICES: [&str; 3] =
+    ["meridian.booking.v1.Booking", "meridian.booking.v1.Feed", "meridian.booking.v1.Plans"];
 
 /// The statement that commits a booking on PostgreSQL, whole, in one round trip. Its parameter is JSON.
 pub const COMMIT_STATEMENT: &str = store::postgres::COMMIT;
@@ -77,6 +80,8 @@ pub(crate) struct Inner {
     pub(crate) ids: Ids,
     pub(crate) store: Store,
     pub(crate) availability: SearchClient<rpc::Channel>,
+    pub(crate) directory: DirectoryClient<rpc::Channel>,
+    pub(crate) planner: PlannerClient<rpc::Channel>,
     /// The key that signs manage links.
     pub(crate) link_key: Vec<u8>,
     /// The idempotency keys whose first request still runs in this process.
@@ -103,6 +108,8 @@ impl App {
             clock: deps.clock,
             ids: deps.ids,
             store,
+            directory: DirectoryClient::new(deps.availability.clone()),
+            planner: PlannerClient::new(deps.availability.clone()),
             availability: SearchClient::new(deps.availability),
             link_key,
             running: Mutex::default(),
@@ -113,6 +120,7 @@ impl App {
     /// The gRPC services, with the guard in front.
     pub fn routes(&self) -> Routes {
         let routes = Routes::new(BookingServer::new(service::Service(self.0.clone())));
+        let routes = routes.add_service(PlansServer::new(plans::Service(self.0.clone())));
         rpc::guard(routes.add_service(FeedServer::new(feed::Service(self.0.clone()))))
     }
 

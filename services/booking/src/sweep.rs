@@ -49,7 +49,7 @@ async fn sweep(inner: &Arc<Inner>) -> Result<bool, sql::Failure> {
         keys_us: before(KEYS_KEPT),
         claims_us: before(CLAIMS_KEPT),
         changes_us: before(SignedDuration::from_hours(24 * i64::from(inner.config.feed_retention_days))),
-        links_us: now_us,
+        now_us,
     };
     let more = inner.store.sweep(before, ROWS_MAX).await?;
     Ok(!failed && (more || i64::try_from(expired.len()).is_ok_and(|count| count >= HOLDS_MAX)))

@@ -23,9 +23,9 @@ const TRIES_MAX: usize = 64;
 
 /// For whom slots are taken.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Taker {
-    /// The appointment or hold that owns the claims.
-    pub(crate) owner: Uuid,
+pub(crate) struct Taker<'a> {
+    /// For each slot the appointment or hold that owns its claims.
+    pub(crate) owners: &'a [Uuid],
     pub(crate) patient: Option<Uuid>,
     pub(crate) expires_at_us: Option<i64>,
     pub(crate) channel: i32,
@@ -44,7 +44,7 @@ pub(crate) async fn take(
     inner: &Arc<Inner>,
     ctx: &Context,
     grounds: &mut [Ground],
-    taker: Taker,
+    taker: Taker<'_>,
     mut fill: impl FnMut(&mut Batch, &[(Ground, Laid)], &[ClaimRow]),
 ) -> Result<Taken, Fault> {
     let organization = ctx.organization.uuid();
@@ -72,6 +72,7 @@ pub(crate) async fn take(
         if let Some(fault) = of_patient(&kinds) {
             return Err(fault);
         }
+        let mut gone = Vec::new();
         for ((ground, choice), laid) in grounds.iter().zip(&mut choices).zip(&laid) {
             let kinds = concerning(laid, &kinds);
             if kinds.is_empty() {
@@ -79,19 +80,20 @@ pub(crate) async fn take(
             }
             match choice.next(ground, &kinds) {
                 Some(next) => *choice = next,
-                None => return Err(ground::taken(inner, ctx, &ground.slot_id, taker.channel).await),
+                None => gone.push(ground.slot_id.clone()),
             }
+        }
+        if !gone.is_empty() {
+            return Err(ground::taken(inner, ctx, gone, taker.channel).await);
         }
     }
     Err(write::refused(Refusal::GroupChanged))
 }
 
-fn batch(inner: &Inner, organization: Uuid, laid: &[Laid], choices: &[Choice], taker: Taker) -> Batch {
-    let mut claims: Vec<ClaimRow> = laid
-        .iter()
-        .flat_map(|laid| &laid.own)
-        .map(|claim| claim_row(claim, taker.owner, taker.expires_at_us))
-        .collect();
+fn batch(inner: &Inner, organization: Uuid, laid: &[Laid], choices: &[Choice], taker: Taker<'_>) -> Batch {
+    let owned =
+        laid.iter().zip(taker.owners).flat_map(|(laid, owner)| laid.own.iter().map(move |claim| (claim, *owner)));
+    let mut claims: Vec<ClaimRow> = owned.map(|(claim, owner)| claim_row(claim, owner, taker.expires_at_us)).collect();
     claims.sort_by_key(|claim| (claim.kind, claim.resource, claim.unit, claim.starts_at_us));
     let join_group = laid.iter().zip(choices).find_map(|(laid, choice)| {
         let (row, claims) = laid.group.clone()?;

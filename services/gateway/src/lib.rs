@@ -36,7 +36,7 @@ use tokio::{
 };
 use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
-    booking::booking_client::BookingClient,
+    booking::{booking_client::BookingClient, plans_client::PlansClient},
     reminder::reminder_client::ReminderClient,
 };
 
@@ -100,6 +100,7 @@ pub(crate) struct Inner {
     pub(crate) directory: DirectoryClient<rpc::Channel>,
     pub(crate) search: SearchClient<rpc::Channel>,
     pub(crate) booking: BookingClient<rpc::Channel>,
+    pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) reminder: ReminderClient<rpc::Channel>,
     pub(crate) admin_hash: Option<Vec<u8>>,
     pub(crate) default_organization: OrganizationId,
@@ -133,6 +134,7 @@ impl App {
             openapi,
             directory: DirectoryClient::new(deps.availability.clone()),
             search: SearchClient::new(deps.availability),
+            plans: PlansClient::new(deps.booking.clone()),
             booking: BookingClient::new(deps.booking),
             reminder: ReminderClient::new(deps.reminder),
             admin_hash: deps.admin_key.as_deref().map(auth::hash),

@@ -6,7 +6,7 @@ use utoipa::OpenApi;
 use crate::{
     operation::{Access, Operation, Param, Type},
     problem::Problem,
-    v1::{appointments, directory, holds, keys, messages, organizations, patients, reminder_rules, slots},
+    v1::{appointments, directory, holds, keys, messages, organizations, patients, plans, reminder_rules, slots},
 };
 
 #[derive(OpenApi)]
@@ -41,6 +41,12 @@ use crate::{
     appointments::Nothing,
     patients::Patient,
     patients::PatientPage,
+    plans::Plan,
+    plans::PlanPage,
+    plans::NewPlan,
+    plans::AskProposals,
+    plans::ProposalPage,
+    plans::BookPlan,
     messages::Message,
     messages::MessagePage,
     reminder_rules::Rule,

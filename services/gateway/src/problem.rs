@@ -8,9 +8,9 @@ use axum::{
 use rpc::{Code, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
-use wire::booking::SlotTaken;
+use wire::booking::{SeriesConflict, SlotTaken};
 
-use crate::v1::slots::Slot;
+use crate::v1::{plans::Proposal, slots::Slot};
 
 /// Where a problem's type begins; the code follows.
 pub(crate) const TYPE_BASE: &str = "https://meridian-scheduling.org/problems/";
@@ -38,6 +38,22 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     alternatives: Option<Vec<Slot>>,
+    /// For `slot_taken` and `series_conflict`: what is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    slot_ids: Option<Vec<String>>,
+    /// For `series_conflict`: the best series now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    proposal: Option<Proposal>,
+    /// For `no_series`: the first session, from 1, that has no open slot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    session: Option<u32>,
+    /// For `no_series`: the least to give up, where anything helps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    relaxation: Option<String>,
     /// For `invalid_transition`: what the status allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -59,7 +75,13 @@ pub(crate) struct ProblemError {
 pub(crate) fn answer(fault: Fault) -> Response {
     let code = fault.code;
     let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let alternatives = fault.extra::<SlotTaken>().map(|taken| taken.alternatives.iter().map(Slot::from).collect());
+    let taken = fault.extra::<SlotTaken>();
+    let conflict = fault.extra::<SeriesConflict>();
+    let alternatives = taken.as_ref().map(|taken| taken.alternatives.iter().map(Slot::from).collect());
+    let gone =
+        taken.map(|taken| taken.slot_ids).or_else(|| conflict.as_ref().map(|conflict| conflict.slot_ids.clone()));
+    let said = |name: &str| fault.metadata.get(name).filter(|text| !text.is_empty()).cloned();
+    let (session, relaxation) = (said("session").and_then(|text| text.parse().ok()), said("relaxation"));
     let allowed = fault
         .metadata
         .get("allowed")
@@ -78,6 +100,10 @@ pub(crate) fn answer(fault: Fault) -> Response {
             .map(|fault| ProblemError { pointer: fault.pointer, code: fault.code, detail: fault.detail })
             .collect(),
         alternatives,
+        slot_ids: gone,
+        proposal: conflict.and_then(|conflict| conflict.proposal).map(|proposal| Proposal::from(&proposal)),
+        session,
+        relaxation,
         allowed,
     };
     let mut response = (status, Json(problem)).into_response();

@@ -87,6 +87,8 @@ BEGIN
     GET DIAGNOSTICS n = ROW_COUNT;
     IF n <> jsonb_array_length(b->'appointments') THEN RAISE EXCEPTION 'stale' USING ERRCODE = 'MR003'; END IF;
 
+    IF jsonb_array_length(b->'plans') > 0 THEN PERFORM commit_plans(org, now_us, b->'plans'); END IF;
+
     -- Groups are locked before any place in them is freed or taken, and always in the same order: who leaves and who
     -- joins would otherwise wait for each other, one with the place and one with the group.
     PERFORM FROM groups WHERE organization_id = org

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use careplan::plan::Event;
 use domain::{appointment::Status, fault::Faults, id::PlanSessionId};
 use rpc::{Code, Context, Fault};
 use tonic::Response;
@@ -18,7 +19,8 @@ use crate::{
     holds,
     laying::Laid,
     manage, patients,
-    store::{batch::Batch, rows::AppointmentRow},
+    plans::follow,
+    store::rows::AppointmentRow,
     taking::{Taken, Taker, take},
     write::{self, Begun, begin, remember, replay, revision},
 };
@@ -39,15 +41,29 @@ pub(crate) async fn book(
     let patient = patients::choose(inner, ctx, request.who.as_ref()).await?;
     let (mut ground, hold) = ground_of(inner, ctx, &request).await?;
     prior(inner, ctx, &ground, patient.id).await?;
+    let plan = match plan_session {
+        Some(session) => {
+            let service = ground.slot.service;
+            let stored = follow::about_to_book(inner, ctx.organization.uuid(), session, service, patient.id).await?;
+            Some((PlanSessionId::new(session), stored))
+        }
+        None => None,
+    };
     let now = inner.clock.now();
     let id = inner.ids.uuid(now);
-    let taker = Taker { owner: id, patient: Some(patient.id), expires_at_us: None, channel: request.channel };
+    let taker = Taker { owners: &[id], patient: Some(patient.id), expires_at_us: None, channel: request.channel };
     let mut answer = Appointment::default();
     let taken = take(inner, ctx, std::slice::from_mut(&mut ground), taker, |batch, laid, claims| {
-        let row = row(ctx, id, &request, batch, laid, patient.id, plan_session);
+        let new = New { id, patient: patient.id, plan_session, note: &request.note };
+        let row = row(ctx, &new, batch.now_us, &laid[0]);
         answer = shown(inner, &row);
         batch.changes.push(feed::appointment_change(&row, claims, "booked"));
         batch.links.push(manage::link(inner, &row));
+        let followed = plan.as_ref().and_then(|(session, stored)| {
+            let next = stored.plan.after(*session, Event::Booked(follow::visit(&row)?))?;
+            stored.with(next, batch.now_us).change().ok()
+        });
+        batch.plans.extend(followed);
         batch.appointments.push(row);
         batch.patients.extend(patient.new.clone());
         batch.idempotency = remember(ctx, ROUTE, &answer);
@@ -102,7 +118,7 @@ async fn ground_of(
 }
 
 /// Refuses where another service must come first and has not.
-async fn prior(inner: &Inner, ctx: &Context, ground: &Ground, patient: Uuid) -> Result<(), Fault> {
+pub(crate) async fn prior(inner: &Inner, ctx: &Context, ground: &Ground, patient: Uuid) -> Result<(), Fault> {
     let Some(service) = ground.requires_prior else { return Ok(()) };
     let starts_at_us = ground.visit.start().as_microsecond();
     let had = inner.store.had_before(ctx.organization.uuid(), patient, service, starts_at_us).await;
@@ -113,19 +129,19 @@ async fn prior(inner: &Inner, ctx: &Context, ground: &Ground, patient: Uuid) -> 
     Err(Fault::new(Code::EvaluationRequired, detail))
 }
 
-fn row(
-    ctx: &Context,
-    id: Uuid,
-    request: &BookAppointmentRequest,
-    batch: &Batch,
-    laid: &[(Ground, Laid)],
-    patient: Uuid,
-    plan_session_id: Option<Uuid>,
-) -> AppointmentRow {
-    let (ground, laid) = &laid[0];
+/// What is new about an appointment, apart from its slot.
+pub(crate) struct New<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) patient: Uuid,
+    pub(crate) plan_session: Option<Uuid>,
+    pub(crate) note: &'a str,
+}
+
+/// A new appointment of a slot that was laid.
+pub(crate) fn row(ctx: &Context, new: &New<'_>, now_us: i64, (ground, laid): &(Ground, Laid)) -> AppointmentRow {
     AppointmentRow {
         organization_id: ctx.organization.uuid(),
-        id,
+        id: new.id,
         version: 1,
         status: Status::Booked.as_str().to_owned(),
         service_id: ground.slot.service.uuid(),
@@ -137,18 +153,18 @@ fn row(
         ends_at_us: ground.visit.end().as_microsecond(),
         time_zone: ground.time_zone.clone(),
         starts_local: wall_clock(ground.visit, &ground.time_zone),
-        patient_id: patient,
-        plan_session_id,
+        patient_id: new.patient,
+        plan_session_id: new.plan_session,
         displaced: false,
         confirmed_at_us: None,
         cancel_reason_code: None,
         cancel_reason: None,
         cancel_by: None,
         cancel_late: None,
-        note: request.note.clone(),
+        note: new.note.to_owned(),
         previous_starts_at_us: None,
         link_generation: 0,
-        created_at_us: batch.now_us,
-        updated_at_us: batch.now_us,
+        created_at_us: now_us,
+        updated_at_us: now_us,
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use careplan::plan::Event;
 use domain::{
     appointment::{Status, Transition},
-    id::AppointmentId,
+    id::{AppointmentId, PlanSessionId},
     slot::Slot,
 };
 use rpc::{Context, Fault};
@@ -14,6 +15,7 @@ use wire::booking::{Appointment, RescheduleAppointmentRequest};
 use super::{load, shown, transition, wall_clock};
 use crate::{
     Inner, feed, ground, manage,
+    plans::{self, follow},
     store::rows::AppointmentRow,
     taking::{Taken, Taker, take},
     write::{Begun, begin, remember, replay, revision, stale},
@@ -38,7 +40,12 @@ pub(crate) async fn reschedule(
     same_service(&request.slot_id, &old)?;
     let ignored = vec![AppointmentId::new(old.id).to_string()];
     let mut grounds = ground::check(inner, ctx, &[request.slot_id], "/slot_id", request.channel, ignored).await?;
-    let taker = Taker { owner: old.id, patient: Some(old.patient_id), expires_at_us: None, channel: request.channel };
+    let taker =
+        Taker { owners: &[old.id], patient: Some(old.patient_id), expires_at_us: None, channel: request.channel };
+    let plan = match old.plan_session_id {
+        Some(session) => plans::of_session(inner, old.organization_id, session).await?.map(|plan| (session, plan)),
+        None => None,
+    };
     let mut answer = Appointment::default();
     let taken = take(inner, ctx, &mut grounds, taker, |batch, laid, claims| {
         let (ground, laid) = &laid[0];
@@ -64,6 +71,11 @@ pub(crate) async fn reschedule(
         batch.leave_group = old.group_id.map(feed::leave);
         batch.links.push(manage::link(inner, &row));
         batch.changes.push(feed::appointment_change(&row, claims, "rescheduled"));
+        let followed = plan.as_ref().and_then(|(session, stored)| {
+            let next = stored.plan.after(PlanSessionId::new(*session), Event::Booked(follow::visit(&row)?))?;
+            stored.with(next, batch.now_us).change().ok()
+        });
+        batch.plans.extend(followed);
         batch.appointments.push(row);
         batch.idempotency = remember(ctx, ROUTE, &answer);
     });

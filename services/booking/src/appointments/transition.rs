@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use ::wire::booking::{self as wire, Appointment, TransitionAppointmentRequest};
+use careplan::plan::Event;
 use domain::{
     appointment::{Status, Transition},
     fault::{Faults, check_text},
+    id::AppointmentId,
 };
 use rpc::{Code, Context, Fault};
 use tonic::Response;
@@ -13,6 +15,7 @@ use tonic::Response;
 use super::{claims_of, load, shown, starts_at};
 use crate::{
     Inner, feed,
+    plans::follow,
     store::{
         batch::{Batch, Refusal},
         rows::AppointmentRow,
@@ -45,6 +48,16 @@ pub(crate) async fn transition(
         claims.clear();
         batch.release.push(old.id);
         batch.leave_group = old.group_id.map(feed::leave);
+    }
+    let appointment = AppointmentId::new(row.id);
+    let followed = match transition {
+        Transition::Cancel => Some(Event::Cancelled(appointment)),
+        Transition::Complete => Some(Event::Completed(appointment)),
+        Transition::NoShow => Some(Event::Missed(appointment)),
+        _ => None,
+    };
+    if let Some(event) = followed {
+        follow::add(inner, &mut batch, &row, event).await?;
     }
     let answer = shown(inner, &row);
     batch.changes.push(feed::appointment_change(&row, &claims, event));

@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     pub(crate) change_patients: Vec<ChangedPatient>,
     /// New ones have version 1; changed ones must follow on the version that is stored.
     pub(crate) appointments: Vec<AppointmentRow>,
+    /// As appointments.
+    pub(crate) plans: Vec<PlanChange>,
     /// Owners whose claims go.
     pub(crate) release: Vec<Uuid>,
     pub(crate) leave_group: Option<LeaveGroup>,
@@ -73,6 +75,24 @@ pub(crate) struct ChangedPatient {
 impl std::fmt::Debug for ChangedPatient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ChangedPatient({})", self.id)
+    }
+}
+
+/// A plan as it is after the batch.
+#[derive(Clone, Serialize)]
+pub(crate) struct PlanChange {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) patient_id: Uuid,
+    pub(crate) status: String,
+    pub(crate) document: String,
+    /// Its sessions' ids; those that are known stay as they are.
+    pub(crate) sessions: Vec<Uuid>,
+}
+
+impl std::fmt::Debug for PlanChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "PlanChange({}, version {})", self.id, self.version)
     }
 }
 

@@ -18,7 +18,7 @@ use self::{
     batch::{Batch, Refusal},
     rows::{
         AppointmentRow, ChangeRow, ClaimRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OwnedClaimRow, PatientRow,
-        ReplayRow,
+        PlanRow, ReplayRow,
     },
 };
 
@@ -49,7 +49,8 @@ pub(crate) struct Before {
     pub(crate) keys_us: i64,
     pub(crate) claims_us: i64,
     pub(crate) changes_us: i64,
-    pub(crate) links_us: i64,
+    /// For what says itself when it ends.
+    pub(crate) now_us: i64,
 }
 
 /// Everything that is live, and the position that it was read at.
@@ -110,6 +111,13 @@ on_both! {
     fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure>;
     fn patient_like(&self, organization: Uuid, match_key: &str) -> Result<Option<PatientRow>, Failure>;
     fn patients(&self, organization: Uuid, like: &str, before: Option<Uuid>, limit: i64) -> Result<Vec<PatientRow>, Failure>;
+    fn plan(&self, organization: Uuid, id: Uuid) -> Result<Option<PlanRow>, Failure>;
+    /// The plan that a session belongs to.
+    fn plan_of_session(&self, organization: Uuid, session: Uuid) -> Result<Option<PlanRow>, Failure>;
+    fn plans(&self, organization: Uuid, patient: Option<Uuid>, statuses: &[String], before: Option<Uuid>, limit: i64) -> Result<Vec<PlanRow>, Failure>;
+    fn keep_proposal(&self, organization: Uuid, id: Uuid, plan: Uuid, sessions: &str, expires_at_us: i64) -> Result<(), Failure>;
+    /// The sessions and slots of a proposal that is still remembered.
+    fn proposal(&self, organization: Uuid, id: Uuid, plan: Uuid, now_us: i64) -> Result<Option<String>, Failure>;
     fn replay(&self, organization: Uuid, caller: &str, route: &str, key: &str) -> Result<Option<ReplayRow>, Failure>;
     fn link(&self, token_hash: &[u8]) -> Result<Option<LinkRow>, Failure>;
     fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure>;

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Before, Filter,
-        rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, PatientRow, ReplayRow},
+        rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, PatientRow, PlanRow, ReplayRow},
     },
     Db, Store,
 };
@@ -29,6 +29,16 @@ const PATIENT_LIKE: &str = "SELECT id, version, details, created_at_us, updated_
      WHERE organization_id = $1 AND match_key = $2 ORDER BY id LIMIT 1";
 const PATIENTS: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
      WHERE organization_id = $1 AND id < $2 AND search_text LIKE $3 ESCAPE '!' ORDER BY id DESC LIMIT $4";
+const PLAN: &str = "SELECT id, version, document, created_at_us, updated_at_us FROM plans \
+     WHERE organization_id = $1 AND id = $2";
+const PLAN_OF_SESSION: &str = "SELECT p.id, p.version, p.document, p.created_at_us, p.updated_at_us FROM plan_sessions s \
+     JOIN plans p ON p.organization_id = s.organization_id AND p.id = s.plan_id \
+     WHERE s.organization_id = $1 AND s.id = $2";
+const KEEP_PROPOSAL: &str = "INSERT INTO proposals VALUES ($1, $2, $3, $4, $5)";
+const PROPOSAL: &str = "SELECT sessions FROM proposals \
+     WHERE organization_id = $1 AND id = $2 AND plan_id = $3 AND expires_at_us > $4";
+const SWEEP_PROPOSALS: &str = "DELETE FROM proposals WHERE expires_at_us < $1 AND expires_at_us <= (SELECT max(at_us) FROM \
+     (SELECT expires_at_us AS at_us FROM proposals ORDER BY expires_at_us LIMIT $2) AS oldest)";
 const REPLAY: &str = "SELECT fingerprint, response, revision FROM idempotency \
      WHERE organization_id = $1 AND caller = $2 AND route = $3 AND key = $4";
 const LINK: &str = "SELECT organization_id, appointment_id, expires_at_us FROM manage_links WHERE token_hash = $1";
@@ -46,7 +56,7 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 18] = [
+pub(crate) const STATEMENTS: [&str; 23] = [
     APPOINTMENT,
     CLAIMS_OF,
     HAD_BEFORE,
@@ -57,6 +67,11 @@ pub(crate) const STATEMENTS: [&str; 18] = [
     PATIENT,
     PATIENT_LIKE,
     PATIENTS,
+    PLAN,
+    PLAN_OF_SESSION,
+    KEEP_PROPOSAL,
+    PROPOSAL,
+    SWEEP_PROPOSALS,
     REPLAY,
     LINK,
     KEEP_SECRET,
@@ -170,6 +185,66 @@ impl Store {
         Ok(query.bind(limit).fetch_all(self.reader()).await?)
     }
 
+    pub(crate) async fn plan(&self, organization: Uuid, id: Uuid) -> Result<Option<PlanRow>, Failure> {
+        Ok(sqlx::query_as(PLAN).bind(organization).bind(id).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn plan_of_session(&self, organization: Uuid, session: Uuid) -> Result<Option<PlanRow>, Failure> {
+        Ok(sqlx::query_as(PLAN_OF_SESSION).bind(organization).bind(session).fetch_optional(self.reader()).await?)
+    }
+
+    /// Newest first.
+    pub(crate) async fn plans(
+        &self,
+        organization: Uuid,
+        patient: Option<Uuid>,
+        statuses: &[String],
+        before: Option<Uuid>,
+        limit: i64,
+    ) -> Result<Vec<PlanRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new(
+            "SELECT id, version, document, created_at_us, updated_at_us FROM plans WHERE organization_id = ",
+        );
+        query.push_bind(organization).push(" AND id < ").push_bind(before.unwrap_or(Uuid::max()));
+        if let Some(patient) = patient {
+            query.push(" AND patient_id = ").push_bind(patient);
+        }
+        if !statuses.is_empty() {
+            query.push(" AND status IN (");
+            let mut list = query.separated(", ");
+            for status in statuses {
+                list.push_bind(status.clone());
+            }
+            query.push(")");
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        Ok(query.build_query_as().fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn keep_proposal(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+        plan: Uuid,
+        sessions: &str,
+        expires_at_us: i64,
+    ) -> Result<(), Failure> {
+        let query = sqlx::query(KEEP_PROPOSAL).bind(organization).bind(id).bind(plan).bind(sessions);
+        query.bind(expires_at_us).execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn proposal(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+        plan: Uuid,
+        now_us: i64,
+    ) -> Result<Option<String>, Failure> {
+        let query = sqlx::query_scalar(PROPOSAL).bind(organization).bind(id).bind(plan).bind(now_us);
+        Ok(query.fetch_optional(self.reader()).await?)
+    }
+
     pub(crate) async fn replay(
         &self,
         organization: Uuid,
@@ -196,7 +271,8 @@ impl Store {
         for (statement, before_us) in [
             (SWEEP_KEYS, before.keys_us),
             (SWEEP_CLAIMS, before.claims_us),
-            (SWEEP_LINKS, before.links_us),
+            (SWEEP_LINKS, before.now_us),
+            (SWEEP_PROPOSALS, before.now_us),
             (SWEEP_GROUPS, before.claims_us),
         ] {
             let done = sqlx::query(statement).bind(before_us).bind(limit).execute(self.writer()).await?;

@@ -41,6 +41,16 @@ impl std::fmt::Debug for AppointmentRow {
     }
 }
 
+/// A plan; `document` is the JSON of `careplan::plan::Plan`.
+#[derive(Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct PlanRow {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) document: String,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+}
+
 /// A patient; `details` is the JSON of `domain::patient::Details`.
 #[derive(Clone, PartialEq, sqlx::FromRow)]
 pub(crate) struct PatientRow {

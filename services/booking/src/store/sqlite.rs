@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     Snapshot, Tail,
-    batch::{Batch, JoinGroup, LeaveGroup, Refusal},
+    batch::{Batch, JoinGroup, LeaveGroup, PlanChange, Refusal},
     rows::{AppointmentRow, ClaimRow},
 };
 
@@ -132,6 +132,9 @@ async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Position, Ref
     for appointment in &batch.appointments {
         write_appointment(tx, org, appointment).await?;
     }
+    for plan in &batch.plans {
+        write_plan(tx, batch, plan).await?;
+    }
     for owner in &batch.release {
         release(tx, org, *owner).await?;
     }
@@ -190,6 +193,23 @@ async fn change_patients(tx: &mut SqliteConnection, batch: &Batch) -> Result<(),
         if query.bind(batch.now_us).execute(&mut *tx).await?.rows_affected() == 0 {
             return Err(Refusal::Stale);
         }
+    }
+    Ok(())
+}
+
+async fn write_plan(tx: &mut SqliteConnection, batch: &Batch, plan: &PlanChange) -> Result<(), Refusal> {
+    let statement = "INSERT INTO plans VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
+         ON CONFLICT (organization_id, id) DO UPDATE SET version = excluded.version, status = excluded.status, \
+         document = excluded.document, updated_at_us = excluded.updated_at_us \
+         WHERE plans.version = excluded.version - 1";
+    let query = sqlx::query(statement).bind(batch.organization_id).bind(plan.id).bind(plan.version);
+    let query = query.bind(plan.patient_id).bind(&plan.status).bind(&plan.document).bind(batch.now_us);
+    if query.execute(&mut *tx).await?.rows_affected() == 0 {
+        return Err(Refusal::Stale);
+    }
+    for session in &plan.sessions {
+        let query = sqlx::query("INSERT INTO plan_sessions VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
+        query.bind(batch.organization_id).bind(session).bind(plan.id).execute(&mut *tx).await?;
     }
     Ok(())
 }

@@ -177,7 +177,7 @@ async fn a_reader_who_fell_off_the_end_or_knows_another_life_is_told_so() {
         let start = store.snapshot(0).await.unwrap().position;
         store.commit(&batch(10, vec![])).await.unwrap();
         told(&store, start, 1).await;
-        let before = Before { keys_us: 11, claims_us: 11, changes_us: 11, links_us: 11 };
+        let before = Before { keys_us: 11, claims_us: 11, changes_us: 11, now_us: 11 };
         store.sweep(before, 100).await.unwrap();
         assert!(store.tail(start, 10).await.unwrap().position.is_none(), "its change was swept");
         let fresh = store.snapshot(0).await.unwrap().position;

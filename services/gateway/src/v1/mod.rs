@@ -8,6 +8,7 @@ pub(crate) mod manage;
 pub(crate) mod messages;
 pub(crate) mod organizations;
 pub(crate) mod patients;
+pub(crate) mod plans;
 pub(crate) mod reminder_rules;
 pub(crate) mod slots;
 pub(crate) mod time;
@@ -28,6 +29,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         appointments::operations(),
         manage::operations(),
         patients::operations(),
+        plans::operations(),
         messages::operations(),
         reminder_rules::operations(),
         keys::operations(),

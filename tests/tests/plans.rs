@@ -1,0 +1,152 @@
+//! Care plans, in both arrangements: a whole course of treatment proposed and booked as one thing.
+
+use anyhow::{Context, Result};
+use reqwest::StatusCode;
+use scenarios::{Answer, Clinic, House, patient};
+use serde_json::{Value, json};
+
+/// A clinic with an evaluation, needling after it, and a template of both.
+struct Practice {
+    clinic: Clinic,
+    template: String,
+    revision: String,
+}
+
+async fn practice(house: &House) -> Result<Practice> {
+    let evaluation = json!({"code": "initial-evaluation", "name": "Evaluation", "duration_minutes": 45,
+        "room_type": "treatment-room"});
+    let clinic = house.clinic("America/Edmonton", evaluation).await?;
+    let needling = json!({"code": "dry-needling", "name": "Needling", "duration_minutes": 30, "needling": true,
+        "requires_prior": clinic.service, "room_type": "treatment-room", "prep_minutes": 5, "cleanup_minutes": 5});
+    let needling = house.post("/v1/services", needling).await?.text("/id");
+    let phase = |service: &str, least: u32, most: u32, gap: (u32, u32, u32)| {
+        json!({"service_id": service, "sessions": {"least": least, "most": most},
+            "gap_days": {"least": gap.0, "ideal": gap.1, "most": gap.2}})
+    };
+    let template = json!({"code": "acute-needling", "name": "Acute", "course": "acute",
+        "phases": [phase(&clinic.service, 1, 1, (0, 0, 0)), phase(&needling, 1, 3, (3, 5, 7))]});
+    let made = house.post("/v1/plan_templates", template).await?;
+    Ok(Practice { clinic, template: made.text("/id"), revision: made.revision() })
+}
+
+impl Practice {
+    async fn plan(&self, house: &House, phone: &str, preferences: Value) -> Result<Answer> {
+        let patient = house.post("/v1/patients", patient("Example", phone)).await?.text("/id");
+        let body = json!({"patient_id": patient, "plan_template_id": self.template, "condition_code": "neck-pain",
+            "sessions": 4, "location_ids": [self.clinic.location], "preferences": preferences, "start_on": "2026-01-05"});
+        house.post("/v1/plans", body).await
+    }
+}
+
+/// The proposals of a plan, once availability knows what has been written.
+async fn proposals(house: &House, plan: &str, revision: &str) -> Result<Answer> {
+    let headers = [("meridian-revision", revision)];
+    let path = format!("/v1/plans/{plan}/proposals");
+    house.send(reqwest::Method::POST, &path, scenarios::ADMIN, &headers, Some(json!({}))).await
+}
+
+/// The dates of a proposal's sessions, in the clinic's own calendar.
+fn dates(proposal: &Value) -> Result<Vec<jiff::civil::Date>> {
+    let sessions = proposal["sessions"].as_array().context("sessions")?;
+    let date = |session: &Value| Ok(session["starts_at"].as_str().context("a start")?[..10].parse()?);
+    sessions.iter().map(date).collect()
+}
+
+#[tokio::test]
+async fn a_plan_is_proposed_booked_whole_and_follows_its_visits() -> Result<()> {
+    for house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
+        let practice = practice(&house).await?;
+        let made = practice.plan(&house, "+17805550101", json!({"not_before": "09:00", "not_after": "12:00"})).await?;
+        assert_eq!((made.status, made.text("/status").as_str()), (StatusCode::CREATED, "draft"), "{}", made.body);
+        let path = format!("/v1/plans/{}", made.text("/id"));
+        let answer = proposals(&house, &made.text("/id"), &practice.revision).await?;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+        let all = answer.body["data"].as_array().context("data")?;
+        assert_eq!(all.len(), 3);
+        for proposal in all {
+            let dates = dates(proposal)?;
+            let gaps: Vec<i32> = dates.windows(2).map(|pair| (pair[1] - pair[0]).get_days()).collect();
+            assert!(gaps.iter().all(|days| (3..=7).contains(days)), "{gaps:?}");
+            let inside = proposal["sessions"].as_array().into_iter().flatten().all(|session| {
+                let (start, end) = (&session["starts_at"], &session["ends_at"]);
+                let hour = |text: &Value| text.as_str().map(|text| text[11..16].to_owned()).unwrap_or_default();
+                hour(start).as_str() >= "09:00" && hour(end).as_str() <= "12:00"
+            });
+            assert!(inside, "in the wished hours: {proposal}");
+        }
+        let costs: Vec<u64> = all.iter().filter_map(|proposal| proposal["cost"].as_u64()).collect();
+        assert!(costs.is_sorted(), "best first: {costs:?}");
+
+        let booking = json!({"proposal_id": all[0]["id"]});
+        let booked = house.post(&format!("{path}/book"), booking.clone()).await?;
+        assert_eq!((booked.status, booked.text("/status").as_str()), (StatusCode::OK, "active"), "{}", booked.body);
+        assert_eq!(booked.body["adherence"], json!({"planned": 4, "booked": 4, "done": 0, "missed": 0}));
+        let again = house.post(&format!("{path}/book"), booking).await?;
+        assert_eq!(again.status, StatusCode::UNPROCESSABLE_ENTITY, "each session once: {}", again.body);
+        let visits = house.get(&format!("/v1/appointments?patient_id={}", made.text("/patient_id"))).await?;
+        let visits = visits.body["data"].as_array().context("data")?.clone();
+        assert_eq!(visits.len(), 4);
+        assert!(visits.iter().all(|visit| visit["plan_session_id"].is_string() && visit["status"] == "booked"));
+
+        // What happens to a visit happens to its session.
+        let last = visits[3]["id"].as_str().context("an id")?;
+        house.post(&format!("/v1/appointments/{last}/cancel"), json!({"reason_code": "patient_ill"})).await?;
+        let after = house.get(&path).await?;
+        assert_eq!(after.text("/sessions/3/status"), "to_book");
+        assert_eq!(after.body["sessions"][3]["appointment_id"], Value::Null);
+        let rest = proposals(&house, &made.text("/id"), &booked.revision()).await?;
+        assert_eq!(rest.body["data"][0]["sessions"].as_array().map(Vec::len), Some(1), "{}", rest.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_series_that_lost_a_slot_is_refused_whole_with_a_fresh_one() -> Result<()> {
+    for house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
+        let practice = practice(&house).await?;
+        let made = practice.plan(&house, "+17805550102", json!({})).await?;
+        let path = format!("/v1/plans/{}", made.text("/id"));
+        let answer = proposals(&house, &made.text("/id"), &practice.revision).await?;
+        let lost = answer.text("/data/0/sessions/0/slot_id");
+        let other = json!({"slot_id": lost, "patient": patient("Other", "+17805550103")});
+        assert_eq!(house.post("/v1/appointments", other).await?.status, StatusCode::CREATED);
+
+        let refused = house.post(&format!("{path}/book"), json!({"proposal_id": answer.text("/data/0/id")})).await?;
+        assert_eq!((refused.status, refused.text("/code").as_str()), (StatusCode::CONFLICT, "series_conflict"));
+        assert_eq!(refused.body["slot_ids"], json!([lost]), "{}", refused.body);
+        let list = house.get(&format!("/v1/appointments?patient_id={}", made.text("/patient_id"))).await?;
+        assert_eq!(list.body["data"], json!([]), "all or none");
+        assert_eq!(house.get(&path).await?.text("/status"), "draft");
+
+        let fresh = refused.body["proposal"].clone();
+        assert_eq!(fresh["sessions"].as_array().map(Vec::len), Some(4), "{}", refused.body);
+        let sessions: Vec<Value> = fresh["sessions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|it| json!({"plan_session_id": it["plan_session_id"], "slot_id": it["slot_id"]}))
+            .collect();
+        let booked = house.post(&format!("{path}/book"), json!({"sessions": sessions})).await?;
+        assert_eq!(booked.status, StatusCode::OK, "{}", booked.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_had_says_what_to_give_up() -> Result<()> {
+    let house = House::embedded(&[]).await?;
+    let practice = practice(&house).await?;
+    let made = practice.plan(&house, "+17805550104", json!({"not_before": "19:00", "not_after": "21:00"})).await?;
+    let none = proposals(&house, &made.text("/id"), &practice.revision).await?;
+    assert_eq!((none.status, none.text("/code").as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "no_series"));
+    assert_eq!(
+        (&none.body["session"], none.text("/relaxation").as_str()),
+        (&json!(1), "take hours outside the wished ones")
+    );
+
+    let short = json!({"patient_id": made.text("/patient_id"), "plan_template_id": practice.template,
+        "condition_code": "neck-pain", "sessions": 9, "location_ids": [practice.clinic.location], "start_on": "2026-01-05"});
+    let refused = house.post("/v1/plans", short).await?;
+    assert_eq!(refused.text("/errors/0/detail"), "the template allows 2 to 4 sessions");
+    Ok(())
+}
