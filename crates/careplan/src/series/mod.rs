@@ -23,6 +23,7 @@
 //! ```
 
 mod explain;
+mod nodes;
 mod relax;
 mod shape;
 mod solve;
