@@ -36,7 +36,7 @@ pub(super) struct Numbers {
 }
 
 #[derive(Clone, Copy)]
-struct Pair {
+pub(super) struct Pair {
     practitioner: u16,
     location: u16,
     number: u16,
