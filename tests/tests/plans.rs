@@ -150,3 +150,34 @@ async fn what_cannot_be_had_says_what_to_give_up() -> Result<()> {
     assert_eq!(refused.text("/errors/0/detail"), "the template allows 2 to 4 sessions");
     Ok(())
 }
+
+#[tokio::test]
+async fn of_two_series_that_overlap_one_wins_whole_and_the_other_loses_whole() -> Result<()> {
+    for house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
+        let practice = practice(&house).await?;
+        let mut revision = practice.revision.clone();
+        for round in 0..4 {
+            let (one, other) = (format!("+1780555020{round}"), format!("+1780555021{round}"));
+            let (one, other) =
+                (practice.plan(&house, &one, json!({})).await?, practice.plan(&house, &other, json!({})).await?);
+            let best = async |plan: &Answer| -> Result<(String, Value)> {
+                let answer = proposals(&house, &plan.text("/id"), &revision).await?;
+                let booking = json!({"proposal_id": answer.text("/data/0/id")});
+                Ok((format!("/v1/plans/{}/book", plan.text("/id")), booking))
+            };
+            let ((path, booking), (other_path, other_booking)) = (best(&one).await?, best(&other).await?);
+            let (first, second) = tokio::join!(house.post(&path, booking), house.post(&other_path, other_booking));
+            let (first, second) = (first?, second?);
+            let mut statuses = [first.status.as_u16(), second.status.as_u16()];
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 409], "{} {}", first.body, second.body);
+            for (answer, plan) in [(&first, &one), (&second, &other)] {
+                let list = house.get(&format!("/v1/appointments?patient_id={}", plan.text("/patient_id"))).await?;
+                let visits = list.body["data"].as_array().map(Vec::len);
+                assert_eq!(visits, Some(if answer.status == StatusCode::OK { 4 } else { 0 }), "all or none");
+            }
+            revision = if first.status == StatusCode::OK { first.revision() } else { second.revision() };
+        }
+    }
+    Ok(())
+}
