@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection, Executor, PgPool, SqlitePool,
+    ConnectOptions, Connection, Executor, PgConnection, PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -112,7 +112,7 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
             ("lock_timeout", "10s"),
         ])
         .disable_statement_logging();
-    PgPoolOptions::new()
+    let pool = PgPoolOptions::new()
         .max_connections(16)
         .acquire_timeout(ACQUIRE_WITHIN)
         .test_before_acquire(false)
@@ -124,8 +124,16 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
                 Ok(true)
             })
         })
-        .connect_with(options)
-        .await
+        .connect_with(options.clone())
+        .await;
+    match pool {
+        // A pool that waits for a server says that it waited; what the server (or the network) says helps more.
+        Err(sqlx::Error::PoolTimedOut) => match PgConnection::connect_with(&options).await {
+            Ok(_) => Err(sqlx::Error::PoolTimedOut),
+            Err(reason) => Err(reason),
+        },
+        outcome => outcome,
+    }
 }
 
 /// Brings a SQLite file up to date.

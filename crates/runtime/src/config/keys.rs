@@ -94,7 +94,8 @@ fn flatten(prefix: &str, dict: &Dict, keys: &mut Vec<String>) {
 }
 
 fn unknown(key: &str, prefix: &str, known: &Dict, names: &[String]) -> String {
-    match nearest(key, names.iter().map(String::as_str)) {
+    let beside: Vec<String> = known.keys().map(|name| format!("{prefix}{name}")).collect();
+    match nearest(key, names.iter().chain(&beside).map(String::as_str)) {
         Some(name) => format!("there is no such key; did you mean `{name}`?"),
         None if prefix.is_empty() => format!("there is no such key; those that there are: {}", listed(known)),
         None => format!("there is no such key; `{}` has {}", prefix.trim_end_matches('.'), listed(known)),

@@ -92,6 +92,8 @@ fn an_unknown_key_is_refused_with_the_nearest_right_name() {
     assert!(error.contains("inner.uri: there is no such key; did you mean `inner.url`?"), "{error}");
     assert!(error.contains("size: there is no such key; did you mean `inner.size`?"), "{error}");
     assert!(error.contains("nonsense: there is no such key; those that there are: `inner`, `listen`"), "{error}");
+    let section = refused("", &[("MERIDIAN_INNRE__SIZE", "1")]);
+    assert!(section.contains("innre: there is no such key; did you mean `inner`?"), "{section}");
 }
 
 #[test]
