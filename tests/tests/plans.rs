@@ -118,7 +118,14 @@ async fn a_series_that_lost_a_slot_is_refused_whole_with_a_fresh_one() -> Result
         assert_eq!(list.body["data"], json!([]), "all or none");
         assert_eq!(house.get(&path).await?.text("/status"), "draft");
 
+        // A hold keeps a whole series while the patient decides.
         let fresh = refused.body["proposal"].clone();
+        let slot = |it: &Value| it["slot_id"].clone();
+        let slots: Vec<Value> = fresh["sessions"].as_array().into_iter().flatten().map(slot).collect();
+        let hold = house.post("/v1/holds", json!({"slot_ids": slots})).await?;
+        assert_eq!(hold.status, StatusCode::CREATED, "{}", hold.body);
+        let meanwhile = json!({"slot_id": slots[2], "patient": patient("Other", "+17805550105")});
+        assert_eq!(house.post("/v1/appointments", meanwhile).await?.status, StatusCode::CONFLICT);
         assert_eq!(fresh["sessions"].as_array().map(Vec::len), Some(4), "{}", refused.body);
         let sessions: Vec<Value> = fresh["sessions"]
             .as_array()
@@ -126,7 +133,8 @@ async fn a_series_that_lost_a_slot_is_refused_whole_with_a_fresh_one() -> Result
             .flatten()
             .map(|it| json!({"plan_session_id": it["plan_session_id"], "slot_id": it["slot_id"]}))
             .collect();
-        let booked = house.post(&format!("{path}/book"), json!({"sessions": sessions})).await?;
+        let booked =
+            house.post(&format!("{path}/book"), json!({"sessions": sessions, "hold_id": hold.text("/id")})).await?;
         assert_eq!(booked.status, StatusCode::OK, "{}", booked.body);
     }
     Ok(())

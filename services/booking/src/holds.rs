@@ -102,8 +102,11 @@ pub(crate) async fn end(inner: &Arc<Inner>, organization: Uuid, id: Uuid) -> Res
     }
 }
 
-/// The slot of a live hold of one slot, with the hold's id.
-pub(crate) async fn of_one_slot(inner: &Inner, ctx: &Context, text: &str) -> Result<(Uuid, String), Fault> {
+/// A live hold: its id and its slots.
+///
+/// # Errors
+/// `hold_expired` where it has ended.
+pub(crate) async fn live(inner: &Inner, ctx: &Context, text: &str) -> Result<(Uuid, Vec<String>), Fault> {
     let gone = || Fault::new(Code::HoldExpired, "the hold has expired or was used; search and hold again");
     let id: HoldId =
         text.parse().map_err(|_| Fault::violation("/hold_id", "invalid_id", "give the id of a hold: hold_…"))?;
@@ -111,9 +114,14 @@ pub(crate) async fn of_one_slot(inner: &Inner, ctx: &Context, text: &str) -> Res
     if row.expires_at_us <= inner.clock.now_us() {
         return Err(gone());
     }
-    let slots: Vec<String> = serde_json::from_str(&row.slots).map_err(Fault::internal)?;
+    Ok((id.uuid(), serde_json::from_str(&row.slots).map_err(Fault::internal)?))
+}
+
+/// The slot of a live hold of one slot, with the hold's id.
+pub(crate) async fn of_one_slot(inner: &Inner, ctx: &Context, text: &str) -> Result<(Uuid, String), Fault> {
+    let (id, slots) = live(inner, ctx, text).await?;
     match <[String; 1]>::try_from(slots) {
-        Ok([slot]) => Ok((id.uuid(), slot)),
+        Ok([slot]) => Ok((id, slot)),
         Err(_) => {
             Err(Fault::violation("/hold_id", "several_slots", "this hold keeps several slots; book them as a series"))
         }

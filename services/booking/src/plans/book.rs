@@ -23,7 +23,7 @@ use crate::{
     appointments::book::{New, prior, row},
     feed,
     ground::{self, Ground},
-    manage,
+    holds, manage,
     taking::{Taken, Taker, take},
     write::{Begun, begin, remember, replay, revision},
 };
@@ -86,7 +86,12 @@ async fn lay(
         }
     }
     let slot_ids: Vec<String> = request.sessions.iter().map(|choice| choice.slot_id.clone()).collect();
-    let mut grounds = ground::check(inner, ctx, &slot_ids, "/sessions", request.channel, vec![]).await?;
+    let hold = match request.hold_id.as_str() {
+        "" => None,
+        text => Some(holds::live(inner, ctx, text).await?.0),
+    };
+    let ignored = hold.map(|_| request.hold_id.clone()).into_iter().collect();
+    let mut grounds = ground::check(inner, ctx, &slot_ids, "/sessions", request.channel, ignored).await?;
     let patient = stored.plan.order.patient.uuid();
     for (at, ground) in grounds.iter().enumerate() {
         if grounds.len() > 1 && ground.capacity > 1 {
@@ -113,6 +118,9 @@ async fn lay(
             plan = event.and_then(|event| plan.after(*session, event)).unwrap_or(plan);
             batch.appointments.push(row);
         }
+        batch.consume_hold = hold;
+        batch.release.extend(hold);
+        batch.changes.extend(hold.map(feed::hold_released));
         let next = stored.with(plan, batch.now_us);
         answer = shown(&next);
         batch.idempotency = remember(ctx, ROUTE, &answer);

@@ -203,6 +203,10 @@ pub(crate) struct BookPlan {
     #[serde(default)]
     #[schema(min_items = 1, max_items = 60, nullable = false)]
     sessions: Option<Vec<ChosenSession>>,
+    /// The hold that keeps these slots; it ends with the booking.
+    #[serde(default)]
+    #[schema(max_length = 64, nullable = false)]
+    hold_id: Option<String>,
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
@@ -383,6 +387,7 @@ async fn book(call: Call) -> Result<Reply, Fault> {
         sessions: body.sessions.unwrap_or_default().into_iter().map(choice).collect(),
         channel: call.channel(None),
         proposal_id: body.proposal_id.unwrap_or_default(),
+        hold_id: body.hold_id.unwrap_or_default(),
     };
     reply(200, &call.inner.plans.clone().book_plan(call.context().forward(request)).await?)
 }
