@@ -31,6 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             "meridian.booking.v1.TransitionAppointmentRequest",
             "meridian.booking.v1.ResolveManageLinkRequest",
             "meridian.booking.v1.ListPatientsRequest",
+            "meridian.booking.v1.Plan",
+            "meridian.booking.v1.Review",
+            "meridian.booking.v1.ReviewPlanRequest",
             "meridian.reminder.v1.Message",
             "meridian.reminder.v1.ReceiveRequest",
         ])

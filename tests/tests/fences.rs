@@ -100,6 +100,7 @@ fn body(operation: &str, needed: bool) -> Option<Value> {
             json!({"starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-01-02T00:00:00Z", "reason": "leave"})
         }
         "create_roster" => json!({"location_id": "LOCATION", "effective_from": "2026-01-01", "weekly": []}),
+        "review_plan" => json!({"nprs": 3, "psfs": [{"activity": "walk", "score": 5}], "decision": "continue"}),
         "book_plan" => json!({"proposal_id": "prop_01kaztbq1qe00b2v1b5qj6d9ya"}),
         "cancel_appointment" => json!({"reason_code": "patient_ill"}),
         "reschedule_appointment" => json!({"slot_id": "SLOT"}),

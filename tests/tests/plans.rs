@@ -88,12 +88,41 @@ async fn a_plan_is_proposed_booked_whole_and_follows_its_visits() -> Result<()> 
         assert_eq!(visits.len(), 4);
         assert!(visits.iter().all(|visit| visit["plan_session_id"].is_string() && visit["status"] == "booked"));
 
-        // What happens to a visit happens to its session.
-        let last = visits[3]["id"].as_str().context("an id")?;
+        // A review is recorded, and the rest of the plan follows it in the same transaction.
+        let found = json!({"nprs": 2, "psfs": [{"activity": "look over the shoulder", "score": 7}]});
+        let decide = async |more: Value| -> Result<Answer> {
+            let mut body = found.clone();
+            for (name, value) in more.as_object().into_iter().flatten() {
+                body[name] = value.clone();
+            }
+            house.post(&format!("{path}/reviews"), body).await
+        };
+        let longer = decide(json!({"decision": "extend", "sessions": 2})).await?;
+        assert_eq!((longer.status, longer.body["sessions"].as_array().map(Vec::len)), (StatusCode::CREATED, Some(6)));
+        let paused = decide(json!({"decision": "pause"})).await?;
+        assert_eq!(paused.text("/status"), "on-hold", "{}", paused.body);
+        let list = format!("/v1/appointments?patient_id={}", made.text("/patient_id"));
+        let called_off = house.get(&format!("{list}&status=cancelled")).await?;
+        assert_eq!(called_off.body["data"].as_array().map(Vec::len), Some(4), "what was ahead is called off");
+        assert_eq!(called_off.text("/data/0/cancellation/reason_code"), "plan_review");
+        let held_back = proposals(&house, &made.text("/id"), &paused.revision()).await?;
+        assert_eq!(held_back.text("/code"), "invalid_transition");
+        let on = decide(json!({"decision": "continue"})).await?;
+        assert_eq!((on.text("/status").as_str(), on.body["reviews"].as_array().map(Vec::len)), ("draft", Some(3)));
+        let wrong = decide(json!({"decision": "extend", "nprs": 11})).await?;
+        assert_eq!(wrong.body["errors"].as_array().map(Vec::len), Some(1), "{}", wrong.body);
+
+        // All of it is proposed anew, and booked; what happens to a visit happens to its session.
+        let again = proposals(&house, &made.text("/id"), &on.revision()).await?;
+        let booked = house.post(&format!("{path}/book"), json!({"proposal_id": again.text("/data/0/id")})).await?;
+        assert_eq!(booked.body["adherence"]["booked"], 6, "{}", booked.body);
+        let visits = house.get(&format!("{list}&status=booked")).await?;
+        let visits = visits.body["data"].as_array().context("data")?.clone();
+        let last = visits[5]["id"].as_str().context("an id")?;
         house.post(&format!("/v1/appointments/{last}/cancel"), json!({"reason_code": "patient_ill"})).await?;
         let after = house.get(&path).await?;
-        assert_eq!(after.text("/sessions/3/status"), "to_book");
-        assert_eq!(after.body["sessions"][3]["appointment_id"], Value::Null);
+        assert_eq!(after.text("/sessions/5/status"), "to_book");
+        assert_eq!(after.body["sessions"][5]["appointment_id"], Value::Null);
         let rest = proposals(&house, &made.text("/id"), &booked.revision()).await?;
         assert_eq!(rest.body["data"][0]["sessions"].as_array().map(Vec::len), Some(1), "{}", rest.body);
     }
@@ -124,7 +153,7 @@ async fn a_series_that_lost_a_slot_is_refused_whole_with_a_fresh_one() -> Result
         let slots: Vec<Value> = fresh["sessions"].as_array().into_iter().flatten().map(slot).collect();
         let hold = house.post("/v1/holds", json!({"slot_ids": slots})).await?;
         assert_eq!(hold.status, StatusCode::CREATED, "{}", hold.body);
-        let meanwhile = json!({"slot_id": slots[2], "patient": patient("Other", "+17805550105")});
+        let meanwhile = json!({"slot_id": slots[0], "patient": patient("Other", "+17805550105")});
         assert_eq!(house.post("/v1/appointments", meanwhile).await?.status, StatusCode::CONFLICT);
         assert_eq!(fresh["sessions"].as_array().map(Vec::len), Some(4), "{}", refused.body);
         let sessions: Vec<Value> = fresh["sessions"]

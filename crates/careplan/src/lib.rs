@@ -8,6 +8,7 @@
 
 pub mod bench;
 pub mod plan;
+pub mod review;
 pub mod series;
 pub mod template;
 

@@ -8,7 +8,10 @@ use domain::{
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
-use crate::template::{self, OutOfRange};
+use crate::{
+    review::Review,
+    template::{self, OutOfRange},
+};
 
 /// FHIR R4 [CarePlan status](https://hl7.org/fhir/R4/valueset-request-status.html), as far as scheduling uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +164,9 @@ pub struct Plan {
     pub order: Order,
     /// In their order.
     pub sessions: Vec<PlanSession>,
+    /// In their order.
+    #[serde(default)]
+    pub reviews: Vec<Review>,
 }
 
 /// What happened to the appointment of a session.
@@ -217,7 +223,14 @@ impl Plan {
             status: SessionStatus::ToBook,
             visit: None,
         });
-        Ok(Self { id, course: template.course, status: Status::Draft, order, sessions: sessions.collect() })
+        Ok(Self {
+            id,
+            course: template.course,
+            status: Status::Draft,
+            order,
+            sessions: sessions.collect(),
+            reviews: vec![],
+        })
     }
 
     /// The session with an id.
@@ -259,7 +272,7 @@ impl Plan {
         (plan != *self).then_some(plan)
     }
 
-    fn status_now(&self) -> Status {
+    pub(crate) fn status_now(&self) -> Status {
         let over = |session: &PlanSession| matches!(session.status, SessionStatus::Done | SessionStatus::Skipped);
         match self.status {
             Status::OnHold | Status::Revoked => self.status,
@@ -271,74 +284,4 @@ impl Plan {
 }
 
 #[cfg(test)]
-mod tests {
-    use domain::directory::{Phase, SessionRange};
-    use uuid::Uuid;
-
-    use super::*;
-
-    fn plan() -> Plan {
-        let phase = |sessions: u32| Phase {
-            service_id: ServiceId::new(Uuid::from_u128(1)),
-            sessions: SessionRange { least: sessions, most: sessions },
-            gap_days: GapDays { least: 3, ideal: 5, most: 7 },
-            review_every: None,
-            paired: false,
-        };
-        let template =
-            PlanTemplate { code: "x".into(), name: "X".into(), course: Course::Acute, phases: vec![phase(2)] };
-        let order = Order {
-            patient: PatientId::new(Uuid::from_u128(2)),
-            template: PlanTemplateId::new(Uuid::from_u128(3)),
-            condition_code: "neck-pain".into(),
-            practitioner: None,
-            locations: vec![],
-            preferences: Preferences::default(),
-            start_on: jiff::civil::date(2026, 3, 2),
-        };
-        let mut next = 10_u128;
-        let id = || {
-            next += 1;
-            PlanSessionId::new(Uuid::from_u128(next))
-        };
-        Plan::new(PlanId::new(Uuid::from_u128(4)), order, &template, None, id).unwrap()
-    }
-
-    fn visit(number: u128) -> Visit {
-        let starts_at: Timestamp = "2026-03-03T16:00:00Z".parse().unwrap();
-        Visit {
-            appointment: AppointmentId::new(Uuid::from_u128(number)),
-            starts_at,
-            ends_at: starts_at + jiff::SignedDuration::from_mins(30),
-            practitioner: PractitionerId::new(Uuid::from_u128(5)),
-            location: LocationId::new(Uuid::from_u128(6)),
-        }
-    }
-
-    #[test]
-    fn a_plan_follows_what_happens_to_its_appointments() {
-        let draft = plan();
-        let (first, second) = (draft.sessions[0].id, draft.sessions[1].id);
-        assert_eq!(draft.may_book(first, ServiceId::new(Uuid::from_u128(9))), Err(Rejection::OtherService));
-        let active = draft.after(first, Event::Booked(visit(20))).unwrap();
-        assert_eq!((active.status, active.sessions[0].status), (Status::Active, SessionStatus::Booked));
-        let service = active.sessions[0].service;
-        assert_eq!(active.may_book(first, service), Err(Rejection::NotToBook(SessionStatus::Booked)));
-        assert_eq!(active.after(first, Event::Cancelled(visit(21).appointment)), None, "another appointment");
-        assert_eq!(active.after(first, Event::Cancelled(visit(20).appointment)).unwrap(), draft);
-        let missed = active.after(first, Event::Missed(visit(20).appointment)).unwrap();
-        assert_eq!(missed.status, Status::Active);
-        let done = active.after(first, Event::Completed(visit(20).appointment)).unwrap();
-        let done = done.after(second, Event::Booked(visit(22))).unwrap();
-        let done = done.after(second, Event::Completed(visit(22).appointment)).unwrap();
-        assert_eq!(done.status, Status::Completed);
-        assert_eq!(done.may_book(second, service), Err(Rejection::Closed(Status::Completed)));
-    }
-
-    #[test]
-    fn a_plan_reads_back_as_it_was_written() {
-        let plan = plan().after(plan().sessions[0].id, Event::Booked(visit(20))).unwrap();
-        let text = serde_json::to_string(&plan).unwrap();
-        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
-    }
-}
+mod tests;

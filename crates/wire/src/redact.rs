@@ -19,6 +19,9 @@ redact! {
     crate::booking::TransitionAppointmentRequest,
     crate::booking::ResolveManageLinkRequest,
     crate::booking::ListPatientsRequest,
+    crate::booking::Plan,
+    crate::booking::Review,
+    crate::booking::ReviewPlanRequest,
     crate::reminder::Message,
     crate::reminder::ReceiveRequest,
 }

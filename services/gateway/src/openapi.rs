@@ -47,6 +47,7 @@ use crate::{
     plans::AskProposals,
     plans::ProposalPage,
     plans::BookPlan,
+    plans::NewReview,
     messages::Message,
     messages::MessagePage,
     reminder_rules::Rule,

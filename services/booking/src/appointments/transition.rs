@@ -107,15 +107,20 @@ fn changed(
             check_text(&mut faults, "/reason_code", &request.reason_code, 64);
             faults.check(request.reason.chars().count() <= 2000, "/reason", "too_long", "at most 2000 characters");
             faults.result()?;
-            let notice = starts_at(old).as_microsecond() - now_us;
             row.cancel_reason_code = Some(request.reason_code.clone());
             row.cancel_reason = wire_text(&request.reason);
             row.cancel_by = Some(if request.by.is_empty() { "staff".to_owned() } else { request.by.clone() });
-            row.cancel_late = Some(notice < i64::from(inner.config.late_cancellation_minutes) * 60_000_000);
+            row.cancel_late = Some(is_late(inner, old, now_us));
         }
         _ => {}
     }
     Ok(row)
+}
+
+/// Whether a cancellation now would come within the policy's late window.
+pub(crate) fn is_late(inner: &Inner, row: &AppointmentRow, now_us: i64) -> bool {
+    let notice = starts_at(row).as_microsecond() - now_us;
+    notice < i64::from(inner.config.late_cancellation_minutes) * 60_000_000
 }
 
 fn wire_text(text: &str) -> Option<String> {

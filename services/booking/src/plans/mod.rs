@@ -7,6 +7,7 @@ mod book;
 mod create;
 pub(crate) mod follow;
 mod propose;
+mod review;
 
 use std::sync::Arc;
 
@@ -70,6 +71,11 @@ impl plans_server::Plans for Service {
         let ctx = Context::of(&request)?;
         Ok(book::book(&self.0, &ctx, request.into_inner()).await?)
     }
+
+    async fn review_plan(&self, request: Request<wire_booking::ReviewPlanRequest>) -> Answer<wire_booking::Plan> {
+        let ctx = Context::of(&request)?;
+        Ok(review::review(&self.0, &ctx, request.into_inner()).await?)
+    }
 }
 
 /// Loads a plan of the caller's organisation.
@@ -115,7 +121,7 @@ impl Stored {
 
 /// A plan for the wire.
 pub(crate) fn shown(stored: &Stored) -> wire_booking::Plan {
-    let Plan { id, course, status, order, sessions } = &stored.plan;
+    let Plan { id, course, status, order, sessions, reviews } = &stored.plan;
     let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
     wire_booking::Plan {
         id: id.to_string(),
@@ -139,6 +145,8 @@ pub(crate) fn shown(stored: &Stored) -> wire_booking::Plan {
         sessions: sessions.iter().map(session_shown).collect(),
         created_at_us: stored.created_at_us,
         updated_at_us: stored.updated_at_us,
+        reviews: reviews.iter().map(review::review_shown).collect(),
+        review_due: stored.plan.review_due(),
     }
 }
 

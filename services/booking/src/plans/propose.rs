@@ -1,8 +1,8 @@
 //! Proposing the rest of a plan: availability finds the series, each slot is put to its session.
 
-use careplan::plan::{Plan, PlanSession, SessionStatus};
+use careplan::plan::{Plan, PlanSession, SessionStatus, Status};
 use domain::{fault::Faults, id::ProposalId};
-use rpc::{Context, Fault};
+use rpc::{Code, Context, Fault};
 use uuid::Uuid;
 use wire::{
     availability::{FixedVisit, ProposeSeriesRequest, SeriesSession},
@@ -24,6 +24,10 @@ pub(super) async fn propose(
     faults.check(request.limit <= 10, "/limit", "out_of_range", "must lie between 1 and 10");
     faults.result()?;
     let plan = load(inner, ctx, &request.id).await?.plan;
+    if plan.status == Status::OnHold {
+        let detail = "the plan is on-hold; a review that continues it comes first";
+        return Err(Fault::new(Code::InvalidTransition, detail));
+    }
     Ok(ProposePlanResponse { proposals: proposals(inner, ctx, &plan, request.limit, request.channel).await? })
 }
 
