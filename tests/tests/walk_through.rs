@@ -36,3 +36,24 @@ async fn the_readmes_walk_through_runs_as_it_stands() -> Result<()> {
     assert!(out.contains("\"code\":\"slot_taken\"") && out.contains("\"trigger\":\"booked\""), "{out}");
     Ok(())
 }
+
+#[test]
+fn cargo_run_runs_the_product() -> Result<()> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = std::fs::read_to_string(top.join("README.md"))?;
+    assert!(readme.contains("cargo run --release -- demo"), "the README's first command");
+    let arguments = ["metadata", "--no-deps", "--offline", "--format-version", "1"];
+    let output = Command::new("cargo").args(arguments).current_dir(&top).output()?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let default = metadata["workspace_default_members"].as_array().context("default members")?;
+    let packages = metadata["packages"].as_array().context("packages")?;
+    let binaries: Vec<&str> = packages
+        .iter()
+        .filter(|package| default.contains(&package["id"]))
+        .flat_map(|package| package["targets"].as_array().into_iter().flatten())
+        .filter(|target| target["kind"][0] == "bin")
+        .filter_map(|target| target["name"].as_str())
+        .collect();
+    assert_eq!(binaries, ["meridian"], "with several, `cargo run` does not know which");
+    Ok(())
+}
