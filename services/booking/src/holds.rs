@@ -14,7 +14,7 @@ use crate::{
     Inner, feed, ground,
     store::batch::{Batch, NewHold, Refusal},
     taking::{Taken, Taker, take},
-    write::{self, Begun, begin, remember, replay, revision},
+    write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "CreateHold";
@@ -58,7 +58,7 @@ pub(crate) async fn create(
     });
     match taken.await? {
         Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Taken::Replay => replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer")),
+        Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
     }
 }
 

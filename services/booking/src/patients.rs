@@ -17,10 +17,10 @@ use wire::{
 use crate::{
     Inner, appointments,
     store::{
-        batch::{Batch, ChangedPatient, NewPatient, Refusal},
+        batch::{Batch, ChangedPatient, NewPatient},
         rows::PatientRow,
     },
-    write::{self, Begun, begin, remember, replay, revision, stale},
+    write::{self, Begun, begin, remember, revision, stale},
 };
 
 const ROUTE: &str = "CreatePatient";
@@ -83,13 +83,7 @@ pub(crate) async fn create(
         idempotency: remember(ctx, ROUTE, &answer),
         ..Batch::default()
     };
-    match write::commit(inner, batch).await {
-        Ok(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Err(Refusal::Replay) => {
-            replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer"))
-        }
-        Err(other) => Err(write::refused(other)),
-    }
+    write::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 pub(crate) async fn get(inner: &Inner, ctx: &Context, request: GetPatientRequest) -> Result<Patient, Fault> {

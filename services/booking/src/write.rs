@@ -66,7 +66,7 @@ pub(crate) async fn begin<T: Message + Default>(
 ///
 /// # Errors
 /// `idempotency_key_reused` where the key came with another request.
-pub(crate) async fn replay<T: Message + Default>(
+async fn replay<T: Message + Default>(
     inner: &Inner,
     ctx: &Context,
     route: &'static str,
@@ -108,6 +108,30 @@ pub(crate) async fn commit(inner: &Arc<Inner>, batch: Batch) -> Result<Position,
         Ok(outcome) => outcome,
         Err(error) => Err(Refusal::Failure(Failure::Other(sqlx::Error::Protocol(error.to_string())))),
     }
+}
+
+/// Commits a batch and answers, or answers again where another request with the same key was faster.
+pub(crate) async fn finish<T: Message + Default>(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    route: &'static str,
+    batch: Batch,
+    answer: T,
+) -> Result<Response<T>, Fault> {
+    match commit(inner, batch).await {
+        Ok(position) => Ok(rpc::respond(answer, &revision(position), false)),
+        Err(Refusal::Replay) => replayed(inner, ctx, route).await,
+        Err(other) => Err(refused(other)),
+    }
+}
+
+/// The answer that another request with the same key has just been given.
+pub(crate) async fn replayed<T: Message + Default>(
+    inner: &Inner,
+    ctx: &Context,
+    route: &'static str,
+) -> Result<Response<T>, Fault> {
+    replay(inner, ctx, route).await?.ok_or_else(|| Fault::internal("a replay has no answer"))
 }
 
 impl sql::AsFailure for Refusal {

@@ -25,7 +25,7 @@ CREATE VIEW claims_in_time AS
 
 -- The whole write of a booking in one round trip. Anything that must not be raises one of the errors MR001 to
 -- MR005, and then nothing of it has happened. `b` is a Batch; see src/store/batch.rs.
-CREATE OR REPLACE FUNCTION commit_batch(b jsonb) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION commit_batch(b jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     org    uuid   := (b->>'organization_id')::uuid;
     now_us bigint := (b->>'now_us')::bigint;

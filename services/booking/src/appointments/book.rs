@@ -22,7 +22,7 @@ use crate::{
     plans::follow,
     store::rows::AppointmentRow,
     taking::{Taken, Taker, take},
-    write::{self, Begun, begin, remember, replay, revision},
+    write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "BookAppointment";
@@ -76,7 +76,7 @@ pub(crate) async fn book(
             metrics::counter!("bookings_total", "outcome" => "booked").increment(1);
             Ok(rpc::respond(answer, &revision(position), false))
         }
-        Taken::Replay => replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer")),
+        Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     plans::{self, follow},
     store::rows::AppointmentRow,
     taking::{Taken, Taker, take},
-    write::{Begun, begin, remember, replay, revision, stale},
+    write::{self, Begun, begin, remember, revision, stale},
 };
 
 const ROUTE: &str = "RescheduleAppointment";
@@ -81,7 +81,7 @@ pub(crate) async fn reschedule(
     });
     match taken.await? {
         Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Taken::Replay => replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer")),
+        Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
     }
 }
 

@@ -16,11 +16,8 @@ use super::{claims_of, load, shown, starts_at};
 use crate::{
     Inner, feed,
     plans::follow,
-    store::{
-        batch::{Batch, Refusal},
-        rows::AppointmentRow,
-    },
-    write::{self, Begun, begin, remember, replay, revision, stale},
+    store::{batch::Batch, rows::AppointmentRow},
+    write::{self, Begun, begin, remember, stale},
 };
 
 const ROUTE: &str = "TransitionAppointment";
@@ -62,13 +59,7 @@ pub(crate) async fn transition(
     let answer = shown(inner, &row);
     batch.changes.push(feed::appointment_change(&row, &claims, event));
     batch.idempotency = remember(ctx, ROUTE, &answer);
-    match write::commit(inner, batch).await {
-        Ok(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Err(Refusal::Replay) => {
-            replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer"))
-        }
-        Err(other) => Err(write::refused(other)),
-    }
+    write::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 /// The status after a transition, refused where the status before does not allow it.

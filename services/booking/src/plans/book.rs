@@ -25,7 +25,7 @@ use crate::{
     ground::{self, Ground},
     holds, manage,
     taking::{Taken, Taker, take},
-    write::{Begun, begin, remember, replay, revision},
+    write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "BookPlan";
@@ -135,7 +135,7 @@ async fn lay(
             metrics::counter!("bookings_total", "outcome" => "series").increment(1);
             Ok(rpc::respond(answer, &revision(position), false))
         }
-        Taken::Replay => replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer")),
+        Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
     }
 }
 

@@ -19,8 +19,8 @@ use wire::{
 use super::{Stored, shown};
 use crate::{
     Inner,
-    store::batch::{Batch, Refusal},
-    write::{self, Begun, begin, remember, replay, revision},
+    store::batch::Batch,
+    write::{self, Begun, begin, remember},
 };
 
 const ROUTE: &str = "CreatePlan";
@@ -56,13 +56,7 @@ pub(super) async fn create(
         idempotency: remember(ctx, ROUTE, &answer),
         ..Batch::default()
     };
-    match write::commit(inner, batch).await {
-        Ok(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Err(Refusal::Replay) => {
-            replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer"))
-        }
-        Err(other) => Err(write::refused(other)),
-    }
+    write::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 fn order(request: &CreatePlanRequest) -> Result<Order, Fault> {

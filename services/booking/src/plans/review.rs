@@ -20,11 +20,8 @@ use crate::{
     Inner,
     appointments::transition,
     feed,
-    store::{
-        batch::{Batch, Refusal},
-        rows::AppointmentRow,
-    },
-    write::{self, Begun, begin, remember, replay, revision, stale},
+    store::{batch::Batch, rows::AppointmentRow},
+    write::{self, Begun, begin, remember, stale},
 };
 
 const ROUTE: &str = "ReviewPlan";
@@ -68,13 +65,7 @@ pub(super) async fn review(
             cancel(inner, &mut batch, row)?;
         }
     }
-    match write::commit(inner, batch).await {
-        Ok(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Err(Refusal::Replay) => {
-            replay(inner, ctx, ROUTE).await?.ok_or_else(|| Fault::internal("a replay has no answer"))
-        }
-        Err(other) => Err(write::refused(other)),
-    }
+    write::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 /// Adds the cancellation of an appointment to a batch.
