@@ -77,7 +77,9 @@ async fn database(config: &Config, role: Role) -> Result<String, String> {
             };
             match role.pending_migrations(&target).await {
                 Ok(0) => Ok(format!("{name} can be reached and is up to date")),
-                Ok(lacking) => Err(format!("{name} lacks {lacking} migrations: run meridian migrate")),
+                Ok(lacking) => {
+                    Err(format!("{name} is not up to date (migrations to run: {lacking}): run meridian migrate"))
+                }
                 Err(error) => Err(format!("{name} cannot be reached: {error:#}")),
             }
         }
