@@ -2,12 +2,13 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "meridian/common/v1/common.proto",
     "meridian/availability/v1/directory.proto",
     "meridian/availability/v1/search.proto",
     "meridian/availability/v1/planner.proto",
     "meridian/booking/v1/booking.proto",
+    "meridian/booking/v1/displaced.proto",
     "meridian/booking/v1/feed.proto",
     "meridian/booking/v1/plan.proto",
     "meridian/reminder/v1/reminder.proto",

@@ -36,6 +36,7 @@ pub fn chronic_case(seed: u64) -> Problem {
             needling: true,
             candidates: (earliest..=latest).flat_map(|day| open(start_on, day, seed)).collect(),
             current: None,
+            fixed: false,
         }
     });
     let sessions = sessions.collect();

@@ -87,6 +87,11 @@ pub struct Visit {
     pub practitioner: PractitionerId,
     /// Where.
     pub location: LocationId,
+    /// The day on the location's own calendar.
+    pub on: Date,
+    /// Whether the ground under it is gone: it waits for another time.
+    #[serde(default)]
+    pub displaced: bool,
 }
 
 impl Visit {
@@ -119,6 +124,12 @@ pub struct PlanSession {
     pub status: SessionStatus,
     /// The appointment that it has, or last had.
     pub visit: Option<Visit>,
+    /// Missed, and used up all the same.
+    #[serde(default)]
+    pub forfeited: bool,
+    /// The missed session that it was given back for.
+    #[serde(default)]
+    pub instead_of: Option<PlanSessionId>,
 }
 
 /// When the patient can come.
@@ -175,11 +186,28 @@ pub enum Event {
     /// It was booked, or moved.
     Booked(Visit),
     /// It was called off.
-    Cancelled(AppointmentId),
+    Cancelled {
+        /// Which.
+        appointment: AppointmentId,
+        /// Whether the session is used up by it: called off late, where the clinic's policy says so.
+        forfeits: bool,
+    },
     /// The visit was given.
     Completed(AppointmentId),
     /// The patient did not come.
-    Missed(AppointmentId),
+    Missed {
+        /// Which.
+        appointment: AppointmentId,
+        /// The id of the session that is given back; none where the missed one is used up.
+        given_back: Option<PlanSessionId>,
+    },
+    /// The ground under it went, or came back.
+    Displaced {
+        /// Which.
+        appointment: AppointmentId,
+        /// Whether it is gone.
+        displaced: bool,
+    },
 }
 
 /// Why a session cannot be booked.
@@ -194,6 +222,9 @@ pub enum Rejection {
     /// The slot is of another service.
     #[error("the slot is of another service than the session")]
     OtherService,
+    /// The session has another appointment by now, or none that could move.
+    #[error("the session has no such appointment that could move")]
+    OtherAppointment,
     /// The plan is over, or paused.
     #[error("the plan is {}", .0.as_str())]
     Closed(Status),
@@ -222,6 +253,8 @@ impl Plan {
             review_after: session.review_after,
             status: SessionStatus::ToBook,
             visit: None,
+            forfeited: false,
+            instead_of: None,
         });
         Ok(Self {
             id,
@@ -253,31 +286,73 @@ impl Plan {
         if session.service == service { Ok(()) } else { Err(Rejection::OtherService) }
     }
 
+    /// Whether a session may be moved with its appointment.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_move(&self, id: PlanSessionId, appointment: AppointmentId, service: ServiceId) -> Result<(), Rejection> {
+        let session = self.session(id).ok_or(Rejection::UnknownSession)?;
+        let its_own = session.visit.is_some_and(|visit| visit.appointment == appointment);
+        if session.status != SessionStatus::Booked || !its_own {
+            return Err(Rejection::OtherAppointment);
+        }
+        if session.service == service { Ok(()) } else { Err(Rejection::OtherService) }
+    }
+
     /// The plan after something happened to the appointment of a session; `None` where that is nothing to it: the
     /// session has another appointment by now.
     pub fn after(&self, session: PlanSessionId, event: Event) -> Option<Self> {
         let mut plan = self.clone();
-        let own = plan.sessions.iter_mut().find(|own| own.id == session)?;
+        let at = plan.sessions.iter().position(|own| own.id == session)?;
+        let own = &mut plan.sessions[at];
         let has = |appointment: AppointmentId| own.visit.is_some_and(|visit| visit.appointment == appointment);
         match event {
             Event::Booked(visit) => (own.status, own.visit) = (SessionStatus::Booked, Some(visit)),
-            Event::Cancelled(appointment) if has(appointment) => {
+            Event::Cancelled { appointment, forfeits: true } if has(appointment) => {
+                (own.status, own.forfeited) = (SessionStatus::Missed, true);
+            }
+            Event::Cancelled { appointment, forfeits: false } if has(appointment) => {
                 (own.status, own.visit) = (SessionStatus::ToBook, None);
             }
             Event::Completed(appointment) if has(appointment) => own.status = SessionStatus::Done,
-            Event::Missed(appointment) if has(appointment) => own.status = SessionStatus::Missed,
+            Event::Missed { appointment, given_back } if has(appointment) => {
+                (own.status, own.forfeited) = (SessionStatus::Missed, given_back.is_none());
+                if let Some(id) = given_back {
+                    plan.give_back(at, id);
+                }
+            }
+            Event::Displaced { appointment, displaced } if has(appointment) => {
+                own.visit.iter_mut().for_each(|visit| visit.displaced = displaced);
+            }
             _ => return None,
         }
         plan.status = plan.status_now();
         (plan != *self).then_some(plan)
     }
 
+    /// Puts a session to be booked in the place of a missed one.
+    fn give_back(&mut self, missed: usize, id: PlanSessionId) {
+        let instead = PlanSession {
+            id,
+            status: SessionStatus::ToBook,
+            visit: None,
+            instead_of: Some(self.sessions[missed].id),
+            ..self.sessions[missed].clone()
+        };
+        self.sessions.insert(missed + 1, instead);
+        for (ordinal, session) in (1..).zip(&mut self.sessions) {
+            session.ordinal = ordinal;
+        }
+    }
+
+    /// The status that follows from the sessions.
     pub(crate) fn status_now(&self) -> Status {
-        let over = |session: &PlanSession| matches!(session.status, SessionStatus::Done | SessionStatus::Skipped);
+        use SessionStatus::{Done, Missed, Skipped, ToBook};
+        let over = |session: &PlanSession| matches!(session.status, Done | Missed | Skipped);
         match self.status {
             Status::OnHold | Status::Revoked => self.status,
             _ if self.sessions.iter().all(over) => Status::Completed,
-            _ if self.sessions.iter().all(|session| session.status == SessionStatus::ToBook) => Status::Draft,
+            _ if self.sessions.iter().all(|session| session.status == ToBook) => Status::Draft,
             _ => Status::Active,
         }
     }

@@ -180,6 +180,8 @@ fn extend(plan: &mut Plan, count: u32, mut session_id: impl FnMut() -> PlanSessi
             paired: false,
             status: SessionStatus::ToBook,
             visit: None,
+            forfeited: false,
+            instead_of: None,
             ..last.clone()
         });
     }

@@ -7,6 +7,7 @@
 //! Start reading at `model/` (rosters as bits), `projection.rs` (what is taken), `search/` (the questions), and
 //! `directory/write.rs` (how the directory changes).
 
+mod config;
 mod directory;
 mod displaced;
 mod follow;
@@ -19,6 +20,8 @@ mod store;
 
 use std::{sync::Arc, time::Duration};
 
+use careplan::series::Weights;
+pub use config::{Config, PlanWeights};
 use domain::id::OrganizationId;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
@@ -50,6 +53,8 @@ const RELOAD_EVERY: Duration = Duration::from_millis(500);
 
 /// What the service needs from outside.
 pub struct Deps {
+    /// Its section of the configuration.
+    pub config: Config,
     /// Where time comes from.
     pub clock: Clock,
     /// Where ids come from.
@@ -93,6 +98,8 @@ pub(crate) struct Inner {
     pub(crate) applied: watch::Sender<Option<Position>>,
     /// Which appointments' ground is to be looked at again.
     pub(crate) doubts: Doubts,
+    /// What a plan's departures from the best cost.
+    pub(crate) weights: Weights,
 }
 
 impl App {
@@ -114,6 +121,7 @@ impl App {
             readiness: deps.readiness,
             applied: watch::Sender::new(None),
             doubts: Doubts::default(),
+            weights: deps.config.plan_weights.weights(),
         };
         for organization in inner.store.organizations().await? {
             inner.reload(organization.id).await?;
@@ -124,7 +132,7 @@ impl App {
     /// The gRPC services, with the guard in front.
     pub fn routes(&self) -> Routes {
         let routes = Routes::new(DirectoryServer::new(directory::service::Service(self.0.clone())));
-        let routes = routes.add_service(PlannerServer::new(search::series::Planner(self.0.clone())));
+        let routes = routes.add_service(PlannerServer::new(search::planner::Planner(self.0.clone())));
         rpc::guard(routes.add_service(SearchServer::new(search::Service(self.0.clone()))))
     }
 

@@ -226,6 +226,8 @@ fn read(change: &Change) -> Option<(Uuid, State)> {
             (id, if change.claims.is_empty() { State::Bare } else { State::Group(group(state)?) })
         }
         Owner::Hold(state) => (state.id.parse::<HoldId>().ok()?.uuid(), State::Bare),
+        // A plan takes nothing: its appointments do.
+        Owner::Plan(_) => return None,
     })
 }
 

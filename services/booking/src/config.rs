@@ -17,11 +17,25 @@ pub struct Config {
     pub feed_retention_days: u32,
     /// How long a manage link works after its visit, 1 to 365 days.
     pub link_days: u32,
+    /// Whether a session of a plan is used up when its patient does not come; else it is given back.
+    pub no_show_forfeits: bool,
+    /// Whether a session of a plan is used up when its patient calls it off late; else it is to be booked again.
+    pub late_cancellation_forfeits: bool,
+    /// A plan is at risk from so many days before the last day for its next session, where none is booked, 0 to 60.
+    pub at_risk_days: u32,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { link_key: None, late_cancellation_minutes: 24 * 60, feed_retention_days: 7, link_days: 30 }
+        Self {
+            link_key: None,
+            late_cancellation_minutes: 24 * 60,
+            feed_retention_days: 7,
+            link_days: 30,
+            no_show_forfeits: false,
+            late_cancellation_forfeits: false,
+            at_risk_days: 3,
+        }
     }
 }
 
@@ -41,5 +55,6 @@ impl Section for Config {
         check(self.link_key.as_ref().is_none_or(|key| key.len() >= 16), "link_key", "give at least 16 characters");
         check((1..=365).contains(&self.feed_retention_days), "feed_retention_days", "must lie between 1 and 365");
         check((1..=365).contains(&self.link_days), "link_days", "must lie between 1 and 365");
+        check(self.at_risk_days <= 60, "at_risk_days", "must lie between 0 and 60");
     }
 }

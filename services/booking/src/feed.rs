@@ -2,11 +2,13 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use careplan::plan::{Plan, SessionStatus};
 use domain::id::{
     AppointmentId, GroupId, HoldId, LocationId, OrganizationId, PatientId, PlanSessionId, PractitionerId, RoomId,
     ServiceId,
 };
 use futures::Stream;
+use jiff::Timestamp;
 use prost::Message;
 use rpc::{Code, Fault};
 use sql::feed::Position;
@@ -15,14 +17,14 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 use wire::{
     booking::{
-        AppointmentState, Change, ChangeBatch, GroupState, HoldState, SnapshotPart, SnapshotRequest,
+        AppointmentState, Change, ChangeBatch, GroupState, HoldState, PlanState, SnapshotPart, SnapshotRequest,
         SubscribeChangesRequest, change::Owner, feed_server,
     },
     common,
 };
 
 use crate::{
-    Inner,
+    Inner, plans,
     store::{
         Snapshot, Tail,
         batch::{Hex, LeaveGroup, NewChange},
@@ -72,6 +74,31 @@ pub(crate) fn leave(group: Uuid) -> LeaveGroup {
     let state = GroupState { id: GroupId::new(group).to_string(), ..GroupState::default() };
     let change = Change { event: "group_changed".to_owned(), owner: Some(Owner::Group(state)), ..Change::default() };
     LeaveGroup { id: group, freed: Hex(change.encode_to_vec()) }
+}
+
+/// What is told of a change of a plan: that it changed, and what is to be booked next.
+pub(crate) fn plan_change(plan: &Plan, version: i64, now: Timestamp, at_risk: bool, event: &str) -> NewChange {
+    let state = plan_state(plan, now, at_risk);
+    let change = Change { event: event.to_owned(), owner: Some(Owner::Plan(state)), ..Change::default() };
+    NewChange { version, payload: Hex(change.encode_to_vec()) }
+}
+
+fn plan_state(plan: &Plan, now: Timestamp, at_risk: bool) -> PlanState {
+    let chain = plan.chain(now);
+    let sessions = chain.iter().map(|link| &plan.sessions[link.session]);
+    let next = sessions.clone().find(|session| session.status == SessionStatus::ToBook);
+    let last = sessions.filter_map(|session| session.visit).max_by_key(|visit| visit.starts_at);
+    let location = last.map(|visit| visit.location).or(plan.order.locations.first().copied());
+    PlanState {
+        id: plan.id.to_string(),
+        status: plan.status.as_str().to_owned(),
+        patient_id: plan.order.patient.to_string(),
+        at_risk,
+        next_plan_session_id: next.map(|session| session.id.to_string()).unwrap_or_default(),
+        next_service_id: next.map(|session| session.service.to_string()).unwrap_or_default(),
+        location_id: location.map(|id| id.to_string()).unwrap_or_default(),
+        book_by: plan.book_by(now).map(|date| date.to_string()).unwrap_or_default(),
+    }
 }
 
 fn hold_change(id: Uuid, event: &str, claims: &[ClaimRow]) -> Change {
@@ -150,7 +177,7 @@ impl feed_server::Feed for Service {
         };
         let snapshot = self.0.store.snapshot(after).await.map_err(write::failure)?;
         let position = snapshot.position.to_string();
-        let changes = whole(snapshot);
+        let changes = whole(snapshot, self.0.clock.now())?;
         let mut parts: Vec<SnapshotPart> = changes
             .chunks(PART_MAX)
             .map(|changes| SnapshotPart { changes: changes.to_vec(), position: String::new() })
@@ -231,7 +258,7 @@ fn told(row: ChangeRow, epoch: i64) -> Option<Change> {
 }
 
 /// Everything live, one change an owner.
-fn whole(snapshot: Snapshot) -> Vec<Change> {
+fn whole(snapshot: Snapshot, now: Timestamp) -> Result<Vec<Change>, Fault> {
     let mut claims = std::collections::HashMap::<(Uuid, Uuid), Vec<ClaimRow>>::new();
     for row in snapshot.claims {
         claims.entry((row.organization_id, row.claim.owner)).or_default().push(row.claim);
@@ -257,6 +284,18 @@ fn whole(snapshot: Snapshot) -> Vec<Change> {
             ..group_change(&row.group, &own)
         });
     }
+    for row in snapshot.plans {
+        let (version, changed_at_us) = (row.plan.version, row.plan.updated_at_us);
+        let state = plan_state(&plans::read(row.plan)?.plan, now, true);
+        changes.push(Change {
+            organization_id: OrganizationId::new(row.organization_id).to_string(),
+            version,
+            changed_at_us,
+            event: "snapshot".to_owned(),
+            owner: Some(Owner::Plan(state)),
+            ..Change::default()
+        });
+    }
     for ((organization, owner), own) in claims {
         // What is left belongs to holds.
         changes.push(Change {
@@ -266,5 +305,5 @@ fn whole(snapshot: Snapshot) -> Vec<Change> {
             ..hold_change(owner, "snapshot", &own)
         });
     }
-    changes
+    Ok(changes)
 }

@@ -55,6 +55,7 @@ pub(crate) async fn create(
         batch.holds.push(NewHold { id, expires_at_us, slots: slots.clone() });
         batch.changes.push(feed::hold_made(id, claims, expires_at_us));
         batch.idempotency = remember(ctx, ROUTE, &answer);
+        Ok(())
     });
     match taken.await? {
         Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),

@@ -9,6 +9,7 @@
 
 mod appointments;
 mod config;
+mod displaced;
 mod feed;
 mod ground;
 mod holds;
@@ -36,12 +37,19 @@ use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
     availability::{directory_client::DirectoryClient, planner_client::PlannerClient, search_client::SearchClient},
-    booking::{booking_server::BookingServer, feed_server::FeedServer, plans_server::PlansServer},
+    booking::{
+        booking_server::BookingServer, displaced_server::DisplacedServer, feed_server::FeedServer,
+        plans_server::PlansServer,
+    },
 };
 
 /// The full names of the services that it serves.
-pub const SERVICES: [&str; 3] =
-    ["meridian.booking.v1.Booking", "meridian.booking.v1.Feed", "meridian.booking.v1.Plans"];
+pub const SERVICES: [&str; 4] = [
+    "meridian.booking.v1.Booking",
+    "meridian.booking.v1.Displaced",
+    "meridian.booking.v1.Feed",
+    "meridian.booking.v1.Plans",
+];
 
 /// The statement that commits a booking on PostgreSQL, whole, in one round trip. Its parameter is JSON.
 pub const COMMIT_STATEMENT: &str = store::postgres::COMMIT;
@@ -121,6 +129,7 @@ impl App {
     pub fn routes(&self) -> Routes {
         let routes = Routes::new(BookingServer::new(service::Service(self.0.clone())));
         let routes = routes.add_service(PlansServer::new(plans::Service(self.0.clone())));
+        let routes = routes.add_service(DisplacedServer::new(displaced::Service(self.0.clone())));
         rpc::guard(routes.add_service(FeedServer::new(feed::Service(self.0.clone()))))
     }
 

@@ -1,4 +1,4 @@
-//! What goes on in the background: expired holds end, what is past its keeping is forgotten, and a database that has
+//! What goes on in the background: expired holds end, plans that come to be at risk are told of, what is past its keeping is forgotten, and a database that has
 //! been restored is noticed.
 
 use std::{sync::Arc, time::Duration};
@@ -6,13 +6,15 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 use runtime::Shutdown;
 
-use crate::{Inner, holds, store::Before};
+use crate::{Inner, holds, plans, store::Before};
 
 /// How often, in real time: a hold's expiry works at once without this, sweeping only tidies up.
 const EVERY: Duration = Duration::from_secs(2);
 /// Holds that end, and rows of each table that go, in one round; the next round follows at once where more are left.
 const HOLDS_MAX: i64 = 200;
 const ROWS_MAX: i64 = 2000;
+/// Plans at risk that are told of in one round.
+const PLANS_MAX: i64 = 200;
 const KEYS_KEPT: SignedDuration = SignedDuration::from_hours(24);
 const CLAIMS_KEPT: SignedDuration = SignedDuration::from_hours(48);
 
@@ -51,6 +53,8 @@ async fn sweep(inner: &Arc<Inner>) -> Result<bool, sql::Failure> {
         changes_us: before(SignedDuration::from_hours(24 * i64::from(inner.config.feed_retention_days))),
         now_us,
     };
+    let at_risk = plans::risk::tell(inner, PLANS_MAX).await?;
     let more = inner.store.sweep(before, ROWS_MAX).await?;
-    Ok(!failed && (more || i64::try_from(expired.len()).is_ok_and(|count| count >= HOLDS_MAX)))
+    let full = i64::try_from(at_risk).is_ok_and(|count| count >= PLANS_MAX);
+    Ok(!failed && (more || full || i64::try_from(expired.len()).is_ok_and(|count| count >= HOLDS_MAX)))
 }

@@ -39,13 +39,13 @@ pub(crate) enum Taken {
 }
 
 /// Takes slots and commits them in the batch that `fill` completes; `fill` gets what was laid, slot by slot, and
-/// all claims of the taker.
+/// all claims of the taker. Nothing is committed where it fails.
 pub(crate) async fn take(
     inner: &Arc<Inner>,
     ctx: &Context,
     grounds: &mut [Ground],
     taker: Taker<'_>,
-    mut fill: impl FnMut(&mut Batch, &[(Ground, Laid)], &[ClaimRow]),
+    mut fill: impl FnMut(&mut Batch, &[(Ground, Laid)], &[ClaimRow]) -> Result<(), Fault>,
 ) -> Result<Taken, Fault> {
     let organization = ctx.organization.uuid();
     let mut choices: Vec<Choice> = grounds.iter().map(Choice::first).collect();
@@ -58,7 +58,7 @@ pub(crate) async fn take(
         let mut batch = batch(inner, organization, &laid, &choices, taker);
         let own = batch.claims.clone();
         let pairs: Vec<(Ground, Laid)> = grounds.iter().cloned().zip(laid.iter().cloned()).collect();
-        fill(&mut batch, &pairs, &own);
+        fill(&mut batch, &pairs, &own)?;
         let kinds = match write::commit(inner, batch).await {
             Ok(position) => return Ok(Taken::Done(position)),
             Err(Refusal::Replay) => return Ok(Taken::Replay),

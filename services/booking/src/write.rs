@@ -110,6 +110,21 @@ pub(crate) async fn commit(inner: &Arc<Inner>, batch: Batch) -> Result<Position,
     }
 }
 
+/// How often a write is made anew that lost to another one.
+const TRIES_MAX: usize = 3;
+
+/// Does a write, and again from what is there now where another one of the same appointment or plan was faster. A caller
+/// who names the version that it must have is refused all the same: that is looked at each time.
+pub(crate) async fn again<T, F: Future<Output = Result<T, Fault>>>(once: impl Fn() -> F) -> Result<T, Fault> {
+    for _ in 1..TRIES_MAX {
+        match once().await {
+            Err(fault) if fault.code == Code::VersionMismatch => {}
+            other => return other,
+        }
+    }
+    once().await
+}
+
 /// Commits a batch and answers, or answers again where another request with the same key was faster.
 pub(crate) async fn finish<T: Message + Default>(
     inner: &Arc<Inner>,

@@ -99,6 +99,7 @@ pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Option<Vec<u8>>,
+    pub(crate) media: &'static str,
     pub(crate) version: Option<i64>,
     pub(crate) location: Option<String>,
     pub(crate) revision: Option<String>,
@@ -116,11 +117,17 @@ impl Reply {
         Ok(Self { body: Some(body), ..Self::empty(status) })
     }
 
+    /// A table as CSV.
+    pub(crate) fn csv(table: String) -> Self {
+        Self { body: Some(table.into_bytes()), media: "text/csv; charset=utf-8", ..Self::empty(200) }
+    }
+
     /// An answer without content.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
             body: None,
+            media: "application/json",
             version: None,
             location: None,
             revision: None,
@@ -166,7 +173,7 @@ impl Reply {
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let headers = response.headers_mut();
         if self.status != 204 {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media));
         }
         let mut set = |name: &'static str, value: Option<String>| {
             if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {

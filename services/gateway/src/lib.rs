@@ -36,7 +36,7 @@ use tokio::{
 };
 use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
-    booking::{booking_client::BookingClient, plans_client::PlansClient},
+    booking::{booking_client::BookingClient, displaced_client::DisplacedClient, plans_client::PlansClient},
     reminder::reminder_client::ReminderClient,
 };
 
@@ -101,6 +101,7 @@ pub(crate) struct Inner {
     pub(crate) search: SearchClient<rpc::Channel>,
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) plans: PlansClient<rpc::Channel>,
+    pub(crate) displaced: DisplacedClient<rpc::Channel>,
     pub(crate) reminder: ReminderClient<rpc::Channel>,
     pub(crate) admin_hash: Option<Vec<u8>>,
     pub(crate) default_organization: OrganizationId,
@@ -135,6 +136,7 @@ impl App {
             directory: DirectoryClient::new(deps.availability.clone()),
             search: SearchClient::new(deps.availability),
             plans: PlansClient::new(deps.booking.clone()),
+            displaced: DisplacedClient::new(deps.booking.clone()),
             booking: BookingClient::new(deps.booking),
             reminder: ReminderClient::new(deps.reminder),
             admin_hash: deps.admin_key.as_deref().map(auth::hash),

@@ -6,7 +6,10 @@ use utoipa::OpenApi;
 use crate::{
     operation::{Access, Operation, Param, Type},
     problem::Problem,
-    v1::{appointments, directory, holds, keys, messages, organizations, patients, plans, reminder_rules, slots},
+    v1::{
+        appointments, directory, displaced, holds, keys, messages, organizations, patients, plans, reminder_rules,
+        reports, slots,
+    },
 };
 
 #[derive(OpenApi)]
@@ -48,6 +51,12 @@ use crate::{
     plans::ProposalPage,
     plans::BookPlan,
     plans::NewReview,
+    plans::Ledger,
+    displaced::AskDisplaced,
+    displaced::DisplacedProposals,
+    displaced::BookDisplaced,
+    displaced::MovedPage,
+    reports::PlanReport,
     messages::Message,
     messages::MessagePage,
     reminder_rules::Rule,
@@ -123,7 +132,7 @@ fn described(operation: &Operation) -> Value {
     let in_query = operation.params.iter().map(parameter);
     let mut responses = Map::new();
     let (status, schema) = operation.answer;
-    responses.insert(status.to_string(), success(schema));
+    responses.insert(status.to_string(), success(schema, operation.csv));
     for status in [400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 429, 500, 503, 504] {
         responses.insert(status.to_string(), json!({"$ref": "#/components/responses/Problem"}));
     }
@@ -154,18 +163,20 @@ fn described(operation: &Operation) -> Value {
     described
 }
 
-fn success(schema: Option<&str>) -> Value {
-    match schema {
-        None => json!({"description": "Done"}),
-        Some(name) => json!({"description": "The answer", "content": {"application/json":
-            {"schema": {"$ref": format!("#/components/schemas/{name}")}}}}),
+fn success(schema: Option<&str>, csv: bool) -> Value {
+    let Some(name) = schema else { return json!({"description": "Done"}) };
+    let mut content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}});
+    if csv {
+        content["text/csv"] = json!({"schema": {"type": "string"}});
     }
+    json!({"description": "The answer", "content": content})
 }
 
 fn parameter(param: &Param) -> Value {
     let one = match param.holds {
         Type::Id(prefix) => json!({"type": "string", "pattern": format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")}),
         Type::Instant => json!({"type": "string", "format": "date-time"}),
+        Type::Date => json!({"type": "string", "format": "date"}),
         Type::Integer(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Type::Number(least, most) => json!({"type": "number", "minimum": least, "maximum": most}),
         Type::Boolean => json!({"type": "boolean"}),

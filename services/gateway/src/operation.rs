@@ -29,6 +29,8 @@ pub(crate) enum Type {
     Id(&'static str),
     /// RFC 3339 with an offset.
     Instant,
+    /// `YYYY-MM-DD`.
+    Date,
     /// A whole number in a range.
     Integer(i64, i64),
     /// A number in a range.
@@ -96,6 +98,8 @@ pub(crate) struct Operation {
     pub(crate) body_optional: bool,
     /// The status and schema of the answer; none for an answer without content.
     pub(crate) answer: (u16, Option<&'static str>),
+    /// Whether the answer can be had as CSV too.
+    pub(crate) csv: bool,
     pub(crate) handler: Handler,
 }
 
@@ -121,6 +125,7 @@ impl Operation {
             body: None,
             body_optional: false,
             answer: (200, None),
+            csv: false,
             handler,
         }
     }

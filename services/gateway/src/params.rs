@@ -102,6 +102,10 @@ fn check(holds: Type, value: &str) -> Result<(), Wrong> {
             if fits { Ok(()) } else { Err(("invalid_id", format!("give an id of the form {prefix}_…"))) }
         }
         Type::Instant => instant(value),
+        Type::Date => match value.parse::<jiff::civil::Date>() {
+            Ok(_) if value.len() == 10 => Ok(()),
+            _ => wrong("invalid_date", "write a date as YYYY-MM-DD"),
+        },
         Type::Integer(least, most) => match value.parse::<i64>() {
             Ok(number) if (least..=most).contains(&number) => Ok(()),
             _ => Err(("out_of_range", format!("give a whole number from {least} to {most}"))),

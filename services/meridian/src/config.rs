@@ -79,13 +79,12 @@ macro_rules! with_database {
     };
 }
 
-with_database!(Booking booking::Config, Gateway gateway::Config, Reminder reminder::Config);
-
-/// Availability's section.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Availability {
-    pub(crate) database: Database,
-}
+with_database!(
+    Availability availability::Config,
+    Booking booking::Config,
+    Gateway gateway::Config,
+    Reminder reminder::Config
+);
 
 impl Default for Config {
     fn default() -> Self {
@@ -140,6 +139,7 @@ impl Section for Config {
         let unused = oidc.issuer.is_none() && oidc.audience.is_none() && oidc.jwks_url.is_none();
         check(unused, "auth.oidc", "tokens of an OpenID provider are not taken yet; use API keys");
         self.telemetry.validate(&format!("{at}telemetry."), faults);
+        self.availability.service.validate(&format!("{at}availability."), faults);
         self.booking.service.validate(&format!("{at}booking."), faults);
         self.reminder.service.validate(&format!("{at}reminder."), faults);
         self.gateway.service.validate(&format!("{at}gateway."), faults);

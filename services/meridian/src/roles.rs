@@ -101,6 +101,7 @@ impl Ways {
 /// Builds availability, and makes the default organisation where there is none.
 pub(crate) async fn availability(config: &Config, around: &Surroundings, ways: &Ways) -> Result<availability::App> {
     let app = availability::App::build(availability::Deps {
+        config: config.availability.service.clone(),
         clock: around.clock.clone(),
         ids: around.ids.clone(),
         database: config.database_of(Role::Availability),

@@ -38,6 +38,8 @@ fn visit(number: u128) -> Visit {
         ends_at: starts_at + jiff::SignedDuration::from_mins(30),
         practitioner: PractitionerId::new(Uuid::from_u128(5)),
         location: LocationId::new(Uuid::from_u128(6)),
+        on: jiff::civil::date(2026, 3, 3),
+        displaced: false,
     }
 }
 
@@ -50,9 +52,16 @@ fn a_plan_follows_what_happens_to_its_appointments() {
     assert_eq!((active.status, active.sessions[0].status), (Status::Active, SessionStatus::Booked));
     let service = active.sessions[0].service;
     assert_eq!(active.may_book(first, service), Err(Rejection::NotToBook(SessionStatus::Booked)));
-    assert_eq!(active.after(first, Event::Cancelled(visit(21).appointment)), None, "another appointment");
-    assert_eq!(active.after(first, Event::Cancelled(visit(20).appointment)).unwrap(), draft);
-    let missed = active.after(first, Event::Missed(visit(20).appointment)).unwrap();
+    assert_eq!(
+        active.after(first, Event::Cancelled { appointment: visit(21).appointment, forfeits: false }),
+        None,
+        "another appointment"
+    );
+    assert_eq!(
+        active.after(first, Event::Cancelled { appointment: visit(20).appointment, forfeits: false }).unwrap(),
+        draft
+    );
+    let missed = active.after(first, Event::Missed { appointment: visit(20).appointment, given_back: None }).unwrap();
     assert_eq!(missed.status, Status::Active);
     let done = active.after(first, Event::Completed(visit(20).appointment)).unwrap();
     let done = done.after(second, Event::Booked(visit(22))).unwrap();

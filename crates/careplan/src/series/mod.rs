@@ -1,7 +1,7 @@
 //! Whole series of sessions: the best ones under one stated cost.
 //!
-//! A [`Problem`] is the sessions of a plan in their order, each with the starts that it may take; what is booked or done
-//! already is a session with one candidate. [`best`] answers the k cheapest series that keep every rule, exactly:
+//! A [`Problem`] is the sessions of a plan in their order, each with the starts that it may take; what is done already is
+//! fixed, with one candidate, and what is booked has its own start among its candidates. [`best`] answers the k cheapest series that keep every rule, exactly:
 //! no series outside the answer is cheaper than one in it. `solve.rs` says how.
 //!
 //! The rules, which nothing is paid for:
@@ -89,8 +89,11 @@ pub struct Session {
     pub needling: bool,
     /// Whatever it may take.
     pub candidates: Vec<Candidate>,
-    /// The candidate that it has now, where it is booked or done.
+    /// The candidate that it has now, where it is booked; another one is a move, which is paid for.
     pub current: Option<usize>,
+    /// Whether it has taken place, or stays whatever comes: it has one candidate. Between two of these no gap
+    /// is looked at and nothing is paid; they come in the order of their time.
+    pub fixed: bool,
 }
 
 /// What a patient wishes, and what is paid for each departure from the best.
@@ -124,7 +127,7 @@ impl Default for Weights {
             day: 150,
             late_day: 10,
             demand: 40,
-            moved: 1_000_000,
+            moved: 1_000_000_000,
         }
     }
 }
@@ -189,6 +192,9 @@ impl Problem {
     /// What a session costs by itself when it takes a candidate so many days after the earliest.
     pub(crate) fn alone(&self, at: usize, pick: usize, late: i32) -> Terms {
         let (session, weights) = (&self.sessions[at], &self.weights);
+        if session.fixed {
+            return Terms::default();
+        }
         let candidate = &session.candidates[pick];
         let other = self.practitioner.is_some_and(|wished| wished != candidate.practitioner);
         let hours = u64::from(candidate.outside.minutes.div_ceil(60)) * u64::from(weights.hour);
@@ -204,13 +210,18 @@ impl Problem {
         }
     }
 
+    /// Whether nothing can change any more between two sessions.
+    pub(crate) fn past(&self, one: usize, other: usize) -> bool {
+        self.sessions[one].fixed && self.sessions[other].fixed
+    }
+
     /// For each session the first day that the ideal gaps give, from what is booked or done before it.
     pub(crate) fn earliest(&self) -> Vec<i32> {
         let mut days: Vec<i32> = Vec::with_capacity(self.sessions.len());
         for (at, session) in self.sessions.iter().enumerate() {
             let ideal = session.gap.zip(at.checked_sub(session.back)).map(|(gap, from)| days[from] + gap.ideal as i32);
-            let fixed = session.current.filter(|_| session.candidates.len() == 1);
-            let own = fixed.map(|pick| day(session.candidates[pick].date));
+            let fixed = session.candidates.first().filter(|_| session.fixed);
+            let own = fixed.map(|candidate| day(candidate.date));
             days.push(own.or(ideal).unwrap_or_else(|| day(self.start_on)));
         }
         days
@@ -232,11 +243,13 @@ impl Problem {
             sum.demand += own.demand;
             sum.moved += own.moved;
             let session = &self.sessions[at];
-            if let Some((gap, from)) = session.gap.zip(at.checked_sub(session.back)) {
+            let measured = session.gap.zip(at.checked_sub(session.back));
+            if let Some((gap, from)) = measured.filter(|(_, from)| !self.past(*from, at)) {
                 let days = day(chosen[at].date) - day(chosen[from].date);
                 sum.gaps += u64::from(days.abs_diff(gap.ideal as i32)) * u64::from(self.weights.gap_day);
             }
-            if let Some(before) = at.checked_sub(1).map(|before| chosen[before]) {
+            if let Some(before) = at.checked_sub(1).filter(|before| !self.past(*before, at)) {
+                let before = chosen[before];
                 sum.practitioner += paid(before.practitioner != chosen[at].practitioner, self.weights.practitioner);
                 sum.location += paid(before.location != chosen[at].location, self.weights.location);
             }

@@ -2,7 +2,7 @@
 
 use domain::claim::NEEDLING_SPACING_HOURS;
 
-use super::Session;
+use super::{Candidate, Session, day};
 
 /// Needling sessions on days so far apart are 48 hours apart at any hour.
 pub(super) const NEEDLING_DAYS: i32 = NEEDLING_SPACING_HOURS as i32 / 24 + 1;
@@ -19,7 +19,7 @@ pub(super) struct Shape {
 
 /// The shape of each session.
 pub(super) fn shapes(sessions: &[Session]) -> Vec<Shape> {
-    let least: Vec<i32> = sessions.iter().map(step).collect();
+    let least: Vec<i32> = (0..sessions.len()).map(|at| step(sessions, at)).collect();
     let close = |from: usize, to: usize| fewest_days(sessions, from, to) < NEEDLING_DAYS;
     let needled_before = |at: usize| (0..at).rev().find(|earlier| sessions[*earlier].needling);
     (0..sessions.len())
@@ -45,8 +45,21 @@ pub(super) fn shapes(sessions: &[Session]) -> Vec<Shape> {
         .collect()
 }
 
+fn fixed(session: &Session) -> Option<&Candidate> {
+    session.candidates.first().filter(|_| session.fixed)
+}
+
+/// The days between two sessions, where both stay as they are.
+fn between(one: &Session, other: &Session) -> Option<i32> {
+    Some(day(fixed(other)?.date) - day(fixed(one)?.date))
+}
+
 /// The fewest days from the session before.
-fn step(session: &Session) -> i32 {
+fn step(sessions: &[Session], at: usize) -> i32 {
+    let session = &sessions[at];
+    if let Some(days) = at.checked_sub(1).and_then(|before| between(&sessions[before], session)) {
+        return days;
+    }
     let own = session.gap.filter(|_| session.back == 1).map_or(0, |gap| gap.least as i32);
     // A paired session and the one after it are on days of their own.
     if session.paired || session.back == 2 { own.max(1) } else { own }
@@ -58,8 +71,9 @@ fn fewest_days(sessions: &[Session], from: usize, to: usize) -> i32 {
         return 0;
     }
     let session = &sessions[to];
-    let by_steps = fewest_days(sessions, from, to - 1) + step(session);
-    match session.gap.filter(|_| session.back == 2 && to >= from + 2) {
+    let by_steps = fewest_days(sessions, from, to - 1) + step(sessions, to);
+    let gap = session.gap.filter(|_| session.back == 2 && to >= from + 2);
+    match gap.filter(|_| between(&sessions[to - 2], session).is_none()) {
         Some(gap) => by_steps.max(fewest_days(sessions, from, to - 2) + gap.least as i32),
         None => by_steps,
     }

@@ -17,7 +17,6 @@ use domain::claim::NEEDLING_SPACING_HOURS;
 use super::{
     Infeasible, Problem, SERIES_MAX, Series,
     nodes::{Node, Numbers, nodes},
-    paid,
     shape::{NEEDLING_DAYS, Shape, shapes},
     week,
 };
@@ -138,8 +137,8 @@ impl Step<'_> {
         let session = &self.problem.sessions[self.at];
         let end = Memory { day: Some(i32::MAX), needled: Some(i64::MAX) };
         let first = match session.gap {
-            Some(gap) => day - gap.most as i32,
-            None => i32::MIN,
+            Some(gap) if !self.problem.past(self.at - session.back.min(self.at), self.at) => day - gap.most as i32,
+            _ => i32::MIN,
         };
         (first, Memory::default())..=(day, end)
     }
@@ -148,14 +147,27 @@ impl Step<'_> {
     fn gap(&self, before: i32, memory: &Memory, day: i32) -> Option<u64> {
         let session = &self.problem.sessions[self.at];
         let other_week = session.paired && week(before) != week(day);
-        if other_week || ((session.paired || session.back == 2) && before == day) {
+        let same_day = (session.paired || session.back == 2) && before == day;
+        if (other_week || same_day) && !self.is_past() {
             return None;
         }
-        let Some(gap) = session.gap else { return Some(0) };
+        let measured = session.gap.filter(|_| !self.problem.past(self.at - session.back.min(self.at), self.at));
+        let Some(gap) = measured else { return Some(0) };
         let from = if session.back == 2 { memory.day.unwrap_or(before) } else { before };
         let days = day - from;
         let kept = days >= gap.least as i32 && days <= gap.most as i32;
         kept.then(|| u64::from(days.abs_diff(gap.ideal as i32)) * u64::from(self.problem.weights.gap_day))
+    }
+
+    /// Whether the session and the one before have both taken place.
+    fn is_past(&self) -> bool {
+        self.problem.past(self.at - 1, self.at)
+    }
+
+    /// What a change of practitioner and one of location cost.
+    fn changes(&self) -> (u64, u64) {
+        let weights = &self.problem.weights;
+        if self.is_past() { (0, 0) } else { (u64::from(weights.practitioner), u64::from(weights.location)) }
     }
 
     /// Whether [`Step::hours_matter`] can hold for any node.
@@ -180,7 +192,7 @@ impl Step<'_> {
 
     fn in_time(&self, label: &Label, node: &Node) -> bool {
         let spaced = || self.needled(label).is_none_or(|ends| node.starts >= ends + NEEDLING_SPACING_HOURS * 3600);
-        node.starts >= self.before.nodes[label.node as usize].ends
+        (self.is_past() || node.starts >= self.before.nodes[label.node as usize].ends)
             && (!self.problem.sessions[self.at].needling || spaced())
     }
 
@@ -188,9 +200,9 @@ impl Step<'_> {
     fn way(&self, index: u32, node: &Node, gap: u64) -> Way {
         let label = &self.before.labels[index as usize];
         let before = &self.before.nodes[label.node as usize];
-        let weights = &self.problem.weights;
-        let change = paid(before.practitioner != node.practitioner, weights.practitioner)
-            + paid(before.location != node.location, weights.location);
+        let (other, away) = self.changes();
+        let change = if before.practitioner == node.practitioner { 0 } else { other }
+            + if before.location == node.location { 0 } else { away };
         let memory = Memory {
             day: self.shape.keeps_day.then_some(before.day),
             needled: self.needled(label).filter(|_| self.shape.keeps_needled),
@@ -200,8 +212,7 @@ impl Step<'_> {
 
     /// Adds the ways from a bucket to a node: where the hour matters, those that are in time.
     fn collect(&self, bucket: &Bucket, node: &Node, gap: u64, by_hour: bool, ways: &mut Vec<Way>) {
-        let weights = &self.problem.weights;
-        let (other, away) = (u64::from(weights.practitioner), u64::from(weights.location));
+        let (other, away) = self.changes();
         let alike = !(self.shape.keeps_needled && self.problem.sessions[self.at - 1].needling);
         let mut cheapest: Vec<u64> = Vec::with_capacity(self.k + 1);
         // From the list of all only those count that change both: the rest stand in the other lists.

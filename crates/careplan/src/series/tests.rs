@@ -36,7 +36,7 @@ fn gap(least: u32, ideal: u32, most: u32) -> GapDays {
 }
 
 fn session(gap: Option<GapDays>, candidates: Vec<Candidate>) -> Session {
-    Session { gap, back: 1, paired: false, needling: false, candidates, current: None }
+    Session { gap, back: 1, paired: false, needling: false, candidates, current: None, fixed: false }
 }
 
 fn problem(sessions: Vec<Session>) -> Problem {
@@ -50,17 +50,21 @@ fn keeps_rules(problem: &Problem, picks: &[usize]) -> bool {
     (0..picks.len()).all(|at| {
         let session = &problem.sessions[at];
         let Some(before) = at.checked_sub(1) else { return true };
+        let past = |from: usize| problem.sessions[from].fixed && session.fixed;
         let apart = |from: usize| (of(at).date - of(from).date).get_days();
         let in_gap = session
             .gap
             .zip(at.checked_sub(session.back))
+            .filter(|(_, from)| !past(*from))
             .is_none_or(|(gap, from)| (gap.least as i32..=gap.most as i32).contains(&apart(from)));
-        let own_day = !(session.paired || session.back == 2) || of(at).date != of(before).date;
-        let same_week = !session.paired || of(at).date.iso_week_date().week() == of(before).date.iso_week_date().week();
+        let own_day = past(before) || !(session.paired || session.back == 2) || of(at).date != of(before).date;
+        let same_week = past(before)
+            || !session.paired
+            || of(at).date.iso_week_date().week() == of(before).date.iso_week_date().week();
         let spaced = !session.needling
             || (0..at)
                 .all(|from| !problem.sessions[from].needling || of(at).visit.start() >= of(from).visit.end() + spacing);
-        in_gap && own_day && same_week && spaced && of(at).visit.start() >= of(before).visit.end()
+        in_gap && own_day && same_week && spaced && (past(before) || of(at).visit.start() >= of(before).visit.end())
     })
 }
 
@@ -109,23 +113,33 @@ fn any_session(at: i32) -> impl Strategy<Value = Session> {
     let gaps =
         (0..4_u32, 0..3_u32, 0..3_u32).prop_map(|(least, more, most)| gap(least, least + more, least + more + most));
     let candidates = prop::collection::vec(any_candidate(at * 2..at * 3 + 5), 1..7);
-    (gaps, candidates, any::<bool>(), prop::option::weighted(0.2, 0..7_usize), 0..6_u8).prop_map(
-        move |(gap, candidates, needling, current, shape)| Session {
-            gap: (at > 0).then_some(gap),
-            back: if at > 1 && shape == 5 { 2 } else { 1 },
-            paired: at > 0 && shape == 4,
-            needling,
-            current: current.filter(|pick| *pick < candidates.len()),
-            candidates,
+    let current = prop::option::weighted(0.2, 0..7_usize);
+    (gaps, candidates, any::<bool>(), current, 0..6_u8, prop::bool::weighted(0.3)).prop_map(
+        move |(gap, mut candidates, needling, current, shape, fixed)| {
+            candidates.truncate(if fixed { 1 } else { usize::MAX });
+            Session {
+                gap: (at > 0).then_some(gap),
+                back: if at > 1 && shape == 5 { 2 } else { 1 },
+                paired: at > 0 && shape == 4,
+                needling,
+                current: current.filter(|pick| *pick < candidates.len()),
+                candidates,
+                fixed,
+            }
         },
     )
 }
 
 fn any_problem() -> impl Strategy<Value = Problem> {
     let sessions = (2..5_i32).prop_flat_map(|count| (0..count).map(any_session).collect::<Vec<_>>());
-    (sessions, prop::option::of(1..3_u128)).prop_map(|(sessions, wished)| Problem {
-        practitioner: wished.map(|wished| PractitionerId::new(Uuid::from_u128(wished))),
-        ..problem(sessions)
+    (sessions, prop::option::of(1..3_u128)).prop_map(|(mut sessions, wished)| {
+        let mut ended = Timestamp::MIN;
+        for session in sessions.iter_mut().filter(|session| session.fixed) {
+            session.fixed = session.candidates[0].visit.start() >= ended;
+            ended = if session.fixed { session.candidates[0].visit.end() } else { ended };
+        }
+        let practitioner = wished.map(|wished| PractitionerId::new(Uuid::from_u128(wished)));
+        Problem { practitioner, ..problem(sessions) }
     })
 }
 
@@ -180,7 +194,7 @@ fn the_fewest_booked_sessions_move() {
     let mut third = session(Some(gap(3, 5, 7)), vec![candidate(10, 9, 1, 1, 0), candidate(12, 9, 1, 1, 0)]);
     third.current = Some(0);
     let mut first = session(None, vec![candidate(0, 9, 1, 1, 0)]);
-    first.current = Some(0);
+    first.fixed = true;
     let plan = problem(vec![first, session(Some(gap(3, 5, 7)), vec![candidate(7, 9, 1, 1, 0)]), third]);
     let series = best(&plan, 1).unwrap();
     assert_eq!((series[0].picks.as_slice(), series[0].terms.moved), ([0, 0, 0].as_slice(), 0));

@@ -47,6 +47,8 @@ pub(crate) struct Ask {
     /// For each practitioner whether they are asked about.
     people: Vec<bool>,
     pub(crate) patient: Option<Uuid>,
+    /// Owners whose claims do not keep the patient from a start.
+    pub(crate) ignored: Vec<Uuid>,
 }
 
 impl Ask {
@@ -98,7 +100,8 @@ impl Ask {
             })
             .collect();
         let query = Query { weekdays, not_before, not_after, practitioners: everyone(&model), after, ..any };
-        Ok(Self { service_id, service, online, now, query, places, people, patient: patient.map(Id::uuid), model })
+        let patient = patient.map(Id::uuid);
+        Ok(Self { service_id, service, online, now, query, places, people, patient, ignored: vec![], model })
     }
 
     /// Whether the question asks about a practitioner.

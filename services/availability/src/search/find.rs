@@ -12,6 +12,7 @@ use calendar::{
     tick::{self, MINUTES, PER_DAY, Tick},
 };
 use domain::claim::{Kind, NEEDLING_SPACING_HOURS};
+use uuid::Uuid;
 
 use super::{
     ask::{Ask, everyone},
@@ -217,16 +218,7 @@ impl Ask {
     /// The ticks at which a visit may not start because the patient is elsewhere, or needled too recently.
     fn elsewhere(&self, projection: &Projection) -> Vec<Span> {
         let Some(patient) = self.patient else { return vec![] };
-        let meets = |kind: Kind, length: Tick| {
-            let claims = projection.claims_on(kind, patient).iter();
-            claims.map(move |(claim, _)| Span::new(claim.start - length + 1, claim.end))
-        };
-        let mut spans: Vec<Span> = meets(Kind::Patient, self.query.duration).collect();
-        if self.service.needling {
-            let spacing = NEEDLING_SPACING_HOURS * 60 / MINUTES;
-            spans.extend(meets(Kind::Needling, self.query.duration + spacing));
-        }
-        merged(spans)
+        elsewhere(projection, patient, self.service.needling, self.query.duration, &self.ignored)
     }
 
     /// Group sessions of the service with members and places left: what the rules let a patient join.
@@ -254,6 +246,26 @@ impl Ask {
         });
         open.collect()
     }
+}
+
+/// The ticks at which a visit of a patient may not start because they are elsewhere or needled too recently, claims of
+/// the ignored owners left out.
+pub(super) fn elsewhere(
+    projection: &Projection,
+    patient: Uuid,
+    needling: bool,
+    duration: Tick,
+    ignored: &[Uuid],
+) -> Vec<Span> {
+    let meets = |kind: Kind, length: Tick| {
+        let claims = projection.claims_on(kind, patient).iter().filter(|(_, owner)| !ignored.contains(owner));
+        claims.map(move |(claim, _)| Span::new(claim.start - length + 1, claim.end))
+    };
+    let mut spans: Vec<Span> = meets(Kind::Patient, duration).collect();
+    if needling {
+        spans.extend(meets(Kind::Needling, duration + NEEDLING_SPACING_HOURS * 60 / MINUTES));
+    }
+    merged(spans)
 }
 
 /// Where visits may start.

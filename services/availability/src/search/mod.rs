@@ -10,8 +10,8 @@ mod find;
 mod near;
 mod nearest;
 mod open;
+pub(crate) mod planner;
 mod rules;
-pub(crate) mod series;
 
 use std::sync::Arc;
 

@@ -232,6 +232,7 @@ impl State {
             Owner::Appointment(state) => state.id.clone(),
             Owner::Hold(state) => state.id.clone(),
             Owner::Group(state) => state.id.clone(),
+            Owner::Plan(state) => state.id.clone(),
         };
         let last = self.log.iter().enumerate().filter(|(at, change)| {
             !self.log[at + 1..].iter().any(|later| id(later) == id(change) && later.version > change.version)

@@ -225,6 +225,7 @@ async fn without_booking_search_says_that_it_does_not_know() {
     let clock = runtime::Clock::manual(crate::world::NOW.parse().unwrap());
     let readiness = runtime::Readiness::new();
     let deps = availability::Deps {
+        config: availability::Config::default(),
         clock,
         ids: runtime::Ids::seeded(1),
         database: target,

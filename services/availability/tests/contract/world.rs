@@ -96,6 +96,7 @@ impl World {
     pub async fn start(target: Target, booking: FakeBooking, clock: Clock, seed: u64) -> Self {
         let readiness = Readiness::new();
         let deps = Deps {
+            config: availability::Config::default(),
             clock: clock.clone(),
             ids: Ids::seeded(seed),
             database: target.clone(),

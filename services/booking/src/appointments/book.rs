@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use careplan::plan::Event;
 use domain::{appointment::Status, fault::Faults, id::PlanSessionId};
 use rpc::{Code, Context, Fault};
 use tonic::Response;
@@ -59,17 +58,16 @@ pub(crate) async fn book(
         answer = shown(inner, &row);
         batch.changes.push(feed::appointment_change(&row, claims, "booked"));
         batch.links.push(manage::link(inner, &row));
-        let followed = plan.as_ref().and_then(|(session, stored)| {
-            let next = stored.plan.after(*session, Event::Booked(follow::visit(&row)?))?;
-            stored.with(next, batch.now_us).change().ok()
-        });
-        batch.plans.extend(followed);
+        if let Some((session, stored)) = &plan {
+            follow::booked(inner, batch, stored, *session, &row)?;
+        }
         batch.appointments.push(row);
         batch.patients.extend(patient.new.clone());
         batch.idempotency = remember(ctx, ROUTE, &answer);
         batch.consume_hold = hold;
         batch.release.extend(hold);
         batch.changes.extend(hold.map(feed::hold_released));
+        Ok(())
     });
     match taken.await? {
         Taken::Done(position) => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use careplan::plan::Event;
 use domain::{appointment::Status, id::AppointmentId};
 use rpc::{Context, Fault};
 use wire::booking::{SetDisplacedRequest, SetDisplacedResponse, set_displaced_request::Item};
@@ -9,6 +10,7 @@ use wire::booking::{SetDisplacedRequest, SetDisplacedResponse, set_displaced_req
 use super::claims_of;
 use crate::{
     Inner, feed,
+    plans::follow,
     store::{
         batch::{Batch, Refusal},
         rows::AppointmentRow,
@@ -18,6 +20,8 @@ use crate::{
 
 /// Most appointments in one call.
 const ITEMS_MAX: usize = 1000;
+/// How often one is tried that lost to another write.
+const TRIES_MAX: usize = 3;
 
 pub(crate) async fn set_displaced(
     inner: &Arc<Inner>,
@@ -29,35 +33,44 @@ pub(crate) async fn set_displaced(
     }
     let mut changed = 0;
     for item in &request.items {
-        changed += u32::from(set(inner, ctx, item).await?);
+        // Another change of the same plan may have been faster; what is so is looked at anew.
+        let mut done = set(inner, ctx, item).await?;
+        for _ in 1..TRIES_MAX {
+            done = if done.is_none() { set(inner, ctx, item).await? } else { break };
+        }
+        changed += u32::from(done.unwrap_or(false));
     }
     Ok(SetDisplacedResponse { changed })
 }
 
 /// Level-triggered: says again what is so already to no effect, and gives way to whoever changed it meanwhile.
-async fn set(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<bool, Fault> {
-    let Ok(id) = item.appointment_id.parse::<AppointmentId>() else { return Ok(false) };
+///
+/// Answers whether it changed anything; `None` where another write came between.
+async fn set(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<Option<bool>, Fault> {
+    let Ok(id) = item.appointment_id.parse::<AppointmentId>() else { return Ok(Some(false)) };
     let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
-    let Some(old) = found else { return Ok(false) };
+    let Some(old) = found else { return Ok(Some(false)) };
     let ahead = old.status.parse::<Status>().is_ok_and(Status::is_ahead);
     if old.displaced == item.displaced || old.version > item.seen_version || !ahead {
-        return Ok(false);
+        return Ok(Some(false));
     }
     let now_us = inner.clock.now_us();
     let row =
         AppointmentRow { version: old.version + 1, displaced: item.displaced, updated_at_us: now_us, ..old.clone() };
     let claims = claims_of(inner, row.organization_id, &row).await?;
     let event = if item.displaced { "displaced" } else { "replaced" };
-    let batch = Batch {
+    let mut batch = Batch {
         organization_id: row.organization_id,
         now_us,
         changes: vec![feed::appointment_change(&row, &claims, event)],
-        appointments: vec![row],
+        appointments: vec![row.clone()],
         ..Batch::default()
     };
+    let followed = Event::Displaced { appointment: id, displaced: item.displaced };
+    follow::add(inner, &mut batch, &row, followed).await?;
     match write::commit(inner, batch).await {
-        Ok(_) => Ok(true),
-        Err(Refusal::Stale) => Ok(false),
+        Ok(_) => Ok(Some(true)),
+        Err(Refusal::Stale) => Ok(None),
         Err(other) => Err(write::refused(other)),
     }
 }

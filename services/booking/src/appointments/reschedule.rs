@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use careplan::plan::Event;
 use domain::{
     appointment::{Status, Transition},
     id::{AppointmentId, PlanSessionId},
@@ -12,11 +11,17 @@ use rpc::{Context, Fault};
 use tonic::Response;
 use wire::booking::{Appointment, RescheduleAppointmentRequest};
 
-use super::{load, shown, transition, wall_clock};
+use super::{book::prior, load, shown, transition, wall_clock};
 use crate::{
-    Inner, feed, ground, manage,
+    Inner, feed,
+    ground::{self, Ground},
+    laying::Laid,
+    manage,
     plans::{self, follow},
-    store::rows::AppointmentRow,
+    store::{
+        batch::Batch,
+        rows::{AppointmentRow, ClaimRow},
+    },
     taking::{Taken, Taker, take},
     write::{self, Begun, begin, remember, revision, stale},
 };
@@ -32,6 +37,14 @@ pub(crate) async fn reschedule(
         Begun::New(running) => running,
         Begun::Replay(response) => return Ok(response),
     };
+    write::again(|| once(inner, ctx, &request)).await
+}
+
+async fn once(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: &RescheduleAppointmentRequest,
+) -> Result<Response<Appointment>, Fault> {
     let old = load(inner, ctx, &request.id).await?;
     if request.if_version != 0 && request.if_version != old.version {
         return Err(stale());
@@ -39,7 +52,9 @@ pub(crate) async fn reschedule(
     transition::target(&old, Transition::Reschedule)?;
     same_service(&request.slot_id, &old)?;
     let ignored = vec![AppointmentId::new(old.id).to_string()];
-    let mut grounds = ground::check(inner, ctx, &[request.slot_id], "/slot_id", request.channel, ignored).await?;
+    let slots = std::slice::from_ref(&request.slot_id);
+    let mut grounds = ground::check(inner, ctx, slots, "/slot_id", request.channel, ignored).await?;
+    prior(inner, ctx, &grounds[0], old.patient_id).await?;
     let taker =
         Taker { owners: &[old.id], patient: Some(old.patient_id), expires_at_us: None, channel: request.channel };
     let plan = match old.plan_session_id {
@@ -48,36 +63,14 @@ pub(crate) async fn reschedule(
     };
     let mut answer = Appointment::default();
     let taken = take(inner, ctx, &mut grounds, taker, |batch, laid, claims| {
-        let (ground, laid) = &laid[0];
-        let row = AppointmentRow {
-            version: old.version + 1,
-            status: Status::Booked.as_str().to_owned(),
-            practitioner_id: ground.slot.practitioner.uuid(),
-            location_id: ground.slot.location.uuid(),
-            room_id: laid.room,
-            group_id: laid.group.as_ref().map(|(group, _)| group.id),
-            starts_at_us: ground.visit.start().as_microsecond(),
-            ends_at_us: ground.visit.end().as_microsecond(),
-            time_zone: ground.time_zone.clone(),
-            starts_local: wall_clock(ground.visit, &ground.time_zone),
-            displaced: false,
-            confirmed_at_us: None,
-            previous_starts_at_us: Some(old.starts_at_us),
-            updated_at_us: batch.now_us,
-            ..old.clone()
-        };
+        let row = moved(&old, &laid[0], batch.now_us);
         answer = shown(inner, &row);
-        batch.release.push(old.id);
-        batch.leave_group = old.group_id.map(feed::leave);
-        batch.links.push(manage::link(inner, &row));
-        batch.changes.push(feed::appointment_change(&row, claims, "rescheduled"));
-        let followed = plan.as_ref().and_then(|(session, stored)| {
-            let next = stored.plan.after(PlanSessionId::new(*session), Event::Booked(follow::visit(&row)?))?;
-            stored.with(next, batch.now_us).change().ok()
-        });
-        batch.plans.extend(followed);
-        batch.appointments.push(row);
+        if let Some((session, stored)) = &plan {
+            follow::booked(inner, batch, stored, PlanSessionId::new(*session), &row)?;
+        }
+        put(inner, batch, &old, row, claims);
         batch.idempotency = remember(ctx, ROUTE, &answer);
+        Ok(())
     });
     match taken.await? {
         Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
@@ -85,7 +78,40 @@ pub(crate) async fn reschedule(
     }
 }
 
-fn same_service(slot_id: &str, old: &AppointmentRow) -> Result<(), Fault> {
+/// An appointment as it is at another slot that was laid.
+pub(crate) fn moved(old: &AppointmentRow, (ground, laid): &(Ground, Laid), now_us: i64) -> AppointmentRow {
+    AppointmentRow {
+        version: old.version + 1,
+        status: Status::Booked.as_str().to_owned(),
+        practitioner_id: ground.slot.practitioner.uuid(),
+        location_id: ground.slot.location.uuid(),
+        room_id: laid.room,
+        group_id: laid.group.as_ref().map(|(group, _)| group.id),
+        starts_at_us: ground.visit.start().as_microsecond(),
+        ends_at_us: ground.visit.end().as_microsecond(),
+        time_zone: ground.time_zone.clone(),
+        starts_local: wall_clock(ground.visit, &ground.time_zone),
+        displaced: false,
+        confirmed_at_us: None,
+        previous_starts_at_us: Some(old.starts_at_us),
+        updated_at_us: now_us,
+        ..old.clone()
+    }
+}
+
+/// Adds a move to a batch: the old time is freed, the change told.
+pub(crate) fn put(inner: &Inner, batch: &mut Batch, old: &AppointmentRow, row: AppointmentRow, claims: &[ClaimRow]) {
+    batch.release.push(old.id);
+    if let Some(group) = old.group_id {
+        batch.leave_group = Some(feed::leave(group));
+    }
+    batch.links.push(manage::link(inner, &row));
+    batch.changes.push(feed::appointment_change(&row, claims, "rescheduled"));
+    batch.appointments.push(row);
+}
+
+/// Refuses a slot of another service than the appointment's own.
+pub(crate) fn same_service(slot_id: &str, old: &AppointmentRow) -> Result<(), Fault> {
     let same = slot_id.parse::<Slot>().is_ok_and(|slot| slot.service.uuid() == old.service_id);
     // A malformed slot id is named as such when the slot is checked.
     if same || slot_id.parse::<Slot>().is_err() {

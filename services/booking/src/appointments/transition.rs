@@ -7,7 +7,7 @@ use careplan::plan::Event;
 use domain::{
     appointment::{Status, Transition},
     fault::{Faults, check_text},
-    id::AppointmentId,
+    id::{AppointmentId, PlanSessionId},
 };
 use rpc::{Code, Context, Fault};
 use tonic::Response;
@@ -31,13 +31,21 @@ pub(crate) async fn transition(
         Begun::New(running) => running,
         Begun::Replay(response) => return Ok(response),
     };
+    write::again(|| once(inner, ctx, &request)).await
+}
+
+async fn once(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: &TransitionAppointmentRequest,
+) -> Result<Response<Appointment>, Fault> {
     let (transition, event) = named(request.transition)?;
     let old = load(inner, ctx, &request.id).await?;
     if request.if_version != 0 && request.if_version != old.version {
         return Err(stale());
     }
     let now_us = inner.clock.now_us();
-    let row = changed(inner, &old, transition, &request, now_us)?;
+    let row = changed(inner, &old, transition, request, now_us)?;
     let mut batch =
         Batch { organization_id: old.organization_id, now_us, appointments: vec![row.clone()], ..Batch::default() };
     let mut claims = claims_of(inner, old.organization_id, &old).await?;
@@ -48,9 +56,13 @@ pub(crate) async fn transition(
     }
     let appointment = AppointmentId::new(row.id);
     let followed = match transition {
-        Transition::Cancel => Some(Event::Cancelled(appointment)),
+        Transition::Cancel => Some(Event::Cancelled { appointment, forfeits: forfeits(inner, &row) }),
         Transition::Complete => Some(Event::Completed(appointment)),
-        Transition::NoShow => Some(Event::Missed(appointment)),
+        Transition::NoShow => {
+            let given_back =
+                (!inner.config.no_show_forfeits).then(|| PlanSessionId::new(inner.ids.uuid(inner.clock.now())));
+            Some(Event::Missed { appointment, given_back })
+        }
         _ => None,
     };
     if let Some(event) = followed {
@@ -112,6 +124,14 @@ fn changed(
 pub(crate) fn is_late(inner: &Inner, row: &AppointmentRow, now_us: i64) -> bool {
     let notice = starts_at(row).as_microsecond() - now_us;
     notice < i64::from(inner.config.late_cancellation_minutes) * 60_000_000
+}
+
+/// Whether a session is used up by its cancellation: late, and the patient's doing. FHIR's reasons of the patient begin
+/// with `pat` ([value set](https://hl7.org/fhir/R4/valueset-appointment-cancellation-reason.html)).
+fn forfeits(inner: &Inner, row: &AppointmentRow) -> bool {
+    let patients = row.cancel_by.as_deref() == Some("patient")
+        || row.cancel_reason_code.as_deref().is_some_and(|code| code.starts_with("pat"));
+    inner.config.late_cancellation_forfeits && row.cancel_late == Some(true) && patients
 }
 
 fn wire_text(text: &str) -> Option<String> {

@@ -1,11 +1,13 @@
-//! Booking a series: every session's claims, appointment and change, and the plan, in one transaction.
+//! Booking a series: every session's claims, appointment and change, and the plan, in one transaction. A session that has
+//! an appointment already moves with it.
 
 use std::sync::Arc;
 
 use careplan::plan::Event;
 use domain::{
+    appointment::Transition,
     fault::Faults,
-    id::{PlanSession, PlanSessionId},
+    id::{Appointment, AppointmentId, PlanSession, PlanSessionId},
     slot::Slot,
 };
 use prost::Message;
@@ -17,19 +19,34 @@ use wire::{
     convert,
 };
 
-use super::{Stored, follow, load, propose, shown};
+use super::{
+    Stored, follow, load,
+    propose::{self, Asked},
+    shown,
+};
 use crate::{
     Inner,
-    appointments::book::{New, prior, row},
+    appointments::{
+        self,
+        book::{New, prior, row},
+        reschedule, transition,
+    },
     feed,
     ground::{self, Ground},
     holds, manage,
+    store::rows::AppointmentRow,
     taking::{Taken, Taker, take},
     write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "BookPlan";
 const SESSIONS_MAX: usize = 60;
+
+/// A session and, where it has one, the appointment that moves.
+struct Chosen {
+    session: PlanSessionId,
+    old: Option<AppointmentRow>,
+}
 
 pub(super) async fn book(
     inner: &Arc<Inner>,
@@ -45,97 +62,146 @@ pub(super) async fn book(
         if !request.sessions.is_empty() {
             return Err(Fault::violation("/sessions", "unexpected", "give either proposal_id or sessions"));
         }
-        let chosen = propose::remembered(inner, ctx, &stored.plan, &request.proposal_id).await?;
-        let choice = |(plan_session_id, slot_id)| Choice { plan_session_id, slot_id };
-        request.sessions = chosen.into_iter().map(choice).collect();
+        let kept = propose::remembered(inner, ctx, &stored.plan, &request.proposal_id).await?;
+        let choice = |it: propose::Kept| Choice {
+            plan_session_id: it.session,
+            slot_id: it.slot,
+            appointment_id: it.appointment,
+        };
+        request.sessions = kept.into_iter().map(choice).collect();
     }
-    let sessions = checked(&request)?;
-    match lay(inner, ctx, &request, &sessions, &stored).await {
-        Err(fault) if fault.code == Code::SlotTaken => Err(conflict(inner, ctx, &request, &stored, &fault).await),
+    let chosen = chosen(inner, ctx, &request, &stored).await?;
+    match lay(inner, ctx, &request, &chosen, &stored).await {
+        Err(fault) if fault.code == Code::SlotTaken => {
+            let moves = chosen.iter().any(|chosen| chosen.old.is_some());
+            Err(conflict(inner, ctx, &request, &stored, &fault, moves).await)
+        }
         other => other,
     }
 }
 
-fn checked(request: &BookPlanRequest) -> Result<Vec<PlanSessionId>, Fault> {
+/// Reads what is chosen; refuses sessions that cannot be booked, and appointments that cannot move.
+async fn chosen(
+    inner: &Inner,
+    ctx: &Context,
+    request: &BookPlanRequest,
+    stored: &Stored,
+) -> Result<Vec<Chosen>, Fault> {
     let mut faults = Faults::new();
     let count = request.sessions.len();
     faults.check((1..=SESSIONS_MAX).contains(&count), "/sessions", "out_of_range", "give 1 to 60 sessions");
-    let mut sessions = Vec::with_capacity(count);
+    let mut sessions: Vec<(PlanSessionId, Option<AppointmentId>)> = Vec::with_capacity(count);
     for (at, choice) in request.sessions.iter().enumerate() {
-        let pointer = format!("/sessions/{at}/plan_session_id");
-        if let Some(id) = convert::id::<PlanSession>(&mut faults, &pointer, &choice.plan_session_id) {
-            faults.check(!sessions.contains(&id), pointer, "duplicate", "each session once");
-            sessions.push(id);
+        let pointer = |field: &str| format!("/sessions/{at}/{field}");
+        let moving =
+            convert::optional_id::<Appointment>(&mut faults, &pointer("appointment_id"), &choice.appointment_id);
+        let at = pointer("plan_session_id");
+        if let Some(id) = convert::id::<PlanSession>(&mut faults, &at, &choice.plan_session_id) {
+            faults.check(!sessions.iter().any(|(known, _)| *known == id), at, "duplicate", "each session once");
+            sessions.push((id, moving));
         }
     }
     faults.result()?;
-    Ok(sessions)
+    let mut chosen = Vec::with_capacity(count);
+    for (at, ((session, moving), choice)) in sessions.into_iter().zip(&request.sessions).enumerate() {
+        let pointer = format!("/sessions/{at}/plan_session_id");
+        // A malformed slot id is named as such when the slots are checked.
+        let service = choice.slot_id.parse::<Slot>().ok().map(|slot| slot.service);
+        let old = match (moving, service) {
+            (Some(appointment), Some(service)) => {
+                let movable = stored.plan.may_move(session, appointment, service);
+                movable.map_err(|rejection| follow::refused(rejection, &pointer))?;
+                let row = appointments::load(inner, ctx, &choice.appointment_id).await?;
+                transition::target(&row, Transition::Reschedule)?;
+                Some(row)
+            }
+            (None, Some(service)) => {
+                follow::may_book(&stored.plan, session, service, &pointer)?;
+                None
+            }
+            (_, None) => None,
+        };
+        chosen.push(Chosen { session, old });
+    }
+    Ok(chosen)
 }
 
 async fn lay(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: &BookPlanRequest,
-    sessions: &[PlanSessionId],
+    chosen: &[Chosen],
     stored: &Stored,
 ) -> Result<Response<wire_booking::Plan>, Fault> {
-    for (at, (session, choice)) in sessions.iter().zip(&request.sessions).enumerate() {
-        // A malformed slot id is named as such when the slots are checked.
-        if let Ok(slot) = choice.slot_id.parse::<Slot>() {
-            follow::may_book(&stored.plan, *session, slot.service, &format!("/sessions/{at}/plan_session_id"))?;
-        }
-    }
     let slot_ids: Vec<String> = request.sessions.iter().map(|choice| choice.slot_id.clone()).collect();
     let hold = match request.hold_id.as_str() {
         "" => None,
         text => Some(holds::live(inner, ctx, text).await?.0),
     };
-    let ignored = hold.map(|_| request.hold_id.clone()).into_iter().collect();
+    let moving = request.sessions.iter().map(|choice| choice.appointment_id.clone()).filter(|id| !id.is_empty());
+    let ignored = hold.map(|_| request.hold_id.clone()).into_iter().chain(moving).collect();
     let mut grounds = ground::check(inner, ctx, &slot_ids, "/sessions", request.channel, ignored).await?;
     let patient = stored.plan.order.patient.uuid();
-    for (at, ground) in grounds.iter().enumerate() {
-        if grounds.len() > 1 && ground.capacity > 1 {
-            let detail = "book group sessions one at a time";
-            return Err(Fault::violation(&format!("/sessions/{at}/slot_id"), "group_session", detail));
-        }
+    alone(&grounds, chosen)?;
+    for ground in &grounds {
         if !comes_before(&grounds, ground) {
             prior(inner, ctx, ground, patient).await?;
         }
     }
     let now = inner.clock.now();
-    let owners: Vec<Uuid> = sessions.iter().map(|_| inner.ids.uuid(now)).collect();
+    let owner = |chosen: &Chosen| chosen.old.as_ref().map_or_else(|| inner.ids.uuid(now), |old| old.id);
+    let owners: Vec<Uuid> = chosen.iter().map(owner).collect();
     let taker = Taker { owners: &owners, patient: Some(patient), expires_at_us: None, channel: request.channel };
-    let (mut answer, mut failed) = (wire_booking::Plan::default(), None);
+    let mut answer = wire_booking::Plan::default();
     let taken = take(inner, ctx, &mut grounds, taker, |batch, laid, claims| {
         let mut plan = stored.plan.clone();
-        for ((owner, session), laid) in owners.iter().zip(sessions).zip(laid) {
-            let new = New { id: *owner, patient, plan_session: Some(session.uuid()), note: "" };
-            let row = row(ctx, &new, batch.now_us, laid);
+        for ((owner, chosen), laid) in owners.iter().zip(chosen).zip(laid) {
             let own: Vec<_> = claims.iter().filter(|claim| claim.owner == *owner).cloned().collect();
-            batch.changes.push(feed::appointment_change(&row, &own, "booked"));
-            batch.links.push(manage::link(inner, &row));
-            let event = follow::visit(&row).map(Event::Booked);
-            plan = event.and_then(|event| plan.after(*session, event)).unwrap_or(plan);
-            batch.appointments.push(row);
+            let row = match &chosen.old {
+                Some(old) => reschedule::moved(old, laid, batch.now_us),
+                None => {
+                    let new = New { id: *owner, patient, plan_session: Some(chosen.session.uuid()), note: "" };
+                    row(ctx, &new, batch.now_us, laid)
+                }
+            };
+            let visit = follow::visit(&row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
+            plan = plan.after(chosen.session, Event::Booked(visit)).unwrap_or(plan);
+            match &chosen.old {
+                Some(old) => reschedule::put(inner, batch, old, row, &own),
+                None => {
+                    batch.changes.push(feed::appointment_change(&row, &own, "booked"));
+                    batch.links.push(manage::link(inner, &row));
+                    batch.appointments.push(row);
+                }
+            }
         }
         batch.consume_hold = hold;
         batch.release.extend(hold);
         batch.changes.extend(hold.map(feed::hold_released));
         let next = stored.with(plan, batch.now_us);
-        answer = shown(&next);
+        answer = shown(inner, &next);
         batch.idempotency = remember(ctx, ROUTE, &answer);
-        match next.change() {
-            Ok(change) => batch.plans = vec![change],
-            Err(fault) => failed = Some(fault),
-        }
+        next.put(inner, batch)
     });
     match taken.await? {
-        _ if failed.is_some() => Err(failed.unwrap_or_else(Fault::not_found)),
         Taken::Done(position) => {
             metrics::counter!("bookings_total", "outcome" => "series").increment(1);
             Ok(rpc::respond(answer, &revision(position), false))
         }
         Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
+    }
+}
+
+/// Refuses a group session among others: it is joined or left one at a time.
+fn alone(grounds: &[Ground], chosen: &[Chosen]) -> Result<(), Fault> {
+    let left = |chosen: &Chosen| chosen.old.as_ref().is_some_and(|old| old.group_id.is_some());
+    let group = grounds.iter().zip(chosen).position(|(ground, chosen)| ground.capacity > 1 || left(chosen));
+    match group.filter(|_| grounds.len() > 1) {
+        Some(at) => {
+            let detail = "book group sessions one at a time";
+            Err(Fault::violation(&format!("/sessions/{at}/slot_id"), "group_session", detail))
+        }
+        None => Ok(()),
     }
 }
 
@@ -148,10 +214,18 @@ fn comes_before(grounds: &[Ground], ground: &Ground) -> bool {
 }
 
 /// A `series_conflict`: what is gone, and the cheapest series now.
-async fn conflict(inner: &Inner, ctx: &Context, request: &BookPlanRequest, stored: &Stored, fault: &Fault) -> Fault {
+async fn conflict(
+    inner: &Inner,
+    ctx: &Context,
+    request: &BookPlanRequest,
+    stored: &Stored,
+    fault: &Fault,
+    repair: bool,
+) -> Fault {
     let taken = fault.extra.as_ref().and_then(|extra| SlotTaken::decode(extra.value.as_slice()).ok());
     // The proposal is a courtesy: without it the answer is still right.
-    let fresh = propose::proposals(inner, ctx, &stored.plan, 1, request.channel).await.unwrap_or_default();
+    let asked = Asked { limit: 1, channel: request.channel, stretch_days: 0, repair };
+    let fresh = propose::proposals(inner, ctx, &stored.plan, asked).await.unwrap_or_default();
     let detail = SeriesConflict {
         slot_ids: taken.map(|taken| taken.slot_ids).unwrap_or_default(),
         proposal: fresh.into_iter().next(),

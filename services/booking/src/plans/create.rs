@@ -48,14 +48,14 @@ pub(super) async fn create(
     });
     let plan = plan.map_err(|range| Fault::violation("/sessions", "out_of_range", &range.to_string()))?;
     let stored = Stored::new(plan, now.as_microsecond());
-    let answer = shown(&stored);
-    let batch = Batch {
+    let answer = shown(inner, &stored);
+    let mut batch = Batch {
         organization_id: ctx.organization.uuid(),
         now_us: now.as_microsecond(),
-        plans: vec![stored.change()?],
         idempotency: remember(ctx, ROUTE, &answer),
         ..Batch::default()
     };
+    stored.put(inner, &mut batch)?;
     write::finish(inner, ctx, ROUTE, batch, answer).await
 }
 

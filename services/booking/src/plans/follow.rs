@@ -22,6 +22,8 @@ pub(crate) fn visit(row: &AppointmentRow) -> Option<Visit> {
         ends_at: from_micros(row.ends_at_us)?,
         practitioner: PractitionerId::new(row.practitioner_id),
         location: LocationId::new(row.location_id),
+        on: row.starts_local.get(..10)?.parse().ok()?,
+        displaced: row.displaced,
     })
 }
 
@@ -48,23 +50,42 @@ pub(crate) async fn about_to_book(
 
 /// Refuses a session that cannot be booked with this service.
 pub(crate) fn may_book(plan: &Plan, session: PlanSessionId, service: ServiceId, pointer: &str) -> Result<(), Fault> {
-    plan.may_book(session, service).map_err(|rejection| {
-        let code = match rejection {
-            Rejection::UnknownSession => "unknown_reference",
-            Rejection::OtherService => "other_service",
-            Rejection::NotToBook(_) => "not_to_book",
-            Rejection::Closed(_) => "plan_closed",
-        };
-        Fault::violation(pointer, code, &rejection.to_string())
-    })
+    plan.may_book(session, service).map_err(|rejection| refused(rejection, pointer))
+}
+
+/// A session that may not be booked or moved, in public words.
+pub(crate) fn refused(rejection: Rejection, pointer: &str) -> Fault {
+    let code = match rejection {
+        Rejection::UnknownSession => "unknown_reference",
+        Rejection::OtherService => "other_service",
+        Rejection::NotToBook(_) => "not_to_book",
+        Rejection::OtherAppointment => "other_appointment",
+        Rejection::Closed(_) => "plan_closed",
+    };
+    Fault::violation(pointer, code, &rejection.to_string())
+}
+
+/// Adds to a batch what a visit that is booked or moved makes of its plan.
+pub(crate) fn booked(
+    inner: &Inner,
+    batch: &mut Batch,
+    stored: &Stored,
+    session: PlanSessionId,
+    row: &AppointmentRow,
+) -> Result<(), Fault> {
+    let visit = visit(row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
+    match stored.plan.after(session, Event::Booked(visit)) {
+        Some(plan) => stored.with(plan, batch.now_us).put(inner, batch),
+        None => Ok(()),
+    }
 }
 
 /// Adds to a batch what an event at an appointment makes of its plan, where it belongs to one.
 pub(crate) async fn add(inner: &Inner, batch: &mut Batch, row: &AppointmentRow, event: Event) -> Result<(), Fault> {
     let Some(session) = row.plan_session_id else { return Ok(()) };
     let Some(stored) = of_session(inner, row.organization_id, session).await? else { return Ok(()) };
-    if let Some(plan) = stored.plan.after(PlanSessionId::new(session), event) {
-        batch.plans.push(stored.with(plan, batch.now_us).change()?);
+    match stored.plan.after(PlanSessionId::new(session), event) {
+        Some(plan) => stored.with(plan, batch.now_us).put(inner, batch),
+        None => Ok(()),
     }
-    Ok(())
 }

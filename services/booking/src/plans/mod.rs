@@ -1,4 +1,4 @@
-//! Care plans: made, read, proposed and booked as one thing.
+//! Care plans: made, read, proposed, booked, reviewed and repaired as one thing.
 //!
 //! What a plan is and how it changes is in `careplan::plan`; here it is loaded, changed in the one transaction of
 //! booking, and shown.
@@ -6,25 +6,33 @@
 mod book;
 mod create;
 pub(crate) mod follow;
-mod propose;
+mod ledger;
+pub(crate) mod propose;
+mod report;
 mod review;
+pub(crate) mod risk;
+mod shown;
 
 use std::sync::Arc;
 
 use careplan::plan::{Plan, Status};
-use domain::{fault::Faults, id::PlanId};
+use domain::{fault::Faults, id::PlanId, time::from_micros};
 use rpc::{Context, Fault};
 use tonic::{Request, Response};
 use uuid::Uuid;
 use wire::{
-    availability::GapDays,
-    booking::{self as wire_booking, ListPlansRequest, ListPlansResponse, PlanPreferences, plans_server},
+    booking::{self as wire_booking, ListPlansRequest, ListPlansResponse, plans_server},
     convert,
 };
 
+use self::shown::shown;
+pub(crate) use self::shown::{gap_to_wire, today};
 use crate::{
-    Inner, appointments,
-    store::{batch::PlanChange, rows::PlanRow},
+    Inner, appointments, feed,
+    store::{
+        batch::{Batch, PlanChange},
+        rows::PlanRow,
+    },
     write,
 };
 
@@ -35,6 +43,10 @@ pub(crate) struct Stored {
     pub(crate) version: i64,
     created_at_us: i64,
     updated_at_us: i64,
+    /// Whether it has been told to be at risk.
+    at_risk: bool,
+    /// What it was before the change at hand.
+    before: Option<Box<Plan>>,
 }
 
 /// The gRPC service.
@@ -51,7 +63,7 @@ impl plans_server::Plans for Service {
 
     async fn get_plan(&self, request: Request<wire_booking::GetPlanRequest>) -> Answer<wire_booking::Plan> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(shown(&load(&self.0, &ctx, &request.into_inner().id).await?)))
+        Ok(Response::new(shown(&self.0, &load(&self.0, &ctx, &request.into_inner().id).await?)))
     }
 
     async fn list_plans(&self, request: Request<ListPlansRequest>) -> Answer<ListPlansResponse> {
@@ -64,7 +76,28 @@ impl plans_server::Plans for Service {
         request: Request<wire_booking::ProposePlanRequest>,
     ) -> Answer<wire_booking::ProposePlanResponse> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(propose::propose(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(propose::propose(&self.0, &ctx, request.into_inner(), false).await?))
+    }
+
+    async fn repair_plan(
+        &self,
+        request: Request<wire_booking::ProposePlanRequest>,
+    ) -> Answer<wire_booking::ProposePlanResponse> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(propose::propose(&self.0, &ctx, request.into_inner(), true).await?))
+    }
+
+    async fn get_ledger(&self, request: Request<wire_booking::GetPlanRequest>) -> Answer<wire_booking::Ledger> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(ledger::ledger(&self.0, &ctx, &request.into_inner().id).await?))
+    }
+
+    async fn report_plans(
+        &self,
+        request: Request<wire_booking::ReportPlansRequest>,
+    ) -> Answer<wire_booking::PlanReport> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(report::report(&self.0, &ctx, &request.into_inner()).await?))
     }
 
     async fn book_plan(&self, request: Request<wire_booking::BookPlanRequest>) -> Answer<wire_booking::Plan> {
@@ -90,83 +123,52 @@ pub(crate) async fn of_session(inner: &Inner, organization: Uuid, session: Uuid)
     inner.store.plan_of_session(organization, session).await.map_err(write::failure)?.map(read).transpose()
 }
 
-fn read(row: PlanRow) -> Result<Stored, Fault> {
+pub(crate) fn read(row: PlanRow) -> Result<Stored, Fault> {
     let plan = serde_json::from_str(&row.document).map_err(|_| Fault::internal("a stored plan cannot be read"))?;
-    Ok(Stored { plan, version: row.version, created_at_us: row.created_at_us, updated_at_us: row.updated_at_us })
+    Ok(Stored {
+        plan,
+        version: row.version,
+        created_at_us: row.created_at_us,
+        updated_at_us: row.updated_at_us,
+        at_risk: row.at_risk,
+        before: None,
+    })
 }
 
 impl Stored {
     /// A plan that nothing stored precedes.
     fn new(plan: Plan, now_us: i64) -> Self {
-        Self { plan, version: 1, created_at_us: now_us, updated_at_us: now_us }
+        Self { plan, version: 1, created_at_us: now_us, updated_at_us: now_us, at_risk: false, before: None }
     }
 
     /// The plan as it is after a change.
     pub(crate) fn with(&self, plan: Plan, now_us: i64) -> Self {
-        Self { plan, version: self.version + 1, updated_at_us: now_us, ..*self }
+        let before = Some(Box::new(self.plan.clone()));
+        Self { plan, version: self.version + 1, updated_at_us: now_us, before, ..*self }
     }
 
-    /// What a batch writes of it.
-    pub(crate) fn change(&self) -> Result<PlanChange, Fault> {
-        Ok(PlanChange {
+    /// Adds to a batch what is written of the plan, its ledger's entries, and what the feed tells.
+    pub(crate) fn put(&self, inner: &Inner, batch: &mut Batch) -> Result<(), Fault> {
+        let now = from_micros(batch.now_us).ok_or_else(|| Fault::internal("a batch has no time"))?;
+        let entries = careplan::ledger::entries(self.before.as_deref(), &self.plan, now);
+        let entries = (!entries.is_empty()).then(|| serde_json::to_string(&entries)).transpose();
+        let risk_at_us = risk::begins(&self.plan, now, inner.config.at_risk_days);
+        let at_risk = risk_at_us.is_some_and(|risk| risk <= batch.now_us);
+        batch.plans.push(PlanChange {
             id: self.plan.id.uuid(),
             version: self.version,
             patient_id: self.plan.order.patient.uuid(),
             status: self.plan.status.as_str().to_owned(),
             document: serde_json::to_string(&self.plan).map_err(Fault::internal)?,
             sessions: self.plan.sessions.iter().map(|session| session.id.uuid()).collect(),
-        })
+            risk_at_us,
+            at_risk,
+            entries: entries.map_err(Fault::internal)?,
+        });
+        let event = if at_risk && !self.at_risk { "plan_at_risk" } else { "plan_changed" };
+        batch.changes.push(feed::plan_change(&self.plan, self.version, now, at_risk, event));
+        Ok(())
     }
-}
-
-/// A plan for the wire.
-pub(crate) fn shown(stored: &Stored) -> wire_booking::Plan {
-    let Plan { id, course, status, order, sessions, reviews } = &stored.plan;
-    let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
-    wire_booking::Plan {
-        id: id.to_string(),
-        version: stored.version,
-        status: status.as_str().to_owned(),
-        patient_id: order.patient.to_string(),
-        plan_template_id: order.template.to_string(),
-        condition_code: order.condition_code.clone(),
-        course: match course {
-            domain::directory::Course::Acute => "acute".to_owned(),
-            domain::directory::Course::Chronic => "chronic".to_owned(),
-        },
-        practitioner_id: order.practitioner.map(|id| id.to_string()).unwrap_or_default(),
-        location_ids: order.locations.iter().map(ToString::to_string).collect(),
-        preferences: Some(PlanPreferences {
-            days: order.preferences.days.iter().map(|day| day.as_str().to_owned()).collect(),
-            not_before: wall(order.preferences.not_before),
-            not_after: wall(order.preferences.not_after),
-        }),
-        start_on: order.start_on.to_string(),
-        sessions: sessions.iter().map(session_shown).collect(),
-        created_at_us: stored.created_at_us,
-        updated_at_us: stored.updated_at_us,
-        reviews: reviews.iter().map(review::review_shown).collect(),
-        review_due: stored.plan.review_due(),
-    }
-}
-
-fn session_shown(session: &careplan::plan::PlanSession) -> wire_booking::PlanSession {
-    wire_booking::PlanSession {
-        id: session.id.to_string(),
-        ordinal: session.ordinal,
-        phase: session.phase,
-        service_id: session.service.to_string(),
-        gap: session.gap_days.map(gap_to_wire),
-        back: session.back,
-        paired: session.paired,
-        review_after: session.review_after,
-        status: session.status.as_str().to_owned(),
-        appointment_id: session.visit.map(|visit| visit.appointment.to_string()).unwrap_or_default(),
-    }
-}
-
-fn gap_to_wire(gap: domain::directory::GapDays) -> GapDays {
-    GapDays { least: gap.least, ideal: gap.ideal, most: gap.most }
 }
 
 async fn list(inner: &Inner, ctx: &Context, request: ListPlansRequest) -> Result<ListPlansResponse, Fault> {
@@ -189,6 +191,6 @@ async fn list(inner: &Inner, ctx: &Context, request: ListPlansRequest) -> Result
     let last = rows.last().filter(|_| more);
     Ok(ListPlansResponse {
         next_cursor: last.map(|row| sql::cursor::encode(0, row.id.as_u128())).unwrap_or_default(),
-        plans: rows.into_iter().map(|row| Ok(shown(&read(row)?))).collect::<Result<_, Fault>>()?,
+        plans: rows.into_iter().map(|row| Ok(shown(inner, &read(row)?))).collect::<Result<_, Fault>>()?,
     })
 }

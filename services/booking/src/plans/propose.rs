@@ -1,43 +1,71 @@
-//! Proposing the rest of a plan: availability finds the series, each slot is put to its session.
+//! Proposing the rest of a plan, or its repair: availability finds the series, each slot is put to its session.
 
-use careplan::plan::{Plan, PlanSession, SessionStatus, Status};
-use domain::{fault::Faults, id::ProposalId};
+use careplan::{
+    chain::{Attention, Link, later},
+    plan::{Plan, PlanSession, SessionStatus, Status, Visit},
+};
+use domain::{directory::GapDays, fault::Faults, id::ProposalId};
+use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::{
-    availability::{FixedVisit, ProposeSeriesRequest, SeriesSession},
+    availability::{FixedVisit, ProposeSeriesRequest, ProposedSeries, SeriesSession, Slot},
     booking::{PlanProposal, ProposePlanRequest, ProposePlanResponse, ProposedSession},
 };
 
-use super::{gap_to_wire, load};
+use super::{
+    load,
+    shown::{gap_to_wire, today},
+};
 use crate::{Inner, write};
 
 /// A day, in microseconds.
-const KEPT_US: i64 = 24 * 3600 * 1_000_000;
+pub(crate) const KEPT_US: i64 = 24 * 3600 * 1_000_000;
+/// Where the last day for a session has passed, it is looked for in so many days from today.
+const OVERDUE_WITHIN_DAYS: u32 = 14;
+const STRETCH_MAX: u32 = 28;
+
+/// What is asked of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) limit: u32,
+    pub(super) channel: i32,
+    pub(super) stretch_days: u32,
+    /// Whether booked sessions that are ahead may move.
+    pub(super) repair: bool,
+}
 
 pub(super) async fn propose(
     inner: &Inner,
     ctx: &Context,
     request: ProposePlanRequest,
+    repair: bool,
 ) -> Result<ProposePlanResponse, Fault> {
     let mut faults = Faults::new();
     faults.check(request.limit <= 10, "/limit", "out_of_range", "must lie between 1 and 10");
+    faults.check(request.stretch_days <= STRETCH_MAX, "/stretch_days", "out_of_range", "must lie between 0 and 28");
     faults.result()?;
     let plan = load(inner, ctx, &request.id).await?.plan;
     if plan.status == Status::OnHold {
         let detail = "the plan is on-hold; a review that continues it comes first";
         return Err(Fault::new(Code::InvalidTransition, detail));
     }
-    Ok(ProposePlanResponse { proposals: proposals(inner, ctx, &plan, request.limit, request.channel).await? })
+    let asked = Asked { limit: request.limit, channel: request.channel, stretch_days: request.stretch_days, repair };
+    Ok(ProposePlanResponse { proposals: proposals(inner, ctx, &plan, asked).await? })
+}
+
+/// A session of a proposal as it is remembered: its slot, and the appointment that moves there.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
+    pub(super) session: String,
+    pub(super) slot: String,
+    #[serde(default)]
+    pub(super) appointment: String,
 }
 
 /// The sessions and slots of a proposal that was made for this plan within the last day.
-pub(super) async fn remembered(
-    inner: &Inner,
-    ctx: &Context,
-    plan: &Plan,
-    proposal: &str,
-) -> Result<Vec<(String, String)>, Fault> {
+pub(super) async fn remembered(inner: &Inner, ctx: &Context, plan: &Plan, proposal: &str) -> Result<Vec<Kept>, Fault> {
     let unknown = || {
         Fault::violation(
             "/proposal_id",
@@ -53,56 +81,34 @@ pub(super) async fn remembered(
 
 /// Remembers a proposal for a day.
 async fn remember(inner: &Inner, ctx: &Context, plan: &Plan, proposal: &PlanProposal, id: Uuid) -> Result<(), Fault> {
-    let chosen = proposal.sessions.iter().map(|session| {
-        let slot = session.slot.as_ref().map(|slot| slot.slot_id.as_str());
-        (session.plan_session_id.as_str(), slot.unwrap_or_default())
+    let kept = proposal.sessions.iter().map(|session| Kept {
+        session: session.plan_session_id.clone(),
+        slot: session.slot.as_ref().map(|slot| slot.slot_id.clone()).unwrap_or_default(),
+        appointment: session.appointment_id.clone(),
     });
-    let sessions = serde_json::to_string(&chosen.collect::<Vec<_>>()).map_err(Fault::internal)?;
+    let sessions = serde_json::to_string(&kept.collect::<Vec<_>>()).map_err(Fault::internal)?;
     let expires_at_us = inner.clock.now_us() + KEPT_US;
     let (organization, plan) = (ctx.organization.uuid(), plan.id.uuid());
     inner.store.keep_proposal(organization, id, plan, &sessions, expires_at_us).await.map_err(write::failure)
 }
 
-/// The cheapest series for what is still to be booked; none where all is.
+/// The best series for what is still to be booked, or the best repairs; none where there is nothing to do.
 pub(super) async fn proposals(
     inner: &Inner,
     ctx: &Context,
     plan: &Plan,
-    limit: u32,
-    channel: i32,
+    asked: Asked,
 ) -> Result<Vec<PlanProposal>, Fault> {
-    let open: Vec<&PlanSession> =
-        plan.sessions.iter().filter(|session| session.status == SessionStatus::ToBook).collect();
-    if open.is_empty() {
+    let rest = Rest::of(inner, plan, asked);
+    if rest.is_whole() {
         return Ok(vec![]);
     }
-    let today = inner.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let preferences = &plan.order.preferences;
-    let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
-    let request = ProposeSeriesRequest {
-        sessions: plan.sessions.iter().map(series_session).collect(),
-        start_on: plan.order.start_on.max(today).to_string(),
-        practitioner_id: plan.order.practitioner.map(|id| id.to_string()).unwrap_or_default(),
-        location_ids: plan.order.locations.iter().map(ToString::to_string).collect(),
-        days: preferences.days.iter().map(|day| day.as_str().to_owned()).collect(),
-        not_before: wall(preferences.not_before),
-        not_after: wall(preferences.not_after),
-        patient_id: plan.order.patient.to_string(),
-        limit,
-        channel,
-    };
-    let answer = inner.planner.clone().propose_series(ctx.request(request)).await?.into_inner();
-    let put = |series: wire::availability::ProposedSeries| PlanProposal {
-        id: String::new(),
-        cost: series.cost,
-        explanation: series.explanation,
-        sessions: open
-            .iter()
-            .zip(series.slots)
-            .map(|(session, slot)| ProposedSession { plan_session_id: session.id.to_string(), slot: Some(slot) })
-            .collect(),
-    };
-    let mut proposals: Vec<PlanProposal> = answer.series.into_iter().map(put).collect();
+    let answer = inner.planner.clone().propose_series(ctx.request(rest.request(asked))).await?.into_inner();
+    let mut proposals: Vec<PlanProposal> = answer.series.into_iter().map(|series| rest.proposal(series)).collect();
+    // The best repair moves the fewest: where it moves none, nothing need be done.
+    if proposals.first().is_none_or(|best| best.sessions.is_empty()) {
+        return Ok(vec![]);
+    }
     for proposal in &mut proposals {
         let id = inner.ids.uuid(inner.clock.now());
         remember(inner, ctx, plan, proposal, id).await?;
@@ -111,19 +117,143 @@ pub(super) async fn proposals(
     Ok(proposals)
 }
 
-/// A session that is not to be booked any more keeps the day that it had.
-fn series_session(session: &PlanSession) -> SeriesSession {
-    let kept = session.visit.filter(|_| session.status != SessionStatus::ToBook);
-    SeriesSession {
-        service_id: session.service.to_string(),
-        gap: session.gap_days.map(gap_to_wire),
-        back: session.back,
-        paired: session.paired,
-        fixed: kept.map(|visit| FixedVisit {
-            starts_at_us: visit.starts_at.as_microsecond(),
-            ends_at_us: visit.ends_at.as_microsecond(),
-            practitioner_id: visit.practitioner.to_string(),
-            location_id: visit.location.to_string(),
-        }),
+/// What a session is to the plan engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// It stays.
+    Fixed,
+    /// It has a time, and may get another one.
+    Movable,
+    /// It needs a time.
+    Open,
+}
+
+/// What is left of a plan.
+struct Rest<'a> {
+    plan: &'a Plan,
+    chain: Vec<Link>,
+    parts: Vec<Part>,
+    attention: Vec<Attention>,
+    today: Date,
+}
+
+impl<'a> Rest<'a> {
+    fn of(inner: &Inner, plan: &'a Plan, asked: Asked) -> Self {
+        let (now, today) = (inner.clock.now(), today(inner));
+        let chain = plan.chain(now);
+        let part = |link: &Link| match plan.sessions[link.session].status {
+            _ if link.fixed => Part::Fixed,
+            SessionStatus::ToBook => Part::Open,
+            _ if !asked.repair => Part::Fixed,
+            _ => Part::Movable,
+        };
+        let parts = chain.iter().map(part).collect();
+        Self { plan, chain, parts, attention: plan.attention(now, today), today }
+    }
+
+    /// Whether nothing is to be booked, and nothing is wrong with what is.
+    fn is_whole(&self) -> bool {
+        let movable = self.parts.contains(&Part::Movable);
+        !self.parts.contains(&Part::Open) && (!movable || self.attention.is_empty())
+    }
+
+    fn session(&self, place: usize) -> &'a PlanSession {
+        &self.plan.sessions[self.chain[place].session]
+    }
+
+    fn request(&self, asked: Asked) -> ProposeSeriesRequest {
+        let order = &self.plan.order;
+        let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
+        let movable = (0..self.chain.len()).filter(|place| self.parts[*place] == Part::Movable);
+        ProposeSeriesRequest {
+            sessions: (0..self.chain.len()).map(|place| self.series_session(place, asked.stretch_days)).collect(),
+            start_on: order.start_on.max(self.today).to_string(),
+            practitioner_id: order.practitioner.map(|id| id.to_string()).unwrap_or_default(),
+            location_ids: order.locations.iter().map(ToString::to_string).collect(),
+            days: order.preferences.days.iter().map(|day| day.as_str().to_owned()).collect(),
+            not_before: wall(order.preferences.not_before),
+            not_after: wall(order.preferences.not_after),
+            patient_id: order.patient.to_string(),
+            limit: asked.limit,
+            channel: asked.channel,
+            ignore_owners: movable
+                .filter_map(|place| self.session(place).visit.map(|visit| visit.appointment.to_string()))
+                .collect(),
+        }
+    }
+
+    fn series_session(&self, place: usize, stretch_days: u32) -> SeriesSession {
+        let (link, session) = (&self.chain[place], self.session(place));
+        let visit = |part: Part| session.visit.as_ref().filter(|_| self.parts[place] == part).map(fixed);
+        // A displaced session has lost its time: it cannot keep it.
+        let stands = session.visit.is_some_and(|visit| !visit.displaced);
+        SeriesSession {
+            service_id: session.service.to_string(),
+            gap: link.gap.map(|gap| gap_to_wire(self.allowed(place, gap, stretch_days))),
+            back: u32::try_from(link.back).unwrap_or(1),
+            paired: link.paired,
+            fixed: visit(Part::Fixed),
+            current: visit(Part::Movable).filter(|_| stands),
+        }
+    }
+
+    /// A gap as it may be now: longer by what is asked, and longer where its last day has passed.
+    fn allowed(&self, place: usize, gap: GapDays, stretch_days: u32) -> GapDays {
+        if self.parts[place] == Part::Fixed {
+            return gap;
+        }
+        let from = place.checked_sub(self.chain[place].back).filter(|from| self.parts[*from] == Part::Fixed);
+        let from = from.and_then(|from| self.session(from).visit);
+        let gap = GapDays { most: gap.most + stretch_days, ..gap };
+        from.map_or(gap, |from| in_time(gap, from.on, self.today))
+    }
+
+    /// A series as a proposal: what is booked or moves, and why it moves.
+    fn proposal(&self, series: ProposedSeries) -> PlanProposal {
+        let places = (0..self.chain.len()).filter(|place| self.parts[*place] != Part::Fixed);
+        let fresh = places.zip(series.slots).filter(|(_, slot)| !slot.slot_id.is_empty());
+        PlanProposal {
+            id: String::new(),
+            cost: series.cost,
+            explanation: series.explanation,
+            sessions: fresh.map(|(place, slot)| self.proposed(place, slot)).collect(),
+        }
+    }
+
+    fn proposed(&self, place: usize, slot: Slot) -> ProposedSession {
+        let session = self.session(place);
+        let moving = session.visit.filter(|_| self.parts[place] == Part::Movable);
+        ProposedSession {
+            plan_session_id: session.id.to_string(),
+            slot: Some(slot),
+            appointment_id: moving.map(|visit| visit.appointment.to_string()).unwrap_or_default(),
+            from_starts_at_us: moving.map_or(0, |visit| visit.starts_at.as_microsecond()),
+            reason: moving.map(|_| self.reason(session).to_owned()).unwrap_or_default(),
+        }
+    }
+
+    /// Why a booked session moves.
+    fn reason(&self, session: &PlanSession) -> &'static str {
+        let found = self.attention.iter().find(|found| found.session == session.id);
+        found.map_or("keeps_gap", |found| found.trouble.code())
+    }
+}
+
+/// A gap from a visit that stays, long enough to be kept from today on.
+pub(crate) fn in_time(gap: GapDays, from: Date, today: Date) -> GapDays {
+    if later(from, gap.most) >= today {
+        return gap;
+    }
+    let past = (today - from).get_days().unsigned_abs();
+    GapDays { most: past + OVERDUE_WITHIN_DAYS, ..gap }
+}
+
+/// A visit as the plan engine is told of it.
+pub(crate) fn fixed(visit: &Visit) -> FixedVisit {
+    FixedVisit {
+        starts_at_us: visit.starts_at.as_microsecond(),
+        ends_at_us: visit.ends_at.as_microsecond(),
+        practitioner_id: visit.practitioner.to_string(),
+        location_id: visit.location.to_string(),
     }
 }

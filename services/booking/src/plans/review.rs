@@ -50,14 +50,14 @@ pub(super) async fn review(
     })?;
     let now_us = now.as_microsecond();
     let next = stored.with(reviewed.plan, now_us);
-    let answer = shown(&next);
+    let answer = shown(inner, &next);
     let mut batch = Batch {
         organization_id: ctx.organization.uuid(),
         now_us,
-        plans: vec![next.change()?],
         idempotency: remember(ctx, ROUTE, &answer),
         ..Batch::default()
     };
+    next.put(inner, &mut batch)?;
     for appointment in reviewed.cancelled {
         let found =
             inner.store.appointment(ctx.organization.uuid(), appointment.uuid()).await.map_err(write::failure)?;

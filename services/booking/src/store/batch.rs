@@ -88,6 +88,11 @@ pub(crate) struct PlanChange {
     pub(crate) document: String,
     /// Its sessions' ids; those that are known stay as they are.
     pub(crate) sessions: Vec<Uuid>,
+    /// When it begins to be at risk; none for never, as it is.
+    pub(crate) risk_at_us: Option<i64>,
+    pub(crate) at_risk: bool,
+    /// JSON of the ledger's entries; none where no session has changed.
+    pub(crate) entries: Option<String>,
 }
 
 impl std::fmt::Debug for PlanChange {

@@ -17,8 +17,8 @@ use uuid::Uuid;
 use self::{
     batch::{Batch, Refusal},
     rows::{
-        AppointmentRow, ChangeRow, ClaimRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OwnedClaimRow, PatientRow,
-        PlanRow, ReplayRow,
+        AppointmentRow, ChangeRow, ClaimRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OwnedClaimRow, OwnedPlanRow,
+        PatientRow, PlanRow, ReplayRow,
     },
 };
 
@@ -58,6 +58,8 @@ pub(crate) struct Snapshot {
     pub(crate) appointments: Vec<AppointmentRow>,
     pub(crate) groups: Vec<LiveGroupRow>,
     pub(crate) claims: Vec<OwnedClaimRow>,
+    /// Those at risk.
+    pub(crate) plans: Vec<OwnedPlanRow>,
     pub(crate) position: Position,
 }
 
@@ -115,6 +117,13 @@ on_both! {
     /// The plan that a session belongs to.
     fn plan_of_session(&self, organization: Uuid, session: Uuid) -> Result<Option<PlanRow>, Failure>;
     fn plans(&self, organization: Uuid, patient: Option<Uuid>, statuses: &[String], before: Option<Uuid>, limit: i64) -> Result<Vec<PlanRow>, Failure>;
+    /// Plans that are at risk from now on and have not been told to be, of all organisations.
+    fn plans_due(&self, now_us: i64, limit: i64) -> Result<Vec<OwnedPlanRow>, Failure>;
+    /// The entries of a plan's ledger, a JSON list for each version that changed a session.
+    fn ledger(&self, organization: Uuid, plan: Uuid) -> Result<Vec<String>, Failure>;
+    fn keep_moves(&self, organization: Uuid, id: Uuid, moves: &str, expires_at_us: i64) -> Result<(), Failure>;
+    /// The moves of a proposal for displaced appointments that is still remembered.
+    fn moves(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<String>, Failure>;
     fn keep_proposal(&self, organization: Uuid, id: Uuid, plan: Uuid, sessions: &str, expires_at_us: i64) -> Result<(), Failure>;
     /// The sessions and slots of a proposal that is still remembered.
     fn proposal(&self, organization: Uuid, id: Uuid, plan: Uuid, now_us: i64) -> Result<Option<String>, Failure>;

@@ -85,10 +85,17 @@ impl Store {
         let appointments = sqlx::query_as(APPOINTMENTS).bind(ends_after_us).fetch_all(&mut *tx).await?;
         let groups = sqlx::query_as(GROUPS).bind(ends_after_us).fetch_all(&mut *tx).await?;
         let claims = sqlx::query_as(CLAIMS).bind(ends_after_us).fetch_all(&mut *tx).await?;
+        let plans = sqlx::query_as(queries::PLANS_AT_RISK).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         // Changes of transactions at or above the horizon come in the tail; those the snapshot saw already are
         // applied again to no effect.
-        Ok(Snapshot { appointments, groups, claims, position: Position { epoch, xid: horizon - 1, seq: i64::MAX } })
+        Ok(Snapshot {
+            appointments,
+            groups,
+            claims,
+            plans,
+            position: Position { epoch, xid: horizon - 1, seq: i64::MAX },
+        })
     }
 
     pub(crate) async fn notice_new_life(&self) -> Result<bool, Failure> {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Before, Filter,
-        rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, PatientRow, PlanRow, ReplayRow},
+        rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, OwnedPlanRow, PatientRow, PlanRow, ReplayRow},
     },
     Db, Store,
 };
@@ -29,11 +29,22 @@ const PATIENT_LIKE: &str = "SELECT id, version, details, created_at_us, updated_
      WHERE organization_id = $1 AND match_key = $2 ORDER BY id LIMIT 1";
 const PATIENTS: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
      WHERE organization_id = $1 AND id < $2 AND search_text LIKE $3 ESCAPE '!' ORDER BY id DESC LIMIT $4";
-const PLAN: &str = "SELECT id, version, document, created_at_us, updated_at_us FROM plans \
+const PLAN: &str = "SELECT id, version, document, created_at_us, updated_at_us, at_risk FROM plans \
      WHERE organization_id = $1 AND id = $2";
-const PLAN_OF_SESSION: &str = "SELECT p.id, p.version, p.document, p.created_at_us, p.updated_at_us FROM plan_sessions s \
+const PLAN_OF_SESSION: &str = "SELECT p.id, p.version, p.document, p.created_at_us, p.updated_at_us, p.at_risk FROM plan_sessions s \
      JOIN plans p ON p.organization_id = s.organization_id AND p.id = s.plan_id \
      WHERE s.organization_id = $1 AND s.id = $2";
+/// Those of all organisations that have been told to be at risk.
+pub(crate) const PLANS_AT_RISK: &str = "SELECT organization_id, id, version, document, created_at_us, updated_at_us, \
+     at_risk FROM plans WHERE at_risk";
+const PLANS_DUE: &str = "SELECT organization_id, id, version, document, created_at_us, updated_at_us, at_risk FROM plans \
+     WHERE NOT at_risk AND risk_at_us <= $1 ORDER BY risk_at_us LIMIT $2";
+const ENTRIES: &str = "SELECT entries FROM plan_entries WHERE organization_id = $1 AND plan_id = $2 ORDER BY version";
+const KEEP_MOVES: &str = "INSERT INTO displaced_proposals VALUES ($1, $2, $3, $4)";
+const MOVES: &str =
+    "SELECT moves FROM displaced_proposals WHERE organization_id = $1 AND id = $2 AND expires_at_us > $3";
+const SWEEP_MOVES: &str = "DELETE FROM displaced_proposals WHERE expires_at_us < $1 AND expires_at_us <= (SELECT max(at_us) \
+     FROM (SELECT expires_at_us AS at_us FROM displaced_proposals ORDER BY expires_at_us LIMIT $2) AS oldest)";
 const KEEP_PROPOSAL: &str = "INSERT INTO proposals VALUES ($1, $2, $3, $4, $5)";
 const PROPOSAL: &str = "SELECT sessions FROM proposals \
      WHERE organization_id = $1 AND id = $2 AND plan_id = $3 AND expires_at_us > $4";
@@ -56,7 +67,7 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 23] = [
+pub(crate) const STATEMENTS: [&str; 29] = [
     APPOINTMENT,
     CLAIMS_OF,
     HAD_BEFORE,
@@ -69,6 +80,12 @@ pub(crate) const STATEMENTS: [&str; 23] = [
     PATIENTS,
     PLAN,
     PLAN_OF_SESSION,
+    PLANS_AT_RISK,
+    PLANS_DUE,
+    ENTRIES,
+    KEEP_MOVES,
+    MOVES,
+    SWEEP_MOVES,
     KEEP_PROPOSAL,
     PROPOSAL,
     SWEEP_PROPOSALS,
@@ -203,7 +220,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<PlanRow>, Failure> {
         let mut query = QueryBuilder::<Db>::new(
-            "SELECT id, version, document, created_at_us, updated_at_us FROM plans WHERE organization_id = ",
+            "SELECT id, version, document, created_at_us, updated_at_us, at_risk FROM plans WHERE organization_id = ",
         );
         query.push_bind(organization).push(" AND id < ").push_bind(before.unwrap_or(Uuid::max()));
         if let Some(patient) = patient {
@@ -219,6 +236,31 @@ impl Store {
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
         Ok(query.build_query_as().fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn plans_due(&self, now_us: i64, limit: i64) -> Result<Vec<OwnedPlanRow>, Failure> {
+        Ok(sqlx::query_as(PLANS_DUE).bind(now_us).bind(limit).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn ledger(&self, organization: Uuid, plan: Uuid) -> Result<Vec<String>, Failure> {
+        Ok(sqlx::query_scalar(ENTRIES).bind(organization).bind(plan).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn keep_moves(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+        moves: &str,
+        expires_at_us: i64,
+    ) -> Result<(), Failure> {
+        let query = sqlx::query(KEEP_MOVES).bind(organization).bind(id).bind(moves).bind(expires_at_us);
+        query.execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn moves(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<String>, Failure> {
+        let query = sqlx::query_scalar(MOVES).bind(organization).bind(id).bind(now_us);
+        Ok(query.fetch_optional(self.reader()).await?)
     }
 
     pub(crate) async fn keep_proposal(
@@ -273,6 +315,7 @@ impl Store {
             (SWEEP_CLAIMS, before.claims_us),
             (SWEEP_LINKS, before.now_us),
             (SWEEP_PROPOSALS, before.now_us),
+            (SWEEP_MOVES, before.now_us),
             (SWEEP_GROUPS, before.claims_us),
         ] {
             let done = sqlx::query(statement).bind(before_us).bind(limit).execute(self.writer()).await?;

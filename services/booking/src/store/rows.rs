@@ -49,6 +49,15 @@ pub(crate) struct PlanRow {
     pub(crate) document: String,
     pub(crate) created_at_us: i64,
     pub(crate) updated_at_us: i64,
+    pub(crate) at_risk: bool,
+}
+
+/// A plan of a snapshot, with its organisation.
+#[derive(Clone, sqlx::FromRow)]
+pub(crate) struct OwnedPlanRow {
+    pub(crate) organization_id: Uuid,
+    #[sqlx(flatten)]
+    pub(crate) plan: PlanRow,
 }
 
 /// A patient; `details` is the JSON of `domain::patient::Details`.

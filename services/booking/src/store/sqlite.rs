@@ -73,7 +73,8 @@ impl Store {
         let appointments = sqlx::query_as(APPOINTMENTS).bind(ends_after_us).fetch_all(&mut *tx).await?;
         let groups = sqlx::query_as(GROUPS).bind(ends_after_us).fetch_all(&mut *tx).await?;
         let claims = sqlx::query_as(CLAIMS).bind(ends_after_us).fetch_all(&mut *tx).await?;
-        Ok(Snapshot { appointments, groups, claims, position: Position { epoch, xid: 0, seq } })
+        let plans = sqlx::query_as(queries::PLANS_AT_RISK).fetch_all(&mut *tx).await?;
+        Ok(Snapshot { appointments, groups, claims, plans, position: Position { epoch, xid: 0, seq } })
     }
 
     /// A file does not tell that it was put back. Who restores an older one restores the other services' files with it;
@@ -198,18 +199,23 @@ async fn change_patients(tx: &mut SqliteConnection, batch: &Batch) -> Result<(),
 }
 
 async fn write_plan(tx: &mut SqliteConnection, batch: &Batch, plan: &PlanChange) -> Result<(), Refusal> {
-    let statement = "INSERT INTO plans VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
+    let statement = "INSERT INTO plans VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9) \
          ON CONFLICT (organization_id, id) DO UPDATE SET version = excluded.version, status = excluded.status, \
-         document = excluded.document, updated_at_us = excluded.updated_at_us \
-         WHERE plans.version = excluded.version - 1";
+         document = excluded.document, updated_at_us = excluded.updated_at_us, risk_at_us = excluded.risk_at_us, \
+         at_risk = excluded.at_risk WHERE plans.version = excluded.version - 1";
     let query = sqlx::query(statement).bind(batch.organization_id).bind(plan.id).bind(plan.version);
     let query = query.bind(plan.patient_id).bind(&plan.status).bind(&plan.document).bind(batch.now_us);
+    let query = query.bind(plan.risk_at_us).bind(plan.at_risk);
     if query.execute(&mut *tx).await?.rows_affected() == 0 {
         return Err(Refusal::Stale);
     }
     for session in &plan.sessions {
         let query = sqlx::query("INSERT INTO plan_sessions VALUES ($1, $2, $3) ON CONFLICT DO NOTHING");
         query.bind(batch.organization_id).bind(session).bind(plan.id).execute(&mut *tx).await?;
+    }
+    if let Some(entries) = &plan.entries {
+        let query = sqlx::query("INSERT INTO plan_entries VALUES ($1, $2, $3, $4)").bind(batch.organization_id);
+        query.bind(plan.id).bind(plan.version).bind(entries).execute(&mut *tx).await?;
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ impl Known {
             Owner::Appointment(it) => it.id.clone(),
             Owner::Hold(it) => it.id.clone(),
             Owner::Group(it) => it.id.clone(),
+            Owner::Plan(it) => it.id.clone(),
         };
         if self.0.get(&id).is_none_or(|known| known.version < change.version) {
             self.0.insert(id, change);

@@ -2,6 +2,7 @@
 
 pub(crate) mod appointments;
 pub(crate) mod directory;
+pub(crate) mod displaced;
 pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod manage;
@@ -10,6 +11,7 @@ pub(crate) mod organizations;
 pub(crate) mod patients;
 pub(crate) mod plans;
 pub(crate) mod reminder_rules;
+pub(crate) mod reports;
 pub(crate) mod slots;
 pub(crate) mod time;
 
@@ -30,6 +32,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         manage::operations(),
         patients::operations(),
         plans::operations(),
+        displaced::operations(),
+        reports::operations(),
         messages::operations(),
         reminder_rules::operations(),
         keys::operations(),

@@ -1,5 +1,7 @@
 //! Care plans.
 
+mod ledger;
+mod proposals;
 mod shapes;
 
 use axum::http::Method;
@@ -7,14 +9,20 @@ use rpc::Fault;
 use wire::{
     booking::{
         self, BookPlanRequest, CreatePlanRequest, GetPlanRequest, ListPlansRequest, PlanPreferences,
-        ProposePlanRequest, ReviewPlanRequest, book_plan_request::Choice,
+        ProposePlanRequest, ProposePlanResponse, ReviewPlanRequest, book_plan_request::Choice,
     },
     common::Page,
 };
 
-use self::shapes::shown;
-use self::shapes::{Activity, ChosenSession};
-pub(crate) use self::shapes::{AskProposals, BookPlan, NewPlan, NewReview, Plan, PlanPage, Proposal, ProposalPage};
+pub(crate) use self::{
+    ledger::Ledger,
+    proposals::{AskProposals, BookPlan, Proposal, ProposalPage},
+    shapes::{NewPlan, NewReview, Plan, PlanPage},
+};
+use self::{
+    proposals::ChosenSession,
+    shapes::{Activity, shown},
+};
 use super::{CURSOR, LIMIT, next_cursor};
 use crate::{
     auth::Scope,
@@ -44,6 +52,14 @@ pub(crate) fn operations() -> Vec<Operation> {
         write,
         handler!(propose),
     );
+    let repair = operation(
+        "repair_plan",
+        Method::POST,
+        "/v1/plans/{id}/repair",
+        "The best repairs of what was cancelled, missed or displaced, with the fewest moves",
+        write,
+        handler!(repair),
+    );
     vec![
         operation("create_plan", Method::POST, "/v1/plans", "Makes a plan from a template", write, handler!(create))
             .body("NewPlan")
@@ -52,7 +68,10 @@ pub(crate) fn operations() -> Vec<Operation> {
             .params(&list)
             .answer(200, "PlanPage"),
         operation("get_plan", Method::GET, "/v1/plans/{id}", "One plan", read, handler!(get)).answer(200, "Plan"),
+        operation("get_ledger", Method::GET, "/v1/plans/{id}/ledger", "A plan's ledger", read, handler!(ledger::get))
+            .answer(200, "Ledger"),
         Operation { body_optional: true, ..propose.body("AskProposals").answer(200, "ProposalPage") },
+        Operation { body_optional: true, ..repair.body("AskProposals").answer(200, "ProposalPage") },
         operation(
             "book_plan",
             Method::POST,
@@ -126,10 +145,26 @@ async fn list(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn propose(call: Call) -> Result<Reply, Fault> {
+    let request = asked(&call)?;
+    found(call.inner.plans.clone().propose_plan(call.context().request(request)).await?.into_inner())
+}
+
+async fn repair(call: Call) -> Result<Reply, Fault> {
+    let request = asked(&call)?;
+    found(call.inner.plans.clone().repair_plan(call.context().request(request)).await?.into_inner())
+}
+
+fn asked(call: &Call) -> Result<ProposePlanRequest, Fault> {
     let asked: AskProposals = if call.body.is_null() { AskProposals::default() } else { call.read()? };
-    let request =
-        ProposePlanRequest { id: call.part("id"), limit: asked.limit.unwrap_or(0), channel: call.channel(None) };
-    let answer = call.inner.plans.clone().propose_plan(call.context().request(request)).await?.into_inner();
+    Ok(ProposePlanRequest {
+        id: call.part("id"),
+        limit: asked.limit.unwrap_or(0),
+        channel: call.channel(None),
+        stretch_days: asked.stretch_days.unwrap_or(0),
+    })
+}
+
+fn found(answer: ProposePlanResponse) -> Result<Reply, Fault> {
     Reply::json(200, &ProposalPage { data: answer.proposals.iter().map(Proposal::from).collect() })
 }
 
@@ -154,7 +189,11 @@ async fn book(call: Call) -> Result<Reply, Fault> {
     if body.proposal_id.is_some() == body.sessions.is_some() {
         return Err(Fault::violation("/proposal_id", "missing", "give either proposal_id or sessions"));
     }
-    let choice = |it: ChosenSession| Choice { plan_session_id: it.plan_session_id, slot_id: it.slot_id };
+    let choice = |it: ChosenSession| Choice {
+        plan_session_id: it.plan_session_id,
+        slot_id: it.slot_id,
+        appointment_id: it.appointment_id.unwrap_or_default(),
+    };
     let request = BookPlanRequest {
         id: call.part("id"),
         sessions: body.sessions.unwrap_or_default().into_iter().map(choice).collect(),

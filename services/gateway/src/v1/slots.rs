@@ -26,7 +26,7 @@ pub(crate) struct Slot {
     #[schema(format = DateTime)]
     ends_at: String,
     /// IANA time zone of the location.
-    time_zone: String,
+    pub(crate) time_zone: String,
     places_left: u32,
 }
 

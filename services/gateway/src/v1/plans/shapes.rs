@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{booking, convert};
 
-use super::super::{slots::Slot, time};
+use super::super::time;
 
 /// When the patient can come, on the locations' own clocks.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -72,6 +72,19 @@ pub(crate) struct PlanSession {
     /// `to_book`, `booked`, `done`, `missed` or `skipped`.
     pub(crate) status: String,
     pub(crate) appointment_id: Option<String>,
+    /// Missed or called off late, and used up all the same.
+    pub(crate) forfeited: bool,
+    /// The missed session that it was given back for.
+    pub(crate) instead_of: Option<String>,
+}
+
+/// What is wrong with a session that is ahead; `POST /v1/plans/{id}/repair` mends it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Attention {
+    pub(crate) plan_session_id: String,
+    /// `displaced`, `gap_too_long`, `gap_too_short`, `other_week` or `overdue`.
+    pub(crate) code: String,
+    pub(crate) detail: String,
 }
 
 /// An activity that the complaint makes difficult.
@@ -153,6 +166,12 @@ pub(crate) struct Plan {
     pub(crate) reviews: Vec<Review>,
     /// A session that a review follows is done, and none has been recorded since.
     pub(crate) review_due: bool,
+    pub(crate) attention: Vec<Attention>,
+    /// The last day on which the next session keeps its gap, where one is left and none is booked.
+    #[schema(format = Date)]
+    pub(crate) book_by: Option<String>,
+    /// That day is near or past.
+    pub(crate) at_risk: bool,
     pub(crate) adherence: Adherence,
     #[schema(format = DateTime)]
     pub(crate) created_at: String,
@@ -165,85 +184,6 @@ pub(crate) struct Plan {
 pub(crate) struct PlanPage {
     pub(crate) data: Vec<Plan>,
     pub(crate) next_cursor: Option<String>,
-}
-
-/// How many proposals are wanted.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AskProposals {
-    /// 3 without it.
-    #[serde(default)]
-    #[schema(minimum = 1, maximum = 10, nullable = false)]
-    pub(crate) limit: Option<u32>,
-}
-
-/// What a series costs, in points, term by term; less is better.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct CostTerms {
-    /// Gaps that are not ideal.
-    pub(crate) gaps: u64,
-    /// Changes of practitioner.
-    pub(crate) practitioner: u64,
-    /// Changes of location.
-    pub(crate) location: u64,
-    /// Hours and days that are not wished.
-    pub(crate) hours: u64,
-    /// Days after the earliest.
-    pub(crate) lateness: u64,
-    /// The chain's most wanted hours.
-    pub(crate) demand: u64,
-}
-
-/// A session and the slot that is proposed for it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ProposedSession {
-    pub(crate) plan_session_id: String,
-    #[serde(flatten)]
-    pub(crate) slot: Slot,
-}
-
-/// A whole series.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Proposal {
-    /// Remembered for a day; it keeps nobody else from the slots: a hold does.
-    pub(crate) id: String,
-    pub(crate) cost: u64,
-    pub(crate) cost_terms: CostTerms,
-    /// One sentence.
-    pub(crate) explanation: String,
-    pub(crate) sessions: Vec<ProposedSession>,
-}
-
-/// Proposals, best first; none where every session is booked.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ProposalPage {
-    pub(crate) data: Vec<Proposal>,
-}
-
-/// A session and the slot to book for it.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ChosenSession {
-    #[schema(max_length = 64)]
-    pub(crate) plan_session_id: String,
-    #[schema(max_length = 200)]
-    pub(crate) slot_id: String,
-}
-
-/// What to book: a proposal, or sessions with their slots.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BookPlan {
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    pub(crate) proposal_id: Option<String>,
-    #[serde(default)]
-    #[schema(min_items = 1, max_items = 60, nullable = false)]
-    pub(crate) sessions: Option<Vec<ChosenSession>>,
-    /// The hold that keeps these slots; it ends with the booking.
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    pub(crate) hold_id: Option<String>,
 }
 
 /// A plan as answers show it.
@@ -267,7 +207,8 @@ pub(super) fn shown(it: &booking::Plan) -> Plan {
         },
         start_on: it.start_on.clone(),
         adherence: Adherence {
-            planned: it.sessions.len() - count("skipped"),
+            // One that was given back stands for the missed one, which counts already.
+            planned: it.sessions.iter().filter(|it| it.instead_of.is_empty()).count().saturating_sub(count("skipped")),
             booked: count("booked"),
             done: count("done"),
             missed: count("missed"),
@@ -284,10 +225,23 @@ pub(super) fn shown(it: &booking::Plan) -> Plan {
                 review_after: session.review_after,
                 status: session.status.clone(),
                 appointment_id: convert::optional_text(&session.appointment_id),
+                forfeited: session.forfeited,
+                instead_of: convert::optional_text(&session.instead_of),
             })
             .collect(),
         reviews: it.reviews.iter().map(review_shown).collect(),
         review_due: it.review_due,
+        attention: it
+            .attention
+            .iter()
+            .map(|it| Attention {
+                plan_session_id: it.plan_session_id.clone(),
+                code: it.code.clone(),
+                detail: it.detail.clone(),
+            })
+            .collect(),
+        book_by: convert::optional_text(&it.book_by),
+        at_risk: it.at_risk,
         created_at: time::utc(it.created_at_us),
         updated_at: time::utc(it.updated_at_us),
     }
@@ -303,29 +257,5 @@ fn review_shown(it: &booking::Review) -> Review {
         sessions: (it.sessions > 0).then_some(it.sessions),
         service_id: convert::optional_text(&it.service_id),
         note: convert::optional_text(&it.note),
-    }
-}
-
-impl From<&booking::PlanProposal> for Proposal {
-    fn from(it: &booking::PlanProposal) -> Self {
-        let cost = it.cost.unwrap_or_default();
-        let put = |session: &booking::ProposedSession| {
-            let slot = Slot::from(session.slot.as_ref()?);
-            Some(ProposedSession { plan_session_id: session.plan_session_id.clone(), slot })
-        };
-        Self {
-            id: it.id.clone(),
-            cost: cost.gaps + cost.practitioner + cost.location + cost.hours + cost.lateness + cost.demand,
-            cost_terms: CostTerms {
-                gaps: cost.gaps,
-                practitioner: cost.practitioner,
-                location: cost.location,
-                hours: cost.hours,
-                lateness: cost.lateness,
-                demand: cost.demand,
-            },
-            explanation: it.explanation.clone(),
-            sessions: it.sessions.iter().filter_map(put).collect(),
-        }
     }
 }

@@ -1,0 +1,206 @@
+//! A plan as a chain of visits: in which order they come, which earlier one each is measured from, and what is wrong
+//! with it now.
+
+use std::fmt;
+
+use domain::{directory::GapDays, id::PlanSessionId};
+use jiff::{Span, Timestamp, civil::Date};
+
+use crate::{
+    plan::{Plan, PlanSession, SessionStatus, Status, Visit},
+    series::{day, week},
+};
+
+/// A session that counts, in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link {
+    /// Its place in the plan's list.
+    pub session: usize,
+    /// Days to the link that it is measured from; none for the first.
+    pub gap: Option<GapDays>,
+    /// Which link that is: 1 for the one before, 2 for the one before that.
+    pub back: usize,
+    /// In the week of the link before, on another day.
+    pub paired: bool,
+    /// Whether it has taken place, or counts as if it had.
+    pub fixed: bool,
+}
+
+/// What is wrong with a session that is ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attention {
+    /// Which.
+    pub session: PlanSessionId,
+    /// What.
+    pub trouble: Trouble,
+}
+
+/// What can be wrong with a session that is ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// The ground under its appointment is gone.
+    Displaced,
+    /// It comes so many days after the session that it is measured from, which is more than these.
+    GapTooLong {
+        /// As it is.
+        days: i32,
+        /// As it may be.
+        most: u32,
+    },
+    /// It comes so many days after the session that it is measured from, which is fewer than these.
+    GapTooShort {
+        /// As it is.
+        days: i32,
+        /// As it may be.
+        least: u32,
+    },
+    /// It should be in the week of the session before.
+    OtherWeek,
+    /// It is not booked, and should have been given by this day.
+    Overdue(Date),
+}
+
+impl Trouble {
+    /// The word of the public interface.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Displaced => "displaced",
+            Self::GapTooLong { .. } => "gap_too_long",
+            Self::GapTooShort { .. } => "gap_too_short",
+            Self::OtherWeek => "other_week",
+            Self::Overdue(_) => "overdue",
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Displaced => f.write_str("its practitioner, room or location is not there at its time any more"),
+            Self::GapTooLong { days, most } => {
+                write!(f, "it comes {days} days after the session before, at most {most}")
+            }
+            Self::GapTooShort { days, least } => {
+                write!(f, "it comes {days} days after the session before, at least {least}")
+            }
+            Self::OtherWeek => f.write_str("it is not in the week of the session that it is paired with"),
+            Self::Overdue(date) => write!(f, "it is not booked, and was to be given by {date}"),
+        }
+    }
+}
+
+impl Plan {
+    /// The sessions that count, in the order in which they come: those that have begun, then the rest as planned; what is
+    /// booked is in the order of its time, whichever session of the plan it was booked for. Sessions that were skipped,
+    /// or missed and given back, do not count.
+    ///
+    /// Each is measured from the session that the plan says, where that one still comes at most two places before; else
+    /// from the one before it.
+    pub fn chain(&self, now: Timestamp) -> Vec<Link> {
+        let planned: Vec<usize> = (0..self.sessions.len()).filter(|at| counts(&self.sessions[*at])).collect();
+        let begun = |at: &usize| began_at(&self.sessions[*at], now);
+        let booked = |at: &usize| self.sessions[*at].visit.filter(|_| begun(at).is_none()).map(|visit| visit.starts_at);
+        let mut order = planned.clone();
+        order.sort_by_key(|at| (begun(at).is_none(), begun(at)));
+        let places: Vec<usize> = (0..order.len()).filter(|place| booked(&order[*place]).is_some()).collect();
+        let mut ahead: Vec<usize> = places.iter().map(|place| order[*place]).collect();
+        ahead.sort_by_key(|at| booked(at));
+        places.into_iter().zip(ahead).for_each(|(place, at)| order[place] = at);
+        let link = |(place, at): (usize, &usize)| {
+            let session = &self.sessions[*at];
+            let planned_at = planned.iter().position(|other| other == at);
+            let from = planned_at.and_then(|it| it.checked_sub(session.back as usize)).map(|it| planned[it]);
+            let apart = order[..place].iter().rev().position(|other| Some(*other) == from).map(|past| past + 1);
+            let (back, gap, paired) = match apart.filter(|apart| *apart <= 2) {
+                Some(apart) => (apart, session.gap_days, session.paired && apart == 1),
+                None => (1, session.gap_days.map(|gap| out_of_step(session, gap)), false),
+            };
+            Link {
+                session: *at,
+                gap: gap.filter(|_| place > 0),
+                back,
+                paired: paired && place > 0,
+                fixed: begun(at).is_some(),
+            }
+        };
+        order.iter().enumerate().map(link).collect()
+    }
+
+    /// What is wrong with the sessions that are ahead; nothing where the plan is paused or over.
+    pub fn attention(&self, now: Timestamp, today: Date) -> Vec<Attention> {
+        if !matches!(self.status, Status::Draft | Status::Active) {
+            return vec![];
+        }
+        let chain = self.chain(now);
+        let visit = |link: &Link| self.sessions[link.session].visit.as_ref();
+        let mut found = Vec::new();
+        for (place, link) in chain.iter().enumerate().filter(|(_, link)| !link.fixed) {
+            let session = &self.sessions[link.session];
+            let mut add = |trouble| found.push(Attention { session: session.id, trouble });
+            let from = link.gap.zip(place.checked_sub(link.back).and_then(|from| visit(&chain[from])));
+            match visit(link) {
+                None => {
+                    let last = from.map(|(gap, from)| later(from.on, gap.most));
+                    last.filter(|last| *last < today).into_iter().for_each(|last| add(Trouble::Overdue(last)));
+                }
+                Some(own) => {
+                    if own.displaced {
+                        add(Trouble::Displaced);
+                    }
+                    from.and_then(|(gap, from)| off(gap, day(own.on) - day(from.on))).into_iter().for_each(&mut add);
+                    let before = place.checked_sub(1).and_then(|before| visit(&chain[before]));
+                    if before.is_some_and(|before| link.paired && week(day(own.on)) != week(day(before.on))) {
+                        add(Trouble::OtherWeek);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// The last day on which the next session can be given with its gap kept, where a session is left, none is booked,
+    /// and one has taken place before it.
+    pub fn book_by(&self, now: Timestamp) -> Option<Date> {
+        if self.status != Status::Active {
+            return None;
+        }
+        let chain = self.chain(now);
+        let open = chain.iter().position(|link| !link.fixed)?;
+        let booked = chain[open..].iter().any(|link| self.sessions[link.session].status == SessionStatus::Booked);
+        let from = open.checked_sub(chain[open].back).filter(|_| !booked)?;
+        let visit: &Visit = self.sessions[chain[from].session].visit.as_ref()?;
+        Some(later(visit.on, chain[open].gap?.most))
+    }
+}
+
+fn off(gap: GapDays, days: i32) -> Option<Trouble> {
+    if days > gap.most as i32 {
+        return Some(Trouble::GapTooLong { days, most: gap.most });
+    }
+    (days < gap.least as i32).then_some(Trouble::GapTooShort { days, least: gap.least })
+}
+
+/// The gap of a session that has lost its place: one of a pair is measured from whatever came last, a day at least.
+fn out_of_step(session: &PlanSession, gap: GapDays) -> GapDays {
+    if session.paired || session.back == 2 { GapDays { least: 1, ..gap } } else { gap }
+}
+
+fn counts(session: &PlanSession) -> bool {
+    session.status != SessionStatus::Skipped && (session.status != SessionStatus::Missed || session.forfeited)
+}
+
+/// When a session began that has taken place, goes on, or counts as if it had.
+fn began_at(session: &PlanSession, now: Timestamp) -> Option<Timestamp> {
+    let visit = session.visit?;
+    let begun = match session.status {
+        SessionStatus::Done | SessionStatus::Missed => true,
+        SessionStatus::Booked => visit.starts_at <= now,
+        SessionStatus::ToBook | SessionStatus::Skipped => false,
+    };
+    begun.then_some(visit.starts_at)
+}
+
+/// So many days after a date.
+pub fn later(date: Date, days: u32) -> Date {
+    date.saturating_add(Span::new().days(i64::from(days)))
+}

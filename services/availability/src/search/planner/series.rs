@@ -1,0 +1,304 @@
+//! What the calendars have open for every session of a plan, handed to the plan engine.
+
+use careplan::series::{Candidate, NoSeries, Problem, SERIES_MAX, Series, Session, best_or_relaxed};
+use domain::{
+    claim::NEEDLING_SPACING_HOURS,
+    directory::GapDays,
+    fault::Faults,
+    id::{AppointmentId, PractitionerId},
+};
+use jiff::{SignedDuration, Span, Timestamp, civil::Date};
+use rpc::{Code, Context, Fault};
+use uuid::Uuid;
+use wire::availability::{
+    GapDays as WireGap, ProposeSeriesRequest, ProposeSeriesResponse, ProposedSeries, SearchSlotsRequest, SeriesCost,
+    SeriesSession, Slot,
+};
+
+use super::{
+    super::find,
+    starts::{Starts, Wishes, Written, in_use, needling, of_visit},
+};
+use crate::{Inner, model::Model, orgs::Org};
+
+const SESSIONS_MAX: usize = 100;
+/// A plan's first session is looked for in so many days.
+const FIRST_WITHIN_DAYS: u32 = 28;
+
+/// A question that makes sense.
+struct Asked<'a> {
+    request: &'a ProposeSeriesRequest,
+    start_on: Date,
+    wishes: Wishes,
+    ignored: Vec<Uuid>,
+}
+
+pub(super) async fn propose(
+    inner: &Inner,
+    ctx: &Context,
+    request: &ProposeSeriesRequest,
+) -> Result<ProposeSeriesResponse, Fault> {
+    let asked = read(request)?;
+    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    let limit = if request.limit == 0 { 3 } else { request.limit as usize };
+    let wished = Found::of(inner, &org, &asked, true).await?;
+    if let Ok(series) = solve(wished.problem.clone(), limit).await? {
+        return Ok(ProposeSeriesResponse { series: series.iter().map(|it| wished.shown(it)).collect() });
+    }
+    // Only now: what lies outside the wishes is many times as much.
+    let all = Found::of(inner, &org, &asked, false).await?;
+    match solve(all.problem.clone(), 1).await? {
+        Ok(series) => Ok(ProposeSeriesResponse { series: series.iter().map(|it| all.shown(it)).collect() }),
+        Err(none) => Err(no_series(none)),
+    }
+}
+
+/// Off the threads that answer: a long plan takes milliseconds.
+async fn solve(problem: Problem, limit: usize) -> Result<Result<Vec<Series>, NoSeries>, Fault> {
+    tokio::task::spawn_blocking(move || best_or_relaxed(&problem, limit)).await.map_err(Fault::internal)
+}
+
+fn no_series(none: NoSeries) -> Fault {
+    let session = none.session + 1;
+    let (detail, relaxation) = match none.relaxation {
+        Some(relaxation) => {
+            (format!("session {session} has no open slot that fits; to get one, {relaxation}"), relaxation.to_string())
+        }
+        None => (
+            format!("session {session} has no open slot that fits, and no single change would give one"),
+            String::new(),
+        ),
+    };
+    Fault::new(Code::NoSeries, detail).with("session", session.to_string()).with("relaxation", relaxation)
+}
+
+fn read(request: &ProposeSeriesRequest) -> Result<Asked<'_>, Fault> {
+    let mut faults = Faults::new();
+    let count = request.sessions.len();
+    faults.check((1..=SESSIONS_MAX).contains(&count), "/sessions", "out_of_range", "give 1 to 100 sessions");
+    faults.check(request.limit as usize <= SERIES_MAX, "/limit", "out_of_range", "must lie between 1 and 10");
+    let written = Written {
+        at: "",
+        days: &request.days,
+        not_before: &request.not_before,
+        not_after: &request.not_after,
+        location_ids: &request.location_ids,
+        practitioner_id: &request.practitioner_id,
+    };
+    let wishes = Wishes::read(&mut faults, &written);
+    let start_on = request.start_on.parse::<Date>().ok();
+    faults.check(start_on.is_some(), "/start_on", "invalid_date", "write a date such as 2026-03-06");
+    for (at, session) in request.sessions.iter().enumerate() {
+        let back = session.back as usize;
+        let fits = session.gap.is_none() || ((1..=2).contains(&back) && back <= at);
+        let pointer = |field: &str| format!("/sessions/{at}/{field}");
+        faults.check(fits, pointer("back"), "out_of_range", "must be 1 or 2, and name an earlier session");
+        let paired = !session.paired || at > 0;
+        faults.check(paired, pointer("paired"), "out_of_range", "the first has no session before it");
+    }
+    faults.result()?;
+    let start_on = start_on.ok_or_else(|| Fault::internal("a question without faults lacks a part"))?;
+    let ignored = request.ignore_owners.iter().filter_map(|text| text.parse().ok().map(AppointmentId::uuid));
+    Ok(Asked { request, start_on, wishes, ignored: ignored.collect() })
+}
+
+/// A start of a service, or the time that a session has already.
+type Start = Option<(usize, usize)>;
+
+/// The problem, and the starts behind its candidates.
+struct Found {
+    problem: Problem,
+    /// What is open, by service.
+    opened: Vec<(String, Opened)>,
+    /// For each session, in the order of its candidates, a service of `opened` and a start of it.
+    starts: Vec<Vec<Start>>,
+}
+
+/// The open starts of a service, as candidates.
+struct Opened {
+    starts: Starts,
+    candidates: Vec<(Candidate, find::Open)>,
+}
+
+impl Found {
+    async fn of(inner: &Inner, org: &Org, asked: &Asked<'_>, wished_only: bool) -> Result<Self, Fault> {
+        let now = inner.clock.now();
+        let model = org.model(now).ok_or_else(Fault::not_found)?;
+        let windows = windows(asked, &model)?;
+        let problem = Problem {
+            sessions: vec![],
+            start_on: asked.start_on,
+            practitioner: asked.wishes.practitioner,
+            weights: inner.weights,
+        };
+        let mut found = Self { problem, opened: vec![], starts: vec![] };
+        for (at, session) in asked.request.sessions.iter().enumerate() {
+            let mut own = unfilled(session, &model, now);
+            let mut starts: Vec<Start> = Vec::new();
+            if let Some(visit) = session.fixed.as_ref().or(session.current.as_ref()) {
+                own.candidates.push(of_visit(&model, visit, &format!("/sessions/{at}/fixed"))?);
+                own.current = Some(0);
+                starts.push(None);
+            }
+            if !own.fixed {
+                let service = found.service(inner, org, asked, &windows, &session.service_id, wished_only).await?;
+                let (first, last) = windows[at];
+                for (start, (candidate, _)) in found.opened[service].1.candidates.iter().enumerate() {
+                    if (first..=last).contains(&candidate.date) {
+                        own.candidates.push(*candidate);
+                        starts.push(Some((service, start)));
+                    }
+                }
+            }
+            found.problem.sessions.push(own);
+            found.starts.push(starts);
+        }
+        Ok(found)
+    }
+
+    /// What is open for a service, looked for once.
+    async fn service(
+        &mut self,
+        inner: &Inner,
+        org: &Org,
+        asked: &Asked<'_>,
+        windows: &[(Date, Date)],
+        service: &str,
+        wished_only: bool,
+    ) -> Result<usize, Fault> {
+        if let Some(known) = self.opened.iter().position(|(known, _)| known == service) {
+            return Ok(known);
+        }
+        let span = span_of(asked, windows, service);
+        let opened = Opened::of(inner, org, asked, service, span, wished_only).await?;
+        self.opened.push((service.to_owned(), opened));
+        Ok(self.opened.len() - 1)
+    }
+
+    fn shown(&self, series: &Series) -> ProposedSeries {
+        let terms = series.terms;
+        let picked = self.starts.iter().zip(&series.picks).zip(&self.problem.sessions);
+        let slots = picked.filter(|(_, session)| !session.fixed).map(|((starts, pick), _)| match starts[*pick] {
+            Some((service, start)) => {
+                let opened = &self.opened[service].1;
+                opened.starts.ask.shown(&opened.candidates[start].1)
+            }
+            None => Slot::default(),
+        });
+        ProposedSeries {
+            cost: Some(SeriesCost {
+                gaps: terms.gaps,
+                practitioner: terms.practitioner,
+                location: terms.location,
+                hours: terms.hours,
+                lateness: terms.lateness,
+                demand: terms.demand,
+                moved: terms.moved / u64::from(self.problem.weights.moved.max(1)),
+            }),
+            explanation: self.problem.explain(series),
+            slots: slots.collect(),
+        }
+    }
+}
+
+/// A session of the problem that has no candidates yet.
+fn unfilled(session: &SeriesSession, model: &Model, now: Timestamp) -> Session {
+    // What was long ago cannot be too near to anything that is to come.
+    let spacing = SignedDuration::from_hours(NEEDLING_SPACING_HOURS);
+    let recent = session.fixed.as_ref().is_none_or(|visit| visit.ends_at_us > (now - spacing).as_microsecond());
+    Session {
+        gap: session.gap.map(gap),
+        back: session.back.max(1) as usize,
+        paired: session.paired,
+        needling: recent && needling(model, &session.service_id),
+        candidates: vec![],
+        current: None,
+        fixed: session.fixed.is_some(),
+    }
+}
+
+/// A gap from the wire.
+pub(super) fn gap(gap: WireGap) -> GapDays {
+    GapDays { least: gap.least, ideal: gap.ideal, most: gap.most }
+}
+
+/// The days that each session can fall on, from the gaps alone.
+fn windows(asked: &Asked<'_>, model: &Model) -> Result<Vec<(Date, Date)>, Fault> {
+    let days = |date: Date, days: u32| date.saturating_add(Span::new().days(i64::from(days)));
+    let mut windows: Vec<(Date, Date)> = Vec::with_capacity(asked.request.sessions.len());
+    for (at, session) in asked.request.sessions.iter().enumerate() {
+        let own = match &session.fixed {
+            Some(fixed) => {
+                let date = of_visit(model, fixed, &format!("/sessions/{at}/fixed"))?.date;
+                (date, date)
+            }
+            None => match session.gap.zip(at.checked_sub(session.back as usize)) {
+                Some((gap, from)) => {
+                    let (first, last) = windows[from];
+                    (days(first, gap.least), days(last, gap.most))
+                }
+                None => (asked.start_on, days(asked.start_on, FIRST_WITHIN_DAYS)),
+            },
+        };
+        windows.push(own);
+    }
+    Ok(windows)
+}
+
+/// The days on which any session of a service can fall that is not fixed.
+fn span_of(asked: &Asked<'_>, windows: &[(Date, Date)], service: &str) -> (Date, Date) {
+    let sessions = asked.request.sessions.iter().zip(windows);
+    let own = sessions.filter(|(session, _)| session.fixed.is_none() && session.service_id == service);
+    own.map(|(_, window)| *window)
+        .reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
+        .unwrap_or((asked.start_on, asked.start_on))
+}
+
+impl Opened {
+    async fn of(
+        inner: &Inner,
+        org: &Org,
+        asked: &Asked<'_>,
+        service: &str,
+        days: (Date, Date),
+        wished_only: bool,
+    ) -> Result<Self, Fault> {
+        let (request, now) = (asked.request, inner.clock.now());
+        let mut question = SearchSlotsRequest {
+            service_id: service.to_owned(),
+            patient_id: request.patient_id.clone(),
+            channel: request.channel,
+            ..SearchSlotsRequest::default()
+        };
+        if wished_only {
+            let model = org.model(now).ok_or_else(Fault::not_found)?;
+            question.location_ids = in_use(&model, &asked.wishes.locations);
+            question.practitioner_ids = asked.wishes.practitioner.iter().map(PractitionerId::to_string).collect();
+            question.days = request.days.clone();
+            question.not_before = request.not_before.clone();
+            question.not_after = request.not_after.clone();
+            if question.location_ids.is_empty() {
+                let detail = "none of the plan's locations is in use any more; make a plan with one that is";
+                return Err(Fault::violation("/location_ids", "unknown_reference", detail));
+            }
+        }
+        let starts = Starts::find(org, question, days, &asked.ignored, now).await?;
+        let candidates = starts.open.iter().filter_map(|open| Some((starts.candidate(open, &asked.wishes)?, *open)));
+        let mut candidates: Vec<(Candidate, find::Open)> = candidates.collect();
+        weigh(&mut candidates);
+        Ok(Self { starts, candidates })
+    }
+}
+
+/// How wanted an hour of the day is: the fewer of its starts are open, measured against the hour with the most.
+fn weigh(open: &mut [(Candidate, find::Open)]) {
+    let mut hours = [0_u32; 24];
+    for (candidate, _) in open.iter() {
+        hours[usize::from(candidate.minute / 60) % 24] += 1;
+    }
+    let most = hours.iter().copied().max().unwrap_or(1).max(1);
+    for (candidate, _) in open.iter_mut() {
+        let free = hours[usize::from(candidate.minute / 60) % 24];
+        candidate.demand = 1000 - u16::try_from(u64::from(free) * 1000 / u64::from(most)).unwrap_or(1000);
+    }
+}

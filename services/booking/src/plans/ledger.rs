@@ -1,0 +1,46 @@
+//! The ledger of a plan.
+
+use careplan::ledger::{Balance, Entry};
+use rpc::{Context, Fault};
+use wire::booking::{Ledger, LedgerBalance, LedgerEntry};
+
+use super::load;
+use crate::{Inner, write};
+
+pub(super) async fn ledger(inner: &Inner, ctx: &Context, id: &str) -> Result<Ledger, Fault> {
+    let plan = load(inner, ctx, id).await?.plan;
+    let lists = inner.store.ledger(ctx.organization.uuid(), plan.id.uuid()).await.map_err(write::failure)?;
+    let mut entries: Vec<Entry> = Vec::new();
+    for list in lists {
+        let list: Vec<Entry> = serde_json::from_str(&list).map_err(|_| Fault::internal("a ledger cannot be read"))?;
+        entries.extend(list);
+    }
+    let balance = Balance::of(&entries);
+    if balance != Balance::of_plan(&plan) {
+        tracing::error!(plan = %plan.id, "the ledger of a plan does not come to what its sessions are");
+    }
+    Ok(Ledger { entries: entries.iter().map(entry_shown).collect(), balance: Some(balance_shown(balance)) })
+}
+
+fn entry_shown(entry: &Entry) -> LedgerEntry {
+    LedgerEntry {
+        at_us: entry.at.as_microsecond(),
+        plan_session_id: entry.session.to_string(),
+        kind: entry.kind.as_str().to_owned(),
+        appointment_id: entry.appointment.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+fn balance_shown(balance: Balance) -> LedgerBalance {
+    let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    LedgerBalance {
+        planned: number(balance.planned),
+        given_back: number(balance.given_back),
+        to_book: number(balance.to_book),
+        booked: number(balance.booked),
+        done: number(balance.done),
+        missed: number(balance.missed),
+        forfeited: number(balance.forfeited),
+        skipped: number(balance.skipped),
+    }
+}

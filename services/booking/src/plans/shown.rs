@@ -1,0 +1,81 @@
+//! A plan as the wire shows it.
+
+use careplan::{chain::Attention, plan::Plan};
+use jiff::{civil::Date, tz::TimeZone};
+use wire::{
+    availability::GapDays,
+    booking::{self as wire_booking, PlanPreferences},
+};
+
+use super::{Stored, review};
+use crate::Inner;
+
+/// A plan for the wire.
+pub(crate) fn shown(inner: &Inner, stored: &Stored) -> wire_booking::Plan {
+    let now = inner.clock.now();
+    let today = today(inner);
+    let Plan { id, course, status, order, sessions, reviews } = &stored.plan;
+    let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
+    wire_booking::Plan {
+        id: id.to_string(),
+        version: stored.version,
+        status: status.as_str().to_owned(),
+        patient_id: order.patient.to_string(),
+        plan_template_id: order.template.to_string(),
+        condition_code: order.condition_code.clone(),
+        course: match course {
+            domain::directory::Course::Acute => "acute".to_owned(),
+            domain::directory::Course::Chronic => "chronic".to_owned(),
+        },
+        practitioner_id: order.practitioner.map(|id| id.to_string()).unwrap_or_default(),
+        location_ids: order.locations.iter().map(ToString::to_string).collect(),
+        preferences: Some(PlanPreferences {
+            days: order.preferences.days.iter().map(|day| day.as_str().to_owned()).collect(),
+            not_before: wall(order.preferences.not_before),
+            not_after: wall(order.preferences.not_after),
+        }),
+        start_on: order.start_on.to_string(),
+        sessions: sessions.iter().map(session_shown).collect(),
+        created_at_us: stored.created_at_us,
+        updated_at_us: stored.updated_at_us,
+        reviews: reviews.iter().map(review::review_shown).collect(),
+        review_due: stored.plan.review_due(),
+        attention: stored.plan.attention(now, today).iter().map(attention_shown).collect(),
+        book_by: stored.plan.book_by(now).map(|date| date.to_string()).unwrap_or_default(),
+        at_risk: stored.plan.at_risk(now, today, inner.config.at_risk_days),
+    }
+}
+
+fn session_shown(session: &careplan::plan::PlanSession) -> wire_booking::PlanSession {
+    wire_booking::PlanSession {
+        id: session.id.to_string(),
+        ordinal: session.ordinal,
+        phase: session.phase,
+        service_id: session.service.to_string(),
+        gap: session.gap_days.map(gap_to_wire),
+        back: session.back,
+        paired: session.paired,
+        review_after: session.review_after,
+        status: session.status.as_str().to_owned(),
+        appointment_id: session.visit.map(|visit| visit.appointment.to_string()).unwrap_or_default(),
+        forfeited: session.forfeited,
+        instead_of: session.instead_of.map(|id| id.to_string()).unwrap_or_default(),
+    }
+}
+
+pub(crate) fn gap_to_wire(gap: domain::directory::GapDays) -> GapDays {
+    GapDays { least: gap.least, ideal: gap.ideal, most: gap.most }
+}
+
+fn attention_shown(attention: &Attention) -> wire_booking::Attention {
+    wire_booking::Attention {
+        plan_session_id: attention.session.to_string(),
+        code: attention.trouble.code().to_owned(),
+        detail: attention.trouble.to_string(),
+    }
+}
+
+/// The present date in UTC: near enough for what counts in days.
+pub(crate) fn today(inner: &Inner) -> Date {
+    inner.clock.now().to_zoned(TimeZone::UTC).date()
+}
