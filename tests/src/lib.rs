@@ -1,6 +1,8 @@
 //! End-to-end scenarios against the built binary, over real HTTP, in both arrangements.
 //!
-//! [`House`] is a running installation; the scenarios are in `tests/`.
+//! [`House`] is a running installation, [`Stopped`] one whose clock stands still; the scenarios are in `tests/`.
+
+mod stopped;
 
 use std::net::TcpListener;
 
@@ -9,6 +11,8 @@ use reqwest::{Method, Response, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{database::Database, product::Process};
+
+pub use stopped::Stopped;
 
 /// The installation's own key in every scenario.
 pub const ADMIN: &str = "mrd_admin_key_of_the_scenarios";
@@ -98,7 +102,12 @@ impl House {
         Self::ready(url, processes, folder, Some(database)).await
     }
 
-    async fn ready(url: String, processes: Vec<Process>, folder: TempDir, database: Option<Database>) -> Result<Self> {
+    pub(crate) async fn ready(
+        url: String,
+        processes: Vec<Process>,
+        folder: TempDir,
+        database: Option<Database>,
+    ) -> Result<Self> {
         let house = Self { url, processes, client: reqwest::Client::new(), _folder: folder, _database: database };
         let within = std::time::Duration::from_secs(60);
         // Ready means: the whole way through to availability's database answers.

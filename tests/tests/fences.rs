@@ -226,6 +226,7 @@ async fn a_foreign_id_in_a_query_or_a_body_tells_nothing_either() -> Result<()> 
     for (path, body) in [
         ("/v1/appointments", json!({"hold_id": "<hold>", "patient": ada})),
         ("/v1/appointments", json!({"slot_id": things["slot"], "patient_id": "<patient>"})),
+        ("/v1/displaced/book", json!({"moves": [{"appointment_id": "<appointment>", "slot_id": things["slot"]}]})),
         (
             "/v1/plans",
             json!({"patient_id": "<patient>", "plan_template_id": "<plan_template>", "condition_code": "neck-pain",

@@ -94,8 +94,8 @@ impl Plan {
     /// booked is in the order of its time, whichever session of the plan it was booked for. Sessions that were skipped,
     /// or missed and given back, do not count.
     ///
-    /// Each is measured from the session that the plan says, where that one still comes at most two places before; else
-    /// from the one before it.
+    /// Each is measured from the one before it. One of a programme of pairs is measured from where its plan says, while
+    /// that still comes before it; one that has lost its pair keeps a day from whatever came last.
     pub fn chain(&self, now: Timestamp) -> Vec<Link> {
         let planned: Vec<usize> = (0..self.sessions.len()).filter(|at| counts(&self.sessions[*at])).collect();
         let begun = |at: &usize| began_at(&self.sessions[*at], now);
@@ -111,9 +111,11 @@ impl Plan {
             let planned_at = planned.iter().position(|other| other == at);
             let from = planned_at.and_then(|it| it.checked_sub(session.back as usize)).map(|it| planned[it]);
             let apart = order[..place].iter().rev().position(|other| Some(*other) == from).map(|past| past + 1);
-            let (back, gap, paired) = match apart.filter(|apart| *apart <= 2) {
-                Some(apart) => (apart, session.gap_days, session.paired && apart == 1),
-                None => (1, session.gap_days.map(|gap| out_of_step(session, gap)), false),
+            let (back, gap, paired) = match (session.back, apart) {
+                (1, _) if !session.paired => (1, session.gap_days, false),
+                (1, Some(1)) => (1, session.gap_days, true),
+                (2, Some(apart @ 1..=2)) => (apart, session.gap_days, false),
+                _ => (1, session.gap_days.map(|gap| GapDays { least: 1, ..gap }), false),
             };
             Link {
                 session: *at,
@@ -178,11 +180,6 @@ fn off(gap: GapDays, days: i32) -> Option<Trouble> {
         return Some(Trouble::GapTooLong { days, most: gap.most });
     }
     (days < gap.least as i32).then_some(Trouble::GapTooShort { days, least: gap.least })
-}
-
-/// The gap of a session that has lost its place: one of a pair is measured from whatever came last, a day at least.
-fn out_of_step(session: &PlanSession, gap: GapDays) -> GapDays {
-    if session.paired || session.back == 2 { GapDays { least: 1, ..gap } } else { gap }
 }
 
 fn counts(session: &PlanSession) -> bool {

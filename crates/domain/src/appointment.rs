@@ -63,9 +63,10 @@ impl Status {
         }
     }
 
-    /// Whether an appointment in this status keeps its claims on time.
+    /// Whether an appointment in this status keeps its claims on time. A visit that the patient did not come to leaves
+    /// the rest of its time free, and needles nobody.
     pub fn claims_time(self) -> bool {
-        matches!(self, Self::Pending | Self::Booked | Self::Arrived | Self::CheckedIn | Self::Fulfilled | Self::Noshow)
+        matches!(self, Self::Pending | Self::Booked | Self::Arrived | Self::CheckedIn | Self::Fulfilled)
     }
 
     /// Whether the visit is still to come, so that messages about it make sense.

@@ -66,6 +66,10 @@ async fn run(
     if let Some(response) = replay(inner, ctx, route).await? {
         return Ok(response);
     }
+    // What it displaces is told of the bookings that the caller knows of.
+    if ctx.revision.is_some() {
+        inner.fresh(ctx).await?;
+    }
     let organization = ctx.organization.uuid();
     for _ in 0..TRIES_MAX {
         let org = inner.orgs.get(organization).ok_or_else(Fault::not_found)?;

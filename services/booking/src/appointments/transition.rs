@@ -49,7 +49,7 @@ async fn once(
     let mut batch =
         Batch { organization_id: old.organization_id, now_us, appointments: vec![row.clone()], ..Batch::default() };
     let mut claims = claims_of(inner, old.organization_id, &old).await?;
-    if transition == Transition::Cancel {
+    if !row.status.parse::<Status>().is_ok_and(Status::claims_time) {
         claims.clear();
         batch.release.push(old.id);
         batch.leave_group = old.group_id.map(feed::leave);

@@ -106,17 +106,21 @@ async fn chosen(
     for (at, ((session, moving), choice)) in sessions.into_iter().zip(&request.sessions).enumerate() {
         let pointer = format!("/sessions/{at}/plan_session_id");
         // A malformed slot id is named as such when the slots are checked.
-        let service = choice.slot_id.parse::<Slot>().ok().map(|slot| slot.service);
-        let old = match (moving, service) {
-            (Some(appointment), Some(service)) => {
-                let movable = stored.plan.may_move(session, appointment, service);
+        let old = match (moving, choice.slot_id.parse::<Slot>().ok()) {
+            (Some(appointment), Some(slot)) => {
+                let movable = stored.plan.may_move(session, appointment, slot.service);
                 movable.map_err(|rejection| follow::refused(rejection, &pointer))?;
                 let row = appointments::load(inner, ctx, &choice.appointment_id).await?;
                 transition::target(&row, Transition::Reschedule)?;
+                let there = (row.starts_at_us, row.practitioner_id, row.location_id);
+                let same = there == (slot.starts_at.as_microsecond(), slot.practitioner.uuid(), slot.location.uuid());
+                if same && !row.displaced {
+                    return Err(Fault::violation(&pointer, "not_to_book", "its appointment is at this time already"));
+                }
                 Some(row)
             }
-            (None, Some(service)) => {
-                follow::may_book(&stored.plan, session, service, &pointer)?;
+            (None, Some(slot)) => {
+                follow::may_book(&stored.plan, session, slot.service, &pointer)?;
                 None
             }
             (_, None) => None,

@@ -1,0 +1,176 @@
+//! The services of this process behind real HTTP, on a clock that a test moves by hand.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use domain::id::OrganizationId;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
+use rpc::{Channel, Context};
+use runtime::{Clock, Ids, Readiness, Shutdown};
+use serde_json::Value;
+use sql::Target;
+use testkit::database::Database;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+use wire::{
+    availability::{CreateOrganizationRequest, directory_client::DirectoryClient},
+    booking::{Change, SnapshotRequest, feed_client::FeedClient},
+};
+
+use crate::{ADMIN, Answer, House};
+
+const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0001));
+
+/// Availability, booking and the gateway on one clock, which stands still until it is moved.
+pub struct Stopped {
+    /// The installation; it has no processes of its own.
+    pub house: House,
+    /// Its clock.
+    pub clock: Clock,
+    /// Booking's feed.
+    feed: FeedClient<Channel>,
+    revision: std::sync::Mutex<String>,
+    shutdown: Shutdown,
+}
+
+impl Stopped {
+    /// Starts it over a database at an instant.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn at(now: &str, database: Database, config: booking::Config) -> Result<Self> {
+        let clock = Clock::manual(now.parse()?);
+        let (to_availability, to_booking) = (Channel::pending(), Channel::pending());
+        let readiness = Readiness::new();
+        let target = |service: &str| Target::from_url(&database.for_service(service)).context("a database's URL");
+        let availability = availability::App::build(availability::Deps {
+            config: availability::Config::default(),
+            clock: clock.clone(),
+            ids: Ids::seeded(1),
+            database: target("availability")?,
+            booking: to_booking.clone(),
+            readiness: readiness.clone(),
+        });
+        let availability = availability.await?;
+        to_availability.bind(availability.routes());
+        let request = CreateOrganizationRequest {
+            id: ORGANIZATION.to_string(),
+            name: "Prairie Physio".into(),
+            default_language: "en".into(),
+            country: "CA".into(),
+        };
+        let ctx = Context::new(ORGANIZATION, "scenarios", Duration::from_secs(20));
+        let mut directory = DirectoryClient::new(Channel::in_process(availability.routes()));
+        directory.create_organization(ctx.request(request)).await?;
+        let deps = booking::Deps {
+            clock: clock.clone(),
+            ids: Ids::seeded(2),
+            database: target("booking")?,
+            availability: to_availability.clone(),
+        };
+        let booking = booking::App::build(config, deps).await?;
+        to_booking.bind(booking.routes());
+        let feed = FeedClient::new(to_booking.clone());
+        let gateway = gateway::App::build(
+            gateway::Config { requests_per_second: 100_000, ..gateway::Config::default() },
+            gateway::Deps {
+                clock: clock.clone(),
+                ids: Ids::seeded(3),
+                database: target("gateway")?,
+                availability: to_availability,
+                booking: to_booking,
+                reminder: Channel::pending(),
+                admin_key: Some(ADMIN.to_owned()),
+                default_organization: ORGANIZATION,
+                readiness,
+                public_url: "https://scenarios.example".into(),
+            },
+        );
+        let gateway = gateway.await?;
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let shutdown = Shutdown::new();
+        let end = [shutdown.clone(), shutdown.clone(), shutdown.clone()];
+        let [first, second, third] = end;
+        tokio::spawn(async move { booking.run(first).await });
+        tokio::spawn(async move { availability.run(second).await });
+        tokio::spawn(async move { gateway.serve(listener, third).await });
+        let house = House::ready(url, vec![], tempfile::tempdir()?, Some(database)).await?;
+        Ok(Self { house, clock, feed, revision: std::sync::Mutex::default(), shutdown })
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, days: i64) {
+        self.clock.advance(SignedDuration::from_hours(24 * days));
+    }
+
+    /// Moves the clock to an instant ahead.
+    ///
+    /// # Errors
+    /// When it is not an instant.
+    pub fn advance_to(&self, instant: &str) -> Result<()> {
+        let to: Timestamp = instant.parse()?;
+        self.clock.advance(to.duration_since(self.clock.now()));
+        Ok(())
+    }
+
+    /// POST with the installation's key, as fresh as everything that was written through here.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn post(&self, path: &str, body: Value) -> Result<Answer> {
+        self.send(Method::POST, path, &[], Some(body)).await
+    }
+
+    /// GET with the installation's key, as fresh as everything that was written through here.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(Method::GET, path, &[], None).await
+    }
+
+    /// A request with headers of its own.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn send(&self, method: Method, path: &str, more: &[(&str, &str)], body: Option<Value>) -> Result<Answer> {
+        let revision = self.revision.lock().map(|revision| revision.clone()).unwrap_or_default();
+        let mut headers = more.to_vec();
+        if !revision.is_empty() {
+            headers.push(("meridian-revision", &revision));
+        }
+        let answer = self.house.send(method, path, ADMIN, &headers, body).await?;
+        if let Ok(mut revision) = self.revision.lock() {
+            *revision = latest(&revision, &answer.revision());
+        }
+        Ok(answer)
+    }
+
+    /// Everything that booking has that is live.
+    ///
+    /// # Errors
+    /// When booking does not answer.
+    pub async fn snapshot(&self) -> Result<Vec<Change>> {
+        let ctx = Context::new(ORGANIZATION, "scenarios", Duration::from_secs(20));
+        let mut parts = self.feed.clone().snapshot(ctx.request(SnapshotRequest::default())).await?.into_inner();
+        let mut changes = Vec::new();
+        while let Some(part) = parts.message().await? {
+            changes.extend(part.changes);
+        }
+        Ok(changes)
+    }
+}
+
+/// The last revision of the directory and the last one of the bookings.
+fn latest(before: &str, after: &str) -> String {
+    let last = |sort: char| after.split(',').chain(before.split(',')).find(|part| part.starts_with(sort));
+    [last('d'), last('b')].into_iter().flatten().collect::<Vec<_>>().join(",")
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+    }
+}

@@ -1,0 +1,114 @@
+//! A sick week: the appointments of many patients moved together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use booking::Config;
+use reqwest::{Method, StatusCode};
+use scenarios::patient;
+use serde_json::{Value, json};
+use testkit::database::Database;
+
+use crate::world::{World, attention};
+
+testkit::engines!(a_sick_week_is_solved_together_and_booked_patient_by_patient);
+
+async fn a_sick_week_is_solved_together_and_booked_patient_by_patient(database: Database) {
+    sick_week(database).await.unwrap();
+}
+
+const VISITS: usize = 60;
+const PATIENTS: usize = 40;
+
+/// Sixty appointments of forty patients with one practitioner in one week; answers them.
+async fn full_week(world: &World) -> Result<Vec<Value>> {
+    let path = format!(
+        "/v1/slots?service_id={}&practitioner_id={}&from=2026-03-09T00:00:00Z&to=2026-03-14T00:00:00Z&limit=200",
+        world.evaluation, world.people[0]
+    );
+    let slots = world.product.get(&path).await?;
+    let slots = slots.body["data"].as_array().context("slots")?.clone();
+    let mut starts: BTreeMap<String, &Value> = BTreeMap::new();
+    for slot in &slots {
+        // Every hour but one of the day: eleven visits of 45 minutes fit.
+        let start = slot["starts_at"].as_str().context("a start")?;
+        starts.entry(start.to_owned()).or_insert(slot);
+    }
+    let (mut booked, mut ends) = (Vec::new(), String::new());
+    for (start, slot) in starts {
+        if booked.len() == VISITS || start < ends {
+            continue;
+        }
+        let number = booked.len() % PATIENTS;
+        let body = json!({"slot_id": slot["slot_id"], "patient": patient("Example", &format!("+1780555{number:04}"))});
+        let made = world.product.post("/v1/appointments", body).await?;
+        anyhow::ensure!(made.status == StatusCode::CREATED, "{}", made.body);
+        ends = made.text("/ends_at");
+        booked.push(made.body);
+    }
+    anyhow::ensure!(booked.len() >= 50, "{} visits fit", booked.len());
+    Ok(booked)
+}
+
+async fn sick_week(database: Database) -> Result<()> {
+    let world = World::of(database, Config::default(), 4).await?;
+    let plan = world.course(77, 4).await?;
+    let visits = full_week(&world).await?;
+    let displaced = world.away(0, "2026-03-09T00:00:00-06:00", "2026-03-14T00:00:00-06:00").await?;
+    assert!(displaced.len() >= visits.len(), "{} of {}", displaced.len(), visits.len());
+
+    let ask = json!({"practitioner_id": world.people[0], "from": "2026-03-09T00:00:00-06:00",
+        "to": "2026-03-14T00:00:00-06:00"});
+    let proposal = world.product.post("/v1/displaced/proposals", ask.clone()).await?;
+    assert_eq!(proposal.status, StatusCode::OK, "{}", proposal.body);
+    let moves = proposal.body["moves"].as_array().context("moves")?;
+    let unplaced = proposal.body["unplaced"].as_array().context("unplaced")?;
+    assert_eq!(moves.len() + unplaced.len(), displaced.len());
+    assert_eq!(unplaced.len(), 0, "three others have room for all: {unplaced:?}");
+    let slots: BTreeSet<&str> = moves.iter().filter_map(|it| it["slot"]["slot_id"].as_str()).collect();
+    assert_eq!(slots.len(), moves.len(), "no slot twice");
+
+    // Somebody is faster at one of them: its patient keeps what they had, everybody else moves.
+    let lost = &moves[0];
+    let other = json!({"slot_id": lost["slot"]["slot_id"], "patient": patient("Other", "+17805559999")});
+    assert_eq!(world.product.post("/v1/appointments", other).await?.status, StatusCode::CREATED);
+    let booking = json!({"proposal_id": proposal.body["id"]});
+    let key = [("idempotency-key", "a-sick-week")];
+    let send = async || world.product.send(Method::POST, "/v1/displaced/book", &key, Some(booking.clone())).await;
+    let report = send().await?;
+    assert_eq!(report.status, StatusCode::OK, "{}", report.body);
+    let again = send().await?;
+    assert_eq!((&again.body, again.headers.get("idempotency-replayed").is_some()), (&report.body, true));
+    let patients = report.body["data"].as_array().context("patients")?;
+    let failed: Vec<&Value> = patients.iter().filter(|it| it["moved"] == json!(false)).collect();
+    assert_eq!(failed.len(), 1, "{failed:?}");
+    assert_eq!(
+        (&failed[0]["patient_id"], &failed[0]["code"]),
+        (&lost["appointment"]["patient_id"], &json!("slot_taken"))
+    );
+    let kept = failed[0]["appointment_ids"].as_array().context("ids")?;
+    assert_eq!(report.body["moved"].as_u64(), Some((displaced.len() - kept.len()) as u64));
+    for id in kept {
+        let stays = world.appointment(id.as_str().context("an id")?).await?;
+        assert_eq!((&stays.body["displaced"], &stays.body["version"]), (&json!(true), &json!(2)), "all or none of it");
+    }
+
+    // The rest is solved anew, and then nothing is displaced.
+    let rest = world.product.post("/v1/displaced/proposals", ask).await?;
+    assert_eq!(rest.body["moves"].as_array().map(Vec::len), Some(kept.len()), "{}", rest.body);
+    let one = rest.body["moves"][0]["appointment"]["id"].clone();
+    let part = json!({"proposal_id": rest.body["id"], "appointment_ids": [one]});
+    assert_eq!(world.product.post("/v1/displaced/book", part).await?.body["moved"], json!(1));
+    let others: Vec<Value> = rest.body["moves"].as_array().context("moves")?[1..]
+        .iter()
+        .map(|it| json!({"appointment_id": it["appointment"]["id"], "slot_id": it["slot"]["slot_id"]}))
+        .collect();
+    if !others.is_empty() {
+        let moved = world.product.post("/v1/displaced/book", json!({"moves": others})).await?;
+        assert_eq!(moved.body["failed"], json!(0), "{}", moved.body);
+    }
+    let list = "/v1/appointments?displaced=true&from=2026-03-01T00:00:00Z&to=2026-06-01T00:00:00Z";
+    assert_eq!(world.product.get(list).await?.body["data"], json!([]));
+    assert_eq!(attention(&world.plan(&plan).await?), [], "the plan's gaps are kept");
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Whole courses of treatment on a clock that is moved by hand, on both engines: what goes wrong with a plan, and how it
+//! is mended.
+
+mod displaced;
+mod disturbed;
+mod repair;
+mod world;

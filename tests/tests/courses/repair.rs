@@ -1,0 +1,230 @@
+//! One plan, and what happens to it.
+
+use anyhow::Result;
+use booking::Config;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use testkit::{database::Database, poll};
+
+use crate::world::{World, appointment_of, attention, date_of};
+
+testkit::engines!(
+    a_lost_session_is_repaired_with_the_fewest_moves,
+    a_missed_session_is_given_back_and_the_ledger_says_so,
+    a_missed_session_is_used_up_where_the_policy_says_so,
+    a_plan_at_risk_is_told_and_safe_again_once_booked,
+    a_plan_goes_from_evaluation_to_discharge,
+);
+
+async fn a_lost_session_is_repaired_with_the_fewest_moves(database: Database) {
+    lost(database).await.unwrap();
+}
+
+async fn lost(database: Database) -> Result<()> {
+    let world = World::of(database, Config::default(), 2).await?;
+    let plan = world.course(1, 5).await?;
+    let before = world.plan(&plan).await?;
+    assert_eq!(attention(&before), []);
+    assert_eq!(world.repairs(&plan).await?.body["data"], json!([]), "there is nothing to do");
+
+    // The practitioner of the fourth session is away for its whole week; another one is there.
+    let fourth = world.appointment(&appointment_of(&before, 3)).await?;
+    let start = fourth.text("/starts_at");
+    let person = world.people.iter().position(|id| *id == fourth.text("/practitioner_id")).unwrap();
+    let (monday, friday) = (date_of(&start) - jiff::Span::new().days(1), date_of(&start) + jiff::Span::new().days(1));
+    let displaced =
+        world.away(person, &format!("{monday}T00:00:00-06:00"), &format!("{friday}T23:00:00-06:00")).await?;
+    assert_eq!(displaced, [fourth.text("/id")]);
+    let lost = world.plan(&plan).await?;
+    assert_eq!(attention(&lost), [(4, "displaced".to_owned())]);
+
+    let repairs = world.repairs(&plan).await?;
+    let best = &repairs.body["data"][0];
+    assert_eq!(best["sessions"].as_array().map(Vec::len), Some(1), "one session moves: {}", repairs.body);
+    let moved = &best["sessions"][0];
+    assert_eq!(moved["moves"]["appointment_id"], fourth.body["id"]);
+    assert_eq!(moved["moves"]["reason"], "displaced");
+    assert_eq!(moved["moves"]["from_starts_at"], start);
+    assert_ne!(moved["practitioner_id"], fourth.body["practitioner_id"]);
+    assert!(best["explanation"].as_str().unwrap().starts_with("6 sessions from"), "{best}");
+
+    let booked = world.book(&plan, json!({"proposal_id": best["id"]})).await?;
+    assert_eq!((booked.status, attention(&booked)), (StatusCode::OK, vec![]), "{repairs:?}");
+    let after = world.appointment(&fourth.text("/id")).await?;
+    assert_eq!((&after.body["starts_at"], &after.body["displaced"]), (&moved["starts_at"], &json!(false)));
+    for session in [0, 1, 2, 4, 5] {
+        assert_eq!(before.body["sessions"][session], booked.body["sessions"][session], "the others stay");
+    }
+    // The same again is refused: there is no such move any more.
+    let again = world.book(&plan, json!({"proposal_id": best["id"]})).await?;
+    assert_eq!(again.text("/errors/0/code"), "not_to_book", "{}", again.body);
+    Ok(())
+}
+
+async fn a_missed_session_is_given_back_and_the_ledger_says_so(database: Database) {
+    missed(database).await.unwrap();
+}
+
+async fn missed(database: Database) -> Result<()> {
+    let world = World::of(database, Config::default(), 2).await?;
+    let plan = world.course(1, 4).await?;
+    let booked = world.plan(&plan).await?;
+    for session in 0..2 {
+        let appointment = appointment_of(&booked, session);
+        world.product.advance_to(&world.appointment(&appointment).await?.text("/starts_at"))?;
+        world.give(&appointment).await?;
+    }
+    let third = appointment_of(&booked, 2);
+    world.product.advance_to(&world.appointment(&third).await?.text("/starts_at"))?;
+    let gone = world.transition(&third, "no_show", json!({})).await?;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.body);
+    let plan_now = world.plan(&plan).await?;
+    let sessions = plan_now.body["sessions"].as_array().unwrap();
+    let statuses: Vec<&str> = sessions.iter().filter_map(|it| it["status"].as_str()).collect();
+    assert_eq!(statuses, ["done", "done", "missed", "to_book", "booked", "booked"]);
+    assert_eq!(sessions[3]["instead_of"], sessions[2]["id"]);
+    assert_eq!(plan_now.body["adherence"], json!({"planned": 5, "booked": 2, "done": 2, "missed": 1}));
+
+    // It is made up for, and every gap from then on is kept again.
+    let repairs = world.repairs(&plan).await?;
+    assert_eq!(repairs.status, StatusCode::OK, "{}", repairs.body);
+    let mended = world.book(&plan, json!({"proposal_id": repairs.text("/data/0/id")})).await?;
+    assert_eq!((mended.status, attention(&mended)), (StatusCode::OK, vec![]), "{}", mended.body);
+    assert!(mended.body["sessions"].as_array().unwrap().iter().all(|it| it["status"] != "to_book"));
+
+    let ledger = world.product.get(&format!("/v1/plans/{plan}/ledger")).await?;
+    let entries: Vec<&str> =
+        ledger.body["data"].as_array().unwrap().iter().filter_map(|it| it["entry"].as_str()).collect();
+    let count = |word: &str| entries.iter().filter(|entry| **entry == word).count();
+    assert_eq!((count("planned"), count("booked"), count("done")), (5, 6, 2), "{entries:?}");
+    assert_eq!((count("missed"), count("given_back"), count("forfeited")), (1, 1, 0));
+    let expected = json!({"planned": 5, "given_back": 1, "to_book": 0, "booked": 3, "done": 2, "missed": 1,
+        "forfeited": 0, "skipped": 0});
+    assert_eq!(ledger.body["balance"], expected);
+    Ok(())
+}
+
+async fn a_missed_session_is_used_up_where_the_policy_says_so(database: Database) {
+    used_up(database).await.unwrap();
+}
+
+async fn used_up(database: Database) -> Result<()> {
+    let config = Config { no_show_forfeits: true, late_cancellation_forfeits: true, ..Config::default() };
+    let world = World::of(database, config, 2).await?;
+    let plan = world.course(1, 4).await?;
+    let booked = world.plan(&plan).await?;
+    let first = appointment_of(&booked, 0);
+    world.product.advance_to(&world.appointment(&first).await?.text("/starts_at"))?;
+    world.give(&first).await?;
+
+    // Called off by the clinic, however late, a session is to be booked again; by the patient, early enough, too.
+    let second = world.appointment(&appointment_of(&booked, 1)).await?;
+    world.transition(&second.text("/id"), "cancel", json!({"reason_code": "patient_ill"})).await?;
+    assert_eq!(world.plan(&plan).await?.text("/sessions/1/status"), "to_book");
+    let third = appointment_of(&booked, 2);
+    world.product.advance_to(&world.appointment(&third).await?.text("/starts_at"))?;
+    world.transition(&third, "cancel", json!({"reason_code": "prov"})).await?;
+    assert_eq!(world.plan(&plan).await?.text("/sessions/2/status"), "to_book");
+    // Called off late by the patient, or missed, it is used up.
+    let fourth = appointment_of(&booked, 3);
+    world.product.advance_to(&world.appointment(&fourth).await?.text("/starts_at"))?;
+    world.transition(&fourth, "cancel", json!({"reason_code": "patient_ill"})).await?;
+    let fifth = appointment_of(&booked, 4);
+    world.product.advance_to(&world.appointment(&fifth).await?.text("/starts_at"))?;
+    world.transition(&fifth, "no_show", json!({})).await?;
+    let plan_now = world.plan(&plan).await?;
+    for session in [3, 4] {
+        let session = &plan_now.body["sessions"][session];
+        assert_eq!((&session["status"], &session["forfeited"]), (&json!("missed"), &json!(true)));
+    }
+    let ledger = world.product.get(&format!("/v1/plans/{plan}/ledger")).await?;
+    let expected = json!({"planned": 5, "given_back": 0, "to_book": 2, "booked": 0, "done": 1, "missed": 0,
+        "forfeited": 2, "skipped": 0});
+    assert_eq!(ledger.body["balance"], expected);
+    Ok(())
+}
+
+async fn a_plan_at_risk_is_told_and_safe_again_once_booked(database: Database) {
+    at_risk(database).await.unwrap();
+}
+
+async fn at_risk(database: Database) -> Result<()> {
+    let world = World::of(database, Config::default(), 1).await?;
+    let plan = world.course(1, 3).await?;
+    let booked = world.plan(&plan).await?;
+    let first = appointment_of(&booked, 0);
+    world.product.advance_to(&world.appointment(&first).await?.text("/starts_at"))?;
+    world.give(&first).await?;
+    for session in 1..4 {
+        let called_off = json!({"reason_code": "patient_away"});
+        world.transition(&appointment_of(&booked, session), "cancel", called_off).await?;
+    }
+    let open = world.plan(&plan).await?;
+    let last = date_of(&world.appointment(&first).await?.text("/starts_at")) + jiff::Span::new().days(8);
+    assert_eq!((open.text("/book_by"), &open.body["at_risk"]), (last.to_string(), &json!(false)));
+    let told = async || {
+        let changes = world.product.snapshot().await.unwrap();
+        changes.into_iter().find_map(|change| match change.owner {
+            Some(wire::booking::change::Owner::Plan(state)) if state.id == plan => Some(state),
+            _ => None,
+        })
+    };
+    assert!(told().await.is_none());
+    world.product.advance(5);
+    let state = poll::until("the plan at risk to be told", std::time::Duration::from_secs(30), told).await;
+    assert_eq!((state.at_risk, state.book_by), (true, last.to_string()));
+    assert_eq!(state.next_plan_session_id, open.text("/sessions/1/id"));
+    assert_eq!(world.plan(&plan).await?.body["at_risk"], json!(true));
+    let report = "/v1/reports/plans?from=2026-03-01&to=2026-03-31&group_by=service";
+    assert_eq!(world.product.get(report).await?.body["at_risk_plan_ids"], json!([plan]));
+
+    let proposals = world.product.post(&format!("/v1/plans/{plan}/proposals"), json!({})).await?;
+    let booked = world.book(&plan, json!({"proposal_id": proposals.text("/data/0/id")})).await?;
+    assert_eq!((booked.status, &booked.body["at_risk"]), (StatusCode::OK, &json!(false)), "{}", booked.body);
+    assert!(told().await.is_none());
+
+    // Late beyond the last day, it is proposed all the same, and named.
+    for session in 1..4 {
+        world.transition(&appointment_of(&booked, session), "cancel", json!({"reason_code": "patient_away"})).await?;
+    }
+    world.product.advance(14);
+    assert_eq!(attention(&world.plan(&plan).await?), [(2, "overdue".to_owned())]);
+    let report = world.product.get(report).await?;
+    assert_eq!(report.body["drop_off"], json!([{"after_session": 1, "plans": 1}]));
+    let late = world.product.post(&format!("/v1/plans/{plan}/proposals"), json!({})).await?;
+    assert_eq!(late.body["data"][0]["sessions"].as_array().map(Vec::len), Some(3), "{}", late.body);
+    Ok(())
+}
+
+async fn a_plan_goes_from_evaluation_to_discharge(database: Database) {
+    whole(database).await.unwrap();
+}
+
+async fn whole(database: Database) -> Result<()> {
+    let world = World::of(database, Config::default(), 2).await?;
+    let plan = world.course(1, 4).await?;
+    let booked = world.plan(&plan).await?;
+    for session in 0..3 {
+        let appointment = appointment_of(&booked, session);
+        world.product.advance_to(&world.appointment(&appointment).await?.text("/starts_at"))?;
+        world.give(&appointment).await?;
+    }
+    let found = json!({"nprs": 1, "psfs": [{"activity": "lift a child", "score": 9}], "decision": "discharge"});
+    let over = world.product.post(&format!("/v1/plans/{plan}/reviews"), found).await?;
+    assert_eq!((over.status, over.text("/status").as_str()), (StatusCode::CREATED, "completed"), "{}", over.body);
+    for session in 3..5 {
+        let appointment = world.appointment(&appointment_of(&booked, session)).await?;
+        assert_eq!(appointment.text("/status"), "cancelled", "its time is free");
+    }
+    let report = world.product.get("/v1/reports/plans?from=2026-03-01&to=2026-03-31&group_by=week").await?;
+    let row: &Value = &report.body["data"][0];
+    assert_eq!(
+        (&row["key"], &row["plans"], &row["planned"], &row["done"]),
+        (&json!("2026-03-02"), &json!(1), &json!(3), &json!(3))
+    );
+    let csv = [("accept", "text/csv")];
+    let path = "/v1/reports/plans?from=2026-03-01&to=2026-03-31&group_by=week";
+    let table = world.product.send(reqwest::Method::GET, path, &csv, None).await?;
+    assert_eq!(table.headers["content-type"], "text/csv; charset=utf-8");
+    Ok(())
+}
