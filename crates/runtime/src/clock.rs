@@ -1,13 +1,17 @@
 //! The one place where time comes from.
 //!
-//! Three kinds: the system's clock, a clock that simulates time at a rate, and a clock that a test moves by hand.
+//! Four kinds: the system's clock, the same so much behind, a clock that simulates time at a rate, and a clock that a
+//! test moves by hand.
 //! All sleep on themselves, so that a day of simulated time passes in the seconds that it should.
 
 use std::{
     collections::BTreeMap,
     fmt,
     str::FromStr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,6 +27,7 @@ pub struct Clock(Arc<Kind>);
 
 enum Kind {
     System,
+    Behind(AtomicI64),
     Simulated { start_us: i64, anchor_us: i64, rate: u32 },
     Manual(Mutex<Manual>),
 }
@@ -37,6 +42,18 @@ impl Clock {
     /// The system's clock.
     pub fn system() -> Self {
         Self(Arc::new(Kind::System))
+    }
+
+    /// The system's clock, so much behind until [`Clock::catch_up`]: for whoever loads a history that the present follows.
+    pub fn behind(by: SignedDuration) -> Self {
+        Self(Arc::new(Kind::Behind(AtomicI64::new(i64::try_from(by.as_micros()).unwrap_or(0).max(0)))))
+    }
+
+    /// Moves a clock that is behind on to an instant, at most to the present; never back. Other clocks stay as they are.
+    pub fn catch_up(&self, to: Timestamp) {
+        let Kind::Behind(behind_us) = &*self.0 else { return };
+        let left = system_us().saturating_sub(to.as_microsecond()).max(0);
+        behind_us.fetch_min(left, Ordering::AcqRel);
     }
 
     /// A clock for tests, which stands still until [`Clock::advance`] moves it.
@@ -54,6 +71,7 @@ impl Clock {
     pub fn now_us(&self) -> i64 {
         match &*self.0 {
             Kind::System => system_us(),
+            Kind::Behind(behind_us) => system_us().saturating_sub(behind_us.load(Ordering::Acquire)),
             Kind::Simulated { start_us, anchor_us, rate } => {
                 start_us.saturating_add(system_us().saturating_sub(*anchor_us).saturating_mul(i64::from(*rate)))
             }
@@ -89,7 +107,7 @@ impl Clock {
                 // An error means that the clock is gone, and with it everything that could wait.
                 let _ = woken.await;
             }
-            Kind::System => self.sleep_really(at_us, 1).await,
+            Kind::System | Kind::Behind(_) => self.sleep_really(at_us, 1).await,
             Kind::Simulated { rate, .. } => self.sleep_really(at_us, *rate).await,
         }
     }
@@ -145,7 +163,7 @@ impl Clock {
 
     /// Whether time is simulated, by rate or by hand.
     pub fn is_simulated(&self) -> bool {
-        !matches!(*self.0, Kind::System)
+        !matches!(*self.0, Kind::System | Kind::Behind(_))
     }
 }
 
@@ -220,6 +238,19 @@ mod tests {
         clock.advance(SignedDuration::from_mins(1));
         sleeper.await.unwrap();
         assert_eq!((clock.now(), clock.sleepers()), (at("2026-03-06T09:00:00Z"), 0));
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_catches_up_and_never_goes_back() {
+        let (present, clock) = (Clock::system(), Clock::behind(SignedDuration::from_hours(48)));
+        let behind = |clock: &Clock| present.now().duration_since(clock.now()).as_hours();
+        assert_eq!(behind(&clock), 48);
+        clock.catch_up(present.now() - SignedDuration::from_hours(24));
+        assert_eq!(behind(&clock), 24);
+        clock.catch_up(present.now() - SignedDuration::from_hours(36));
+        assert_eq!(behind(&clock), 24);
+        clock.catch_up(present.now() + SignedDuration::from_hours(1));
+        assert_eq!(behind(&clock), 0);
     }
 
     #[tokio::test]

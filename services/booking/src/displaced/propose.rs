@@ -26,6 +26,8 @@ use crate::{
 
 /// Most appointments that are looked at together.
 const VISITS_MAX: usize = 500;
+/// Most visits of one patient that are looked at, the first ones first.
+const HAD_MAX: i64 = 200;
 
 pub(super) async fn propose(
     inner: &Inner,
@@ -44,7 +46,9 @@ pub(super) async fn propose(
     let plan_of =
         |row: &AppointmentRow| row.plan_session_id.and_then(|session| plans.get(&session)).map(|plan| plan.id);
     rows.sort_by_key(|row| (plan_of(row), row.starts_at_us));
-    let question = Question { now: inner.clock.now(), today: today(inner), to_locations: &to_locations, plans: &plans };
+    let had = had(inner, ctx, &rows).await?;
+    let question =
+        Question { now: inner.clock.now(), today: today(inner), to_locations: &to_locations, plans: &plans, had: &had };
     let moves = ask(inner, ctx, visits(&rows, &question)?, request.channel).await?;
     let mut proposal = DisplacedProposal::default();
     for (row, found) in rows.iter().zip(moves) {
@@ -98,6 +102,30 @@ async fn plans_of(inner: &Inner, ctx: &Context, rows: &[AppointmentRow]) -> Resu
         plans.extend(sessions.into_iter().map(|session| (session, stored.plan.clone())));
     }
     Ok(plans)
+}
+
+/// What each of the patients has had and has booked.
+async fn had(
+    inner: &Inner,
+    ctx: &Context,
+    rows: &[AppointmentRow],
+) -> Result<HashMap<Uuid, Vec<AppointmentRow>>, Fault> {
+    let statuses = [Status::Booked, Status::Arrived, Status::CheckedIn, Status::Fulfilled];
+    let mut had = HashMap::new();
+    for patient in rows.iter().map(|row| row.patient_id) {
+        if had.contains_key(&patient) {
+            continue;
+        }
+        let filter = Filter {
+            patient: Some(patient),
+            statuses: statuses.map(|status| status.as_str().to_owned()).to_vec(),
+            limit: HAD_MAX,
+            ..Filter::default()
+        };
+        let visits = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
+        had.insert(patient, visits);
+    }
+    Ok(had)
 }
 
 async fn ask(inner: &Inner, ctx: &Context, visits: Vec<MovingVisit>, channel: i32) -> Result<Vec<Move>, Fault> {

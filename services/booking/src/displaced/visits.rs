@@ -13,7 +13,7 @@ use domain::{
 use jiff::{Span, Timestamp, civil::Date};
 use rpc::Fault;
 use uuid::Uuid;
-use wire::availability::{FixedVisit, Follows, MovingVisit, Neighbour};
+use wire::availability::{FixedVisit, Follows, MovingVisit, Neighbour, OtherVisit};
 
 use crate::{
     plans::{gap_to_wire, propose::fixed, propose::in_time},
@@ -31,6 +31,8 @@ pub(super) struct Question<'a> {
     pub(super) to_locations: &'a [LocationId],
     /// The plans of the sessions among them.
     pub(super) plans: &'a HashMap<Uuid, Plan>,
+    /// What each of their patients has had and has booked.
+    pub(super) had: &'a HashMap<Uuid, Vec<AppointmentRow>>,
 }
 
 /// The visits in the order of their rows: those of one plan must come in the order of their time.
@@ -51,6 +53,7 @@ fn visit(row: &AppointmentRow, places: &HashMap<Uuid, usize>, question: &Questio
             practitioner_id: PractitionerId::new(row.practitioner_id).to_string(),
             location_id: LocationId::new(row.location_id).to_string(),
         }),
+        others: others(row, question),
         ..MovingVisit::default()
     };
     let mut locations: Vec<LocationId> = vec![LocationId::new(row.location_id)];
@@ -74,6 +77,16 @@ fn visit(row: &AppointmentRow, places: &HashMap<Uuid, usize>, question: &Questio
     moving.location_ids = locations.iter().map(ToString::to_string).collect();
     (moving.first_on, moving.last_on) = (days.0.to_string(), days.1.to_string());
     Ok(moving)
+}
+
+fn others(row: &AppointmentRow, question: &Question<'_>) -> Vec<OtherVisit> {
+    let had = question.had.get(&row.patient_id).map_or(&[][..], Vec::as_slice);
+    let other = |row: &AppointmentRow| OtherVisit {
+        service_id: ServiceId::new(row.service_id).to_string(),
+        starts_at_us: row.starts_at_us,
+        ends_at_us: row.ends_at_us,
+    };
+    had.iter().filter(|other| other.id != row.id).map(other).collect()
 }
 
 /// Those who have seen the patient on this plan, or whom the plan names.

@@ -4,11 +4,11 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use domain::{
-    directory::{Body, Kind},
+    directory::{Body, Kind, TimeOff},
     id::{LocationId, ServiceId},
 };
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::{SignedDuration, civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
 use rpc::{Context, Fault};
 use runtime::{Clock, Shutdown};
 use wire::{
@@ -17,7 +17,7 @@ use wire::{
     reminder::{ListMessagesRequest, reminder_client::ReminderClient},
 };
 
-use super::{Search, catalogue, chain, visits};
+use super::{Search, catalogue, chain, courses, visits};
 use crate::roles::{DEFAULT_ORGANIZATION, Ways};
 
 const CALL_WITHIN: Duration = Duration::from_secs(10);
@@ -34,6 +34,8 @@ pub(crate) struct Filling {
     /// The directory's revision after the last entry.
     pub(crate) revision: String,
     pub(crate) services: HashMap<&'static str, String>,
+    /// The plan templates by their codes.
+    pub(crate) templates: HashMap<String, String>,
     pub(crate) locations: Vec<String>,
     pub(crate) practitioners: Vec<String>,
     bar: ProgressBar,
@@ -48,6 +50,7 @@ pub(crate) async fn chain(clock: &Clock, ways: &Ways, shutdown: &Shutdown) -> Re
             client: client.clone(),
             revision: String::new(),
             services: HashMap::new(),
+            templates: HashMap::new(),
             locations: vec![],
             practitioners: vec![],
             bar: bar(390, "directory"),
@@ -56,8 +59,11 @@ pub(crate) async fn chain(clock: &Clock, ways: &Ways, shutdown: &Shutdown) -> Re
         filling.clinics().await?;
         filling.people(today).await?;
         filling.bar.finish();
+        courses::load(clock, ways, &mut filling, shutdown).await?;
         visits::book(clock, ways, &filling, shutdown).await?;
+        filling.sick_week(clock.now().to_zoned(TimeZone::UTC).date()).await?;
     }
+    clock.catch_up(Timestamp::MAX);
     let location = first(&client, Kind::Location).await?.context("the demo chain has no location")?;
     let service = by_code(&client, "manual-therapy").await?.context("the demo chain has no treatment")?;
     let day = |days: i64| {
@@ -132,8 +138,25 @@ impl Filling {
         let services = self.services.clone();
         let find = |code: &str| services.get(code).and_then(|id| id.parse::<ServiceId>().ok());
         for template in catalogue::templates(find) {
-            self.add("", Body::PlanTemplate(template)).await?;
+            let code = template.code.clone();
+            let id = self.add("", Body::PlanTemplate(template)).await?;
+            self.templates.insert(code, id);
         }
+        Ok(())
+    }
+
+    /// A practitioner is away for the week after next: their appointments wait to be moved.
+    async fn sick_week(&mut self, today: Date) -> Result<()> {
+        let past = today.weekday().to_monday_zero_offset();
+        let monday = today.checked_add(Span::new().days(14 - i64::from(past)))?;
+        let at = |days: i64| -> Result<Timestamp> {
+            let date = monday.checked_add(Span::new().days(days))?;
+            Ok(TimeZone::get(chain::clinics()[0].location.time_zone.as_str())?
+                .to_timestamp(date.to_datetime(jiff::civil::Time::midnight()))?)
+        };
+        let time_off = TimeOff { starts_at: at(0)?, ends_at: at(5)?, reason: "sick".to_owned() };
+        let practitioner = self.practitioners[0].clone();
+        self.add(&practitioner, Body::TimeOff(time_off)).await?;
         Ok(())
     }
 

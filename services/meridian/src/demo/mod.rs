@@ -2,12 +2,14 @@
 
 mod catalogue;
 mod chain;
+mod courses;
 mod load;
 mod visits;
 
 use anyhow::{Context as _, Result};
 use gateway::{auth::Scope, keys::Keys};
-use runtime::{Shutdown, telemetry};
+use jiff::SignedDuration;
+use runtime::{Clock, Shutdown, telemetry};
 
 use crate::{
     cli::Common,
@@ -34,7 +36,11 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = serve::listen(&config.listen).await?;
-    let around = serve::surroundings(common, &config, address)?;
+    let mut around = serve::surroundings(common, &config, address)?;
+    if !around.clock.is_simulated() {
+        // The chain has a past: it is loaded as the weeks go by.
+        around.clock = Clock::behind(SignedDuration::from_hours(24 * courses::DAYS));
+    }
     let ways = Ways::in_process();
     let availability = roles::availability(&config, &around, &ways).await?;
     let booking = roles::booking(&config, &around, &ways).await?;

@@ -25,7 +25,8 @@ const DAYS: i64 = 28;
 const VISITS_A_DAY: usize = 8;
 /// Treatments that are tried for them; not every practitioner gives every treatment.
 const TRIES_A_DAY: usize = 30;
-const PATIENTS: usize = 700;
+/// Patients of single visits, by their numbers; those of courses follow them.
+pub(crate) const PATIENTS: usize = 700;
 const SEED: u64 = 20_260_306;
 
 struct Visits<'a> {
@@ -168,7 +169,8 @@ impl Visits<'_> {
     }
 }
 
-fn details(number: usize, clinic: usize) -> PatientDetails {
+/// A fictional patient.
+pub(crate) fn details(number: usize, clinic: usize) -> PatientDetails {
     let clinics = chain::clinics();
     let clinic = &clinics[clinic % clinics.len()];
     let (given_name, family_name) = chain::patient_name(number);

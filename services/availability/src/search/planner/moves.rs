@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
-use careplan::matching::{Item, Neighbour, Offer, Outcome, matched};
+use careplan::{
+    matching::{Item, Neighbour, Offer, Outcome, matched},
+    series::Candidate,
+};
 use domain::{
     fault::Faults,
     id::{AppointmentId, PatientId, PractitionerId, ServiceId},
     slot::Slot,
+    time::from_micros,
 };
 use jiff::{Timestamp, civil::Date};
 use rpc::{Context, Fault};
@@ -50,6 +54,15 @@ pub(super) async fn propose(
     Ok(ProposeMovesResponse { moves: moves.collect() })
 }
 
+/// Another visit of the patient.
+struct Other {
+    service: Uuid,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    /// What must come before it.
+    prior: Option<Uuid>,
+}
+
 /// A visit that needs another time.
 struct Visit {
     appointment: Uuid,
@@ -57,6 +70,7 @@ struct Visit {
     wishes: Wishes,
     first_on: Date,
     last_on: Date,
+    others: Vec<Other>,
     /// What the matching must know; it has no offers yet.
     item: Item,
 }
@@ -111,7 +125,33 @@ fn visit(at: usize, wire: &MovingVisit, model: &Model) -> Result<Visit, Fault> {
         after: after.and_then(|(visit, gap)| Some((visit, gap?))),
         offers: vec![],
     };
-    Ok(Visit { appointment: appointment.uuid(), service, wishes, first_on, last_on, item })
+    let others = wire.others.iter().filter_map(|visit| other(model, visit)).collect();
+    Ok(Visit { appointment: appointment.uuid(), service, wishes, first_on, last_on, others, item })
+}
+
+fn other(model: &Model, visit: &proto::OtherVisit) -> Option<Other> {
+    let service = visit.service_id.parse::<ServiceId>().ok()?.uuid();
+    Some(Other {
+        service,
+        starts_at: from_micros(visit.starts_at_us)?,
+        ends_at: from_micros(visit.ends_at_us)?,
+        prior: model.service_ever(service).and_then(|service| service.requires_prior).map(ServiceId::uuid),
+    })
+}
+
+impl Visit {
+    /// Whether a time leaves what must come first before what needs it: of this visit, and of those that need it.
+    fn in_sequence(&self, model: &Model, at: &Candidate) -> bool {
+        let (start, end) = (at.visit.start(), at.visit.end());
+        let own = self.service.uuid();
+        let prior = model.service_ever(own).and_then(|service| service.requires_prior).map(ServiceId::uuid);
+        let had = |service: Uuid, by: Timestamp| {
+            self.others.iter().any(|other| other.service == service && other.ends_at <= by)
+        };
+        let mut dependents = self.others.iter().filter(|other| other.prior == Some(own));
+        prior.is_none_or(|prior| had(prior, start))
+            && dependents.all(|other| end <= other.starts_at || had(own, other.starts_at))
+    }
 }
 
 fn neighbour(model: &Model, wire: Option<&proto::Neighbour>, at: &str) -> Result<Option<Neighbour>, Fault> {
@@ -202,7 +242,8 @@ fn open_to<'a>(
         let at = starts.candidate(open, &visit.wishes)?;
         let wished = at.outside == careplan::series::Outside::default();
         let fits = wished && (visit.first_on..=visit.last_on).contains(&at.date);
-        (fits && !calendar::search::within(&elsewhere, open.found.start))
+        let in_sequence = fits && visit.in_sequence(&starts.ask.model, &at);
+        (in_sequence && !calendar::search::within(&elsewhere, open.found.start))
             .then(|| (Offer { cell: it.cell, at }, starts.ask.shown(open)))
     })
 }
