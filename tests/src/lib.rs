@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{database::Database, product::Process};
 
-pub use stopped::Stopped;
+pub use stopped::{Stopped, context};
 
 /// The installation's own key in every scenario.
 pub const ADMIN: &str = "mrd_admin_key_of_the_scenarios";

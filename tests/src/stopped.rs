@@ -28,8 +28,8 @@ pub struct Stopped {
     pub house: House,
     /// Its clock.
     pub clock: Clock,
-    /// Booking's feed.
-    feed: FeedClient<Channel>,
+    /// The way to booking.
+    pub booking: Channel,
     revision: std::sync::Mutex<String>,
     shutdown: Shutdown,
 }
@@ -60,7 +60,7 @@ impl Stopped {
             default_language: "en".into(),
             country: "CA".into(),
         };
-        let ctx = Context::new(ORGANIZATION, "scenarios", Duration::from_secs(20));
+        let ctx = context(ORGANIZATION);
         let mut directory = DirectoryClient::new(Channel::in_process(availability.routes()));
         directory.create_organization(ctx.request(request)).await?;
         let deps = booking::Deps {
@@ -71,7 +71,7 @@ impl Stopped {
         };
         let booking = booking::App::build(config, deps).await?;
         to_booking.bind(booking.routes());
-        let feed = FeedClient::new(to_booking.clone());
+        let way = to_booking.clone();
         let gateway = gateway::App::build(
             gateway::Config { requests_per_second: 100_000, ..gateway::Config::default() },
             gateway::Deps {
@@ -97,7 +97,7 @@ impl Stopped {
         tokio::spawn(async move { availability.run(second).await });
         tokio::spawn(async move { gateway.serve(listener, third).await });
         let house = House::ready(url, vec![], tempfile::tempdir()?, Some(database)).await?;
-        Ok(Self { house, clock, feed, revision: std::sync::Mutex::default(), shutdown })
+        Ok(Self { house, clock, booking: way, revision: std::sync::Mutex::default(), shutdown })
     }
 
     /// Moves the clock.
@@ -153,14 +153,19 @@ impl Stopped {
     /// # Errors
     /// When booking does not answer.
     pub async fn snapshot(&self) -> Result<Vec<Change>> {
-        let ctx = Context::new(ORGANIZATION, "scenarios", Duration::from_secs(20));
-        let mut parts = self.feed.clone().snapshot(ctx.request(SnapshotRequest::default())).await?.into_inner();
+        let request = context(ORGANIZATION).request(SnapshotRequest::default());
+        let mut parts = FeedClient::new(self.booking.clone()).snapshot(request).await?.into_inner();
         let mut changes = Vec::new();
         while let Some(part) = parts.message().await? {
             changes.extend(part.changes);
         }
         Ok(changes)
     }
+}
+
+/// A caller of an organisation.
+pub fn context(organization: OrganizationId) -> Context {
+    Context::new(organization, "scenarios", Duration::from_secs(20))
 }
 
 /// The last revision of the directory and the last one of the bookings.

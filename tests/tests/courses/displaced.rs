@@ -67,6 +67,13 @@ async fn sick_week(database: Database) -> Result<()> {
     assert_eq!(unplaced.len(), 0, "three others have room for all: {unplaced:?}");
     let slots: BTreeSet<&str> = moves.iter().filter_map(|it| it["slot"]["slot_id"].as_str()).collect();
     assert_eq!(slots.len(), moves.len(), "no slot twice");
+    let mut times: Vec<[&str; 3]> = moves
+        .iter()
+        .map(|it| ["practitioner_id", "starts_at", "ends_at"].map(|name| it["slot"][name].as_str().unwrap_or_default()))
+        .collect();
+    times.sort_unstable();
+    let apart = |pair: &[[&str; 3]]| pair[0][0] != pair[1][0] || pair[0][2] <= pair[1][1];
+    assert!(times.windows(2).all(apart), "nobody is at two visits at once: {times:?}");
 
     // Somebody is faster at one of them: its patient keeps what they had, everybody else moves.
     let lost = &moves[0];

@@ -3,5 +3,6 @@
 
 mod displaced;
 mod disturbed;
+mod fences;
 mod repair;
 mod world;

@@ -16,11 +16,11 @@ pub struct World {
     pub location: String,
     pub people: Vec<String>,
     pub evaluation: String,
-    template: String,
+    pub template: String,
 }
 
 impl World {
-    /// So many practitioners, each with a room, weekdays from 08:00 to 17:00.
+    /// So many practitioners, weekdays from 08:00 to 17:00, and more rooms than they need.
     pub async fn of(database: Database, config: booking::Config, practitioners: usize) -> Result<Self> {
         let product = Stopped::at(NOW, database, config).await?;
         let made = async |path: &str, body: Value| -> Result<String> {
@@ -31,8 +31,10 @@ impl World {
         let location = made("/v1/locations", json!({"name": "Whyte", "time_zone": "America/Edmonton"})).await?;
         let mut people = Vec::new();
         for number in 0..practitioners {
-            let room = json!({"name": format!("{number}"), "type": "treatment-room"});
-            made(&format!("/v1/locations/{location}/rooms"), room).await?;
+            for room in ["a", "b"] {
+                let room = json!({"name": format!("{number}{room}"), "type": "treatment-room"});
+                made(&format!("/v1/locations/{location}/rooms"), room).await?;
+            }
             let person = json!({"given_name": "Grace", "family_name": format!("Sample {number}")});
             let person = made("/v1/practitioners", person).await?;
             let weekly: Vec<Value> =

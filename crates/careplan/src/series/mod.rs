@@ -22,6 +22,7 @@
 //! moved         moved        for each booked session that moves
 //! ```
 
+mod bounds;
 mod explain;
 mod nodes;
 mod relax;

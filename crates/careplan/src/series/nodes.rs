@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use domain::id::{LocationId, PractitionerId};
 
-use super::{Problem, day, shape::Shape};
+use super::{Problem, bounds::Lean, shape::Shape};
 
 /// A candidate, and what it costs alone.
 pub(super) struct Node {
@@ -31,19 +31,22 @@ pub(super) struct Numbers {
     pub(super) practitioners: HashMap<PractitionerId, u16>,
     pub(super) locations: HashMap<LocationId, u16>,
     pub(super) pairs: HashMap<(PractitionerId, LocationId), Pair>,
+    /// The pairs by their numbers.
+    pub(super) list: Vec<Pair>,
     /// The pair that was asked for last: candidates come in runs.
     last: Option<((PractitionerId, LocationId), Pair)>,
 }
 
+/// A practitioner at a location.
 #[derive(Clone, Copy)]
 pub(super) struct Pair {
-    practitioner: u16,
-    location: u16,
-    number: u16,
+    pub(super) practitioner: u16,
+    pub(super) location: u16,
+    pub(super) number: u16,
 }
 
 impl Numbers {
-    fn pair(&mut self, practitioner: PractitionerId, location: LocationId) -> Pair {
+    pub(super) fn pair(&mut self, practitioner: PractitionerId, location: LocationId) -> Pair {
         let key = (practitioner, location);
         if let Some((_, pair)) = self.last.filter(|(last, _)| *last == key) {
             return pair;
@@ -54,6 +57,9 @@ impl Numbers {
             location: number(&mut self.locations, location),
             number: next as u16,
         });
+        if usize::from(pair.number) == self.list.len() {
+            self.list.push(pair);
+        }
         self.last = Some((key, pair));
         pair
     }
@@ -64,49 +70,31 @@ fn number<K: std::hash::Hash + Eq>(map: &mut HashMap<K, u16>, key: K) -> u16 {
     *map.entry(key).or_insert(next)
 }
 
-/// The nodes of a session, by day and pair, the cheapest first; of those that can stand for each other k at most.
-pub(super) fn nodes(
+/// The nodes of some candidates of a session, by day and pair, the cheapest first; of those that can stand for each other
+/// k at most.
+pub(super) fn nodes<'a>(
     problem: &Problem,
     at: usize,
-    earliest: i32,
+    leans: impl Iterator<Item = &'a Lean>,
     shape: &Shape,
     k: usize,
-    numbers: &mut Numbers,
+    numbers: &Numbers,
 ) -> Vec<Node> {
     let candidates = &problem.sessions[at].candidates;
-    let mut nodes: Vec<Node> = Vec::with_capacity(candidates.len());
-    // The run of nodes at the end that can stand for each other, and the day of the candidate before.
-    let (mut run, mut today) = (0, None);
-    for (pick, candidate) in candidates.iter().enumerate() {
-        let pair = numbers.pair(candidate.practitioner, candidate.location);
-        let (_, day) = *today.insert(match today {
-            Some((date, day)) if date == candidate.date => (date, day),
-            _ => (candidate.date, day(candidate.date)),
-        });
-        let node = Node {
-            pick,
-            day,
+    let node = |lean: &Lean| {
+        let (pair, visit) = (numbers.list[usize::from(lean.pair)], candidates[lean.pick as usize].visit);
+        Node {
+            pick: lean.pick as usize,
+            day: lean.day,
             practitioner: pair.practitioner,
             location: pair.location,
             pair: pair.number,
-            cost: problem.alone(at, pick, day - earliest).cost(),
-            starts: candidate.visit.start().as_second(),
-            ends: candidate.visit.end().as_second(),
-        };
-        if !shape.timed {
-            if nodes.get(run).is_some_and(|first| (first.day, first.pair) != (node.day, node.pair)) {
-                run = nodes.len();
-            }
-            if nodes.len() - run == k {
-                let dearest = (run..nodes.len()).max_by_key(|at| nodes[*at].order());
-                if let Some(dearest) = dearest.filter(|dearest| node.order() < nodes[*dearest].order()) {
-                    nodes[dearest] = node;
-                }
-                continue;
-            }
+            cost: lean.cost,
+            starts: visit.start().as_second(),
+            ends: visit.end().as_second(),
         }
-        nodes.push(node);
-    }
+    };
+    let mut nodes: Vec<Node> = leans.map(node).collect();
     nodes.sort_unstable_by_key(|node| (node.day, node.pair, node.order()));
     if !shape.timed {
         let (mut group, mut kept) = (None, 0);

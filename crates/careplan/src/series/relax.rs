@@ -69,7 +69,14 @@ pub struct NoSeries {
 /// # Errors
 /// Where there is no series.
 pub fn best_or_relaxed(problem: &Problem, k: usize) -> Result<Vec<Series>, NoSeries> {
-    let wished = keeping(problem, |candidate| candidate.outside == super::Outside::default());
+    let inside = |candidate: &Candidate| candidate.outside == super::Outside::default();
+    // Most questions bring what is wished and nothing else: that need not be copied.
+    if problem.sessions.iter().all(|session| session.candidates.iter().all(inside))
+        && let Ok(series) = best(problem, k)
+    {
+        return Ok(series);
+    }
+    let wished = keeping(problem, inside);
     let Infeasible { session } = match best(&wished.problem, k) {
         Ok(series) => return Ok(series.into_iter().map(|series| wished.named(series)).collect()),
         Err(infeasible) => infeasible,

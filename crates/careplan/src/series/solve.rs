@@ -6,20 +6,28 @@
 //! measured from the session before the last (a paired programme), or a needling session lies before the last, the
 //! label carries that as its *memory*, and labels of different memory never replace each other.
 //!
+//! Before that, `bounds.rs` says what a series through each candidate costs at least. The search looks at the candidates of
+//! a *corridor* only, those through which a series may cost at most so much: where it finds k series that cost no more,
+//! no series outside is cheaper; else the corridor is made wider, at last as wide as all candidates.
+//!
 //! From one session to the next, labels lie in a bucket for each day and memory, each with the k cheapest in all, of
 //! each practitioner, of each location and of each pair: whatever the change costs, the k cheapest ways to a node are
 //! among these, so that no pair of candidates need be looked at.
 
 use std::collections::BTreeMap;
 
-use domain::claim::NEEDLING_SPACING_HOURS;
+use domain::{claim::NEEDLING_SPACING_HOURS, directory::GapDays};
 
 use super::{
     Infeasible, Problem, SERIES_MAX, Series,
+    bounds::Bounds,
     nodes::{Node, Numbers, nodes},
     shape::{NEEDLING_DAYS, Shape, shapes},
     week,
 };
+
+/// How wide the corridor is, in points, before it takes in everything.
+const CORRIDORS: [u64; 4] = [10, 40, 200, 4000];
 
 /// Before the first session.
 const NONE: u32 = u32::MAX;
@@ -53,14 +61,34 @@ struct Layer {
 /// Where none keeps the rules: the first session that cannot be reached.
 pub fn best(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
     let k = k.clamp(1, SERIES_MAX);
-    let shapes = shapes(&problem.sessions);
-    let (mut numbers, earliest) = (Numbers::default(), problem.earliest());
+    let (mut numbers, shapes) = (Numbers::default(), shapes(&problem.sessions));
+    let bounds = Bounds::of(problem, &problem.earliest(), &mut numbers);
+    for width in CORRIDORS {
+        let limit = bounds.least.saturating_add(width);
+        let found = within(problem, &shapes, &bounds, limit, &numbers, k);
+        let sure = |series: &Vec<Series>| series.get(k - 1).is_some_and(|last| last.terms.cost() <= limit);
+        if found.as_ref().is_ok_and(sure) {
+            return found;
+        }
+    }
+    within(problem, &shapes, &bounds, u64::MAX, &numbers, k)
+}
+
+/// The k cheapest series of the candidates through which one may cost no more than a limit.
+fn within(
+    problem: &Problem,
+    shapes: &[Shape],
+    bounds: &Bounds,
+    limit: u64,
+    numbers: &Numbers,
+    k: usize,
+) -> Result<Vec<Series>, Infeasible> {
     let mut layers: Vec<Layer> = Vec::with_capacity(problem.sessions.len());
     for (at, shape) in shapes.iter().enumerate() {
-        let nodes = nodes(problem, at, earliest[at], shape, k, &mut numbers);
+        let nodes = nodes(problem, at, bounds.within(at, limit), shape, k, numbers);
         let labels = match layers.last() {
             None => first(&nodes),
-            Some(before) => Step { problem, at, shape, k, before, nodes: &nodes, numbers: &numbers }.labels(),
+            Some(before) => Step { problem, at, shape, k, before, nodes: &nodes, numbers }.labels(),
         };
         if labels.is_empty() {
             return Err(Infeasible { session: at });
@@ -68,6 +96,27 @@ pub fn best(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
         layers.push(Layer { nodes, labels });
     }
     Ok(read_back(problem, &layers, k))
+}
+
+/// What the days between a session and the one before it cost, or `None` where they break a rule whatever lies further
+/// back.
+pub(super) fn gap_between(problem: &Problem, at: usize, before: i32, day: i32) -> Option<u64> {
+    let session = &problem.sessions[at];
+    let past = problem.past(at - 1, at);
+    let other_week = session.paired && week(before) != week(day);
+    let same_day = (session.paired || session.back == 2) && before == day;
+    if before > day || ((other_week || same_day) && !past) {
+        return None;
+    }
+    match session.gap.filter(|_| session.back == 1 && !past) {
+        Some(gap) => gap_cost(problem, gap, day - before),
+        None => Some(0),
+    }
+}
+
+fn gap_cost(problem: &Problem, gap: GapDays, days: i32) -> Option<u64> {
+    let kept = days >= gap.least as i32 && days <= gap.most as i32;
+    kept.then(|| u64::from(days.abs_diff(gap.ideal as i32)) * u64::from(problem.weights.gap_day))
 }
 
 fn first(nodes: &[Node]) -> Vec<Label> {
@@ -146,17 +195,12 @@ impl Step<'_> {
     /// What the gap costs, or `None` where it breaks a rule.
     fn gap(&self, before: i32, memory: &Memory, day: i32) -> Option<u64> {
         let session = &self.problem.sessions[self.at];
-        let other_week = session.paired && week(before) != week(day);
-        let same_day = (session.paired || session.back == 2) && before == day;
-        if (other_week || same_day) && !self.is_past() {
-            return None;
+        let near = gap_between(self.problem, self.at, before, day)?;
+        let far = self.at.checked_sub(2).filter(|from| session.back == 2 && !self.problem.past(*from, self.at));
+        match session.gap.filter(|_| far.is_some()) {
+            Some(gap) => gap_cost(self.problem, gap, day - memory.day.unwrap_or(before)),
+            None => Some(near),
         }
-        let measured = session.gap.filter(|_| !self.problem.past(self.at - session.back.min(self.at), self.at));
-        let Some(gap) = measured else { return Some(0) };
-        let from = if session.back == 2 { memory.day.unwrap_or(before) } else { before };
-        let days = day - from;
-        let kept = days >= gap.least as i32 && days <= gap.most as i32;
-        kept.then(|| u64::from(days.abs_diff(gap.ideal as i32)) * u64::from(self.problem.weights.gap_day))
     }
 
     /// Whether the session and the one before have both taken place.

@@ -98,7 +98,7 @@ async fn one_connection(address: String, end: Instant, next: Arc<Next>) -> Resul
 }
 
 /// The first duration of a `Server-Timing` header, milliseconds (<https://www.w3.org/TR/server-timing/>).
-fn server_time(header: &str) -> Option<Duration> {
+pub(super) fn server_time(header: &str) -> Option<Duration> {
     let milliseconds = header.split([';', ',']).find_map(|part| part.trim().strip_prefix("dur="))?;
     Duration::try_from_secs_f64(milliseconds.parse::<f64>().ok()? / 1000.0).ok()
 }

@@ -1,11 +1,28 @@
-//! The plan engine by itself.
+//! Care plans: the plan engine by itself, and whole series proposed and booked through REST on PostgreSQL.
+
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use careplan::{bench::chronic_case, series::best};
+use hyper::Method;
+use serde_json::{Value, json};
 
-use super::{Plan, kernel::median, table::Table};
+use super::{
+    Plan,
+    kernel::median,
+    rest::Rest,
+    runtime,
+    search::{DEMO, UNHINDERED},
+    table::Table,
+};
+use crate::{
+    postgres::{self, Options},
+    product::Product,
+};
 
 const SERIES: usize = 3;
+/// Series that are proposed and booked, one after the other.
+const BOOKED: usize = 10;
 
 pub(super) fn run(plan: &Plan) -> Result<()> {
     let case = chronic_case(1);
@@ -14,8 +31,63 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     let time = median(plan.window, || best(&case, SERIES));
     let title = format!("Plan engine: 16 sessions, 12 weeks, 50 practitioners at 6 locations, {SERIES} best (median)");
     let mut table = Table::new(&title, &["candidates", "ms", "cost of the best"]);
-    let ms = format!("{:.2}", time.as_secs_f64() * 1e3);
-    table.row([candidates.to_string(), ms, first.terms.cost().to_string()]);
+    table.row([candidates.to_string(), ms(Some(time)), first.terms.cost().to_string()]);
+    print!("{}", table.text());
+    through_rest(plan)
+}
+
+/// Long plans at all locations of the demo chain, on durable PostgreSQL.
+fn through_rest(plan: &Plan) -> Result<()> {
+    let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
+    let folder = tempfile::tempdir()?;
+    let mut variables = UNHINDERED.to_vec();
+    variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+    let product = Product::start(&plan.binary, folder.path(), &DEMO, &variables)?;
+    let rest = Rest::new(&product.url);
+    let (mut proposed, mut booked, mut sessions) = (Vec::new(), Vec::new(), 0);
+    runtime()?.block_on(async {
+        let (template, locations) = (template(&rest).await?, locations(&rest).await?);
+        for number in 0..BOOKED {
+            let body = json!({"given_name": "Ada", "family_name": "Example", "phone": format!("+1780555{number:04}")});
+            let patient = rest.send(Method::POST, "/v1/patients", Some(&body)).await?.0["id"].clone();
+            let body = json!({"patient_id": patient, "plan_template_id": template, "condition_code": "low-back-pain",
+                "location_ids": locations, "start_on": plan.days.from[..10]});
+            let made = rest.send(Method::POST, "/v1/plans", Some(&body)).await?.0;
+            sessions = made["sessions"].as_array().map_or(0, Vec::len);
+            let path = format!("/v1/plans/{}", made["id"].as_str().context("a plan has an id")?);
+            let ask = json!({"limit": SERIES, "stretch_days": 2});
+            let (answer, took) = rest.send(Method::POST, &format!("{path}/proposals"), Some(&ask)).await?;
+            proposed.extend(took);
+            let book = json!({"proposal_id": answer["data"][0]["id"]});
+            booked.extend(rest.send(Method::POST, &format!("{path}/book"), Some(&book)).await?.1);
+        }
+        anyhow::Ok(())
+    })?;
+    let title = format!(
+        "Plans through REST on PostgreSQL (fsync on): {sessions} sessions, all locations of the demo chain, server time"
+    );
+    let mut table = Table::new(&title, &["", "p50 ms", "most ms"]);
+    for (what, mut times) in [(format!("{SERIES} best series"), proposed), ("the series booked".to_owned(), booked)] {
+        times.sort_unstable();
+        table.row([what, ms(times.get(times.len() / 2).copied()), ms(times.last().copied())]);
+    }
     print!("{}", table.text());
     Ok(())
+}
+
+async fn template(rest: &Rest) -> Result<Value> {
+    let templates = rest.get("/v1/plan_templates?limit=200").await?;
+    let templates = templates["data"].as_array().context("a page has data")?;
+    let long = templates.iter().find(|template| template["code"] == "chronic-needling");
+    Ok(long.context("the demo chain has the catalogue's templates")?["id"].clone())
+}
+
+async fn locations(rest: &Rest) -> Result<Vec<Value>> {
+    let locations = rest.get("/v1/locations?limit=200").await?;
+    let locations = locations["data"].as_array().context("a page has data")?;
+    Ok(locations.iter().map(|location| location["id"].clone()).collect())
+}
+
+fn ms(time: Option<Duration>) -> String {
+    time.map_or_else(|| "-".to_owned(), |time| format!("{:.2}", time.as_secs_f64() * 1e3))
 }

@@ -1,16 +1,20 @@
 //! Asking the product's REST interface one thing at a time.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, client::conn::http1};
+use hyper::{Method, Request, client::conn::http1, header::HeaderValue};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-use super::Days;
+use super::{Days, load::server_time};
 use crate::product::ADMIN_KEY;
 
 /// Rooms that every location of the demo chain has for any service.
@@ -20,12 +24,15 @@ const ROOMS: usize = 2;
 pub(crate) struct Rest {
     /// `host:port`.
     pub(super) address: String,
+    /// The revision of the last write: what is sent after it is at least that fresh.
+    revision: Mutex<String>,
 }
 
 impl Rest {
     /// The interface at this URL, `http://host:port`.
     pub(crate) fn new(url: &str) -> Self {
-        Self { address: url.trim_start_matches("http://").trim_end_matches('/').to_owned() }
+        let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        Self { address, revision: Mutex::default() }
     }
 
     /// A request that may do everything.
@@ -46,17 +53,39 @@ impl Rest {
     /// # Errors
     /// When the answer is not 200 or no JSON.
     pub(crate) async fn get(&self, path: &str) -> Result<Value> {
-        let request = self.request(Method::GET, path, None).context("the path is no URI")?;
+        Ok(self.send(Method::GET, path, None).await?.0)
+    }
+
+    /// Asks, and says how long the server took by its own account.
+    ///
+    /// # Errors
+    /// When the answer is no success or no JSON.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(Value, Option<Duration>)> {
+        let mut request = self.request(method.clone(), path, body).context("the path is no URI")?;
+        let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(revision) = HeaderValue::try_from(revision).ok().filter(|revision| !revision.is_empty()) {
+            request.headers_mut().insert("meridian-revision", revision);
+        }
         let stream = TcpStream::connect(&self.address).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         let answer = sender.send_request(request).await?;
         let status = answer.status();
+        let timing = answer.headers().get("server-timing").and_then(|value| value.to_str().ok());
+        let took = timing.and_then(server_time);
+        if let Some(written) = answer.headers().get("meridian-revision").and_then(|value| value.to_str().ok()) {
+            written.clone_into(&mut self.revision.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         let body = answer.into_body().collect().await?.to_bytes();
         if !status.is_success() {
-            bail!("GET {path} was answered by {status}: {}", String::from_utf8_lossy(&body));
+            bail!("{method} {path} was answered by {status}: {}", String::from_utf8_lossy(&body));
         }
-        Ok(serde_json::from_slice(&body)?)
+        Ok((serde_json::from_slice(&body)?, took))
     }
 
     /// Open slots of every service that do not exclude each other, at most `count`: of each practitioner at most one

@@ -11,6 +11,7 @@ mod displaced;
 mod fake_booking;
 mod following;
 mod groups;
+mod moves;
 mod refusals;
 mod slots;
 mod world;

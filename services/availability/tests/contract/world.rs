@@ -20,7 +20,7 @@ use wire::{
     availability::{
         self as proto, ArchiveEntryRequest, CheckSlotsRequest, CheckedSlot, CreateEntryRequest, Entry,
         SearchSlotsRequest, SearchSlotsResponse, UpdateEntryRequest, WriteEntryResponse,
-        directory_client::DirectoryClient, search_client::SearchClient,
+        directory_client::DirectoryClient, planner_client::PlannerClient, search_client::SearchClient,
     },
     common::BookingChannel,
     convert::directory::{body_to_wire, kind_to_wire},
@@ -37,6 +37,7 @@ pub struct World {
     pub readiness: Readiness,
     pub directory: DirectoryClient<rpc::Channel>,
     pub search: SearchClient<rpc::Channel>,
+    pub planner: PlannerClient<rpc::Channel>,
     pub organization: OrganizationId,
     pub target: Target,
     shutdown: Shutdown,
@@ -111,7 +112,8 @@ impl World {
         let organization = OrganizationId::new(Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_00aa));
         Self {
             directory: DirectoryClient::new(channel.clone()),
-            search: SearchClient::new(channel),
+            search: SearchClient::new(channel.clone()),
+            planner: PlannerClient::new(channel),
             clock,
             booking,
             readiness,

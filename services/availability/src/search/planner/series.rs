@@ -1,5 +1,7 @@
 //! What the calendars have open for every session of a plan, handed to the plan engine.
 
+use std::sync::Arc;
+
 use careplan::series::{Candidate, NoSeries, Problem, SERIES_MAX, Series, Session, best_or_relaxed};
 use domain::{
     claim::NEEDLING_SPACING_HOURS,
@@ -42,19 +44,20 @@ pub(super) async fn propose(
     let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
     let limit = if request.limit == 0 { 3 } else { request.limit as usize };
     let wished = Found::of(inner, &org, &asked, true).await?;
-    if let Ok(series) = solve(wished.problem.clone(), limit).await? {
+    if let Ok(series) = solve(&wished.problem, limit).await? {
         return Ok(ProposeSeriesResponse { series: series.iter().map(|it| wished.shown(it)).collect() });
     }
     // Only now: what lies outside the wishes is many times as much.
     let all = Found::of(inner, &org, &asked, false).await?;
-    match solve(all.problem.clone(), 1).await? {
+    match solve(&all.problem, 1).await? {
         Ok(series) => Ok(ProposeSeriesResponse { series: series.iter().map(|it| all.shown(it)).collect() }),
         Err(none) => Err(no_series(none)),
     }
 }
 
 /// Off the threads that answer: a long plan takes milliseconds.
-async fn solve(problem: Problem, limit: usize) -> Result<Result<Vec<Series>, NoSeries>, Fault> {
+async fn solve(problem: &Arc<Problem>, limit: usize) -> Result<Result<Vec<Series>, NoSeries>, Fault> {
+    let problem = problem.clone();
     tokio::task::spawn_blocking(move || best_or_relaxed(&problem, limit)).await.map_err(Fault::internal)
 }
 
@@ -107,7 +110,7 @@ type Start = Option<(usize, usize)>;
 
 /// The problem, and the starts behind its candidates.
 struct Found {
-    problem: Problem,
+    problem: Arc<Problem>,
     /// What is open, by service.
     opened: Vec<(String, Opened)>,
     /// For each session, in the order of its candidates, a service of `opened` and a start of it.
@@ -125,13 +128,13 @@ impl Found {
         let now = inner.clock.now();
         let model = org.model(now).ok_or_else(Fault::not_found)?;
         let windows = windows(asked, &model)?;
-        let problem = Problem {
+        let mut problem = Problem {
             sessions: vec![],
             start_on: asked.start_on,
             practitioner: asked.wishes.practitioner,
             weights: inner.weights,
         };
-        let mut found = Self { problem, opened: vec![], starts: vec![] };
+        let (mut opened, mut all) = (Vec::new(), Vec::new());
         for (at, session) in asked.request.sessions.iter().enumerate() {
             let mut own = unfilled(session, &model, now);
             let mut starts: Vec<Start> = Vec::new();
@@ -141,38 +144,27 @@ impl Found {
                 starts.push(None);
             }
             if !own.fixed {
-                let service = found.service(inner, org, asked, &windows, &session.service_id, wished_only).await?;
+                let service = match opened.iter().position(|(known, _)| *known == session.service_id) {
+                    Some(known) => known,
+                    None => {
+                        let span = span_of(asked, &windows, &session.service_id);
+                        let own = Opened::of(inner, org, asked, &session.service_id, span, wished_only).await?;
+                        opened.push((session.service_id.clone(), own));
+                        opened.len() - 1
+                    }
+                };
                 let (first, last) = windows[at];
-                for (start, (candidate, _)) in found.opened[service].1.candidates.iter().enumerate() {
+                for (start, (candidate, _)) in opened[service].1.candidates.iter().enumerate() {
                     if (first..=last).contains(&candidate.date) {
                         own.candidates.push(*candidate);
                         starts.push(Some((service, start)));
                     }
                 }
             }
-            found.problem.sessions.push(own);
-            found.starts.push(starts);
+            problem.sessions.push(own);
+            all.push(starts);
         }
-        Ok(found)
-    }
-
-    /// What is open for a service, looked for once.
-    async fn service(
-        &mut self,
-        inner: &Inner,
-        org: &Org,
-        asked: &Asked<'_>,
-        windows: &[(Date, Date)],
-        service: &str,
-        wished_only: bool,
-    ) -> Result<usize, Fault> {
-        if let Some(known) = self.opened.iter().position(|(known, _)| known == service) {
-            return Ok(known);
-        }
-        let span = span_of(asked, windows, service);
-        let opened = Opened::of(inner, org, asked, service, span, wished_only).await?;
-        self.opened.push((service.to_owned(), opened));
-        Ok(self.opened.len() - 1)
+        Ok(Self { problem: Arc::new(problem), opened, starts: all })
     }
 
     fn shown(&self, series: &Series) -> ProposedSeries {

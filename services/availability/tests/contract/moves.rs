@@ -1,0 +1,150 @@
+//! New times for many visits at once: no time, room or day is given out twice, and what is asked is kept.
+
+use serde_json::json;
+use testkit::database::Database;
+use wire::{
+    availability::{FixedVisit, Follows, GapDays, Move, MovingVisit, Neighbour, OtherVisit, ProposeMovesRequest},
+    common::BookingChannel,
+};
+
+use crate::{
+    fake_booking::new_id,
+    world::{Clinic, World, at, roster, service},
+};
+
+testkit::engines!(
+    a_practitioners_time_is_given_out_once,
+    a_room_is_given_out_once,
+    gaps_days_and_what_must_come_first_are_kept,
+    visits_of_one_plan_keep_their_gap_to_each_other,
+);
+
+const TUESDAY: &str = "2026-03-03";
+
+/// A visit of a patient of its own, at ten on Tuesday with somebody who is gone.
+fn visit(clinic: &Clinic) -> MovingVisit {
+    let starts_at_us = at("2026-03-03T17:00:00Z");
+    MovingVisit {
+        appointment_id: domain::id::AppointmentId::new(new_id()).to_string(),
+        service_id: clinic.service.clone(),
+        patient_id: domain::id::PatientId::new(new_id()).to_string(),
+        current: Some(FixedVisit {
+            starts_at_us,
+            ends_at_us: starts_at_us + 1_800_000_000,
+            practitioner_id: domain::id::PractitionerId::new(new_id()).to_string(),
+            location_id: clinic.location.clone(),
+        }),
+        location_ids: vec![clinic.location.clone()],
+        first_on: TUESDAY.into(),
+        last_on: TUESDAY.into(),
+        ..MovingVisit::default()
+    }
+}
+
+async fn moves(world: &World, visits: Vec<MovingVisit>) -> Vec<Move> {
+    let request = ProposeMovesRequest { visits, channel: BookingChannel::Staff as i32 };
+    let answer = world.planner.clone().propose_moves(world.request(request)).await.unwrap();
+    answer.into_inner().moves
+}
+
+/// The local starts of what was placed, with days.
+fn starts(moves: &[Move]) -> Vec<String> {
+    let zone = jiff::tz::TimeZone::get("America/Edmonton").unwrap();
+    let local = |it: &Move| {
+        let start = jiff::Timestamp::from_microsecond(it.slot.as_ref()?.starts_at_us).unwrap();
+        Some(zone.to_datetime(start).strftime("%m-%d %H:%M").to_string())
+    };
+    let mut starts: Vec<String> = moves.iter().filter_map(local).collect();
+    starts.sort();
+    starts
+}
+
+async fn a_practitioners_time_is_given_out_once(database: Database) {
+    let world = World::over(database).await;
+    let mut clinic = world.clinic().await;
+    world.create(&clinic.location, "room", json!({"name": "2", "type": "treatment-room"})).await;
+    let buffered = json!({"room_type": "treatment-room", "prep_minutes": 5, "cleanup_minutes": 5});
+    clinic.service = world.create("", "service", service(buffered)).await;
+    let moves = moves(&world, (0..6).map(|_| visit(&clinic)).collect()).await;
+    // Every half hour a visit could begin; with five minutes before and after, only every other one does.
+    assert_eq!(starts(&moves), ["03-03 09:30", "03-03 10:30"]);
+    let codes: Vec<&str> = moves.iter().map(|it| it.code.as_str()).filter(|code| !code.is_empty()).collect();
+    assert_eq!(codes, ["contended"; 4]);
+}
+
+async fn a_room_is_given_out_once(database: Database) {
+    let world = World::over(database).await;
+    let clinic = world.clinic().await;
+    for name in ["Grace", "Alan"] {
+        let person = world.create("", "practitioner", json!({"given_name": name, "family_name": "Sample"})).await;
+        world.create(&person, "roster", roster(&clinic.location, "09:00", "12:00")).await;
+    }
+    let moves = moves(&world, (0..8).map(|_| visit(&clinic)).collect()).await;
+    let expected = ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"].map(|time| format!("03-03 {time}"));
+    assert_eq!(starts(&moves), expected, "three practitioners, one room");
+}
+
+async fn gaps_days_and_what_must_come_first_are_kept(database: Database) {
+    let world = World::over(database).await;
+    let clinic = world.clinic().await;
+    let week = || MovingVisit { first_on: "2026-03-02".into(), last_on: "2026-03-13".into(), ..visit(&clinic) };
+    let fixed = |start: &str| FixedVisit {
+        starts_at_us: at(start),
+        ends_at_us: at(start) + 1_800_000_000,
+        location_id: clinic.location.clone(),
+        practitioner_id: clinic.practitioner.clone(),
+    };
+    let neighbour = |start: &str, least, most| {
+        Some(Neighbour { visit: Some(fixed(start)), gap: Some(GapDays { least, ideal: least, most }) })
+    };
+    let between = MovingVisit {
+        before: neighbour("2026-03-02T17:00:00Z", 3, 5),
+        next: neighbour("2026-03-10T16:00:00Z", 4, 5),
+        ..week()
+    };
+    assert_eq!(starts(&moves(&world, vec![between]).await), ["03-05 10:00"], "3 days after, 5 before the next");
+    let nowhere = MovingVisit {
+        before: neighbour("2026-03-02T17:00:00Z", 3, 3),
+        next: neighbour("2026-03-10T16:00:00Z", 4, 4),
+        ..week()
+    };
+    assert_eq!(moves(&world, vec![nowhere]).await[0].code, "no_slot");
+    let wished = MovingVisit { days: vec!["we".into()], not_before: "11:00".into(), ..week() };
+    assert_eq!(starts(&moves(&world, vec![wished]).await), ["03-04 11:00"]);
+
+    let needling = service(json!({"requires_prior": clinic.service, "room_type": "treatment-room"}));
+    let needling = world.create("", "service", needling).await;
+    let had = |start: &str| OtherVisit {
+        service_id: clinic.service.clone(),
+        starts_at_us: at(start),
+        ends_at_us: at(start) + 1_800_000_000,
+    };
+    let after = MovingVisit { service_id: needling.clone(), others: vec![had("2026-03-05T17:00:00Z")], ..week() };
+    assert_eq!(starts(&moves(&world, vec![after]).await), ["03-06 10:00"], "not before what it needs; a day later is less than another hour");
+    let without = MovingVisit { service_id: needling.clone(), ..week() };
+    assert_eq!(moves(&world, vec![without]).await[0].code, "no_slot");
+    let dependent = OtherVisit { service_id: needling, ..had("2026-03-03T18:00:00Z") };
+    let before = MovingVisit { others: vec![dependent], not_before: "11:00".into(), ..week() };
+    let placed = starts(&moves(&world, vec![before]).await);
+    assert_eq!(placed, ["03-02 11:00"], "not after what needs it");
+}
+
+async fn visits_of_one_plan_keep_their_gap_to_each_other(database: Database) {
+    let world = World::over(database).await;
+    let clinic = world.clinic().await;
+    let first = MovingVisit { last_on: "2026-03-06".into(), ..visit(&clinic) };
+    let gap = Some(GapDays { least: 2, ideal: 2, most: 3 });
+    let second = MovingVisit {
+        after: Some(Follows { visit: 0, gap }),
+        appointment_id: domain::id::AppointmentId::new(new_id()).to_string(),
+        ..first.clone()
+    };
+    let moves = moves(&world, vec![first, second]).await;
+    assert_eq!(starts(&moves), ["03-03 10:00", "03-05 10:00"]);
+    let late = ProposeMovesRequest {
+        visits: vec![MovingVisit { after: Some(Follows { visit: 0, gap: None }), ..visit(&clinic) }],
+        channel: 0,
+    };
+    let refused = crate::world::fault(world.planner.clone().propose_moves(world.request(late)).await);
+    assert_eq!(crate::world::violations(&refused), ["/visits/0/after out_of_range"]);
+}
