@@ -1,6 +1,8 @@
 //! The stated case of the benchmark: a chronic plan of 16 sessions in 12 weeks, 50 practitioners at 6 locations, 60% of
 //! their time taken.
 
+use std::sync::Arc;
+
 use domain::{
     directory::GapDays,
     id::{LocationId, PractitionerId},
@@ -23,6 +25,9 @@ pub fn chronic_case(seed: u64) -> Problem {
     let gap = |least, ideal, most| GapDays { least, ideal, most };
     let gaps: Vec<GapDays> = [vec![gap(0, 1, 7)], vec![gap(2, 3, 4); 6], vec![gap(6, 7, 8); 9]].concat();
     let (mut earliest, mut latest) = (0, 0);
+    let whole: u32 = gaps.iter().map(|gap| gap.most).sum();
+    let pool: Arc<[Candidate]> = (0..=whole).flat_map(|day| open(start_on, day, seed)).collect();
+    let date = |day: u32| start_on.saturating_add(jiff::Span::new().days(i64::from(day)));
     let sessions = gaps.into_iter().enumerate().map(|(at, gap)| {
         if at > 0 {
             (earliest, latest) = (earliest + gap.least, latest + gap.most);
@@ -34,7 +39,8 @@ pub fn chronic_case(seed: u64) -> Problem {
             back: 1,
             paired: false,
             needling: true,
-            candidates: (earliest..=latest).flat_map(|day| open(start_on, day, seed)).collect(),
+            open: pool.clone(),
+            days: (date(earliest), date(latest)),
             current: None,
             fixed: false,
         }

@@ -5,8 +5,10 @@
 //! in two passes. Whatever the hours forbid makes a series dearer, never cheaper; so a candidate whose cheapest way is
 //! dearer than k series that are known need not be looked at.
 
+use std::sync::Arc;
+
 use super::{
-    Problem, day,
+    CURRENT, Candidate, Problem, Session, day,
     nodes::{Numbers, Pair},
     solve::gap_between,
 };
@@ -19,7 +21,7 @@ const NONE: u64 = u64::MAX / 8;
 pub(super) struct Lean {
     pub(super) day: i32,
     pub(super) pair: u16,
-    pub(super) pick: u32,
+    pub(super) pick: usize,
     pub(super) cost: u64,
 }
 
@@ -30,9 +32,34 @@ struct Table {
     values: Vec<u64>,
 }
 
+/// Starts of one day, practitioner and location that stand together.
+struct Group {
+    day: i32,
+    pair: u16,
+    /// Their places and what each costs alone, the cheapest first.
+    starts: Vec<(u64, u32)>,
+}
+
+/// The open starts that some sessions share, in groups.
+struct Pool {
+    open: Arc<[Candidate]>,
+    groups: Vec<Group>,
+}
+
+/// What a session may take.
+struct Own {
+    /// Its pool, and which of its groups.
+    pool: usize,
+    groups: Vec<u32>,
+    current: Option<Lean>,
+    /// What each day costs beyond what a start costs alone, from the first day of its table.
+    late: Vec<u64>,
+}
+
 /// The candidates of every session with the cost of the cheapest way through each.
 pub(super) struct Bounds {
-    leans: Vec<Vec<Lean>>,
+    pools: Vec<Pool>,
+    own: Vec<Own>,
     /// What the rest of the series costs at least.
     around: Vec<Table>,
     /// What any series costs at least.
@@ -40,9 +67,8 @@ pub(super) struct Bounds {
 }
 
 impl Table {
-    fn over(leans: &[Lean], pairs: usize) -> Self {
-        let first = leans.iter().map(|lean| lean.day).min().unwrap_or(0);
-        let last = leans.iter().map(|lean| lean.day).max().unwrap_or(-1);
+    fn over(days: impl Iterator<Item = i32> + Clone, pairs: usize) -> Self {
+        let (first, last) = (days.clone().min().unwrap_or(0), days.max().unwrap_or(-1));
         let days = usize::try_from(last - first + 1).unwrap_or(0);
         Self { first, pairs, values: vec![NONE; days * pairs] }
     }
@@ -117,9 +143,17 @@ fn spread(
 impl Bounds {
     /// The bounds of a problem; `earliest` is the first day of each session that the ideal gaps give.
     pub(super) fn of(problem: &Problem, earliest: &[i32], numbers: &mut Numbers) -> Self {
-        let leans: Vec<Vec<Lean>> =
-            (0..problem.sessions.len()).map(|at| lean(problem, at, earliest[at], numbers)).collect();
-        let own: Vec<Table> = leans.iter().map(|leans| cheapest(leans, numbers.list.len())).collect();
+        let mut pools: Vec<Pool> = Vec::new();
+        let places: Vec<usize> =
+            problem.sessions.iter().map(|session| pool(problem, session, &mut pools, numbers)).collect();
+        let current: Vec<Option<Lean>> =
+            (0..places.len()).map(|at| current(problem, at, earliest[at], numbers)).collect();
+        let (mut owns, mut own) = (Vec::with_capacity(places.len()), Vec::with_capacity(places.len()));
+        for (at, (pool, current)) in places.into_iter().zip(current).enumerate() {
+            let (session, table) = what_it_takes(problem, at, earliest[at], pool, &pools, current, numbers.list.len());
+            owns.push(session);
+            own.push(table);
+        }
         let step = |at: usize| {
             let weights = &problem.weights;
             let past = problem.past(at - 1, at);
@@ -158,39 +192,86 @@ impl Bounds {
         around.reverse();
         let whole = |(around, own): (&Table, &Table)| plus(around, own).values.into_iter().min();
         let least = around.iter().zip(&own).next_back().and_then(whole).unwrap_or(0);
-        Self { leans, around, least }
+        Self { pools, own: owns, around, least }
     }
 
     /// The candidates of a session through which a series may cost no more than a limit.
-    pub(super) fn within(&self, at: usize, limit: u64) -> impl Iterator<Item = &Lean> {
-        let around = &self.around[at];
-        self.leans[at].iter().filter(move |lean| around.values[around.at(lean.day, lean.pair)] + lean.cost <= limit)
-    }
-}
-
-fn lean(problem: &Problem, at: usize, earliest: i32, numbers: &mut Numbers) -> Vec<Lean> {
-    // Candidates come in runs of one day.
-    let mut today = None;
-    let one = |(pick, candidate): (usize, &super::Candidate)| {
-        let (_, day) = *today.insert(match today {
-            Some((date, day)) if date == candidate.date => (date, day),
-            _ => (candidate.date, day(candidate.date)),
+    pub(super) fn within(&self, at: usize, limit: u64) -> impl Iterator<Item = Lean> {
+        let (own, around) = (&self.own[at], &self.around[at]);
+        let left = move |day: i32, pair: u16| limit.checked_sub(around.values[around.at(day, pair)]);
+        let groups = own.groups.iter().map(|group| &self.pools[own.pool].groups[*group as usize]);
+        let open = groups.flat_map(move |group| {
+            let (day, pair) = (group.day, group.pair);
+            let late = own.late[(day - around.first) as usize];
+            let most = left(day, pair).and_then(|left| left.checked_sub(late));
+            let cheap = group.starts.iter().take_while(move |(cost, _)| most.is_some_and(|most| *cost <= most));
+            cheap.map(move |(cost, pick)| Lean { day, pair, pick: *pick as usize, cost: cost + late })
         });
-        Lean {
-            day,
-            pair: numbers.pair(candidate.practitioner, candidate.location).number,
-            pick: pick as u32,
-            cost: problem.alone(at, pick, day - earliest).cost(),
-        }
-    };
-    problem.sessions[at].candidates.iter().enumerate().map(one).collect()
+        let current = own.current.filter(|lean| left(lean.day, lean.pair).is_some_and(|left| lean.cost <= left));
+        current.into_iter().chain(open)
+    }
 }
 
-fn cheapest(leans: &[Lean], pairs: usize) -> Table {
-    let mut table = Table::over(leans, pairs);
-    for lean in leans {
-        let at = table.at(lean.day, lean.pair);
-        table.values[at] = table.values[at].min(lean.cost);
+/// The pool of a session's starts, made once for all that share it.
+fn pool(problem: &Problem, session: &Session, pools: &mut Vec<Pool>, numbers: &mut Numbers) -> usize {
+    if let Some(known) = pools.iter().position(|pool| Arc::ptr_eq(&pool.open, &session.open)) {
+        return known;
     }
-    table
+    let mut groups: Vec<Group> = Vec::new();
+    let mut last = None;
+    for (pick, candidate) in (0..).zip(session.open.iter()) {
+        let key = (candidate.date, candidate.practitioner, candidate.location);
+        if last != Some(key) {
+            let pair = numbers.pair(candidate.practitioner, candidate.location).number;
+            groups.push(Group { day: day(candidate.date), pair, starts: vec![] });
+            last = Some(key);
+        }
+        if let Some(group) = groups.last_mut() {
+            group.starts.push((problem.alone(candidate).cost(), pick));
+        }
+    }
+    groups.iter_mut().for_each(|group| group.starts.sort_unstable());
+    pools.push(Pool { open: session.open.clone(), groups });
+    pools.len() - 1
+}
+
+fn current(problem: &Problem, at: usize, earliest: i32, numbers: &mut Numbers) -> Option<Lean> {
+    let session = &problem.sessions[at];
+    let candidate = session.current.as_ref()?;
+    let day = day(candidate.date);
+    let cost = if session.fixed { 0 } else { problem.alone(candidate).cost() + problem.late(day - earliest) };
+    let pair = numbers.pair(candidate.practitioner, candidate.location).number;
+    Some(Lean { day, pair, pick: CURRENT, cost })
+}
+
+/// What a session may take, and the cheapest of each day and pair.
+fn what_it_takes(
+    problem: &Problem,
+    at: usize,
+    earliest: i32,
+    pool: usize,
+    pools: &[Pool],
+    current: Option<Lean>,
+    pairs: usize,
+) -> (Own, Table) {
+    let session = &problem.sessions[at];
+    let days = day(session.days.0)..=day(session.days.1);
+    let all = if session.fixed { &[][..] } else { pools[pool].groups.as_slice() };
+    let groups: Vec<u32> =
+        (0..).zip(all).filter(|(_, group)| days.contains(&group.day)).map(|(number, _)| number).collect();
+    let on = groups.iter().map(|group| all[*group as usize].day).chain(current.map(|lean| lean.day));
+    let mut table = Table::over(on, pairs);
+    let count = table.values.len() / pairs.max(1);
+    let moving = problem.moving(at);
+    let late: Vec<u64> = (table.first..).take(count).map(|day| problem.late(day - earliest) + moving).collect();
+    for group in groups.iter().map(|group| &all[*group as usize]) {
+        let place = table.at(group.day, group.pair);
+        let least = group.starts.first().map_or(NONE, |(cost, _)| cost + late[(group.day - table.first) as usize]);
+        table.values[place] = table.values[place].min(least);
+    }
+    if let Some(lean) = &current {
+        let place = table.at(lean.day, lean.pair);
+        table.values[place] = table.values[place].min(lean.cost);
+    }
+    (Own { pool, groups, current, late }, table)
 }

@@ -7,7 +7,7 @@ impl Problem {
     /// the best.
     pub fn explain(&self, series: &Series) -> String {
         let chosen: Vec<_> =
-            self.sessions.iter().zip(&series.picks).map(|(session, pick)| &session.candidates[*pick]).collect();
+            self.sessions.iter().zip(&series.picks).map(|(session, pick)| session.candidate(*pick)).collect();
         let (Some(first), Some(last)) = (chosen.first(), chosen.last()) else { return "no sessions".to_owned() };
         let count = |number: usize, one: &str| match number {
             1 => format!("1 {one}"),

@@ -1,7 +1,7 @@
 //! Whole series of sessions: the best ones under one stated cost.
 //!
 //! A [`Problem`] is the sessions of a plan in their order, each with the starts that it may take; what is done already is
-//! fixed, with one candidate, and what is booked has its own start among its candidates. [`best`] answers the k cheapest series that keep every rule, exactly:
+//! fixed, and what is booked may keep the start that it has. [`best`] answers the k cheapest series that keep every rule, exactly:
 //! no series outside the answer is cheaper than one in it. `solve.rs` says how.
 //!
 //! The rules, which nothing is paid for:
@@ -30,6 +30,8 @@ mod shape;
 mod solve;
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use domain::{
     directory::GapDays,
@@ -88,13 +90,39 @@ pub struct Session {
     pub paired: bool,
     /// Whether the 48-hour rule applies.
     pub needling: bool,
-    /// Whatever it may take.
-    pub candidates: Vec<Candidate>,
-    /// The candidate that it has now, where it is booked; another one is a move, which is paid for.
-    pub current: Option<usize>,
-    /// Whether it has taken place, or stays whatever comes: it has one candidate. Between two of these no gap
-    /// is looked at and nothing is paid; they come in the order of their time.
+    /// The starts that are open; sessions of one service share them. The search is fastest where those of one day,
+    /// practitioner and location stand together.
+    pub open: Arc<[Candidate]>,
+    /// It takes those of these days, the last one included.
+    pub days: (Date, Date),
+    /// The start that it has now, where it is booked or done; another one is a move, which is paid for.
+    pub current: Option<Candidate>,
+    /// Whether it has taken place, or stays whatever comes: it has no start but its current one. Between two of these no
+    /// gap is looked at and nothing is paid; they come in the order of their time.
     pub fixed: bool,
+}
+
+/// The pick of a session that keeps the start which it has.
+pub const CURRENT: usize = usize::MAX;
+
+impl Session {
+    /// The start behind a pick.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn candidate(&self, pick: usize) -> &Candidate {
+        match &self.current {
+            Some(current) if pick == CURRENT => current,
+            _ => &self.open[pick],
+        }
+    }
+
+    /// Everything that it may take.
+    pub fn picks(&self) -> impl Iterator<Item = usize> {
+        let may = |candidate: &Candidate| !self.fixed && (self.days.0..=self.days.1).contains(&candidate.date);
+        let open = self.open.iter().enumerate().filter(move |(_, candidate)| may(candidate)).map(|(pick, _)| pick);
+        self.current.iter().map(|_| CURRENT).chain(open)
+    }
 }
 
 /// What a patient wishes, and what is paid for each departure from the best.
@@ -175,7 +203,7 @@ impl Terms {
 /// One start for every session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// For each session the index of its candidate.
+    /// For each session the index of its start among those that are open, or [`CURRENT`].
     pub picks: Vec<usize>,
     /// What it costs.
     pub terms: Terms,
@@ -190,25 +218,27 @@ pub struct Infeasible {
 }
 
 impl Problem {
-    /// What a session costs by itself when it takes a candidate so many days after the earliest.
-    pub(crate) fn alone(&self, at: usize, pick: usize, late: i32) -> Terms {
-        let (session, weights) = (&self.sessions[at], &self.weights);
-        if session.fixed {
-            return Terms::default();
-        }
-        let candidate = &session.candidates[pick];
+    /// What a start costs by itself, whichever session takes it.
+    pub(crate) fn alone(&self, candidate: &Candidate) -> Terms {
+        let weights = &self.weights;
         let other = self.practitioner.is_some_and(|wished| wished != candidate.practitioner);
         let hours = u64::from(candidate.outside.minutes.div_ceil(60)) * u64::from(weights.hour);
-        let late = u64::try_from(late).unwrap_or(0);
-        let moves = session.current.is_some_and(|current| current != pick);
         Terms {
             practitioner: paid(other, weights.practitioner),
             hours: hours + paid(candidate.outside.day, weights.day),
-            lateness: late * u64::from(weights.late_day),
             demand: u64::from(candidate.demand) * u64::from(weights.demand) / 1000,
-            moved: paid(moves, weights.moved),
             ..Terms::default()
         }
+    }
+
+    /// What a session pays for taking a start so many days after the earliest, besides what the start costs.
+    pub(crate) fn late(&self, days: i32) -> u64 {
+        u64::try_from(days).unwrap_or(0) * u64::from(self.weights.late_day)
+    }
+
+    /// What a session pays for taking another start than its own.
+    pub(crate) fn moving(&self, at: usize) -> u64 {
+        paid(self.sessions[at].current.is_some(), self.weights.moved)
     }
 
     /// Whether nothing can change any more between two sessions.
@@ -221,8 +251,7 @@ impl Problem {
         let mut days: Vec<i32> = Vec::with_capacity(self.sessions.len());
         for (at, session) in self.sessions.iter().enumerate() {
             let ideal = session.gap.zip(at.checked_sub(session.back)).map(|(gap, from)| days[from] + gap.ideal as i32);
-            let fixed = session.candidates.first().filter(|_| session.fixed);
-            let own = fixed.map(|candidate| day(candidate.date));
+            let own = session.current.filter(|_| session.fixed).map(|candidate| day(candidate.date));
             days.push(own.or(ideal).unwrap_or_else(|| day(self.start_on)));
         }
         days
@@ -235,14 +264,16 @@ impl Problem {
     pub fn terms(&self, picks: &[usize]) -> Terms {
         let mut sum = Terms::default();
         let chosen: Vec<&Candidate> =
-            self.sessions.iter().zip(picks).map(|(session, pick)| &session.candidates[*pick]).collect();
+            self.sessions.iter().zip(picks).map(|(session, pick)| session.candidate(*pick)).collect();
         for (at, earliest) in self.earliest().into_iter().enumerate() {
-            let own = self.alone(at, picks[at], day(chosen[at].date) - earliest);
-            sum.practitioner += own.practitioner;
-            sum.hours += own.hours;
-            sum.lateness += own.lateness;
-            sum.demand += own.demand;
-            sum.moved += own.moved;
+            if !self.sessions[at].fixed {
+                let own = self.alone(chosen[at]);
+                sum.practitioner += own.practitioner;
+                sum.hours += own.hours;
+                sum.demand += own.demand;
+                sum.lateness += self.late(day(chosen[at].date) - earliest);
+                sum.moved += if picks[at] == CURRENT { 0 } else { self.moving(at) };
+            }
             let session = &self.sessions[at];
             let measured = session.gap.zip(at.checked_sub(session.back));
             if let Some((gap, from)) = measured.filter(|(_, from)| !self.past(*from, at)) {

@@ -72,19 +72,19 @@ fn number<K: std::hash::Hash + Eq>(map: &mut HashMap<K, u16>, key: K) -> u16 {
 
 /// The nodes of some candidates of a session, by day and pair, the cheapest first; of those that can stand for each other
 /// k at most.
-pub(super) fn nodes<'a>(
+pub(super) fn nodes(
     problem: &Problem,
     at: usize,
-    leans: impl Iterator<Item = &'a Lean>,
+    leans: impl Iterator<Item = Lean>,
     shape: &Shape,
     k: usize,
     numbers: &Numbers,
 ) -> Vec<Node> {
-    let candidates = &problem.sessions[at].candidates;
-    let node = |lean: &Lean| {
-        let (pair, visit) = (numbers.list[usize::from(lean.pair)], candidates[lean.pick as usize].visit);
+    let session = &problem.sessions[at];
+    let node = |lean: Lean| {
+        let (pair, visit) = (numbers.list[usize::from(lean.pair)], session.candidate(lean.pick).visit);
         Node {
-            pick: lean.pick as usize,
+            pick: lean.pick,
             day: lean.day,
             practitioner: pair.practitioner,
             location: pair.location,

@@ -1,9 +1,9 @@
 //! Where no series keeps the rules and the wishes: which session is the first that cannot be had, and what is the least
 //! to give up so that there is one.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-use super::{Candidate, Infeasible, Problem, Series, best};
+use super::{CURRENT, Candidate, Infeasible, Problem, Series, Session, best};
 
 /// Days by which a gap may be made longer or shorter, at most.
 const DAYS_MAX: u32 = 14;
@@ -71,7 +71,7 @@ pub struct NoSeries {
 pub fn best_or_relaxed(problem: &Problem, k: usize) -> Result<Vec<Series>, NoSeries> {
     let inside = |candidate: &Candidate| candidate.outside == super::Outside::default();
     // Most questions bring what is wished and nothing else: that need not be copied.
-    if problem.sessions.iter().all(|session| session.candidates.iter().all(inside))
+    if problem.sessions.iter().all(|session| session.open.iter().all(inside))
         && let Ok(series) = best(problem, k)
     {
         return Ok(series);
@@ -121,28 +121,34 @@ fn stretched(problem: &Problem, relaxation: Relaxation) -> Problem {
 /// A problem with some of its candidates, and which they were.
 struct Kept {
     problem: Problem,
-    indices: Vec<Vec<usize>>,
+    /// For each session the places of its open starts in the whole problem.
+    places: Vec<Arc<[usize]>>,
 }
 
 impl Kept {
-    /// The series in the indices of the whole problem.
+    /// The series in the places of the whole problem.
     fn named(&self, series: Series) -> Series {
-        let picks = series.picks.iter().zip(&self.indices).map(|(pick, indices)| indices[*pick]).collect();
-        Series { picks, ..series }
+        let name = |(pick, places): (&usize, &Arc<[usize]>)| places.get(*pick).copied().unwrap_or(CURRENT);
+        Series { picks: series.picks.iter().zip(&self.places).map(name).collect(), ..series }
     }
 }
 
+/// What a session has now is its own, whatever was wished.
 fn keeping(problem: &Problem, keep: impl Fn(&Candidate) -> bool) -> Kept {
-    let mut kept = Kept { problem: Problem { sessions: vec![], ..problem.clone() }, indices: vec![] };
-    for session in &problem.sessions {
-        // What a session has now is its own, whatever was wished.
-        let mine = |(at, candidate): &(usize, &Candidate)| session.current == Some(*at) || keep(candidate);
-        let indices: Vec<usize> = session.candidates.iter().enumerate().filter(mine).map(|(at, _)| at).collect();
-        let mut own = session.clone();
-        own.candidates = indices.iter().map(|at| session.candidates[*at]).collect();
-        own.current = session.current.and_then(|current| indices.iter().position(|at| *at == current));
-        kept.problem.sessions.push(own);
-        kept.indices.push(indices);
+    let mut kept = Kept { problem: Problem { sessions: vec![], ..problem.clone() }, places: vec![] };
+    for (at, session) in problem.sessions.iter().enumerate() {
+        // Starts that are shared stay shared.
+        let known = problem.sessions[..at].iter().position(|earlier| Arc::ptr_eq(&earlier.open, &session.open));
+        let (open, places) = match known {
+            Some(known) => (kept.problem.sessions[known].open.clone(), kept.places[known].clone()),
+            None => {
+                let places: Arc<[usize]> =
+                    (0..session.open.len()).filter(|place| keep(&session.open[*place])).collect();
+                (places.iter().map(|place| session.open[*place]).collect(), places)
+            }
+        };
+        kept.problem.sessions.push(Session { open, ..session.clone() });
+        kept.places.push(places);
     }
     kept
 }

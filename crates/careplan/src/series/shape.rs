@@ -46,7 +46,7 @@ pub(super) fn shapes(sessions: &[Session]) -> Vec<Shape> {
 }
 
 fn fixed(session: &Session) -> Option<&Candidate> {
-    session.candidates.first().filter(|_| session.fixed)
+    session.current.as_ref().filter(|_| session.fixed)
 }
 
 /// The days between two sessions, where both stay as they are.

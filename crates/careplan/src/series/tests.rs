@@ -36,7 +36,8 @@ fn gap(least: u32, ideal: u32, most: u32) -> GapDays {
 }
 
 fn session(gap: Option<GapDays>, candidates: Vec<Candidate>) -> Session {
-    Session { gap, back: 1, paired: false, needling: false, candidates, current: None, fixed: false }
+    let days = (Date::MIN, Date::MAX);
+    Session { gap, back: 1, paired: false, needling: false, open: candidates.into(), days, current: None, fixed: false }
 }
 
 fn problem(sessions: Vec<Session>) -> Problem {
@@ -45,7 +46,7 @@ fn problem(sessions: Vec<Session>) -> Problem {
 
 /// Whether picks keep every rule.
 fn keeps_rules(problem: &Problem, picks: &[usize]) -> bool {
-    let of = |at: usize| &problem.sessions[at].candidates[picks[at]];
+    let of = |at: usize| problem.sessions[at].candidate(picks[at]);
     let spacing = SignedDuration::from_hours(48);
     (0..picks.len()).all(|at| {
         let session = &problem.sessions[at];
@@ -70,29 +71,18 @@ fn keeps_rules(problem: &Problem, picks: &[usize]) -> bool {
 
 /// The costs of all series that keep the rules, cheapest first.
 fn all_costs(problem: &Problem) -> Vec<u64> {
-    let mut picks = vec![0; problem.sessions.len()];
-    let mut costs = Vec::new();
-    loop {
-        if problem.sessions.iter().zip(&picks).any(|(session, pick)| *pick >= session.candidates.len()) {
-            return costs;
-        }
-        if keeps_rules(problem, &picks) {
-            costs.push(problem.terms(&picks).cost());
-        }
-        let mut at = 0;
-        loop {
-            if at == picks.len() {
-                costs.sort_unstable();
-                return costs;
-            }
-            picks[at] += 1;
-            if picks[at] < problem.sessions[at].candidates.len() {
-                break;
-            }
-            picks[at] = 0;
-            at += 1;
-        }
+    let mut series: Vec<Vec<usize>> = vec![vec![]];
+    for session in &problem.sessions {
+        let longer = |picks: &Vec<usize>| {
+            let picks = picks.clone();
+            session.picks().map(move |pick| [picks.clone(), vec![pick]].concat()).collect::<Vec<_>>()
+        };
+        series = series.iter().flat_map(longer).collect();
     }
+    let kept = series.iter().filter(|picks| keeps_rules(problem, picks));
+    let mut costs: Vec<u64> = kept.map(|picks| problem.terms(picks).cost()).collect();
+    costs.sort_unstable();
+    costs
 }
 
 fn any_candidate(days: std::ops::Range<i32>) -> impl Strategy<Value = Candidate> {
@@ -116,15 +106,16 @@ fn any_session(at: i32) -> impl Strategy<Value = Session> {
     let current = prop::option::weighted(0.2, 0..7_usize);
     (gaps, candidates, any::<bool>(), current, 0..6_u8, prop::bool::weighted(0.3)).prop_map(
         move |(gap, mut candidates, needling, current, shape, fixed)| {
-            candidates.truncate(if fixed { 1 } else { usize::MAX });
+            let current = if fixed { Some(0) } else { current.filter(|pick| *pick < candidates.len()) };
+            let current = current.map(|pick| candidates.remove(pick));
             Session {
                 gap: (at > 0).then_some(gap),
                 back: if at > 1 && shape == 5 { 2 } else { 1 },
                 paired: at > 0 && shape == 4,
                 needling,
-                current: current.filter(|pick| *pick < candidates.len()),
-                candidates,
+                current,
                 fixed,
+                ..session(None, candidates)
             }
         },
     )
@@ -135,8 +126,9 @@ fn any_problem() -> impl Strategy<Value = Problem> {
     (sessions, prop::option::of(1..3_u128)).prop_map(|(mut sessions, wished)| {
         let mut ended = Timestamp::MIN;
         for session in sessions.iter_mut().filter(|session| session.fixed) {
-            session.fixed = session.candidates[0].visit.start() >= ended;
-            ended = if session.fixed { session.candidates[0].visit.end() } else { ended };
+            let visit = session.current.unwrap().visit;
+            session.fixed = visit.start() >= ended;
+            ended = if session.fixed { visit.end() } else { ended };
         }
         let practitioner = wished.map(|wished| PractitionerId::new(Uuid::from_u128(wished)));
         Problem { practitioner, ..problem(sessions) }
@@ -191,13 +183,12 @@ fn ideal_gaps_with_one_practitioner_beat_everything_else() {
 #[test]
 fn the_fewest_booked_sessions_move() {
     // The second session has lost its time; moving the third as well would make the gaps ideal.
-    let mut third = session(Some(gap(3, 5, 7)), vec![candidate(10, 9, 1, 1, 0), candidate(12, 9, 1, 1, 0)]);
-    third.current = Some(0);
-    let mut first = session(None, vec![candidate(0, 9, 1, 1, 0)]);
-    first.fixed = true;
+    let current = Some(candidate(10, 9, 1, 1, 0));
+    let third = Session { current, ..session(Some(gap(3, 5, 7)), vec![candidate(12, 9, 1, 1, 0)]) };
+    let first = Session { current: Some(candidate(0, 9, 1, 1, 0)), fixed: true, ..session(None, vec![]) };
     let plan = problem(vec![first, session(Some(gap(3, 5, 7)), vec![candidate(7, 9, 1, 1, 0)]), third]);
     let series = best(&plan, 1).unwrap();
-    assert_eq!((series[0].picks.as_slice(), series[0].terms.moved), ([0, 0, 0].as_slice(), 0));
+    assert_eq!((series[0].picks.as_slice(), series[0].terms.moved), ([CURRENT, 0, CURRENT].as_slice(), 0));
 }
 
 #[test]

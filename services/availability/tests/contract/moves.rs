@@ -15,6 +15,7 @@ use crate::{
 testkit::engines!(
     a_practitioners_time_is_given_out_once,
     a_room_is_given_out_once,
+    services_with_other_buffers_do_not_shut_each_other_out,
     gaps_days_and_what_must_come_first_are_kept,
     visits_of_one_plan_keep_their_gap_to_each_other,
 );
@@ -72,6 +73,17 @@ async fn a_practitioners_time_is_given_out_once(database: Database) {
     assert_eq!(codes, ["contended"; 4]);
 }
 
+async fn services_with_other_buffers_do_not_shut_each_other_out(database: Database) {
+    let world = World::over(database).await;
+    let clinic = world.clinic().await;
+    let buffered = service(json!({"room_type": "treatment-room", "prep_minutes": 5, "start_alignment_minutes": 15}));
+    let buffered = world.create("", "service", buffered).await;
+    let other = MovingVisit { service_id: buffered, ..visit(&clinic) };
+    // Visits without buffers, end to end, would leave no room for the five minutes before the other.
+    let moves = moves(&world, vec![visit(&clinic), other]).await;
+    assert_eq!(moves.iter().filter(|it| it.slot.is_some()).count(), 2, "{moves:?}");
+}
+
 async fn a_room_is_given_out_once(database: Database) {
     let world = World::over(database).await;
     let clinic = world.clinic().await;
@@ -120,7 +132,11 @@ async fn gaps_days_and_what_must_come_first_are_kept(database: Database) {
         ends_at_us: at(start) + 1_800_000_000,
     };
     let after = MovingVisit { service_id: needling.clone(), others: vec![had("2026-03-05T17:00:00Z")], ..week() };
-    assert_eq!(starts(&moves(&world, vec![after]).await), ["03-06 10:00"], "not before what it needs; a day later is less than another hour");
+    assert_eq!(
+        starts(&moves(&world, vec![after]).await),
+        ["03-06 10:00"],
+        "not before what it needs; a day later is less than another hour"
+    );
     let without = MovingVisit { service_id: needling.clone(), ..week() };
     assert_eq!(moves(&world, vec![without]).await[0].code, "no_slot");
     let dependent = OtherVisit { service_id: needling, ..had("2026-03-03T18:00:00Z") };

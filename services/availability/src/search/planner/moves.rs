@@ -202,7 +202,7 @@ impl Offered {
         let known: HashSet<Uuid> = visits.iter().flat_map(|visit| &visit.item.known).map(|id| id.uuid()).collect();
         let uses = cells::cut(services, projection, &known);
         let ignored: Vec<Uuid> = visits.iter().map(|visit| visit.appointment).collect();
-        let cells = uses.last().map_or(0, |last| last.cell + 1);
+        let cells = uses.iter().map(|it| it.cell + 1).max().unwrap_or(0);
         let mut offered = Self { items: vec![], slots: vec![] };
         for (at, visit) in visits.iter().enumerate() {
             let Some(service) = services.iter().position(|starts| starts.ask.service_id == visit.service) else {

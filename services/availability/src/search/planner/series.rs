@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use careplan::series::{Candidate, NoSeries, Problem, SERIES_MAX, Series, Session, best_or_relaxed};
+use careplan::series::{CURRENT, Candidate, NoSeries, Problem, SERIES_MAX, Series, Session, best_or_relaxed};
 use domain::{
     claim::NEEDLING_SPACING_HOURS,
     directory::GapDays,
@@ -18,7 +18,7 @@ use wire::availability::{
 };
 
 use super::{
-    super::find,
+    super::{ask::Ask, find},
     starts::{Starts, Wishes, Written, in_use, needling, of_visit},
 };
 use crate::{Inner, model::Model, orgs::Org};
@@ -105,22 +105,20 @@ fn read(request: &ProposeSeriesRequest) -> Result<Asked<'_>, Fault> {
     Ok(Asked { request, start_on, wishes, ignored: ignored.collect() })
 }
 
-/// A start of a service, or the time that a session has already.
-type Start = Option<(usize, usize)>;
-
 /// The problem, and the starts behind its candidates.
 struct Found {
     problem: Arc<Problem>,
     /// What is open, by service.
     opened: Vec<(String, Opened)>,
-    /// For each session, in the order of its candidates, a service of `opened` and a start of it.
-    starts: Vec<Vec<Start>>,
+    /// For each session its service among `opened`.
+    services: Vec<Option<usize>>,
 }
 
 /// The open starts of a service, as candidates.
 struct Opened {
-    starts: Starts,
-    candidates: Vec<(Candidate, find::Open)>,
+    ask: Ask,
+    open: Vec<find::Open>,
+    candidates: Arc<[Candidate]>,
 }
 
 impl Found {
@@ -128,54 +126,43 @@ impl Found {
         let now = inner.clock.now();
         let model = org.model(now).ok_or_else(Fault::not_found)?;
         let windows = windows(asked, &model)?;
-        let mut problem = Problem {
-            sessions: vec![],
+        let (mut opened, mut services, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, session) in asked.request.sessions.iter().enumerate() {
+            let mut own = unfilled(session, &model, now, windows[at]);
+            if let Some(visit) = session.fixed.as_ref().or(session.current.as_ref()) {
+                own.current = Some(of_visit(&model, visit, &format!("/sessions/{at}/fixed"))?);
+            }
+            let service = match opened.iter().position(|(known, _)| *known == session.service_id) {
+                _ if own.fixed => None,
+                Some(known) => Some(known),
+                None => {
+                    let span = span_of(asked, &windows, &session.service_id);
+                    let found = Opened::of(inner, org, asked, &session.service_id, span, wished_only).await?;
+                    opened.push((session.service_id.clone(), found));
+                    Some(opened.len() - 1)
+                }
+            };
+            if let Some(service) = service {
+                own.open = opened[service].1.candidates.clone();
+            }
+            sessions.push(own);
+            services.push(service);
+        }
+        let problem = Problem {
+            sessions,
             start_on: asked.start_on,
             practitioner: asked.wishes.practitioner,
             weights: inner.weights,
         };
-        let (mut opened, mut all) = (Vec::new(), Vec::new());
-        for (at, session) in asked.request.sessions.iter().enumerate() {
-            let mut own = unfilled(session, &model, now);
-            let mut starts: Vec<Start> = Vec::new();
-            if let Some(visit) = session.fixed.as_ref().or(session.current.as_ref()) {
-                own.candidates.push(of_visit(&model, visit, &format!("/sessions/{at}/fixed"))?);
-                own.current = Some(0);
-                starts.push(None);
-            }
-            if !own.fixed {
-                let service = match opened.iter().position(|(known, _)| *known == session.service_id) {
-                    Some(known) => known,
-                    None => {
-                        let span = span_of(asked, &windows, &session.service_id);
-                        let own = Opened::of(inner, org, asked, &session.service_id, span, wished_only).await?;
-                        opened.push((session.service_id.clone(), own));
-                        opened.len() - 1
-                    }
-                };
-                let (first, last) = windows[at];
-                for (start, (candidate, _)) in opened[service].1.candidates.iter().enumerate() {
-                    if (first..=last).contains(&candidate.date) {
-                        own.candidates.push(*candidate);
-                        starts.push(Some((service, start)));
-                    }
-                }
-            }
-            problem.sessions.push(own);
-            all.push(starts);
-        }
-        Ok(Self { problem: Arc::new(problem), opened, starts: all })
+        Ok(Self { problem: Arc::new(problem), opened, services })
     }
 
     fn shown(&self, series: &Series) -> ProposedSeries {
         let terms = series.terms;
-        let picked = self.starts.iter().zip(&series.picks).zip(&self.problem.sessions);
-        let slots = picked.filter(|(_, session)| !session.fixed).map(|((starts, pick), _)| match starts[*pick] {
-            Some((service, start)) => {
-                let opened = &self.opened[service].1;
-                opened.starts.ask.shown(&opened.candidates[start].1)
-            }
-            None => Slot::default(),
+        let picked = self.services.iter().zip(&series.picks);
+        let slots = picked.filter_map(|(service, pick)| {
+            let opened = &self.opened[(*service)?].1;
+            Some(if *pick == CURRENT { Slot::default() } else { opened.ask.shown(&opened.open[*pick]) })
         });
         ProposedSeries {
             cost: Some(SeriesCost {
@@ -194,7 +181,7 @@ impl Found {
 }
 
 /// A session of the problem that has no candidates yet.
-fn unfilled(session: &SeriesSession, model: &Model, now: Timestamp) -> Session {
+fn unfilled(session: &SeriesSession, model: &Model, now: Timestamp, days: (Date, Date)) -> Session {
     // What was long ago cannot be too near to anything that is to come.
     let spacing = SignedDuration::from_hours(NEEDLING_SPACING_HOURS);
     let recent = session.fixed.as_ref().is_none_or(|visit| visit.ends_at_us > (now - spacing).as_microsecond());
@@ -203,7 +190,8 @@ fn unfilled(session: &SeriesSession, model: &Model, now: Timestamp) -> Session {
         back: session.back.max(1) as usize,
         paired: session.paired,
         needling: recent && needling(model, &session.service_id),
-        candidates: vec![],
+        open: Arc::default(),
+        days,
         current: None,
         fixed: session.fixed.is_some(),
     }
@@ -274,22 +262,31 @@ impl Opened {
                 return Err(Fault::violation("/location_ids", "unknown_reference", detail));
             }
         }
-        let starts = Starts::find(org, question, days, &asked.ignored, now).await?;
-        let candidates = starts.open.iter().filter_map(|open| Some((starts.candidate(open, &asked.wishes)?, *open)));
-        let mut candidates: Vec<(Candidate, find::Open)> = candidates.collect();
+        let mut starts = Starts::find(org, question, days, &asked.ignored, now).await?;
+        // Those of one day, practitioner and location stand together, as the engine likes them.
+        let places = &starts.ask.model.places;
+        starts.open.sort_by_cached_key(|open| {
+            let found = &open.found;
+            let day = places[found.place as usize].zone.local(found.start).day;
+            (day, found.practitioner, found.place, found.start)
+        });
+        let candidates = starts.open.iter().map(|open| starts.candidate(open, &asked.wishes));
+        // One that cannot be said in minutes and dates is beyond any calendar.
+        let candidates: Option<Vec<Candidate>> = candidates.collect();
+        let mut candidates = candidates.ok_or_else(|| Fault::internal("an open start has no date"))?;
         weigh(&mut candidates);
-        Ok(Self { starts, candidates })
+        Ok(Self { ask: starts.ask, open: starts.open, candidates: candidates.into() })
     }
 }
 
 /// How wanted an hour of the day is: the fewer of its starts are open, measured against the hour with the most.
-fn weigh(open: &mut [(Candidate, find::Open)]) {
+fn weigh(open: &mut [Candidate]) {
     let mut hours = [0_u32; 24];
-    for (candidate, _) in open.iter() {
+    for candidate in open.iter() {
         hours[usize::from(candidate.minute / 60) % 24] += 1;
     }
     let most = hours.iter().copied().max().unwrap_or(1).max(1);
-    for (candidate, _) in open.iter_mut() {
+    for candidate in open.iter_mut() {
         let free = hours[usize::from(candidate.minute / 60) % 24];
         candidate.demand = 1000 - u16::try_from(u64::from(free) * 1000 / u64::from(most)).unwrap_or(1000);
     }
