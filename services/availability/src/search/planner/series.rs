@@ -263,16 +263,8 @@ impl Opened {
             }
         }
         let mut starts = Starts::find(org, question, days, &asked.ignored, now).await?;
-        // Those of one day, practitioner and location stand together, as the engine likes them.
-        let places = &starts.ask.model.places;
-        starts.open.sort_by_cached_key(|open| {
-            let found = &open.found;
-            let day = places[found.place as usize].zone.local(found.start).day;
-            (day, found.practitioner, found.place, found.start)
-        });
-        let candidates = starts.open.iter().map(|open| starts.candidate(open, &asked.wishes));
-        // One that cannot be said in minutes and dates is beyond any calendar.
-        let candidates: Option<Vec<Candidate>> = candidates.collect();
+        // One that has no date is beyond any calendar.
+        let candidates = starts.candidates(&asked.wishes);
         let mut candidates = candidates.ok_or_else(|| Fault::internal("an open start has no date"))?;
         weigh(&mut candidates);
         Ok(Self { ask: starts.ask, open: starts.open, candidates: candidates.into() })

@@ -1,5 +1,6 @@
 //! What is open, as candidates for the plan engine.
 
+use calendar::zone::Local;
 use careplan::series::{Candidate, Outside};
 use domain::{
     fault::Faults,
@@ -105,10 +106,38 @@ impl Starts {
 
     /// A start as a candidate; how wanted its hour is comes later.
     pub(super) fn candidate(&self, open: &find::Open, wishes: &Wishes) -> Option<Candidate> {
-        let slot = self.ask.slot(&open.found);
         let zone = &self.ask.model.places[open.found.place as usize].zone;
-        let date = zone.date(open.found.start);
-        let minute = u16::try_from(zone.local(open.found.start).minute).ok()?;
+        self.candidate_on(open, zone.date(open.found.start), zone.local(open.found.start), wishes)
+    }
+
+    /// All starts as candidates, those of one day, practitioner and location together, as the plan engine likes them.
+    pub(super) fn candidates(&mut self, wishes: &Wishes) -> Option<Vec<Candidate>> {
+        let places = &self.ask.model.places;
+        let mut sorted: Vec<(u128, Local, find::Open)> = Vec::with_capacity(self.open.len());
+        for open in self.open.drain(..) {
+            let found = &open.found;
+            let local = places[found.place as usize].zone.local(found.start);
+            let parts = [local.day, i64::from(found.practitioner), i64::from(found.place), found.start];
+            // Each part takes 32 bits: days, places in lists, and ticks of five minutes.
+            let key = parts.iter().fold(0_u128, |key, part| (key << 32) | u128::from(*part as u32));
+            sorted.push((key, local, open));
+        }
+        sorted.sort_unstable_by_key(|(key, ..)| *key);
+        let (mut today, mut candidates) = (None, Vec::with_capacity(sorted.len()));
+        for (_, local, open) in sorted {
+            let (_, date) = *today.insert(match today {
+                Some((day, date)) if day == local.day => (day, date),
+                _ => (local.day, places[open.found.place as usize].zone.date(open.found.start)),
+            });
+            self.open.push(open);
+            candidates.push(self.candidate_on(&open, date, local, wishes)?);
+        }
+        Some(candidates)
+    }
+
+    fn candidate_on(&self, open: &find::Open, date: Date, local: Local, wishes: &Wishes) -> Option<Candidate> {
+        let slot = self.ask.slot(&open.found);
+        let minute = u16::try_from(local.minute).ok()?;
         let minutes = self.ask.service.duration_minutes;
         let end = minute + u16::try_from(minutes).ok()?;
         Some(Candidate {
