@@ -156,9 +156,12 @@ impl House {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
+        request = match body {
+            // A calendar file is the one body that is text.
+            Some(Value::String(text)) => request.header("content-type", "text/calendar; charset=utf-8").body(text),
+            Some(body) => request.json(&body),
+            None => request,
+        };
         answer(request.send().await?).await
     }
 
@@ -232,6 +235,11 @@ pub fn service() -> Value {
 pub fn patient(family_name: &str, phone: &str) -> Value {
     json!({"given_name": "Ada", "family_name": family_name, "phone": phone, "email": "ada@example.org",
         "consents": [{"channel": "sms", "kind": "service"}, {"channel": "email", "kind": "service"}]})
+}
+
+/// An iCalendar file with these lines in it.
+pub fn calendar(lines: &str) -> Value {
+    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//scenario//EN\r\n{lines}END:VCALENDAR\r\n").into()
 }
 
 /// The instant so many days from now, at the start of its UTC day.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, Answer, House, from_now, patient, service};
+use scenarios::{ADMIN, Answer, House, calendar, from_now, patient, service};
 use serde_json::{Value, json};
 
 /// One of everything that has an id, by the name that the cases use.
@@ -36,6 +36,8 @@ async fn one_of_everything(house: &House) -> Result<Things> {
     things.insert("certificate", make(format!("{person}/certificates"), certificate).await?);
     let off = json!({"starts_at": from_now(100)?, "ends_at": from_now(101)?, "reason": "leave"});
     things.insert("time_off", make(format!("{person}/time_off"), off).await?);
+    let busy = house.post(&format!("{person}/busy"), calendar("")).await?;
+    things.insert("busy", busy.text("/id"));
     let phase = json!({"service_id": clinic.service, "sessions": {"least": 1, "most": 3},
         "gap_days": {"least": 3, "ideal": 5, "most": 7}});
     let template = json!({"code": "short", "name": "Short", "course": "acute", "phases": [phase]});
@@ -71,6 +73,7 @@ fn named(path: &str) -> &'static str {
         ("practitioners/{parent_id}/certificates/", "certificate"),
         ("practitioners/{parent_id}/rosters/", "roster"),
         ("practitioners/{parent_id}/time_off/", "time_off"),
+        ("practitioners/{parent_id}/busy/", "busy"),
         ("practitioners/", "practitioner"),
         ("services/", "service"),
         ("plan_templates/", "plan_template"),
@@ -99,6 +102,7 @@ fn body(operation: &str, needed: bool) -> Option<Value> {
         "create_time_off" => {
             json!({"starts_at": "2099-01-01T00:00:00Z", "ends_at": "2099-01-02T00:00:00Z", "reason": "leave"})
         }
+        "import_busy" => calendar(""),
         "create_roster" => json!({"location_id": "LOCATION", "effective_from": "2026-01-01", "weekly": []}),
         "review_plan" => json!({"nprs": 3, "psfs": [{"activity": "walk", "score": 5}], "decision": "continue"}),
         "book_plan" => json!({"proposal_id": "prop_01kaztbq1qe00b2v1b5qj6d9ya"}),
@@ -276,6 +280,7 @@ async fn everything(house: &House, things: &Things) -> Result<String> {
         format!("/v1/practitioners/{person}/certificates"),
         format!("/v1/practitioners/{person}/rosters"),
         format!("/v1/practitioners/{person}/time_off"),
+        format!("/v1/practitioners/{person}/busy"),
         "/v1/services".to_owned(),
         "/v1/plan_templates".to_owned(),
         "/v1/patients".to_owned(),

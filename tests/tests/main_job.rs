@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, House, from_now, patient, service};
+use scenarios::{ADMIN, House, calendar, from_now, patient, service};
 use serde_json::{Value, json};
 
 async fn both(extra: &[&str]) -> Result<[House; 2]> {
@@ -92,6 +92,46 @@ async fn time_off_displaces_what_it_covers_and_a_dry_run_changes_nothing() -> Re
         assert!(house.slots(&clinic, (2, 4), &real.revision()).await?.is_empty());
         let flagged = house.get("/v1/appointments?displaced=true").await?;
         assert_eq!(flagged.body.pointer("/data/0/id"), Some(&json!(booked.text("/id"))), "{}", flagged.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_calendar_file_takes_its_times_away_until_it_is_withdrawn() -> Result<()> {
+    for house in both(&[]).await? {
+        let clinic = house.clinic("America/Edmonton", service()).await?;
+        let slots = ids(&house.slots(&clinic, (2, 4), &clinic.revision).await?);
+        let ask = |slot: usize| json!({"slot_id": slots[slot], "patient": patient("Example", "+17805550123")});
+        let booked = house.post("/v1/appointments", ask(0)).await?;
+        let open = ids(&house.slots(&clinic, (2, 4), &booked.revision()).await?);
+        let path = format!("/v1/practitioners/{}/busy", clinic.practitioner);
+        let day = |days: i64| -> Result<String> { Ok(from_now(days)?.replace(['-', ':'], "")) };
+        let event = format!(
+            "BEGIN:VEVENT\r\nUID:1\r\nDTSTART:{}\r\nDTEND:{}\r\nSUMMARY:Secret\r\nEND:VEVENT\r\n",
+            day(1)?,
+            day(6)?
+        );
+        let dry = house.post(&format!("{path}?source=outlook&dry_run=true"), calendar(&event)).await?;
+        assert_eq!(dry.body["displaced"], json!([booked.text("/id")]), "{}", dry.body);
+        let made = house.post(&format!("{path}?source=outlook"), calendar(&event)).await?;
+        assert_eq!(made.status, StatusCode::OK, "{}", made.body);
+        assert_eq!(made.body["times"], json!([{"starts_at": from_now(1)?, "ends_at": from_now(6)?}]));
+        assert!(house.slots(&clinic, (2, 4), &made.revision()).await?.is_empty());
+        let refused = house.post("/v1/appointments", ask(9)).await?;
+        assert_eq!(refused.text("/code"), "outside_roster", "{}", refused.body);
+        let list = house.get(&path).await?;
+        assert_eq!(list.body.pointer("/data/0/source"), Some(&json!("outlook")));
+        assert!(!list.body.to_string().contains("Secret"));
+
+        let gone = house.send(Method::DELETE, &format!("{path}/{}", made.text("/id")), ADMIN, &[], None).await?;
+        assert_eq!(gone.status, StatusCode::OK, "{}", gone.body);
+        assert_eq!(ids(&house.slots(&clinic, (2, 4), &gone.revision()).await?), open);
+        let wrong = house.post(&path, json!({"url": "https://example.org"})).await?;
+        assert_eq!(wrong.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{}", wrong.body);
+        let torn = house.post(&path, "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n".into()).await?;
+        assert_eq!(torn.body.pointer("/errors/0/code"), Some(&json!("truncated")), "{}", torn.body);
+        let detail = torn.text("/errors/0/detail");
+        assert!(detail.starts_with("line 2: "), "{detail}");
     }
     Ok(())
 }

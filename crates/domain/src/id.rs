@@ -159,6 +159,7 @@ kinds! {
     TimeOff TimeOffId "off" "a time off",
     Service ServiceId "svc" "a service",
     PlanTemplate PlanTemplateId "tmpl" "a plan template",
+    Busy BusyId "busy" "an imported calendar's busy time",
     Patient PatientId "pat" "a patient",
     Hold HoldId "hold" "a hold",
     Appointment AppointmentId "appt" "an appointment",

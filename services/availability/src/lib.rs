@@ -11,6 +11,7 @@ mod config;
 mod directory;
 mod displaced;
 mod follow;
+mod ics;
 mod model;
 mod orgs;
 mod projection;

@@ -178,6 +178,14 @@ fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
         return Ok((Value::Null, params::pairs(text).map_err(|()| not_utf8())?));
     }
+    if schema == "Calendar" {
+        if media != "text/calendar" {
+            let detail = "send an iCalendar file with `Content-Type: text/calendar`";
+            return Err(Fault::new(Code::UnsupportedMediaType, detail));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
+        return Ok((Value::from(text), vec![]));
+    }
     if operation.body_optional && bytes.is_empty() {
         return Ok((Value::Object(serde_json::Map::new()), vec![]));
     }

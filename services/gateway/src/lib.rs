@@ -125,8 +125,8 @@ impl App {
         store.migrate().await?;
         let operations = v1::operations();
         let openapi = openapi::document(&operations);
-        // A form and a merge patch have no schema of their own.
-        let named = |name: &&str| !matches!(*name, "Form" | "MergePatch");
+        // A form, a merge patch and a calendar file have no schema of their own.
+        let named = |name: &&str| !matches!(*name, "Form" | "MergePatch" | "Calendar");
         let bodies =
             operations.iter().filter_map(|operation| operation.body).filter(named).chain(v1::directory::BODIES);
         let (audit, lines) = mpsc::channel(audit::WAITING_MAX);

@@ -25,6 +25,7 @@ use crate::{
     domain::directory::TimeOff,
     domain::directory::Service,
     domain::directory::PlanTemplate,
+    domain::directory::Busy,
     domain::directory::Organization,
     domain::patient::Details,
     directory::EntryHead,
@@ -154,6 +155,7 @@ fn described(operation: &Operation) -> Value {
     if let Some(body) = operation.body {
         let (media, schema) = match body {
             "Form" => ("application/x-www-form-urlencoded", json!({"type": "object"})),
+            "Calendar" => ("text/calendar", json!({"type": "string", "maxLength": 256 << 10})),
             "MergePatch" => ("application/merge-patch+json", json!({"type": "object"})),
             name => ("application/json", json!({"$ref": format!("#/components/schemas/{name}")})),
         };

@@ -3,6 +3,7 @@
 //! Each kind of entry is one file with its fields and the check that names every fault. The types are shown as
 //! they are in the public interface and stored as they are: one form of a thing, everywhere.
 
+mod busy;
 mod certificate;
 mod closure;
 mod location;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::{
+    busy::{Busy, BusyTime},
     certificate::Certificate,
     closure::Closure,
     location::{DayHours, Location},
@@ -46,11 +48,12 @@ pub enum Kind {
     TimeOff,
     Service,
     PlanTemplate,
+    Busy,
 }
 
 impl Kind {
     /// All kinds, parents before what belongs to them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Location,
         Self::Room,
         Self::Equipment,
@@ -61,6 +64,7 @@ impl Kind {
         Self::TimeOff,
         Self::Service,
         Self::PlanTemplate,
+        Self::Busy,
     ];
 
     /// The stored name.
@@ -76,6 +80,7 @@ impl Kind {
             Self::TimeOff => "time_off",
             Self::Service => "service",
             Self::PlanTemplate => "plan_template",
+            Self::Busy => "busy",
         }
     }
 
@@ -93,6 +98,7 @@ impl Kind {
             Self::TimeOff => id::TimeOff::PREFIX,
             Self::Service => id::Service::PREFIX,
             Self::PlanTemplate => id::PlanTemplate::PREFIX,
+            Self::Busy => id::Busy::PREFIX,
         }
     }
 
@@ -100,7 +106,7 @@ impl Kind {
     pub fn parent(self) -> Option<Self> {
         match self {
             Self::Room | Self::Equipment | Self::Closure => Some(Self::Location),
-            Self::Certificate | Self::Roster | Self::TimeOff => Some(Self::Practitioner),
+            Self::Certificate | Self::Roster | Self::TimeOff | Self::Busy => Some(Self::Practitioner),
             _ => None,
         }
     }
@@ -121,6 +127,7 @@ pub enum Body {
     TimeOff(TimeOff),
     Service(Service),
     PlanTemplate(PlanTemplate),
+    Busy(Busy),
 }
 
 impl Body {
@@ -137,6 +144,7 @@ impl Body {
             Self::TimeOff(_) => Kind::TimeOff,
             Self::Service(_) => Kind::Service,
             Self::PlanTemplate(_) => Kind::PlanTemplate,
+            Self::Busy(_) => Kind::Busy,
         }
     }
 
@@ -153,6 +161,7 @@ impl Body {
             Self::TimeOff(body) => body.check(faults),
             Self::Service(body) => body.check(faults),
             Self::PlanTemplate(body) => body.check(faults),
+            Self::Busy(body) => body.check(faults),
         }
     }
 

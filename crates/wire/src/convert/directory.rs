@@ -8,8 +8,8 @@ mod template;
 
 use domain::{
     directory::{
-        Body, Certificate, Closure, DayHours, Equipment, Kind, Location, Organization, Practitioner, Room, Service,
-        TimeOff,
+        Body, Busy, BusyTime, Certificate, Closure, DayHours, Equipment, Kind, Location, Organization, Practitioner,
+        Room, Service, TimeOff,
     },
     fault::Faults,
     time::WallTime,
@@ -31,6 +31,7 @@ pub fn kind_to_wire(kind: Kind) -> EntryKind {
         Kind::TimeOff => EntryKind::TimeOff,
         Kind::Service => EntryKind::Service,
         Kind::PlanTemplate => EntryKind::PlanTemplate,
+        Kind::Busy => EntryKind::Busy,
     }
 }
 
@@ -94,6 +95,7 @@ pub fn body_to_wire(body: &Body) -> wire::EntryBody {
         }),
         Body::Service(service) => entry_body::Body::Service(service_to_wire(service)),
         Body::PlanTemplate(template) => entry_body::Body::PlanTemplate(template::to_wire(template)),
+        Body::Busy(busy) => entry_body::Body::Busy(busy_to_wire(busy)),
     };
     wire::EntryBody { body: Some(body) }
 }
@@ -157,7 +159,25 @@ fn read_body(faults: &mut Faults, body: entry_body::Body) -> Option<Body> {
         }
         entry_body::Body::Service(service) => Body::Service(service_from_wire(faults, &service)),
         entry_body::Body::PlanTemplate(template) => Body::PlanTemplate(template::from_wire(faults, &template)?),
+        entry_body::Body::Busy(busy) => Body::Busy(busy_from_wire(faults, busy)?),
     })
+}
+
+fn busy_to_wire(busy: &Busy) -> wire::Busy {
+    let time = |time: &BusyTime| wire::BusyTime {
+        starts_at_us: time.starts_at.as_microsecond(),
+        ends_at_us: time.ends_at.as_microsecond(),
+    };
+    wire::Busy { source: busy.source.clone(), times: busy.times.iter().map(time).collect() }
+}
+
+fn busy_from_wire(faults: &mut Faults, busy: wire::Busy) -> Option<Busy> {
+    let times = busy.times.iter().enumerate().map(|(at, time)| {
+        let starts_at = instant(faults, &format!("/times/{at}/starts_at"), time.starts_at_us);
+        let ends_at = instant(faults, &format!("/times/{at}/ends_at"), time.ends_at_us);
+        Some(BusyTime { starts_at: starts_at?, ends_at: ends_at? })
+    });
+    Some(Busy { times: times.collect::<Option<_>>()?, source: busy.source })
 }
 
 fn location_to_wire(location: &Location) -> wire::Location {
@@ -279,6 +299,8 @@ mod tests {
         round_trip(serde_json::json!({"kind": "plan_template", "body": {"code": "acute", "name": "Acute",
             "course": "acute", "phases": [{"service_id": service, "sessions": {"least": 1, "most": 3},
             "gap_days": {"least": 3, "ideal": 5, "most": 7}, "review_every": 3}]}}));
+        round_trip(serde_json::json!({"kind": "busy", "body": {"source": "outlook", "times": [
+            {"starts_at": "2026-03-01T00:00:00Z", "ends_at": "2026-03-02T00:00:00Z"}]}}));
     }
 
     #[test]

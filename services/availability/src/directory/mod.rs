@@ -1,5 +1,6 @@
 //! The directory: what there is, where, and when it works.
 
+mod import;
 mod organizations;
 pub(crate) mod service;
 pub(crate) mod snapshot;

@@ -15,7 +15,7 @@ use wire::{
 };
 
 use super::{
-    organizations,
+    import, organizations,
     snapshot::Entry,
     write::{Change, make},
 };
@@ -51,6 +51,7 @@ fn text_of(kind: Kind, id: Uuid) -> String {
         Kind::TimeOff => id::TimeOffId::new(id).to_string(),
         Kind::Service => id::ServiceId::new(id).to_string(),
         Kind::PlanTemplate => id::PlanTemplateId::new(id).to_string(),
+        Kind::Busy => id::BusyId::new(id).to_string(),
     }
 }
 
@@ -68,6 +69,7 @@ fn id_of(kind: Kind, text: &str) -> Result<Uuid, Fault> {
         Kind::TimeOff => text.parse::<id::TimeOffId>().map(Into::into),
         Kind::Service => text.parse::<id::ServiceId>().map(Into::into),
         Kind::PlanTemplate => text.parse::<id::PlanTemplateId>().map(Into::into),
+        Kind::Busy => text.parse::<id::BusyId>().map(Into::into),
     };
     parsed.map_err(|_| Fault::not_found())
 }
@@ -201,5 +203,18 @@ impl directory_server::Directory for Service {
         let (id, parent) = (id_of(kind, &request.id)?, named_parent(kind, &request.parent_id)?);
         let change = Change::Archive { kind, id, parent, if_version: request.if_version };
         Ok(make(&self.0, &ctx, "ArchiveEntry", change, request.dry_run).await?)
+    }
+
+    async fn import_busy(
+        &self,
+        request: Request<wire_availability::ImportBusyRequest>,
+    ) -> Result<Response<wire_availability::WriteEntryResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.fresh_directory(&ctx).await?;
+        let request = request.into_inner();
+        let practitioner = id_of(Kind::Practitioner, &request.practitioner_id)?;
+        let dry_run = request.dry_run;
+        let body = Body::Busy(import::read(&self.0, &ctx, practitioner, request).await?);
+        Ok(make(&self.0, &ctx, "ImportBusy", Change::Import { parent: practitioner, body }, dry_run).await?)
     }
 }

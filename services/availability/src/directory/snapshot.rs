@@ -103,6 +103,15 @@ impl Directory {
         self.of(kind, None).filter(|entry| entry.live())
     }
 
+    /// Another entry in use that holds the same practitioner's busy times from the same source.
+    pub(crate) fn same_source(&self, entry: &Entry) -> Option<&Arc<Entry>> {
+        let Body::Busy(busy) = &entry.body else { return None };
+        self.live(Kind::Busy).find(|other| {
+            let same = matches!(&other.body, Body::Busy(other) if other.source == busy.source);
+            same && other.parent == entry.parent && other.id != entry.id
+        })
+    }
+
     /// Notes what is wrong with an entry among the others: references that lead nowhere, a code that is taken.
     pub(crate) fn check(&self, entry: &Entry, faults: &mut Faults) {
         for (pointer, kind, id) in entry.body.references() {
@@ -110,6 +119,8 @@ impl Directory {
             let detail = format!("there is no {} in use with this id", kind.as_str());
             faults.check(known, pointer, "unknown_reference", detail);
         }
+        let detail = "the practitioner has a calendar of this name; import it again or choose another name";
+        faults.check(self.same_source(entry).is_none(), "/source", "duplicate", detail);
         let Some(code) = code_of(&entry.body) else { return };
         let taken = self
             .live(entry.body.kind())

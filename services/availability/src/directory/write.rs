@@ -30,9 +30,28 @@ const TRIES_MAX: usize = 8;
 /// A change of one entry.
 #[derive(Debug, Clone)]
 pub(crate) enum Change {
-    Create { parent: Option<Uuid>, body: Body },
-    Update { kind: Kind, id: Uuid, parent: Option<Uuid>, body: Body, if_version: i64 },
-    Archive { kind: Kind, id: Uuid, parent: Option<Uuid>, if_version: i64 },
+    Create {
+        parent: Option<Uuid>,
+        body: Body,
+    },
+    Update {
+        kind: Kind,
+        id: Uuid,
+        parent: Option<Uuid>,
+        body: Body,
+        if_version: i64,
+    },
+    Archive {
+        kind: Kind,
+        id: Uuid,
+        parent: Option<Uuid>,
+        if_version: i64,
+    },
+    /// Takes the place of what the practitioner has from the same source, where there is any.
+    Import {
+        parent: Uuid,
+        body: Body,
+    },
 }
 
 /// What a change comes to.
@@ -158,14 +177,15 @@ fn decide(inner: &Inner, directory: &Directory, change: &Change) -> Result<Decis
     let entry = match change {
         Change::Create { parent, body } => {
             parent_in_use(directory, body.kind(), *parent)?;
-            Entry {
-                id: inner.ids.uuid(now),
-                parent: *parent,
-                version: 1,
-                created_at_us: now_us,
-                updated_at_us: now_us,
-                archived_at_us: None,
-                body: body.clone(),
+            new_entry(inner, *parent, body)
+        }
+        Change::Import { parent, body } => {
+            parent_in_use(directory, body.kind(), Some(*parent))?;
+            let fresh = new_entry(inner, Some(*parent), body);
+            match directory.same_source(&fresh) {
+                Some(old) if old.body == *body => return Ok(Decision::Nothing(old.as_ref().clone())),
+                Some(old) => Entry { version: old.version + 1, body: body.clone(), updated_at_us: now_us, ..**old },
+                None => fresh,
             }
         }
         Change::Update { kind, id, parent, body, if_version } => {
@@ -189,6 +209,20 @@ fn decide(inner: &Inner, directory: &Directory, change: &Change) -> Result<Decis
     directory.check(&entry, &mut faults);
     faults.result()?;
     Ok(Decision::Write(entry))
+}
+
+fn new_entry(inner: &Inner, parent: Option<Uuid>, body: &Body) -> Entry {
+    let now = inner.clock.now();
+    let now_us = now.as_microsecond();
+    Entry {
+        id: inner.ids.uuid(now),
+        parent,
+        version: 1,
+        created_at_us: now_us,
+        updated_at_us: now_us,
+        archived_at_us: None,
+        body: body.clone(),
+    }
 }
 
 fn parent_in_use(directory: &Directory, kind: Kind, parent: Option<Uuid>) -> Result<(), Fault> {

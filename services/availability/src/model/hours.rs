@@ -7,7 +7,7 @@ use std::{
 
 use calendar::{Bits, Span, Zone, roster};
 use domain::{
-    directory::{Body, Certificate, Roster, TimeOff},
+    directory::{Body, Certificate, Roster},
     time::Interval,
 };
 use uuid::Uuid;
@@ -30,7 +30,7 @@ struct Hours {
 }
 
 impl Seat {
-    /// The ticks at which they work there: rosters within opening hours, without closures and time off.
+    /// The ticks at which they work there: rosters within opening hours, without closures, time off and imported busy time.
     pub(crate) fn roster(&self) -> &Bits {
         &self.hours.roster
     }
@@ -83,7 +83,10 @@ fn hours(place: &Place, own: &[&Entry], span: Span, made_from: MadeFrom) -> Hour
     for entry in own {
         match &entry.body {
             Body::Roster(roster) => rosters.push(roster),
-            Body::TimeOff(time_off) => away.push(time_off),
+            Body::TimeOff(off) => away.extend(Interval::new(off.starts_at, off.ends_at)),
+            Body::Busy(busy) => {
+                away.extend(busy.times.iter().filter_map(|time| Interval::new(time.starts_at, time.ends_at)));
+            }
             Body::Certificate(certificate) => certificates.push(certificate),
             _ => {}
         }
@@ -95,7 +98,7 @@ fn hours(place: &Place, own: &[&Entry], span: Span, made_from: MadeFrom) -> Hour
     }
 }
 
-fn work(place: &Place, rosters: &[&Roster], away: &[&TimeOff], span: Span) -> Bits {
+fn work(place: &Place, rosters: &[&Roster], away: &[Interval], span: Span) -> Bits {
     let mut bits = Bits::new(span);
     for roster in rosters {
         roster::work(&mut bits, &place.zone, roster);
@@ -104,8 +107,8 @@ fn work(place: &Place, rosters: &[&Roster], away: &[&TimeOff], span: Span) -> Bi
     for closure in &place.closures {
         bits.clear(place.zone.dates(closure.starts_on, closure.ends_on));
     }
-    for interval in away.iter().filter_map(|off| Interval::new(off.starts_at, off.ends_at)) {
-        bits.clear(Span::touching(interval));
+    for interval in away {
+        bits.clear(Span::touching(*interval));
     }
     bits
 }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 mod agreement;
+mod busy;
 mod directory;
 mod displaced;
 mod fake_booking;

@@ -43,7 +43,7 @@ pub(crate) struct Displaced {
 }
 
 /// The schemas of the kinds' bodies.
-pub(crate) const BODIES: [&str; 10] = [
+pub(crate) const BODIES: [&str; 11] = [
     "Location",
     "Room",
     "Equipment",
@@ -54,6 +54,7 @@ pub(crate) const BODIES: [&str; 10] = [
     "TimeOff",
     "Service",
     "PlanTemplate",
+    "Busy",
 ];
 
 /// A kind of entry in the public interface.
@@ -108,8 +109,8 @@ const fn face(kind: Kind, path: &'static str, name: &'static str, schemas: [&'st
     Face { kind, path, name, schema: schemas[0], entry: schemas[1], page: schemas[2] }
 }
 
-const DRY_RUN: Param = Param::new("dry_run", Type::Boolean, "Only say what it would displace");
-const ARCHIVED: Param = Param::new("archived", Type::Boolean, "Archived entries too");
+pub(super) const DRY_RUN: Param = Param::new("dry_run", Type::Boolean, "Only say what it would displace");
+pub(super) const ARCHIVED: Param = Param::new("archived", Type::Boolean, "Archived entries too");
 
 /// A handler for each kind, since a handler is a plain function.
 macro_rules! for_each_kind {
@@ -206,7 +207,7 @@ fn shown(entry: Entry) -> Result<Value, Fault> {
     Ok(shown)
 }
 
-fn written(status: u16, response: tonic::Response<WriteEntryResponse>) -> Result<Reply, Fault> {
+pub(super) fn written(status: u16, response: tonic::Response<WriteEntryResponse>) -> Result<Reply, Fault> {
     let (metadata, answer, extensions) = response.into_parts();
     let entry = answer.entry.unwrap_or_default();
     let (id, version) = (entry.id.clone(), entry.version);
@@ -216,7 +217,7 @@ fn written(status: u16, response: tonic::Response<WriteEntryResponse>) -> Result
     Ok(reply.after(&tonic::Response::from_parts(metadata, (), extensions)))
 }
 
-async fn list(call: Call, kind: Kind) -> Result<Reply, Fault> {
+pub(super) async fn list(call: Call, kind: Kind) -> Result<Reply, Fault> {
     let params = &call.params;
     let request = ListEntriesRequest {
         kind: convert::kind_to_wire(kind) as i32,
@@ -230,7 +231,7 @@ async fn list(call: Call, kind: Kind) -> Result<Reply, Fault> {
     Reply::json(200, &json!({"data": data, "next_cursor": next_cursor(answer.next_cursor)}))
 }
 
-async fn get(call: Call, kind: Kind) -> Result<Reply, Fault> {
+pub(super) async fn get(call: Call, kind: Kind) -> Result<Reply, Fault> {
     let entry = find(&call, kind).await?;
     let version = entry.version;
     Ok(Reply::json(200, &shown(entry)?)?.version(version))
@@ -280,7 +281,7 @@ async fn patch(call: Call, kind: Kind) -> Result<Reply, Fault> {
     written(200, call.inner.directory.clone().update_entry(call.context().request(request)).await?)
 }
 
-async fn archive(call: Call, kind: Kind) -> Result<Reply, Fault> {
+pub(super) async fn archive(call: Call, kind: Kind) -> Result<Reply, Fault> {
     let request = ArchiveEntryRequest {
         kind: convert::kind_to_wire(kind) as i32,
         id: call.part("id"),

@@ -1,6 +1,7 @@
 //! The public interface, one resource a file.
 
 pub(crate) mod appointments;
+mod busy;
 pub(crate) mod directory;
 pub(crate) mod displaced;
 pub(crate) mod holds;
@@ -26,6 +27,7 @@ pub(crate) const CURSOR: Param = Param::new("cursor", Type::Text(200), "The `nex
 pub(crate) fn operations() -> Vec<Operation> {
     [
         directory::operations(),
+        busy::operations(),
         slots::operations(),
         holds::operations(),
         appointments::operations(),

@@ -1,0 +1,128 @@
+//! Busy times from calendars kept elsewhere.
+
+use domain::directory::Kind;
+use rpc::{Code, Fault};
+use tonic::Response;
+use wire::availability::{ImportBusyRequest, ListEntriesRequest, WriteEntryResponse, entry_body};
+
+use crate::world::{Clinic, World, fault, text_of, violations, worlds};
+
+/// The clinic's hours: half hours from 09:00 to 12:00.
+const ALL: [&str; 6] = ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"];
+
+fn calendar(events: &[&str]) -> String {
+    let events: String = events.iter().map(|event| format!("BEGIN:VEVENT\r\n{event}\r\nEND:VEVENT\r\n")).collect();
+    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//test//EN\r\n{events}END:VCALENDAR\r\n")
+}
+
+async fn import(
+    world: &World,
+    clinic: &Clinic,
+    source: &str,
+    calendar: String,
+    dry_run: bool,
+) -> Result<Response<WriteEntryResponse>, tonic::Status> {
+    let practitioner_id = clinic.practitioner.clone();
+    let request = ImportBusyRequest { practitioner_id, source: source.into(), calendar, dry_run };
+    world.directory.clone().import_busy(world.request(request)).await
+}
+
+async fn imported(world: &World, clinic: &Clinic, events: &[&str]) -> WriteEntryResponse {
+    import(world, clinic, "outlook", calendar(events), false).await.unwrap().into_inner()
+}
+
+/// The times of an answer as `start end`.
+fn times(answer: &WriteEntryResponse) -> Vec<String> {
+    let body = answer.entry.clone().unwrap().body.unwrap().body.unwrap();
+    let entry_body::Body::Busy(busy) = body else { panic!("not busy time") };
+    busy.times.iter().map(|time| format!("{} {}", text_of(time.starts_at_us), text_of(time.ends_at_us))).collect()
+}
+
+async fn refused(world: &World, clinic: &Clinic, calendar: String) -> Fault {
+    fault(import(world, clinic, "outlook", calendar, false).await)
+}
+
+#[tokio::test]
+async fn busy_time_hides_slots_and_refuses_them_like_time_off() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let event = "UID:1\r\nDTSTART;TZID=America/Edmonton:20260306T100000\r\nDTEND;TZID=America/Edmonton:20260306T110000\r\nSUMMARY:Dentist of Ada";
+        let dry = import(&world, &clinic, "outlook", calendar(&[event]), true).await.unwrap().into_inner();
+        assert_eq!(times(&dry), ["2026-03-06T17:00:00Z 2026-03-06T18:00:00Z"]);
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ALL, "a dry run changes nothing");
+
+        let made = imported(&world, &clinic, &[event]).await;
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ["09:00", "09:30", "11:00", "11:30"]);
+        assert_eq!(world.refusals("", &clinic, "2026-03-06T17:00:00Z").await, ["outside_roster"]);
+        assert!(!format!("{made:?}").contains("Dentist"), "only times are kept");
+
+        let again = imported(&world, &clinic, &[event]).await;
+        assert_eq!(again.entry, made.entry, "the same file changes nothing");
+        world.archive(Kind::Busy, &made.entry.unwrap().id).await;
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ALL);
+    }
+}
+
+#[tokio::test]
+async fn a_new_import_replaces_the_same_source_alone() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let at = |hour: u32| format!("UID:{hour}\r\nDTSTART:20260306T{hour}0000Z\r\nDURATION:PT30M");
+        let first = imported(&world, &clinic, &[&at(16)]).await.entry.unwrap();
+        import(&world, &clinic, "family", calendar(&[&at(17)]), false).await.unwrap();
+        let second = imported(&world, &clinic, &[&at(18)]).await.entry.unwrap();
+        assert_eq!((first.id, first.version + 1), (second.id, second.version));
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ["09:00", "09:30", "10:30", "11:30"]);
+        let request = ListEntriesRequest {
+            kind: wire::convert::directory::kind_to_wire(Kind::Busy) as i32,
+            parent_id: clinic.practitioner.clone(),
+            ..Default::default()
+        };
+        let listed = world.directory.clone().list_entries(world.request(request)).await.unwrap().into_inner();
+        assert_eq!(listed.entries.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn busy_time_displaces_what_is_booked() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let (id, revision) = world.booking.book(&world.visit(&clinic, "2026-03-06T17:00:00Z", 30));
+        world.starts(&revision, &clinic, "2026-03-06").await;
+        let made = imported(&world, &clinic, &["UID:1\r\nDTSTART;VALUE=DATE:20260306"]).await;
+        assert_eq!(made.displaced, std::slice::from_ref(&id));
+        assert_eq!(world.booking.told(), [(id, true)]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_names_the_line_and_nothing_of_the_content() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let unreadable = calendar(&["UID:1\r\nSUMMARY:Secret\r\nDTSTART:Secret", "UID:2\r\nDTEND:20260306T170000Z"]);
+        let refusal = refused(&world, &clinic, unreadable).await;
+        let details: Vec<&str> = refusal.violations.iter().map(|one| one.detail.as_str()).collect();
+        assert_eq!(details.len(), 2, "all faults at once");
+        assert!(details[0].starts_with("line 4: ") && details[1].starts_with("line 9: "), "{details:?}");
+        assert!(!format!("{refusal:?}").contains("Secret"));
+
+        let large = format!("{}{}", calendar(&[]), "\r\n".repeat(128 << 10));
+        assert_eq!(refused(&world, &clinic, large).await.code, Code::PayloadTooLarge);
+        let no_code = fault(import(&world, &clinic, "My Calendar", calendar(&[]), false).await);
+        assert_eq!(violations(&no_code), ["/source invalid_code"]);
+        let stranger = Clinic { practitioner: clinic.practitioner.replace("prac_0", "prac_7"), ..clinic.clone() };
+        assert_eq!(refused(&world, &stranger, calendar(&[])).await.code, Code::NotFound);
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ALL);
+    }
+}
+
+#[tokio::test]
+async fn busy_time_outlives_a_restart() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        imported(&world, &clinic, &["UID:1\r\nDTSTART:20260306T160000Z\r\nDTEND:20260306T183000Z"]).await;
+        let mut other = World::start(world.target.clone(), world.booking.clone(), world.clock.clone(), 2).await;
+        other.organization = world.organization;
+        assert_eq!(other.starts("", &clinic, "2026-03-06").await, ["11:30"]);
+    }
+}

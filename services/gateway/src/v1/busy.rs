@@ -1,0 +1,71 @@
+//! A practitioner's busy times from calendars that are kept elsewhere.
+
+use axum::http::Method;
+use domain::directory::Kind;
+use rpc::Fault;
+use wire::availability::ImportBusyRequest;
+
+use super::{
+    CURSOR, LIMIT,
+    directory::{self, ARCHIVED, DRY_RUN},
+};
+use crate::{
+    auth::Scope,
+    call::{Call, Reply},
+    operation::{Access, Operation, Param, Type, handler},
+};
+
+const SOURCE: Param =
+    Param::new("source", Type::Text(64), "Which calendar it is; `calendar` if left out. It replaces what came before");
+
+pub(super) fn operations() -> Vec<Operation> {
+    let path = "/v1/practitioners/{parent_id}/busy";
+    let one = format!("{path}/{{id}}");
+    let write = Access::Scopes(&[Scope::DirectoryWrite]);
+    let operation = |id: &str, method, path: &str, summary: &str, handler| {
+        Operation::new(id, method, path, "directory", summary, write, handler)
+    };
+    vec![
+        operation("list_busy", Method::GET, path, "Lists imported busy time by its source", handler!(list))
+            .params(&[ARCHIVED, LIMIT, CURSOR])
+            .answer(200, "BusyPage"),
+        operation(
+            "import_busy",
+            Method::POST,
+            path,
+            "Takes over the busy times of an iCalendar file",
+            handler!(import),
+        )
+        .params(&[SOURCE, DRY_RUN])
+        .body("Calendar")
+        .answer(200, "BusyEntry"),
+        operation("get_busy", Method::GET, &one, "Shows the busy time of one source", handler!(get))
+            .answer(200, "BusyEntry"),
+        operation("archive_busy", Method::DELETE, &one, "Takes a source of busy time out of use", handler!(archive))
+            .params(&[DRY_RUN])
+            .answer(200, "BusyEntry"),
+    ]
+}
+
+async fn import(call: Call) -> Result<Reply, Fault> {
+    let source = call.params.text_or_empty("source");
+    let request = ImportBusyRequest {
+        practitioner_id: call.part("parent_id"),
+        source: if source.is_empty() { "calendar".to_owned() } else { source },
+        calendar: call.body.as_str().unwrap_or_default().to_owned(),
+        dry_run: call.params.flag("dry_run").unwrap_or(false),
+    };
+    directory::written(200, call.inner.directory.clone().import_busy(call.context().forward(request)).await?)
+}
+
+async fn list(call: Call) -> Result<Reply, Fault> {
+    directory::list(call, Kind::Busy).await
+}
+
+async fn get(call: Call) -> Result<Reply, Fault> {
+    directory::get(call, Kind::Busy).await
+}
+
+async fn archive(call: Call) -> Result<Reply, Fault> {
+    directory::archive(call, Kind::Busy).await
+}
