@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runtime::Clock;
 
-use crate::{config::Config, demo, doctor, keys, roles::Role, serve};
+use crate::{catalogue, config::Config, demo, doctor, keys, roles::Role, serve};
 
 /// Scheduling for chains of physiotherapy clinics.
 #[derive(Parser)]
@@ -66,6 +66,12 @@ enum Command {
     },
     /// Run everything with a fictional chain of clinics to try it on
     Demo,
+    /// Give a running installation the default treatments and plan templates, with the installation's own key
+    Catalogue {
+        /// Where its gateway is
+        #[arg(long, default_value = "http://127.0.0.1:8080")]
+        url: String,
+    },
     /// Make, list and revoke API keys
     Keys {
         #[command(subcommand)]
@@ -149,6 +155,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Command::Serve { role } => serve::run(&common, role.map(Role::from)).await,
         Command::Migrate { role } => serve::migrate(&common.load()?, role.map(Role::from)).await,
         Command::Demo => demo::run(&common).await,
+        Command::Catalogue { url } => catalogue::run(&common, &url).await,
         Command::Keys { command } => keys::run(&common.load()?, command).await,
         Command::Doctor => doctor::run(&common).await,
         Command::Config { keys: true } => {

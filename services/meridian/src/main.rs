@@ -1,5 +1,6 @@
 //! `meridian`: all roles in one binary.
 
+mod catalogue;
 mod cli;
 mod config;
 mod demo;

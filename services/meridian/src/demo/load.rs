@@ -17,7 +17,8 @@ use wire::{
     reminder::{ListMessagesRequest, reminder_client::ReminderClient},
 };
 
-use super::{Search, catalogue, chain, courses, visits};
+use super::{Search, chain, courses, visits};
+use crate::catalogue::entries as catalogue;
 use crate::roles::{DEFAULT_ORGANIZATION, Ways};
 
 const CALL_WITHIN: Duration = Duration::from_secs(10);

@@ -1,6 +1,5 @@
 //! `meridian demo`: everything in one process, with a fictional chain to try it on.
 
-mod catalogue;
 mod chain;
 mod courses;
 mod load;

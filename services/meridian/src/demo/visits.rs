@@ -15,9 +15,10 @@ use wire::{
 };
 
 use super::{
-    catalogue, chain,
+    chain,
     load::{Filling, bar, context},
 };
+use crate::catalogue::entries as catalogue;
 use crate::roles::Ways;
 
 const DAYS: i64 = 28;

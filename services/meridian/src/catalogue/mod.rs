@@ -1,0 +1,82 @@
+//! `meridian catalogue`: gives a running installation the default treatments and plan templates.
+
+pub(crate) mod entries;
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result, bail};
+use domain::id::ServiceId;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::Common;
+
+/// The gateway, and the key that may change its directory.
+struct Gateway {
+    client: reqwest::Client,
+    url: String,
+    key: String,
+}
+
+/// Adds what is missing, by its code; what is there already stays as it is.
+pub(crate) async fn run(common: &Common, url: &str) -> Result<()> {
+    let key =
+        common.admin_key()?.context("set MERIDIAN_ADMIN_KEY or --admin-key-file: the directory is the clinic's")?;
+    let gateway = Gateway { client: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned(), key };
+    let mut services = gateway.codes("/v1/services").await?;
+    let mut added = 0;
+    for treatment in entries::treatments() {
+        let mut service = treatment.service;
+        if services.contains_key(&service.code) {
+            continue;
+        }
+        service.requires_prior = treatment.after.and_then(|code| services.get(code)?.parse().ok());
+        let id = gateway.add("/v1/services", &service).await?;
+        services.insert(service.code, id);
+        added += 1;
+    }
+    let known = gateway.codes("/v1/plan_templates").await?;
+    let find = |code: &str| services.get(code).and_then(|id| id.parse::<ServiceId>().ok());
+    for template in entries::templates(find).iter().filter(|template| !known.contains_key(&template.code)) {
+        gateway.add("/v1/plan_templates", template).await?;
+        added += 1;
+    }
+    println!("added {added} treatments and plan templates; what was there stays as it is");
+    Ok(())
+}
+
+impl Gateway {
+    /// The ids of a list's entries, by their codes.
+    async fn codes(&self, path: &str) -> Result<HashMap<String, String>> {
+        let (mut codes, mut cursor) = (HashMap::new(), String::new());
+        loop {
+            let request = self.client.get(format!("{}{path}?limit=200{cursor}", self.url));
+            let page = self.send(request).await.with_context(|| format!("{path} cannot be listed"))?;
+            for entry in page["data"].as_array().into_iter().flatten() {
+                if let (Some(code), Some(id)) = (entry["code"].as_str(), entry["id"].as_str()) {
+                    codes.insert(code.to_owned(), id.to_owned());
+                }
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(codes),
+            }
+        }
+    }
+
+    /// Adds an entry; answers its id.
+    async fn add(&self, path: &str, entry: &impl Serialize) -> Result<String> {
+        let made = self.send(self.client.post(format!("{}{path}", self.url)).json(entry)).await?;
+        Ok(made["id"].as_str().context("the gateway answered an entry without an id")?.to_owned())
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+        let answer = request.bearer_auth(&self.key).send().await.context("the gateway cannot be reached; see --url")?;
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap_or_default();
+        if !status.is_success() {
+            bail!("the gateway answered {status}: {}", body["detail"].as_str().unwrap_or("no reason given"));
+        }
+        Ok(body)
+    }
+}
