@@ -123,3 +123,54 @@ async fn a_provider_that_speaks_twilio_gets_each_message_once() -> Result<()> {
     assert_eq!(provider.messages().len(), 1, "one message was taken");
     Ok(())
 }
+
+#[tokio::test]
+async fn what_the_provider_reports_reaches_its_message_and_forged_reports_do_not() -> Result<()> {
+    let provider = FakeProvider::start().await?;
+    let base = format!("reminder.providers.twilio.base_url={}", provider.url());
+    let sid = format!("reminder.providers.twilio.account_sid={ACCOUNT_SID}");
+    let token = format!("reminder.providers.twilio.auth_token={AUTH_TOKEN}");
+    let settings = ["reminder.sms_provider=twilio", &base, &sid, &token, "reminder.providers.twilio.from=+15005550006"];
+    let extra: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+    let house = House::embedded(&extra).await?;
+    let clinic = house.clinic("America/New_York", service()).await?;
+    let slots = house.slots(&clinic, (5, 6), &clinic.revision).await?;
+    let body = json!({"slot_id": slots[0]["slot_id"], "patient": patient("Example", "+19105550123")});
+    let booked = house.post("/v1/appointments", body).await?;
+    assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+    let status = async |wanted: &'static str| {
+        let path = format!("/v1/messages?appointment_id={}&status={wanted}", booked.text("/id"));
+        testkit::poll::until(wanted, WITHIN, || async {
+            let list = house.get(&path).await.ok()?;
+            let texts = |it: &&Value| it["trigger"] == "booked" && it["channel"] == "sms";
+            list.body["data"].as_array()?.iter().find(texts).cloned()
+        })
+        .await
+    };
+    status("sent").await;
+
+    // The address that the product gave the provider, as it stands.
+    let asked = provider.received().into_iter().find(|it| it.form["To"] == "+19105550123").context("a request")?;
+    let url = asked.form.get("StatusCallback").context("a call-back")?.clone();
+    let form = |status: &str| {
+        let sid = format!("SM{:032x}", 1);
+        [("MessageSid", sid.as_str()), ("MessageStatus", status), ("SmsSid", sid.as_str())]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+    };
+    let report = async |status: &str, token: &str| -> Result<StatusCode> {
+        let form = form(status);
+        let signature = reminder::twilio_signature(token, &url, &form);
+        let request = reqwest::Client::new().post(&url).header("x-twilio-signature", signature).form(&form);
+        Ok(request.send().await?.status())
+    };
+    assert_eq!(report("failed", "not the token").await?, StatusCode::FORBIDDEN, "a forged report");
+    assert!(report("delivered", AUTH_TOKEN).await?.is_success(), "the provider's own report");
+    status("delivered").await;
+    // Late and repeated ones are taken, and change nothing.
+    for late in ["sent", "delivered", "queued"] {
+        assert!(report(late, AUTH_TOKEN).await?.is_success());
+    }
+    status("delivered").await;
+    Ok(())
+}

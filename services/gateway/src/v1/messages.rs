@@ -121,8 +121,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         Access::Open,
         handler!(received),
     );
-    let status_params =
-        ["message_id", "attempt", "organization_id"].map(|name| Param::new(name, Type::Text(64), "As it was given"));
+    let status_params = CALLBACK.map(|name| Param::new(name, Type::Text(64), "As it was given"));
     vec![
         operation("list_messages", Method::GET, "/v1/messages", "Messages, newest due first", handler!(list))
             .params(&params)
@@ -146,6 +145,9 @@ pub(crate) fn operations() -> Vec<Operation> {
         status.params(&status_params).body("Form").no_content(),
     ]
 }
+
+/// What the reminder service writes into the address that a provider reports to, in its order: the signature covers it.
+const CALLBACK: [&str; 3] = ["message_id", "attempt", "org"];
 
 const STATUSES: [&str; 8] =
     ["scheduled", "suppressed", "sending", "sent", "delivered", "undelivered", "failed", "unknown"];
@@ -228,10 +230,8 @@ pub(super) fn template_to_wire(template: Template) -> reminder::Template {
 
 async fn received(call: Call) -> Result<Reply, Fault> {
     let provider = call.part("provider");
-    let query: Vec<String> = ["message_id", "attempt", "organization_id"]
-        .into_iter()
-        .filter_map(|name| Some(format!("{name}={}", call.params.text(name)?)))
-        .collect();
+    let query: Vec<String> =
+        CALLBACK.into_iter().filter_map(|name| Some(format!("{name}={}", call.params.text(name)?))).collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let signature = call.headers.get("x-twilio-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let fields =
