@@ -59,6 +59,8 @@ pub(crate) async fn take(
         let own = batch.claims.clone();
         let pairs: Vec<(Ground, Laid)> = grounds.iter().cloned().zip(laid.iter().cloned()).collect();
         fill(&mut batch, &pairs, &own)?;
+        // What goes with this very write is in nobody's way.
+        let ours: Vec<Uuid> = taker.owners.iter().chain(&batch.release).copied().collect();
         let kinds = match write::commit(inner, batch).await {
             Ok(position) => return Ok(Taken::Done(position)),
             Err(Refusal::Replay) => return Ok(Taken::Replay),
@@ -73,8 +75,8 @@ pub(crate) async fn take(
             return Err(fault);
         }
         let mut gone = Vec::new();
-        for ((ground, choice), laid) in grounds.iter().zip(&mut choices).zip(&laid) {
-            let kinds = concerning(laid, &kinds);
+        let concerned = concerned(inner, organization, &laid, &kinds, &ours).await?;
+        for ((ground, choice), kinds) in grounds.iter().zip(&mut choices).zip(concerned) {
             if kinds.is_empty() {
                 continue;
             }
@@ -122,7 +124,41 @@ async fn look_again(
     Ok(())
 }
 
-/// The kinds of this slot's claims that were another's.
+/// For each slot the kinds of its claims that were another's. A commit says which resources were taken, not when: where
+/// several slots claim one of them, the claims that are there now tell which slot it was.
+async fn concerned(
+    inner: &Inner,
+    organization: Uuid,
+    laid: &[Laid],
+    taken: &[(Kind, Uuid)],
+    ours: &[Uuid],
+) -> Result<Vec<Vec<Kind>>, Fault> {
+    let by_resource: Vec<Vec<Kind>> = laid.iter().map(|laid| concerning(laid, taken)).collect();
+    if by_resource.iter().filter(|kinds| !kinds.is_empty()).count() < 2 {
+        return Ok(by_resource);
+    }
+    let (now_us, mut by_time) = (inner.clock.now_us(), Vec::with_capacity(laid.len()));
+    for laid in laid {
+        let group = laid.group.iter().flat_map(|(_, claims)| claims.iter().cloned());
+        let own = laid.own.iter().map(|claim| claim_row(claim, Uuid::nil(), None));
+        let mut kinds = Vec::new();
+        for claim in own.chain(group) {
+            let Some(kind) = Kind::from_number(claim.kind).filter(|kind| taken.contains(&(*kind, claim.resource)))
+            else {
+                continue;
+            };
+            let owners = inner.store.in_the_way(organization, &claim, now_us).await.map_err(write::failure)?;
+            if owners.iter().any(|owner| !ours.contains(owner) && *owner != claim.owner) {
+                kinds.push(kind);
+            }
+        }
+        by_time.push(kinds);
+    }
+    // Nobody is in the way any more, or the slots are in each other's: then the resource has to do.
+    Ok(if by_time.iter().all(Vec::is_empty) { by_resource } else { by_time })
+}
+
+/// The kinds of this slot's claims on resources that were another's.
 fn concerning(laid: &Laid, taken: &[(Kind, Uuid)]) -> Vec<Kind> {
     let group = laid.group.iter().flat_map(|(_, claims)| claims).map(|claim| (claim.kind, claim.resource));
     let own = laid.own.iter().map(|claim| (claim.kind.number(), claim.resource));

@@ -105,6 +105,8 @@ on_both! {
     fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure>;
     fn appointments(&self, organization: Uuid, filter: &Filter) -> Result<Vec<AppointmentRow>, Failure>;
     fn claims_of(&self, organization: Uuid, owner: Uuid) -> Result<Vec<ClaimRow>, Failure>;
+    /// The owners whose claims keep this one from being laid.
+    fn in_the_way(&self, organization: Uuid, claim: &ClaimRow, now_us: i64) -> Result<Vec<Uuid>, Failure>;
     fn had_before(&self, organization: Uuid, patient: Uuid, service: Uuid, before_us: i64) -> Result<bool, Failure>;
     fn hold(&self, organization: Uuid, id: Uuid) -> Result<Option<HoldRow>, Failure>;
     fn expired_holds(&self, now_us: i64, limit: i64) -> Result<Vec<(Uuid, Uuid)>, Failure>;

@@ -17,6 +17,9 @@ const HAD_BEFORE: &str = "SELECT count(*) FROM appointments WHERE organization_i
      AND service_id = $3 AND ends_at_us <= $4 AND status IN ('booked', 'arrived', 'checked-in', 'fulfilled')";
 const CLAIMS_OF: &str = "SELECT kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us FROM claims \
      WHERE organization_id = $1 AND owner = $2 ORDER BY kind, resource, unit, starts_at_us";
+/// Who has some of this time now.
+const IN_THE_WAY: &str = "SELECT owner FROM claims WHERE organization_id = $1 AND kind = $2 AND resource = $3 \
+     AND unit = $4 AND ends_at_us > $5 AND starts_at_us < $6 AND (expires_at_us IS NULL OR expires_at_us > $7)";
 const HOLD: &str = "SELECT expires_at_us, slots FROM holds WHERE organization_id = $1 AND id = $2";
 const EXPIRED_HOLDS: &str =
     "SELECT organization_id, id FROM holds WHERE expires_at_us <= $1 ORDER BY expires_at_us LIMIT $2";
@@ -67,9 +70,10 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 29] = [
+pub(crate) const STATEMENTS: [&str; 30] = [
     APPOINTMENT,
     CLAIMS_OF,
+    IN_THE_WAY,
     HAD_BEFORE,
     HOLD,
     EXPIRED_HOLDS,
@@ -150,6 +154,17 @@ impl Store {
 
     pub(crate) async fn claims_of(&self, organization: Uuid, owner: Uuid) -> Result<Vec<ClaimRow>, Failure> {
         Ok(sqlx::query_as(CLAIMS_OF).bind(organization).bind(owner).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn in_the_way(
+        &self,
+        organization: Uuid,
+        claim: &ClaimRow,
+        now_us: i64,
+    ) -> Result<Vec<Uuid>, Failure> {
+        let query = sqlx::query_scalar(IN_THE_WAY).bind(organization).bind(claim.kind).bind(claim.resource);
+        let query = query.bind(claim.unit).bind(claim.starts_at_us).bind(claim.ends_at_us).bind(now_us);
+        Ok(query.fetch_all(self.writer()).await?)
     }
 
     pub(crate) async fn had_before(

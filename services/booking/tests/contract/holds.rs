@@ -1,12 +1,14 @@
 //! Holds: kept, taken over by a booking, let go, and gone when their time is up.
 
+use prost::Message;
 use rpc::{Code, Fault};
 use testkit::database::Database;
-use wire::booking::{CreateHoldRequest, Hold, ReleaseHoldRequest};
+use wire::booking::{CreateHoldRequest, Hold, ReleaseHoldRequest, SlotTaken};
 
 use crate::world::{ALAN, GRACE, PLAIN, World, after, code, fault, of_hold, slot, visit};
 
 testkit::engines!(
+    of_several_slots_only_the_lost_one_is_named,
     a_hold_keeps_its_slots_and_becomes_a_booking,
     an_expired_hold_blocks_nobody_at_once,
     of_two_who_hold_one_slot_one_has_it,
@@ -80,4 +82,16 @@ async fn a_hold_is_booked_once(database: Database) {
     for fault in answers.into_iter().filter_map(Result::err) {
         assert!(matches!(fault.code, Code::HoldExpired | Code::SlotTaken), "{fault:?}");
     }
+}
+
+async fn of_several_slots_only_the_lost_one_is_named(database: Database) {
+    let world = World::over(&database).await;
+    let slots: Vec<String> = (0..3).map(|hours| slot(PLAIN, GRACE, after(hours * 60))).collect();
+    world.book(visit(&slots[1], 1)).await;
+    // Availability finds all of them free: booking's own transaction finds the clash.
+    let refused = hold(&world, &slots, 0).await.unwrap_err();
+    assert_eq!(refused.code, Code::SlotTaken);
+    let extra = refused.extra.as_ref().unwrap();
+    let taken = SlotTaken::decode(extra.value.as_slice()).unwrap();
+    assert_eq!(taken.slot_ids, [slots[1].clone()], "the others are free, though they are the same practitioner's");
 }
