@@ -76,6 +76,7 @@ impl SessionStatus {
 
 /// The appointment of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
 pub struct Visit {
     /// Which.
     pub appointment: AppointmentId,
@@ -90,8 +91,28 @@ pub struct Visit {
     /// The day on the location's own calendar.
     pub on: Date,
     /// Whether the ground under it is gone: it waits for another time.
-    #[serde(default)]
     pub displaced: bool,
+}
+
+/// A visit as it may have been written: the first plans kept no day, for which the one in UTC has to do.
+#[derive(Deserialize)]
+struct Written {
+    appointment: AppointmentId,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    practitioner: PractitionerId,
+    location: LocationId,
+    on: Option<Date>,
+    #[serde(default)]
+    displaced: bool,
+}
+
+impl From<Written> for Visit {
+    fn from(written: Written) -> Self {
+        let Written { appointment, starts_at, ends_at, practitioner, location, on, displaced } = written;
+        let on = on.unwrap_or_else(|| starts_at.to_zoned(jiff::tz::TimeZone::UTC).date());
+        Self { appointment, starts_at, ends_at, practitioner, location, on, displaced }
+    }
 }
 
 impl Visit {

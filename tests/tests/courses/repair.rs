@@ -9,12 +9,36 @@ use testkit::{database::Database, poll};
 use crate::world::{World, appointment_of, attention, date_of};
 
 testkit::engines!(
+    visits_of_one_plan_may_change_in_the_same_instant,
     a_lost_session_is_repaired_with_the_fewest_moves,
     a_missed_session_is_given_back_and_the_ledger_says_so,
     a_missed_session_is_used_up_where_the_policy_says_so,
     a_plan_at_risk_is_told_and_safe_again_once_booked,
     a_plan_goes_from_evaluation_to_discharge,
 );
+
+async fn visits_of_one_plan_may_change_in_the_same_instant(database: Database) {
+    at_once(database).await.unwrap();
+}
+
+async fn at_once(database: Database) -> Result<()> {
+    let world = World::of(database, Config::default(), 3).await?;
+    for number in 0..4 {
+        let plan = world.course(number, 4).await?;
+        let booked = world.plan(&plan).await?;
+        let cancel = async |session: usize| {
+            world.transition(&appointment_of(&booked, session), "cancel", json!({"reason_code": "prov"})).await
+        };
+        let (one, two, three) = tokio::join!(cancel(1), cancel(2), cancel(3));
+        for answer in [one?, two?, three?] {
+            assert_eq!(answer.status, StatusCode::OK, "nobody named a version: {}", answer.body);
+        }
+        let after = world.plan(&plan).await?;
+        let open = after.body["sessions"].as_array().unwrap().iter().filter(|it| it["status"] == "to_book").count();
+        assert_eq!(open, 3, "and none of them is lost: {}", after.body);
+    }
+    Ok(())
+}
 
 async fn a_lost_session_is_repaired_with_the_fewest_moves(database: Database) {
     lost(database).await.unwrap();

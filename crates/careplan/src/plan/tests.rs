@@ -127,3 +127,19 @@ fn a_plan_reads_back_as_it_was_written() {
     let text = serde_json::to_string(&plan).unwrap();
     assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
 }
+
+#[test]
+fn a_plan_that_was_written_before_visits_had_a_day_can_still_be_read() {
+    let plan = plan().after(plan().sessions[0].id, Event::Booked(visit(20))).unwrap();
+    let mut old = serde_json::to_value(&plan).unwrap();
+    for session in old["sessions"].as_array_mut().unwrap() {
+        for name in ["forfeited", "instead_of"] {
+            session.as_object_mut().unwrap().remove(name);
+        }
+        if let Some(visit) = session["visit"].as_object_mut() {
+            visit.remove("on");
+            visit.remove("displaced");
+        }
+    }
+    assert_eq!(serde_json::from_value::<Plan>(old).unwrap(), plan);
+}

@@ -85,7 +85,7 @@ async fn plans(call: Call) -> Result<Reply, Fault> {
 }
 
 /// Whether the caller would rather have CSV.
-pub(crate) fn wants_csv(call: &Call) -> bool {
+fn wants_csv(call: &Call) -> bool {
     let accept = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.split(',').next().is_some_and(|first| first.trim().to_ascii_lowercase().starts_with("text/csv"))
 }
