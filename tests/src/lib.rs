@@ -25,7 +25,8 @@ pub struct House {
     pub processes: Vec<Process>,
     client: reqwest::Client,
     _folder: TempDir,
-    _database: Option<Database>,
+    /// Where it keeps its data when that is PostgreSQL.
+    pub database: Option<Database>,
 }
 
 /// An answer: status, headers and JSON body.
@@ -108,7 +109,7 @@ impl House {
         folder: TempDir,
         database: Option<Database>,
     ) -> Result<Self> {
-        let house = Self { url, processes, client: reqwest::Client::new(), _folder: folder, _database: database };
+        let house = Self { url, processes, client: reqwest::Client::new(), _folder: folder, database };
         let within = std::time::Duration::from_secs(60);
         // Ready means: the whole way through to availability's database answers.
         testkit::poll::until("the installation to answer", within, || async {

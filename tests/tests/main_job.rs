@@ -1,9 +1,10 @@
 //! The main job, in both arrangements: a front end finds a slot, books it, moves it, and what was promised holds.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
 use scenarios::{ADMIN, House, calendar, from_now, patient, service};
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 
 async fn both(extra: &[&str]) -> Result<[House; 2]> {
     Ok([House::embedded(extra).await?, House::apart(extra).await?])
@@ -47,6 +48,23 @@ async fn a_slot_is_found_held_booked_moved_and_cancelled() -> Result<()> {
         let after = ids(&house.slots(&clinic, (2, 4), &cancelled.revision()).await?);
         assert!(after.contains(&other), "a cancelled visit's time is free");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_search_knows_its_callers_booking_while_another_transaction_stays_open() -> Result<()> {
+    let house = House::apart(&[]).await?;
+    let clinic = house.clinic("America/Edmonton", service()).await?;
+    let slots = ids(&house.slots(&clinic, (2, 4), &clinic.revision).await?);
+    let mut open = PgConnection::connect(&house.database.as_ref().context("on PostgreSQL")?.url).await?;
+    open.execute("BEGIN").await?;
+    open.execute("SELECT pg_current_xact_id()").await?;
+    let body = json!({"slot_id": slots[0], "patient": patient("Example", "+17805550123")});
+    let booked = house.post("/v1/appointments", body).await?;
+    assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+    let after = house.slots(&clinic, (2, 4), &booked.revision()).await?;
+    assert!(!ids(&after).contains(&slots[0]));
+    open.execute("ROLLBACK").await?;
     Ok(())
 }
 

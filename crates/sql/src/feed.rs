@@ -4,6 +4,9 @@
 //! sequence number, and a reader passes only below the oldest transaction still running; on SQLite, where one
 //! writer commits after another, the transaction's part is 0. The epoch changes when a database is restored, so
 //! that followers notice.
+//!
+//! A position alone is as late as the longest transaction of the whole cluster. A follower that may apply changes in any
+//! order is told early what later transactions have committed, and knows by [`Seen`] which of them it has.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
@@ -34,6 +37,50 @@ impl PartialOrd for Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.epoch, self.xid, self.seq)
+    }
+}
+
+/// Which transactions of a PostgreSQL server had ended at one instant: the text of a `pg_snapshot`, `xmin:xmax:running`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Transactions from this one on had not ended.
+    end: i64,
+    /// Those before it that still ran.
+    running: Vec<i64>,
+}
+
+impl Seen {
+    fn has(&self, xid: i64) -> bool {
+        xid < self.end && !self.running.contains(&xid)
+    }
+}
+
+impl FromStr for Seen {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let number = |text: &str| text.parse::<i64>().map_err(|_| ParseError);
+        let (_, rest) = text.split_once(':').ok_or(ParseError)?;
+        let (end, running) = rest.split_once(':').ok_or(ParseError)?;
+        let running = running.split(',').filter(|text| !text.is_empty()).map(number).collect::<Result<_, _>>()?;
+        Ok(Self { end: number(end)?, running })
+    }
+}
+
+/// How far a follower has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// Everything up to here.
+    pub position: Position,
+    /// What it was told early, besides.
+    pub seen: Option<Seen>,
+}
+
+impl Reach {
+    /// Whether the follower has everything of the write at `other`; never across epochs.
+    pub fn has(&self, other: Position) -> bool {
+        let early = || self.seen.as_ref().is_some_and(|seen| seen.has(other.xid));
+        self.position.reaches(other) || (self.position.epoch == other.epoch && early())
     }
 }
 
@@ -75,6 +122,18 @@ mod tests {
         {
             assert_eq!(bad.parse::<Position>(), Err(ParseError), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_was_told_early_counts_beside_the_position() {
+        let reach = |seen: &str| Reach { position: position("1.9.9"), seen: seen.parse().ok() };
+        let early = reach("10:15:10,12");
+        for (write, has) in [("1.9.2", true), ("1.10.1", false), ("1.11.1", true), ("1.12.0", false), ("1.14.0", true)]
+        {
+            assert_eq!(early.has(position(write)), has, "{write}");
+        }
+        assert!(!early.has(position("1.15.1")) && !early.has(position("2.11.1")) && !reach("").has(position("1.10.1")));
+        assert!(reach("10:10:").seen.is_some() && reach("10").seen.is_none() && reach("1:2:x").seen.is_none());
     }
 
     #[test]

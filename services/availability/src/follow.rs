@@ -7,7 +7,7 @@ use calendar::tick;
 use domain::id::OrganizationId;
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
-use sql::feed::Position;
+use sql::feed::{Position, Reach};
 use tokio_stream::StreamExt;
 use uuid::Uuid;
 use wire::booking::{ChangeBatch, SnapshotRequest, SubscribeChangesRequest, change::Owner};
@@ -56,7 +56,7 @@ async fn follow(
         Some(position) => position,
         None => *standing.insert(snapshot(inner, &ctx()).await?),
     };
-    let request = SubscribeChangesRequest { position: position.to_string() };
+    let request = SubscribeChangesRequest { position: position.to_string(), early: true };
     let mut batches = inner.feed.clone().subscribe_changes(ctx().request(request)).await?.into_inner();
     metrics::gauge!("availability_feed_connected").set(1.0);
     loop {
@@ -84,7 +84,7 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context) -> Result<Position, Fault> 
     }
     let position = position.ok_or_else(|| Fault::new(Code::Unavailable, "the snapshot broke off"))?;
     inner.orgs.replace(&changes, inner.clock.now());
-    inner.applied.send_replace(Some(position));
+    inner.applied.send_replace(Some(Reach { position, seen: None }));
     inner.readiness.ready("projection");
     tracing::info!(changes = changes.len(), "the snapshot of bookings is applied");
     inner.orgs.ids().into_iter().for_each(|organization| inner.doubts.all(organization));
@@ -101,7 +101,7 @@ fn apply(inner: &Inner, batch: &ChangeBatch) -> Result<Position, Fault> {
         let lag_us = now.as_microsecond().saturating_sub(change.changed_at_us).max(0);
         metrics::histogram!("availability_feed_lag_seconds").record(Duration::from_micros(lag_us.unsigned_abs()));
     }
-    inner.applied.send_replace(Some(position));
+    inner.applied.send_replace(Some(Reach { position, seen: batch.seen.parse().ok() }));
     for (organization, appointment) in touched {
         inner.doubts.one(organization, appointment);
     }

@@ -23,10 +23,9 @@ use std::{sync::Arc, time::Duration};
 
 use careplan::series::Weights;
 pub use config::{Config, PlanWeights};
-use domain::id::OrganizationId;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
-use sql::{Failure, Target, feed::Position};
+use sql::{Failure, Target, feed::Reach};
 use store::Store;
 use tokio::sync::watch;
 use tonic::service::Routes;
@@ -96,7 +95,7 @@ pub(crate) struct Inner {
     pub(crate) feed: FeedClient<rpc::Channel>,
     pub(crate) readiness: Readiness,
     /// How far the feed has been applied; `None` before the first snapshot.
-    pub(crate) applied: watch::Sender<Option<Position>>,
+    pub(crate) applied: watch::Sender<Option<Reach>>,
     /// Which appointments' ground is to be looked at again.
     pub(crate) doubts: Doubts,
     /// What a plan's departures from the best cost.
@@ -205,8 +204,8 @@ impl Inner {
     /// Waits until what is taken is known at all, and this replica is as fresh as the caller asks.
     pub(crate) async fn fresh(&self, ctx: &Context) -> Result<(), Fault> {
         let wanted = self.fresh_directory(ctx).await?.bookings;
-        let reached = |applied: &Option<Position>| {
-            applied.is_some_and(|applied| wanted.is_none_or(|wanted| applied.reaches(wanted)))
+        let reached = |applied: &Option<Reach>| {
+            applied.as_ref().is_some_and(|applied| wanted.iter().all(|wanted| applied.has(*wanted)))
         };
         if reached(&self.applied.borrow()) {
             return Ok(());
@@ -239,10 +238,12 @@ impl Inner {
         Ok(revision)
     }
 
-    /// The revision that an answer is computed at.
-    pub(crate) fn revision(&self, organization: OrganizationId) -> String {
-        let directory = self.orgs.directory(organization.uuid()).map(|directory| directory.version);
-        Revision { directory, bookings: *self.applied.borrow() }.to_string()
+    /// The revision that an answer is computed at; what the caller asked for is part of it.
+    pub(crate) fn revision(&self, ctx: &Context) -> String {
+        let asked = ctx.revision.as_ref().and_then(|text| text.parse::<Revision>().ok()).unwrap_or_default();
+        let directory = self.orgs.directory(ctx.organization.uuid()).map(|directory| directory.version);
+        let own = self.applied.borrow().as_ref().map(|applied| applied.position);
+        Revision { directory: asked.directory.max(directory), ..asked.settled(own) }.to_string()
     }
 }
 

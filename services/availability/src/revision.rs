@@ -5,11 +5,32 @@ use std::{fmt, str::FromStr};
 
 use sql::feed::Position;
 
+/// More writes at once than any caller joins.
+const BOOKINGS_MAX: usize = 16;
+
 /// What a read must have reached.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Revision {
     pub(crate) directory: Option<i64>,
-    pub(crate) bookings: Option<Position>,
+    /// All of them: a later position says nothing of an earlier one, whose transaction may have ended after it.
+    pub(crate) bookings: Vec<Position>,
+}
+
+impl Revision {
+    /// This and all that lies before a position.
+    pub(crate) fn settled(mut self, position: Option<Position>) -> Self {
+        if let Some(position) = position {
+            self.bookings.retain(|known| known.epoch == position.epoch && !position.reaches(*known));
+            self.bookings.insert(0, position);
+        }
+        self
+    }
+
+    fn add(&mut self, position: Position) {
+        // Of the life of a database that was restored nothing can be waited for.
+        self.bookings.retain(|known| known.epoch == position.epoch && *known != position);
+        self.bookings.push(position);
+    }
 }
 
 /// A text that is no revision.
@@ -18,19 +39,16 @@ pub(crate) struct ParseError;
 
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.directory, self.bookings) {
-            (Some(version), Some(position)) => write!(f, "d{version},b{position}"),
-            (Some(version), None) => write!(f, "d{version}"),
-            (None, Some(position)) => write!(f, "b{position}"),
-            (None, None) => Ok(()),
-        }
+        let directory = self.directory.iter().map(|version| format!("d{version}"));
+        let parts: Vec<String> = directory.chain(self.bookings.iter().map(|position| format!("b{position}"))).collect();
+        f.write_str(&parts.join(","))
     }
 }
 
 impl FromStr for Revision {
     type Err = ParseError;
 
-    /// Of several parts of one sort the later counts: callers may join whatever they were given.
+    /// Callers may join whatever they were given: of the directory the latest counts, of bookings each.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let mut revision = Self::default();
         for part in text.split(',').map(str::trim) {
@@ -39,15 +57,11 @@ impl FromStr for Revision {
                     let version = version.parse().map_err(|_| ParseError)?;
                     revision.directory = revision.directory.max(Some(version));
                 }
-                Some(("b", position)) => {
-                    let position: Position = position.parse().map_err(|_| ParseError)?;
-                    let later = revision.bookings.is_none_or(|known| !known.reaches(position));
-                    revision.bookings = if later { Some(position) } else { revision.bookings };
-                }
+                Some(("b", position)) => revision.add(position.parse().map_err(|_| ParseError)?),
                 _ => return Err(ParseError),
             }
         }
-        Ok(revision)
+        if revision.bookings.len() > BOOKINGS_MAX { Err(ParseError) } else { Ok(revision) }
     }
 }
 
@@ -56,12 +70,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_in_any_order_read_back_and_the_later_counts() {
-        let revision: Revision = "b1.0.7, d12,b1.0.9,d3".parse().unwrap();
-        assert_eq!(revision.to_string(), "d12,b1.0.9");
+    fn parts_in_any_order_read_back_and_each_counts() {
+        let revision: Revision = "b1.0.9, d12,b1.0.7,d3,b1.0.9".parse().unwrap();
+        assert_eq!(revision.to_string(), "d12,b1.0.7,b1.0.9");
         assert_eq!(revision.to_string().parse(), Ok(revision));
-        for bad in ["", "x", "d", "b1.2", "d12,", "ß", "d1;b1.0.1"] {
+        assert_eq!("b1.0.9,b2.0.1".parse::<Revision>().unwrap().to_string(), "b2.0.1", "of another life");
+        let many: Vec<String> = (0..17).map(|number| format!("b1.0.{number}")).collect();
+        for bad in ["", "x", "d", "b1.2", "d12,", "ß", "d1;b1.0.1", &many.join(",")] {
             assert_eq!(bad.parse::<Revision>(), Err(ParseError), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_lies_before_a_position_need_not_be_named() {
+        let asked: Revision = "d1,b1.4.1,b1.9.1".parse().unwrap();
+        assert_eq!(asked.clone().settled("1.5.0".parse().ok()).to_string(), "d1,b1.5.0,b1.9.1");
+        assert_eq!(asked.clone().settled(None), asked);
     }
 }

@@ -1,6 +1,6 @@
 //! The change feed: what is told of each change, the snapshot to begin from, and the tail to follow.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use careplan::plan::{Plan, SessionStatus};
 use domain::id::{
@@ -26,7 +26,7 @@ use wire::{
 use crate::{
     Inner, plans,
     store::{
-        Snapshot, Tail,
+        Early, Snapshot,
         batch::{Hex, LeaveGroup, NewChange},
         rows::{AppointmentRow, ChangeRow, ClaimRow, GroupRow},
     },
@@ -39,6 +39,8 @@ const PART_MAX: usize = 1000;
 const POLL: Duration = Duration::from_millis(20);
 /// A follower reads no more often: under load, one read tells of many commits, and none waits longer than this.
 const PACE: Duration = Duration::from_millis(5);
+/// So many changes are told early at once; the rest waits for the transaction that holds them up.
+const EARLY_MAX: usize = 5000;
 /// How often a follower hears that nothing has changed, in polls.
 const HEARTBEAT_POLLS: u32 = 40;
 
@@ -190,9 +192,10 @@ impl feed_server::Feed for Service {
         &self,
         request: Request<SubscribeChangesRequest>,
     ) -> Result<Response<Parts<ChangeBatch>>, Status> {
-        let position: Position = request.into_inner().position.parse().map_err(|_| lost())?;
+        let request = request.into_inner();
+        let position: Position = request.position.parse().map_err(|_| lost())?;
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
-        tokio::spawn(follow(self.0.clone(), position, sender));
+        tokio::spawn(follow(self.0.clone(), position, request.early, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 }
@@ -206,34 +209,39 @@ fn lost() -> Fault {
 async fn follow(
     inner: Arc<Inner>,
     mut position: Position,
+    wanted: bool,
     sender: tokio::sync::mpsc::Sender<Result<ChangeBatch, Status>>,
 ) {
     let mut quiet = HEARTBEAT_POLLS;
+    let (mut told_early, mut seen) = (BTreeMap::new(), String::new());
     let mut pace = tokio::time::interval(PACE);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         pace.tick().await;
         // Asked for before the read, so that a commit in between still rings.
         let committed = inner.committed.notified();
-        let tail = match inner.store.tail(position, BATCH_MAX).await {
-            Ok(Tail { position: None, .. }) => {
-                let _ = sender.send(Err(lost().into())).await;
-                return;
-            }
-            Ok(tail) => tail,
-            Err(error) => {
-                let _ = sender.send(Err(write::failure(error).into())).await;
+        let early =
+            Early { wanted: wanted && told_early.len() < EARLY_MAX, told: told_early.keys().copied().collect() };
+        let read = inner.store.tail(position, &early, BATCH_MAX).await.map_err(write::failure);
+        let (tail, moved) = match read.and_then(|tail| tail.position.ok_or_else(lost).map(|moved| (tail, moved))) {
+            Ok(read) => read,
+            Err(fault) => {
+                let _ = sender.send(Err(fault.into())).await;
                 return;
             }
         };
-        let moved = tail.position.unwrap_or(position);
         let full = i64::try_from(tail.changes.len()).is_ok_and(|count| count == BATCH_MAX);
+        let behind = |row: &&ChangeRow| (row.xid, row.seq) > (moved.xid, moved.seq);
+        told_early.extend(tail.changes.iter().filter(behind).map(|row| (row.seq, row.xid)));
+        told_early.retain(|seq, xid| (*xid, *seq) > (moved.xid, moved.seq));
         quiet += 1;
-        if !tail.changes.is_empty() || quiet >= HEARTBEAT_POLLS || moved != position {
+        let news = tail.seen.as_ref().is_some_and(|now| *now != seen) || moved != position;
+        if !tail.changes.is_empty() || quiet >= HEARTBEAT_POLLS || news {
             quiet = 0;
             let changes = tail.changes.into_iter().filter_map(|row| told(row, moved.epoch)).collect();
-            position = moved;
-            if sender.send(Ok(ChangeBatch { changes, position: position.to_string() })).await.is_err() {
+            (position, seen) = (moved, tail.seen.unwrap_or_default());
+            let batch = ChangeBatch { changes, position: position.to_string(), seen: seen.clone() };
+            if sender.send(Ok(batch)).await.is_err() {
                 return;
             }
         }

@@ -98,7 +98,7 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
         standing => snapshot(inner, &ctx, standing.as_deref()).await?,
     };
     inner.applied.send_replace(stored.parse().ok());
-    let request = SubscribeChangesRequest { position: stored.clone() };
+    let request = SubscribeChangesRequest { position: stored.clone(), early: false };
     let mut batches = inner.feed.clone().subscribe_changes(ctx.request(request)).await?.into_inner();
     let mut skipped = 0;
     loop {

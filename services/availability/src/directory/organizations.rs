@@ -62,7 +62,7 @@ pub(super) async fn create(
         directory_version: 1,
     };
     let row = inner.store.organization(id).await.map_err(failure)?.unwrap_or(row);
-    let revision = Revision { directory: Some(row.directory_version), bookings: None }.to_string();
+    let revision = Revision { directory: Some(row.directory_version), ..Revision::default() }.to_string();
     let answer = shown(&row);
     let keep = ctx.and_then(|ctx| remember(ctx, ROUTE, &answer, &revision));
     match (inner.store.create_organization(&row, keep.as_ref(), now.as_microsecond()).await, ctx) {

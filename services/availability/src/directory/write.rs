@@ -135,7 +135,7 @@ async fn run(
 }
 
 fn revision(directory: &Directory) -> String {
-    Revision { directory: Some(directory.version), bookings: None }.to_string()
+    Revision { directory: Some(directory.version), ..Revision::default() }.to_string()
 }
 
 /// What to keep for the request's idempotency key, with its answer.

@@ -28,7 +28,7 @@ struct Asked {
 fn read(inner: &Inner, ctx: &Context, request: &SearchSlotsRequest) -> Result<Asked, Fault> {
     let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
     // Read first: the answer may be fresher than it says, never staler.
-    let revision = inner.revision(ctx.organization);
+    let revision = inner.revision(ctx);
     let ask = Ask::read(&org, request, inner.clock.now())?;
     Ok(Asked { org, ask, revision })
 }

@@ -294,7 +294,7 @@ impl feed_server::Feed for FakeBooking {
                     let end = if state.paused { next } else { state.log.len() };
                     let changes = state.log[next..end].to_vec();
                     next = end;
-                    proto::ChangeBatch { changes, position: state.position(next).to_string() }
+                    proto::ChangeBatch { changes, position: state.position(next).to_string(), seen: String::new() }
                 };
                 if sender.send(Ok(batch)).await.is_err() || bell.changed().await.is_err() {
                     return;

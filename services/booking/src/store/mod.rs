@@ -63,11 +63,29 @@ pub(crate) struct Snapshot {
     pub(crate) position: Position,
 }
 
+/// What a reader of the feed wants beyond its position.
+#[derive(Default)]
+pub(crate) struct Early {
+    /// Whether changes may come before those of transactions that still run.
+    pub(crate) wanted: bool,
+    /// The sequence numbers of those that came so.
+    pub(crate) told: Vec<i64>,
+}
+
 /// What a reader of the feed got.
 pub(crate) struct Tail {
     pub(crate) changes: Vec<ChangeRow>,
     /// Where the reader stands now; `None` where its position is no longer in the feed.
     pub(crate) position: Option<Position>,
+    /// The transactions all of whose changes have been told, where some came early.
+    pub(crate) seen: Option<String>,
+}
+
+impl Tail {
+    /// For a reader whose position is no longer in the feed.
+    fn lost() -> Self {
+        Self { changes: vec![], position: None, seen: None }
+    }
 }
 
 /// The span of one call of the database, by OpenTelemetry's names; never a value.
@@ -101,7 +119,8 @@ on_both! {
     fn commit(&self, batch: &Batch) -> Result<Position, Refusal>;
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
     fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure>;
-    fn tail(&self, after: Position, limit: i64) -> Result<Tail, Failure>;
+    /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.
+    fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure>;
     fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure>;
     fn appointments(&self, organization: Uuid, filter: &Filter) -> Result<Vec<AppointmentRow>, Failure>;
     fn claims_of(&self, organization: Uuid, owner: Uuid) -> Result<Vec<ClaimRow>, Failure>;

@@ -11,8 +11,9 @@ use sqlx::{PgPool, migrate::Migrator, postgres::PgDatabaseError};
 use uuid::Uuid;
 
 use super::{
-    Snapshot, Tail,
+    Early, Snapshot, Tail,
     batch::{Batch, Refusal},
+    rows::ChangeRow,
 };
 
 pub(crate) type Db = sqlx::Postgres;
@@ -31,10 +32,16 @@ const NEW_LIFE: &str = "WITH present AS (SELECT concat_ws('/', s.system_identifi
      FROM present, epoch AS old WHERE epoch.id = old.id AND epoch.life <> present.life RETURNING old.life AS before), \
      gone AS (DELETE FROM changes WHERE EXISTS (SELECT FROM begun WHERE before <> '') RETURNING seq) \
      SELECT count(*) FROM begun WHERE before <> ''";
-const LIFE: &str = "SELECT value, floor_xid, floor_seq FROM epoch";
 const HORIZON: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
-const TAIL: &str = "SELECT seq, xid::text::bigint AS xid, organization_id, version, changed_at_us, payload \
-     FROM changes WHERE (xid, seq) > ($1::text::xid8, $2) AND xid < $3::text::xid8 ORDER BY xid, seq LIMIT $4";
+/// All of it in one statement, so of one snapshot: a row below its oldest running transaction is in order, any other is
+/// early.
+const TAIL: &str = "SELECT e.value AS epoch, e.floor_xid, e.floor_seq, s::text AS seen, \
+     pg_snapshot_xmin(s)::text::bigint AS horizon, \
+     c.seq, c.xid, c.organization_id, c.version, c.changed_at_us, c.payload \
+     FROM epoch e CROSS JOIN pg_current_snapshot() s LEFT JOIN LATERAL ( \
+     SELECT seq, xid::text::bigint AS xid, organization_id, version, changed_at_us, payload FROM changes \
+     WHERE (changes.xid, seq) > ($1::text::xid8, $2) AND ($3 OR changes.xid < pg_snapshot_xmin(s)) \
+     AND seq <> ALL($4) ORDER BY changes.xid, seq LIMIT $5) c ON true ORDER BY c.xid, c.seq";
 const SWEEP_CHANGES: &str = "WITH gone AS (DELETE FROM changes WHERE changed_at_us < $1 \
      AND seq < (SELECT min(seq) FROM changes) + $2 AND xid < pg_snapshot_xmin(pg_current_snapshot()) RETURNING xid, seq), \
      last AS (SELECT xid::text::bigint AS xid, seq FROM gone ORDER BY gone.xid DESC, seq DESC LIMIT 1), \
@@ -108,31 +115,62 @@ impl Store {
         Ok(gone.unsigned_abs())
     }
 
-    pub(crate) async fn tail(&self, after: Position, limit: i64) -> Result<Tail, Failure> {
-        let mut connection = self.pool.acquire().await?;
-        let horizon: i64 = sqlx::query_scalar(HORIZON).fetch_one(&mut *connection).await?;
-        let changes: Vec<super::rows::ChangeRow> = sqlx::query_as(TAIL)
+    pub(crate) async fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure> {
+        let rows: Vec<TailRow> = sqlx::query_as(TAIL)
             .bind(after.xid.to_string())
             .bind(after.seq)
-            .bind(horizon.to_string())
+            .bind(early.wanted)
+            .bind(&early.told)
             .bind(limit)
-            .fetch_all(&mut *connection)
+            .fetch_all(&self.pool)
             .await?;
-        // Read after the changes, so that a sweep in between shows.
-        let (epoch, xid, seq): (i64, i64, i64) = sqlx::query_as(LIFE).fetch_one(&mut *connection).await?;
+        // Without an epoch there is no schema.
+        let Some(TailRow { epoch, floor_xid, floor_seq, horizon, .. }) = rows.first() else { return Ok(Tail::lost()) };
+        let (epoch, horizon) = (*epoch, *horizon);
         // Nobody has read at or past the horizon: who says so knows another life of the database.
-        if after.epoch != epoch || (after.xid, after.seq) < (xid, seq) || after.xid >= horizon {
-            return Ok(Tail { changes: vec![], position: None });
+        if after.epoch != epoch || (after.xid, after.seq) < (*floor_xid, *floor_seq) || after.xid >= horizon {
+            return Ok(Tail::lost());
         }
+        let seen = rows[0].seen.clone();
+        let changes: Vec<ChangeRow> = rows.into_iter().filter_map(TailRow::change).collect();
         let full = i64::try_from(changes.len()).is_ok_and(|count| count == limit);
         let position = match changes.last() {
-            Some(last) if full => Position { epoch, xid: last.xid, seq: last.seq },
+            Some(last) if full && last.xid < horizon => Position { epoch, xid: last.xid, seq: last.seq },
             // Everything below the horizon has been read, even where nothing was written there.
             _ if horizon > after.xid + 1 => Position { epoch, xid: horizon - 1, seq: i64::MAX },
-            Some(last) => Position { epoch, xid: last.xid, seq: last.seq },
-            None => after,
+            Some(last) if last.xid < horizon => Position { epoch, xid: last.xid, seq: last.seq },
+            _ => after,
         };
-        Ok(Tail { changes, position: Some(position) })
+        Ok(Tail { changes, position: Some(position), seen: (early.wanted && !full).then_some(seen) })
+    }
+}
+
+/// A change of the tail, or nothing, and what it was read at.
+#[derive(sqlx::FromRow)]
+struct TailRow {
+    epoch: i64,
+    floor_xid: i64,
+    floor_seq: i64,
+    horizon: i64,
+    seen: String,
+    seq: Option<i64>,
+    xid: Option<i64>,
+    organization_id: Option<Uuid>,
+    version: Option<i64>,
+    changed_at_us: Option<i64>,
+    payload: Option<Vec<u8>>,
+}
+
+impl TailRow {
+    fn change(self) -> Option<ChangeRow> {
+        Some(ChangeRow {
+            seq: self.seq?,
+            xid: self.xid?,
+            organization_id: self.organization_id?,
+            version: self.version?,
+            changed_at_us: self.changed_at_us?,
+            payload: self.payload?,
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};
 use uuid::Uuid;
 
 use super::{
-    Snapshot, Tail,
+    Early, Snapshot, Tail,
     batch::{Batch, JoinGroup, LeaveGroup, PlanChange, Refusal},
     rows::{AppointmentRow, ClaimRow},
 };
@@ -93,17 +93,17 @@ impl Store {
         Ok(gone)
     }
 
-    pub(crate) async fn tail(&self, after: Position, limit: i64) -> Result<Tail, Failure> {
+    pub(crate) async fn tail(&self, after: Position, _early: &Early, limit: i64) -> Result<Tail, Failure> {
         let mut tx = self.pools.reader.begin().await?;
         let (epoch, floor): (i64, i64) = sqlx::query_as(LIFE).fetch_one(&mut *tx).await?;
         let last: i64 = sqlx::query_scalar(LAST).fetch_one(&mut *tx).await?;
         if after.epoch != epoch || after.seq > last || after.seq < floor {
-            return Ok(Tail { changes: vec![], position: None });
+            return Ok(Tail::lost());
         }
         let changes: Vec<super::rows::ChangeRow> =
             sqlx::query_as(TAIL).bind(after.seq).bind(limit).fetch_all(&mut *tx).await?;
         let seq = changes.last().map_or(after.seq, |change| change.seq);
-        Ok(Tail { changes, position: Some(Position { epoch, xid: 0, seq }) })
+        Ok(Tail { changes, position: Some(Position { epoch, xid: 0, seq }), seen: None })
     }
 }
 

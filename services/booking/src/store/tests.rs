@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use domain::claim::Kind;
-use sql::{Target, feed::Position};
+use sql::{
+    Target,
+    feed::{Position, Reach},
+};
 use sqlx::{Connection, Executor, SqlSafeStr};
 use testkit::database::Database;
 use uuid::Uuid;
 
 use super::{
-    Before, Store, Tail,
+    Before, Early, Store, Tail,
     batch::{Batch, Hex, NewChange, Refusal},
     postgres,
     rows::ClaimRow,
@@ -43,7 +46,7 @@ fn batch(now_us: i64, claims: Vec<ClaimRow>) -> Batch {
 /// holds the feed back while it runs.
 async fn told(store: &Store, after: Position, count: usize) -> Tail {
     testkit::poll::until("the feed to tell", Duration::from_secs(30), || async {
-        let tail = store.tail(after, 10).await.unwrap();
+        let tail = store.tail(after, &Early::default(), 10).await.unwrap();
         (tail.changes.len() == count).then_some(tail)
     })
     .await
@@ -162,13 +165,29 @@ async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
     let write = "INSERT INTO changes (organization_id, version, changed_at_us, payload) \
          VALUES (gen_random_uuid(), 77, 0, '')";
     slow.execute(write).await.unwrap();
-    store.commit(&batch(0, vec![])).await.unwrap();
+    let written = store.commit(&batch(0, vec![])).await.unwrap();
     // The later transaction has committed, but the earlier one still runs: neither is told yet.
-    let during = store.tail(start, 10).await.unwrap();
-    assert_eq!(during.changes.len(), 0);
+    let during = store.tail(start, &Early::default(), 10).await.unwrap();
+    assert_eq!((during.changes.len(), during.seen), (0, None));
+    let position = during.position.unwrap();
+
+    // Who wants it early gets it, does not move on for it, and knows that it has it.
+    let versions = |tail: &Tail| tail.changes.iter().map(|change| change.version).collect::<Vec<_>>();
+    let reach = |tail: Tail| Reach { position: tail.position.unwrap(), seen: tail.seen.unwrap().parse().ok() };
+    let early = store.tail(position, &Early { wanted: true, told: vec![] }, 10).await.unwrap();
+    assert_eq!(versions(&early), [1]);
+    let told_early = early.changes[0].seq;
+    let reached = reach(early);
+    assert!(!reached.position.reaches(written) && reached.has(written));
+    let again = Early { wanted: true, told: vec![told_early] };
+    assert_eq!(versions(&store.tail(position, &again, 10).await.unwrap()), [] as [i64; 0], "not a second time");
+    assert_eq!(store.tail(position, &Early { wanted: true, told: vec![] }, 1).await.unwrap().seen, None, "cut short");
+
     slow.execute("COMMIT").await.unwrap();
-    let after = told(&store, during.position.unwrap(), 2).await;
-    assert_eq!(after.changes.iter().map(|change| change.version).collect::<Vec<_>>(), [77, 1]);
+    let after = told(&store, position, 2).await;
+    assert_eq!(versions(&after), [77, 1]);
+    let rest = store.tail(position, &again, 10).await.unwrap();
+    assert_eq!(versions(&rest), [77], "what was held up comes, what came early does not");
 }
 
 #[tokio::test]
@@ -179,11 +198,14 @@ async fn a_reader_who_fell_off_the_end_or_knows_another_life_is_told_so() {
         told(&store, start, 1).await;
         let before = Before { keys_us: 11, claims_us: 11, changes_us: 11, now_us: 11 };
         store.sweep(before, 100).await.unwrap();
-        assert!(store.tail(start, 10).await.unwrap().position.is_none(), "its change was swept");
+        assert!(store.tail(start, &Early::default(), 10).await.unwrap().position.is_none(), "its change was swept");
         let fresh = store.snapshot(0).await.unwrap().position;
-        assert!(store.tail(fresh, 10).await.unwrap().position.is_some());
+        assert!(store.tail(fresh, &Early::default(), 10).await.unwrap().position.is_some());
         raw(&store, "UPDATE epoch SET value = value + 1").await.unwrap();
-        assert!(store.tail(fresh, 10).await.unwrap().position.is_none(), "the database was restored");
+        assert!(
+            store.tail(fresh, &Early::default(), 10).await.unwrap().position.is_none(),
+            "the database was restored"
+        );
     }
 }
 
@@ -200,7 +222,10 @@ async fn a_restored_database_begins_a_new_life_and_forgets_what_it_told() {
     // What a restore leaves: the mark of the server that the backup was taken on.
     raw(&store, "UPDATE epoch SET life = '1/1/1'").await.unwrap();
     assert!(store.notice_new_life().await.unwrap());
-    assert!(store.tail(first, 10).await.unwrap().position.is_none(), "followers take a new snapshot");
+    assert!(
+        store.tail(first, &Early::default(), 10).await.unwrap().position.is_none(),
+        "followers take a new snapshot"
+    );
     let fresh = store.snapshot(0).await.unwrap();
     assert_ne!(fresh.position.epoch, first.epoch);
     assert_eq!(fresh.claims.len(), 1, "nothing but the feed is forgotten");

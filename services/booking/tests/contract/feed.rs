@@ -76,7 +76,7 @@ async fn snapshot_and_tail_meet_exactly_while_others_write(database: Database) {
             let (changes, position) = world.snapshot().await;
             let mut known = Known::default();
             changes.into_iter().for_each(|change| known.apply(change));
-            let request = world.request(SubscribeChangesRequest { position });
+            let request = world.request(SubscribeChangesRequest { position, early: true });
             all.push((known, world.feed.clone().subscribe_changes(request).await.unwrap().into_inner()));
         }
         all
@@ -101,7 +101,7 @@ async fn snapshot_and_tail_meet_exactly_while_others_write(database: Database) {
 async fn changes_come_with_versions_and_without_personal_data(database: Database) {
     let world = World::over(&database).await;
     let (_, position) = world.snapshot().await;
-    let request = world.request(SubscribeChangesRequest { position });
+    let request = world.request(SubscribeChangesRequest { position, early: false });
     let mut tail = world.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
     let mut request = visit(&slot(PLAIN, GRACE, after(0)), 1);
     request.note = "Canary note".into();
@@ -130,7 +130,7 @@ async fn a_position_of_another_life_is_lost(database: Database) {
     let (_, position) = world.snapshot().await;
     let (_, rest) = position.split_once('.').unwrap();
     for bad in [format!("1.{rest}"), "nonsense".into()] {
-        let request = world.request(SubscribeChangesRequest { position: bad });
+        let request = world.request(SubscribeChangesRequest { position: bad, early: false });
         let outcome = match world.feed.clone().subscribe_changes(request).await {
             Ok(stream) => stream.into_inner().message().await.map(drop),
             Err(status) => Err(status),

@@ -215,7 +215,7 @@ async fn follow(booking: Booking, from: Position, sender: mpsc::Sender<Result<Ch
             } else {
                 let changes = state.changes[at.min(seen)..seen].to_vec();
                 at = at.max(seen);
-                Ok(ChangeBatch { changes, position: position(&state, at) })
+                Ok(ChangeBatch { changes, position: position(&state, at), seen: String::new() })
             }
         };
         let lost = batch.is_err();
