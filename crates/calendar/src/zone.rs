@@ -61,9 +61,13 @@ impl Zone {
     /// The local day in which all these ticks lie, or `None` where there is more than one or the clock changes.
     pub fn only_day(&self, span: Span) -> Option<i64> {
         let last = span.end - 1;
-        let at = |tick: Tick| self.offsets.partition_point(|(from, _)| *from <= tick);
         let day = self.local(span.start).day;
-        (at(span.start) == at(last) && day == self.local(last).day).then_some(day)
+        (self.is_even(span) && day == self.local(last).day).then_some(day)
+    }
+
+    /// Whether the clock does not change within these ticks.
+    pub fn is_even(&self, span: Span) -> bool {
+        self.offsets.iter().all(|(from, _)| *from <= span.start || *from >= span.end)
     }
 
     /// The instant of a wall-clock time on a date. A time in a gap moves forward by the gap; of a time that comes

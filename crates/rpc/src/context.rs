@@ -18,6 +18,7 @@ const CALLER: &str = "meridian-caller";
 const KEY: &str = "idempotency-key";
 const FINGERPRINT: &str = "meridian-fingerprint";
 const REVISION: &str = "meridian-revision";
+const REPLAYED: &str = "meridian-replayed";
 
 /// When the server must have answered; put into the request by the server's guard.
 #[derive(Debug, Clone, Copy)]
@@ -107,6 +108,12 @@ impl Context {
         request
     }
 
+    /// The same call, at least as fresh as the write that was answered so.
+    pub fn after<T>(&self, answer: &Response<T>) -> Self {
+        let revision = answer.metadata().get(REVISION).and_then(|text| text.to_str().ok()).map(str::to_owned);
+        Self { revision: revision.or_else(|| self.revision.clone()), ..self.clone() }
+    }
+
     /// What is left of the time.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
@@ -117,12 +124,17 @@ impl Context {
 pub fn respond<T>(message: T, revision: &str, replayed: bool) -> Response<T> {
     let mut response = Response::new(message);
     if let Ok(revision) = revision.parse() {
-        response.metadata_mut().insert("meridian-revision", revision);
+        response.metadata_mut().insert(REVISION, revision);
     }
     if replayed && let Ok(yes) = "true".parse() {
-        response.metadata_mut().insert("meridian-replayed", yes);
+        response.metadata_mut().insert(REPLAYED, yes);
     }
     response
+}
+
+/// Whether an answer is that of an earlier request with the same key.
+pub fn is_replay<T>(answer: &Response<T>) -> bool {
+    answer.metadata().contains_key(REPLAYED)
 }
 
 fn text(metadata: &MetadataMap, name: &'static str) -> Result<Option<String>, Fault> {

@@ -20,7 +20,7 @@ pub mod trace;
 
 pub use channel::{Channel, TransportError};
 pub use code::Code;
-pub use context::{Context, Idempotency, respond};
+pub use context::{Context, Idempotency, is_replay, respond};
 pub use fault::Fault;
 pub use guard::{guard, guard_with};
 pub use retry::Retry;

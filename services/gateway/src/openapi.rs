@@ -47,6 +47,7 @@ use crate::{
     patients::PatientPage,
     plans::Plan,
     plans::PlanPage,
+    plans::ReviewedPlan,
     plans::NewPlan,
     plans::AskProposals,
     plans::ProposalPage,

@@ -1,8 +1,9 @@
 //! One plan, and what happens to it.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use booking::Config;
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
+use scenarios::Answer;
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
 
@@ -10,6 +11,7 @@ use crate::world::{World, appointment_of, attention, date_of};
 
 testkit::engines!(
     visits_of_one_plan_may_change_in_the_same_instant,
+    a_review_proposes_what_it_leaves_to_book_and_says_so_again,
     a_lost_session_is_repaired_with_the_fewest_moves,
     a_missed_session_is_given_back_and_the_ledger_says_so,
     a_missed_session_is_used_up_where_the_policy_says_so,
@@ -37,6 +39,50 @@ async fn at_once(database: Database) -> Result<()> {
         let open = after.body["sessions"].as_array().unwrap().iter().filter(|it| it["status"] == "to_book").count();
         assert_eq!(open, 3, "and none of them is lost: {}", after.body);
     }
+    Ok(())
+}
+
+async fn a_review_proposes_what_it_leaves_to_book_and_says_so_again(database: Database) {
+    reviewed(database).await.unwrap();
+}
+
+async fn reviewed(database: Database) -> Result<()> {
+    let world = World::of(database, Config::default(), 2).await?;
+    let plan = world.course(0, 3).await?;
+    let review = |decision: Value| {
+        let mut body = json!({"nprs": 4, "psfs": [{"activity": "lift a child", "score": 6}]});
+        body.as_object_mut().unwrap().extend(decision.as_object().unwrap().clone());
+        body
+    };
+    let decide = async |key: &str, decision: Value| {
+        let path = format!("/v1/plans/{plan}/reviews");
+        world.product.send(Method::POST, &path, &[("idempotency-key", key)], Some(review(decision))).await
+    };
+    let longer = decide("longer", json!({"decision": "extend", "sessions": 2})).await?;
+    assert_eq!(longer.status, StatusCode::CREATED, "{}", longer.body);
+    let sessions = |proposal: &Value| proposal["sessions"].as_array().map(Vec::len);
+    let proposals = longer.body["proposals"].as_array().context("proposals")?.clone();
+    assert_eq!(proposals.iter().map(sessions).collect::<Vec<_>>(), [Some(2); 3], "{}", longer.body);
+    let again = decide("longer", json!({"decision": "extend", "sessions": 2})).await?;
+    assert_eq!((again.status, &again.body), (longer.status, &longer.body), "the same answer");
+    let booked = world.book(&plan, json!({"proposal_id": proposals[0]["id"]})).await?;
+    assert_eq!(booked.status, StatusCode::OK, "{}", booked.body);
+
+    // What falls away is free for what is proposed in its place.
+    let visits = |plan: &Answer| (0..6).map(|session| appointment_of(plan, session)).collect::<Vec<_>>();
+    let mut before = Vec::new();
+    for id in visits(&booked) {
+        before.push(world.appointment(&id).await?.text("/starts_at"));
+    }
+    let other = decide("other", json!({"decision": "change_service", "service_id": world.evaluation})).await?;
+    let best = &other.body["proposals"][0]["sessions"];
+    let starts = best.as_array().context("a series")?.iter().map(|it| it["starts_at"].clone());
+    assert!(
+        starts.clone().count() > 3 && starts.into_iter().any(|it| before.contains(&it.as_str().unwrap().to_owned()))
+    );
+
+    let paused = decide("pause", json!({"decision": "pause"})).await?;
+    assert_eq!((paused.status, &paused.body["proposals"]), (StatusCode::CREATED, &json!([])));
     Ok(())
 }
 

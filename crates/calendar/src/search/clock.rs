@@ -4,7 +4,7 @@ use domain::time::WallTime;
 
 use super::{Query, Why};
 use crate::{
-    tick::{self, Tick},
+    tick::{self, MINUTES, Span, Tick},
     zone::Zone,
 };
 
@@ -38,6 +38,21 @@ impl<'a> Clock<'a> {
             _ => self.bounds(at.day, start),
         };
         if first <= start && start <= last { Ok(()) } else { Err(Why::PartOfDay) }
+    }
+
+    /// Bit n: a visit may start at the tick `first + n`.
+    pub(super) fn mask(&mut self, first: Tick) -> u64 {
+        let grid = self.query.alignment_minutes;
+        // Where the clock does not change in between, aligned ticks follow each other at equal distances.
+        let even = grid > 0 && 60 % grid == 0 && grid % MINUTES == 0 && self.zone.is_even(Span::new(first, first + 64));
+        let step = if even { grid / MINUTES } else { 1 };
+        let (mut bits, mut bit) = (0, 0);
+        while bit < 64 {
+            let outcome = self.check(first + bit);
+            bits |= u64::from(outcome.is_ok()) << bit;
+            bit += if outcome == Err(Why::Alignment) { 1 } else { step };
+        }
+        bits
     }
 
     /// The bounds of a day as instants, by the same rule as a roster's hours.

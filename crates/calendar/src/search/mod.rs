@@ -12,7 +12,7 @@
 //! chain looks at hours, not months. Starts come earliest first, then by location, then in an order of
 //! practitioners that turns with the days, so that equally early practitioners get equal shares.
 //!
-//! [`search`] gives pages, [`days`] counts, [`first_of_each_place`] compares locations, and [`fits`] tells of one
+//! [`search`] gives pages, [`every`] all there is, [`days`] counts, [`first_of_each_place`] compares locations, and [`fits`] tells of one
 //! start which rule hides it. All four look at the same bits and the same wall clock, so a start is shown if and only
 //! if [`fits`] accepts it.
 
@@ -23,7 +23,7 @@ mod views;
 mod walk;
 
 pub use fits::{Why, fits, free};
-pub use page::search;
+pub use page::{every, search};
 pub use views::{Day, days, first_of_each_place};
 pub use walk::Scratch;
 

@@ -84,3 +84,12 @@ pub fn search(query: &Query, places: &[Place<'_>], candidates: &[Candidate<'_>],
     let last = found.last().filter(|_| full).map(|last| last.start);
     Answer { found, searched_until: last.unwrap_or(query.window.end) }
 }
+
+/// Every start that fits, whatever the limit: those of one practitioner at one location earliest first, and no other order,
+/// which spares the sorting of what is wanted whole.
+pub fn every(query: &Query, places: &[Place<'_>], candidates: &[Candidate<'_>], scratch: &mut Scratch) -> Vec<Found> {
+    let query = Query { limit: usize::MAX, ..query.clone() };
+    let mut page = Page::new(&query, candidates);
+    walk(&query, places, candidates, scratch, &mut page);
+    page.found
+}

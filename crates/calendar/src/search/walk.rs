@@ -144,15 +144,8 @@ impl Scratch {
 fn clock_mask(query: &Query, place: &Place<'_>, block: Block, masks: &mut Vec<u64>) {
     let mut clock = Clock::new(query, place.zone);
     for at in block.word..block.word + block.words {
-        let mut word = 0;
-        for bit in 0..64 {
-            let tick = at * 64 + bit;
-            let inside = block.span.start <= tick && tick < block.span.end;
-            if inside && clock.check(tick + query.prep).is_ok() {
-                word |= 1 << bit;
-            }
-        }
-        masks.push(word);
+        let inside = block.span.and(Span::new(at * 64, at * 64 + 64));
+        masks.push(clock.mask(at * 64 + query.prep) & mask(inside.start - at * 64, inside.end - at * 64));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use careplan::{bench::chronic_case, series::best};
 use hyper::Method;
 use serde_json::{Value, json};
@@ -23,6 +23,10 @@ use crate::{
 const SERIES: usize = 3;
 /// Series that are proposed and booked, one after the other.
 const BOOKED: usize = 10;
+/// How often each is proposed: the first waits for the write before it.
+const ASKED: usize = 5;
+/// How often the reminder service is asked whether it has planned everything; each time it takes up to two seconds.
+const CATCH_UP_TRIES: usize = 60;
 
 pub(super) fn run(plan: &Plan) -> Result<()> {
     let case = chronic_case(1);
@@ -55,13 +59,18 @@ fn through_rest(plan: &Plan) -> Result<()> {
             let made = rest.send(Method::POST, "/v1/plans", Some(&body)).await?.0;
             sessions = made["sessions"].as_array().map_or(0, Vec::len);
             let path = format!("/v1/plans/{}", made["id"].as_str().context("a plan has an id")?);
+            caught_up(&rest).await?;
             let ask = json!({"limit": SERIES});
-            // The chain's next weeks are full: at some point no series is left, and what was measured counts.
-            let Ok((answer, took)) = rest.send(Method::POST, &format!("{path}/proposals"), Some(&ask)).await else {
-                break;
-            };
-            proposed.extend(took);
-            let book = json!({"proposal_id": answer["data"][0]["id"]});
+            let mut best = Value::Null;
+            for _ in 0..ASKED {
+                // The chain's next weeks are full: at some point no series is left, and what was measured counts.
+                let Ok((answer, took)) = rest.send(Method::POST, &format!("{path}/proposals"), Some(&ask)).await else {
+                    return anyhow::Ok(());
+                };
+                proposed.extend(took);
+                best = answer["data"][0]["id"].clone();
+            }
+            let book = json!({"proposal_id": best});
             booked.extend(rest.send(Method::POST, &format!("{path}/book"), Some(&book)).await?.1);
         }
         anyhow::Ok(())
@@ -76,6 +85,18 @@ fn through_rest(plan: &Plan) -> Result<()> {
     }
     print!("{}", table.text());
     Ok(())
+}
+
+/// Waits until the messages of all that was booked before the last write are planned: one question is measured, not what
+/// goes on beside it.
+async fn caught_up(rest: &Rest) -> Result<()> {
+    // Each question waits a while by itself.
+    for _ in 0..CATCH_UP_TRIES {
+        if rest.get("/v1/messages?limit=1").await.is_ok() {
+            return Ok(());
+        }
+    }
+    bail!("the reminder service does not catch up with the bookings")
 }
 
 async fn template(rest: &Rest) -> Result<Value> {

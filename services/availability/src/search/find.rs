@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use calendar::{
     Bits, Span,
-    search::{Candidate, Day, Found, Query, Scratch, days, rank, search},
+    search::{Candidate, Day, Found, Query, Scratch, days, every, rank, search},
     tick::{self, MINUTES, PER_DAY, Tick},
 };
 use domain::claim::{Kind, NEEDLING_SPACING_HOURS};
@@ -90,19 +90,35 @@ impl Ask {
         page
     }
 
+    /// All starts: those of one practitioner at one location earliest first, and no other order.
+    pub(crate) async fn every(&self, org: &Org) -> Vec<Open> {
+        let mut open = Vec::new();
+        for window in windows(self.whole(), LONGEST).filter(|_| self.offered()) {
+            self.every_in(&org.projection(self.now), window, &mut open);
+            tokio::task::yield_now().await;
+        }
+        open
+    }
+
+    fn every_in(&self, projection: &Projection, window: Span, open: &mut Vec<Open>) {
+        let before = open.len();
+        let found = self.kernel(projection, &self.places, window, usize::MAX, every);
+        open.extend(found.into_iter().map(|found| self.open(&self.places, found)));
+        if self.service.capacity > 1 {
+            open.extend(self.joinable(projection, &self.places, window));
+            open[before..].sort_unstable();
+        }
+    }
+
     /// The first starts of a window at some locations.
     pub(crate) fn find(&self, projection: &Projection, places: &[u32], window: Span, limit: usize) -> Page {
-        if (self.online && !self.service.online) || window.is_empty() || limit == 0 {
+        if !self.offered() || window.is_empty() || limit == 0 {
             return Page { until: window.end, ..Page::default() };
         }
         let answer = self.kernel(projection, places, window, limit, search);
         let full = answer.found.len() >= limit;
         let until = if full { answer.searched_until } else { window.end };
-        let new = |mut found: Found| {
-            found.place = places[found.place as usize];
-            Open { found, places_left: self.service.capacity }
-        };
-        let mut open: Vec<Open> = answer.found.into_iter().map(new).collect();
+        let mut open: Vec<Open> = answer.found.into_iter().map(|found| self.open(places, found)).collect();
         if self.service.capacity > 1 {
             // Those at the very tick where the kernel stopped count too: they may come before its last start.
             let reached = Span::new(window.start, (until + 1).min(window.end));
@@ -115,10 +131,20 @@ impl Ask {
         Page { open, until, more }
     }
 
+    /// Whether the service is offered to who asks.
+    fn offered(&self) -> bool {
+        !self.online || self.service.online
+    }
+
+    /// A start of the kernel, whose places count among `places`.
+    fn open(&self, places: &[u32], found: Found) -> Open {
+        Open { found: Found { place: places[found.place as usize], ..found }, places_left: self.service.capacity }
+    }
+
     /// How many starts each local day of a window has at each location that is asked about; `place` is a place in the
     /// model.
     pub(super) fn count(&self, projection: &Projection, window: Span) -> Vec<Day> {
-        if self.online && !self.service.online {
+        if !self.offered() {
             return vec![];
         }
         let mut counted = self.kernel(projection, &self.places, window, usize::MAX, days);

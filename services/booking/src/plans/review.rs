@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use careplan::review::{Activity, Decision, Rejection, Review};
+use careplan::{
+    plan::Plan,
+    review::{Activity, Decision, Rejection, Review},
+};
 use domain::{
     appointment::{Status, Transition},
     fault::{Faults, check_text},
@@ -12,10 +15,15 @@ use rpc::{Code, Context, Fault};
 use tonic::Response;
 use wire::{
     booking::{self as wire_booking, ReviewPlanRequest},
+    common::BookingChannel,
     convert,
 };
 
-use super::{load, shown};
+use super::{
+    load,
+    propose::{Asked, proposals},
+    shown,
+};
 use crate::{
     Inner,
     appointments::transition,
@@ -27,6 +35,8 @@ use crate::{
 const ROUTE: &str = "ReviewPlan";
 /// The reason that an appointment shows which a review has removed.
 const REASON: &str = "plan_review";
+/// How many series a review's answer proposes.
+const PROPOSED: u32 = 3;
 
 pub(super) async fn review(
     inner: &Arc<Inner>,
@@ -65,7 +75,38 @@ pub(super) async fn review(
             cancel(inner, &mut batch, row)?;
         }
     }
-    write::finish(inner, ctx, ROUTE, batch, answer).await
+    let answer = write::finish(inner, ctx, ROUTE, batch, answer).await?;
+    Ok(if rpc::is_replay(&answer) { answer } else { with_proposals(inner, ctx, &next.plan, answer).await })
+}
+
+/// Adds the best series for what is left to book, to the answer and to what is kept of it. The review stands whatever
+/// becomes of that: a caller who misses them asks for proposals.
+async fn with_proposals(
+    inner: &Inner,
+    ctx: &Context,
+    plan: &Plan,
+    mut answer: Response<wire_booking::Plan>,
+) -> Response<wire_booking::Plan> {
+    if plan.status == careplan::plan::Status::OnHold {
+        return answer;
+    }
+    let asked = Asked { limit: PROPOSED, channel: BookingChannel::Staff.into(), stretch_days: 0, repair: false };
+    // The time of the appointments that fell away is free for the search.
+    let ctx = ctx.after(&answer);
+    match proposals(inner, &ctx, plan, asked).await {
+        Ok(proposals) => answer.get_mut().proposals = proposals,
+        Err(fault) if fault.code == Code::NoSeries => return answer,
+        Err(fault) => {
+            tracing::warn!(code = fault.code.as_str(), "a review was recorded, but no series could be looked for");
+            return answer;
+        }
+    }
+    if let Some(remembered) = remember(&ctx, ROUTE, answer.get_ref())
+        && let Err(error) = inner.store.amend(ctx.organization.uuid(), &remembered).await
+    {
+        tracing::warn!(%error, "a repeated request will be answered without the proposals");
+    }
+    answer
 }
 
 /// Adds the cancellation of an appointment to a batch.

@@ -43,6 +43,7 @@ pub(crate) fn shown(inner: &Inner, stored: &Stored) -> wire_booking::Plan {
         attention: stored.plan.attention(now, today).iter().map(attention_shown).collect(),
         book_by: stored.plan.book_by(now).map(|date| date.to_string()).unwrap_or_default(),
         at_risk: stored.plan.at_risk(now, today, inner.config.at_risk_days),
+        proposals: vec![],
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use self::{
-    batch::{Batch, Refusal},
+    batch::{Batch, Refusal, Remember},
     rows::{
         AppointmentRow, ChangeRow, ClaimRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OwnedClaimRow, OwnedPlanRow,
         PatientRow, PlanRow, ReplayRow,
@@ -148,6 +148,8 @@ on_both! {
     fn keep_proposal(&self, organization: Uuid, id: Uuid, plan: Uuid, sessions: &str, expires_at_us: i64) -> Result<(), Failure>;
     /// The sessions and slots of a proposal that is still remembered.
     fn proposal(&self, organization: Uuid, id: Uuid, plan: Uuid, now_us: i64) -> Result<Option<String>, Failure>;
+    /// Puts another answer in the place of the one that is kept for a key.
+    fn amend(&self, organization: Uuid, remembered: &Remember) -> Result<(), Failure>;
     fn replay(&self, organization: Uuid, caller: &str, route: &str, key: &str) -> Result<Option<ReplayRow>, Failure>;
     fn link(&self, token_hash: &[u8]) -> Result<Option<LinkRow>, Failure>;
     fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure>;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Before, Filter,
+        batch::Remember,
         rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, OwnedPlanRow, PatientRow, PlanRow, ReplayRow},
     },
     Db, Store,
@@ -55,6 +56,8 @@ const SWEEP_PROPOSALS: &str = "DELETE FROM proposals WHERE expires_at_us < $1 AN
      (SELECT expires_at_us AS at_us FROM proposals ORDER BY expires_at_us LIMIT $2) AS oldest)";
 const REPLAY: &str = "SELECT fingerprint, response, revision FROM idempotency \
      WHERE organization_id = $1 AND caller = $2 AND route = $3 AND key = $4";
+const AMEND: &str = "UPDATE idempotency SET response = $5 \
+     WHERE organization_id = $1 AND caller = $2 AND route = $3 AND key = $4";
 const LINK: &str = "SELECT organization_id, appointment_id, expires_at_us FROM manage_links WHERE token_hash = $1";
 const KEEP_SECRET: &str = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const SECRET: &str = "SELECT value FROM secrets WHERE name = $1";
@@ -70,7 +73,7 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 30] = [
+pub(crate) const STATEMENTS: [&str; 31] = [
     APPOINTMENT,
     CLAIMS_OF,
     IN_THE_WAY,
@@ -94,6 +97,7 @@ pub(crate) const STATEMENTS: [&str; 30] = [
     PROPOSAL,
     SWEEP_PROPOSALS,
     REPLAY,
+    AMEND,
     LINK,
     KEEP_SECRET,
     SECRET,
@@ -311,6 +315,13 @@ impl Store {
     ) -> Result<Option<ReplayRow>, Failure> {
         let query = sqlx::query_as(REPLAY).bind(organization).bind(caller).bind(route).bind(key);
         Ok(query.fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn amend(&self, organization: Uuid, remembered: &Remember) -> Result<(), Failure> {
+        let Remember { caller, route, key, response, .. } = remembered;
+        let query = sqlx::query(AMEND).bind(organization).bind(caller).bind(route).bind(key);
+        query.bind(&response.0).execute(self.writer()).await?;
+        Ok(())
     }
 
     pub(crate) async fn link(&self, token_hash: &[u8]) -> Result<Option<LinkRow>, Failure> {

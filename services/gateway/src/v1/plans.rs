@@ -17,7 +17,7 @@ use wire::{
 pub(crate) use self::{
     ledger::Ledger,
     proposals::{AskProposals, BookPlan, Proposal, ProposalPage},
-    shapes::{NewPlan, NewReview, Plan, PlanPage},
+    shapes::{NewPlan, NewReview, Plan, PlanPage, ReviewedPlan},
 };
 use self::{
     proposals::ChosenSession,
@@ -91,14 +91,17 @@ pub(crate) fn operations() -> Vec<Operation> {
             handler!(review),
         )
         .body("NewReview")
-        .answer(201, "Plan"),
+        .answer(201, "ReviewedPlan"),
     ]
 }
 
 fn reply(status: u16, response: &tonic::Response<booking::Plan>) -> Result<Reply, Fault> {
+    Ok(about(Reply::json(status, &shown(response.get_ref()))?, response))
+}
+
+fn about(reply: Reply, response: &tonic::Response<booking::Plan>) -> Reply {
     let it = response.get_ref();
-    let reply = Reply::json(status, &shown(it))?.version(it.version).target(&it.id).patient(&it.patient_id);
-    Ok(reply.after(response))
+    reply.version(it.version).target(&it.id).patient(&it.patient_id).after(response)
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
@@ -181,7 +184,10 @@ async fn review(call: Call) -> Result<Reply, Fault> {
         note: new.note.unwrap_or_default(),
     };
     let request = ReviewPlanRequest { id: call.part("id"), review: Some(review), if_version: call.if_version()? };
-    reply(201, &call.inner.plans.clone().review_plan(call.context().forward(request)).await?)
+    let response = call.inner.plans.clone().review_plan(call.context().forward(request)).await?;
+    let proposals = response.get_ref().proposals.iter().map(Proposal::from).collect();
+    let reviewed = ReviewedPlan { plan: shown(response.get_ref()), proposals };
+    Ok(about(Reply::json(201, &reviewed)?, &response))
 }
 
 async fn book(call: Call) -> Result<Reply, Fault> {

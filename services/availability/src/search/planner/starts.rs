@@ -1,6 +1,6 @@
 //! What is open, as candidates for the plan engine.
 
-use calendar::zone::Local;
+use calendar::{tick, zone::Local};
 use careplan::series::{Candidate, Outside};
 use domain::{
     fault::Faults,
@@ -60,15 +60,20 @@ impl Wishes {
         Self { days, not_before, not_after, locations, practitioner }
     }
 
-    /// Which of them a start does not keep.
-    fn outside(&self, minute: u16, end: u16, date: Date, slot: &domain::slot::Slot) -> Outside {
+    /// Which of them no start on this day, of this practitioner and at this location keeps.
+    fn outside(&self, date: Date, slot: &domain::slot::Slot) -> Outside {
         let day = i64::from(date.weekday().to_monday_zero_offset());
         Outside {
-            minutes: self.not_before.saturating_sub(minute).max(end.saturating_sub(self.not_after)),
+            minutes: 0,
             day: !self.days.is_empty() && !self.days.iter().any(|wished| i64::from(wished.from_monday()) == day),
             location: !self.locations.contains(&slot.location),
             practitioner: self.practitioner.is_some_and(|wished| wished != slot.practitioner),
         }
+    }
+
+    /// By how many minutes a visit misses the wished hours.
+    fn minutes_outside(&self, minute: u16, end: u16) -> u16 {
+        self.not_before.saturating_sub(minute).max(end.saturating_sub(self.not_after))
     }
 }
 
@@ -100,56 +105,97 @@ impl Starts {
         };
         let mut ask = Ask::read(org, &question, now)?;
         ask.ignored = ignored.to_vec();
-        let open = ask.page(org, usize::MAX).await.open;
+        let open = ask.every(org).await;
         Ok(Self { ask, open })
     }
 
     /// A start as a candidate; how wanted its hour is comes later.
     pub(super) fn candidate(&self, open: &find::Open, wishes: &Wishes) -> Option<Candidate> {
         let zone = &self.ask.model.places[open.found.place as usize].zone;
-        self.candidate_on(open, zone.date(open.found.start), zone.local(open.found.start), wishes)
+        self.seat(open, zone.date(open.found.start), wishes).candidate(open, zone.local(open.found.start).minute)
     }
 
     /// All starts as candidates, those of one day, practitioner and location together, as the plan engine likes them.
     pub(super) fn candidates(&mut self, wishes: &Wishes) -> Option<Vec<Candidate>> {
-        let places = &self.ask.model.places;
-        let mut sorted: Vec<(u128, Local, find::Open)> = Vec::with_capacity(self.open.len());
-        for open in self.open.drain(..) {
-            let found = &open.found;
-            let local = places[found.place as usize].zone.local(found.start);
-            let parts = [local.day, i64::from(found.practitioner), i64::from(found.place), found.start];
-            // Each part takes 32 bits: days, places in lists, and ticks of five minutes.
-            let key = parts.iter().fold(0_u128, |key, part| (key << 32) | u128::from(*part as u32));
-            sorted.push((key, local, open));
-        }
-        sorted.sort_unstable_by_key(|(key, ..)| *key);
-        let (mut today, mut candidates) = (None, Vec::with_capacity(sorted.len()));
-        for (_, local, open) in sorted {
-            let (_, date) = *today.insert(match today {
-                Some((day, date)) if day == local.day => (day, date),
-                _ => (local.day, places[open.found.place as usize].zone.date(open.found.start)),
+        let model = self.ask.model.clone();
+        let local = |open: &find::Open| model.places[open.found.place as usize].zone.local(open.found.start);
+        let locals: Vec<Local> = self.open.iter().map(local).collect();
+        let first = locals.iter().map(|local| local.day).min().unwrap_or(0);
+        let last = locals.iter().map(|local| local.day).max().unwrap_or(0);
+        // By the least part first: each pass keeps the order of the one before.
+        let order: Vec<usize> = (0..self.open.len()).collect();
+        let order = sorted(order, model.places.len(), |at| self.open[at].found.place as usize);
+        let order = sorted(order, model.people.len(), |at| self.open[at].found.practitioner as usize);
+        let days = usize::try_from(last - first + 1).ok()?;
+        let order = sorted(order, days, |at| usize::try_from(locals[at].day - first).unwrap_or(0));
+        let (mut at_hand, mut candidates) = (None, Vec::with_capacity(order.len()));
+        for at in &order {
+            let (open, Local { day, minute }) = (&self.open[*at], locals[*at]);
+            let key = (day, open.found.practitioner, open.found.place);
+            let (_, seat) = at_hand.take_if(|(known, _)| *known == key).unwrap_or_else(|| {
+                let zone = &model.places[open.found.place as usize].zone;
+                (key, self.seat(open, zone.date(open.found.start), wishes))
             });
-            self.open.push(open);
-            candidates.push(self.candidate_on(&open, date, local, wishes)?);
+            candidates.push(seat.candidate(open, minute)?);
+            at_hand = Some((key, seat));
         }
+        self.open = order.into_iter().map(|at| self.open[at]).collect();
         Some(candidates)
     }
 
-    fn candidate_on(&self, open: &find::Open, date: Date, local: Local, wishes: &Wishes) -> Option<Candidate> {
+    /// What the starts of one practitioner at one location on one day have in common.
+    fn seat<'a>(&self, open: &find::Open, date: Date, wishes: &'a Wishes) -> Seat<'a> {
         let slot = self.ask.slot(&open.found);
-        let minute = u16::try_from(local.minute).ok()?;
+        let outside = wishes.outside(date, &slot);
         let minutes = self.ask.service.duration_minutes;
-        let end = minute + u16::try_from(minutes).ok()?;
+        Seat { date, minutes, practitioner: slot.practitioner, location: slot.location, outside, wishes }
+    }
+}
+
+/// A practitioner at a location on a day of its calendar.
+struct Seat<'a> {
+    date: Date,
+    /// How long a visit takes.
+    minutes: u32,
+    practitioner: PractitionerId,
+    location: LocationId,
+    outside: Outside,
+    wishes: &'a Wishes,
+}
+
+impl Seat<'_> {
+    /// The start at a minute of the day.
+    fn candidate(&self, open: &find::Open, minute: i64) -> Option<Candidate> {
+        let (start, minute) = (tick::instant(open.found.start), u16::try_from(minute).ok()?);
+        let end = minute + u16::try_from(self.minutes).ok()?;
         Some(Candidate {
-            visit: Interval::new(slot.starts_at, slot.starts_at + SignedDuration::from_mins(i64::from(minutes)))?,
-            date,
+            visit: Interval::new(start, start + SignedDuration::from_mins(i64::from(self.minutes)))?,
+            date: self.date,
             minute,
-            practitioner: slot.practitioner,
-            location: slot.location,
+            practitioner: self.practitioner,
+            location: self.location,
             demand: 0,
-            outside: wishes.outside(minute, end, date, &slot),
+            outside: Outside { minutes: self.wishes.minutes_outside(minute, end), ..self.outside },
         })
     }
+}
+
+/// Sorts by a key below `count` and keeps the order of equal ones (a counting sort).
+fn sorted(order: Vec<usize>, count: usize, key: impl Fn(usize) -> usize) -> Vec<usize> {
+    let mut begins = vec![0; count + 1];
+    for at in &order {
+        begins[key(*at) + 1] += 1;
+    }
+    for at in 1..begins.len() {
+        begins[at] += begins[at - 1];
+    }
+    let mut sorted = vec![0; order.len()];
+    for at in order {
+        let next = &mut begins[key(at)];
+        sorted[*next] = at;
+        *next += 1;
+    }
+    sorted
 }
 
 /// A visit that is booked or done, as a candidate; faults are named below `at`.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{booking, convert};
 
-use super::super::time;
+use super::{super::time, proposals::Proposal};
 
 /// When the patient can come, on the locations' own clocks.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -177,6 +177,15 @@ pub(crate) struct Plan {
     pub(crate) created_at: String,
     #[schema(format = DateTime)]
     pub(crate) updated_at: String,
+}
+
+/// A plan after a review, and what can be booked now.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReviewedPlan {
+    #[serde(flatten)]
+    pub(crate) plan: Plan,
+    /// The best series for the sessions that are left to book, best first; none where all are booked or no series fits.
+    pub(crate) proposals: Vec<Proposal>,
 }
 
 /// A page of plans, newest first.
