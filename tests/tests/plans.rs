@@ -130,6 +130,23 @@ async fn a_plan_is_proposed_booked_whole_and_follows_its_visits() -> Result<()> 
 }
 
 #[tokio::test]
+async fn what_a_series_costs_is_configuration() -> Result<()> {
+    let names = ["gap_day", "practitioner", "location", "hour", "day", "late_day", "demand"];
+    let free: Vec<String> = names.iter().map(|name| format!("availability.plan_weights.{name}=0")).collect();
+    let free: Vec<&str> = free.iter().flat_map(|set| ["--set", set.as_str()]).collect();
+    for (house, costs_anything) in [(House::embedded(&[]).await?, true), (House::embedded(&free).await?, false)] {
+        let practice = practice(&house).await?;
+        // A week apart where five days are ideal.
+        let made = practice.plan(&house, "+17805550104", json!({"days": ["we"]})).await?;
+        let answer = proposals(&house, &made.text("/id"), &practice.revision).await?;
+        let costs = answer.body["data"].as_array().context("data")?.iter().map(|proposal| proposal["cost"].as_u64());
+        let costs: Vec<u64> = costs.collect::<Option<_>>().context("each has a cost")?;
+        assert_eq!((costs.len(), costs.iter().any(|cost| *cost > 0)), (3, costs_anything), "{costs:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_series_that_lost_a_slot_is_refused_whole_with_a_fresh_one() -> Result<()> {
     for house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
         let practice = practice(&house).await?;

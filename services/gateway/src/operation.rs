@@ -145,8 +145,12 @@ impl Operation {
         self
     }
 
-    pub(crate) fn no_content(mut self) -> Self {
-        self.answer = (204, None);
+    pub(crate) fn no_content(self) -> Self {
+        self.no_body(204)
+    }
+
+    pub(crate) fn no_body(mut self, status: u16) -> Self {
+        self.answer = (status, None);
         self
     }
 }

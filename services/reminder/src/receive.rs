@@ -9,6 +9,7 @@ use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 use crate::{
     Inner, count,
+    dispatch::spread_us,
     provider::{signature, twilio},
     store::Report,
     write,
@@ -16,8 +17,11 @@ use crate::{
 
 /// The rank of a message that has arrived.
 pub(crate) const DELIVERED: i16 = 5;
-/// Longer forms are kept cut: a report has a dozen short fields.
-const FORM_MAX: usize = 64;
+/// What is kept of a report: no number, no text, and nothing that a provider adds without notice.
+const KEPT: [&str; 7] =
+    ["MessageSid", "MessageStatus", "ErrorCode", "AccountSid", "MessagingServiceSid", "RawDlrDoneDate", "ApiVersion"];
+/// How long a message waits that could not be delivered for now.
+const AGAIN_SECONDS: f64 = 300.0;
 
 pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<ReceiveResponse, Fault> {
     let token = match &inner.config.providers.twilio.auth_token {
@@ -43,8 +47,6 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
     }
     let opted_out = error_code == twilio::OPTED_OUT.to_string();
     let lost = matches!(status, "failed" | "undelivered");
-    let kept: serde_json::Map<String, serde_json::Value> =
-        form.iter().take(FORM_MAX).map(|(name, value)| (name.clone(), value.clone().into())).collect();
     let now = inner.clock.now();
     let report = Report {
         organization: organization.uuid(),
@@ -61,14 +63,35 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
         outcome: if lost { "failed" } else { "sent" },
         provider_message_id: field("MessageSid"),
         error_code: &error_code,
-        form: &serde_json::Value::Object(kept).to_string(),
+        form: &kept(&form),
         block: opted_out,
+        again: again(inner, &error_code).filter(|_| lost),
         now_us: now.as_microsecond(),
     };
-    if let Some((trigger, channel)) = inner.store.report(&report).await.map_err(write::failure)? {
-        count(status, &trigger, &channel);
+    if let Some(moved) = inner.store.report(&report).await.map_err(write::failure)? {
+        count(if moved.again { "busy" } else { status }, &moved.trigger, &moved.channel);
     }
     Ok(ReceiveResponse {})
+}
+
+/// What is kept of a report, as JSON.
+fn kept(form: &[(String, String)]) -> String {
+    let fields = form.iter().filter(|(name, _)| KEPT.contains(&name.as_str()));
+    let fields: serde_json::Map<String, serde_json::Value> =
+        fields.map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    serde_json::Value::Object(fields).to_string()
+}
+
+/// When a message that was not delivered is sent once more, and how often at most; `None` where that is of no use.
+fn again(inner: &Inner, error_code: &str) -> Option<(i64, i32)> {
+    let patience = i32::try_from(inner.config.attempts_max.saturating_sub(1)).unwrap_or(0);
+    let tries = match error_code.parse().ok()? {
+        twilio::QUEUE_FULL | twilio::UNREACHABLE => patience,
+        // Nobody can say why: once, since it may have arrived after all.
+        twilio::UNKNOWN => patience.min(1),
+        _ => return None,
+    };
+    Some((inner.clock.now_us() + spread_us(inner, AGAIN_SECONDS), tries))
 }
 
 /// The rank of a provider's status, and ours for it.
@@ -104,6 +127,13 @@ mod tests {
         assert!(travel.windows(2).all(|pair| pair[0] < pair[1]));
         assert_eq!([rank("undelivered"), rank("failed")], [rank("delivered"); 2]);
         assert_eq!(rank("receiving"), None);
+    }
+
+    #[test]
+    fn a_report_is_kept_without_numbers_and_texts() {
+        let form = [("To", "+15005550009"), ("From", "+15005550006"), ("Body", "Hello"), ("MessageStatus", "sent")];
+        let form = form.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(kept(&form), r#"{"MessageStatus":"sent"}"#);
     }
 
     #[test]

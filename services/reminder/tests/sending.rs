@@ -68,6 +68,54 @@ async fn who_opted_out_gets_nothing_more(database: Database) {
     service.stop().await;
 }
 
+async fn a_report_of_an_opt_out_counts_however_late_it_comes(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    let first = world.book(START);
+    service.becomes(&first, "booked", "sms", "sent").await;
+    let url = world.provider.received()[0].form["StatusCallback"].clone();
+    for (status, code) in [("delivered", ""), ("failed", "21610")] {
+        let report = signed(&url, status, code, common::TOKEN);
+        service.client.clone().receive_status(Running::context(organization(1)).request(report)).await.unwrap();
+    }
+    assert_eq!(service.becomes(&first, "booked", "sms", "delivered").await.reason, "");
+    let second = world.book(START);
+    assert_eq!(service.becomes(&second, "booked", "sms", "suppressed").await.reason, "opted_out");
+    assert_eq!(world.texts().len(), 1);
+    service.stop().await;
+}
+
+async fn what_could_not_be_delivered_for_now_is_sent_once_more(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    let visit = world.book(START);
+    let again = |all: &[Message]| all.iter().any(|one| one.reason == "not_delivered" && one.status == "scheduled");
+    let mut client = service.client.clone();
+    let ctx = Running::context(organization(1));
+    // Out of reach is tried while patience lasts, what nobody can explain once.
+    for (sent, (code, more)) in [("30008", true), ("30003", true), ("30008", false)].into_iter().enumerate() {
+        let due = poll::until("the attempt", common::WITHIN, || async { world.texts().get(sent).map(drop) });
+        due.await;
+        service.becomes(&visit, "booked", "sms", "sent").await;
+        let url = world.provider.received()[sent].form["StatusCallback"].clone();
+        for _ in 0..2 {
+            let report = signed(&url, "undelivered", code, common::TOKEN);
+            client.receive_status(ctx.request(report)).await.unwrap();
+        }
+        if more {
+            service.when("another attempt to be planned", &visit, again).await;
+            world.seconds(400);
+        }
+    }
+    let lost = service.becomes(&visit, "booked", "sms", "undelivered").await;
+    assert_eq!((lost.reason.as_str(), lost.attempts.len()), ("not_delivered", 3));
+    assert_eq!(
+        lost.attempts.iter().map(|one| one.error_code.as_str()).collect::<Vec<_>>(),
+        ["30008", "30003", "30008"]
+    );
+    service.stop().await;
+}
+
 async fn a_busy_provider_is_asked_again_when_it_said(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     world.provider.script([Behaviour::Busy(90)]);
@@ -129,7 +177,7 @@ async fn a_silent_provider_leaves_it_unknown_and_a_late_report_settles_it(databa
     service.becomes(&visit, "booked", "email", "delivered").await;
     assert_eq!(world.texts().len(), 1, "it is not sent again");
     let url = world.provider.received()[0].form["StatusCallback"].clone();
-    let report = |status: &str, token: &str| signed(&url, status, token);
+    let report = |status: &str, token: &str| signed(&url, status, "", token);
     let mut client = service.client.clone();
     let other = Running::context(organization(2));
     let forged = client.receive_status(other.request(report("delivered", "wrong"))).await.unwrap_err();
@@ -145,7 +193,7 @@ async fn a_silent_provider_leaves_it_unknown_and_a_late_report_settles_it(databa
     for status in ["sent", "queued", "undelivered", "delivered", "no-such-status"] {
         client.receive_status(other.request(report(status, common::TOKEN))).await.unwrap();
     }
-    let nowhere = signed(&format!("{PUBLIC_URL}/v1/providers/twilio/status"), "sent", common::TOKEN);
+    let nowhere = signed(&format!("{PUBLIC_URL}/v1/providers/twilio/status"), "sent", "", common::TOKEN);
     client.receive_status(other.request(nowhere)).await.unwrap();
     assert_eq!(service.becomes(&visit, "booked", "sms", "delivered").await.reason, "");
     service.stop().await;
@@ -222,8 +270,8 @@ async fn a_text_that_a_rule_breaks_fails_by_itself(database: Database) {
     service.stop().await;
 }
 
-fn signed(url: &str, status: &str, token: &str) -> ReceiveRequest {
-    let form = [("MessageStatus", status), ("MessageSid", "SM1"), ("ErrorCode", "")];
+fn signed(url: &str, status: &str, error_code: &str, token: &str) -> ReceiveRequest {
+    let form = [("MessageStatus", status), ("MessageSid", "SM1"), ("ErrorCode", error_code), ("To", "+15005550009")];
     let form = form.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let signature = reminder::twilio_signature(token, url, &form);
     let form = form.into_iter().map(|(name, value)| Field { name, value }).collect();
@@ -234,6 +282,8 @@ on_both! {
     the_provider_is_asked_in_its_own_form
     a_refusal_is_final_and_tried_again_only_by_hand
     who_opted_out_gets_nothing_more
+    a_report_of_an_opt_out_counts_however_late_it_comes
+    what_could_not_be_delivered_for_now_is_sent_once_more
     a_busy_provider_is_asked_again_when_it_said
     patience_with_a_busy_provider_ends
     a_provider_out_of_reach_is_tried_again

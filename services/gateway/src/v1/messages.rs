@@ -142,7 +142,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .body("Nothing")
             .answer(200, "Message")
         },
-        status.params(&status_params).body("Form").no_content(),
+        status.params(&status_params).body("Form").no_body(200),
     ]
 }
 
@@ -243,5 +243,5 @@ async fn received(call: Call) -> Result<Reply, Fault> {
         provider,
     };
     call.inner.reminder.clone().receive_status(call.context().request(request)).await?;
-    Ok(Reply::empty(204))
+    Ok(Reply::empty(200))
 }

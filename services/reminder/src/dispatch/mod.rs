@@ -7,6 +7,8 @@
 mod send;
 mod truth;
 
+pub(crate) use self::send::spread_us;
+
 use std::{
     sync::{Arc, PoisonError},
     time::Duration,

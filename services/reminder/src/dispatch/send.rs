@@ -294,7 +294,7 @@ fn delay_us(inner: &Inner, after: Option<Duration>, tries: i32) -> i64 {
 }
 
 /// So many seconds, give or take a fifth.
-fn spread_us(inner: &Inner, seconds: f64) -> i64 {
+pub(crate) fn spread_us(inner: &Inner, seconds: f64) -> i64 {
     (seconds * (0.8 + 0.4 * inner.ids.fraction()) * 1_000_000.0) as i64
 }
 

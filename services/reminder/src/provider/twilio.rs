@@ -16,6 +16,12 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const TRY_AGAIN: [u32; 3] = [20429, 20503, 21611];
 /// The patient has told the carrier to stop.
 pub(crate) const OPTED_OUT: u32 = 21610;
+/// The sender's queue was full.
+pub(crate) const QUEUE_FULL: u32 = 30001;
+/// The telephone was off or out of reach.
+pub(crate) const UNREACHABLE: u32 = 30003;
+/// Not delivered, for no known reason.
+pub(crate) const UNKNOWN: u32 = 30008;
 /// The carrier took the message for spam.
 pub(crate) const FILTERED: u32 = 30007;
 

@@ -155,7 +155,17 @@ pub(crate) struct Report<'a> {
     pub(crate) error_code: &'a str,
     pub(crate) form: &'a str,
     pub(crate) block: bool,
+    /// Where it is worth another attempt: when, and after how many at most.
+    pub(crate) again: Option<(i64, i32)>,
     pub(crate) now_us: i64,
+}
+
+/// What a report has changed.
+pub(crate) struct Reported {
+    pub(crate) trigger: String,
+    pub(crate) channel: String,
+    /// Whether the message is to be sent once more.
+    pub(crate) again: bool,
 }
 
 /// Which messages a list shows.
@@ -216,7 +226,7 @@ on_both! {
     fn record(&self, record: &Record<'_>) -> Result<bool, Failure>;
     /// Keeps a provider's report and applies it where it goes further than what is known; answers whether it did, with
     /// the message's trigger and channel.
-    fn report(&self, report: &Report<'_>) -> Result<Option<(String, String)>, Failure>;
+    fn report(&self, report: &Report<'_>) -> Result<Option<Reported>, Failure>;
     /// Plans a message anew.
     fn retry(&self, message: &MessageRow, now_us: i64, address_hash: &[u8], remember: Option<&Remember>) -> Result<(), Refusal>;
     /// Forgets what is past its keeping.

@@ -89,6 +89,7 @@ impl Bed {
             error_code: "",
             form: "{}",
             block: false,
+            again: None,
             now_us: NOW,
         };
         self.store.report(&report).await.unwrap().is_some()

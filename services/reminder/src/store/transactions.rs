@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Applied, Batch, Record, Refusal, Remember, Report, RuleWrite, Sending, Step,
+        Applied, Batch, Record, Refusal, Remember, Report, Reported, RuleWrite, Sending, Step,
         rows::{AppointmentRow, MessageRow, PendingRow, RuleRow},
     },
     Db, Store,
@@ -75,12 +75,16 @@ const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message
      WHERE organization_id = $1 AND message_id = $2 AND number = $3";
 const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 const UNBLOCK: &str = "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
-const KNOWN_MESSAGE: &str = "SELECT attempts FROM messages WHERE organization_id = $1 AND id = $2";
+const KNOWN_MESSAGE: &str =
+    "SELECT attempts, trigger, channel, recipient FROM messages WHERE organization_id = $1 AND id = $2";
 const KEEP_EVENT: &str = "INSERT INTO provider_events VALUES ($1, $2, $3, $4, $5, $6)";
 const REPORT: &str = "UPDATE messages SET status = $4, reason = $5, provider_rank = $6, wake_at_us = NULL, \
      sent_at_us = coalesce(sent_at_us, $7), updated_at_us = $7 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
-     AND provider_rank < $6 AND status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed') \
-     RETURNING trigger, channel, recipient";
+     AND provider_rank < $6 AND status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed')";
+/// Once more, while it is of use and patience lasts. The rank begins anew: the next reports are on another attempt.
+const AGAIN: &str = "UPDATE messages SET status = 'scheduled', reason = $7, wake_at_us = $5, fence = fence + 1, \
+     tries = tries + 1, provider_rank = 0, updated_at_us = $8 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
+     AND provider_rank < $4 AND tries < $6 AND starts_at_us > $5 AND status IN ('sending', 'unknown', 'sent')";
 const REPORT_ATTEMPT: &str = "UPDATE attempts SET outcome = CASE WHEN outcome = 'unknown' THEN $4 ELSE outcome END, \
      provider_message_id = CASE WHEN provider_message_id = '' THEN $5 ELSE provider_message_id END, \
      error_code = CASE WHEN $6 = '' THEN error_code ELSE $6 END \
@@ -92,7 +96,7 @@ const PAGE: i64 = 500;
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 27] = [
+pub(crate) const STATEMENTS: [&str; 28] = [
     FIRST_POSITION,
     MOVE_POSITION,
     SEE,
@@ -118,6 +122,7 @@ pub(crate) const STATEMENTS: [&str; 27] = [
     KNOWN_MESSAGE,
     KEEP_EVENT,
     REPORT,
+    AGAIN,
     REPORT_ATTEMPT,
     RETRY,
 ];
@@ -222,27 +227,32 @@ impl Store {
         Ok(recorded)
     }
 
-    pub(crate) async fn report(&self, report: &Report<'_>) -> Result<Option<(String, String)>, Failure> {
+    pub(crate) async fn report(&self, report: &Report<'_>) -> Result<Option<Reported>, Failure> {
         let (organization, message) = (report.organization, report.message);
         let mut tx = self.begin().await?;
-        let known = query_scalar::<Db, i32>(KNOWN_MESSAGE).bind(organization).bind(message);
-        if known.fetch_optional(&mut *tx).await?.is_none_or(|attempts| report.attempt > attempts) {
+        let known = query_as(KNOWN_MESSAGE).bind(organization).bind(message);
+        let known: Option<(i32, String, String, String)> = known.fetch_optional(&mut *tx).await?;
+        let Some((_, trigger, channel, recipient)) = known.filter(|(attempts, ..)| report.attempt <= *attempts) else {
             return Ok(None);
-        }
+        };
         let event = query(KEEP_EVENT).bind(organization).bind(report.event).bind(message).bind(report.attempt);
         event.bind(report.now_us).bind(report.form).execute(&mut *tx).await?;
-        let update = query_as(REPORT).bind(organization).bind(message).bind(report.attempt);
-        let update = update.bind(report.status).bind(report.reason).bind(report.rank).bind(report.now_us);
-        let moved: Option<(String, String, String)> = update.fetch_optional(&mut *tx).await?;
+        let again = sent_again(&mut tx, report).await?;
+        let moved = again || {
+            let update = query(REPORT).bind(organization).bind(message).bind(report.attempt);
+            let update = update.bind(report.status).bind(report.reason).bind(report.rank).bind(report.now_us);
+            update.execute(&mut *tx).await?.rows_affected() == 1
+        };
         let attempt = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(report.attempt);
         let attempt = attempt.bind(report.outcome).bind(report.provider_message_id).bind(report.error_code);
         attempt.execute(&mut *tx).await?;
-        if let (true, Some((_, channel, recipient))) = (report.block, &moved) {
-            let block = query(BLOCK).bind(organization).bind(channel).bind(crate::address_hash(recipient));
+        // Whoever told the carrier to stop has done so, whatever else is known of this message.
+        if report.block {
+            let block = query(BLOCK).bind(organization).bind(&channel).bind(crate::address_hash(&recipient));
             block.bind(report.now_us).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        Ok(moved.map(|(trigger, channel, _)| (trigger, channel)))
+        Ok(moved.then_some(Reported { trigger, channel, again }))
     }
 
     pub(crate) async fn retry(
@@ -264,6 +274,13 @@ impl Store {
         remember(&mut tx, organization, now_us, kept).await?;
         Ok(tx.commit().await?)
     }
+}
+
+async fn sent_again(tx: &mut Tx, report: &Report<'_>) -> Result<bool, sqlx::Error> {
+    let Some((wake_at_us, tries_max)) = report.again else { return Ok(false) };
+    let update = query(AGAIN).bind(report.organization).bind(report.message).bind(report.attempt).bind(report.rank);
+    let update = update.bind(wake_at_us).bind(tries_max).bind(report.reason).bind(report.now_us);
+    Ok(update.execute(&mut **tx).await?.rows_affected() == 1)
 }
 
 async fn move_position(tx: &mut Tx, step: Step<'_>, now_us: i64) -> Result<bool, sqlx::Error> {
