@@ -8,7 +8,6 @@ use domain::{directory::GapDays, fault::Faults, id::ProposalId};
 use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 use wire::{
     availability::{FixedVisit, ProposeSeriesRequest, ProposedSeries, SeriesSession, Slot},
     booking::{PlanProposal, ProposePlanRequest, ProposePlanResponse, ProposedSession},
@@ -79,17 +78,23 @@ pub(super) async fn remembered(inner: &Inner, ctx: &Context, plan: &Plan, propos
     serde_json::from_str(&found.map_err(write::failure)?.ok_or_else(unknown)?).map_err(Fault::internal)
 }
 
-/// Remembers a proposal for a day.
-async fn remember(inner: &Inner, ctx: &Context, plan: &Plan, proposal: &PlanProposal, id: Uuid) -> Result<(), Fault> {
-    let kept = proposal.sessions.iter().map(|session| Kept {
-        session: session.plan_session_id.clone(),
-        slot: session.slot.as_ref().map(|slot| slot.slot_id.clone()).unwrap_or_default(),
-        appointment: session.appointment_id.clone(),
-    });
-    let sessions = serde_json::to_string(&kept.collect::<Vec<_>>()).map_err(Fault::internal)?;
-    let expires_at_us = inner.clock.now_us() + KEPT_US;
-    let (organization, plan) = (ctx.organization.uuid(), plan.id.uuid());
-    inner.store.keep_proposal(organization, id, plan, &sessions, expires_at_us).await.map_err(write::failure)
+/// Gives proposals their ids, and remembers them for a day.
+async fn remember(inner: &Inner, ctx: &Context, plan: &Plan, proposals: &mut [PlanProposal]) -> Result<(), Fault> {
+    let now = inner.clock.now();
+    let mut kept = Vec::with_capacity(proposals.len());
+    for proposal in proposals {
+        let id = inner.ids.uuid(now);
+        proposal.id = ProposalId::new(id).to_string();
+        let session = |session: &ProposedSession| Kept {
+            session: session.plan_session_id.clone(),
+            slot: session.slot.as_ref().map(|slot| slot.slot_id.clone()).unwrap_or_default(),
+            appointment: session.appointment_id.clone(),
+        };
+        let sessions: Vec<Kept> = proposal.sessions.iter().map(session).collect();
+        kept.push((id, serde_json::to_string(&sessions).map_err(Fault::internal)?));
+    }
+    let (organization, plan, expires_at_us) = (ctx.organization.uuid(), plan.id.uuid(), now.as_microsecond() + KEPT_US);
+    inner.store.keep_proposals(organization, plan, &kept, expires_at_us).await.map_err(write::failure)
 }
 
 /// The best series for what is still to be booked, or the best repairs; none where there is nothing to do.
@@ -109,11 +114,7 @@ pub(super) async fn proposals(
     if proposals.first().is_none_or(|best| best.sessions.is_empty()) {
         return Ok(vec![]);
     }
-    for proposal in &mut proposals {
-        let id = inner.ids.uuid(inner.clock.now());
-        remember(inner, ctx, plan, proposal, id).await?;
-        proposal.id = ProposalId::new(id).to_string();
-    }
+    remember(inner, ctx, plan, &mut proposals).await?;
     Ok(proposals)
 }
 

@@ -145,7 +145,8 @@ on_both! {
     fn keep_moves(&self, organization: Uuid, id: Uuid, moves: &str, expires_at_us: i64) -> Result<(), Failure>;
     /// The moves of a proposal for displaced appointments that is still remembered.
     fn moves(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<String>, Failure>;
-    fn keep_proposal(&self, organization: Uuid, id: Uuid, plan: Uuid, sessions: &str, expires_at_us: i64) -> Result<(), Failure>;
+    /// Keeps the proposals of a plan. They may be lost with the power: whoever chose one asks again.
+    fn keep_proposals(&self, organization: Uuid, plan: Uuid, proposals: &[(Uuid, String)], expires_at_us: i64) -> Result<(), Failure>;
     /// The sessions and slots of a proposal that is still remembered.
     fn proposal(&self, organization: Uuid, id: Uuid, plan: Uuid, now_us: i64) -> Result<Option<String>, Failure>;
     /// Puts another answer in the place of the one that is kept for a key.

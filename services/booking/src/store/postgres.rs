@@ -47,6 +47,9 @@ const SWEEP_CHANGES: &str = "WITH gone AS (DELETE FROM changes WHERE changed_at_
      last AS (SELECT xid::text::bigint AS xid, seq FROM gone ORDER BY gone.xid DESC, seq DESC LIMIT 1), \
      risen AS (UPDATE epoch SET floor_xid = last.xid, floor_seq = last.seq FROM last \
      WHERE (last.xid, last.seq) > (epoch.floor_xid, epoch.floor_seq)) SELECT count(*) FROM gone";
+/// Without waiting for the disk, in this transaction only.
+const KEEP_PROPOSALS: &str = "INSERT INTO proposals SELECT $1, kept.id, $2, kept.sessions, $3 \
+     FROM unnest($4::uuid[], $5::text[]) AS kept(id, sessions), set_config('synchronous_commit', 'off', true)";
 const APPOINTMENTS: &str = "SELECT * FROM appointments WHERE ends_at_us > $1";
 const GROUPS: &str = "SELECT organization_id, version, id, service_id, practitioner_id, location_id, room_id, \
      starts_at_us, ends_at_us, capacity FROM groups WHERE live AND ends_at_us > $1";
@@ -113,6 +116,19 @@ impl Store {
     pub(crate) async fn sweep_changes(&self, before_us: i64, limit: i64) -> Result<u64, Failure> {
         let gone: i64 = sqlx::query_scalar(SWEEP_CHANGES).bind(before_us).bind(limit).fetch_one(&self.pool).await?;
         Ok(gone.unsigned_abs())
+    }
+
+    pub(crate) async fn keep_proposals(
+        &self,
+        organization: Uuid,
+        plan: Uuid,
+        proposals: &[(Uuid, String)],
+        expires_at_us: i64,
+    ) -> Result<(), Failure> {
+        let (ids, sessions): (Vec<Uuid>, Vec<String>) = proposals.iter().cloned().unzip();
+        let query = sqlx::query(KEEP_PROPOSALS).bind(organization).bind(plan).bind(expires_at_us);
+        query.bind(ids).bind(sessions).execute(&self.pool).await?;
+        Ok(())
     }
 
     pub(crate) async fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure> {

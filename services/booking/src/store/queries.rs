@@ -49,7 +49,6 @@ const MOVES: &str =
     "SELECT moves FROM displaced_proposals WHERE organization_id = $1 AND id = $2 AND expires_at_us > $3";
 const SWEEP_MOVES: &str = "DELETE FROM displaced_proposals WHERE expires_at_us < $1 AND expires_at_us <= (SELECT max(at_us) \
      FROM (SELECT expires_at_us AS at_us FROM displaced_proposals ORDER BY expires_at_us LIMIT $2) AS oldest)";
-const KEEP_PROPOSAL: &str = "INSERT INTO proposals VALUES ($1, $2, $3, $4, $5)";
 const PROPOSAL: &str = "SELECT sessions FROM proposals \
      WHERE organization_id = $1 AND id = $2 AND plan_id = $3 AND expires_at_us > $4";
 const SWEEP_PROPOSALS: &str = "DELETE FROM proposals WHERE expires_at_us < $1 AND expires_at_us <= (SELECT max(at_us) FROM \
@@ -73,7 +72,7 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 31] = [
+pub(crate) const STATEMENTS: [&str; 30] = [
     APPOINTMENT,
     CLAIMS_OF,
     IN_THE_WAY,
@@ -93,7 +92,6 @@ pub(crate) const STATEMENTS: [&str; 31] = [
     KEEP_MOVES,
     MOVES,
     SWEEP_MOVES,
-    KEEP_PROPOSAL,
     PROPOSAL,
     SWEEP_PROPOSALS,
     REPLAY,
@@ -280,19 +278,6 @@ impl Store {
     pub(crate) async fn moves(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<String>, Failure> {
         let query = sqlx::query_scalar(MOVES).bind(organization).bind(id).bind(now_us);
         Ok(query.fetch_optional(self.reader()).await?)
-    }
-
-    pub(crate) async fn keep_proposal(
-        &self,
-        organization: Uuid,
-        id: Uuid,
-        plan: Uuid,
-        sessions: &str,
-        expires_at_us: i64,
-    ) -> Result<(), Failure> {
-        let query = sqlx::query(KEEP_PROPOSAL).bind(organization).bind(id).bind(plan).bind(sessions);
-        query.bind(expires_at_us).execute(self.writer()).await?;
-        Ok(())
     }
 
     pub(crate) async fn proposal(

@@ -93,6 +93,21 @@ impl Store {
         Ok(gone)
     }
 
+    pub(crate) async fn keep_proposals(
+        &self,
+        organization: Uuid,
+        plan: Uuid,
+        proposals: &[(Uuid, String)],
+        expires_at_us: i64,
+    ) -> Result<(), Failure> {
+        let mut tx = self.pools.writer.begin_with("BEGIN IMMEDIATE").await?;
+        for (id, sessions) in proposals {
+            let keep = sqlx::query("INSERT INTO proposals VALUES ($1, $2, $3, $4, $5)").bind(organization).bind(id);
+            keep.bind(plan).bind(sessions).bind(expires_at_us).execute(&mut *tx).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
     pub(crate) async fn tail(&self, after: Position, _early: &Early, limit: i64) -> Result<Tail, Failure> {
         let mut tx = self.pools.reader.begin().await?;
         let (epoch, floor): (i64, i64) = sqlx::query_as(LIFE).fetch_one(&mut *tx).await?;
