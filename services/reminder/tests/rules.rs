@@ -109,7 +109,7 @@ async fn every_fault_of_a_rule_is_named(database: Database) {
     let refused = service.client.clone().create_rule(ctx().request(CreateRuleRequest { body: Some(empty) })).await;
     let pointers: Vec<_> = Fault::from(refused.unwrap_err()).violations.into_iter().map(|one| one.pointer).collect();
     assert_eq!(pointers, ["/offset_minutes", "/channels", "/quiet_hours/to"]);
-    let later = RuleBody { trigger: "missed".into(), channels: vec!["sms".into()], ..RuleBody::default() };
+    let later = RuleBody { trigger: "waitlist_offer".into(), channels: vec!["sms".into()], ..RuleBody::default() };
     let refused = service.client.clone().create_rule(ctx().request(CreateRuleRequest { body: Some(later) })).await;
     assert_eq!(Fault::from(refused.unwrap_err()).violations[0].code, "not_available");
     assert_eq!(rules(&service, true).await.len(), 6, "nothing was written");

@@ -35,7 +35,7 @@ pub(crate) struct QuietHours {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleBody {
-    #[schema(pattern = "^(booked|before_start|cancelled|rescheduled)$")]
+    #[schema(pattern = "^(booked|before_start|cancelled|rescheduled|after_completed|missed)$")]
     trigger: String,
     /// Minutes from the trigger; for `before_start`, before the start.
     #[serde(default)]

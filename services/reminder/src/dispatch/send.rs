@@ -89,7 +89,8 @@ async fn prepare(inner: &Inner, message: &MessageRow, trigger: Trigger, channel:
         Err(fault) => return Err(fault),
     };
     let now_us = inner.clock.now_us();
-    let to = match judge(trigger, channel, message.visit(), &contact, now_us) {
+    let until_us = trigger.of_use_until_us(message.due_at_us, message.starts_at_us);
+    let to = match judge(trigger, channel, message.visit(), &contact, now_us >= until_us) {
         Verdict::Send(to) => to.to_owned(),
         Verdict::Suppress(reason) => return Ok(Next::Suppress(reason)),
     };
@@ -100,7 +101,7 @@ async fn prepare(inner: &Inner, message: &MessageRow, trigger: Trigger, channel:
     // Planned outside the quiet hours, it may still have waited into them.
     let stretch = rule.body.quiet_hours.and_then(|hours| quiet::stretch(hours, now_us, &zone));
     if let Some((_, ends_at_us)) = stretch
-        && ends_at_us < message.starts_at_us
+        && ends_at_us < until_us
     {
         return Ok(Next::PutOff(ends_at_us));
     }
@@ -175,7 +176,7 @@ async fn send(inner: &Inner, message: &MessageRow, trigger: Trigger, channel: Ch
     let sending = Sending {
         message,
         truth_version: ready.truth_version,
-        tells: (trigger != Trigger::Cancelled).then(|| message.visit()),
+        tells: (trigger != Trigger::Cancelled && !trigger.is_after_visit()).then(|| message.visit()),
         provider: provider.name(),
         recipient: &ready.to,
         subject: &ready.rendered.subject,

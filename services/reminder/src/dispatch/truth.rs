@@ -20,12 +20,12 @@ pub(crate) fn judge<'a>(
     channel: Channel,
     visit: Visit,
     contact: &'a GetContactResponse,
-    now_us: i64,
+    too_late: bool,
 ) -> Verdict<'a> {
     let (Some(appointment), Some(patient)) = (&contact.appointment, &contact.patient) else {
         return Verdict::Suppress("gone");
     };
-    if let Some(reason) = outdated(trigger, visit, appointment, now_us) {
+    if let Some(reason) = outdated(trigger, visit, appointment, too_late) {
         return Verdict::Suppress(reason);
     }
     match &patient.details {
@@ -34,23 +34,24 @@ pub(crate) fn judge<'a>(
     }
 }
 
-/// Why what the message says is no longer so.
-fn outdated(trigger: Trigger, visit: Visit, appointment: &Appointment, now_us: i64) -> Option<&'static str> {
+/// Why what the message says is no longer so, or of no use any more.
+fn outdated(trigger: Trigger, visit: Visit, appointment: &Appointment, too_late: bool) -> Option<&'static str> {
     let Ok(status) = appointment.status.parse::<Status>() else { return Some("gone") };
-    let called_off = status == Status::Cancelled;
-    match (trigger, called_off) {
-        (Trigger::Cancelled, false) => return Some("superseded"),
-        (Trigger::Cancelled, true) => {}
-        (_, true) => return Some("cancelled"),
-        (_, false) if !status.is_ahead() => return Some("visit_begun"),
-        (_, false) => {}
+    match (trigger, status) {
+        (Trigger::Cancelled, Status::Cancelled)
+        | (Trigger::AfterCompleted, Status::Fulfilled)
+        | (Trigger::Missed, Status::Noshow) => {}
+        (Trigger::Cancelled | Trigger::AfterCompleted | Trigger::Missed, _) => return Some("superseded"),
+        (_, Status::Cancelled) => return Some("cancelled"),
+        (_, status) if !status.is_ahead() => return Some("visit_begun"),
+        _ => {}
     }
     let location = appointment.location_id.parse::<LocationId>().ok().map(LocationId::uuid);
     let same = appointment.starts_at_us == visit.starts_at_us && location == Some(visit.location);
     if !same {
         return Some("superseded");
     }
-    (now_us >= appointment.starts_at_us).then_some("too_late")
+    too_late.then_some("too_late")
 }
 
 /// Whether the patient can be reached on this channel and agreed to it.
@@ -112,7 +113,7 @@ mod tests {
     }
 
     fn sms(contact: &GetContactResponse) -> Verdict<'_> {
-        judge(Trigger::BeforeStart, Channel::Sms, visit(), contact, START - 1)
+        judge(Trigger::BeforeStart, Channel::Sms, visit(), contact, false)
     }
 
     fn with_patient(change: impl FnOnce(&mut PatientDetails)) -> GetContactResponse {
@@ -131,7 +132,7 @@ mod tests {
     fn what_is_still_so_leaves_for_the_channels_address() {
         assert_eq!(sms(&contact()), Verdict::Send("+15005550009"));
         let contact = contact();
-        let email = judge(Trigger::Booked, Channel::Email, visit(), &contact, 0);
+        let email = judge(Trigger::Booked, Channel::Email, visit(), &contact, false);
         assert_eq!(email, Verdict::Send("a@example.org"));
     }
 
@@ -151,17 +152,28 @@ mod tests {
         let elsewhere = LocationId::new(Uuid::from_u128(6)).to_string();
         assert_eq!(sms(&with_visit(|visit| visit.location_id = elsewhere)), Verdict::Suppress("superseded"));
         let contact = contact();
-        let late = judge(Trigger::BeforeStart, Channel::Sms, visit(), &contact, START);
+        let late = judge(Trigger::BeforeStart, Channel::Sms, visit(), &contact, true);
         assert_eq!(late, Verdict::Suppress("too_late"));
     }
 
     #[test]
     fn a_cancellation_is_told_while_it_is_so_and_of_use() {
         let off = with_visit(|visit| visit.status = "cancelled".into());
-        let told = |contact, now| judge(Trigger::Cancelled, Channel::Sms, visit(), contact, now);
-        assert_eq!(told(&off, START - 1), Verdict::Send("+15005550009"));
-        assert_eq!(told(&off, START), Verdict::Suppress("too_late"));
-        assert_eq!(told(&contact(), START - 1), Verdict::Suppress("superseded"));
+        let told = |contact, too_late| judge(Trigger::Cancelled, Channel::Sms, visit(), contact, too_late);
+        assert_eq!(told(&off, false), Verdict::Send("+15005550009"));
+        assert_eq!(told(&off, true), Verdict::Suppress("too_late"));
+        assert_eq!(told(&contact(), false), Verdict::Suppress("superseded"));
+    }
+
+    #[test]
+    fn what_follows_a_visit_is_told_while_it_was_given_or_missed() {
+        for (trigger, status) in [(Trigger::AfterCompleted, "fulfilled"), (Trigger::Missed, "noshow")] {
+            let over = with_visit(|visit| visit.status = status.into());
+            let told = |contact, too_late| judge(trigger, Channel::Sms, visit(), contact, too_late);
+            assert_eq!(told(&over, false), Verdict::Send("+15005550009"), "{trigger}");
+            assert_eq!(told(&over, true), Verdict::Suppress("too_late"), "{trigger}");
+            assert_eq!(told(&contact(), false), Verdict::Suppress("superseded"), "{trigger}");
+        }
     }
 
     #[test]
@@ -176,7 +188,7 @@ mod tests {
         let same = |one: &mut PatientDetails| one.reminder_channel = "sms".into();
         assert_eq!(sms(&with_patient(same)), Verdict::Send("+15005550009"));
         let no_email = with_patient(|one| one.email.clear());
-        let email = judge(Trigger::Booked, Channel::Email, visit(), &no_email, 0);
+        let email = judge(Trigger::Booked, Channel::Email, visit(), &no_email, false);
         assert_eq!(email, Verdict::Suppress("no_email"));
     }
 }

@@ -10,7 +10,8 @@
 //!   the patient was last told just that time and place. All of these wait until the move has settled, so that a drag in
 //!   the diary and back sends nothing;
 //! - a cancellation takes back everything pending and plans `cancelled`, unless the visit was over already;
-//! - a visit that has begun, or was missed, takes back everything pending.
+//! - a visit that has begun takes back everything pending;
+//! - one that was completed or missed plans what follows it, once.
 
 mod again;
 #[cfg(test)]
@@ -139,7 +140,12 @@ pub(crate) fn plan(
             }
         }
     } else if !next.status.is_ahead() {
-        plan.suppress = known.map(|_| over(next.status));
+        let became = known.is_none_or(|known| known.appointment.status != next.status);
+        plan.suppress = known.filter(|_| became).map(|_| over(next.status));
+        let news = known.is_some() || change.event != Event::Snapshot;
+        if let Some(trigger) = follows(next.status).filter(|_| became && news) {
+            plan.add = after_event(rules, trigger, next, next.version, since_us);
+        }
     } else if let Some(known) = known.filter(|known| known.appointment.visit != next.visit) {
         plan.suppress = Some("superseded");
         let settled_us = since_us + settle_us;
@@ -185,17 +191,26 @@ fn over(status: Status) -> &'static str {
     }
 }
 
+/// What follows a visit in this status.
+fn follows(status: Status) -> Option<Trigger> {
+    match status {
+        Status::Fulfilled => Some(Trigger::AfterCompleted),
+        Status::Noshow => Some(Trigger::Missed),
+        _ => None,
+    }
+}
+
 /// The messages about something that has happened at `base_at_us`.
 fn after_event(rules: &[Rule], trigger: Trigger, next: &Appointment, version: i64, base_at_us: i64) -> Vec<Planned> {
-    let starts_at_us = next.visit.starts_at_us;
     let rules = rules.iter().filter(|rule| rule.body.trigger == trigger && rule.covers(next.service));
     let due = |rule: &Rule| {
         let at_us = base_at_us + rule.offset_us();
-        quiet::after_event(rule.body.quiet_hours, at_us, starts_at_us, &next.zone())
+        let until_us = trigger.of_use_until_us(at_us, next.visit.starts_at_us);
+        let due_at_us = quiet::after_event(rule.body.quiet_hours, at_us, until_us, &next.zone());
+        (due_at_us < until_us).then_some(due_at_us)
     };
     rules
-        .map(|rule| (rule, due(rule)))
-        .filter(|(_, due_at_us)| *due_at_us < starts_at_us)
+        .filter_map(|rule| Some((rule, due(rule)?)))
         .flat_map(|(rule, due_at_us)| each_channel(rule, version, base_at_us, due_at_us))
         .collect()
 }

@@ -228,25 +228,90 @@ fn a_changed_rule_moves_its_messages_and_drops_none() {
     assert_eq!(again(&rule, &pending, now), Again::Suppress("rule_archived"));
 }
 
+fn with_rules_after() -> Vec<Rule> {
+    let mut rules = rules();
+    for (id, trigger) in [(20, Trigger::AfterCompleted), (21, Trigger::Missed)] {
+        let body = rule::Body { trigger, offset_minutes: 36 * 60, ..rules[0].body.clone() };
+        rules.push(Rule::new(Uuid::from_u128(id), body, 0));
+    }
+    rules
+}
+
+#[test]
+fn what_follows_a_visit_is_planned_once_and_of_the_way_it_ended() {
+    let rules = with_rules_after();
+    let start = us("2026-03-10T15:00:00Z");
+    let over = start + HOUR;
+    let known = booked(start, start - 100 * HOUR).known;
+    for (status, trigger) in [(Status::Fulfilled, "after_completed"), (Status::Noshow, "missed")] {
+        let ended = Appointment { status, ..at(start, 2) };
+        let first = plan(&rules, Some(&known), &change(Event::Other, over, ended.clone()), over, SETTLE).unwrap();
+        assert_eq!(told(&first, over), [(trigger, "email", 36 * 60), (trigger, "sms", 36 * 60)]);
+        assert!(first.suppress.is_some(), "what was to come before the visit is taken back");
+        // A note is added: what was planned stays, and nothing is planned again.
+        let noted = change(Event::Other, over + HOUR, Appointment { version: 3, ..ended.clone() });
+        let second = plan(&rules, Some(&first.known), &noted, over + HOUR, SETTLE).unwrap();
+        assert_eq!((second.suppress, second.add), (None, vec![]));
+        // It was a mistake.
+        let mistake = Appointment { status: Status::EnteredInError, version: 4, ..ended.clone() };
+        let third = plan(&rules, Some(&first.known), &change(Event::Other, over, mistake), over, SETTLE).unwrap();
+        assert_eq!((third.suppress, third.add), (Some("entered_in_error"), vec![]));
+        // First seen in a snapshot, it is old news; followed before, it is not.
+        let seen = change(Event::Snapshot, over, ended);
+        assert_eq!(plan(&rules, None, &seen, over, SETTLE).unwrap().add, []);
+        assert_eq!(plan(&rules, Some(&known), &seen, over, SETTLE).unwrap().add.len(), 2);
+    }
+}
+
+#[test]
+fn what_follows_a_visit_waits_for_the_end_of_the_quiet_hours() {
+    let mut rules = with_rules_after();
+    for rule in &mut rules {
+        rule.body.quiet_hours = Some(QuietHours { from: "21:00".parse().unwrap(), to: "08:00".parse().unwrap() });
+    }
+    let start = us("2026-03-10T15:00:00Z");
+    let known = booked(start, start - 100 * HOUR).known;
+    // Completed at 16:00; a day and a half later it is 04:00.
+    let over = us("2026-03-10T22:00:00Z");
+    let ended = Appointment { status: Status::Fulfilled, ..at(start, 2) };
+    let plan = plan(&rules, Some(&known), &change(Event::Other, over, ended), over, SETTLE).unwrap();
+    assert!(plan.add.iter().all(|one| one.due_at_us == us("2026-03-12T14:00:00Z")), "{plan:?}");
+    // The rule's change moves it, long after the visit has begun.
+    let planned = &plan.add[0];
+    let pending = Pending {
+        trigger: planned.trigger,
+        channel: planned.channel,
+        base_at_us: planned.base_at_us,
+        due_at_us: planned.due_at_us,
+        service: Uuid::from_u128(8),
+        starts_at_us: start,
+        time_zone: "America/Edmonton".into(),
+    };
+    let rule = rules.iter_mut().find(|rule| rule.id == planned.rule).unwrap();
+    rule.body.offset_minutes = 44 * 60;
+    assert_eq!(again(rule, &pending, over), Again::Due(over + 44 * HOUR));
+}
+
 proptest! {
-    /// Whatever happens to an appointment: nothing is due at or after its start, the key of every message is new, and
+    /// Whatever happens to an appointment: nothing about a visit to come is due at or after its start, the key of every message is new, and
     /// what is planned is about the present time and place.
     #[test]
-    fn whatever_happens_no_key_is_planned_twice(steps in prop::collection::vec((0i64..4, 0usize..6, 0i64..72), 1..12)) {
-        let rules = rules();
+    fn whatever_happens_no_key_is_planned_twice(steps in prop::collection::vec((0i64..4, 0usize..7, 0i64..72), 1..12)) {
+        let rules = with_rules_after();
         let mut known: Option<Known> = None;
         let mut keys = std::collections::HashSet::new();
         let mut now = us("2026-03-01T00:00:00Z");
         for (version, (hour, status, later)) in (1i64..).zip(steps) {
             now += later * HOUR;
             let status = [Status::Booked, Status::Booked, Status::Booked, Status::Cancelled, Status::Arrived,
-                Status::Noshow][status];
+                Status::Noshow, Status::Fulfilled][status];
             let next = Appointment { status, ..at(us("2026-03-08T15:00:00Z") + hour * 24 * HOUR, version) };
             let event = if known.is_none() { Event::Booked } else { Event::Other };
             let found = plan(&rules, known.as_ref(), &change(event, now, next.clone()), now, SETTLE).unwrap();
             for one in &found.add {
                 prop_assert!(keys.insert((one.version, one.rule, one.channel)));
-                prop_assert!(one.due_at_us < next.visit.starts_at_us && one.due_at_us >= now);
+                let of_use = one.trigger.is_after_visit() || one.due_at_us < next.visit.starts_at_us;
+                prop_assert!(of_use && one.due_at_us >= now);
                 prop_assert_eq!(one.version, version);
             }
             prop_assert_eq!(&plan(&rules, Some(&found.known), &change(event, now, next), now, SETTLE), &None);

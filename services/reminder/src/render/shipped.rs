@@ -7,7 +7,7 @@ macro_rules! texts {
 }
 
 /// Every shipped text by `language/trigger.part`.
-pub(super) const TEXTS: [(&str, &str); 24] = texts![
+pub(super) const TEXTS: [(&str, &str); 36] = texts![
     "en/booked.sms",
     "en/booked.subject",
     "en/booked.email",
@@ -20,6 +20,12 @@ pub(super) const TEXTS: [(&str, &str); 24] = texts![
     "en/rescheduled.sms",
     "en/rescheduled.subject",
     "en/rescheduled.email",
+    "en/after_completed.sms",
+    "en/after_completed.subject",
+    "en/after_completed.email",
+    "en/missed.sms",
+    "en/missed.subject",
+    "en/missed.email",
     "fr/booked.sms",
     "fr/booked.subject",
     "fr/booked.email",
@@ -32,4 +38,10 @@ pub(super) const TEXTS: [(&str, &str); 24] = texts![
     "fr/rescheduled.sms",
     "fr/rescheduled.subject",
     "fr/rescheduled.email",
+    "fr/after_completed.sms",
+    "fr/after_completed.subject",
+    "fr/after_completed.email",
+    "fr/missed.sms",
+    "fr/missed.subject",
+    "fr/missed.email",
 ];

@@ -9,7 +9,7 @@ use crate::render::{Lang, Texts};
 const OFFSET_MAX: u32 = 90 * 24 * 60;
 const SERVICES_MAX: usize = 200;
 /// Triggers of the public interface that nothing plans messages for yet.
-const LATER: [&str; 4] = ["after_completed", "missed", "plan_session_unbooked", "waitlist_offer"];
+const LATER: [&str; 2] = ["plan_session_unbooked", "waitlist_offer"];
 
 /// For the wire.
 pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
@@ -80,8 +80,8 @@ pub(crate) fn trigger(faults: &mut Faults, text: &str) -> Option<Trigger> {
     match text.parse() {
         Ok(trigger) => return Some(trigger),
         Err(_) if LATER.contains(&text) => {
-            let detail =
-                "nothing plans messages for this trigger yet; use booked, before_start, cancelled or rescheduled";
+            let usable: Vec<&str> = Trigger::ALL.iter().map(|trigger| trigger.as_str()).collect();
+            let detail = format!("nothing plans messages for this trigger yet; use one of {}", usable.join(", "));
             faults.push("/trigger", "not_available", detail);
         }
         Err(expected) => faults.push("/trigger", "invalid_value", expected),

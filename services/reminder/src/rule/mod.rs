@@ -9,6 +9,9 @@ use domain::{id::ServiceId, patient::Channel, time::WallTime};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// A message after a visit that could not leave for two days is not sent any more.
+const AFTER_VISIT_LATE_US: i64 = 48 * 3_600_000_000;
+
 /// What makes a message due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -21,10 +24,25 @@ pub(crate) enum Trigger {
     Cancelled,
     /// A visit has a new time or place.
     Rescheduled,
+    /// A visit was completed.
+    AfterCompleted,
+    /// The patient did not come.
+    Missed,
 }
 
 impl Trigger {
-    pub(crate) const ALL: [Self; 4] = [Self::Booked, Self::BeforeStart, Self::Cancelled, Self::Rescheduled];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Booked, Self::BeforeStart, Self::Cancelled, Self::Rescheduled, Self::AfterCompleted, Self::Missed];
+
+    /// Whether its messages follow the visit: those of any other are of no use once it has begun.
+    pub(crate) fn is_after_visit(self) -> bool {
+        matches!(self, Self::AfterCompleted | Self::Missed)
+    }
+
+    /// From when on its message is of no use, by when it was due and when the visit starts.
+    pub(crate) fn of_use_until_us(self, due_at_us: i64, starts_at_us: i64) -> i64 {
+        if self.is_after_visit() { due_at_us.saturating_add(AFTER_VISIT_LATE_US) } else { starts_at_us }
+    }
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -32,6 +50,8 @@ impl Trigger {
             Self::BeforeStart => "before_start",
             Self::Cancelled => "cancelled",
             Self::Rescheduled => "rescheduled",
+            Self::AfterCompleted => "after_completed",
+            Self::Missed => "missed",
         }
     }
 }
@@ -43,7 +63,7 @@ impl FromStr for Trigger {
         Self::ALL
             .into_iter()
             .find(|trigger| trigger.as_str() == text)
-            .ok_or("expected one of booked, before_start, cancelled, rescheduled")
+            .ok_or("expected one of booked, before_start, cancelled, rescheduled, after_completed, missed")
     }
 }
 
