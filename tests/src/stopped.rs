@@ -22,7 +22,7 @@ use crate::{ADMIN, Answer, House};
 
 const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0001));
 
-/// Availability, booking and the gateway on one clock, which stands still until it is moved.
+/// All services on one clock, which stands still until it is moved; messages go to the sandbox.
 pub struct Stopped {
     /// The installation; it has no processes of its own.
     pub house: House,
@@ -41,7 +41,7 @@ impl Stopped {
     /// When it does not start.
     pub async fn at(now: &str, database: Database, config: booking::Config) -> Result<Self> {
         let clock = Clock::manual(now.parse()?);
-        let (to_availability, to_booking) = (Channel::pending(), Channel::pending());
+        let [to_availability, to_booking, to_reminder] = [(); 3].map(|()| Channel::pending());
         let readiness = Readiness::new();
         let target = |service: &str| Target::from_url(&database.for_service(service)).context("a database's URL");
         let availability = availability::App::build(availability::Deps {
@@ -71,6 +71,15 @@ impl Stopped {
         };
         let booking = booking::App::build(config, deps).await?;
         to_booking.bind(booking.routes());
+        let deps = reminder::Deps {
+            clock: clock.clone(),
+            ids: Ids::seeded(4),
+            database: target("reminder")?,
+            booking: to_booking.clone(),
+            availability: to_availability.clone(),
+        };
+        let reminder = reminder::App::build(reminder::Config::default(), deps).await?;
+        to_reminder.bind(reminder.routes());
         let way = to_booking.clone();
         let gateway = gateway::App::build(
             gateway::Config { requests_per_second: 100_000, ..gateway::Config::default() },
@@ -80,7 +89,7 @@ impl Stopped {
                 database: target("gateway")?,
                 availability: to_availability,
                 booking: to_booking,
-                reminder: Channel::pending(),
+                reminder: to_reminder,
                 admin_key: Some(ADMIN.to_owned()),
                 default_organization: ORGANIZATION,
                 readiness,
@@ -91,10 +100,10 @@ impl Stopped {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let shutdown = Shutdown::new();
-        let end = [shutdown.clone(), shutdown.clone(), shutdown.clone()];
-        let [first, second, third] = end;
+        let [first, second, third, fourth] = [(); 4].map(|()| shutdown.clone());
         tokio::spawn(async move { booking.run(first).await });
         tokio::spawn(async move { availability.run(second).await });
+        tokio::spawn(async move { reminder.run(fourth).await });
         tokio::spawn(async move { gateway.serve(listener, third).await });
         let house = House::ready(url, vec![], tempfile::tempdir()?, Some(database)).await?;
         Ok(Self { house, clock, booking: way, revision: std::sync::Mutex::default(), shutdown })

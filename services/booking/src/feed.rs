@@ -100,6 +100,7 @@ fn plan_state(plan: &Plan, now: Timestamp, at_risk: bool) -> PlanState {
         next_service_id: next.map(|session| session.service.to_string()).unwrap_or_default(),
         location_id: location.map(|id| id.to_string()).unwrap_or_default(),
         book_by: plan.book_by(now).map(|date| date.to_string()).unwrap_or_default(),
+        last_appointment_id: last.map(|visit| visit.appointment.to_string()).unwrap_or_default(),
     }
 }
 

@@ -15,7 +15,7 @@ use wire::{
 };
 
 use crate::{
-    Inner, appointments,
+    Inner, appointments, plans,
     store::{
         batch::{Batch, ChangedPatient, NewPatient},
         rows::PatientRow,
@@ -151,7 +151,12 @@ pub(crate) async fn contact(
 ) -> Result<GetContactResponse, Fault> {
     let row = appointments::load(inner, ctx, &request.appointment_id).await?;
     let patient = inner.store.patient(row.organization_id, row.patient_id).await.map_err(write::failure)?;
+    let plan = match row.plan_session_id.filter(|_| request.with_plan) {
+        Some(session) => plans::of_session(inner, row.organization_id, session).await?,
+        None => None,
+    };
     Ok(GetContactResponse {
+        plan: plan.map(|stored| plans::now(inner, &stored)),
         appointment: Some(appointments::shown(inner, &row)),
         patient: Some(shown(&patient.ok_or_else(Fault::not_found)?)?),
     })

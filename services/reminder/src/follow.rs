@@ -8,16 +8,19 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::id::{AppointmentId, LocationId, OrganizationId, PatientId, PractitionerId, ServiceId};
+use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
 use sql::Failure;
 use tokio_stream::StreamExt;
 use uuid::Uuid;
-use wire::booking::{AppointmentState, Change as Wire, SnapshotRequest, SubscribeChangesRequest, change::Owner};
+use wire::booking::{
+    AppointmentState, Change as Wire, PlanState, SnapshotRequest, SubscribeChangesRequest, change::Owner,
+};
 
 use crate::{
     Inner,
-    plan::{Appointment, Change, Event, Visit},
+    plan::{Appointment, Change, Event, Risk, Visit},
     store::{Applied, Batch, Step},
     write,
 };
@@ -107,10 +110,10 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
             Ok(None) | Err(_) => return Err(Fault::new(Code::Unavailable, "the feed fell silent").into()),
         };
         *pause = PAUSE_FIRST;
-        let changes = read(&batch.changes, false);
-        skipped += batch.changes.len() - changes.len();
-        if !changes.is_empty() || skipped >= SKIPPED_MAX {
-            apply(inner, &changes, Some(Step { from: Some(&stored), to: &batch.position })).await?;
+        let (changes, risks) = (read(&batch.changes, false), risks(&batch.changes, None));
+        skipped += batch.changes.len() - changes.len() - risks.len();
+        if !changes.is_empty() || !risks.is_empty() || skipped >= SKIPPED_MAX {
+            apply(inner, &changes, &risks, Some(Step { from: Some(&stored), to: &batch.position })).await?;
             stored.clone_from(&batch.position);
             skipped = 0;
             let now_us = inner.clock.now_us();
@@ -130,10 +133,10 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> 
     let mut count = 0;
     while let Some(part) = parts.next().await {
         let part = part?;
-        let changes = read(&part.changes, true);
+        let (changes, risks) = (read(&part.changes, true), risks(&part.changes, Some(inner.clock.now_us())));
         count += changes.len();
         let last = !part.position.is_empty();
-        apply(inner, &changes, last.then_some(Step { from: standing, to: &part.position })).await?;
+        apply(inner, &changes, &risks, last.then_some(Step { from: standing, to: &part.position })).await?;
         if last {
             tracing::info!(changes = count, "the snapshot of bookings is applied");
             return Ok(part.position);
@@ -142,9 +145,10 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> 
     Err(Fault::new(Code::Unavailable, "the snapshot broke off").into())
 }
 
-async fn apply(inner: &Arc<Inner>, changes: &[Change], step: Option<Step<'_>>) -> Result<(), End> {
+async fn apply(inner: &Arc<Inner>, changes: &[Change], risks: &[Risk], step: Option<Step<'_>>) -> Result<(), End> {
     let batch = Batch {
         changes,
+        risks,
         step,
         now_us: inner.clock.now_us(),
         settle_us: i64::from(inner.config.settle_seconds) * 1_000_000,
@@ -189,6 +193,25 @@ fn read(changes: &[Wire], snapshot: bool) -> Vec<Change> {
         found
     };
     appointments.filter_map(read).collect()
+}
+
+/// The plans that are at risk now: those of which it is told, and in a snapshot, which says when, all.
+fn risks(changes: &[Wire], snapshot_us: Option<i64>) -> Vec<Risk> {
+    let plans = changes.iter().filter_map(|change| match &change.owner {
+        Some(Owner::Plan(plan)) => Some((change, plan)),
+        _ => None,
+    });
+    let told = plans.filter(|(change, plan)| plan.at_risk && (snapshot_us.is_some() || change.event == "plan_at_risk"));
+    let read = |(change, plan): (&Wire, &PlanState)| {
+        Some(Risk {
+            organization: change.organization_id.parse::<OrganizationId>().ok()?.uuid(),
+            visit: plan.last_appointment_id.parse::<AppointmentId>().ok()?.uuid(),
+            service: plan.next_service_id.parse::<ServiceId>().ok()?.uuid(),
+            book_by: plan.book_by.parse::<Date>().ok()?.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24,
+            since_us: snapshot_us.unwrap_or(change.changed_at_us),
+        })
+    };
+    told.filter_map(read).collect()
 }
 
 fn one(change: &Wire, state: &AppointmentState, snapshot: bool) -> Option<Change> {

@@ -5,8 +5,10 @@
 mod common;
 
 use common::{Running, World, organization, us};
+use domain::id::ServiceId;
 use testkit::database::Database;
-use wire::reminder::{CreateRuleRequest, RuleBody};
+use uuid::Uuid;
+use wire::reminder::{CreateRuleRequest, QuietHours, RuleBody};
 
 /// A hundred hours before the visits.
 const NOW: &str = "2026-03-04T11:00:00Z";
@@ -79,7 +81,54 @@ async fn what_follows_a_visit_is_not_sent_days_late(database: Database) {
     service.stop().await;
 }
 
+async fn a_plan_whose_next_session_nobody_books_invites_once(database: Database) {
+    let world = World::new(database, NOW).await;
+    let service = world.start().await;
+    let needling = ServiceId::new(Uuid::from_u128(30)).to_string();
+    let body = RuleBody {
+        trigger: "plan_session_unbooked".into(),
+        channels: vec!["sms".into()],
+        service_ids: vec![needling.clone()],
+        quiet_hours: Some(QuietHours { from: "21:00".into(), to: "08:00".into() }),
+        ..RuleBody::default()
+    };
+    let request = Running::context(organization(1)).request(CreateRuleRequest { body: Some(body) });
+    service.client.clone().create_rule(request).await.unwrap();
+    let [invited, mended, other] = [(); 3].map(|()| world.book(START));
+    for visit in [&invited, &mended, &other] {
+        service.becomes(visit, "booked", "sms", "delivered").await;
+    }
+    // 04:00 in Edmonton: the invitation waits for the morning. One plan is told of twice.
+    let at_risk = |visit: &str, service: &str| {
+        world.booking.puts_at_risk(visit, service, "2026-03-12", world.clock.now_us());
+    };
+    at_risk(&invited, &needling);
+    world.seconds(1);
+    at_risk(&invited, &needling);
+    at_risk(&mended, &needling);
+    at_risk(&other, &ServiceId::new(Uuid::from_u128(31)).to_string());
+    for visit in [&invited, &mended] {
+        let planned = service.becomes(visit, "plan_session_unbooked", "sms", "scheduled").await;
+        assert_eq!(planned.due_at_us, us("2026-03-04T15:00:00Z"));
+    }
+    world.booking.is_booked_again(&mended);
+    world.until("2026-03-04T15:00:00Z");
+    let sent = service.becomes(&invited, "plan_session_unbooked", "sms", "delivered").await;
+    assert_eq!(
+        sent.text,
+        "Northside Physio: it is time for your next visit. Please book it by Thu, Mar 12. Call +17805550100"
+    );
+    let reason = service.becomes(&mended, "plan_session_unbooked", "sms", "suppressed").await.reason;
+    assert_eq!(reason, "superseded");
+    let invitations = async |visit: &str| {
+        service.messages(visit).await.iter().filter(|one| one.trigger == "plan_session_unbooked").count()
+    };
+    assert_eq!((invitations(&invited).await, invitations(&other).await), (1, 0));
+    service.stop().await;
+}
+
 on_both! {
+    a_plan_whose_next_session_nobody_books_invites_once
     what_follows_a_visit_tells_of_how_it_ended
     what_follows_a_visit_is_not_sent_days_late
 }

@@ -220,6 +220,9 @@ async fn a_plan_at_risk_is_told_and_safe_again_once_booked(database: Database) {
 
 async fn at_risk(database: Database) -> Result<()> {
     let world = World::of(database, Config::default(), 1).await?;
+    let invitation = json!({"trigger": "plan_session_unbooked", "channels": ["sms"]});
+    let rule = world.product.post("/v1/reminder_rules", invitation).await?;
+    assert_eq!(rule.status, StatusCode::CREATED, "{}", rule.body);
     let plan = world.course(1, 3).await?;
     let booked = world.plan(&plan).await?;
     let first = appointment_of(&booked, 0);
@@ -247,6 +250,16 @@ async fn at_risk(database: Database) -> Result<()> {
     assert_eq!(world.plan(&plan).await?.body["at_risk"], json!(true));
     let report = "/v1/reports/plans?from=2026-03-01&to=2026-03-31&group_by=service";
     assert_eq!(world.product.get(report).await?.body["at_risk_plan_ids"], json!([plan]));
+    // The patient is invited to book, by that day.
+    let list = format!("/v1/messages?appointment_id={first}");
+    let sent = poll::until("the invitation", std::time::Duration::from_secs(30), || async {
+        let all = world.product.get(&list).await.ok()?.body["data"].as_array()?.clone();
+        all.into_iter().find(|it| it["trigger"] == "plan_session_unbooked" && it["status"] == "delivered")
+    });
+    let sent = sent.await;
+    let text = sent["text"].as_str().context("a text")?.to_owned();
+    let day = format!("{} {}", last.strftime("%b"), last.day());
+    assert!(text.contains("Whyte") && text.contains(&day), "{text}");
 
     let proposals = world.product.post(&format!("/v1/plans/{plan}/proposals"), json!({})).await?;
     let booked = world.book(&plan, json!({"proposal_id": proposals.text("/data/0/id")})).await?;

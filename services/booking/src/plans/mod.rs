@@ -26,7 +26,7 @@ use wire::{
 };
 
 use self::shown::shown;
-pub(crate) use self::shown::{gap_to_wire, today};
+pub(crate) use self::shown::{gap_to_wire, now, today};
 use crate::{
     Inner, appointments, feed,
     store::{

@@ -47,6 +47,15 @@ pub(crate) fn shown(inner: &Inner, stored: &Stored) -> wire_booking::Plan {
     }
 }
 
+/// How a plan stands now.
+pub(crate) fn now(inner: &Inner, stored: &Stored) -> wire_booking::PlanNow {
+    let (now, today) = (inner.clock.now(), today(inner));
+    wire_booking::PlanNow {
+        at_risk: stored.plan.at_risk(now, today, inner.config.at_risk_days),
+        book_by: stored.plan.book_by(now).map(|date| date.to_string()).unwrap_or_default(),
+    }
+}
+
 fn session_shown(session: &careplan::plan::PlanSession) -> wire_booking::PlanSession {
     wire_booking::PlanSession {
         id: session.id.to_string(),

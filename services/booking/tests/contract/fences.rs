@@ -80,7 +80,9 @@ async fn call(world: &World, method: &str, ids: &Ids) -> Option<String> {
             let request = proto::ListPatientsRequest { query: "Example".into(), page: None };
             seen(booking.list_patients(world.request(request)).await)
         }
-        "GetContact" => seen(booking.get_contact(world.request(proto::GetContactRequest { appointment_id: id })).await),
+        "GetContact" => seen(
+            booking.get_contact(world.request(proto::GetContactRequest { appointment_id: id, with_plan: true })).await,
+        ),
         other => panic!("{other} is new: say here what it is called with"),
     })
 }

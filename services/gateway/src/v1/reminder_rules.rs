@@ -35,7 +35,9 @@ pub(crate) struct QuietHours {
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleBody {
-    #[schema(pattern = "^(booked|before_start|cancelled|rescheduled|after_completed|missed)$")]
+    /// `after_completed` and `missed` follow a visit. `plan_session_unbooked` comes when a plan has a session left, none is
+    /// booked, and the last day for it is near; in its text `date` is that day, and `service_ids` are those of the session.
+    #[schema(pattern = "^(booked|before_start|cancelled|rescheduled|after_completed|missed|plan_session_unbooked)$")]
     trigger: String,
     /// Minutes from the trigger; for `before_start`, before the start.
     #[serde(default)]

@@ -10,6 +10,7 @@ use domain::{
     id::{AppointmentId, MessageId, OrganizationId},
     patient::Channel,
 };
+use jiff::{Zoned, civil::Date};
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
 use wire::{
@@ -82,7 +83,10 @@ async fn prepare(inner: &Inner, message: &MessageRow, trigger: Trigger, channel:
     let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", ASK_WITHIN);
     let rule = inner.store.rule(message.organization_id, message.rule_id).await.map_err(write::failure)?;
     let Some(rule) = rule else { return Ok(Next::Suppress("rule_archived")) };
-    let ask = GetContactRequest { appointment_id: AppointmentId::new(message.appointment_id).to_string() };
+    let ask = GetContactRequest {
+        appointment_id: AppointmentId::new(message.appointment_id).to_string(),
+        with_plan: trigger == Trigger::PlanSessionUnbooked,
+    };
     let contact = match inner.booking.clone().get_contact(ctx.request(ask)).await.map_err(Fault::from) {
         Ok(answer) => answer.into_inner(),
         Err(fault) if fault.code == Code::NotFound => return Ok(Next::Suppress("gone")),
@@ -94,7 +98,7 @@ async fn prepare(inner: &Inner, message: &MessageRow, trigger: Trigger, channel:
         Verdict::Send(to) => to.to_owned(),
         Verdict::Suppress(reason) => return Ok(Next::Suppress(reason)),
     };
-    let GetContactResponse { appointment: Some(appointment), patient: Some(patient) } = contact else {
+    let GetContactResponse { appointment: Some(appointment), patient: Some(patient), plan } = contact else {
         return Ok(Next::Suppress("gone"));
     };
     let zone = domain::time::zone(&appointment.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
@@ -116,7 +120,12 @@ async fn prepare(inner: &Inner, message: &MessageRow, trigger: Trigger, channel:
     };
     let visit = inner.availability.clone().describe_visit(ctx.request(ask)).await?.into_inner();
     let details = patient.details.unwrap_or_default();
-    Ok(match text(inner, &rule, (trigger, channel), &appointment, &details, visit) {
+    let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
+        Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
+        None => domain::time::from_micros(appointment.starts_at_us).map(|at| at.to_zoned(zone.clone())),
+    };
+    let Some(about) = about else { return Ok(Next::Fail("absurd_date")) };
+    Ok(match text(inner, &rule, (trigger, channel), &appointment, &details, (visit, about)) {
         Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version: appointment.version })),
         Err(next) => next,
     })
@@ -129,15 +138,13 @@ fn text(
     (trigger, channel): (Trigger, Channel),
     appointment: &Appointment,
     details: &PatientDetails,
-    visit: DescribeVisitResponse,
+    (visit, about): (DescribeVisitResponse, Zoned),
 ) -> Result<Rendered, Next> {
     let spoken = [details.language.as_str(), visit.default_language.as_str(), "en"];
     let spoken = spoken.into_iter().find(|tag| !tag.is_empty()).unwrap_or("en");
     if rule.body.language.as_deref().is_some_and(|wanted| !speaks(spoken, wanted)) {
         return Err(Next::Suppress("other_language"));
     }
-    let zone = domain::time::zone(&appointment.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    let starts = domain::time::from_micros(appointment.starts_at_us).ok_or(Next::Fail("absurd_date"))?;
     let words = Words {
         patient_given_name: details.given_name.clone(),
         clinic: visit.location_name,
@@ -147,7 +154,7 @@ fn text(
         phone: visit.location_phone,
         address: visit.location_address,
         manage_url: manage_url(inner, &appointment.manage_token),
-        starts: starts.to_zoned(zone),
+        about,
     };
     let lang = render::choose(&details.language, &visit.default_language);
     inner.texts.render(&rule.body.template, trigger, channel, lang, &words).map_err(|error| {

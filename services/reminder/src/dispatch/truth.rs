@@ -25,7 +25,14 @@ pub(crate) fn judge<'a>(
     let (Some(appointment), Some(patient)) = (&contact.appointment, &contact.patient) else {
         return Verdict::Suppress("gone");
     };
-    if let Some(reason) = outdated(trigger, visit, appointment, too_late) {
+    let outdated = match trigger {
+        Trigger::PlanSessionUnbooked => {
+            let stands = contact.plan.as_ref().is_some_and(|plan| plan.at_risk);
+            if stands { too_late.then_some("too_late") } else { Some("superseded") }
+        }
+        _ => outdated(trigger, visit, appointment, too_late),
+    };
+    if let Some(reason) = outdated {
         return Verdict::Suppress(reason);
     }
     match &patient.details {
@@ -74,7 +81,7 @@ fn reachable(channel: Channel, details: &PatientDetails) -> Verdict<'_> {
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
-    use wire::booking::{Consent, Patient};
+    use wire::booking::{Consent, Patient, PlanNow};
 
     use super::*;
 
@@ -109,6 +116,7 @@ mod tests {
                 }),
                 ..Patient::default()
             }),
+            plan: None,
         }
     }
 
@@ -163,6 +171,20 @@ mod tests {
         assert_eq!(told(&off, false), Verdict::Send("+15005550009"));
         assert_eq!(told(&off, true), Verdict::Suppress("too_late"));
         assert_eq!(told(&contact(), false), Verdict::Suppress("superseded"));
+    }
+
+    #[test]
+    fn an_invitation_is_told_while_the_plan_is_at_risk() {
+        let of = |plan| GetContactResponse { plan, ..contact() };
+        let now = |at_risk| of(Some(PlanNow { at_risk, ..PlanNow::default() }));
+        for (contact, too_late, expected) in [
+            (now(true), false, Verdict::Send("+15005550009")),
+            (now(true), true, Verdict::Suppress("too_late")),
+            (now(false), false, Verdict::Suppress("superseded")),
+            (of(None), false, Verdict::Suppress("superseded")),
+        ] {
+            assert_eq!(judge(Trigger::PlanSessionUnbooked, Channel::Sms, visit(), &contact, too_late), expected);
+        }
     }
 
     #[test]

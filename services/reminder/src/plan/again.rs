@@ -41,7 +41,9 @@ pub(crate) fn again(rule: &Rule, pending: &Pending, now_us: i64) -> Again {
     }
     let body = &rule.body;
     let wanted = body.trigger == pending.trigger && body.channels.contains(&pending.channel);
-    if !wanted || !rule.covers(pending.service) {
+    // An invitation is for a session that comes after the visit which it hangs on.
+    let covered = body.trigger == Trigger::PlanSessionUnbooked || rule.covers(pending.service);
+    if !wanted || !covered {
         return Again::Suppress("rule_changed");
     }
     let zone = domain::time::zone(&pending.time_zone).unwrap_or(TimeZone::UTC);

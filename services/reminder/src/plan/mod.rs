@@ -14,6 +14,7 @@
 //! - one that was completed or missed plans what follows it, once.
 
 mod again;
+mod recall;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,10 @@ use domain::{appointment::Status, patient::Channel};
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
-pub(crate) use self::again::{Again, Pending, again, newly};
+pub(crate) use self::{
+    again::{Again, Pending, again, newly},
+    recall::{Risk, recall},
+};
 use crate::{
     quiet,
     rule::{Rule, Trigger},

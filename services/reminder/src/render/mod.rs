@@ -48,8 +48,8 @@ pub(crate) struct Words {
     pub(crate) phone: String,
     pub(crate) address: String,
     pub(crate) manage_url: String,
-    /// The start in the location's zone.
-    pub(crate) starts: Zoned,
+    /// The start, or of an invitation the last day, in the location's zone.
+    pub(crate) about: Zoned,
 }
 
 impl fmt::Debug for Words {
@@ -211,8 +211,8 @@ fn values(words: &Words, part: Part, lang: Lang) -> minijinja::Value {
         organization => words.organization.as_str(),
         service => words.service.as_str(),
         practitioner => words.practitioner.as_str(),
-        date => lang.date(&words.starts, length),
-        time => lang.time(&words.starts),
+        date => lang.date(&words.about, length),
+        time => lang.time(&words.about),
         phone => words.phone.as_str(),
         address => words.address.as_str(),
         manage_url => words.manage_url.as_str(),
@@ -239,7 +239,7 @@ pub(crate) fn example(lang: Lang) -> Words {
         Lang::En => ("Alex", "Example Physiotherapy", "Initial evaluation"),
         Lang::Fr => ("Camille", "Exemple Physio", "Évaluation initiale"),
     };
-    let starts = jiff::civil::date(2026, 3, 9).at(14, 30, 0, 0);
+    let about = jiff::civil::date(2026, 3, 9).at(14, 30, 0, 0);
     Words {
         patient_given_name: name.into(),
         clinic: clinic.into(),
@@ -249,7 +249,7 @@ pub(crate) fn example(lang: Lang) -> Words {
         phone: "+17805550100".into(),
         address: "1 Example Street".into(),
         manage_url: "https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA".into(),
-        starts: starts.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
+        about: about.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
     }
 }
 

@@ -7,7 +7,7 @@ macro_rules! texts {
 }
 
 /// Every shipped text by `language/trigger.part`.
-pub(super) const TEXTS: [(&str, &str); 36] = texts![
+pub(super) const TEXTS: [(&str, &str); 42] = texts![
     "en/booked.sms",
     "en/booked.subject",
     "en/booked.email",
@@ -26,6 +26,9 @@ pub(super) const TEXTS: [(&str, &str); 36] = texts![
     "en/missed.sms",
     "en/missed.subject",
     "en/missed.email",
+    "en/plan_session_unbooked.sms",
+    "en/plan_session_unbooked.subject",
+    "en/plan_session_unbooked.email",
     "fr/booked.sms",
     "fr/booked.subject",
     "fr/booked.email",
@@ -44,4 +47,7 @@ pub(super) const TEXTS: [(&str, &str); 36] = texts![
     "fr/missed.sms",
     "fr/missed.subject",
     "fr/missed.email",
+    "fr/plan_session_unbooked.sms",
+    "fr/plan_session_unbooked.subject",
+    "fr/plan_session_unbooked.email",
 ];

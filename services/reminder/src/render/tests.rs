@@ -13,7 +13,7 @@ fn long(lang: Lang) -> Words {
         clinic: "Northside Physio Red Deer".into(),
         phone: "+14035550123".into(),
         manage_url: "https://book.example-physio.ca/v1/manage/AbCdEfGhIjKlMnOpQrStUv".into(),
-        starts: "2026-09-30T22:55[America/Edmonton]".parse().unwrap(),
+        about: "2026-09-30T22:55[America/Edmonton]".parse().unwrap(),
         ..example(lang)
     }
 }
@@ -36,8 +36,10 @@ fn each_shipped_text_names_clinic_day_and_time_and_no_treatment() {
             for channel in [Channel::Sms, Channel::Email] {
                 let message = texts().render(&Template::default(), trigger, channel, lang, &words).unwrap();
                 let length = if channel == Channel::Sms { words::Length::Short } else { words::Length::Long };
-                for word in [&words.clinic, &lang.date(&words.starts, length), &lang.time(&words.starts), &words.phone]
-                {
+                let time = lang.time(&words.about);
+                // The last day for booking has none.
+                let time = if trigger == Trigger::PlanSessionUnbooked { &words.clinic } else { &time };
+                for word in [&words.clinic, &lang.date(&words.about, length), time, &words.phone] {
                     assert!(message.text.contains(word.as_str()), "{word} is missing in {}", message.text);
                 }
                 let linked = message.text.contains(&words.manage_url);
@@ -71,7 +73,7 @@ fn a_clinic_without_telephone_and_without_link_still_has_a_whole_text() {
 fn a_reminder_reads_well_in_both_languages() {
     let read = |lang| {
         let mut words = example(lang);
-        words.starts = "2026-03-10T14:30[America/Edmonton]".parse().unwrap();
+        words.about = "2026-03-10T14:30[America/Edmonton]".parse().unwrap();
         texts().render(&Template::default(), Trigger::BeforeStart, Channel::Sms, lang, &words).unwrap().text
     };
     assert_eq!(

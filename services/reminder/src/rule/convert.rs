@@ -9,7 +9,7 @@ use crate::render::{Lang, Texts};
 const OFFSET_MAX: u32 = 90 * 24 * 60;
 const SERVICES_MAX: usize = 200;
 /// Triggers of the public interface that nothing plans messages for yet.
-const LATER: [&str; 2] = ["plan_session_unbooked", "waitlist_offer"];
+const LATER: [&str; 1] = ["waitlist_offer"];
 
 /// For the wire.
 pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {

@@ -28,15 +28,24 @@ pub(crate) enum Trigger {
     AfterCompleted,
     /// The patient did not come.
     Missed,
+    /// A plan has a session left, none is booked, and the last day for it is near.
+    PlanSessionUnbooked,
 }
 
 impl Trigger {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Booked, Self::BeforeStart, Self::Cancelled, Self::Rescheduled, Self::AfterCompleted, Self::Missed];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Booked,
+        Self::BeforeStart,
+        Self::Cancelled,
+        Self::Rescheduled,
+        Self::AfterCompleted,
+        Self::Missed,
+        Self::PlanSessionUnbooked,
+    ];
 
     /// Whether its messages follow the visit: those of any other are of no use once it has begun.
     pub(crate) fn is_after_visit(self) -> bool {
-        matches!(self, Self::AfterCompleted | Self::Missed)
+        matches!(self, Self::AfterCompleted | Self::Missed | Self::PlanSessionUnbooked)
     }
 
     /// From when on its message is of no use, by when it was due and when the visit starts.
@@ -52,6 +61,7 @@ impl Trigger {
             Self::Rescheduled => "rescheduled",
             Self::AfterCompleted => "after_completed",
             Self::Missed => "missed",
+            Self::PlanSessionUnbooked => "plan_session_unbooked",
         }
     }
 }
@@ -63,7 +73,7 @@ impl FromStr for Trigger {
         Self::ALL
             .into_iter()
             .find(|trigger| trigger.as_str() == text)
-            .ok_or("expected one of booked, before_start, cancelled, rescheduled, after_completed, missed")
+            .ok_or("expected one of booked, before_start, cancelled, rescheduled, after_completed, missed, plan_session_unbooked")
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reminder's own database, on either engine.
 //!
-//! `queries.rs` (single statements) and `transactions.rs` (what commits together) are one text for both engines; what
-//! truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
+//! `queries.rs` (single statements), `transactions.rs` and `reports.rs` (what commits together) are one text for both
+//! engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
 
 pub(crate) mod postgres;
 pub(crate) mod rows;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use self::rows::{AttemptRow, MessageRow, ReplayRow};
 use crate::{
-    plan::{Change, Visit},
+    plan::{Change, Risk, Visit},
     rule::Rule,
 };
 
@@ -30,6 +30,8 @@ pub(crate) enum Store {
 /// Changes of the feed, to be applied together with the position after them.
 pub(crate) struct Batch<'a> {
     pub(crate) changes: &'a [Change],
+    /// Plans that are at risk now.
+    pub(crate) risks: &'a [Risk],
     /// The position before and after; `None`: a part of a snapshot, whose position comes with the last part.
     pub(crate) step: Option<Step<'a>>,
     pub(crate) now_us: i64,

@@ -4,6 +4,9 @@
 #[path = "queries.rs"]
 pub(super) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "reports.rs"]
+pub(super) mod reports;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "transactions.rs"]
 pub(super) mod transactions;
 

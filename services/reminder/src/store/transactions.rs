@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Applied, Batch, Record, Refusal, Remember, Report, Reported, RuleWrite, Sending, Step,
+        Applied, Batch, Record, Refusal, Remember, RuleWrite, Sending, Step,
         rows::{AppointmentRow, MessageRow, PendingRow, RuleRow},
     },
     Db, Store,
@@ -73,22 +73,8 @@ const RECORD: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us =
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('sending', 'unknown')";
 const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message_id = $5, error_code = $6, detail = $7 \
      WHERE organization_id = $1 AND message_id = $2 AND number = $3";
-const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
+pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 const UNBLOCK: &str = "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
-const KNOWN_MESSAGE: &str =
-    "SELECT attempts, trigger, channel, recipient FROM messages WHERE organization_id = $1 AND id = $2";
-const KEEP_EVENT: &str = "INSERT INTO provider_events VALUES ($1, $2, $3, $4, $5, $6)";
-const REPORT: &str = "UPDATE messages SET status = $4, reason = $5, provider_rank = $6, wake_at_us = NULL, \
-     sent_at_us = coalesce(sent_at_us, $7), updated_at_us = $7 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
-     AND provider_rank < $6 AND status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed')";
-/// Once more, while it is of use and patience lasts. The rank begins anew: the next reports are on another attempt.
-const AGAIN: &str = "UPDATE messages SET status = 'scheduled', reason = $7, wake_at_us = $5, fence = fence + 1, \
-     tries = tries + 1, provider_rank = 0, updated_at_us = $8 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
-     AND provider_rank < $4 AND tries < $6 AND starts_at_us > $5 AND status IN ('sending', 'unknown', 'sent')";
-const REPORT_ATTEMPT: &str = "UPDATE attempts SET outcome = CASE WHEN outcome = 'unknown' THEN $4 ELSE outcome END, \
-     provider_message_id = CASE WHEN provider_message_id = '' THEN $5 ELSE provider_message_id END, \
-     error_code = CASE WHEN $6 = '' THEN error_code ELSE $6 END \
-     WHERE organization_id = $1 AND message_id = $2 AND number = $3";
 const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, \
      fence = fence + 1, tries = 0, provider_rank = 0, updated_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
@@ -96,7 +82,7 @@ const PAGE: i64 = 500;
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 28] = [
+pub(crate) const STATEMENTS: [&str; 23] = [
     FIRST_POSITION,
     MOVE_POSITION,
     SEE,
@@ -119,15 +105,10 @@ pub(crate) const STATEMENTS: [&str; 28] = [
     RECORD_ATTEMPT,
     BLOCK,
     UNBLOCK,
-    KNOWN_MESSAGE,
-    KEEP_EVENT,
-    REPORT,
-    AGAIN,
-    REPORT_ATTEMPT,
     RETRY,
 ];
 
-type Tx = Transaction<'static, Db>;
+pub(super) type Tx = Transaction<'static, Db>;
 
 impl Store {
     pub(crate) async fn apply(&self, batch: &Batch<'_>) -> Result<Applied, Failure> {
@@ -139,8 +120,9 @@ impl Store {
         }
         // The organisations in order: two writers that lock the same ones never wait for each other in a ring.
         let mut rules = BTreeMap::<Uuid, Vec<Rule>>::new();
-        for change in batch.changes {
-            rules.entry(change.organization).or_default();
+        let changed = batch.changes.iter().map(|change| change.organization);
+        for organization in changed.chain(batch.risks.iter().map(|risk| risk.organization)) {
+            rules.entry(organization).or_default();
         }
         for (organization, rules) in &mut rules {
             see(&mut tx, *organization, batch.now_us, batch.ids).await?;
@@ -159,6 +141,14 @@ impl Store {
                 suppress.bind(batch.now_us).execute(&mut *tx).await?;
             }
             planned += add(&mut tx, organization, &change.appointment, &plan.add, batch.now_us, batch.ids).await?;
+        }
+        for risk in batch.risks {
+            // A visit that was never seen here leads to nobody.
+            let known = appointment(&mut tx, risk.organization, risk.visit, batch.now_us).await?;
+            let Some(known) = known.map(|known| known.appointment) else { continue };
+            let rules = rules.get(&risk.organization).map(Vec::as_slice).unwrap_or_default();
+            let invitations = plan::recall(rules, risk, &known.zone());
+            planned += add(&mut tx, risk.organization, &known, &invitations, batch.now_us, batch.ids).await?;
         }
         tx.commit().await?;
         Ok(Applied::Here { planned })
@@ -227,34 +217,6 @@ impl Store {
         Ok(recorded)
     }
 
-    pub(crate) async fn report(&self, report: &Report<'_>) -> Result<Option<Reported>, Failure> {
-        let (organization, message) = (report.organization, report.message);
-        let mut tx = self.begin().await?;
-        let known = query_as(KNOWN_MESSAGE).bind(organization).bind(message);
-        let known: Option<(i32, String, String, String)> = known.fetch_optional(&mut *tx).await?;
-        let Some((_, trigger, channel, recipient)) = known.filter(|(attempts, ..)| report.attempt <= *attempts) else {
-            return Ok(None);
-        };
-        let event = query(KEEP_EVENT).bind(organization).bind(report.event).bind(message).bind(report.attempt);
-        event.bind(report.now_us).bind(report.form).execute(&mut *tx).await?;
-        let again = sent_again(&mut tx, report).await?;
-        let moved = again || {
-            let update = query(REPORT).bind(organization).bind(message).bind(report.attempt);
-            let update = update.bind(report.status).bind(report.reason).bind(report.rank).bind(report.now_us);
-            update.execute(&mut *tx).await?.rows_affected() == 1
-        };
-        let attempt = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(report.attempt);
-        let attempt = attempt.bind(report.outcome).bind(report.provider_message_id).bind(report.error_code);
-        attempt.execute(&mut *tx).await?;
-        // Whoever told the carrier to stop has done so, whatever else is known of this message.
-        if report.block {
-            let block = query(BLOCK).bind(organization).bind(&channel).bind(crate::address_hash(&recipient));
-            block.bind(report.now_us).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        Ok(moved.then_some(Reported { trigger, channel, again }))
-    }
-
     pub(crate) async fn retry(
         &self,
         message: &MessageRow,
@@ -274,13 +236,6 @@ impl Store {
         remember(&mut tx, organization, now_us, kept).await?;
         Ok(tx.commit().await?)
     }
-}
-
-async fn sent_again(tx: &mut Tx, report: &Report<'_>) -> Result<bool, sqlx::Error> {
-    let Some((wake_at_us, tries_max)) = report.again else { return Ok(false) };
-    let update = query(AGAIN).bind(report.organization).bind(report.message).bind(report.attempt).bind(report.rank);
-    let update = update.bind(wake_at_us).bind(tries_max).bind(report.reason).bind(report.now_us);
-    Ok(update.execute(&mut **tx).await?.rows_affected() == 1)
 }
 
 async fn move_position(tx: &mut Tx, step: Step<'_>, now_us: i64) -> Result<bool, sqlx::Error> {

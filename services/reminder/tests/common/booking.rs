@@ -8,7 +8,7 @@ use std::{
 
 use ::wire::booking::{
     self as wire, Appointment, AppointmentState, Change, ChangeBatch, GetContactRequest, GetContactResponse, Patient,
-    PatientDetails, SnapshotPart, SnapshotRequest, SubscribeChangesRequest, change::Owner,
+    PatientDetails, PlanNow, PlanState, SnapshotPart, SnapshotRequest, SubscribeChangesRequest, change::Owner,
 };
 use domain::id::{AppointmentId, OrganizationId};
 use futures::Stream;
@@ -26,6 +26,7 @@ struct Truth {
     appointment: Appointment,
     patient: PatientDetails,
     moved_from_us: i64,
+    plan: Option<PlanNow>,
 }
 
 #[derive(Default)]
@@ -67,7 +68,7 @@ impl Booking {
         patient: PatientDetails,
     ) -> String {
         let id = appointment.id.clone();
-        let truth = Truth { organization, appointment, patient, moved_from_us: 0 };
+        let truth = Truth { organization, appointment, patient, moved_from_us: 0, plan: None };
         self.state.lock().unwrap().truths.insert(id.clone(), truth);
         self.tell(&id, "booked", now_us);
         id
@@ -86,6 +87,36 @@ impl Booking {
             }
         }
         self.tell(id, event, now_us);
+    }
+
+    /// The plan of a visit has a session of this service left, which is to be booked by a day.
+    pub fn puts_at_risk(&self, id: &str, service: &str, book_by: &str, now_us: i64) {
+        let mut state = self.state.lock().unwrap();
+        let truth = state.truths.get_mut(id).unwrap();
+        truth.plan = Some(PlanNow { at_risk: true, book_by: book_by.into() });
+        let change = Change {
+            organization_id: truth.organization.to_string(),
+            version: 9,
+            changed_at_us: now_us,
+            event: "plan_at_risk".into(),
+            owner: Some(Owner::Plan(PlanState {
+                at_risk: true,
+                next_service_id: service.into(),
+                book_by: book_by.into(),
+                last_appointment_id: id.into(),
+                ..PlanState::default()
+            })),
+            position: position(&state, state.changes.len() + 1),
+            ..Change::default()
+        };
+        state.changes.push(change);
+        drop(state);
+        self.ring();
+    }
+
+    /// The session is booked.
+    pub fn is_booked_again(&self, id: &str) {
+        self.state.lock().unwrap().truths.get_mut(id).unwrap().plan = Some(PlanNow::default());
     }
 
     fn tell(&self, id: &str, event: &str, now_us: i64) {
@@ -236,12 +267,13 @@ impl wire::booking_server::Booking for Booking {
         if state.down {
             return Err(Fault::new(Code::Unavailable, "down").into());
         }
-        let id = request.into_inner().appointment_id;
+        let GetContactRequest { appointment_id: id, with_plan } = request.into_inner();
         let truth = state.truths.get(&id).filter(|truth| truth.organization == ctx.organization);
         let truth = truth.ok_or_else(Fault::not_found)?;
         Ok(Response::new(GetContactResponse {
             appointment: Some(truth.appointment.clone()),
             patient: Some(Patient { details: Some(truth.patient.clone()), ..Patient::default() }),
+            plan: truth.plan.clone().filter(|_| with_plan),
         }))
     }
 
