@@ -17,6 +17,8 @@ use crate::{Inner, model::span_at};
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(55);
 /// A feed that says nothing for so long is taken as cut; it beats every second.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// After so many batches (of 500 changes) without reaching the end, a replica does not keep up.
+const BEHIND_BATCHES: u32 = 20;
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_LAST: Duration = Duration::from_secs(2);
 
@@ -59,6 +61,7 @@ async fn follow(
     let request = SubscribeChangesRequest { position: position.to_string(), early: true };
     let mut batches = inner.feed.clone().subscribe_changes(ctx().request(request)).await?.into_inner();
     metrics::gauge!("availability_feed_connected").set(1.0);
+    let mut unfinished = 0;
     loop {
         let batch = match tokio::time::timeout(SILENCE_MAX, batches.next()).await {
             Ok(Some(batch)) => batch?,
@@ -66,6 +69,18 @@ async fn follow(
         };
         *pause = PAUSE_FIRST;
         *standing = Some(apply(inner, &batch)?);
+        unfinished = if batch.more { unfinished + 1 } else { 0 };
+        keeps_up(inner, unfinished < BEHIND_BATCHES);
+    }
+}
+
+/// Says whether this replica keeps up: one that does not should not be asked.
+fn keeps_up(inner: &Inner, keeps_up: bool) {
+    metrics::gauge!("availability_feed_behind").set(if keeps_up { 0.0 } else { 1.0 });
+    if keeps_up {
+        inner.readiness.ready("feed");
+    } else {
+        inner.readiness.unready("feed", "this replica does not keep up with the changes of bookings");
     }
 }
 

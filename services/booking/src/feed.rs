@@ -241,7 +241,7 @@ async fn follow(
             quiet = 0;
             let changes = tail.changes.into_iter().filter_map(|row| told(row, moved.epoch)).collect();
             (position, seen) = (moved, tail.seen.unwrap_or_default());
-            let batch = ChangeBatch { changes, position: position.to_string(), seen: seen.clone() };
+            let batch = ChangeBatch { changes, position: position.to_string(), seen: seen.clone(), more: full };
             if sender.send(Ok(batch)).await.is_err() {
                 return;
             }

@@ -36,6 +36,8 @@ struct State {
     floor: usize,
     /// While it is paused, subscribers hear nothing.
     paused: bool,
+    /// While it is set, subscribers hear without end that there is more.
+    more: bool,
     /// Raised to cut all streams.
     life: u64,
     snapshots: u32,
@@ -66,8 +68,17 @@ pub fn claim(kind: Kind, resource: Uuid, unit: i16, starts_at_us: i64, ends_at_u
 
 impl FakeBooking {
     pub fn new() -> Self {
-        let state =
-            State { epoch: 1, log: vec![], floor: 0, paused: false, life: 0, snapshots: 0, deaf: false, told: vec![] };
+        let state = State {
+            epoch: 1,
+            log: vec![],
+            floor: 0,
+            paused: false,
+            more: false,
+            life: 0,
+            snapshots: 0,
+            deaf: false,
+            told: vec![],
+        };
         Self(Arc::new(Shared { state: Mutex::new(state), bell: watch::Sender::new(0) }))
     }
 
@@ -171,6 +182,11 @@ impl FakeBooking {
     /// Stops or resumes telling.
     pub fn pause(&self, paused: bool) {
         self.change(|state| state.paused = paused);
+    }
+
+    /// Says without end that there is more to tell, or stops saying so.
+    pub fn has_more(&self, more: bool) {
+        self.change(|state| state.more = more);
     }
 
     /// Ends all streams, as a lost connection does.
@@ -286,7 +302,7 @@ impl feed_server::Feed for FakeBooking {
         tokio::spawn(async move {
             let mut bell = fake.0.bell.subscribe();
             loop {
-                let batch = {
+                let (batch, more) = {
                     let state = fake.state();
                     if state.life != life {
                         return;
@@ -294,9 +310,11 @@ impl feed_server::Feed for FakeBooking {
                     let end = if state.paused { next } else { state.log.len() };
                     let changes = state.log[next..end].to_vec();
                     next = end;
-                    proto::ChangeBatch { changes, position: state.position(next).to_string(), seen: String::new() }
+                    let position = state.position(next).to_string();
+                    let more = state.more;
+                    (proto::ChangeBatch { changes, position, more, ..proto::ChangeBatch::default() }, more)
                 };
-                if sender.send(Ok(batch)).await.is_err() || bell.changed().await.is_err() {
+                if sender.send(Ok(batch)).await.is_err() || (!more && bell.changed().await.is_err()) {
                     return;
                 }
             }

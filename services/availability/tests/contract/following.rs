@@ -241,3 +241,16 @@ async fn without_booking_search_says_that_it_does_not_know() {
     let answer = fault(search.search_slots(ctx.request(SearchSlotsRequest::default())).await);
     assert_eq!(answer.code, Code::ProjectionBehind);
 }
+
+#[tokio::test]
+async fn a_replica_that_does_not_keep_up_is_not_ready_until_it_does() {
+    for world in worlds().await {
+        assert!(world.readiness.is_ready());
+        let within = std::time::Duration::from_secs(30);
+        world.booking.has_more(true);
+        tokio::time::timeout(within, world.readiness.until(false)).await.unwrap();
+        assert_eq!(world.readiness.missing()[0].0, "feed");
+        world.booking.has_more(false);
+        tokio::time::timeout(within, world.readiness.until(true)).await.unwrap();
+    }
+}

@@ -246,7 +246,7 @@ async fn follow(booking: Booking, from: Position, sender: mpsc::Sender<Result<Ch
             } else {
                 let changes = state.changes[at.min(seen)..seen].to_vec();
                 at = at.max(seen);
-                Ok(ChangeBatch { changes, position: position(&state, at), seen: String::new() })
+                Ok(ChangeBatch { changes, position: position(&state, at), ..ChangeBatch::default() })
             }
         };
         let lost = batch.is_err();
