@@ -38,7 +38,7 @@ const PART_MAX: usize = 1000;
 /// How often a follower looks for changes of other processes.
 const POLL: Duration = Duration::from_millis(20);
 /// A follower reads no more often: under load, one read tells of many commits, and none waits longer than this.
-const PACE: Duration = Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(5);
 /// So many changes are told early at once; the rest waits for the transaction that holds them up.
 const EARLY_MAX: usize = 5000;
 /// How often a follower hears that nothing has changed, in polls.
