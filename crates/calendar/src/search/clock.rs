@@ -69,3 +69,27 @@ impl<'a> Clock<'a> {
         (first, last)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A clock that changes by half an hour at half past two: between two starts of an hourly grid.
+    #[test]
+    fn the_mask_is_what_each_tick_says_across_a_change_between_two_starts() {
+        let odd = jiff::tz::TimeZone::posix("AAA0BBB-0:30,M3.2.0/2:30,M11.1.0/2:30").unwrap();
+        for day in ["2026-03-08T00:00:00Z", "2026-11-01T00:00:00Z"] {
+            let first = tick::floor(day.parse().unwrap());
+            let span = Span::new(first - tick::PER_DAY, first + 2 * tick::PER_DAY);
+            let zone = Zone::new(odd.clone(), span);
+            for grid in [5, 15, 60] {
+                let query = Query::new(span, 6, grid, 1);
+                for at in first..first + 64 {
+                    let each = (0..64).filter(|bit| Clock::new(&query, &zone).check(at + bit).is_ok());
+                    let each = each.fold(0_u64, |bits, bit| bits | 1 << bit);
+                    assert_eq!(Clock::new(&query, &zone).mask(at), each, "{day}, a grid of {grid}, from {at}");
+                }
+            }
+        }
+    }
+}
