@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use prost::Message;
+use sqlx::{Connection, Executor};
 use testkit::database::Database;
 use wire::booking::{
     Change, SetDisplacedRequest, SubscribeChangesRequest, Transition, change::Owner, set_displaced_request::Item,
@@ -16,6 +17,7 @@ use crate::{
 testkit::engines!(
     snapshot_and_tail_meet_exactly_while_others_write,
     changes_come_with_versions_and_without_personal_data,
+    what_comes_early_comes_once,
     a_position_of_another_life_is_lost,
 );
 
@@ -123,6 +125,36 @@ async fn changes_come_with_versions_and_without_personal_data(database: Database
     }
     let expected = [("booked", 1, 3), ("displaced", 2, 3), ("rescheduled", 3, 3), ("cancelled", 4, 0)];
     assert_eq!(seen, expected.map(|(event, version, claims)| (event.to_owned(), version, claims)));
+}
+
+async fn what_comes_early_comes_once(database: Database) {
+    let world = World::over(&database).await;
+    let (_, position) = world.snapshot().await;
+    let request = world.request(SubscribeChangesRequest { position, early: true });
+    let mut tail = world.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
+    // On PostgreSQL another's transaction holds the feed's order back; the last visit is booked after it has ended.
+    let mut open = match database.postgres {
+        true => Some(sqlx::PgConnection::connect(&database.url).await.unwrap()),
+        false => None,
+    };
+    if let Some(open) = &mut open {
+        open.execute("BEGIN").await.unwrap();
+        open.execute("SELECT pg_current_xact_id()").await.unwrap();
+    }
+    let (mut booked, mut told) = (Vec::new(), Vec::new());
+    for number in 0..4_u32 {
+        if let Some(mut open) = open.take_if(|_| number == 3) {
+            open.execute("ROLLBACK").await.unwrap();
+        }
+        booked.push(world.book(visit(&slot(PLAIN, GRACE, after(i64::from(number) * 60)), number)).await.id);
+        while told.last() != booked.last() {
+            for change in tail.message().await.unwrap().unwrap().changes {
+                let Some(Owner::Appointment(state)) = change.owner else { continue };
+                told.push(state.id);
+            }
+        }
+    }
+    assert_eq!(told, booked);
 }
 
 async fn a_position_of_another_life_is_lost(database: Database) {
