@@ -24,7 +24,9 @@ use wire::{
 };
 
 use crate::{
-    Inner, plans,
+    Inner,
+    pace::Pace,
+    plans,
     store::{
         Early, Snapshot,
         batch::{Hex, LeaveGroup, NewChange},
@@ -37,8 +39,6 @@ const BATCH_MAX: i64 = 500;
 const PART_MAX: usize = 1000;
 /// How often a follower looks for changes of other processes.
 const POLL: Duration = Duration::from_millis(20);
-/// A follower reads no more often: under load, one read tells of many commits, and none waits longer than this.
-const PACE: Duration = Duration::from_millis(5);
 /// So many changes are told early at once; the rest waits for the transaction that holds them up.
 const EARLY_MAX: usize = 5000;
 /// How often a follower hears that nothing has changed, in polls.
@@ -215,10 +215,9 @@ async fn follow(
 ) {
     let mut quiet = HEARTBEAT_POLLS;
     let (mut told_early, mut seen) = (BTreeMap::new(), String::new());
-    let mut pace = tokio::time::interval(PACE);
-    pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut pace = Pace::new();
     loop {
-        pace.tick().await;
+        pace.wait().await;
         // Asked for before the read, so that a commit in between still rings.
         let committed = inner.committed.notified();
         let early =

@@ -15,6 +15,7 @@ mod ground;
 mod holds;
 mod laying;
 mod manage;
+mod pace;
 mod patients;
 mod plans;
 mod service;
