@@ -26,7 +26,7 @@ pub fn chronic_case(seed: u64) -> Problem {
     let gaps: Vec<GapDays> = [vec![gap(0, 1, 7)], vec![gap(2, 3, 4); 6], vec![gap(6, 7, 8); 9]].concat();
     let (mut earliest, mut latest) = (0, 0);
     let whole: u32 = gaps.iter().map(|gap| gap.most).sum();
-    let pool: Arc<[Candidate]> = (0..=whole).flat_map(|day| open(start_on, day, seed)).collect();
+    let pool = Arc::new((0..=whole).flat_map(|day| open(start_on, day, seed)).collect::<Vec<_>>());
     let date = |day: u32| start_on.saturating_add(jiff::Span::new().days(i64::from(day)));
     let sessions = gaps.into_iter().enumerate().map(|(at, gap)| {
         if at > 0 {

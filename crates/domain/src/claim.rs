@@ -60,12 +60,23 @@ pub struct Claim {
     pub unit: i16,
     /// The time taken.
     pub interval: Interval,
+    /// Where a practitioner's time is spent: a location's UUID. None for other kinds.
+    pub location: Option<Uuid>,
+    /// Whether a practitioner's time is spent on needling. False for other kinds.
+    pub needling: bool,
+}
+
+impl Claim {
+    /// A claim of which no more is to be said.
+    pub fn new(kind: Kind, resource: Uuid, unit: i16, interval: Interval) -> Self {
+        Self { kind, resource, unit, interval, location: None, needling: false }
+    }
 }
 
 /// The claim that keeps a patient's needling sessions apart.
 pub fn needling(patient: Uuid, session: Interval) -> Option<Claim> {
     let end = spaced(session.end())?;
-    Some(Claim { kind: Kind::Needling, resource: patient, unit: 0, interval: Interval::new(session.start(), end)? })
+    Some(Claim::new(Kind::Needling, patient, 0, Interval::new(session.start(), end)?))
 }
 
 fn spaced(end: Timestamp) -> Option<Timestamp> {

@@ -71,6 +71,7 @@ table! {
     MinNotice "min_notice" FailedPrecondition 422 "The start is too near";
     BeyondHorizon "beyond_horizon" FailedPrecondition 422 "The start is too far ahead";
     DailyCap "daily_cap" FailedPrecondition 422 "The practitioner's day is full";
+    WeeklyCap "weekly_cap" FailedPrecondition 422 "The practitioner's week is full";
     TravelTime "travel_time" FailedPrecondition 422 "The way between two locations is too long";
     LocationClosed "location_closed" FailedPrecondition 422 "The location is closed";
     NotOffered "not_offered" FailedPrecondition 422 "This cannot be booked";

@@ -12,7 +12,27 @@ const WEIGHT_MAX: u32 = 100_000;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What the departures of a plan's sessions from the best cost.
+    #[serde(default)]
     pub plan_weights: PlanWeights,
+    /// How long practitioners take from one location to another.
+    #[serde(default)]
+    pub travel: Travel,
+}
+
+/// The section `availability.travel`. A location's own `travel_times` come first.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Travel {
+    /// Kilometres an hour on the way, as the crow flies; 1 to 1000.
+    pub speed_kmh: u32,
+    /// The least minutes between visits at two locations, 0 to 1440; all that is known where one has no coordinates.
+    pub floor_minutes: u32,
+}
+
+impl Default for Travel {
+    fn default() -> Self {
+        Self { speed_kmh: 30, floor_minutes: 10 }
+    }
 }
 
 /// The section `availability.plan_weights`: points, each 0 to 100000; see `careplan::series` for what each is for.
@@ -52,6 +72,15 @@ impl PlanWeights {
 
 impl Section for Config {
     fn validate(&self, at: &str, faults: &mut Vec<Fault>) {
+        let Travel { speed_kmh, floor_minutes } = self.travel;
+        let mut within = |key: &str, value: u32, least: u32, most: u32| {
+            if !(least..=most).contains(&value) {
+                let problem = format!("must lie between {least} and {most}");
+                faults.push(Fault { key: format!("{at}travel.{key}"), problem });
+            }
+        };
+        within("speed_kmh", speed_kmh, 1, 1000);
+        within("floor_minutes", floor_minutes, 0, 1440);
         let PlanWeights { gap_day, practitioner, location, hour, day, late_day, demand } = self.plan_weights;
         for (key, weight) in [
             ("gap_day", gap_day),

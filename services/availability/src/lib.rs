@@ -22,7 +22,7 @@ mod store;
 use std::{sync::Arc, time::Duration};
 
 use careplan::series::Weights;
-pub use config::{Config, PlanWeights};
+pub use config::{Config, PlanWeights, Travel};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use sql::{Failure, Target, feed::Reach};
@@ -115,7 +115,7 @@ impl App {
             clock: deps.clock,
             ids: deps.ids,
             store,
-            orgs: Orgs::default(),
+            orgs: Orgs::new(deps.config.travel),
             booking: BookingClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking),
             readiness: deps.readiness,

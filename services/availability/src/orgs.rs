@@ -11,6 +11,7 @@ use uuid::Uuid;
 use wire::booking::Change;
 
 use crate::{
+    config::Travel,
     directory::snapshot::Directory,
     displaced,
     model::{Model, serves, span_at},
@@ -18,8 +19,10 @@ use crate::{
 };
 
 /// All organisations of this replica.
-#[derive(Default)]
-pub(crate) struct Orgs(RwLock<HashMap<Uuid, Arc<Org>>>);
+pub(crate) struct Orgs {
+    travel: Travel,
+    all: RwLock<HashMap<Uuid, Arc<Org>>>,
+}
 
 /// One organisation. Bookings may be known before the directory is.
 pub(crate) struct Org {
@@ -30,6 +33,10 @@ pub(crate) struct Org {
 }
 
 impl Orgs {
+    pub(crate) fn new(travel: Travel) -> Self {
+        Self { travel, all: RwLock::default() }
+    }
+
     /// The organisation's directory; `None` for an unknown organisation.
     pub(crate) fn directory(&self, organization: Uuid) -> Option<Arc<Directory>> {
         Some(self.get(organization)?.present()?.directory.clone())
@@ -40,19 +47,19 @@ impl Orgs {
         let org = self.get_or_new(organization, now);
         let before = org.present();
         if before.as_ref().is_none_or(|before| before.directory.version < directory.version) {
-            org.install(Arc::new(Model::new(Arc::new(directory), span_at(now), before.as_deref())));
+            org.install(Arc::new(Model::new(Arc::new(directory), span_at(now), self.travel, before.as_deref())));
         }
     }
 
     pub(crate) fn get(&self, organization: Uuid) -> Option<Arc<Org>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&organization).cloned()
+        self.all.read().unwrap_or_else(PoisonError::into_inner).get(&organization).cloned()
     }
 
     fn get_or_new(&self, organization: Uuid, now: Timestamp) -> Arc<Org> {
         if let Some(org) = self.get(organization) {
             return org;
         }
-        let mut orgs = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut orgs = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let projection = RwLock::new(Projection::new(span_at(now)));
             Arc::new(Org { model: RwLock::default(), projection, turn: tokio::sync::Mutex::default() })
@@ -62,7 +69,7 @@ impl Orgs {
 
     /// Every organisation's id.
     pub(crate) fn ids(&self) -> Vec<Uuid> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
+        self.all.read().unwrap_or_else(PoisonError::into_inner).keys().copied().collect()
     }
 
     /// Applies a change of the feed; answers the organisation and the owner where it was news.
@@ -95,7 +102,7 @@ impl Orgs {
         for org in self.ids().into_iter().filter_map(|id| self.get(id)) {
             let span = span_at(now);
             if let Some(before) = org.present().filter(|model| model.span != span) {
-                org.install(Arc::new(Model::new(before.directory.clone(), span, None)));
+                org.install(Arc::new(Model::new(before.directory.clone(), span, before.travel, None)));
             }
             let stale = org.projection.read().unwrap_or_else(PoisonError::into_inner).span() != span;
             if stale {
@@ -117,7 +124,7 @@ impl Org {
         if serves(present.span, now) {
             return Some(present);
         }
-        self.install(Arc::new(Model::new(present.directory.clone(), span_at(now), None)));
+        self.install(Arc::new(Model::new(present.directory.clone(), span_at(now), present.travel, None)));
         self.present()
     }
 

@@ -160,6 +160,8 @@ fn claim_to_wire(claim: &ClaimRow) -> common::Claim {
         unit: i32::from(claim.unit),
         starts_at_us: claim.starts_at_us,
         ends_at_us: claim.ends_at_us,
+        location: claim.location_id.map(|location| location.as_bytes().to_vec()).unwrap_or_default(),
+        needling: claim.needling,
     }
 }
 

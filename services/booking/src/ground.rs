@@ -2,6 +2,7 @@
 
 use domain::{
     fault::Faults,
+    id::LocationId,
     slot::Slot,
     time::{Interval, from_micros},
 };
@@ -13,7 +14,7 @@ use wire::{
     convert::claim::interval_from_wire,
 };
 
-use crate::Inner;
+use crate::{Inner, store::batch::Limit};
 
 /// The ground under one slot: what it takes and what it may choose from.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub(crate) struct Ground {
     /// Equipment units to choose from, best first; empty where none is needed.
     pub(crate) units: Vec<(Uuid, i16)>,
     pub(crate) time_zone: String,
+    /// What must hold of the practitioner's claims once this one is laid.
+    pub(crate) limits: Vec<Limit>,
 }
 
 /// Asks availability about slots; refuses with the first rule that any of them breaks.
@@ -98,7 +101,24 @@ fn ground(slot: Slot, checked: CheckedSlot) -> Option<Ground> {
         rooms: rooms.collect::<Result<_, _>>().ok()?,
         units: units.collect::<Option<_>>()?,
         time_zone: shown.time_zone.clone(),
+        limits: checked.limits.iter().map(|limit| self::limit(slot, limit)).collect::<Option<_>>()?,
         shown,
+    })
+}
+
+fn limit(slot: Slot, limit: &availability::Limit) -> Option<Limit> {
+    let location: Option<LocationId> = match limit.location_id.as_str() {
+        "" => None,
+        text => Some(text.parse().ok()?),
+    };
+    Some(Limit {
+        code: Code::from_name(&limit.code)?.as_str(),
+        practitioner: slot.practitioner.uuid(),
+        location_id: location.map(LocationId::uuid),
+        needling: limit.needling,
+        from_us: limit.starts_at_us,
+        to_us: limit.ends_at_us,
+        most: i64::from(limit.most),
     })
 }
 

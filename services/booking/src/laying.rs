@@ -66,9 +66,13 @@ impl Choice {
 
 /// The claims that a slot lays under a choice, the patient's among them where one is known.
 pub(crate) fn lay(organization: Uuid, ground: &Ground, choice: Choice, patient: Option<Uuid>) -> Laid {
-    let claim = |kind, resource, unit, interval| Claim { kind, resource, unit, interval };
+    let claim = Claim::new;
     let room = ground.rooms.get(choice.room).copied();
-    let mut place = vec![claim(Kind::Practitioner, ground.slot.practitioner.uuid(), 0, ground.busy)];
+    let mut place = vec![Claim {
+        location: Some(ground.slot.location.uuid()),
+        needling: ground.needling,
+        ..claim(Kind::Practitioner, ground.slot.practitioner.uuid(), 0, ground.busy)
+    }];
     place.extend(room.map(|room| claim(Kind::Room, room, 0, ground.busy)));
     place.extend(ground.units.get(choice.unit).map(|(pool, unit)| claim(Kind::Equipment, *pool, *unit, ground.busy)));
     let mut own: Vec<Claim> = patient

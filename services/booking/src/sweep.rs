@@ -16,7 +16,8 @@ const ROWS_MAX: i64 = 2000;
 /// Plans at risk that are told of in one round.
 const PLANS_MAX: i64 = 200;
 const KEYS_KEPT: SignedDuration = SignedDuration::from_hours(24);
-const CLAIMS_KEPT: SignedDuration = SignedDuration::from_hours(48);
+/// A practitioner's week is counted whole, wherever its clock stands.
+const CLAIMS_KEPT: SignedDuration = SignedDuration::from_hours(10 * 24);
 
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
     let mut ticks = tokio::time::interval(EVERY);

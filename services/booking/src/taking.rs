@@ -55,7 +55,7 @@ pub(crate) async fn take(
             .zip(&choices)
             .map(|(ground, choice)| lay(organization, ground, *choice, taker.patient))
             .collect();
-        let mut batch = batch(inner, organization, &laid, &choices, taker);
+        let mut batch = batch(inner, organization, grounds, &laid, &choices, taker);
         let own = batch.claims.clone();
         let pairs: Vec<(Ground, Laid)> = grounds.iter().cloned().zip(laid.iter().cloned()).collect();
         fill(&mut batch, &pairs, &own)?;
@@ -92,7 +92,14 @@ pub(crate) async fn take(
     Err(write::refused(Refusal::GroupChanged))
 }
 
-fn batch(inner: &Inner, organization: Uuid, laid: &[Laid], choices: &[Choice], taker: Taker<'_>) -> Batch {
+fn batch(
+    inner: &Inner,
+    organization: Uuid,
+    grounds: &[Ground],
+    laid: &[Laid],
+    choices: &[Choice],
+    taker: Taker<'_>,
+) -> Batch {
     let owned =
         laid.iter().zip(taker.owners).flat_map(|(laid, owner)| laid.own.iter().map(move |claim| (claim, *owner)));
     let mut claims: Vec<ClaimRow> = owned.map(|(claim, owner)| claim_row(claim, owner, taker.expires_at_us)).collect();
@@ -102,7 +109,11 @@ fn batch(inner: &Inner, organization: Uuid, laid: &[Laid], choices: &[Choice], t
         let made = Hex(crate::feed::group_made(&row, &claims));
         Some(JoinGroup { row, exists: choice.joins, claims, made })
     });
-    Batch { organization_id: organization, now_us: inner.clock.now_us(), claims, join_group, ..Batch::default() }
+    // Who joins a session lays no claim on its practitioner.
+    let limited = grounds.iter().zip(choices).filter(|(_, choice)| !choice.joins);
+    let limits = limited.flat_map(|(ground, _)| ground.limits.iter().cloned()).collect();
+    let now_us = inner.clock.now_us();
+    Batch { organization_id: organization, now_us, claims, limits, join_group, ..Batch::default() }
 }
 
 /// The belief about a group session was wrong: look whether it exists, and take the room that it has.

@@ -175,6 +175,9 @@ pub(crate) fn refused(refusal: Refusal) -> Fault {
     match refusal {
         Refusal::HoldGone => Fault::new(Code::HoldExpired, "the hold has expired or was used; search and hold again"),
         Refusal::Stale => stale(),
+        Refusal::Limit(code) => {
+            Fault::new(code, "someone else was faster and the practitioner has no room for one more; search again")
+        }
         Refusal::Failure(error) => failure(error),
         Refusal::Replay | Refusal::GroupChanged | Refusal::Taken(_) => {
             Fault::new(Code::Overloaded, "others wrote at the same moment; try again")

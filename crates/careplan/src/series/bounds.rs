@@ -42,7 +42,7 @@ struct Group {
 
 /// The open starts that some sessions share, in groups.
 struct Pool {
-    open: Arc<[Candidate]>,
+    open: Arc<Vec<Candidate>>,
     groups: Vec<Group>,
 }
 

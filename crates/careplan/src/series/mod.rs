@@ -92,7 +92,7 @@ pub struct Session {
     pub needling: bool,
     /// The starts that are open; sessions of one service share them. The search is fastest where those of one day,
     /// practitioner and location stand together.
-    pub open: Arc<[Candidate]>,
+    pub open: Arc<Vec<Candidate>>,
     /// It takes those of these days, the last one included.
     pub days: (Date, Date),
     /// The start that it has now, where it is booked or done; another one is a move, which is paid for.

@@ -144,7 +144,7 @@ fn keeping(problem: &Problem, keep: impl Fn(&Candidate) -> bool) -> Kept {
             None => {
                 let places: Arc<[usize]> =
                     (0..session.open.len()).filter(|place| keep(&session.open[*place])).collect();
-                (places.iter().map(|place| session.open[*place]).collect(), places)
+                (Arc::new(places.iter().map(|place| session.open[*place]).collect()), places)
             }
         };
         kept.problem.sessions.push(Session { open, ..session.clone() });

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     fault::{Faults, check_text},
+    id::LocationId,
     patient::is_e164,
     time::{Day, WallTime, zone},
 };
@@ -37,6 +38,22 @@ pub struct Location {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(pattern = "^\\+[1-9][0-9]{6,14}$", nullable = false))]
     pub phone: Option<String>,
+    /// How long practitioners take to other locations, where the distance alone does not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(max_items = 200))]
+    pub travel_times: Vec<TravelTime>,
+}
+
+/// How long a practitioner takes to another location, and back unless that one says otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct TravelTime {
+    /// The other location.
+    pub location_id: LocationId,
+    /// Minutes from door to door, 0 to 1440; 0 for two locations under one roof.
+    #[cfg_attr(feature = "schema", schema(maximum = 1440))]
+    pub minutes: u32,
 }
 
 /// Wall-clock hours `[from, to)` on one day of the week.
@@ -81,6 +98,11 @@ impl Location {
                 "ends_before_start",
                 "must be later than `from`; split hours that pass midnight in two",
             );
+        }
+        faults.check(self.travel_times.len() <= 200, "/travel_times", "too_many", "at most 200 entries");
+        for (at, road) in self.travel_times.iter().enumerate() {
+            let pointer = format!("/travel_times/{at}/minutes");
+            faults.check(road.minutes <= 1440, pointer, "out_of_range", "must lie between 0 and 1440");
         }
         if let Some(phone) = &self.phone {
             faults.check(

@@ -22,7 +22,7 @@ pub use self::{
     busy::{Busy, BusyTime},
     certificate::Certificate,
     closure::Closure,
-    location::{DayHours, Location},
+    location::{DayHours, Location, TravelTime},
     organization::Organization,
     plan_template::{Course, GapDays, Phase, PlanTemplate, SessionRange},
     practitioner::Practitioner,
@@ -169,6 +169,11 @@ impl Body {
     pub fn references(&self) -> Vec<(String, Kind, Uuid)> {
         match self {
             Self::Roster(roster) => vec![("/location_id".into(), Kind::Location, roster.location_id.uuid())],
+            Self::Location(location) => {
+                let roads = location.travel_times.iter().enumerate();
+                let pointer = |at: usize| format!("/travel_times/{at}/location_id");
+                roads.map(|(at, road)| (pointer(at), Kind::Location, road.location_id.uuid())).collect()
+            }
             Self::Service(service) => service
                 .requires_prior
                 .map(|prior| ("/requires_prior".into(), Kind::Service, prior.uuid()))

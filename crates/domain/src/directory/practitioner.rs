@@ -21,6 +21,18 @@ pub struct Practitioner {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, nullable = false))]
     pub daily_cap: Option<u32>,
+    /// Most sessions in one local week from Monday to Sunday, 1 to 500; none: no cap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 500, nullable = false))]
+    pub weekly_cap: Option<u32>,
+    /// Most needling sessions on one local day, 1 to 100; none: no cap of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, nullable = false))]
+    pub daily_needling_cap: Option<u32>,
+    /// Most needling sessions in one local week, 1 to 500; none: no cap of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 500, nullable = false))]
+    pub weekly_needling_cap: Option<u32>,
     /// Whether patients may book this practitioner online.
     #[serde(default = "yes")]
     pub online: bool,
@@ -45,11 +57,13 @@ impl Practitioner {
                 "give a BCP 47 language tag such as en or fr-CA",
             );
         }
-        faults.check(
-            self.daily_cap.is_none_or(|cap| (1..=100).contains(&cap)),
-            "/daily_cap",
-            "out_of_range",
-            "must lie between 1 and 100, or be left out",
-        );
+        for (pointer, cap) in [("/daily_cap", self.daily_cap), ("/daily_needling_cap", self.daily_needling_cap)] {
+            let ok = cap.is_none_or(|cap| (1..=100).contains(&cap));
+            faults.check(ok, pointer, "out_of_range", "must lie between 1 and 100, or be left out");
+        }
+        for (pointer, cap) in [("/weekly_cap", self.weekly_cap), ("/weekly_needling_cap", self.weekly_needling_cap)] {
+            let ok = cap.is_none_or(|cap| (1..=500).contains(&cap));
+            faults.check(ok, pointer, "out_of_range", "must lie between 1 and 500, or be left out");
+        }
     }
 }

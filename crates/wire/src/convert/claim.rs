@@ -16,6 +16,8 @@ pub fn to_wire(claim: &Claim) -> common::Claim {
         unit: i32::from(claim.unit),
         starts_at_us: claim.interval.start().as_microsecond(),
         ends_at_us: claim.interval.end().as_microsecond(),
+        location: claim.location.map(|location| location.as_bytes().to_vec()).unwrap_or_default(),
+        needling: claim.needling,
     }
 }
 
@@ -26,6 +28,8 @@ pub fn from_wire(claim: &common::Claim) -> Option<Claim> {
         resource: Uuid::from_slice(&claim.resource).ok()?,
         unit: i16::try_from(claim.unit).ok()?,
         interval: interval_from_wire(claim.starts_at_us, claim.ends_at_us)?,
+        location: (!claim.location.is_empty()).then(|| Uuid::from_slice(&claim.location)).transpose().ok()?,
+        needling: claim.needling,
     })
 }
 

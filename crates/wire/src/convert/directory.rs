@@ -9,13 +9,13 @@ mod template;
 use domain::{
     directory::{
         Body, Busy, BusyTime, Certificate, Closure, DayHours, Equipment, Kind, Location, Organization, Practitioner,
-        Room, Service, TimeOff,
+        Room, Service, TimeOff, TravelTime,
     },
     fault::Faults,
     time::WallTime,
 };
 
-use super::{date, instant, optional_date, optional_id, optional_text, parsed};
+use super::{date, id, instant, optional_date, optional_id, optional_text, parsed};
 use crate::availability::{self as wire, EntryKind, entry_body};
 
 /// The kind on the wire.
@@ -78,6 +78,9 @@ pub fn body_to_wire(body: &Body) -> wire::EntryBody {
             family_name: practitioner.family_name.clone(),
             languages: practitioner.languages.clone(),
             daily_cap: practitioner.daily_cap,
+            weekly_cap: practitioner.weekly_cap,
+            daily_needling_cap: practitioner.daily_needling_cap,
+            weekly_needling_cap: practitioner.weekly_needling_cap,
             online: practitioner.online,
         }),
         Body::Certificate(certificate) => entry_body::Body::Certificate(wire::Certificate {
@@ -138,6 +141,9 @@ fn read_body(faults: &mut Faults, body: entry_body::Body) -> Option<Body> {
             family_name: practitioner.family_name,
             languages: practitioner.languages,
             daily_cap: practitioner.daily_cap,
+            weekly_cap: practitioner.weekly_cap,
+            daily_needling_cap: practitioner.daily_needling_cap,
+            weekly_needling_cap: practitioner.weekly_needling_cap,
             online: practitioner.online,
         }),
         entry_body::Body::Certificate(certificate) => {
@@ -197,6 +203,11 @@ fn location_to_wire(location: &Location) -> wire::Location {
             })
             .collect(),
         phone: location.phone.clone().unwrap_or_default(),
+        travel_times: location
+            .travel_times
+            .iter()
+            .map(|road| wire::TravelTime { location_id: road.location_id.to_string(), minutes: road.minutes })
+            .collect(),
     }
 }
 
@@ -212,6 +223,13 @@ fn location_from_wire(faults: &mut Faults, location: wire::Location) -> Location
             Some(DayHours { day: day?, from: from?, to: to? })
         })
         .collect();
+    let roads = location.travel_times.iter().enumerate();
+    let travel_times = roads
+        .filter_map(|(at, road)| {
+            let location_id = id(faults, &format!("/travel_times/{at}/location_id"), &road.location_id);
+            Some(TravelTime { location_id: location_id?, minutes: road.minutes })
+        })
+        .collect();
     Location {
         name: location.name,
         time_zone: location.time_zone,
@@ -220,6 +238,7 @@ fn location_from_wire(faults: &mut Faults, location: wire::Location) -> Location
         longitude: location.longitude,
         opening_hours,
         phone: optional_text(&location.phone),
+        travel_times,
     }
 }
 
@@ -279,13 +298,15 @@ mod tests {
         let service = "svc_01h455vb4pex5vsknk084sn02q";
         round_trip(serde_json::json!({"kind": "location", "body": {"name": "A", "time_zone": "Europe/London",
             "latitude": 51.5, "longitude": -0.1, "phone": "+442079460000",
+            "travel_times": [{"location_id": location, "minutes": 25}],
             "opening_hours": [{"day": "mo", "from": "08:00", "to": "24:00"}]}}));
         round_trip(serde_json::json!({"kind": "room", "body": {"name": "1", "type": "gym-bay"}}));
         round_trip(serde_json::json!({"kind": "equipment", "body": {"name": "E", "type": "tens", "units": 2}}));
         round_trip(serde_json::json!({"kind": "closure", "body": {"starts_on": "2026-12-25",
             "ends_on": "2026-12-26", "reason": "Christmas"}}));
         round_trip(serde_json::json!({"kind": "practitioner", "body": {"given_name": "Ada",
-            "family_name": "Byron", "languages": ["en", "fr"], "daily_cap": 12, "online": false}}));
+            "family_name": "Byron", "languages": ["en", "fr"], "daily_cap": 12, "weekly_cap": 50,
+            "daily_needling_cap": 4, "weekly_needling_cap": 15, "online": false}}));
         round_trip(serde_json::json!({"kind": "certificate", "body": {"code": "dry-needling", "issuer": "B",
             "jurisdiction": "CA-AB", "valid_from": "2026-01-01", "valid_to": "2027-01-01"}}));
         round_trip(serde_json::json!({"kind": "roster", "body": {"location_id": location,

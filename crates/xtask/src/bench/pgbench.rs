@@ -89,7 +89,7 @@ fn script_text(clients: usize) -> String {
     let (appointment, patient, practitioner, room) = (id("appointment"), id("patient"), id("practitioner"), id("room"));
     let claim = |kind: u8, resource: &str| {
         format!(
-            r#"{{"kind": {kind}, "resource": "{resource}", "unit": 0, "starts_at_us": :starts, "ends_at_us": :ends, "owner": "{appointment}", "expires_at_us": null}}"#
+            r#"{{"kind": {kind}, "resource": "{resource}", "unit": 0, "starts_at_us": :starts, "ends_at_us": :ends, "owner": "{appointment}", "expires_at_us": null, "location_id": "{ORG}", "needling": false}}"#
         )
     };
     // The bytes of an answer and of a change have about this length.
@@ -103,6 +103,7 @@ fn script_text(clients: usize) -> String {
  "appointments": [{{"id": "{appointment}", "version": 1, "status": "booked", "service_id": "{ORG}", "practitioner_id": "{practitioner}", "location_id": "{ORG}", "room_id": "{room}", "starts_at_us": :starts, "ends_at_us": :ends, "time_zone": "America/Edmonton", "starts_local": "2026-03-09T09", "patient_id": "{patient}", "displaced": false, "note": "", "link_generation": 0, "created_at_us": 1772784000000000, "updated_at_us": 1772784000000000}}],
  "release": [], "leave_group": null, "join_group": null,
  "claims": [{claims}],
+ "limits": [],
  "holds": [], "drop_holds": [],
  "links": [{{"token_hash": "{token}:appointment", "appointment_id": "{appointment}", "expires_at_us": 1775376000000000}}],
  "changes": [{{"version": 1, "payload": "{payload}"}}]}}"#

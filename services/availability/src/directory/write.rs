@@ -102,7 +102,7 @@ async fn run(
             }
         };
         let next = Arc::new(present.directory.with(entry.clone()));
-        let next = Arc::new(Model::new(next, present.span, Some(&present)));
+        let next = Arc::new(Model::new(next, present.span, present.travel, Some(&present)));
         let displaced = org.displaced_by(&present, &next, inner.clock.now());
         let answer = WriteEntryResponse { entry: Some(shown(&entry)), displaced };
         if dry_run {

@@ -4,6 +4,7 @@
 //! that a change of the directory costs what it touches, not the whole chain.
 
 mod hours;
+mod roads;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,10 +21,14 @@ use uuid::Uuid;
 
 use self::hours::seats;
 pub(crate) use self::hours::{Seat, merged};
-use crate::directory::snapshot::{Directory, Entry};
+use self::roads::Roads;
+use crate::{
+    config::Travel,
+    directory::snapshot::{Directory, Entry},
+};
 
-/// Days behind today that the model covers.
-const DAYS_BEHIND: i64 = 3;
+/// Days behind today that the model covers: a whole week of what counts for its cap, wherever its clock stands.
+const DAYS_BEHIND: i64 = 10;
 /// Days from today on that it covers: the longest horizon, and room for the last visit.
 const DAYS_AHEAD: i64 = 403;
 
@@ -63,6 +68,8 @@ pub(crate) struct Model {
     pub(crate) places: Vec<Arc<Place>>,
     pub(crate) people: Vec<Person>,
     pub(crate) seats: Vec<Seat>,
+    pub(crate) travel: Travel,
+    pub(crate) roads: Roads,
     place_index: HashMap<Uuid, u32>,
     person_index: HashMap<Uuid, u32>,
     seat_index: HashMap<(u32, u32), usize>,
@@ -104,7 +111,7 @@ impl<'a> Sorted<'a> {
 
 impl Model {
     /// The model of a directory over some ticks; parts of `before` that are still right are shared.
-    pub(crate) fn new(directory: Arc<Directory>, span: Span, before: Option<&Self>) -> Self {
+    pub(crate) fn new(directory: Arc<Directory>, span: Span, travel: Travel, before: Option<&Self>) -> Self {
         let before = before.filter(|before| before.span == span);
         let sorted = Sorted::new(&directory);
         let places = places(&directory, &sorted, span, before);
@@ -113,8 +120,9 @@ impl Model {
         let person_index = (0..).zip(&people).map(|(at, person)| (person.id, at)).collect();
         let seats = seats(&sorted, span, &places, &place_index, &people, before);
         let seat_index = seats.iter().enumerate().map(|(at, seat)| ((seat.place, seat.person), at)).collect();
+        let roads = Roads::new(travel, &places, people.len(), &seats);
         drop(sorted);
-        Self { directory, span, places, people, seats, place_index, person_index, seat_index }
+        Self { directory, span, places, people, seats, travel, roads, place_index, person_index, seat_index }
     }
 
     /// A location in use.

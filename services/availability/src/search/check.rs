@@ -74,6 +74,7 @@ fn one(
                 unit: u32::from(unit.unsigned_abs()),
             })
             .collect(),
+        limits: ground.limits(),
         group_id: ground.group_id().map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
     }
 }
@@ -98,7 +99,11 @@ fn words(code: Code) -> &'static str {
         Code::CertificateExpired => {
             "the practitioner's certificate is not valid on that day; choose another practitioner or day"
         }
-        Code::DailyCap => "the practitioner's day is full; choose another day",
+        Code::DailyCap => "the practitioner's day has no room for one more such visit; choose another day",
+        Code::WeeklyCap => "the practitioner's week has no room for one more such visit; choose another week",
+        Code::TravelTime => {
+            "the practitioner is at another location too shortly before or after; choose a slot that search shows"
+        }
         _ => "someone else has this time; choose another slot",
     }
 }

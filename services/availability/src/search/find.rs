@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::{
     ask::{Ask, everyone},
-    caps::Days,
-    rules,
+    caps::{Cap, Periods},
+    roads, rules,
 };
 use crate::{
     model::{Place, Seat, merged},
@@ -182,11 +182,11 @@ impl Ask {
             })
             .collect();
         let spot = spot_index(places, self.model.places.len());
-        let mut caps = Days::new(window);
+        let mut periods = Periods::new(window);
         let elsewhere = self.elsewhere(projection);
         let asked = self.model.seats.iter().filter_map(|seat| {
             let spot = spot[seat.place as usize].filter(|_| self.wants(seat.person))?;
-            Some((seat, spot, self.allowed(projection, seat, &mut caps, &elsewhere)?))
+            Some((seat, spot, self.allowed(projection, seat, window, &mut periods, &elsewhere)?))
         });
         let asked: Vec<(&Seat, u32, Allowed<'_>)> = asked.collect();
         let candidates: Vec<Candidate<'_>> = asked
@@ -216,13 +216,14 @@ impl Ask {
         Some(of_type.map(|(id, unit, _)| projection.bits(Kind::Equipment, *id, *unit)).collect())
     }
 
-    /// Where a practitioner's visits may start: certified, below the day's cap, the patient not elsewhere. `None`
-    /// for nowhere.
+    /// Where a practitioner's visits may start: certified, below the caps, not on the road, the patient not elsewhere.
+    /// `None` for nowhere.
     fn allowed<'a>(
         &self,
         projection: &Projection,
         seat: &'a Seat,
-        caps: &mut Days,
+        window: Span,
+        periods: &mut Periods,
         elsewhere: &[Span],
     ) -> Option<Allowed<'a>> {
         let certified = match &self.service.required_certificate {
@@ -230,15 +231,23 @@ impl Ask {
             None => None,
         };
         let person = &self.model.people[seat.person as usize];
-        let full = match person.practitioner.daily_cap {
-            Some(cap) => caps.full(projection, person.id, cap, seat.place, &self.model.places[seat.place as usize]),
-            None => vec![],
-        };
-        if full.is_empty() && elsewhere.is_empty() {
+        let zone = &self.model.places[seat.place as usize].zone;
+        let mut cuts = elsewhere.to_vec();
+        for cap in Cap::all(&person.practitioner, &self.service) {
+            cuts.extend(periods.full(projection, person.id, cap, (seat.place, zone), &self.ignored));
+        }
+        // A visit may not start where its claim would meet the road.
+        let claims = Span::new(self.query.claim(window.start).start, self.query.claim(window.end).end);
+        let away = roads::away(&self.model, projection, (seat.person, seat.place), claims, &self.ignored);
+        cuts.extend(away.into_iter().map(|away| {
+            let first = away.start - (self.query.duration + self.query.cleanup) + 1;
+            Span::new(first, away.end + self.query.prep)
+        }));
+        if cuts.is_empty() {
             return Some(certified.map_or(Allowed::Everywhere, Allowed::Certified));
         }
         let everywhere = [self.model.span];
-        Some(Allowed::Cut(without(certified.unwrap_or(&everywhere), full.iter().chain(elsewhere).copied().collect())))
+        Some(Allowed::Cut(without(certified.unwrap_or(&everywhere), cuts)))
     }
 
     /// The ticks at which a visit may not start because the patient is elsewhere, or needled too recently.

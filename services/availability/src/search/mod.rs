@@ -7,10 +7,11 @@ mod check;
 mod describe;
 mod explain;
 mod find;
-mod near;
+pub(crate) mod near;
 mod nearest;
 mod open;
 pub(crate) mod planner;
+mod roads;
 mod rules;
 
 use std::sync::Arc;

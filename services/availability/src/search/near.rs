@@ -38,7 +38,7 @@ impl Near {
 }
 
 /// Great-circle distance by the haversine formula (R. W. Sinnott, Sky and Telescope 68, 1984).
-fn distance_km(one: (f64, f64), other: (f64, f64)) -> f64 {
+pub(crate) fn distance_km(one: (f64, f64), other: (f64, f64)) -> f64 {
     let (lat, long) = (one.0.to_radians(), one.1.to_radians());
     let (latitude, longitude) = (other.0.to_radians(), other.1.to_radians());
     let half = |angle: f64| (angle / 2.0).sin().powi(2);

@@ -5,10 +5,12 @@ use domain::{claim::Kind, directory::Service, slot::Slot};
 use jiff::Timestamp;
 use rpc::Code;
 use uuid::Uuid;
+use wire::availability::Limit;
 
 use super::{
     ask::{bounds, query},
-    caps::is_full,
+    caps::{Cap, Period},
+    roads,
 };
 use crate::{
     model::{Model, Person, Place, Seat},
@@ -31,6 +33,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) place: &'a Place,
     pub(crate) person: &'a Person,
     seat: Option<&'a Seat>,
+    /// The practitioner and the place, as the model counts them.
+    at: (u32, u32),
     /// How many of the place come before the practitioner: their turn among its rooms and units.
     turn: usize,
     start: tick::Tick,
@@ -63,6 +67,7 @@ pub(crate) fn ground<'a>(
         place,
         person,
         seat: model.seat(place_at, person_at),
+        at: (person_at, place_at),
         turn: model.seats.iter().filter(|seat| seat.place == place_at && seat.person < person_at).count(),
         start,
         claim: query(service, model.span, 1).claim(start),
@@ -100,7 +105,9 @@ impl Ground<'_> {
             rule(Code::OutsideRoster, aligned, "the start lies on the service's grid of starts"),
             rule(Code::CertificateMissing, held, "the practitioner holds the certificate"),
             rule(Code::CertificateExpired, valid || !held, "the certificate is valid on that day"),
-            rule(Code::DailyCap, self.under_cap(), "the practitioner's day has room for one more"),
+            rule(Code::DailyCap, self.under_cap(Period::Day), "the practitioner's day has room for one more"),
+            rule(Code::WeeklyCap, self.under_cap(Period::Week), "the practitioner's week has room for one more"),
+            rule(Code::TravelTime, self.in_reach(), "the practitioner can come from and reach their other locations"),
             rule(Code::SlotTaken, self.practitioner_free(), "the practitioner is free, or the group has a place left"),
             rule(Code::SlotTaken, self.has_room(), "a room of the right type is free"),
             rule(Code::SlotTaken, self.has_unit(), "a unit of the equipment is free"),
@@ -153,10 +160,50 @@ impl Ground<'_> {
     }
 
     /// Joining a session adds none to the practitioner's day.
-    fn under_cap(&self) -> bool {
-        let Some(cap) = self.person.practitioner.daily_cap.filter(|_| self.group.is_none()) else { return true };
+    fn under_cap(&self, period: Period) -> bool {
         let date = self.place.zone.date(self.start);
-        !is_full(self.projection, self.person.id, cap, self.place.zone.dates(date, date), self.ignored)
+        let mut caps = Cap::all(&self.person.practitioner, self.service).filter(|cap| cap.period == period);
+        self.group.is_some()
+            || caps.all(|cap| {
+                let span = period.around(&self.place.zone, date);
+                cap.left(self.projection, self.person.id, span, self.ignored) > 0
+            })
+    }
+
+    /// Who joins a session goes where the practitioner is already.
+    fn in_reach(&self) -> bool {
+        self.group.is_some() || roads::away(self.model, self.projection, self.at, self.claim, self.ignored).is_empty()
+    }
+
+    /// What booking must see to hold in its own transaction, since others may be booking in the same instant.
+    pub(crate) fn limits(&self) -> Vec<Limit> {
+        let date = self.place.zone.date(self.start);
+        let us = |tick: tick::Tick| tick::instant(tick).as_microsecond();
+        let caps = Cap::all(&self.person.practitioner, self.service).map(|cap| {
+            let span = cap.period.around(&self.place.zone, date);
+            Limit {
+                code: cap.code.as_str().to_owned(),
+                location_id: String::new(),
+                needling: cap.needling,
+                starts_at_us: us(span.start),
+                ends_at_us: us(span.end),
+                most: cap.most,
+            }
+        });
+        let (person, place) = self.at;
+        let others = self.model.seats.iter().filter(|seat| seat.person == person && seat.place != place);
+        let roads = others.filter_map(|seat| {
+            let road = self.model.roads.between(seat.place, place)?;
+            Some(Limit {
+                code: Code::TravelTime.as_str().to_owned(),
+                location_id: self.model.places[seat.place as usize].shown_id.clone(),
+                needling: false,
+                starts_at_us: us(self.claim.start - road),
+                ends_at_us: us(self.claim.end + road),
+                most: 0,
+            })
+        });
+        caps.chain(roads).collect()
     }
 
     fn practitioner_free(&self) -> bool {

@@ -1,16 +1,18 @@
-//! What search shows is exactly what a check accepts, in random chains with random bookings.
+//! What search shows is exactly what a check accepts, in random chains with random bookings; and what hides a start for
+//! the practitioner's sake is what counting by hand says.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     claim::{Claim, Kind},
-    id::{EquipmentId, PractitionerId, RoomId},
+    id::{EquipmentId, LocationId, PractitionerId, RoomId},
 };
+use jiff::tz::TimeZone;
 use runtime::Ids;
 use serde_json::{Value, json};
 use testkit::database::Database;
 use wire::{
-    availability::{CheckSlotsRequest, SearchSlotsRequest},
+    availability::{CheckSlotsRequest, CheckedSlot, SearchSlotsRequest},
     common::BookingChannel,
 };
 
@@ -24,7 +26,7 @@ const ZONES: [&str; 5] =
     ["America/Edmonton", "America/St_Johns", "Australia/Lord_Howe", "Europe/London", "Pacific/Apia"];
 const WINDOWS: [&str; 3] = ["2026-03-07T12:00:00Z", "2026-03-28T18:00:00Z", "2026-04-04T06:00:00Z"];
 const WINDOW_MINUTES: i64 = 36 * 60;
-const CASES_DEFAULT: u64 = 10;
+const CASES_DEFAULT: u64 = 30;
 
 /// Random numbers that a seed repeats.
 struct Dice(Ids);
@@ -46,6 +48,15 @@ impl Dice {
 
 struct Chain {
     clinics: Vec<Clinic>,
+    /// By the location's id: its zone and where it lies on the equator, in degrees.
+    places: BTreeMap<String, (TimeZone, f64)>,
+    /// Minutes from the first location to the second where the table says so.
+    table: Option<u32>,
+    /// By the practitioner's id.
+    people: BTreeMap<String, Value>,
+    /// Practitioner and location of every roster.
+    seats: BTreeSet<(String, String)>,
+    needling: bool,
     rooms: Vec<String>,
     pools: Vec<String>,
     capacity: u32,
@@ -61,9 +72,9 @@ async fn search_shows_exactly_what_a_check_accepts() {
         let dice = Dice(Ids::seeded(seed));
         let from_us = at(dice.one::<&str>(&WINDOWS));
         let chain = chain(&world, &dice).await;
-        let revision = bookings(&world, &dice, &chain, from_us);
+        let (busy, revision) = bookings(&world, &dice, &chain, from_us);
         for channel in [BookingChannel::Online, BookingChannel::Staff] {
-            shown_in_all += agree(&world, &chain, from_us, channel, &revision, seed).await;
+            shown_in_all += agree(&world, &chain, &busy, (from_us, channel), &revision, seed).await;
         }
     }
     assert!(
@@ -73,13 +84,24 @@ async fn search_shows_exactly_what_a_check_accepts() {
 }
 
 async fn chain(world: &World, dice: &Dice) -> Chain {
-    let mut chain = Chain { clinics: vec![], rooms: vec![], pools: vec![], capacity: 1 };
+    let mut chain = Chain {
+        clinics: vec![],
+        places: BTreeMap::new(),
+        table: None,
+        people: BTreeMap::new(),
+        seats: BTreeSet::new(),
+        needling: dice.chance(40),
+        rooms: vec![],
+        pools: vec![],
+        capacity: 1,
+    };
     if dice.chance(30) {
         chain.capacity = 3;
     }
     let mut wanted = json!({"duration_minutes": 5 * (1 + dice.below(14)), "prep_minutes": 5 * dice.below(3),
         "cleanup_minutes": 5 * dice.below(4), "start_alignment_minutes": dice.one(&[5, 10, 15, 20, 30, 60]),
-        "capacity": chain.capacity, "min_notice_minutes": dice.one(&[0, 7500, 8000]), "online": dice.chance(90)});
+        "capacity": chain.capacity, "min_notice_minutes": dice.one(&[0, 7500, 8000]), "online": dice.chance(90),
+        "needling": chain.needling});
     for (key, value) in [("room_type", "gym"), ("equipment_type", "electro"), ("required_certificate", "needles")] {
         if dice.chance(50) {
             wanted[key] = value.into();
@@ -88,12 +110,18 @@ async fn chain(world: &World, dice: &Dice) -> Chain {
     let service = world.create("", "service", service(wanted)).await;
     let mut places = vec![];
     for _ in 0..=dice.below(2) {
-        let mut place = json!({"name": "P", "time_zone": dice.one(&ZONES)});
+        let (zone, degrees) = (*dice.one(&ZONES), 0.05 * dice.below(9) as f64);
+        let mut place = json!({"name": "P", "time_zone": zone, "latitude": 0.0, "longitude": degrees});
+        if !places.is_empty() && dice.chance(40) {
+            chain.table = Some(7 * u32::try_from(dice.below(10)).unwrap());
+            place["travel_times"] = json!([{"location_id": places[0], "minutes": chain.table}]);
+        }
         if dice.chance(30) {
             let hours = |day: &str| json!({"day": day, "from": "08:00", "to": "13:30"});
             place["opening_hours"] = ["sa", "su", "mo", "tu"].map(hours).to_vec().into();
         }
         let place = world.create("", "location", place).await;
+        chain.places.insert(place.clone(), (TimeZone::get(zone).unwrap(), degrees));
         for _ in 0..=dice.below(3) {
             chain.rooms.push(
                 world.create(&place, "room", json!({"name": "R", "type": dice.one(&["gym", "gym", "pool"])})).await,
@@ -108,7 +136,7 @@ async fn chain(world: &World, dice: &Dice) -> Chain {
         places.push(place);
     }
     for _ in 0..=dice.below(3) {
-        let practitioner = practitioner(world, dice, &places).await;
+        let practitioner = practitioner(world, dice, &places, &mut chain).await;
         let at_place = |location: &String| Clinic {
             location: location.clone(),
             room: String::new(),
@@ -121,12 +149,16 @@ async fn chain(world: &World, dice: &Dice) -> Chain {
     chain
 }
 
-async fn practitioner(world: &World, dice: &Dice, places: &[String]) -> String {
+async fn practitioner(world: &World, dice: &Dice, places: &[String], chain: &mut Chain) -> String {
     let mut person = json!({"given_name": "A", "family_name": "B", "online": dice.chance(80)});
-    if dice.chance(40) {
-        person["daily_cap"] = (2 + dice.below(5)).into();
+    for (cap, least) in [("daily_cap", 2), ("weekly_cap", 6), ("daily_needling_cap", 1), ("weekly_needling_cap", 3)] {
+        if dice.chance(30) {
+            person[cap] = (least + dice.below(5)).into();
+        }
     }
+    let body = person.clone();
     let person = world.create("", "practitioner", person).await;
+    chain.people.insert(person.clone(), body);
     for place in places.iter().filter(|_| dice.chance(85)) {
         let shift = |day: &str| {
             let begins = 5 * dice.below(24 * 12);
@@ -137,6 +169,7 @@ async fn practitioner(world: &World, dice: &Dice, places: &[String]) -> String {
         let weekly: Vec<Value> = ["sa", "su", "mo"].into_iter().map(shift).collect();
         let roster = json!({"location_id": place, "effective_from": "2026-01-05", "weekly": weekly});
         world.create(&person, "roster", roster).await;
+        chain.seats.insert((person.clone(), place.clone()));
     }
     let days = dice.one(&[("2026-01-01", "2026-03-07"), ("2026-01-01", "2026-03-29"), ("2026-03-08", "2027-01-01")]);
     let certificate =
@@ -151,8 +184,19 @@ async fn practitioner(world: &World, dice: &Dice, places: &[String]) -> String {
     person
 }
 
-/// Random claims on practitioners, rooms and equipment, and group sessions with members; answers the last revision.
-fn bookings(world: &World, dice: &Dice, chain: &Chain, from_us: i64) -> String {
+/// A practitioner's time that is taken.
+struct Busy {
+    practitioner: String,
+    location: String,
+    starts_at_us: i64,
+    ends_at_us: i64,
+    needling: bool,
+}
+
+/// Random claims on practitioners, rooms and equipment, and group sessions with members; answers what the practitioners
+/// do, and the last revision.
+fn bookings(world: &World, dice: &Dice, chain: &Chain, from_us: i64) -> (Vec<Busy>, String) {
+    let mut busy = Vec::new();
     let minutes = |count: usize| i64::try_from(count).unwrap() * 60_000_000;
     let mut revision = String::new();
     for _ in 0..10 + dice.below(30) {
@@ -160,7 +204,17 @@ fn bookings(world: &World, dice: &Dice, chain: &Chain, from_us: i64) -> String {
         let start = from_us - minutes(60) + minutes(5 * dice.below(38 * 12));
         let end = start + minutes(5 + dice.below(80));
         let practitioner = clinic.practitioner.parse::<PractitionerId>().unwrap().uuid();
-        let mut claims: Vec<Claim> = vec![claim(Kind::Practitioner, practitioner, 0, start, end)];
+        let needling = dice.chance(40);
+        let location = Some(clinic.location.parse::<LocationId>().unwrap().uuid());
+        let mut claims: Vec<Claim> =
+            vec![Claim { location, needling, ..claim(Kind::Practitioner, practitioner, 0, start, end) }];
+        busy.push(Busy {
+            practitioner: clinic.practitioner.clone(),
+            location: clinic.location.clone(),
+            starts_at_us: start,
+            ends_at_us: end,
+            needling,
+        });
         if !chain.rooms.is_empty() && dice.chance(60) {
             claims.push(claim(Kind::Room, dice.one(&chain.rooms).parse::<RoomId>().unwrap().uuid(), 0, start, end));
         }
@@ -183,7 +237,52 @@ fn bookings(world: &World, dice: &Dice, chain: &Chain, from_us: i64) -> String {
             _ => world.booking.book(&visit).1,
         };
     }
-    revision
+    (busy, revision)
+}
+
+const BY_HAND: [&str; 3] = ["daily_cap", "weekly_cap", "travel_time"];
+
+/// Which of these rules a start breaks, counted visit by visit.
+fn by_hand(chain: &Chain, busy: &[Busy], checked: &CheckedSlot) -> BTreeSet<&'static str> {
+    let (Some(slot), Some(claim)) = (&checked.slot, checked.claim) else { return BTreeSet::new() };
+    let (zone, degrees) = &chain.places[&slot.location_id];
+    let date = |us: i64| jiff::Timestamp::from_microsecond(us).unwrap().to_zoned(zone.clone()).date();
+    let mine: Vec<&Busy> = busy.iter().filter(|busy| busy.practitioner == slot.practitioner_id).collect();
+    let (day, week) = (date(slot.starts_at_us), date(slot.starts_at_us).iso_week_date());
+    let same_day = |busy: &&&Busy| date(busy.starts_at_us) == day;
+    let same_week = |busy: &&&Busy| {
+        let other = date(busy.starts_at_us).iso_week_date();
+        (other.year(), other.week()) == (week.year(), week.week())
+    };
+    let needles = |busy: &&&Busy| busy.needling;
+    let person = &chain.people[&slot.practitioner_id];
+    let full = |cap: &str, count: usize| person[cap].as_u64().is_some_and(|cap| count as u64 >= cap);
+    let mut broken = BTreeSet::new();
+    if full("daily_cap", mine.iter().filter(same_day).count())
+        || chain.needling && full("daily_needling_cap", mine.iter().filter(same_day).filter(needles).count())
+    {
+        broken.insert("daily_cap");
+    }
+    if full("weekly_cap", mine.iter().filter(same_week).count())
+        || chain.needling && full("weekly_needling_cap", mine.iter().filter(same_week).filter(needles).count())
+    {
+        broken.insert("weekly_cap");
+    }
+    let too_far = |other: &&Busy| {
+        // On the equator a degree is a 360th of the way round: 40,030 km at 30 km an hour.
+        let km = (chain.places[&other.location].1 - degrees).abs() * 40_030.0 / 360.0;
+        let minutes = chain.table.unwrap_or((km * 2.0).ceil().max(10.0) as u32).next_multiple_of(5);
+        let road_us = i64::from(minutes) * 60_000_000;
+        other.location != slot.location_id
+            && other.ends_at_us + road_us > claim.starts_at_us
+            && other.starts_at_us - road_us < claim.ends_at_us
+    };
+    // The way to where they have no roster is not looked at.
+    let works = |at: &String| chain.seats.contains(&(slot.practitioner_id.clone(), at.clone()));
+    if works(&slot.location_id) && mine.into_iter().any(|other| works(&other.location) && too_far(&other)) {
+        broken.insert("travel_time");
+    }
+    broken
 }
 
 fn new_room() -> String {
@@ -194,8 +293,8 @@ fn new_room() -> String {
 async fn agree(
     world: &World,
     chain: &Chain,
-    from_us: i64,
-    channel: BookingChannel,
+    busy: &[Busy],
+    (from_us, channel): (i64, BookingChannel),
     revision: &str,
     seed: u64,
 ) -> usize {
@@ -231,6 +330,11 @@ async fn agree(
     for part in every.chunks(200) {
         let request = CheckSlotsRequest { slot_ids: part.to_vec(), channel: channel as i32, ignore_owners: vec![] };
         let checked = world.search.clone().check_slots(world.request(request)).await.unwrap().into_inner().slots;
+        for (id, checked) in part.iter().zip(&checked).filter(|(_, checked)| checked.group_id.is_empty()) {
+            let told = checked.refusals.iter().map(|refusal| refusal.code.as_str());
+            let told: BTreeSet<&str> = told.filter(|code| BY_HAND.contains(code)).collect();
+            assert_eq!(told, by_hand(chain, busy, checked), "seed {seed}, {id}");
+        }
         let open = part.iter().zip(checked).filter(|(_, checked)| checked.refusals.is_empty());
         accepted.extend(open.map(|(id, checked)| (id.clone(), checked.slot.unwrap().places_left)));
     }

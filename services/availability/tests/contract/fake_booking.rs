@@ -63,7 +63,7 @@ pub struct Visit {
 
 pub fn claim(kind: Kind, resource: Uuid, unit: i16, starts_at_us: i64, ends_at_us: i64) -> Claim {
     let interval = Interval::new(from_micros(starts_at_us).unwrap(), from_micros(ends_at_us).unwrap()).unwrap();
-    Claim { kind, resource, unit, interval }
+    Claim::new(kind, resource, unit, interval)
 }
 
 impl FakeBooking {

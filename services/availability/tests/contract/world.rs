@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use availability::{App, Deps};
 use domain::{
-    claim::Kind,
+    claim::{Claim, Kind},
     directory::Body,
     id::{LocationId, OrganizationId, PractitionerId, RoomId},
 };
@@ -229,6 +229,7 @@ impl World {
         let (starts_at_us, ends_at_us) = (at(start), at(start) + minutes * 60_000_000);
         let practitioner = clinic.practitioner.parse::<PractitionerId>().unwrap().uuid();
         let room = clinic.room.parse::<RoomId>().unwrap().uuid();
+        let location = Some(clinic.location.parse::<LocationId>().unwrap().uuid());
         let patient = new_id();
         Visit {
             organization: self.organization,
@@ -241,7 +242,7 @@ impl World {
             starts_at_us,
             ends_at_us,
             claims: vec![
-                claim(Kind::Practitioner, practitioner, 0, starts_at_us, ends_at_us),
+                Claim { location, ..claim(Kind::Practitioner, practitioner, 0, starts_at_us, ends_at_us) },
                 claim(Kind::Room, room, 0, starts_at_us, ends_at_us),
                 claim(Kind::Patient, patient, 0, starts_at_us, ends_at_us),
             ],

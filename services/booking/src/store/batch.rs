@@ -4,6 +4,7 @@
 //! step by step in one immediate transaction. The order of the steps is the same.
 
 use domain::claim::{Claim, Kind};
+use rpc::Code;
 use serde::{Serialize, Serializer};
 use sql::Failure;
 use uuid::Uuid;
@@ -34,6 +35,8 @@ pub(crate) struct Batch {
     pub(crate) join_group: Option<JoinGroup>,
     /// Claims that are laid, all or none.
     pub(crate) claims: Vec<ClaimRow>,
+    /// What must hold of the practitioners' claims after the batch.
+    pub(crate) limits: Vec<Limit>,
     pub(crate) holds: Vec<NewHold>,
     pub(crate) links: Vec<NewLink>,
     pub(crate) changes: Vec<NewChange>,
@@ -141,6 +144,21 @@ pub(crate) struct JoinGroup {
     pub(crate) made: Hex,
 }
 
+/// How many live claims a practitioner may have. Batches that name the same practitioner take turns.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Limit {
+    /// What the batch is refused with.
+    pub(crate) code: &'static str,
+    pub(crate) practitioner: Uuid,
+    /// Where it is given, claims there that meet the time count, and otherwise those that begin in it.
+    pub(crate) location_id: Option<Uuid>,
+    /// Only needling counts.
+    pub(crate) needling: bool,
+    pub(crate) from_us: i64,
+    pub(crate) to_us: i64,
+    pub(crate) most: i64,
+}
+
 /// Bytes that travel as hexadecimal. Its `Debug` shows their number only: an answer that is kept holds a patient's note.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hex(pub(crate) Vec<u8>);
@@ -173,6 +191,8 @@ pub(crate) fn claim_row(claim: &Claim, owner: Uuid, expires_at_us: Option<i64>) 
         ends_at_us: claim.interval.end().as_microsecond(),
         owner,
         expires_at_us,
+        location_id: claim.location,
+        needling: claim.needling,
     }
 }
 
@@ -194,6 +214,9 @@ pub(crate) enum Refusal {
     /// Some claims are another's.
     #[error("something is taken")]
     Taken(Vec<(Kind, Uuid)>),
+    /// A practitioner has reached a limit: its code.
+    #[error("a practitioner has reached a limit")]
+    Limit(Code),
     /// The database failed.
     #[error(transparent)]
     Failure(#[from] Failure),

@@ -6,6 +6,7 @@
 pub(crate) mod queries;
 
 use domain::claim::Kind;
+use rpc::Code;
 use sql::{Failure, feed::Position};
 use sqlx::{PgPool, migrate::Migrator, postgres::PgDatabaseError};
 use uuid::Uuid;
@@ -53,8 +54,8 @@ const KEEP_PROPOSALS: &str = "INSERT INTO proposals SELECT $1, kept.id, $2, kept
 const APPOINTMENTS: &str = "SELECT * FROM appointments WHERE ends_at_us > $1";
 const GROUPS: &str = "SELECT organization_id, version, id, service_id, practitioner_id, location_id, room_id, \
      starts_at_us, ends_at_us, capacity FROM groups WHERE live AND ends_at_us > $1";
-const CLAIMS: &str = "SELECT organization_id, kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us \
-     FROM claims WHERE ends_at_us > $1";
+const CLAIMS: &str = "SELECT organization_id, kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us, \
+     location_id, needling FROM claims WHERE ends_at_us > $1";
 
 /// Booking's schema.
 #[derive(Clone)]
@@ -199,6 +200,10 @@ fn refusal(error: sqlx::Error) -> Refusal {
         "MR002" => Refusal::HoldGone,
         "MR003" => Refusal::Stale,
         "MR004" => Refusal::GroupChanged,
+        "MR006" => match db.detail().and_then(Code::from_name) {
+            Some(code) => Refusal::Limit(code),
+            None => error.into(),
+        },
         "MR005" => Refusal::Taken(db.detail().unwrap_or_default().split(',').filter_map(taken).collect()),
         _ => error.into(),
     }

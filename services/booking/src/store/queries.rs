@@ -16,8 +16,8 @@ use super::{
 const APPOINTMENT: &str = "SELECT * FROM appointments WHERE organization_id = $1 AND id = $2";
 const HAD_BEFORE: &str = "SELECT count(*) FROM appointments WHERE organization_id = $1 AND patient_id = $2 \
      AND service_id = $3 AND ends_at_us <= $4 AND status IN ('booked', 'arrived', 'checked-in', 'fulfilled')";
-const CLAIMS_OF: &str = "SELECT kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us FROM claims \
-     WHERE organization_id = $1 AND owner = $2 ORDER BY kind, resource, unit, starts_at_us";
+const CLAIMS_OF: &str = "SELECT kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us, location_id, \
+     needling FROM claims WHERE organization_id = $1 AND owner = $2 ORDER BY kind, resource, unit, starts_at_us";
 /// Who has some of this time now.
 const IN_THE_WAY: &str = "SELECT owner FROM claims WHERE organization_id = $1 AND kind = $2 AND resource = $3 \
      AND unit = $4 AND ends_at_us > $5 AND starts_at_us < $6 AND (expires_at_us IS NULL OR expires_at_us > $7)";

@@ -100,6 +100,8 @@ pub(crate) struct ClaimRow {
     pub(crate) ends_at_us: i64,
     pub(crate) owner: Uuid,
     pub(crate) expires_at_us: Option<i64>,
+    pub(crate) location_id: Option<Uuid>,
+    pub(crate) needling: bool,
 }
 
 /// A claim of a snapshot, with its organisation.

@@ -1,11 +1,11 @@
 //! SQLite: one writer, so a batch is applied step by step in one immediate transaction, and the sequence of the
 //! feed is the order of commits.
 
+mod claims;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(crate) mod queries;
 
-use domain::claim::Kind;
 use sql::{Failure, SqlitePools, feed::Position};
 use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};
 use uuid::Uuid;
@@ -31,8 +31,8 @@ const TAIL: &str = "SELECT seq, 0 AS xid, organization_id, version, changed_at_u
 const APPOINTMENTS: &str = "SELECT * FROM appointments WHERE ends_at_us > $1";
 const GROUPS: &str = "SELECT organization_id, version, id, service_id, practitioner_id, location_id, room_id, \
      starts_at_us, ends_at_us, capacity FROM groups WHERE live AND ends_at_us > $1";
-const CLAIMS: &str = "SELECT organization_id, kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us \
-     FROM claims WHERE ends_at_us > $1";
+const CLAIMS: &str = "SELECT organization_id, kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us, \
+     location_id, needling FROM claims WHERE ends_at_us > $1";
 const CHANGE: &str = "INSERT INTO changes (organization_id, version, changed_at_us, payload) VALUES ($1, $2, $3, $4)";
 
 /// Booking's file.
@@ -161,7 +161,8 @@ async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Position, Ref
     if let Some(join) = &batch.join_group {
         wanted.extend(join_group(tx, batch, join).await?);
     }
-    lay_claims(tx, batch, wanted).await?;
+    claims::lay(tx, batch, wanted).await?;
+    claims::keep_limits(tx, batch).await?;
     write_rest(tx, batch).await?;
     let epoch = sqlx::query_scalar(EPOCH).fetch_one(&mut *tx).await?;
     let seq = sqlx::query_scalar(LAST).fetch_one(&mut *tx).await?;
@@ -338,44 +339,6 @@ async fn join_group(tx: &mut SqliteConnection, batch: &Batch, join: &JoinGroup) 
         .await?;
     sqlx::query(CHANGE).bind(org).bind(version).bind(batch.now_us).bind(&join.made.0).execute(tx).await?;
     Ok(join.claims.clone())
-}
-
-async fn lay_claims(tx: &mut SqliteConnection, batch: &Batch, wanted: Vec<ClaimRow>) -> Result<(), Refusal> {
-    let mut taken = Vec::new();
-    for claim in wanted {
-        let statement = "DELETE FROM claims WHERE organization_id = $1 AND kind = $2 AND resource = $3 AND unit = $4 \
-             AND ends_at_us > $5 AND starts_at_us < $6 AND expires_at_us <= $7";
-        sqlx::query(statement)
-            .bind(batch.organization_id)
-            .bind(claim.kind)
-            .bind(claim.resource)
-            .bind(claim.unit)
-            .bind(claim.starts_at_us)
-            .bind(claim.ends_at_us)
-            .bind(batch.now_us)
-            .execute(&mut *tx)
-            .await?;
-        let laid = sqlx::query("INSERT INTO claims VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-            .bind(batch.organization_id)
-            .bind(claim.kind)
-            .bind(claim.resource)
-            .bind(claim.unit)
-            .bind(claim.starts_at_us)
-            .bind(claim.ends_at_us)
-            .bind(claim.owner)
-            .bind(claim.expires_at_us)
-            .execute(&mut *tx)
-            .await;
-        match laid {
-            Ok(_) => {}
-            // The trigger gives no constraint's name, only its own words.
-            Err(error) if error.to_string().contains("claim taken") => {
-                taken.extend(Kind::from_number(claim.kind).map(|kind| (kind, claim.resource)));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    if taken.is_empty() { Ok(()) } else { Err(Refusal::Taken(taken)) }
 }
 
 async fn write_rest(tx: &mut SqliteConnection, batch: &Batch) -> Result<(), Refusal> {

@@ -34,7 +34,9 @@ async fn both() -> Vec<(Store, Database)> {
 
 fn claim(owner: u128, starts_at_us: i64, ends_at_us: i64, expires_at_us: Option<i64>) -> ClaimRow {
     let owner = Uuid::from_u128(owner);
-    ClaimRow { kind: Kind::Room.number(), resource: ROOM, unit: 0, starts_at_us, ends_at_us, owner, expires_at_us }
+    let (kind, unit) = (Kind::Room.number(), 0);
+    let (location_id, needling) = (None, false);
+    ClaimRow { kind, resource: ROOM, unit, starts_at_us, ends_at_us, owner, expires_at_us, location_id, needling }
 }
 
 fn batch(now_us: i64, claims: Vec<ClaimRow>) -> Batch {
@@ -85,15 +87,14 @@ async fn the_database_itself_refuses_an_overlapping_claim() {
         store.commit(&batch(0, vec![claim(10, 100, 200, None)])).await.unwrap();
         let overlapping = match &store {
             Store::Sqlite(_) => {
-                "INSERT INTO claims SELECT organization_id, kind, resource, unit, 150, 250, owner, NULL FROM claims"
+                "INSERT INTO claims SELECT organization_id, kind, resource, unit, 150, 250, owner, NULL, NULL, false FROM claims"
             }
             Store::Postgres(_) => {
-                "INSERT INTO claims SELECT organization_id, kind, resource, unit, 150, 250, owner, NULL FROM booking.claims"
+                "INSERT INTO claims SELECT organization_id, kind, resource, unit, 150, 250, owner, NULL, NULL, false FROM booking.claims"
             }
         };
         assert!(raw(&store, overlapping).await.is_err());
-        let touching =
-            "INSERT INTO claims SELECT organization_id, kind, resource, unit, 200, 250, owner, NULL FROM claims";
+        let touching = "INSERT INTO claims SELECT organization_id, kind, resource, unit, 200, 250, owner, NULL, NULL, false FROM claims";
         raw(&store, touching).await.unwrap();
     }
 }

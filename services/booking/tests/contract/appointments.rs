@@ -51,20 +51,13 @@ async fn what_availability_refuses_keeps_its_code(database: Database) {
         ("min_notice", Code::MinNotice),
         ("beyond_horizon", Code::BeyondHorizon),
         ("daily_cap", Code::DailyCap),
+        ("weekly_cap", Code::WeeklyCap),
+        ("travel_time", Code::TravelTime),
         ("location_closed", Code::LocationClosed),
         ("slot_taken", Code::SlotTaken),
     ];
     for (name, expected) in codes {
-        let offer = Offer {
-            minutes: 30,
-            buffer_minutes: 0,
-            capacity: 1,
-            needling: false,
-            requires_prior: String::new(),
-            rooms: vec![],
-            units: vec![],
-            refused: Some(name),
-        };
+        let offer = Offer { refused: Some(name), ..Offer::default() };
         world.availability.offer(PLAIN, offer);
         assert_eq!(code(world.try_book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await), expected, "{name}");
     }

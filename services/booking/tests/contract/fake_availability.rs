@@ -37,6 +37,31 @@ pub struct Offer {
     pub units: Vec<(Uuid, u32)>,
     /// The code that every slot of it is refused with.
     pub refused: Option<&'static str>,
+    /// Most visits on one day in UTC.
+    pub most_a_day: Option<u32>,
+    /// Of these, only needling counts.
+    pub needling_counts: bool,
+    /// Minutes to the practitioner's visits at this location.
+    pub road: Option<(Uuid, i64)>,
+}
+
+impl Default for Offer {
+    /// Half an hour for one patient, with no buffers, rooms or rules.
+    fn default() -> Self {
+        Self {
+            minutes: 30,
+            buffer_minutes: 0,
+            capacity: 1,
+            needling: false,
+            requires_prior: String::new(),
+            rooms: vec![],
+            units: vec![],
+            refused: None,
+            most_a_day: None,
+            needling_counts: false,
+            road: None,
+        }
+    }
 }
 
 #[derive(Clone, Default)]
@@ -82,8 +107,30 @@ impl FakeAvailability {
                 .map(|(id, unit)| EquipmentUnit { equipment_id: EquipmentId::new(*id).to_string(), unit: *unit })
                 .collect(),
             group_id: String::new(),
+            limits: limits(offer, slot.starts_at, ends_at),
         }
     }
+}
+
+fn limits(offer: &Offer, starts_at: jiff::Timestamp, ends_at: jiff::Timestamp) -> Vec<proto::Limit> {
+    let day_us = 86_400_000_000;
+    let from_us = starts_at.as_microsecond().div_euclid(day_us) * day_us;
+    let cap = offer.most_a_day.map(|most| proto::Limit {
+        code: "daily_cap".into(),
+        needling: offer.needling_counts,
+        starts_at_us: from_us,
+        ends_at_us: from_us + day_us,
+        most,
+        ..proto::Limit::default()
+    });
+    let road = offer.road.map(|(location, minutes)| proto::Limit {
+        code: "travel_time".into(),
+        location_id: domain::id::LocationId::new(location).to_string(),
+        starts_at_us: (starts_at - SignedDuration::from_mins(minutes)).as_microsecond(),
+        ends_at_us: (ends_at + SignedDuration::from_mins(minutes)).as_microsecond(),
+        ..proto::Limit::default()
+    });
+    cap.into_iter().chain(road).collect()
 }
 
 fn shown(slot: &Slot, ends_at_us: i64, places_left: u32) -> proto::Slot {

@@ -12,5 +12,6 @@ mod fences;
 mod groups;
 mod holds;
 mod idempotency;
+mod limits;
 mod races;
 mod world;

@@ -40,7 +40,7 @@ pub const GRACE: Uuid = Uuid::from_u128(0x61);
 pub const ALAN: Uuid = Uuid::from_u128(0x62);
 pub const ROOMS: [Uuid; 2] = [Uuid::from_u128(0x71), Uuid::from_u128(0x72)];
 const UNIT: Uuid = Uuid::from_u128(0x81);
-const HERE: Uuid = Uuid::from_u128(0x91);
+pub const HERE: Uuid = Uuid::from_u128(0x91);
 
 #[derive(Clone)]
 pub struct World {
@@ -62,16 +62,7 @@ impl World {
 
     async fn start(target: Target, clock: Clock, seed: u64) -> Self {
         let availability = FakeAvailability::default();
-        let plain = Offer {
-            minutes: 30,
-            buffer_minutes: 5,
-            capacity: 1,
-            needling: false,
-            requires_prior: String::new(),
-            rooms: ROOMS.to_vec(),
-            units: vec![],
-            refused: None,
-        };
+        let plain = Offer { rooms: ROOMS.to_vec(), buffer_minutes: 5, ..Offer::default() };
         availability.offer(EVALUATION, plain.clone());
         let prior = ServiceId::new(EVALUATION).to_string();
         availability.offer(NEEDLING, Offer { needling: true, requires_prior: prior, ..plain.clone() });
@@ -182,10 +173,14 @@ pub fn after(minutes: i64) -> Timestamp {
 }
 
 pub fn slot(service: Uuid, practitioner: Uuid, starts_at: Timestamp) -> String {
+    slot_at(HERE, service, practitioner, starts_at)
+}
+
+pub fn slot_at(location: Uuid, service: Uuid, practitioner: Uuid, starts_at: Timestamp) -> String {
     Slot {
         starts_at,
         service: ServiceId::new(service),
-        location: LocationId::new(HERE),
+        location: LocationId::new(location),
         practitioner: PractitionerId::new(practitioner),
     }
     .to_string()

@@ -35,6 +35,7 @@ pub(crate) fn clinics() -> Vec<Clinic> {
             .map(|day| DayHours { day, from: wall(7, 0), to: wall(20, 0) })
             .to_vec(),
         phone: Some(phone.into()),
+        travel_times: vec![],
     };
     let with = |location, jurisdiction, phone_prefix, phone_digits, language| Clinic {
         location,
@@ -109,6 +110,9 @@ pub(crate) fn members() -> Vec<Member> {
                     family_name: pick(&FAMILY_NAMES, number * 5 + 1).into(),
                     languages: if french { vec!["en".into(), "fr".into()] } else { vec!["en".into()] },
                     daily_cap: (seat == 3).then_some(14),
+                    weekly_cap: None,
+                    daily_needling_cap: None,
+                    weekly_needling_cap: None,
                     online: true,
                 },
                 certificates,

@@ -14,7 +14,12 @@ use domain::claim::Kind;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::{super::ask::Ask, super::find::Open, starts::Starts};
+use super::{
+    super::ask::Ask,
+    super::caps::{Cap, Period},
+    super::find::Open,
+    starts::Starts,
+};
 use crate::projection::Projection;
 
 /// Another service of the cell may begin so much later than the first.
@@ -40,7 +45,7 @@ pub(super) fn cut(services: &[Starts], projection: &Projection, known: &HashSet<
         }
     }
     starts.sort_unstable();
-    let mut cutter = Cutter { projection, last: HashMap::new(), kept: HashMap::new(), days: HashMap::new(), cells: 0 };
+    let mut cutter = Cutter { projection, last: HashMap::new(), kept: HashMap::new(), caps: HashMap::new(), cells: 0 };
     let mut uses = Vec::new();
     for (_, _, person, service, start) in starts {
         let (ask, open) = (&services[service].ask, &services[service].open[start]);
@@ -55,6 +60,8 @@ pub(super) fn cut(services: &[Starts], projection: &Projection, known: &HashSet<
 struct Cell {
     number: usize,
     span: Span,
+    place: u32,
+    needling: bool,
     services: Vec<usize>,
 }
 
@@ -66,8 +73,8 @@ struct Cutter<'a> {
     last: HashMap<u32, Cell>,
     /// The stretches for which rooms and units are kept already, and for which cell.
     kept: HashMap<Thing, Vec<(Span, usize)>>,
-    /// How many cells more a practitioner's day takes, where it has a cap.
-    days: HashMap<(u32, Date), usize>,
+    /// How many cells more a practitioner's day or week takes, where it has a cap; of needling alone, or of all.
+    caps: HashMap<(u32, Period, bool, Date), usize>,
     cells: usize,
 }
 
@@ -79,8 +86,13 @@ impl Cutter<'_> {
         if ask.service.capacity > 1 {
             return None;
         }
+        // Needling that has a cap of its own does not come into a cell that was not counted for it.
+        let needling_counts = self.caps_of(ask, open).any(|(_, cap)| cap.needling);
         if let Some(last) = self.last.get(&person) {
-            let near = claim.start < last.span.start + NEAR && !last.services.contains(&service);
+            let near = claim.start < last.span.start + NEAR
+                && last.place == open.found.place
+                && (last.needling || !needling_counts)
+                && !last.services.contains(&service);
             let (number, span) = (last.number, Span::new(last.span.start, last.span.end.max(claim.end)));
             if near {
                 if !self.keep(ask, open, span, number) {
@@ -91,34 +103,52 @@ impl Cutter<'_> {
                 cell.services.push(service);
                 return Some(number);
             }
-            if claim.start < last.span.end {
+            let road = match last.place == open.found.place {
+                true => 0,
+                false => ask.model.roads.between(last.place, open.found.place).unwrap_or(0),
+            };
+            if claim.start < last.span.end + road {
                 return None;
             }
         }
         let number = self.cells;
-        if !self.has_day(ask, open) || !self.keep(ask, open, claim, number) {
+        if !self.under_caps(ask, open) || !self.keep(ask, open, claim, number) {
             return None;
         }
         self.cells += 1;
-        let day = (person, self.date(ask, open));
-        self.days.entry(day).and_modify(|left| *left = left.saturating_sub(1));
-        self.last.insert(person, Cell { number, span: claim, services: vec![service] });
+        for key in self.caps_of(ask, open).map(|(key, _)| key).collect::<Vec<_>>() {
+            self.caps.entry(key).and_modify(|left| *left = left.saturating_sub(1));
+        }
+        self.last.insert(
+            person,
+            Cell {
+                number,
+                span: claim,
+                place: open.found.place,
+                needling: ask.service.needling,
+                services: vec![service],
+            },
+        );
         Some(number)
     }
 
-    fn date(&self, ask: &Ask, open: &Open) -> Date {
-        ask.model.places[open.found.place as usize].zone.date(open.found.start)
+    /// The caps that a start comes under, with the period of each that it lies in.
+    fn caps_of(&self, ask: &Ask, open: &Open) -> impl Iterator<Item = ((u32, Period, bool, Date), Cap)> + use<> {
+        let person = open.found.practitioner;
+        let date = ask.model.places[open.found.place as usize].zone.date(open.found.start);
+        let caps = Cap::all(&ask.model.people[person as usize].practitioner, &ask.service);
+        caps.map(move |cap| ((person, cap.period, cap.needling, cap.period.first(date)), cap))
     }
 
-    fn has_day(&mut self, ask: &Ask, open: &Open) -> bool {
-        let person = &ask.model.people[open.found.practitioner as usize];
-        let Some(cap) = person.practitioner.daily_cap else { return true };
-        let (zone, date) = (&ask.model.places[open.found.place as usize].zone, self.date(ask, open));
+    fn under_caps(&mut self, ask: &Ask, open: &Open) -> bool {
+        let person = ask.model.people[open.found.practitioner as usize].id;
+        let zone = &ask.model.places[open.found.place as usize].zone;
         let projection = self.projection;
-        let left = self.days.entry((open.found.practitioner, date)).or_insert_with(|| {
-            (cap as usize).saturating_sub(projection.visits(person.id, zone.dates(date, date), &[]))
-        });
-        *left > 0
+        let mut caps = self.caps_of(ask, open);
+        caps.all(|(key, cap)| {
+            let left = || cap.left(projection, person, cap.period.around(zone, key.3), &[]);
+            *self.caps.entry(key).or_insert_with(left) > 0
+        })
     }
 
     /// Keeps a room and a unit for a cell throughout, where the service needs them.

@@ -118,7 +118,7 @@ struct Found {
 struct Opened {
     ask: Ask,
     open: Vec<find::Open>,
-    candidates: Arc<[Candidate]>,
+    candidates: Arc<Vec<Candidate>>,
 }
 
 impl Found {
@@ -265,21 +265,7 @@ impl Opened {
         let mut starts = Starts::find(org, question, days, &asked.ignored, now).await?;
         // One that has no date is beyond any calendar.
         let candidates = starts.candidates(&asked.wishes);
-        let mut candidates = candidates.ok_or_else(|| Fault::internal("an open start has no date"))?;
-        weigh(&mut candidates);
-        Ok(Self { ask: starts.ask, open: starts.open, candidates: candidates.into() })
-    }
-}
-
-/// How wanted an hour of the day is: the fewer of its starts are open, measured against the hour with the most.
-fn weigh(open: &mut [Candidate]) {
-    let mut hours = [0_u32; 24];
-    for candidate in open.iter() {
-        hours[usize::from(candidate.minute / 60) % 24] += 1;
-    }
-    let most = hours.iter().copied().max().unwrap_or(1).max(1);
-    for candidate in open.iter_mut() {
-        let free = hours[usize::from(candidate.minute / 60) % 24];
-        candidate.demand = 1000 - u16::try_from(u64::from(free) * 1000 / u64::from(most)).unwrap_or(1000);
+        let candidates = candidates.ok_or_else(|| Fault::internal("an open start has no date"))?;
+        Ok(Self { ask: starts.ask, open: starts.open, candidates: Arc::new(candidates) })
     }
 }

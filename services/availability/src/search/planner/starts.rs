@@ -109,37 +109,41 @@ impl Starts {
         Ok(Self { ask, open })
     }
 
-    /// A start as a candidate; how wanted its hour is comes later.
+    /// A start as a candidate, however wanted its hour is.
     pub(super) fn candidate(&self, open: &find::Open, wishes: &Wishes) -> Option<Candidate> {
         let zone = &self.ask.model.places[open.found.place as usize].zone;
-        self.seat(open, zone.date(open.found.start), wishes).candidate(open, zone.local(open.found.start).minute)
+        let minute = u16::try_from(zone.local(open.found.start).minute).ok()?;
+        self.seat(open, zone.date(open.found.start), wishes).candidate(open, minute, 0)
     }
 
     /// All starts as candidates, those of one day, practitioner and location together, as the plan engine likes them.
+    /// Search gives most of these together already, so that runs of them are brought into order and not each start.
     pub(super) fn candidates(&mut self, wishes: &Wishes) -> Option<Vec<Candidate>> {
-        let model = self.ask.model.clone();
-        let local = |open: &find::Open| model.places[open.found.place as usize].zone.local(open.found.start);
-        let locals: Vec<Local> = self.open.iter().map(local).collect();
-        let first = locals.iter().map(|local| local.day).min().unwrap_or(0);
-        let last = locals.iter().map(|local| local.day).max().unwrap_or(0);
-        // By the least part first: each pass keeps the order of the one before.
-        let order: Vec<usize> = (0..self.open.len()).collect();
-        let order = sorted(order, model.places.len(), |at| self.open[at].found.place as usize);
-        let order = sorted(order, model.people.len(), |at| self.open[at].found.practitioner as usize);
-        let days = usize::try_from(last - first + 1).ok()?;
-        let order = sorted(order, days, |at| usize::try_from(locals[at].day - first).unwrap_or(0));
-        let (mut at_hand, mut candidates) = (None, Vec::with_capacity(order.len()));
-        for at in &order {
-            let (open, Local { day, minute }) = (&self.open[*at], locals[*at]);
+        let zone = |open: &find::Open| &self.ask.model.places[open.found.place as usize].zone;
+        let (mut runs, mut minutes, mut hours) = (Vec::<Run>::new(), Vec::with_capacity(self.open.len()), [0; 24]);
+        for (at, open) in self.open.iter().enumerate() {
+            let Local { day, minute } = zone(open).local(open.found.start);
+            let minute = u16::try_from(minute).ok()?;
+            *hours.get_mut(usize::from(minute / 60))? += 1;
+            minutes.push(minute);
             let key = (day, open.found.practitioner, open.found.place);
-            let (_, seat) = at_hand.take_if(|(known, _)| *known == key).unwrap_or_else(|| {
-                let zone = &model.places[open.found.place as usize].zone;
-                (key, self.seat(open, zone.date(open.found.start), wishes))
-            });
-            candidates.push(seat.candidate(open, minute)?);
-            at_hand = Some((key, seat));
+            match runs.last_mut() {
+                Some(run) if run.key == key => run.starts.end = at + 1,
+                _ => runs.push(Run { key, starts: at..at + 1 }),
+            }
         }
-        self.open = order.into_iter().map(|at| self.open[at]).collect();
+        runs.sort_unstable_by_key(|run| (run.key, run.starts.start));
+        let demand = demand(&hours);
+        let (mut candidates, mut sorted) = (Vec::with_capacity(minutes.len()), Vec::with_capacity(minutes.len()));
+        for run in runs {
+            let (open, minutes) = (&self.open[run.starts.clone()], &minutes[run.starts]);
+            let seat = self.seat(&open[0], zone(&open[0]).date(open[0].found.start), wishes);
+            for (open, minute) in open.iter().zip(minutes) {
+                candidates.push(seat.candidate(open, *minute, demand[usize::from(minute / 60)])?);
+            }
+            sorted.extend_from_slice(open);
+        }
+        self.open = sorted;
         Some(candidates)
     }
 
@@ -165,8 +169,8 @@ struct Seat<'a> {
 
 impl Seat<'_> {
     /// The start at a minute of the day.
-    fn candidate(&self, open: &find::Open, minute: i64) -> Option<Candidate> {
-        let (start, minute) = (tick::instant(open.found.start), u16::try_from(minute).ok()?);
+    fn candidate(&self, open: &find::Open, minute: u16, demand: u16) -> Option<Candidate> {
+        let start = tick::instant(open.found.start);
         let end = minute + u16::try_from(self.minutes).ok()?;
         Some(Candidate {
             visit: Interval::new(start, start + SignedDuration::from_mins(i64::from(self.minutes)))?,
@@ -174,28 +178,23 @@ impl Seat<'_> {
             minute,
             practitioner: self.practitioner,
             location: self.location,
-            demand: 0,
+            demand,
             outside: Outside { minutes: self.wishes.minutes_outside(minute, end), ..self.outside },
         })
     }
 }
 
-/// Sorts by a key below `count` and keeps the order of equal ones (a counting sort).
-fn sorted(order: Vec<usize>, count: usize, key: impl Fn(usize) -> usize) -> Vec<usize> {
-    let mut begins = vec![0; count + 1];
-    for at in &order {
-        begins[key(*at) + 1] += 1;
-    }
-    for at in 1..begins.len() {
-        begins[at] += begins[at - 1];
-    }
-    let mut sorted = vec![0; order.len()];
-    for at in order {
-        let next = &mut begins[key(at)];
-        sorted[*next] = at;
-        *next += 1;
-    }
-    sorted
+/// Starts of one day, practitioner and location that stand together.
+struct Run {
+    key: (i64, u32, u32),
+    starts: std::ops::Range<usize>,
+}
+
+/// How wanted each hour of the day is, in thousandths: the fewer of its starts are open, measured against the hour with
+/// the most.
+fn demand(hours: &[u32; 24]) -> [u16; 24] {
+    let most = u64::from(hours.iter().copied().max().unwrap_or(1).max(1));
+    hours.map(|open| 1000 - u16::try_from(u64::from(open) * 1000 / most).unwrap_or(1000))
 }
 
 /// A visit that is booked or done, as a candidate; faults are named below `at`.
