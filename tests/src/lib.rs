@@ -2,6 +2,7 @@
 //!
 //! [`House`] is a running installation, [`Stopped`] one whose clock stands still; the scenarios are in `tests/`.
 
+mod events;
 mod stopped;
 
 use std::net::TcpListener;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{database::Database, product::Process};
 
+pub use events::Events;
 pub use stopped::{Stopped, context};
 
 /// The installation's own key in every scenario.
@@ -164,6 +166,15 @@ impl House {
             None => request,
         };
         answer(request.send().await?).await
+    }
+
+    /// A stream of events, with the installation's key.
+    ///
+    /// # Errors
+    /// When nothing answers, or something else than a stream.
+    pub async fn events(&self, path: &str) -> Result<Events> {
+        let request = self.client.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {ADMIN}"));
+        Events::of(request.send().await?)
     }
 
     /// Everything that its processes have printed.

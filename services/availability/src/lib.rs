@@ -13,6 +13,7 @@ mod displaced;
 mod follow;
 mod ics;
 mod model;
+mod news;
 mod orgs;
 mod projection;
 mod revision;
@@ -27,7 +28,7 @@ use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use sql::{Failure, Target, feed::Reach};
 use store::Store;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
@@ -48,6 +49,8 @@ pub const SERVICES: [&str; 3] =
 
 /// The longest that a read waits for the revision that it was given, in real time.
 const FRESH_WITHIN: Duration = Duration::from_secs(2);
+/// Questions that one replica follows at a time.
+const WATCHERS_MAX: usize = 2000;
 /// How often a replica looks for changes of the directory by others, in real time.
 const RELOAD_EVERY: Duration = Duration::from_millis(500);
 
@@ -98,6 +101,10 @@ pub(crate) struct Inner {
     pub(crate) applied: watch::Sender<Option<Reach>>,
     /// Which appointments' ground is to be looked at again.
     pub(crate) doubts: Doubts,
+    /// Set when those who watch must go and come back elsewhere.
+    pub(crate) draining: Shutdown,
+    /// Those who may watch at a time.
+    pub(crate) watchers: Arc<Semaphore>,
     /// What a plan's departures from the best cost.
     pub(crate) weights: Weights,
 }
@@ -121,6 +128,8 @@ impl App {
             readiness: deps.readiness,
             applied: watch::Sender::new(None),
             doubts: Doubts::default(),
+            draining: Shutdown::new(),
+            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             weights: deps.config.plan_weights.weights(),
         };
         for organization in inner.store.organizations().await? {
@@ -141,7 +150,11 @@ impl App {
     pub async fn run(&self, shutdown: Shutdown) {
         let feed = follow::run(&self.0, &shutdown);
         let doubts = displaced::run(&self.0, &shutdown);
-        tokio::join!(feed, doubts, self.watch(&shutdown));
+        let drain = async {
+            shutdown.begun().await;
+            self.0.draining.begin();
+        };
+        tokio::join!(feed, doubts, self.watch(&shutdown), drain);
     }
 
     /// Notices other replicas' changes of the directory, and that a day has passed.

@@ -7,6 +7,7 @@ use std::{
 
 use domain::id::OrganizationId;
 use jiff::Timestamp;
+use tokio::sync::broadcast;
 use uuid::Uuid;
 use wire::booking::Change;
 
@@ -15,7 +16,8 @@ use crate::{
     directory::snapshot::Directory,
     displaced,
     model::{Model, serves, span_at},
-    projection::Projection,
+    news::{self, News},
+    projection::{self, Projection},
 };
 
 /// All organisations of this replica.
@@ -28,6 +30,8 @@ pub(crate) struct Orgs {
 pub(crate) struct Org {
     model: RwLock<Option<Arc<Model>>>,
     projection: RwLock<Projection>,
+    /// What has changed, for those who watch.
+    pub(crate) news: broadcast::Sender<News>,
     /// Who changes the directory: one at a time in this process, so that only another process can make a change stale.
     pub(crate) turn: tokio::sync::Mutex<()>,
 }
@@ -62,7 +66,8 @@ impl Orgs {
         let mut orgs = self.all.write().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let projection = RwLock::new(Projection::new(span_at(now)));
-            Arc::new(Org { model: RwLock::default(), projection, turn: tokio::sync::Mutex::default() })
+            let (news, turn) = (news::channel(), tokio::sync::Mutex::default());
+            Arc::new(Org { model: RwLock::default(), projection, news, turn })
         };
         orgs.entry(organization).or_insert_with(new).clone()
     }
@@ -77,7 +82,16 @@ impl Orgs {
         let organization = organization(change)?;
         let org = self.get_or_new(organization, now);
         let mut projection = org.projection.write().unwrap_or_else(PoisonError::into_inner);
-        projection.apply(change).map(|owner| (organization, owner))
+        let watched = org.news.receiver_count() > 0;
+        let owner = projection::owner(change)?;
+        let before = if watched { projection.claims_of(owner).to_vec() } else { vec![] };
+        projection.apply(change)?;
+        if watched {
+            let news = News::of(&before, projection.claims_of(owner));
+            drop(projection);
+            org.tell(news);
+        }
+        Some((organization, owner))
     }
 
     /// Puts a whole snapshot of bookings in the place of everything that the feed has told.
@@ -94,6 +108,7 @@ impl Orgs {
         for (organization, projection) in projections {
             let org = self.get_or_new(organization, now);
             *org.projection.write().unwrap_or_else(PoisonError::into_inner) = projection;
+            org.tell(News::Everything);
         }
     }
 
@@ -133,7 +148,14 @@ impl Org {
         let mut present = self.model.write().unwrap_or_else(PoisonError::into_inner);
         if present.as_ref().is_none_or(|present| present.directory.version <= model.directory.version) {
             *present = Some(model);
+            drop(present);
+            self.tell(News::Everything);
         }
+    }
+
+    /// Tells those who watch, if anybody does.
+    fn tell(&self, news: News) {
+        let _ = self.news.send(news);
     }
 
     /// What is taken, expired holds left out.

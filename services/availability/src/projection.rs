@@ -241,6 +241,11 @@ impl Projection {
     }
 }
 
+/// Whose claims a change is about; `None` where it makes no sense.
+pub(crate) fn owner(change: &Change) -> Option<Uuid> {
+    read(change).map(|(owner, _)| owner)
+}
+
 fn one(at: Tick) -> Span {
     Span::new(at, at + 1)
 }

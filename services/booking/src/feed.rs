@@ -251,6 +251,7 @@ async fn follow(
             tokio::select! {
                 _ = tokio::time::timeout(POLL, committed) => {}
                 () = sender.closed() => return,
+                () = inner.draining.begun() => return,
             }
         }
     }

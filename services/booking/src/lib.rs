@@ -97,6 +97,8 @@ pub(crate) struct Inner {
     pub(crate) running: Mutex<HashSet<(Uuid, String, String, String)>>,
     /// Rings after each commit of this process, so that a follower need not wait for its timer.
     pub(crate) committed: Notify,
+    /// Begun when followers of the feed must go on elsewhere, from where they are.
+    pub(crate) draining: Shutdown,
 }
 
 impl App {
@@ -123,6 +125,7 @@ impl App {
             link_key,
             running: Mutex::default(),
             committed: Notify::new(),
+            draining: Shutdown::new(),
         })))
     }
 
@@ -137,6 +140,8 @@ impl App {
     /// Runs what goes on in the background until draining begins.
     pub async fn run(&self, shutdown: Shutdown) {
         sweep::run(&self.0, &shutdown).await;
+        shutdown.begun().await;
+        self.0.draining.begin();
     }
 
     /// Migrates a database and does nothing else.

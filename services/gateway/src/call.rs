@@ -1,13 +1,22 @@
 //! One request on its way: who asks, what, and what is answered.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::Response,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
 };
 use domain::fault::Faults;
+use futures::{Stream, StreamExt};
 use rpc::{Code, Context, Fault, Idempotency};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -18,6 +27,9 @@ use crate::{
     auth::{Caller, Scope},
     params::Params,
 };
+
+/// What stands between a client and its server takes a silent stream for a dead one.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 /// A request that has passed every check that its operation describes.
 pub(crate) struct Call {
@@ -99,6 +111,8 @@ pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Option<Vec<u8>>,
+    /// In place of a body, what is sent as it comes.
+    pub(crate) stream: Option<Body>,
     pub(crate) media: &'static str,
     pub(crate) version: Option<i64>,
     pub(crate) location: Option<String>,
@@ -122,11 +136,31 @@ impl Reply {
         Self { body: Some(table.into_bytes()), media: "text/csv; charset=utf-8", ..Self::empty(200) }
     }
 
+    /// Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>), with a sign of life in
+    /// between, until they end or the gateway drains. Fails where too many are being sent already.
+    pub(crate) fn events(
+        inner: &Inner,
+        events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
+    ) -> Result<Self, Fault> {
+        let place = inner.streams.clone().try_acquire_owned();
+        let place = place.map_err(|_| Fault::new(Code::Overloaded, "too many streams are open; try again shortly"))?;
+        let draining = inner.draining.clone();
+        let drained = Box::pin(async move { draining.begun().await });
+        let events = events.take_until(drained).map(move |event| {
+            let _held = &place;
+            event
+        });
+        let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE));
+        let body = sse.into_response().into_body();
+        Ok(Self { stream: Some(body), media: "text/event-stream", ..Self::empty(200) })
+    }
+
     /// An answer without content.
     pub(crate) fn empty(status: u16) -> Self {
         Self {
             status,
             body: None,
+            stream: None,
             media: "application/json",
             version: None,
             location: None,
@@ -169,7 +203,8 @@ impl Reply {
 
     /// As HTTP.
     pub(crate) fn into_response(self) -> Response {
-        let mut response = Response::new(self.body.map_or_else(Body::empty, Body::from));
+        let streams = self.stream.is_some();
+        let mut response = Response::new(self.stream.or(self.body.map(Body::from)).unwrap_or_default());
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let headers = response.headers_mut();
         if self.status != 204 {
@@ -180,6 +215,7 @@ impl Reply {
                 headers.insert(name, value);
             }
         };
+        set("cache-control", streams.then(|| "no-cache".to_owned()));
         set("etag", self.version.map(|version| format!("\"{version}\"")));
         set("location", self.location);
         set("meridian-revision", self.revision);

@@ -13,6 +13,8 @@ pub struct Config {
     pub requests_per_second: u32,
     /// Requests in flight at a time; more are refused as `overloaded`.
     pub concurrency_max: usize,
+    /// Streams of events that may be open at a time; more are refused as `overloaded`.
+    pub streams_max: usize,
     /// The largest body, in bytes.
     pub body_bytes_max: usize,
     /// The origins whose pages may call the gateway from a browser; `*` for every one.
@@ -25,6 +27,7 @@ impl Default for Config {
             deadline_ms: 10_000,
             requests_per_second: 500,
             concurrency_max: 512,
+            streams_max: 1024,
             body_bytes_max: 256 * 1024,
             cors_origins: vec![],
         }
@@ -42,6 +45,7 @@ impl Section for Config {
         let rate = (1..=100_000).contains(&self.requests_per_second);
         check(rate, "requests_per_second", "must lie between 1 and 100000");
         check((1..=65_536).contains(&self.concurrency_max), "concurrency_max", "must lie between 1 and 65536");
+        check((1..=65_536).contains(&self.streams_max), "streams_max", "must lie between 1 and 65536");
         check((1024..=16 << 20).contains(&self.body_bytes_max), "body_bytes_max", "must lie between 1 KiB and 16 MiB");
         let origins = self.cors_origins.iter().all(|origin| origin == "*" || origin.starts_with("http"));
         check(origins, "cors_origins", "write origins such as https://booking.example.org, or *");

@@ -112,6 +112,10 @@ pub(crate) struct Inner {
     pub(crate) schemas: schema::Schemas,
     pub(crate) openapi: serde_json::Value,
     pub(crate) places: Arc<Semaphore>,
+    /// Places for streams, which stay longer than a request.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Set when streams must end, so that their clients come back elsewhere.
+    pub(crate) draining: Shutdown,
     pub(crate) audit: mpsc::Sender<AuditRow>,
 }
 
@@ -146,6 +150,8 @@ impl App {
             cache: auth::Cache::default(),
             limits: limits::Limits::new(config.requests_per_second),
             places: Arc::new(Semaphore::new(config.concurrency_max)),
+            streams: Arc::new(Semaphore::new(config.streams_max)),
+            draining: Shutdown::new(),
             audit,
             clock: deps.clock,
             ids: deps.ids,
@@ -169,8 +175,12 @@ impl App {
         let mut lines = self.lines.lock().await;
         let (last, answered) = oneshot::channel();
         let serving = async {
-            let served =
-                axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.begun().await }).await;
+            let draining = self.inner.draining.clone();
+            let begun = async move {
+                shutdown.begun().await;
+                draining.begin();
+            };
+            let served = axum::serve(listener, router).with_graceful_shutdown(begun).await;
             drop(last);
             served
         };

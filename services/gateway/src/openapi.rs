@@ -35,6 +35,7 @@ use crate::{
     slots::DayPage,
     slots::NextPage,
     slots::Explanation,
+    slots::SlotChange,
     holds::NewHold,
     holds::Hold,
     appointments::Appointment,
@@ -134,7 +135,7 @@ fn described(operation: &Operation) -> Value {
     let in_query = operation.params.iter().map(parameter);
     let mut responses = Map::new();
     let (status, schema) = operation.answer;
-    responses.insert(status.to_string(), success(schema, operation.csv));
+    responses.insert(status.to_string(), success(schema, operation));
     for status in [400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 429, 500, 503, 504] {
         responses.insert(status.to_string(), json!({"$ref": "#/components/responses/Problem"}));
     }
@@ -166,10 +167,15 @@ fn described(operation: &Operation) -> Value {
     described
 }
 
-fn success(schema: Option<&str>, csv: bool) -> Value {
+fn success(schema: Option<&str>, operation: &Operation) -> Value {
     let Some(name) = schema else { return json!({"description": "Done"}) };
-    let mut content = json!({"application/json": {"schema": {"$ref": format!("#/components/schemas/{name}")}}});
-    if csv {
+    let schema = json!({"$ref": format!("#/components/schemas/{name}")});
+    if operation.events {
+        let description = "Server-sent events; the data of each is JSON of this schema";
+        return json!({"description": description, "content": {"text/event-stream": {"itemSchema": schema}}});
+    }
+    let mut content = json!({"application/json": {"schema": schema}});
+    if operation.csv {
         content["text/csv"] = json!({"schema": {"type": "string"}});
     }
     json!({"description": "The answer", "content": content})

@@ -100,6 +100,8 @@ pub(crate) struct Operation {
     pub(crate) answer: (u16, Option<&'static str>),
     /// Whether the answer can be had as CSV too.
     pub(crate) csv: bool,
+    /// Whether it answers with server-sent events, each with the schema's content.
+    pub(crate) events: bool,
     pub(crate) handler: Handler,
 }
 
@@ -126,6 +128,7 @@ impl Operation {
             body_optional: false,
             answer: (200, None),
             csv: false,
+            events: false,
             handler,
         }
     }

@@ -71,41 +71,48 @@ pub(crate) struct ProblemError {
     detail: String,
 }
 
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        let code = fault.code;
+        let taken = fault.extra::<SlotTaken>();
+        let conflict = fault.extra::<SeriesConflict>();
+        let alternatives = taken.as_ref().map(|taken| taken.alternatives.iter().map(Slot::from).collect());
+        let gone =
+            taken.map(|taken| taken.slot_ids).or_else(|| conflict.as_ref().map(|conflict| conflict.slot_ids.clone()));
+        let said = |name: &str| fault.metadata.get(name).filter(|text| !text.is_empty()).cloned();
+        let (session, relaxation) = (said("session").and_then(|text| text.parse().ok()), said("relaxation"));
+        let allowed = fault
+            .metadata
+            .get("allowed")
+            .map(|list| list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect());
+        Self {
+            problem_type: format!("{TYPE_BASE}{}", code.as_str()),
+            title: code.title().to_owned(),
+            status: code.http(),
+            detail: fault.detail,
+            code: code.as_str().to_owned(),
+            trace_id: rpc::trace::id(),
+            errors: fault
+                .violations
+                .into_iter()
+                .map(|fault| ProblemError { pointer: fault.pointer, code: fault.code, detail: fault.detail })
+                .collect(),
+            alternatives,
+            slot_ids: gone,
+            proposal: conflict.and_then(|conflict| conflict.proposal).map(|proposal| Proposal::from(&proposal)),
+            session,
+            relaxation,
+            allowed,
+        }
+    }
+}
+
 /// A fault as an answer.
 pub(crate) fn answer(fault: Fault) -> Response {
     let code = fault.code;
     let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let taken = fault.extra::<SlotTaken>();
-    let conflict = fault.extra::<SeriesConflict>();
-    let alternatives = taken.as_ref().map(|taken| taken.alternatives.iter().map(Slot::from).collect());
-    let gone =
-        taken.map(|taken| taken.slot_ids).or_else(|| conflict.as_ref().map(|conflict| conflict.slot_ids.clone()));
-    let said = |name: &str| fault.metadata.get(name).filter(|text| !text.is_empty()).cloned();
-    let (session, relaxation) = (said("session").and_then(|text| text.parse().ok()), said("relaxation"));
-    let allowed = fault
-        .metadata
-        .get("allowed")
-        .map(|list| list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect());
     let retry_after = fault.retry_after.map(|delay| delay.as_secs().max(1));
-    let problem = Problem {
-        problem_type: format!("{TYPE_BASE}{}", code.as_str()),
-        title: code.title().to_owned(),
-        status: status.as_u16(),
-        detail: fault.detail,
-        code: code.as_str().to_owned(),
-        trace_id: rpc::trace::id(),
-        errors: fault
-            .violations
-            .into_iter()
-            .map(|fault| ProblemError { pointer: fault.pointer, code: fault.code, detail: fault.detail })
-            .collect(),
-        alternatives,
-        slot_ids: gone,
-        proposal: conflict.and_then(|conflict| conflict.proposal).map(|proposal| Proposal::from(&proposal)),
-        session,
-        relaxation,
-        allowed,
-    };
+    let problem = Problem::from(fault);
     let mut response = (status, Json(problem)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -30,7 +30,7 @@ impl<'a> Clock<'a> {
         if !self.query.on_weekday(at) {
             return Err(Why::Weekday);
         }
-        if self.query.not_before <= 0 && self.query.not_after >= 1440 {
+        if self.query.any_hour() {
             return Ok(());
         }
         let (first, last) = match self.day {
@@ -46,6 +46,12 @@ impl<'a> Clock<'a> {
         // Where the clock does not change in between, aligned ticks follow each other at equal distances.
         let even = grid > 0 && 60 % grid == 0 && grid % MINUTES == 0 && self.zone.is_even(Span::new(first, first + 64));
         let step = if even { grid / MINUTES } else { 1 };
+        if even && self.query.weekdays & 0x7f == 0x7f && self.query.any_hour() {
+            let begin = (0..step).find(|bit| self.check(first + bit).is_ok());
+            let every =
+                |begin: Tick| (begin..64).step_by(step.unsigned_abs() as usize).fold(0, |bits, bit| bits | 1 << bit);
+            return begin.map_or(0, every);
+        }
         let (mut bits, mut bit) = (0, 0);
         while bit < 64 {
             let outcome = self.check(first + bit);
@@ -82,8 +88,8 @@ mod tests {
             let first = tick::floor(day.parse().unwrap());
             let span = Span::new(first - tick::PER_DAY, first + 2 * tick::PER_DAY);
             let zone = Zone::new(odd.clone(), span);
-            for grid in [5, 15, 60] {
-                let query = Query::new(span, 6, grid, 1);
+            for (grid, weekdays) in [(5, 0x7f), (15, 0x7f), (60, 0x7f), (15, 0b101_0101)] {
+                let query = Query { weekdays, ..Query::new(span, 6, grid, 1) };
                 for at in first..first + 64 {
                     let each = (0..64).filter(|bit| Clock::new(&query, &zone).check(at + bit).is_ok());
                     let each = each.fold(0_u64, |bits, bit| bits | 1 << bit);

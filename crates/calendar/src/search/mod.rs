@@ -110,6 +110,10 @@ impl Query {
         (at.minute % 60) % self.alignment_minutes.max(1) == 0
     }
 
+    fn any_hour(&self) -> bool {
+        self.not_before <= 0 && self.not_after >= 1440
+    }
+
     fn on_weekday(&self, at: Local) -> bool {
         self.weekdays >> at.weekday() & 1 == 1
     }

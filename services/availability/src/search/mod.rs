@@ -13,6 +13,7 @@ mod open;
 pub(crate) mod planner;
 mod roads;
 mod rules;
+mod watch;
 
 use std::sync::Arc;
 
@@ -79,6 +80,17 @@ impl search_server::Search for Service {
         let ctx = Context::of(&request)?;
         self.0.fresh(&ctx).await?;
         Ok(Response::new(nearest::nearest(&self.0, &ctx, &request.into_inner()).await?))
+    }
+
+    type WatchAvailabilityStream = watch::Changes;
+
+    async fn watch_availability(
+        &self,
+        request: Request<wire_availability::SearchSlotsRequest>,
+    ) -> Result<Response<watch::Changes>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.fresh(&ctx).await?;
+        Ok(Response::new(watch::watch(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn describe_visit(

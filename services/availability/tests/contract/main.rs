@@ -15,4 +15,5 @@ mod groups;
 mod moves;
 mod refusals;
 mod slots;
+mod watch;
 mod world;

@@ -204,12 +204,16 @@ impl World {
     }
 
     pub fn local_starts(&self, answer: &SearchSlotsResponse) -> Vec<String> {
+        self.local_starts_of(&answer.slots)
+    }
+
+    pub fn local_starts_of(&self, slots: &[proto::Slot]) -> Vec<String> {
         let local = |slot: &proto::Slot| {
             let zone = jiff::tz::TimeZone::get(&slot.time_zone).unwrap();
             let start = Timestamp::from_microsecond(slot.starts_at_us).unwrap();
             zone.to_datetime(start).strftime("%H:%M").to_string()
         };
-        answer.slots.iter().map(local).collect()
+        slots.iter().map(local).collect()
     }
 
     pub async fn check(&self, revision: &str, slot_ids: &[String], channel: BookingChannel) -> Vec<CheckedSlot> {

@@ -153,6 +153,15 @@ impl Search for FakeAvailability {
         Ok(Response::new(CheckSlotsResponse { slots }))
     }
 
+    type WatchAvailabilityStream = futures::stream::Empty<Result<proto::AvailabilityChange, Status>>;
+
+    async fn watch_availability(
+        &self,
+        _: Request<SearchSlotsRequest>,
+    ) -> Result<Response<Self::WatchAvailabilityStream>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
     /// The same practitioner's next three hours.
     async fn nearest_slots(
         &self,

@@ -1,6 +1,7 @@
 //! Open slots.
 
-use axum::http::Method;
+use axum::{http::Method, response::sse::Event};
+use futures::StreamExt;
 use rpc::Fault;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -11,6 +12,7 @@ use crate::{
     auth::Scope,
     call::{Call, Reply},
     operation::{Access, Operation, Param, Type, handler},
+    problem::Problem,
 };
 
 /// A start that is open.
@@ -106,6 +108,17 @@ pub(crate) struct Explanation {
     rules: Vec<ExplainedRule>,
 }
 
+/// What has changed since the event before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SlotChange {
+    /// Slots that are open now and were not, or whose places left have changed; in the first event all that are open.
+    came: Vec<Slot>,
+    /// Ids of slots that are not open any more.
+    went: Vec<String>,
+    /// The revision that it was computed at.
+    revision: String,
+}
+
 const PARAMS: [Param; 15] = [
     Param::new("service_id", Type::Id("svc"), "What is given").required(),
     Param::new("from", Type::Instant, "Visits start at or after this").required(),
@@ -136,7 +149,9 @@ pub(crate) fn operations() -> Vec<Operation> {
         Param::new("location_id", Type::Id("loc"), "Where; without it, where the practitioner works then"),
         Param::new("channel", Type::Word(&["online", "staff"]), "As whom to ask; staff keys may choose"),
     ];
+    let watch = get("watch_slots", "/v1/slots/watch", "Open slots as they come and go", "SlotChange", handler!(watch));
     vec![
+        Operation { events: true, ..watch.params(&PARAMS[..13]) },
         get("search_slots", "/v1/slots", "Open slots, earliest first", "SlotPage", handler!(slots)).params(&PARAMS),
         get("search_days", "/v1/slots/days", "Open slots by day, for a month view", "DayPage", handler!(days))
             .params(&PARAMS[..13]),
@@ -208,6 +223,29 @@ async fn next(call: Call) -> Result<Reply, Fault> {
         location_id: location.location_id,
     });
     Reply::json(200, &NextPage { data: data.collect(), revision: answer.revision })
+}
+
+/// The first event is `open` and holds everything; each one after is `change`. Where the question no longer makes sense,
+/// the last one is `problem`.
+async fn watch(call: Call) -> Result<Reply, Fault> {
+    let request = call.context().request(request(&call)?);
+    let changes = call.inner.search.clone().watch_availability(request).await?.into_inner();
+    let events = changes.enumerate().map(|(at, change)| {
+        let event = match change {
+            Ok(change) => {
+                let change = SlotChange {
+                    came: change.came.iter().map(Slot::from).collect(),
+                    went: change.went,
+                    revision: change.revision,
+                };
+                Event::default().event(if at == 0 { "open" } else { "change" }).json_data(change)
+            }
+            Err(status) => Event::default().event("problem").json_data(Problem::from(Fault::from(status))),
+        };
+        // What cannot be written is left out: its like is compiled, not read.
+        Ok(event.unwrap_or_default())
+    });
+    Reply::events(&call.inner, events)
 }
 
 async fn explained(call: Call) -> Result<Reply, Fault> {

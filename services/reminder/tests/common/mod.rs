@@ -262,6 +262,15 @@ macro_rules! unused {
 
 #[tonic::async_trait]
 impl availability::search_server::Search for Search {
+    type WatchAvailabilityStream = futures::stream::Empty<Result<availability::AvailabilityChange, Status>>;
+
+    async fn watch_availability(
+        &self,
+        _: Request<availability::SearchSlotsRequest>,
+    ) -> Result<Response<Self::WatchAvailabilityStream>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
     async fn describe_visit(
         &self,
         request: Request<DescribeVisitRequest>,

@@ -1,0 +1,78 @@
+//! A front end's open calendar: server-sent events as slots come and go, in both arrangements.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use reqwest::{Method, StatusCode};
+use scenarios::{ADMIN, Events, House, from_now, patient, service};
+use serde_json::{Value, json};
+
+async fn watched(house: &House, service: &str) -> Result<Events> {
+    let path = format!("/v1/slots/watch?service_id={service}&from={}&to={}", from_now(2)?, from_now(3)?);
+    house.events(&path).await
+}
+
+#[tokio::test]
+async fn an_open_calendar_hears_of_what_others_book_and_call_off() -> Result<()> {
+    for house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
+        let clinic = house.clinic("America/Edmonton", service()).await?;
+        let mut events = watched(&house, &clinic.service).await?;
+        let (name, open) = events.next().await?;
+        let came = open["came"].as_array().context("what is open")?;
+        assert_eq!(name, "open");
+        assert_eq!(came, &house.slots(&clinic, (2, 3), &clinic.revision).await?, "the same as a search shows");
+
+        let slot = came[3]["slot_id"].clone();
+        let body = json!({"slot_id": slot, "patient": patient("Example", "+17805550123")});
+        let booked = house.post("/v1/appointments", body).await?;
+        assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+        let (name, change) = events.next().await?;
+        assert_eq!(name, "change");
+        assert!(change["went"].as_array().context("what went")?.contains(&slot), "{change}");
+        assert!(!change.to_string().contains("Example"), "nothing about the patient");
+
+        let path = format!("/v1/appointments/{}/cancel", booked.text("/id"));
+        house.post(&path, json!({"reason_code": "patient_ill"})).await?;
+        let (_, change) = events.next().await?;
+        let came: Vec<&Value> =
+            change["came"].as_array().context("what came")?.iter().map(|it| &it["slot_id"]).collect();
+        assert!(came.contains(&&slot), "{change}");
+
+        let gone = house.send(Method::DELETE, &format!("/v1/services/{}", clinic.service), ADMIN, &[], None).await?;
+        assert_eq!(gone.status, StatusCode::OK, "{}", gone.body);
+        let (name, problem) = events.next().await?;
+        assert_eq!((name.as_str(), problem["code"].as_str()), ("problem", Some("validation_failed")), "{problem}");
+        assert!(events.ended().await?, "nothing comes after a problem");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_question_that_cannot_be_watched_is_refused_before_the_first_event() -> Result<()> {
+    let house = House::embedded(&[]).await?;
+    let clinic = house.clinic("America/Edmonton", service()).await?;
+    let path = |days: i64| -> Result<String> {
+        Ok(format!("/v1/slots/watch?service_id={}&from={}&to={}", clinic.service, from_now(1)?, from_now(days)?))
+    };
+    let long = house.get(&path(70)?).await?;
+    assert_eq!(long.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", long.body);
+    assert_eq!(long.text("/errors/0/code"), "too_long");
+    let page = house.get(&format!("{}&limit=3", path(3)?)).await?;
+    assert_eq!(page.status, StatusCode::BAD_REQUEST, "a stream has no pages: {}", page.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_installation_leaves() -> Result<()> {
+    for mut house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
+        let clinic = house.clinic("America/Edmonton", service()).await?;
+        let mut events = watched(&house, &clinic.service).await?;
+        events.next().await?;
+        for process in house.processes.drain(..) {
+            let left = tokio::time::timeout(Duration::from_secs(15), process.terminate()).await;
+            ensure!(left.context("a process waits for its streams")??, "a process left with an error");
+        }
+        assert!(events.ended().await?);
+    }
+    Ok(())
+}
