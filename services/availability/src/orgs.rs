@@ -9,7 +9,7 @@ use domain::id::OrganizationId;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use uuid::Uuid;
-use wire::booking::Change;
+use wire::{availability::Opening, booking::Change};
 
 use crate::{
     config::Travel,
@@ -18,6 +18,7 @@ use crate::{
     model::{Model, serves, span_at},
     news::{self, News},
     projection::{self, Projection},
+    search::impact,
 };
 
 /// All organisations of this replica.
@@ -173,6 +174,11 @@ impl Org {
         }
         drop(write);
         self.projection.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The starts that there are on the next model and not on the present one.
+    pub(crate) fn opened_by(&self, present: &Arc<Model>, next: &Arc<Model>, now: Timestamp) -> Vec<Opening> {
+        impact::opened(&self.projection(now), present, next, now)
     }
 
     /// The appointments that stand on the present model and no longer on the next one, earliest first.

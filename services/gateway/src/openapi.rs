@@ -29,7 +29,7 @@ use crate::{
     domain::directory::Organization,
     domain::patient::Details,
     directory::EntryHead,
-    directory::Displaced,
+    directory::Impact,
     slots::Slot,
     slots::SlotPage,
     slots::DayPage,

@@ -34,8 +34,9 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     let first = best(&case, SERIES)?.into_iter().next().context("the case has a series")?;
     let time = median(plan.window, || best(&case, SERIES));
     let title = format!("Plan engine: 16 sessions, 12 weeks, 50 practitioners at 6 locations, {SERIES} best (median)");
-    let mut table = Table::new(&title, &["candidates", "ms", "cost of the best"]);
-    table.row([candidates.to_string(), ms(Some(time)), first.terms.cost().to_string()]);
+    let open = case.sessions.iter().map(|session| session.open.len()).max().unwrap_or(0);
+    let mut table = Table::new(&title, &["open starts", "candidates of all sessions", "ms", "cost of the best"]);
+    table.row([open.to_string(), candidates.to_string(), ms(Some(time)), first.terms.cost().to_string()]);
     print!("{}", table.text());
     through_rest(plan)
 }

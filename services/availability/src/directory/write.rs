@@ -97,16 +97,17 @@ async fn run(
         let entry = match decide(inner, &present.directory, change)? {
             Decision::Write(entry) => entry,
             Decision::Nothing(entry) => {
-                let answer = WriteEntryResponse { entry: Some(shown(&entry)), displaced: vec![] };
+                let answer = WriteEntryResponse { entry: Some(shown(&entry)), ..WriteEntryResponse::default() };
                 return Ok(rpc::respond(answer, &revision(&present.directory), false));
             }
         };
         let next = Arc::new(present.directory.with(entry.clone()));
         let next = Arc::new(Model::new(next, present.span, present.travel, Some(&present)));
         let displaced = org.displaced_by(&present, &next, inner.clock.now());
-        let answer = WriteEntryResponse { entry: Some(shown(&entry)), displaced };
+        let answer = WriteEntryResponse { entry: Some(shown(&entry)), displaced, ..WriteEntryResponse::default() };
         if dry_run {
-            return Ok(Response::new(answer));
+            let opened = org.opened_by(&present, &next, inner.clock.now());
+            return Ok(Response::new(WriteEntryResponse { opened, ..answer }));
         }
         let revision = revision(&next.directory);
         let write = Write {

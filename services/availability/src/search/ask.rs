@@ -54,7 +54,11 @@ pub(crate) struct Ask {
 impl Ask {
     /// Reads a request; every fault is named.
     pub(crate) fn read(org: &Org, request: &SearchSlotsRequest, now: Timestamp) -> Result<Self, Fault> {
-        let model = org.model(now).ok_or_else(Fault::not_found)?;
+        Self::of(org.model(now).ok_or_else(Fault::not_found)?, request, now)
+    }
+
+    /// Reads a request against a model that need not be the present one.
+    pub(crate) fn of(model: Arc<Model>, request: &SearchSlotsRequest, now: Timestamp) -> Result<Self, Fault> {
         let mut faults = Faults::new();
         let service_id = convert::id::<domain::id::Service>(&mut faults, "service_id", &request.service_id);
         let found = service_id.and_then(|id| Some((id, model.service(id.uuid())?.clone())));

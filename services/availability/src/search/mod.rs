@@ -7,6 +7,7 @@ mod check;
 mod describe;
 mod explain;
 mod find;
+pub(crate) mod impact;
 pub(crate) mod near;
 mod nearest;
 mod open;

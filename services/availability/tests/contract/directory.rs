@@ -6,7 +6,7 @@ use serde_json::json;
 use wire::{
     availability::{
         ArchiveEntryRequest, CreateEntryRequest, CreateOrganizationRequest, EntryKind, GetEntryRequest,
-        GetOrganizationRequest, ListEntriesRequest,
+        GetOrganizationRequest, ListEntriesRequest, WriteEntryResponse,
     },
     convert::directory::kind_to_wire,
 };
@@ -237,5 +237,49 @@ async fn another_replica_sees_a_change_by_its_revision_and_after_a_restart() {
         let rooms = list(EntryKind::Room, &clinic.location);
         let rooms = other.directory.clone().list_entries(other.request(rooms)).await.unwrap().into_inner();
         assert_eq!(rooms.entries.len(), 4);
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_a_change_would_open() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let opened = |answer: tonic::Response<WriteEntryResponse>| -> Vec<(String, u32)> {
+            let opened = answer.into_inner().opened.into_iter();
+            assert!(opened.clone().all(|one| one.service_id == clinic.service && one.location_id == clinic.location));
+            opened.map(|one| (one.date, one.slots)).collect()
+        };
+        let dry = async |parent: &str, kind: &str, body| world.try_create(parent, kind, body, true).await.unwrap();
+        // Another practitioner's roster on two Saturdays, 09:00 to 10:00.
+        let person = world.create("", "practitioner", json!({"given_name": "B", "family_name": "C"})).await;
+        let saturdays = json!({"location_id": clinic.location, "effective_from": "2026-03-02",
+            "effective_to": "2026-03-14", "weekly": [{"day": "sa", "from": "09:00", "to": "10:00"}]});
+        let twice = vec![("2026-03-07".to_owned(), 2), ("2026-03-14".to_owned(), 2)];
+        assert_eq!(opened(dry(&person, "roster", saturdays.clone()).await), twice);
+        // What is taken is not open: the one room.
+        world.booking.book(&world.visit(&clinic, "2026-03-07T16:00:00Z", 30));
+        let (_, revision) = world.booking.book(&world.visit(&clinic, "2026-03-14T15:00:00Z", 60));
+        world.starts(&revision, &clinic, "2026-03-14").await;
+        assert_eq!(opened(dry(&person, "roster", saturdays).await), [("2026-03-07".to_owned(), 1)]);
+        // A second service that nobody can give for want of a room, and the room that it needs.
+        let gym = world.create("", "service", service(json!({"room_type": "gym"}))).await;
+        let room = dry(&clinic.location, "room", json!({"name": "G", "type": "gym"})).await.into_inner().opened;
+        assert!(room.iter().all(|one| one.service_id == gym && one.slots == 6), "{room:?}");
+        assert_eq!(room.len(), 20, "the weekdays of four weeks");
+        // A closure that goes, on a dry run of its end; and what only takes away opens nothing.
+        let closed = json!({"starts_on": "2026-03-05", "ends_on": "2026-03-06", "reason": "flood"});
+        assert!(dry(&clinic.location, "closure", closed.clone()).await.into_inner().opened.is_empty());
+        let closure = world.create(&clinic.location, "closure", closed).await;
+        let request = ArchiveEntryRequest {
+            kind: kind_to_wire(Kind::Closure) as i32,
+            id: closure,
+            dry_run: true,
+            ..ArchiveEntryRequest::default()
+        };
+        let ended = world.directory.clone().archive_entry(world.request(request)).await.unwrap();
+        assert_eq!(opened(ended), [("2026-03-05".to_owned(), 6), ("2026-03-06".to_owned(), 6)]);
+        let real =
+            world.try_create(&clinic.location, "room", json!({"name": "G", "type": "gym"}), false).await.unwrap();
+        assert!(real.into_inner().opened.is_empty(), "only a dry run counts");
     }
 }

@@ -237,3 +237,48 @@ async fn search_goes_on_from_day_to_day() {
         }
     }
 }
+
+#[tokio::test]
+async fn pages_fit_together_while_others_book() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        for _ in 0..3 {
+            let person = world.create("", "practitioner", json!({"given_name": "B", "family_name": "C"})).await;
+            world.create(&person, "roster", roster(&clinic.location, "09:00", "12:00")).await;
+        }
+        let anywhere = world.create("", "service", service(json!({}))).await;
+        let clinic = Clinic { service: anywhere, ..clinic };
+        let ask = SearchSlotsRequest { limit: 5, ..day(&clinic, "2026-03-06") };
+        let whole = world.slots("", SearchSlotsRequest { limit: 200, ..ask.clone() }).await.slots;
+        assert_eq!(whole.len(), 4 * 6);
+        let (mut shown, mut cursor, mut revision, mut taken) = (Vec::new(), String::new(), String::new(), Vec::new());
+        loop {
+            let page = world.slots(&revision, SearchSlotsRequest { cursor, ..ask.clone() }).await;
+            shown.extend(page.slots.iter().map(|slot| slot.slot_id.clone()));
+            // Of what was shown, and of what is to come: the first shown of this page, and the last of all still open.
+            let ahead =
+                whole.iter().rev().find(|slot| !shown.contains(&slot.slot_id) && !taken.contains(&slot.slot_id));
+            for slot in page.slots.first().into_iter().chain(ahead) {
+                let visit = Clinic { practitioner: slot.practitioner_id.clone(), ..clinic.clone() };
+                let mut visit = world.visit(&visit, &text_of(slot.starts_at_us), 30);
+                visit.claims.retain(|claim| claim.kind == domain::claim::Kind::Practitioner);
+                revision = world.booking.book(&visit).1;
+                taken.push(slot.slot_id.clone());
+            }
+            cursor = page.next_cursor;
+            if cursor.is_empty() {
+                break;
+            }
+        }
+        let mut once = shown.clone();
+        once.sort();
+        once.dedup();
+        assert_eq!(once.len(), shown.len(), "none is shown twice");
+        let missing: Vec<_> = whole.iter().filter(|slot| !shown.contains(&slot.slot_id)).collect();
+        assert!(
+            missing.iter().all(|slot| taken.contains(&slot.slot_id)),
+            "only what was taken is left out: {missing:?}"
+        );
+        assert!(!missing.is_empty(), "something was taken ahead of its page");
+    }
+}

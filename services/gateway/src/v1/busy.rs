@@ -49,13 +49,14 @@ pub(super) fn operations() -> Vec<Operation> {
 
 async fn import(call: Call) -> Result<Reply, Fault> {
     let source = call.params.text_or_empty("source");
+    let dry_run = call.params.flag("dry_run").unwrap_or(false);
     let request = ImportBusyRequest {
         practitioner_id: call.part("parent_id"),
         source: if source.is_empty() { "calendar".to_owned() } else { source },
         calendar: call.body.as_str().unwrap_or_default().to_owned(),
-        dry_run: call.params.flag("dry_run").unwrap_or(false),
+        dry_run,
     };
-    directory::written(200, call.inner.directory.clone().import_busy(call.context().forward(request)).await?)
+    directory::written(200, dry_run, call.inner.directory.clone().import_busy(call.context().forward(request)).await?)
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {

@@ -37,9 +37,30 @@ pub(crate) struct EntryHead {
 
 /// What a write answers beside the entry.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Displaced {
+pub(crate) struct Impact {
     /// Appointments that lose their ground, earliest first.
     displaced: Vec<String>,
+    /// In a dry run: starts that staff could book in the next four weeks and cannot now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    opened: Option<Vec<Opening>>,
+}
+
+/// So many more starts of a service at a location on one of its days.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Opening {
+    service_id: String,
+    location_id: String,
+    #[schema(format = Date)]
+    date: String,
+    slots: u32,
+}
+
+impl From<wire::availability::Opening> for Opening {
+    fn from(opening: wire::availability::Opening) -> Self {
+        let wire::availability::Opening { service_id, location_id, date, slots } = opening;
+        Self { service_id, location_id, date, slots }
+    }
 }
 
 /// The schemas of the kinds' bodies.
@@ -207,12 +228,23 @@ fn shown(entry: Entry) -> Result<Value, Fault> {
     Ok(shown)
 }
 
-pub(super) fn written(status: u16, response: tonic::Response<WriteEntryResponse>) -> Result<Reply, Fault> {
+/// What a write answers; a dry run tells what it would open too.
+pub(super) fn written(
+    status: u16,
+    dry_run: bool,
+    response: tonic::Response<WriteEntryResponse>,
+) -> Result<Reply, Fault> {
     let (metadata, answer, extensions) = response.into_parts();
     let entry = answer.entry.unwrap_or_default();
     let (id, version) = (entry.id.clone(), entry.version);
     let mut body = shown(entry)?;
-    body["displaced"] = json!(answer.displaced);
+    let opened = dry_run.then(|| answer.opened.into_iter().map(Opening::from).collect());
+    let impact = Impact { displaced: answer.displaced, opened };
+    if let (Value::Object(body), Value::Object(impact)) =
+        (&mut body, serde_json::to_value(impact).map_err(Fault::internal)?)
+    {
+        body.extend(impact);
+    }
     let reply = Reply::json(status, &body)?.version(version).target(&id);
     Ok(reply.after(&tonic::Response::from_parts(metadata, (), extensions)))
 }
@@ -255,7 +287,7 @@ async fn create(call: Call, kind: Kind) -> Result<Reply, Fault> {
     let id = response.get_ref().entry.as_ref().map(|entry| entry.id.clone()).unwrap_or_default();
     let path = FACES.iter().find(|face| face.kind == kind).map(|face| face.path).unwrap_or_default();
     let path = format!("{}/{id}", path.replace("{parent_id}", &call.part("parent_id")));
-    Ok(written(201, response)?.location(path))
+    Ok(written(201, dry_run, response)?.location(path))
 }
 
 async fn patch(call: Call, kind: Kind) -> Result<Reply, Fault> {
@@ -271,25 +303,27 @@ async fn patch(call: Call, kind: Kind) -> Result<Reply, Fault> {
         0 => version,
         version => version,
     };
+    let dry_run = call.params.flag("dry_run").unwrap_or(false);
     let request = UpdateEntryRequest {
         id: call.part("id"),
         parent_id: call.part("parent_id"),
         body: Some(convert::body_to_wire(&body)),
         if_version,
-        dry_run: call.params.flag("dry_run").unwrap_or(false),
+        dry_run,
     };
-    written(200, call.inner.directory.clone().update_entry(call.context().request(request)).await?)
+    written(200, dry_run, call.inner.directory.clone().update_entry(call.context().request(request)).await?)
 }
 
 pub(super) async fn archive(call: Call, kind: Kind) -> Result<Reply, Fault> {
+    let dry_run = call.params.flag("dry_run").unwrap_or(false);
     let request = ArchiveEntryRequest {
         kind: convert::kind_to_wire(kind) as i32,
         id: call.part("id"),
         parent_id: call.part("parent_id"),
         if_version: call.if_version()?,
-        dry_run: call.params.flag("dry_run").unwrap_or(false),
+        dry_run,
     };
-    written(200, call.inner.directory.clone().archive_entry(call.context().request(request)).await?)
+    written(200, dry_run, call.inner.directory.clone().archive_entry(call.context().request(request)).await?)
 }
 
 /// JSON merge patch (RFC 7396).
