@@ -5,7 +5,7 @@
 mod events;
 mod stopped;
 
-use std::net::TcpListener;
+use std::{net::TcpListener, path::Path};
 
 use anyhow::{Context, Result};
 use reqwest::{Method, Response, StatusCode, header::HeaderMap};
@@ -26,7 +26,7 @@ pub struct House {
     /// Its processes: one, or one a role with the gateway last.
     pub processes: Vec<Process>,
     client: reqwest::Client,
-    _folder: TempDir,
+    folder: TempDir,
     /// Where it keeps its data when that is PostgreSQL.
     pub database: Option<Database>,
 }
@@ -111,7 +111,7 @@ impl House {
         folder: TempDir,
         database: Option<Database>,
     ) -> Result<Self> {
-        let house = Self { url, processes, client: reqwest::Client::new(), _folder: folder, database };
+        let house = Self { url, processes, client: reqwest::Client::new(), folder, database };
         let within = std::time::Duration::from_secs(60);
         // Ready means: the whole way through to availability's database answers.
         testkit::poll::until("the installation to answer", within, || async {
@@ -175,6 +175,24 @@ impl House {
     pub async fn events(&self, path: &str) -> Result<Events> {
         let request = self.client.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {ADMIN}"));
         Events::of(request.send().await?)
+    }
+
+    /// Runs the product's command line beside the installation, on its data; answers whether it succeeded and what it
+    /// printed.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn command(&self, arguments: &[&str]) -> Result<(bool, String)> {
+        let url = self.database.as_ref().map(|database| database.url.clone());
+        let variables: Vec<(&str, &str)> = url.iter().map(|url| ("MERIDIAN_DATABASE__URL", url.as_str())).collect();
+        let output = testkit::product::run(self.folder.path(), arguments, &variables).await?;
+        let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok((output.status.success(), printed.concat()))
+    }
+
+    /// Where it keeps its data.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Everything that its processes have printed.

@@ -8,6 +8,7 @@
 //! commit) and `store/batch.rs` (the one transaction).
 
 mod appointments;
+mod clocks;
 mod config;
 mod displaced;
 mod feed;
@@ -29,6 +30,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+pub use clocks::{Repair, WrongClock};
 pub use config::Config;
 use runtime::{Clock, Ids, Shutdown};
 use sql::Target;

@@ -78,7 +78,15 @@ enum Command {
         command: keys::Command,
     },
     /// Say in words what is wrong with the configuration, the databases, the clock and the peers
-    Doctor,
+    Doctor {
+        /// List appointments ahead whose instant no longer shows the wall clock that the patient was told, because the
+        /// rules of their time zone have changed
+        #[arg(long)]
+        tz: bool,
+        /// Move them to where that wall clock is now
+        #[arg(long, requires = "tz")]
+        repair: bool,
+    },
     /// Show the configuration
     Config {
         /// Every key that there is, one a line
@@ -157,7 +165,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Command::Demo => demo::run(&common).await,
         Command::Catalogue { url } => catalogue::run(&common, &url).await,
         Command::Keys { command } => keys::run(&common.load()?, command).await,
-        Command::Doctor => doctor::run(&common).await,
+        Command::Doctor { tz, repair } => doctor::run(&common, tz.then_some(repair)).await,
         Command::Config { keys: true } => {
             runtime::config::keys::<Config>().iter().for_each(|key| println!("{key}"));
             Ok(())

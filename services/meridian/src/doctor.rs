@@ -7,12 +7,15 @@ use jiff::Timestamp;
 use sql::Target;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
+mod clocks;
+
 use crate::{cli::Common, config::Config, roles::Role};
 
 const PEER_WITHIN: Duration = Duration::from_secs(3);
 
-/// Checks everything and says what it found; fails where something is wrong.
-pub(crate) async fn run(common: &Common) -> Result<()> {
+/// Checks everything and says what it found; fails where something is wrong. The clocks of appointments are looked at
+/// where `clocks` is there, and repaired where it says so.
+pub(crate) async fn run(common: &Common, clocks: Option<bool>) -> Result<()> {
     let mut wrong = 0;
     let mut say = |what: &str, outcome: Result<String, String>| match outcome {
         Ok(fine) => println!("ok      {what}: {fine}"),
@@ -52,6 +55,9 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
         if let Some(uri) = uri {
             say(&format!("peer {name}"), peer(uri).await);
         }
+    }
+    if let Some(repair) = clocks {
+        say("wall clocks of appointments", clocks::check(common, &config, repair).await);
     }
     if wrong == 0 { Ok(()) } else { bail!("{wrong} of these need mending") }
 }

@@ -101,12 +101,24 @@ pub(crate) fn moved(old: &AppointmentRow, (ground, laid): &(Ground, Laid), now_u
 
 /// Adds a move to a batch: the old time is freed, the change told.
 pub(crate) fn put(inner: &Inner, batch: &mut Batch, old: &AppointmentRow, row: AppointmentRow, claims: &[ClaimRow]) {
+    put_as(inner, batch, old, row, claims, "rescheduled");
+}
+
+/// The same, told as another event.
+pub(crate) fn put_as(
+    inner: &Inner,
+    batch: &mut Batch,
+    old: &AppointmentRow,
+    row: AppointmentRow,
+    claims: &[ClaimRow],
+    event: &str,
+) {
     batch.release.push(old.id);
     if let Some(group) = old.group_id {
         batch.leave_group = Some(feed::leave(group));
     }
     batch.links.push(manage::link(inner, &row));
-    batch.changes.push(feed::appointment_change(&row, claims, "rescheduled"));
+    batch.changes.push(feed::appointment_change(&row, claims, event));
     batch.appointments.push(row);
 }
 

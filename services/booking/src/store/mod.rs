@@ -122,6 +122,8 @@ on_both! {
     /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.
     fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure>;
     fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure>;
+    /// Appointments that end after an instant, of all organisations, by their end and id.
+    fn ahead(&self, after: (i64, Uuid), limit: i64) -> Result<Vec<AppointmentRow>, Failure>;
     fn appointments(&self, organization: Uuid, filter: &Filter) -> Result<Vec<AppointmentRow>, Failure>;
     fn claims_of(&self, organization: Uuid, owner: Uuid) -> Result<Vec<ClaimRow>, Failure>;
     /// The owners whose claims keep this one from being laid.

@@ -14,6 +14,8 @@ use super::{
 };
 
 const APPOINTMENT: &str = "SELECT * FROM appointments WHERE organization_id = $1 AND id = $2";
+const AHEAD: &str = "SELECT * FROM appointments WHERE ends_at_us >= $1 AND (ends_at_us > $1 OR id > $2) \
+     ORDER BY ends_at_us, id LIMIT $3";
 const HAD_BEFORE: &str = "SELECT count(*) FROM appointments WHERE organization_id = $1 AND patient_id = $2 \
      AND service_id = $3 AND ends_at_us <= $4 AND status IN ('booked', 'arrived', 'checked-in', 'fulfilled')";
 const CLAIMS_OF: &str = "SELECT kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us, location_id, \
@@ -72,8 +74,9 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 30] = [
+pub(crate) const STATEMENTS: [&str; 31] = [
     APPOINTMENT,
+    AHEAD,
     CLAIMS_OF,
     IN_THE_WAY,
     HAD_BEFORE,
@@ -108,6 +111,10 @@ pub(crate) const STATEMENTS: [&str; 30] = [
 impl Store {
     pub(crate) async fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure> {
         Ok(sqlx::query_as(APPOINTMENT).bind(organization).bind(id).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn ahead(&self, after: (i64, Uuid), limit: i64) -> Result<Vec<AppointmentRow>, Failure> {
+        Ok(sqlx::query_as(AHEAD).bind(after.0).bind(after.1).bind(limit).fetch_all(self.reader()).await?)
     }
 
     pub(crate) async fn appointments(

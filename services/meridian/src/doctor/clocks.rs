@@ -1,0 +1,71 @@
+//! `meridian doctor --tz`: future time kept honest when a time zone's rules change.
+
+use booking::{App, Repair, WrongClock};
+use domain::time::zone;
+
+use crate::{
+    cli::Common,
+    config::Config,
+    roles::{self, Role, Surroundings, Ways},
+};
+
+/// Lists the appointments whose clock is wrong, or moves them; fails where some are left.
+pub(super) async fn check(common: &Common, config: &Config, repair: bool) -> Result<String, String> {
+    let target = config.database_of(Role::Booking);
+    if let sql::Target::Sqlite(path) = &target
+        && !path.exists()
+    {
+        return Ok("there are none yet".into());
+    }
+    let app = app(common, config).await.map_err(|error| format!("{error:#}"))?;
+    let wrong = app.wrong_clocks().await.map_err(|error| format!("booking's database cannot be read: {error}"))?;
+    if wrong.is_empty() {
+        return Ok("all show what the patients were told".into());
+    }
+    let (count, mut left) = (wrong.len(), 0);
+    for one in &wrong {
+        let outcome = if repair { Some(mend(&app, one).await) } else { None };
+        let (is_left, words) = match outcome {
+            None => (true, ""),
+            Some(Ok(Repair::Moved)) => (false, "; moved"),
+            Some(Ok(Repair::Taken)) => (true, "; NOT moved: someone else has that time, settle it with the patients"),
+            Some(Ok(Repair::Group)) => (true, "; NOT moved: it is a place in a group session, move that by hand"),
+            Some(Ok(Repair::Changed)) => (true, "; NOT moved: it has just been changed, look again"),
+            Some(Err(_)) => (true, "; NOT moved: the database failed, try again"),
+        };
+        left += usize::from(is_left);
+        println!("        {}{words}", line(one));
+    }
+    match (left, repair) {
+        (0, _) => Ok(format!("{count} were wrong and have been moved")),
+        (_, true) => Err(format!("{left} of {count} could not be moved")),
+        (_, false) => {
+            Err(format!("{count} begin at another hour than the patients were told: run meridian doctor --tz --repair"))
+        }
+    }
+}
+
+async fn mend(app: &App, wrong: &WrongClock) -> Result<Repair, rpc::Fault> {
+    app.repair_clock(wrong).await
+}
+
+fn line(wrong: &WrongClock) -> String {
+    let WrongClock { appointment, location, time_zone, told, starts_at, should_start_at, .. } = wrong;
+    let shows = zone(time_zone).map(|zone| starts_at.to_zoned(zone).datetime().strftime("%Y-%m-%dT%H:%M").to_string());
+    let (told, shows) = (told.strftime("%Y-%m-%dT%H:%M"), shows.unwrap_or_default());
+    format!(
+        "{appointment} at {location}: told {told} in {time_zone}, but {starts_at} shows {shows}; {should_start_at} is right"
+    )
+}
+
+/// Booking's own code over its database, without a server.
+async fn app(common: &Common, config: &Config) -> anyhow::Result<App> {
+    let around = Surroundings {
+        clock: common.clock()?,
+        ids: runtime::Ids::system(),
+        readiness: runtime::Readiness::new(),
+        admin_key: None,
+        public_url: String::new(),
+    };
+    roles::booking(config, &around, &Ways::in_process()).await
+}
