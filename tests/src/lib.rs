@@ -131,6 +131,15 @@ impl House {
         self.send(Method::GET, path, ADMIN, &[], None).await
     }
 
+    /// GET without any key, as text.
+    ///
+    /// # Errors
+    /// When nothing answers, or not with 200.
+    pub async fn text(&self, path: &str) -> Result<String> {
+        let response = self.client.get(format!("{}{path}", self.url)).send().await?;
+        Ok(response.error_for_status()?.text().await?)
+    }
+
     /// POST with the installation's key.
     ///
     /// # Errors

@@ -12,4 +12,5 @@ pub mod database;
 pub mod poll;
 pub mod postgres;
 pub mod product;
+pub mod python;
 pub mod sms;

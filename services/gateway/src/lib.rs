@@ -7,6 +7,7 @@
 
 mod audit;
 pub mod auth;
+mod calendars;
 mod call;
 mod config;
 mod dispatch;
@@ -111,6 +112,8 @@ pub(crate) struct Inner {
     pub(crate) limits: limits::Limits,
     pub(crate) schemas: schema::Schemas,
     pub(crate) openapi: serde_json::Value,
+    /// Signs calendar links.
+    pub(crate) calendar_key: Vec<u8>,
     pub(crate) places: Arc<Semaphore>,
     /// Places for streams, which stay longer than a request.
     pub(crate) streams: Arc<Semaphore>,
@@ -135,6 +138,7 @@ impl App {
             operations.iter().filter_map(|operation| operation.body).filter(named).chain(v1::directory::BODIES);
         let (audit, lines) = mpsc::channel(audit::WAITING_MAX);
         let inner = Inner {
+            calendar_key: store.secret("calendar_key", &deps.ids.bytes::<32>()).await?,
             schemas: schema::Schemas::compile(&openapi, bodies).map_err(Error::Schema)?,
             openapi,
             directory: DirectoryClient::new(deps.availability.clone()),

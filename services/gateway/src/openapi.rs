@@ -7,8 +7,8 @@ use crate::{
     operation::{Access, Operation, Param, Type},
     problem::Problem,
     v1::{
-        appointments, directory, displaced, holds, keys, messages, organizations, patients, plans, reminder_rules,
-        reports, slots,
+        appointments, calendars, directory, displaced, holds, keys, messages, organizations, patients, plans,
+        reminder_rules, reports, slots,
     },
 };
 
@@ -36,6 +36,7 @@ use crate::{
     slots::NextPage,
     slots::Explanation,
     slots::SlotChange,
+    calendars::CalendarLink,
     holds::NewHold,
     holds::Hold,
     appointments::Appointment,
@@ -169,6 +170,9 @@ fn described(operation: &Operation) -> Value {
 
 fn success(schema: Option<&str>, operation: &Operation) -> Value {
     let Some(name) = schema else { return json!({"description": "Done"}) };
+    if name == "Calendar" {
+        return json!({"description": "The file", "content": {"text/calendar": {"schema": {"type": "string"}}}});
+    }
     let schema = json!({"$ref": format!("#/components/schemas/{name}")});
     if operation.events {
         let description = "Server-sent events; the data of each is JSON of this schema";

@@ -7,6 +7,8 @@ use sql::{Failure, Target};
 use tracing::Instrument;
 use uuid::Uuid;
 
+use crate::calendars::Subject;
+
 /// The database.
 #[derive(Clone)]
 pub(crate) enum Store {
@@ -70,6 +72,10 @@ on_both! {
     fn key_by_hash(&self, hash: &[u8]) -> Result<Option<KeyRow>, Failure>;
     fn keys(&self, organization: Uuid) -> Result<Vec<KeyRow>, Failure>;
     fn revoke_key(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<KeyRow>, Failure>;
+    fn open_calendar(&self, subject: &Subject) -> Result<i32, Failure>;
+    fn close_calendar(&self, subject: &Subject) -> Result<bool, Failure>;
+    fn calendar(&self, subject: &Subject) -> Result<Option<i32>, Failure>;
+    fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure>;
     fn add_audits(&self, rows: &[AuditRow]) -> Result<(), Failure>;
     fn audit(&self, organization: Uuid, patient: Option<Uuid>, before: Uuid, limit: i64) -> Result<Vec<AuditRow>, Failure>;
 }

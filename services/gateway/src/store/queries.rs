@@ -7,12 +7,23 @@ use super::{
     super::{AuditRow, KeyRow},
     Store,
 };
+use crate::calendars::Subject;
 
 const ADD_KEY: &str = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const KEY_BY_HASH: &str = "SELECT * FROM keys WHERE hash = $1";
 const KEYS: &str = "SELECT * FROM keys WHERE organization_id = $1 ORDER BY id LIMIT 200";
 const REVOKE_KEY: &str = "UPDATE keys SET revoked_at_us = coalesce(revoked_at_us, $3) \
      WHERE organization_id = $1 AND id = $2 RETURNING *";
+/// A link that was taken back is not given again.
+const OPEN_CALENDAR: &str = "INSERT INTO calendars VALUES ($1, $2, $3, 1, true) \
+     ON CONFLICT (organization_id, kind, subject) DO UPDATE SET live = true, \
+     generation = calendars.generation + CASE WHEN calendars.live THEN 0 ELSE 1 END RETURNING generation";
+const CLOSE_CALENDAR: &str =
+    "UPDATE calendars SET live = false WHERE organization_id = $1 AND kind = $2 AND subject = $3 AND live";
+const CALENDAR: &str =
+    "SELECT generation FROM calendars WHERE organization_id = $1 AND kind = $2 AND subject = $3 AND live";
+const KEEP_SECRET: &str = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+const SECRET: &str = "SELECT value FROM secrets WHERE name = $1";
 const ADD_AUDIT: &str = "INSERT INTO audit VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const AUDIT: &str = "SELECT * FROM audit WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
 const AUDIT_OF_PATIENT: &str =
@@ -41,6 +52,26 @@ impl Store {
     ) -> Result<Option<KeyRow>, Failure> {
         let query = sqlx::query_as(REVOKE_KEY).bind(organization).bind(id).bind(now_us);
         Ok(query.fetch_optional(self.writer()).await?)
+    }
+
+    pub(crate) async fn open_calendar(&self, subject: &Subject) -> Result<i32, Failure> {
+        let query = sqlx::query_scalar(OPEN_CALENDAR).bind(subject.organization.uuid()).bind(subject.kind.number());
+        Ok(query.bind(subject.id).fetch_one(self.writer()).await?)
+    }
+
+    pub(crate) async fn close_calendar(&self, subject: &Subject) -> Result<bool, Failure> {
+        let query = sqlx::query(CLOSE_CALENDAR).bind(subject.organization.uuid()).bind(subject.kind.number());
+        Ok(query.bind(subject.id).execute(self.writer()).await?.rows_affected() > 0)
+    }
+
+    pub(crate) async fn calendar(&self, subject: &Subject) -> Result<Option<i32>, Failure> {
+        let query = sqlx::query_scalar(CALENDAR).bind(subject.organization.uuid()).bind(subject.kind.number());
+        Ok(query.bind(subject.id).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn secret(&self, name: &str, fresh: &[u8]) -> Result<Vec<u8>, Failure> {
+        sqlx::query(KEEP_SECRET).bind(name).bind(fresh.to_vec()).execute(self.writer()).await?;
+        Ok(sqlx::query_scalar(SECRET).bind(name).fetch_one(self.writer()).await?)
     }
 
     pub(crate) async fn add_audits(&self, rows: &[AuditRow]) -> Result<(), Failure> {

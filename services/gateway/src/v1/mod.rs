@@ -2,6 +2,7 @@
 
 pub(crate) mod appointments;
 mod busy;
+pub(crate) mod calendars;
 pub(crate) mod directory;
 pub(crate) mod displaced;
 pub(crate) mod holds;
@@ -28,6 +29,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     [
         directory::operations(),
         busy::operations(),
+        calendars::operations(),
         slots::operations(),
         holds::operations(),
         appointments::operations(),
