@@ -144,8 +144,17 @@ async fn a_calendar_file_takes_its_times_away_until_it_is_withdrawn() -> Result<
         let gone = house.send(Method::DELETE, &format!("{path}/{}", made.text("/id")), ADMIN, &[], None).await?;
         assert_eq!(gone.status, StatusCode::OK, "{}", gone.body);
         assert_eq!(ids(&house.slots(&clinic, (2, 4), &gone.revision()).await?), open);
-        let wrong = house.post(&path, json!({"url": "https://example.org"})).await?;
-        assert_eq!(wrong.status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{}", wrong.body);
+        for (url, code) in [
+            ("http://127.0.0.1:1/a.ics", "private_address"),
+            ("http://localhost:1/a.ics", "private_address"),
+            ("http://[::ffff:10.0.0.1]/a.ics", "private_address"),
+            ("http://169.254.169.254/latest/meta-data/", "private_address"),
+            ("ftp://example.org/a.ics", "invalid_url"),
+        ] {
+            let wrong = house.post(&path, json!({"url": url})).await?;
+            assert_eq!(wrong.body.pointer("/errors/0/code"), Some(&json!(code)), "{url}: {}", wrong.body);
+            assert_eq!(wrong.body.pointer("/errors/0/pointer"), Some(&json!("/url")));
+        }
         let torn = house.post(&path, "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n".into()).await?;
         assert_eq!(torn.body.pointer("/errors/0/code"), Some(&json!("truncated")), "{}", torn.body);
         let detail = torn.text("/errors/0/detail");

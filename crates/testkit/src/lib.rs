@@ -9,6 +9,7 @@
 
 pub mod collector;
 pub mod database;
+pub mod http;
 pub mod poll;
 pub mod postgres;
 pub mod product;

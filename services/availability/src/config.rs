@@ -17,6 +17,26 @@ pub struct Config {
     /// How long practitioners take from one location to another.
     #[serde(default)]
     pub travel: Travel,
+    /// Calendars that are read from other servers.
+    #[serde(default)]
+    pub calendars: Calendars,
+}
+
+/// The section `availability.calendars`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calendars {
+    /// How often each is read, 1 to 1440 minutes.
+    pub poll_minutes: u32,
+    /// Whether addresses that are not on the public internet may be read: for calendars on one's own network, where
+    /// everyone who may change the directory may reach everything that this process can.
+    pub allow_private_addresses: bool,
+}
+
+impl Default for Calendars {
+    fn default() -> Self {
+        Self { poll_minutes: 15, allow_private_addresses: false }
+    }
 }
 
 /// The section `availability.travel`. A location's own `travel_times` come first.
@@ -76,11 +96,12 @@ impl Section for Config {
         let mut within = |key: &str, value: u32, least: u32, most: u32| {
             if !(least..=most).contains(&value) {
                 let problem = format!("must lie between {least} and {most}");
-                faults.push(Fault { key: format!("{at}travel.{key}"), problem });
+                faults.push(Fault { key: format!("{at}{key}"), problem });
             }
         };
-        within("speed_kmh", speed_kmh, 1, 1000);
-        within("floor_minutes", floor_minutes, 0, 1440);
+        within("travel.speed_kmh", speed_kmh, 1, 1000);
+        within("travel.floor_minutes", floor_minutes, 0, 1440);
+        within("calendars.poll_minutes", self.calendars.poll_minutes, 1, 1440);
         let PlanWeights { gap_day, practitioner, location, hour, day, late_day, demand } = self.plan_weights;
         for (key, weight) in [
             ("gap_day", gap_day),

@@ -23,7 +23,7 @@ mod store;
 use std::{sync::Arc, time::Duration};
 
 use careplan::series::Weights;
-pub use config::{Config, PlanWeights, Travel};
+pub use config::{Calendars, Config, PlanWeights, Travel};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use sql::{Failure, Target, feed::Reach};
@@ -105,6 +105,9 @@ pub(crate) struct Inner {
     pub(crate) draining: Shutdown,
     /// Those who may watch at a time.
     pub(crate) watchers: Arc<Semaphore>,
+    /// Reads calendars that are kept elsewhere.
+    pub(crate) outbound: outbound::Client,
+    pub(crate) calendars: Calendars,
     /// What a plan's departures from the best cost.
     pub(crate) weights: Weights,
 }
@@ -130,6 +133,8 @@ impl App {
             doubts: Doubts::default(),
             draining: Shutdown::new(),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            outbound: outbound::Client::new(deps.config.calendars.allow_private_addresses),
+            calendars: deps.config.calendars,
             weights: deps.config.plan_weights.weights(),
         };
         for organization in inner.store.organizations().await? {
@@ -154,7 +159,8 @@ impl App {
             shutdown.begun().await;
             self.0.draining.begin();
         };
-        tokio::join!(feed, doubts, self.watch(&shutdown), drain);
+        let calendars = directory::poll::run(&self.0, &shutdown);
+        tokio::join!(feed, doubts, self.watch(&shutdown), calendars, drain);
     }
 
     /// Notices other replicas' changes of the directory, and that a day has passed.

@@ -178,9 +178,10 @@ fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
         return Ok((Value::Null, params::pairs(text).map_err(|()| not_utf8())?));
     }
-    if schema == "Calendar" {
+    let json = media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"));
+    if schema == "Calendar" && !json {
         if media != "text/calendar" {
-            let detail = "send an iCalendar file with `Content-Type: text/calendar`";
+            let detail = "send an iCalendar file with `Content-Type: text/calendar`, or the `url` of one as JSON";
             return Err(Fault::new(Code::UnsupportedMediaType, detail));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
@@ -189,7 +190,6 @@ fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &
     if operation.body_optional && bytes.is_empty() {
         return Ok((Value::Object(serde_json::Map::new()), vec![]));
     }
-    let json = media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"));
     if !json {
         return Err(Fault::new(Code::UnsupportedMediaType, "send JSON with `Content-Type: application/json`"));
     }
@@ -198,7 +198,7 @@ fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &
         let place = format!("the body is not JSON: see line {}, column {}", error.line(), error.column());
         Fault::new(Code::MalformedRequest, place)
     })?;
-    inner.schemas.check(schema, &value)?;
+    inner.schemas.check(if schema == "Calendar" { "CalendarAddress" } else { schema }, &value)?;
     Ok((value, vec![]))
 }
 

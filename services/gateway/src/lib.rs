@@ -134,8 +134,8 @@ impl App {
         let openapi = openapi::document(&operations);
         // A form, a merge patch and a calendar file have no schema of their own.
         let named = |name: &&str| !matches!(*name, "Form" | "MergePatch" | "Calendar");
-        let bodies =
-            operations.iter().filter_map(|operation| operation.body).filter(named).chain(v1::directory::BODIES);
+        let bodies = operations.iter().filter_map(|operation| operation.body).filter(named);
+        let bodies = bodies.chain(v1::directory::BODIES).chain(["CalendarAddress"]);
         let (audit, lines) = mpsc::channel(audit::WAITING_MAX);
         let inner = Inner {
             calendar_key: store.secret("calendar_key", &deps.ids.bytes::<32>()).await?,

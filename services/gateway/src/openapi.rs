@@ -7,7 +7,7 @@ use crate::{
     operation::{Access, Operation, Param, Type},
     problem::Problem,
     v1::{
-        appointments, calendars, directory, displaced, holds, keys, messages, organizations, patients, plans,
+        appointments, busy, calendars, directory, displaced, holds, keys, messages, organizations, patients, plans,
         reminder_rules, reports, slots,
     },
 };
@@ -37,6 +37,7 @@ use crate::{
     slots::Explanation,
     slots::SlotChange,
     calendars::CalendarLink,
+    busy::CalendarAddress,
     holds::NewHold,
     holds::Hold,
     appointments::Appointment,
@@ -164,6 +165,10 @@ fn described(operation: &Operation) -> Value {
         };
         described["requestBody"] =
             json!({"required": !operation.body_optional, "content": {media: {"schema": schema}}});
+        if body == "Calendar" {
+            let address = json!({"schema": {"$ref": "#/components/schemas/CalendarAddress"}});
+            described["requestBody"]["content"]["application/json"] = address;
+        }
     }
     described
 }

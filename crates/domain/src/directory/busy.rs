@@ -16,6 +16,14 @@ pub struct Busy {
     /// Apart from one another, earliest first.
     #[cfg_attr(feature = "schema", schema(max_items = 2000))]
     pub times: Vec<BusyTime>,
+    /// Where the calendar is read again and again; none for a file that was sent once. It may hold a secret of its owner.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(max_length = 2000, nullable = false))]
+    pub url: Option<String>,
+    /// What was wrong when it was last read there: a code. The times are those of the last time that all was well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(max_length = 64, nullable = false))]
+    pub problem: Option<String>,
 }
 
 /// One stretch of busy time.
@@ -42,6 +50,10 @@ impl Busy {
         faults.check(few, "/times", "too_many", format!("at most {} busy times", Self::TIMES_MAX));
         let ordered = self.times.iter().all(|time| time.starts_at < time.ends_at)
             && self.times.windows(2).all(|pair| pair[0].ends_at < pair[1].starts_at);
+        let schemes = ["https://", "http://", "webcal://", "webcals://"];
+        let address = |url: &String| url.len() <= 2000 && schemes.iter().any(|scheme| url.starts_with(scheme));
+        let detail = "give an address of at most 2000 characters that begins with https://, http:// or webcal://";
+        faults.check(self.url.as_ref().is_none_or(address), "/url", "invalid_url", detail);
         faults.check(ordered, "/times", "not_in_order", "give them apart from one another, earliest first");
     }
 }

@@ -174,7 +174,12 @@ fn busy_to_wire(busy: &Busy) -> wire::Busy {
         starts_at_us: time.starts_at.as_microsecond(),
         ends_at_us: time.ends_at.as_microsecond(),
     };
-    wire::Busy { source: busy.source.clone(), times: busy.times.iter().map(time).collect() }
+    wire::Busy {
+        source: busy.source.clone(),
+        times: busy.times.iter().map(time).collect(),
+        url: busy.url.clone().unwrap_or_default(),
+        problem: busy.problem.clone().unwrap_or_default(),
+    }
 }
 
 fn busy_from_wire(faults: &mut Faults, busy: wire::Busy) -> Option<Busy> {
@@ -183,7 +188,12 @@ fn busy_from_wire(faults: &mut Faults, busy: wire::Busy) -> Option<Busy> {
         let ends_at = instant(faults, &format!("/times/{at}/ends_at"), time.ends_at_us);
         Some(BusyTime { starts_at: starts_at?, ends_at: ends_at? })
     });
-    Some(Busy { times: times.collect::<Option<_>>()?, source: busy.source })
+    Some(Busy {
+        times: times.collect::<Option<_>>()?,
+        source: busy.source,
+        url: optional_text(&busy.url),
+        problem: optional_text(&busy.problem),
+    })
 }
 
 fn location_to_wire(location: &Location) -> wire::Location {
@@ -320,7 +330,8 @@ mod tests {
         round_trip(serde_json::json!({"kind": "plan_template", "body": {"code": "acute", "name": "Acute",
             "course": "acute", "phases": [{"service_id": service, "sessions": {"least": 1, "most": 3},
             "gap_days": {"least": 3, "ideal": 5, "most": 7}, "review_every": 3}]}}));
-        round_trip(serde_json::json!({"kind": "busy", "body": {"source": "outlook", "times": [
+        round_trip(serde_json::json!({"kind": "busy", "body": {"source": "outlook",
+            "url": "https://example.org/a.ics", "problem": "unreachable", "times": [
             {"starts_at": "2026-03-01T00:00:00Z", "ends_at": "2026-03-02T00:00:00Z"}]}}));
     }
 

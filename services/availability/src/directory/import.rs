@@ -1,9 +1,9 @@
-//! A practitioner's busy times from an iCalendar file.
+//! A practitioner's busy times from an iCalendar file, sent or fetched.
 
 use std::sync::Arc;
 
 use domain::{
-    directory::{Body, Busy, Kind},
+    directory::{Body, Busy, BusyTime, Kind},
     fault::Faults,
     time::Interval,
 };
@@ -17,6 +17,8 @@ use crate::{Inner, ics};
 
 /// The largest file.
 const FILE_BYTES_MAX: usize = 256 << 10;
+/// The largest file that is fetched: whoever keeps it there has all of it in one.
+const FETCHED_BYTES_MAX: usize = 4 << 20;
 /// How far ahead busy times are kept: as far as calendars reach.
 const AHEAD: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// What is over is not kept, but for a day whose end may lie ahead somewhere.
@@ -35,19 +37,76 @@ pub(super) async fn read(
         let detail = format!("a calendar file may have at most {FILE_BYTES_MAX} bytes; export fewer months");
         return Err(Fault::new(Code::PayloadTooLarge, detail));
     }
-    let home = home_zone(&directory, practitioner);
-    let now = inner.clock.now();
-    let window = Interval::new(now.saturating_sub(BEHIND).unwrap_or(now), now.saturating_add(AHEAD).unwrap_or(now))
-        .ok_or_else(|| Fault::internal("the clock is at the end of time"))?;
-    let ImportBusyRequest { source, calendar, .. } = request;
-    // Series take longer to lay out than other tasks should wait.
-    let read = tokio::task::spawn_blocking(move || ics::busy(&calendar, home.as_ref(), window));
-    let times = read.await.map_err(Fault::internal)?.map_err(Fault::invalid)?;
-    let busy = Busy { source, times };
+    let ImportBusyRequest { source, calendar, url, .. } = request;
+    let mut busy = Busy { source, times: vec![], url: (!url.is_empty()).then_some(url), problem: None };
     let mut faults = Faults::new();
     busy.check(&mut faults);
     faults.result()?;
+    busy.times = match &busy.url {
+        Some(url) => fetched(inner, &directory, practitioner, url).await.map_err(|problem| match problem {
+            Problem::Address(error) => Fault::violation("/url", error.code(), &error.to_string()),
+            Problem::File(faults) => Fault::invalid(faults),
+            Problem::Internal(fault) => fault,
+        })?,
+        None => times(inner, &directory, practitioner, calendar).await.map_err(|problem| match problem {
+            Problem::File(faults) => Fault::invalid(faults),
+            other => other.fault(),
+        })?,
+    };
     Ok(busy)
+}
+
+/// Why there are no busy times.
+pub(super) enum Problem {
+    /// Nothing can be fetched.
+    Address(outbound::Error),
+    /// The file cannot be read.
+    File(Faults),
+    Internal(Fault),
+}
+
+impl Problem {
+    /// Its code, as an entry keeps it.
+    pub(super) fn code(self) -> Option<String> {
+        match self {
+            Self::Address(error) => Some(error.code().to_owned()),
+            Self::File(faults) => faults.into_vec().into_iter().next().map(|fault| fault.code.to_string()),
+            Self::Internal(_) => None,
+        }
+    }
+
+    fn fault(self) -> Fault {
+        match self {
+            Self::Internal(fault) => fault,
+            _ => Fault::internal("a file that was sent has no address"),
+        }
+    }
+}
+
+/// The busy times of the calendar at an address.
+pub(super) async fn fetched(
+    inner: &Arc<Inner>,
+    directory: &Directory,
+    practitioner: Uuid,
+    url: &str,
+) -> Result<Vec<BusyTime>, Problem> {
+    let calendar = inner.outbound.get(url, FETCHED_BYTES_MAX).await.map_err(Problem::Address)?;
+    times(inner, directory, practitioner, calendar).await
+}
+
+async fn times(
+    inner: &Arc<Inner>,
+    directory: &Directory,
+    practitioner: Uuid,
+    calendar: String,
+) -> Result<Vec<BusyTime>, Problem> {
+    let home = home_zone(directory, practitioner);
+    let now = inner.clock.now();
+    let window = Interval::new(now.saturating_sub(BEHIND).unwrap_or(now), now.saturating_add(AHEAD).unwrap_or(now))
+        .ok_or_else(|| Problem::Internal(Fault::internal("the clock is at the end of time")))?;
+    // Series take longer to lay out than other tasks should wait.
+    let read = tokio::task::spawn_blocking(move || ics::busy(&calendar, home.as_ref(), window));
+    read.await.map_err(|error| Problem::Internal(Fault::internal(error)))?.map_err(Problem::File)
 }
 
 /// The zone of the location where they have the oldest roster in use.

@@ -2,6 +2,7 @@
 
 mod import;
 mod organizations;
+pub(crate) mod poll;
 pub(crate) mod service;
 pub(crate) mod snapshot;
 pub(crate) mod write;

@@ -7,6 +7,7 @@ mod event;
 mod lines;
 mod moment;
 mod series;
+mod zone;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::Wrong;
+use super::{Wrong, zone::defined};
 
 /// A wall-clock time and its zone.
 #[derive(Debug, Clone)]
@@ -37,13 +37,14 @@ impl Moment {
 
 /// The zones that a file may name.
 pub(super) struct Zones<'a> {
+    calendar: &'a ICalendar,
     named: TzResolver<&'a str>,
     home: Option<&'a TimeZone>,
 }
 
 impl<'a> Zones<'a> {
     pub(super) fn new(calendar: &'a ICalendar, home: Option<&'a TimeZone>) -> Self {
-        Self { named: calendar.build_tz_resolver(), home }
+        Self { calendar, named: calendar.build_tz_resolver(), home }
     }
 
     /// Reads a date or time of a property.
@@ -53,10 +54,12 @@ impl<'a> Zones<'a> {
         })?;
         let zone = match (value.tz_hour, entry.tz_id()) {
             (Some(_), _) => TimeZone::UTC,
-            (None, Some(name)) if !all_day => self.named(name).ok_or_else(|| {
-                let detail = format!("the time zone of {} is not known; use an IANA name", name_of(entry));
-                Wrong::new(line, "unknown_time_zone", detail)
-            })?,
+            (None, Some(name)) if !all_day => {
+                self.named(name).or_else(|| defined(self.calendar, name)).ok_or_else(|| {
+                    let detail = format!("the time zone of {} is not known; use an IANA name", name_of(entry));
+                    Wrong::new(line, "unknown_time_zone", detail)
+                })?
+            }
             _ => self.home.cloned().ok_or_else(|| {
                 let detail = "this event has no time zone, and the practitioner has no roster to say which one counts";
                 Wrong::new(line, "no_time_zone", detail)

@@ -167,3 +167,40 @@ fn a_refusal_names_the_line() {
     let floating = file(&event("UID:1\nDTSTART:20260305T080000"));
     assert_eq!(busy(&floating, None, window()).unwrap_err().into_vec()[0].code, "no_time_zone");
 }
+
+/// As Exchange writes a zone that someone has set by hand: Newfoundland's rules under a name that says nothing.
+const CUSTOM: &str = "BEGIN:VTIMEZONE\nTZID:Customized Time Zone\n\
+    BEGIN:STANDARD\nDTSTART:16010101T020000\nTZOFFSETFROM:-0230\nTZOFFSETTO:-0330\n\
+    RRULE:FREQ=YEARLY;INTERVAL=1;BYDAY=1SU;BYMONTH=11\nEND:STANDARD\n\
+    BEGIN:DAYLIGHT\nDTSTART:16010101T020000\nTZOFFSETFROM:-0330\nTZOFFSETTO:-0230\n\
+    RRULE:FREQ=YEARLY;INTERVAL=1;BYDAY=2SU;BYMONTH=3\nEND:DAYLIGHT\nEND:VTIMEZONE\n";
+
+#[test]
+fn a_zone_that_the_file_defines_itself_is_followed_across_its_clock_change() {
+    let weekly =
+        event("UID:1\nDTSTART;TZID=Customized Time Zone:20260305T090000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;COUNT=2");
+    is(
+        &format!("{CUSTOM}{weekly}"),
+        &["2026-03-05T12:30:00Z 2026-03-05T13:30:00Z", "2026-03-12T11:30:00Z 2026-03-12T12:30:00Z"],
+    );
+    let fixed = "BEGIN:VTIMEZONE\nTZID:Odd\nBEGIN:STANDARD\nDTSTART:19700101T000000\nTZOFFSETFROM:+0545\n\
+        TZOFFSETTO:+0545\nEND:STANDARD\nEND:VTIMEZONE\n";
+    let once = event("UID:1\nDTSTART;TZID=Odd:20260305T090000\nDURATION:PT1H");
+    is(&format!("{fixed}{once}"), &["2026-03-05T03:15:00Z 2026-03-05T04:15:00Z"]);
+    // Of an older rule and a newer one, the newer counts.
+    let older = CUSTOM.replace("16010101", "15010101").replace("-0230", "-0130").replace("END:VTIMEZONE\n", "");
+    let newer = CUSTOM.split_once("Zone\n").map(|(_, rest)| rest).unwrap_or_default();
+    is(
+        &format!("{older}{newer}{weekly}"),
+        &["2026-03-05T12:30:00Z 2026-03-05T13:30:00Z", "2026-03-12T11:30:00Z 2026-03-12T12:30:00Z"],
+    );
+}
+
+#[test]
+fn a_zone_of_rules_that_are_not_understood_is_refused() {
+    for other in ["BYMONTHDAY=8;BYMONTH=3", "BYDAY=-2SU;BYMONTH=3", "BYDAY=2SU;BYMONTH=3;UNTIL=20250309T063000Z"] {
+        let zone = CUSTOM.replace("BYDAY=2SU;BYMONTH=3", other);
+        let once = event("UID:1\nDTSTART;TZID=Customized Time Zone:20260305T090000\nDURATION:PT1H");
+        refused(&file(&format!("{zone}{once}")), "unknown_time_zone", 18);
+    }
+}

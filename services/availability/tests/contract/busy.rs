@@ -23,7 +23,7 @@ async fn import(
     dry_run: bool,
 ) -> Result<Response<WriteEntryResponse>, tonic::Status> {
     let practitioner_id = clinic.practitioner.clone();
-    let request = ImportBusyRequest { practitioner_id, source: source.into(), calendar, dry_run };
+    let request = ImportBusyRequest { practitioner_id, source: source.into(), calendar, dry_run, url: String::new() };
     world.directory.clone().import_busy(world.request(request)).await
 }
 
@@ -124,5 +124,60 @@ async fn busy_time_outlives_a_restart() {
         let mut other = World::start(world.target.clone(), world.booking.clone(), world.clock.clone(), 2).await;
         other.organization = world.organization;
         assert_eq!(other.starts("", &clinic, "2026-03-06").await, ["11:30"]);
+    }
+}
+
+/// What is kept of the one calendar of a practitioner: its times, and what is wrong with it.
+async fn kept(world: &World, clinic: &Clinic) -> (Vec<String>, String) {
+    let kind = wire::availability::EntryKind::Busy as i32;
+    let request = ListEntriesRequest { kind, parent_id: clinic.practitioner.clone(), ..Default::default() };
+    let list = world.directory.clone().list_entries(world.request(request)).await.unwrap().into_inner();
+    let entry = list.entries.into_iter().next().unwrap();
+    let Some(entry_body::Body::Busy(busy)) = entry.body.clone().unwrap().body else { panic!("not busy time") };
+    (times(&WriteEntryResponse { entry: Some(entry), ..Default::default() }), busy.problem)
+}
+
+#[tokio::test]
+async fn a_calendar_elsewhere_is_read_again_and_again() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let pages = testkit::http::Pages::serve().await.unwrap();
+        let at = |hour: u32| calendar(&[&format!("UID:1\r\nDTSTART:20260306T{hour}0000Z\r\nDURATION:PT1H")]);
+        let times_at = |hour: u32| vec![format!("2026-03-06T{hour}:00:00Z 2026-03-06T{}:00:00Z", hour + 1)];
+        let ask = async |path: &str| {
+            let url = format!("{}{path}", pages.url);
+            let practitioner_id = clinic.practitioner.clone();
+            let request = ImportBusyRequest { practitioner_id, source: "home".into(), url, ..Default::default() };
+            world.directory.clone().import_busy(world.request(request)).await
+        };
+        assert_eq!(violations(&fault(ask("/none.ics").await)), ["/url refused_by_server"]);
+        pages.say("/a.ics", 200, "", b"BEGIN:VCALENDAR\r\n");
+        assert_eq!(violations(&fault(ask("/a.ics").await)), ["/calendar truncated"]);
+        pages.say("/a.ics", 200, "", at(17).as_bytes());
+        assert_eq!(times(&ask("/a.ics").await.unwrap().into_inner()), times_at(17));
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ["09:00", "09:30", "11:00", "11:30"]);
+
+        let comes_to = async |expected: (Vec<String>, &str)| {
+            let within = std::time::Duration::from_secs(15);
+            testkit::poll::until("the calendar to be read again", within, || async {
+                let (times, problem) = kept(&world, &clinic).await;
+                (times == expected.0 && problem == expected.1).then_some(())
+            })
+            .await;
+        };
+        pages.say("/a.ics", 200, "", at(18).as_bytes());
+        world.advance(15);
+        comes_to((times_at(18), "")).await;
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ["09:00", "09:30", "10:00", "10:30"]);
+        // What cannot be read is said, and takes nothing away.
+        pages.say("/a.ics", 500, "", b"");
+        world.advance(15);
+        comes_to((times_at(18), "refused_by_server")).await;
+        pages.say("/a.ics", 200, "", b"BEGIN:VCALENDAR\r\n");
+        world.advance(15);
+        comes_to((times_at(18), "truncated")).await;
+        pages.say("/a.ics", 200, "", at(17).as_bytes());
+        world.advance(15);
+        comes_to((times_at(17), "")).await;
     }
 }

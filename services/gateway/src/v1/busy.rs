@@ -3,6 +3,8 @@
 use axum::http::Method;
 use domain::directory::Kind;
 use rpc::Fault;
+use serde::Deserialize;
+use utoipa::ToSchema;
 use wire::availability::ImportBusyRequest;
 
 use super::{
@@ -14,6 +16,15 @@ use crate::{
     call::{Call, Reply},
     operation::{Access, Operation, Param, Type, handler},
 };
+
+/// Where a calendar is.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CalendarAddress {
+    /// It is read now and again and again; `https://`, `http://` or `webcal://`, on the public internet.
+    #[schema(min_length = 8, max_length = 2000)]
+    url: String,
+}
 
 const SOURCE: Param =
     Param::new("source", Type::Text(64), "Which calendar it is; `calendar` if left out. It replaces what came before");
@@ -33,7 +44,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "import_busy",
             Method::POST,
             path,
-            "Takes over the busy times of an iCalendar file",
+            "Takes over the busy times of an iCalendar file, or of the one at an address",
             handler!(import),
         )
         .params(&[SOURCE, DRY_RUN])
@@ -50,10 +61,12 @@ pub(super) fn operations() -> Vec<Operation> {
 async fn import(call: Call) -> Result<Reply, Fault> {
     let source = call.params.text_or_empty("source");
     let dry_run = call.params.flag("dry_run").unwrap_or(false);
+    let address: Option<CalendarAddress> = if call.body.is_object() { Some(call.read()?) } else { None };
     let request = ImportBusyRequest {
         practitioner_id: call.part("parent_id"),
         source: if source.is_empty() { "calendar".to_owned() } else { source },
         calendar: call.body.as_str().unwrap_or_default().to_owned(),
+        url: address.map(|address| address.url).unwrap_or_default(),
         dry_run,
     };
     directory::written(200, dry_run, call.inner.directory.clone().import_busy(call.context().forward(request)).await?)

@@ -1,7 +1,7 @@
 //! The public interface, one resource a file.
 
 pub(crate) mod appointments;
-mod busy;
+pub(crate) mod busy;
 pub(crate) mod calendars;
 pub(crate) mod directory;
 pub(crate) mod displaced;
