@@ -14,6 +14,9 @@ use domain::{
 };
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
+/// What a reader finds in the documents is what is tested.
+const TABLE: &str = include_str!("../CLOCK_CHANGES.md");
+
 fn wall(text: &str) -> WallTime {
     text.parse().unwrap()
 }
@@ -63,68 +66,18 @@ fn shown(bits: &Bits) -> String {
 
 #[test]
 fn shifts_keep_to_the_wall_clock() {
-    // Zone, date, hours, breaks, the instants worked.
-    let table: &[(&str, &str, &str, &[&str], &str)] = &[
-        // An ordinary shift, before and after the change of 9 March.
-        ("America/Edmonton", "2025-03-08", "09:00-17:00", &[], "2025-03-08T16:00 2025-03-09T00:00"),
-        ("America/Edmonton", "2025-03-10", "09:00-17:00", &[], "2025-03-10T15:00 2025-03-10T23:00"),
-        // 02:00 to 03:00 does not exist: what begins in it begins an hour later on the clock.
-        ("America/Edmonton", "2025-03-09", "02:30-10:00", &[], "2025-03-09T09:30 2025-03-09T16:00"),
-        ("America/Edmonton", "2025-03-09", "01:30-02:30", &[], "2025-03-09T08:30 2025-03-09T09:30"),
-        ("America/Edmonton", "2025-03-09", "02:00-02:45", &[], "2025-03-09T09:00 2025-03-09T09:45"),
-        // It begins in the gap and ends just after it: nothing is left.
-        ("America/Edmonton", "2025-03-09", "02:30-03:15", &[], ""),
-        // A break in the gap moves with it.
-        (
-            "America/New_York",
-            "2025-03-09",
-            "01:00-06:00",
-            &["02:00-02:30"],
-            "2025-03-09T06:00 2025-03-09T07:00, 2025-03-09T07:30 2025-03-09T10:00",
-        ),
-        // 01:00 to 02:00 comes twice: the earlier counts, and a shift over both is an hour longer.
-        ("America/New_York", "2025-11-02", "01:30-01:45", &[], "2025-11-02T05:30 2025-11-02T05:45"),
-        ("America/New_York", "2025-11-02", "00:30-01:30", &[], "2025-11-02T04:30 2025-11-02T05:30"),
-        ("America/New_York", "2025-11-02", "00:30-03:00", &[], "2025-11-02T04:30 2025-11-02T08:00"),
-        ("Europe/London", "2025-10-26", "00:30-02:00", &[], "2025-10-25T23:30 2025-10-26T02:00"),
-        // Over midnight into the change, and to the end of the day.
-        ("Australia/Sydney", "2025-10-04", "22:00-06:00", &[], "2025-10-04T12:00 2025-10-04T19:00"),
-        (
-            "Australia/Sydney",
-            "2025-04-05",
-            "22:00-06:00",
-            &["02:30-03:00"],
-            "2025-04-05T11:00 2025-04-05T15:30, 2025-04-05T17:00 2025-04-05T20:00",
-        ),
-        ("Australia/Sydney", "2025-04-06", "20:00-24:00", &[], "2025-04-06T10:00 2025-04-06T14:00"),
-        ("Australia/Sydney", "2025-04-06", "00:00-00:00", &[], "2025-04-05T13:00 2025-04-06T14:00"),
-        // Half an hour: 02:00 to 02:30 does not exist in October, 01:30 to 02:00 comes twice in April.
-        ("Australia/Lord_Howe", "2025-10-05", "02:15-04:00", &[], "2025-10-04T15:45 2025-10-04T17:00"),
-        ("Australia/Lord_Howe", "2025-04-06", "01:00-03:00", &[], "2025-04-05T14:00 2025-04-05T16:30"),
-        // The clocks went back at 00:01, so midnight came twice.
-        ("America/St_Johns", "2010-11-07", "00:00-01:00", &[], "2010-11-07T02:30 2010-11-07T04:30"),
-        // Midnight does not exist.
-        ("America/Havana", "2025-03-09", "00:00-02:00", &[], "2025-03-09T05:00 2025-03-09T06:00"),
-        ("America/Havana", "2025-03-08", "22:00-24:00", &[], "2025-03-09T03:00 2025-03-09T05:00"),
-        // Apia had no 30 December 2011: no shift, and the one over midnight goes on into the 31st.
-        ("Pacific/Apia", "2011-12-30", "09:00-17:00", &[], ""),
-        ("Pacific/Apia", "2011-12-31", "09:00-17:00", &[], "2011-12-30T19:00 2011-12-31T03:00"),
-        ("Pacific/Apia", "2011-12-29", "22:00-06:00", &[], "2011-12-30T08:00 2011-12-30T16:00"),
-        ("Pacific/Apia", "2011-12-29", "22:00-24:00", &[], "2011-12-30T08:00 2011-12-30T10:00"),
-        // Off the grid: 44 minutes and 30 seconds behind. Work shrinks to whole ticks, breaks grow to them.
-        (
-            "Africa/Monrovia",
-            "1971-06-01",
-            "09:00-10:00",
-            &["09:20-09:30"],
-            "1971-06-01T09:45 1971-06-01T10:00, 1971-06-01T10:15 1971-06-01T10:40",
-        ),
-    ];
-    for (name, date, hours, breaks, expected) in table {
+    let mut rows = 0;
+    for row in TABLE.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| zone")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, date, hours, breaks, worked, _] = cells[..] else { panic!("six cells: {row}") };
+        let breaks: Vec<&str> = breaks.split(", ").filter(|text| !text.is_empty()).collect();
         let mut bits = Bits::new(around(date));
-        roster::work(&mut bits, &zone(name, date), &daily(date, 1, hours, breaks));
-        assert_eq!(shown(&bits), *expected, "{name} {date} {hours} {breaks:?}");
+        roster::work(&mut bits, &zone(name, date), &daily(date, 1, hours, &breaks));
+        let expected = if worked == "nothing" { "" } else { worked };
+        assert_eq!(shown(&bits), expected, "{row}");
+        rows += 1;
     }
+    assert!(rows > 20, "the table has been read: {rows}");
 }
 
 #[test]

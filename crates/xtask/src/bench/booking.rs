@@ -29,9 +29,9 @@ use crate::{
 
 const CONNECTIONS: usize = 16;
 /// Slots are asked for beforehand, so that only bookings are measured; more than can be booked in the time.
-const SLOTS_MAX: usize = 60_000;
+pub(super) const SLOTS_MAX: usize = 60_000;
 /// The weeks that are booked: past the demo's own, where most time is free.
-const WEEKS: i64 = 12;
+pub(super) const WEEKS: i64 = 12;
 
 /// On PostgreSQL, beside pgbench running the same statement on the same cluster.
 pub(super) fn on_postgres(plan: &Plan) -> Result<()> {
@@ -72,19 +72,9 @@ fn measure(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Result<Out
     let product = Product::start(&plan.binary, folder, &DEMO, variables)?;
     let rest = Arc::new(Rest::new(&product.url));
     let runtime = runtime()?;
-    let slots = Mutex::new(runtime.block_on(rest.slots(&Days::next(WEEKS * 7), SLOTS_MAX))?);
-    let (patient, address) = (AtomicUsize::new(0), rest.address.clone());
-    let next = move || {
-        let slot = slots.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-        let number = patient.fetch_add(1, Ordering::Relaxed);
-        let body = json!({
-            "slot_id": slot,
-            "patient": {"given_name": "Load", "family_name": format!("Test {number}"), "phone": format!("+1587555{number:04}")},
-            "channel": "online",
-        });
-        rest.request(Method::POST, "/v1/appointments", Some(&body))
-    };
-    let outcome = runtime.block_on(load::run(&address, CONNECTIONS, plan.window, Arc::new(next)))?;
+    let slots = runtime.block_on(rest.slots(&Days::next(WEEKS * 7), SLOTS_MAX))?;
+    let (address, next) = (rest.address.clone(), bookings(rest.clone(), slots));
+    let outcome = runtime.block_on(load::run(&address, CONNECTIONS, plan.window, next))?;
     let mut refused: BTreeMap<u16, usize> = BTreeMap::new();
     for status in &outcome.refused {
         *refused.entry(*status).or_default() += 1;
@@ -94,6 +84,21 @@ fn measure(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Result<Out
         println!("   refused, by status: {refused:?}");
     }
     Ok(outcome)
+}
+
+/// Books one slot after the other, each for a new patient.
+pub(super) fn bookings(rest: Arc<Rest>, slots: Vec<String>) -> Arc<load::Next> {
+    let (slots, patient) = (Mutex::new(slots), AtomicUsize::new(0));
+    Arc::new(move || {
+        let slot = slots.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+        let number = patient.fetch_add(1, Ordering::Relaxed);
+        let body = json!({
+            "slot_id": slot,
+            "patient": {"given_name": "Load", "family_name": format!("Test {number}"), "phone": format!("+1587555{number:04}")},
+            "channel": "online",
+        });
+        rest.request(Method::POST, "/v1/appointments", Some(&body))
+    })
 }
 
 fn table(title: &str) -> Table {

@@ -10,24 +10,30 @@ use calendar::{bench::Chain, search::Scratch};
 
 use super::{Plan, table::Table};
 
-const PRACTITIONERS: u32 = 1000;
-const DAYS: i64 = 28;
+/// Practitioners and days.
+const CHAINS: [(u32, i64); 2] = [(1000, 28), (10_000, 84)];
 const SLOTS: usize = 50;
 
 pub(super) fn run(plan: &Plan) -> Result<()> {
-    let chain = Chain::new(PRACTITIONERS, DAYS, 1);
+    for (practitioners, days) in CHAINS {
+        measure(plan, practitioners, days);
+    }
+    Ok(())
+}
+
+fn measure(plan: &Plan, practitioners: u32, days: i64) {
+    let chain = Chain::new(practitioners, days, 1);
     let mut scratch = Scratch::default();
     let search = median(plan.window, || chain.search(SLOTS, &mut scratch).found.len());
     let whole = median(plan.window, || chain.search(usize::MAX, &mut scratch).found.len());
     let bare = median(plan.window, || chain.bare_pass());
-    let title = format!("Kernel: {PRACTITIONERS} practitioners, {DAYS} days (median)");
+    let title = format!("Kernel: {practitioners} practitioners, {days} days (median)");
     let mut table = Table::new(&title, &["", "µs", "of the bare pass"]);
     for (name, time) in [("first 50 slots", search), ("every slot", whole), ("bare pass over the bits", bare)] {
         let ratio = time.as_secs_f64() / bare.as_secs_f64();
         table.row([name.to_owned(), format!("{:.1}", time.as_secs_f64() * 1e6), format!("{ratio:.2}")]);
     }
     print!("{}", table.text());
-    Ok(())
 }
 
 /// The median time of one call, over the window; at least 11 calls.

@@ -55,11 +55,28 @@ impl Outcome {
 /// # Errors
 /// When a connection fails: a server that hangs up is no result.
 pub(super) async fn run(address: &str, connections: usize, window: Duration, next: Arc<Next>) -> Result<Outcome> {
+    at_rate(address, connections, window, None, next).await
+}
+
+/// The same at no more than so many requests a second.
+///
+/// # Errors
+/// As [`run`].
+pub(super) async fn at_rate(
+    address: &str,
+    connections: usize,
+    window: Duration,
+    rate: Option<u32>,
+    next: Arc<Next>,
+) -> Result<Outcome> {
     let began = Instant::now();
     let end = began + window;
+    let every = rate.map(|rate| Duration::from_secs(connections as u64) / rate);
     let mut running = JoinSet::new();
-    for _ in 0..connections {
-        running.spawn(one_connection(address.to_owned(), end, next.clone()));
+    for number in 0..connections {
+        // Each begins a little after the one before.
+        let first = every.map(|every| (began + every * number as u32 / connections as u32, every));
+        running.spawn(one_connection(address.to_owned(), end, first, next.clone()));
     }
     let mut outcome = Outcome::default();
     while let Some(part) = running.join_next().await {
@@ -71,7 +88,13 @@ pub(super) async fn run(address: &str, connections: usize, window: Duration, nex
     Ok(outcome)
 }
 
-async fn one_connection(address: String, end: Instant, next: Arc<Next>) -> Result<Outcome> {
+/// `due` is when the first request is due, and how much later each further one.
+async fn one_connection(
+    address: String,
+    end: Instant,
+    mut due: Option<(Instant, Duration)>,
+    next: Arc<Next>,
+) -> Result<Outcome> {
     let stream = TcpStream::connect(&address).await.with_context(|| format!("{address} takes no connection"))?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -79,6 +102,10 @@ async fn one_connection(address: String, end: Instant, next: Arc<Next>) -> Resul
     tokio::spawn(connection);
     let mut outcome = Outcome::default();
     while Instant::now() < end {
+        if let Some((at, every)) = &mut due {
+            tokio::time::sleep_until((*at).into()).await;
+            *at += *every;
+        }
         let Some(request) = next() else { break };
         let began = Instant::now();
         sender.ready().await.context("the server closed the connection")?;

@@ -2,6 +2,7 @@
 //!
 //! Nothing here passes or fails: a figure is for a person to read, and a timed test would fail on a busy machine.
 
+mod beside;
 mod booking;
 mod kernel;
 mod load;
@@ -36,6 +37,8 @@ enum What {
     Plans,
     /// Slot search through REST at 1, 8 and 32 connections.
     Search,
+    /// Slot search at a fixed rate while others book, and the projection's lag.
+    Beside,
     /// Bookings through REST on PostgreSQL, beside pgbench running the same statement on the same cluster.
     BookingPostgres,
     /// Bookings through REST on SQLite.
@@ -44,8 +47,8 @@ enum What {
     Memory,
 }
 
-const ALL: [What; 6] =
-    [What::Kernel, What::Plans, What::Search, What::BookingPostgres, What::BookingSqlite, What::Memory];
+const ALL: [What; 7] =
+    [What::Kernel, What::Plans, What::Search, What::Beside, What::BookingPostgres, What::BookingSqlite, What::Memory];
 
 /// What every part needs to know.
 struct Plan {
@@ -93,6 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             What::Kernel => kernel::run(&plan)?,
             What::Plans => plans::run(&plan)?,
             What::Search => search::run(&plan)?,
+            What::Beside => beside::run(&plan)?,
             What::BookingPostgres => booking::on_postgres(&plan)?,
             What::BookingSqlite => booking::on_sqlite(&plan)?,
             What::Memory => memory::run(&plan)?,

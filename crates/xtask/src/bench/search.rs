@@ -20,23 +20,13 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     let product = Product::start(&plan.binary, folder.path(), &DEMO, &UNHINDERED)?;
     let rest = Arc::new(Rest::new(&product.url));
     let runtime = runtime()?;
-    let Days { from, to } = &plan.days;
-    let paths: Vec<String> = runtime
-        .block_on(rest.services())?
-        .iter()
-        .map(|service| format!("/v1/slots?service_id={service}&from={from}&to={to}&limit=50"))
-        .collect();
-    ensure!(!paths.is_empty(), "the demo chain has no services");
+    let paths = runtime.block_on(paths(&rest, &plan.days))?;
     let columns = ["connections", "searches/s", "p50 µs", "p99 µs", "server p50 µs", "server p99 µs", "refused"];
     let mut table = Table::new("Slot search through REST: 28 days, first 50 slots", &columns);
     for connections in CONNECTIONS {
-        let (turn, rest, paths) = (AtomicUsize::new(0), rest.clone(), paths.clone());
         let address = rest.address.clone();
-        let next = move || {
-            let turn = turn.fetch_add(1, Ordering::Relaxed);
-            rest.request(Method::GET, &paths[turn % paths.len()], None)
-        };
-        let outcome = runtime.block_on(load::run(&address, connections, plan.window, Arc::new(next)))?;
+        let next = searches(rest.clone(), paths.clone());
+        let outcome = runtime.block_on(load::run(&address, connections, plan.window, next))?;
         table.row([
             connections.to_string(),
             format!("{:.0}", outcome.rate()),
@@ -49,6 +39,27 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     }
     print!("{}", table.text());
     Ok(())
+}
+
+/// A search for each service of the chain.
+///
+/// # Errors
+/// When there are none.
+pub(super) async fn paths(rest: &Rest, days: &Days) -> Result<Vec<String>> {
+    let Days { from, to } = days;
+    let services = rest.services().await?;
+    ensure!(!services.is_empty(), "the demo chain has no services");
+    let path = |service: &String| format!("/v1/slots?service_id={service}&from={from}&to={to}&limit=50");
+    Ok(services.iter().map(path).collect())
+}
+
+/// Asks one after the other, again and again.
+pub(super) fn searches(rest: Arc<Rest>, paths: Vec<String>) -> Arc<load::Next> {
+    let turn = AtomicUsize::new(0);
+    Arc::new(move || {
+        let turn = turn.fetch_add(1, Ordering::Relaxed);
+        rest.request(Method::GET, &paths[turn % paths.len()], None)
+    })
 }
 
 /// How the demo chain is started, on SQLite under the folder that it runs in unless a database is named.
