@@ -27,6 +27,8 @@ pub struct House {
     pub processes: Vec<Process>,
     client: reqwest::Client,
     folder: TempDir,
+    /// What its processes were told, where they are several.
+    variables: Vec<(String, String)>,
     /// Where it keeps its data when that is PostgreSQL.
     pub database: Option<Database>,
 }
@@ -59,6 +61,27 @@ impl Answer {
 }
 
 impl House {
+    /// Another availability and another gateway in front of it, beside the same booking and on the same data.
+    ///
+    /// # Errors
+    /// When they do not start, or this installation is one process.
+    pub async fn replica(&self) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let own = format!("127.0.0.1:{}", free_port()?);
+        let peer = format!("http://{own}");
+        let mut variables: Vec<(&str, &str)> =
+            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let arguments = ["serve", "--role", "availability", "--listen", &own];
+        let availability = Process::start(folder.path(), &arguments, &variables)?;
+        availability.line("listening on ").await;
+        variables.retain(|(name, _)| *name != "MERIDIAN_PEERS__AVAILABILITY");
+        variables.push(("MERIDIAN_PEERS__AVAILABILITY", &peer));
+        let gateway =
+            Process::start(folder.path(), &["serve", "--role", "gateway", "--listen", "127.0.0.1:0"], &variables)?;
+        let url = gateway.line("listening on ").await;
+        Self::ready(url, vec![availability, gateway], folder, None).await
+    }
+
     /// All roles in one process, on embedded SQLite.
     ///
     /// # Errors
@@ -88,6 +111,7 @@ impl House {
             ("MERIDIAN_PEERS__BOOKING".to_owned(), peer(booking)),
             ("MERIDIAN_PEERS__REMINDER".to_owned(), peer(reminder)),
         ];
+        let told = variables.to_vec();
         let variables: Vec<(&str, &str)> =
             variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut processes = Vec::new();
@@ -102,7 +126,8 @@ impl House {
         let gateway = Process::start(folder.path(), &gateway, &variables)?;
         let url = gateway.line("listening on ").await;
         processes.push(gateway);
-        Self::ready(url, processes, folder, Some(database)).await
+        let house = Self::ready(url, processes, folder, Some(database)).await?;
+        Ok(Self { variables: told, ..house })
     }
 
     pub(crate) async fn ready(
@@ -111,7 +136,7 @@ impl House {
         folder: TempDir,
         database: Option<Database>,
     ) -> Result<Self> {
-        let house = Self { url, processes, client: reqwest::Client::new(), folder, database };
+        let house = Self { url, processes, client: reqwest::Client::new(), folder, variables: vec![], database };
         let within = std::time::Duration::from_secs(60);
         // Ready means: the whole way through to availability's database answers.
         testkit::poll::until("the installation to answer", within, || async {

@@ -69,6 +69,29 @@ async fn a_search_knows_its_callers_booking_while_another_transaction_stays_open
 }
 
 #[tokio::test]
+async fn every_replica_knows_what_its_caller_has_written() -> Result<()> {
+    let one = House::apart(&[]).await?;
+    let clinic = one.clinic("America/Edmonton", service()).await?;
+    let other = one.replica().await?;
+    let mut slots = ids(&other.slots(&clinic, (2, 4), &clinic.revision).await?);
+    for number in 0..20 {
+        // Booked through one gateway, looked for through the other, and the other way round next.
+        let (writer, reader) = if number % 2 == 0 { (&one, &other) } else { (&other, &one) };
+        let body = json!({"slot_id": slots[0], "patient": patient(&format!("Example {number}"), "+17805550123")});
+        let booked = writer.post("/v1/appointments", body).await?;
+        assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+        let open = ids(&reader.slots(&clinic, (2, 4), &booked.revision()).await?);
+        assert!(!open.contains(&slots[0]), "the booking of round {number} is not seen");
+        slots = open;
+    }
+    // The directory too.
+    let closed = json!({"starts_on": &from_now(0)?[..10], "ends_on": &from_now(9)?[..10], "reason": "flood"});
+    let closed = one.post(&format!("/v1/locations/{}/closures", clinic.location), closed).await?;
+    assert!(other.slots(&clinic, (2, 4), &closed.revision()).await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_repeated_request_has_one_effect_and_the_same_answer() -> Result<()> {
     for house in both(&[]).await? {
         let clinic = house.clinic("Europe/London", service()).await?;

@@ -43,7 +43,11 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-fn start(
+/// Starts a role beside the others.
+///
+/// # Errors
+/// When it does not start.
+pub(super) fn start(
     plan: &Plan,
     folder: &Path,
     role: &str,
@@ -63,11 +67,11 @@ fn start(
 }
 
 /// As many as there are roles. All are open at once, so that no two are the same.
-fn free_addresses() -> Result<Vec<String>> {
+pub(super) fn free_addresses() -> Result<Vec<String>> {
     let sockets = ROLES.map(|_| TcpListener::bind("127.0.0.1:0"));
     sockets.into_iter().map(|socket| Ok(socket?.local_addr()?.to_string())).collect()
 }
 
-fn megabytes(bytes: u64) -> String {
+pub(super) fn megabytes(bytes: u64) -> String {
     format!("{:.1}", bytes as f64 / (1024.0 * 1024.0))
 }

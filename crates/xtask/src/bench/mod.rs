@@ -11,6 +11,7 @@ mod pgbench;
 mod plans;
 pub(crate) mod rest;
 mod search;
+mod start;
 mod table;
 
 use std::{path::PathBuf, process::Command, time::Duration};
@@ -45,10 +46,20 @@ enum What {
     BookingSqlite,
     /// Memory of each role.
     Memory,
+    /// A thousand practitioners and a million live claims: availability's memory, and how long it takes to begin.
+    Start,
 }
 
-const ALL: [What; 7] =
-    [What::Kernel, What::Plans, What::Search, What::Beside, What::BookingPostgres, What::BookingSqlite, What::Memory];
+const ALL: [What; 8] = [
+    What::Kernel,
+    What::Plans,
+    What::Search,
+    What::Beside,
+    What::BookingPostgres,
+    What::BookingSqlite,
+    What::Memory,
+    What::Start,
+];
 
 /// What every part needs to know.
 struct Plan {
@@ -100,6 +111,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             What::BookingPostgres => booking::on_postgres(&plan)?,
             What::BookingSqlite => booking::on_sqlite(&plan)?,
             What::Memory => memory::run(&plan)?,
+            What::Start => start::run(&plan)?,
         }
     }
     Ok(())

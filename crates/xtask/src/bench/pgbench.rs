@@ -74,7 +74,7 @@ fn migrations() -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn psql(cluster: &Cluster, url: &str, arguments: &[&str]) -> Result<String> {
+pub(super) fn psql(cluster: &Cluster, url: &str, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(cluster.bin().join("psql"));
     output(command.args([url, "-X", "-q", "-v", "ON_ERROR_STOP=1"]).args(arguments).env("PGOPTIONS", SETTINGS))
 }
