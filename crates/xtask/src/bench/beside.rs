@@ -1,6 +1,9 @@
-//! Searches while others book, at a fixed rate of each; and how far the projection follows behind.
+//! Searches while others book, at a fixed rate of each; and how long one waits to see what one has booked.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use hyper::Method;
@@ -21,10 +24,9 @@ use crate::{
 
 const SEARCHES: u32 = 500;
 const BOOKINGS: u32 = 100;
-/// Bookings a second under which the lag is measured.
+/// Bookings a second among which one looks for one's own.
 const MANY: u32 = 500;
 const CONNECTIONS: usize = 10;
-const LAG: &str = "availability_feed_lag_seconds_bucket";
 
 pub(super) fn run(plan: &Plan) -> Result<()> {
     let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
@@ -54,34 +56,32 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
         row("beside bookings", &beside?, booked?.rate());
         print!("{}", table.text());
 
-        let before = lag(&rest).await?;
-        let many = at_rate(MANY, book).await?;
-        let after = lag(&rest).await?;
-        let title = "How long after a booking began its transaction the search knew of it";
-        let mut table = Table::new(title, &["within", "part of the bookings"]);
-        let all = after.last().zip(before.last()).map_or(0.0, |(after, before)| after.1 - before.1);
-        for ((bound, after), (_, before)) in after.iter().zip(&before).filter(|((bound, _), _)| *bound < 0.5) {
-            table.row([format!("{:.1} ms", bound * 1e3), format!("{:.3}", (after - before) / all)]);
-        }
-        print!("at {:.0} bookings/s:{}", many.rate(), table.text());
+        // One who books and at once looks for what is left, among many others who book.
+        let end = Instant::now() + plan.window;
+        let (many, waited) = tokio::join!(at_rate(MANY, book.clone()), own_writes(&rest, &book, end));
+        let title =
+            format!("A search that must know its caller's booking, at {:.0} bookings/s, server time", many?.rate());
+        let mut table = Table::new(&title, &["asked", "p50 µs", "p99 µs"]);
+        let mut waited = waited?;
+        waited.sort_unstable();
+        let part = |part: f64| micros(waited.get((waited.len() as f64 * part) as usize).copied());
+        table.row([waited.len().to_string(), part(0.5), part(0.99)]);
+        print!("{}", table.text());
         anyhow::Ok(())
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "the product runs on the system's clock, from outside")]
-async fn settle() {
-    tokio::time::sleep(Duration::from_millis(500)).await;
-}
-
-/// The buckets of the lag's histogram: upper bound in seconds, and how many lie below it.
-async fn lag(rest: &Rest) -> Result<Vec<(f64, f64)>> {
-    // What has been booked last must be known.
-    settle().await;
-    let text = rest.text(Method::GET, "/metrics").await?;
-    let line = |line: &str| {
-        let (bound, count) = line.strip_prefix(LAG)?.strip_prefix("{le=\"")?.split_once("\"} ")?;
-        Some((bound.replace("+Inf", "inf").parse().ok()?, count.parse().ok()?))
-    };
-    let buckets: Vec<(f64, f64)> = text.lines().filter_map(line).collect();
-    (!buckets.is_empty()).then_some(buckets).context("the product measures no lag")
+/// Books and searches in turn until the end; how long each search took.
+async fn own_writes(rest: &Rest, book: &Arc<load::Next>, end: Instant) -> Result<Vec<Duration>> {
+    let path = paths(rest, &Days::next(28)).await?.into_iter().next().context("the chain has services")?;
+    let mut times = Vec::new();
+    while Instant::now() < end {
+        let Some(request) = book() else { break };
+        // A slot that someone else's room or road has taken is no write.
+        if rest.sent(request).await.is_err() {
+            continue;
+        }
+        times.extend(rest.send(Method::GET, &path, None).await?.1);
+    }
+    Ok(times)
 }

@@ -66,12 +66,15 @@ impl Rest {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(Value, Option<Duration>)> {
-        let (body, took) = self.raw(method, path, body).await?;
-        Ok((serde_json::from_slice(&body)?, took))
+        self.sent(self.request(method, path, body).context("the path is no URI")?).await
     }
 
-    async fn raw(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(Bytes, Option<Duration>)> {
-        let mut request = self.request(method.clone(), path, body).context("the path is no URI")?;
+    /// Sends a request that was made before.
+    ///
+    /// # Errors
+    /// As [`Rest::send`].
+    pub(super) async fn sent(&self, mut request: Request<Full<Bytes>>) -> Result<(Value, Option<Duration>)> {
+        let what = format!("{} {}", request.method(), request.uri());
         let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(revision) = HeaderValue::try_from(revision).ok().filter(|revision| !revision.is_empty()) {
             request.headers_mut().insert("meridian-revision", revision);
@@ -88,17 +91,9 @@ impl Rest {
         }
         let body = answer.into_body().collect().await?.to_bytes();
         if !status.is_success() {
-            bail!("{method} {path} was answered by {status}: {}", String::from_utf8_lossy(&body));
+            bail!("{what} was answered by {status}: {}", String::from_utf8_lossy(&body));
         }
-        Ok((body, took))
-    }
-
-    /// Reads what is no JSON.
-    ///
-    /// # Errors
-    /// When the answer is no success.
-    pub(super) async fn text(&self, method: Method, path: &str) -> Result<String> {
-        Ok(String::from_utf8_lossy(&self.raw(method, path, None).await?.0).into_owned())
+        Ok((serde_json::from_slice(&body)?, took))
     }
 
     /// Open slots of every service that do not exclude each other, at most `count`: of each practitioner at most one
