@@ -156,44 +156,38 @@ impl Projection {
         self.calendars.is_free(kind, resource, unit, span, ignored)
     }
 
-    /// The claims on a resource, by their start.
+    /// The claims on a patient or a group session, by their start.
     pub(crate) fn claims_on(&self, kind: Kind, resource: Uuid) -> &[(Span, Uuid)] {
-        self.calendars.claims(kind, resource, 0)
+        self.calendars.sparse(kind, resource)
     }
 
     /// How many of a practitioner's claims begin in these ticks, or of their needling alone; those of the ignored owners
     /// left out.
     pub(crate) fn visits(&self, practitioner: Uuid, span: Span, needling: bool, ignored: &[Uuid]) -> usize {
-        let claims = self.claims_on(Kind::Practitioner, practitioner);
+        let claims = self.calendars.of_practitioner(practitioner);
         let from = claims.partition_point(|(claim, _)| claim.start < span.start);
         let mine = claims[from..].iter().take_while(|(claim, _)| claim.start < span.end);
-        let counts = |(span, owner): &&(Span, Uuid)| {
-            !ignored.contains(owner)
-                && (!needling || self.visit(practitioner, *span, *owner).is_some_and(|claim| claim.needling))
-        };
-        mine.filter(counts).count()
+        mine.filter(|(_, mark)| !ignored.contains(&mark.owner) && (!needling || mark.needling)).count()
     }
 
-    /// A practitioner's claims that meet some ticks, with the location of each where it is known; those of the ignored
-    /// owners left out. No claim is longer than a day.
+    /// A practitioner's claims that meet some ticks, with the number of each one's location where it is known; those of
+    /// the ignored owners left out. No claim is longer than a day.
     pub(crate) fn whereabouts<'a>(
         &'a self,
         practitioner: Uuid,
         span: Span,
         ignored: &'a [Uuid],
-    ) -> impl Iterator<Item = (Span, Uuid)> + 'a {
-        let claims = self.claims_on(Kind::Practitioner, practitioner);
+    ) -> impl Iterator<Item = (Span, u16)> + 'a {
+        let claims = self.calendars.of_practitioner(practitioner);
         let from = claims.partition_point(|(claim, _)| claim.start < span.start - tick::PER_DAY);
         let near = claims[from..].iter().take_while(move |(claim, _)| claim.start < span.end);
-        let mine = near.filter(move |(claim, owner)| claim.end > span.start && !ignored.contains(owner));
-        mine.filter_map(move |(span, owner)| Some((*span, self.visit(practitioner, *span, *owner)?.location?)))
+        let mine = near.filter(move |(claim, mark)| claim.end > span.start && !ignored.contains(&mark.owner));
+        mine.filter_map(|(span, mark)| Some((*span, mark.location?)))
     }
 
-    /// An owner's claim on a practitioner.
-    fn visit(&self, practitioner: Uuid, span: Span, owner: Uuid) -> Option<&Claim> {
-        self.claims_of(owner).iter().find(|claim| {
-            claim.kind == Kind::Practitioner && claim.resource == practitioner && Span::touching(claim.interval) == span
-        })
+    /// The locations by the numbers that whereabouts tell.
+    pub(crate) fn locations(&self) -> &[Uuid] {
+        self.calendars.locations()
     }
 
     /// Everything that an owner has taken.

@@ -12,11 +12,23 @@ use uuid::Uuid;
 /// What a claim takes: kind, resource, unit.
 type Resource = (Kind, Uuid, i16);
 
+/// A claim of what search passes over: whose it is, and of a practitioner where they are and whether it is needling.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Mark {
+    pub(crate) owner: Uuid,
+    /// The number of the location; those without one have none.
+    pub(crate) location: Option<u16>,
+    pub(crate) needling: bool,
+}
+
 pub(super) struct Calendars {
     span: Span,
-    dense: HashMap<Resource, Taken<Uuid>>,
+    dense: HashMap<Resource, Taken<Mark>>,
     sparse: HashMap<Resource, Vec<(Span, Uuid)>>,
     nothing: Bits,
+    /// Locations by their numbers, and the other way round: a number is small, and needs no look-up to be compared.
+    locations: Vec<Uuid>,
+    numbers: HashMap<Uuid, u16>,
 }
 
 fn has_bits(kind: Kind) -> bool {
@@ -25,7 +37,14 @@ fn has_bits(kind: Kind) -> bool {
 
 impl Calendars {
     pub(super) fn new(span: Span) -> Self {
-        Self { span, dense: HashMap::new(), sparse: HashMap::new(), nothing: Bits::new(Span::new(0, 0)) }
+        Self {
+            span,
+            dense: HashMap::new(),
+            sparse: HashMap::new(),
+            nothing: Bits::new(Span::new(0, 0)),
+            locations: vec![],
+            numbers: HashMap::new(),
+        }
     }
 
     pub(super) fn span(&self) -> Span {
@@ -35,7 +54,8 @@ impl Calendars {
     pub(super) fn take(&mut self, claim: &Claim, owner: Uuid) {
         let (resource, span) = ((claim.kind, claim.resource, claim.unit), Span::touching(claim.interval));
         if has_bits(claim.kind) {
-            self.dense.entry(resource).or_insert_with(|| Taken::new(self.span)).insert(span, owner);
+            let mark = self.mark(claim, owner);
+            self.dense.entry(resource).or_insert_with(|| Taken::new(self.span)).insert(span, mark);
         } else {
             let claims = self.sparse.entry(resource).or_default();
             let at = claims.partition_point(|(claim, _)| claim.start <= span.start);
@@ -45,8 +65,11 @@ impl Calendars {
 
     pub(super) fn free(&mut self, claim: &Claim, owner: Uuid) {
         let (resource, span) = ((claim.kind, claim.resource, claim.unit), Span::touching(claim.interval));
-        if let Some(taken) = self.dense.get_mut(&resource) {
-            taken.remove(span, &owner);
+        if has_bits(claim.kind) {
+            let mark = self.mark(claim, owner);
+            if let Some(taken) = self.dense.get_mut(&resource) {
+                taken.remove(span, &mark);
+            }
         }
         if let Some(claims) = self.sparse.get_mut(&resource) {
             claims.retain(|claim| *claim != (span, owner));
@@ -60,16 +83,38 @@ impl Calendars {
         self.dense.get(&(kind, resource, unit)).map_or(&self.nothing, Taken::bits)
     }
 
-    pub(super) fn claims(&self, kind: Kind, resource: Uuid, unit: i16) -> &[(Span, Uuid)] {
-        let resource = (kind, resource, unit);
-        let dense = self.dense.get(&resource).map(Taken::claims);
-        dense.or_else(|| self.sparse.get(&resource).map(Vec::as_slice)).unwrap_or(&[])
+    fn mark(&mut self, claim: &Claim, owner: Uuid) -> Mark {
+        let location = claim.location.and_then(|id| {
+            if let Some(number) = self.numbers.get(&id) {
+                return Some(*number);
+            }
+            let number = u16::try_from(self.locations.len()).ok()?;
+            self.locations.push(id);
+            self.numbers.insert(id, number);
+            Some(number)
+        });
+        Mark { owner, location, needling: claim.needling }
+    }
+
+    /// The locations by the numbers that marks hold.
+    pub(super) fn locations(&self) -> &[Uuid] {
+        &self.locations
+    }
+
+    /// The claims on a practitioner, by their start.
+    pub(super) fn of_practitioner(&self, practitioner: Uuid) -> &[(Span, Mark)] {
+        self.dense.get(&(Kind::Practitioner, practitioner, 0)).map_or(&[], Taken::claims)
+    }
+
+    /// The claims on what has no bits, by their start.
+    pub(super) fn sparse(&self, kind: Kind, resource: Uuid) -> &[(Span, Uuid)] {
+        self.sparse.get(&(kind, resource, 0)).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn is_free(&self, kind: Kind, resource: Uuid, unit: i16, span: Span, ignored: &[Uuid]) -> bool {
         let resource = (kind, resource, unit);
         if let Some(taken) = self.dense.get(&resource) {
-            return taken.is_free(span, |owner| ignored.contains(owner));
+            return taken.is_free(span, |mark| ignored.contains(&mark.owner));
         }
         let meets = |(claim, owner): &(Span, Uuid)| !claim.and(span).is_empty() && !ignored.contains(owner);
         !self.sparse.get(&resource).is_some_and(|claims| claims.iter().any(meets))

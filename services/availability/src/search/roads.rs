@@ -1,6 +1,6 @@
 //! The road: between visits at two locations a practitioner is on the way, and can be booked at neither.
 
-use calendar::Span;
+use calendar::{Span, Tick};
 use uuid::Uuid;
 
 use crate::{model::Model, projection::Projection};
@@ -19,10 +19,11 @@ pub(super) fn away(
     }
     let longest = model.roads.longest();
     let near = Span::new(window.start - longest, window.end + longest);
+    let road = |location: &uuid::Uuid| model.roads.between(model.place(*location)?.0, place);
+    let roads: Vec<Option<Tick>> = projection.locations().iter().map(road).collect();
     let visits = projection.whereabouts(model.people[person as usize].id, near, ignored);
     let spans = visits.filter_map(|(visit, location)| {
-        let (elsewhere, _) = model.place(location)?;
-        let road = model.roads.between(elsewhere, place)?;
+        let road = (*roads.get(usize::from(location))?)?;
         Some(Span::new(visit.start - road, visit.end + road))
     });
     spans.filter(|span| !span.and(window).is_empty()).collect()
