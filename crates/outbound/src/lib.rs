@@ -66,15 +66,13 @@ impl Error {
 /// A client for addresses that users give.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    /// None where TLS cannot be set up, as on a machine without certificates: then nothing is reached.
+    http: Option<reqwest::Client>,
     private: bool,
 }
 
 impl Client {
     /// A client; with `private` it reaches everything, for installations whose users are trusted with that.
-    ///
-    /// # Panics
-    /// Where TLS cannot be set up at all.
     pub fn new(private: bool) -> Self {
         let builder = reqwest::Client::builder()
             .timeout(WITHIN)
@@ -82,9 +80,7 @@ impl Client {
             .redirect(Policy::none())
             .no_proxy()
             .dns_resolver(Arc::new(Resolver { private }));
-        #[expect(clippy::expect_used, reason = "without TLS there is no client at all")]
-        let http = builder.build().expect("TLS can be set up");
-        Self { http, private }
+        Self { http: builder.build().ok(), private }
     }
 
     /// Fetches text of at most so many bytes.
@@ -100,7 +96,8 @@ impl Client {
         let mut url = Url::parse(&address).map_err(|_| Error::Address)?;
         for _ in 0..=REDIRECTS_MAX {
             self.check(&url)?;
-            let response = self.http.get(url.clone()).send().await.map_err(|error| failed(&error))?;
+            let http = self.http.as_ref().ok_or(Error::Unreachable)?;
+            let response = http.get(url.clone()).send().await.map_err(|error| failed(&error))?;
             if response.status().is_redirection() {
                 let next = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
                 url = next.and_then(|next| url.join(next).ok()).ok_or(Error::Status(response.status().as_u16()))?;

@@ -1,4 +1,4 @@
-//! Texts: the shipped ones in English and French, a clinic's own, and how both become what a patient reads.
+//! Texts: the shipped ones in English, French and Spanish, a clinic's own, and how both become what a patient reads.
 //!
 //! Pure: words go in, a text comes out. The shipped texts name the clinic, the day, the time, the clinic's telephone
 //! and the patient's own link; never a condition, never a treatment.
@@ -238,6 +238,7 @@ pub(crate) fn example(lang: Lang) -> Words {
     let (name, clinic, service) = match lang {
         Lang::En => ("Alex", "Example Physiotherapy", "Initial evaluation"),
         Lang::Fr => ("Camille", "Exemple Physio", "Évaluation initiale"),
+        Lang::Es => ("Álex", "Fisioterapia Ejemplo", "Evaluación inicial"),
     };
     let about = jiff::civil::date(2026, 3, 9).at(14, 30, 0, 0);
     Words {

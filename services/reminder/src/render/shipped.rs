@@ -7,7 +7,7 @@ macro_rules! texts {
 }
 
 /// Every shipped text by `language/trigger.part`.
-pub(super) const TEXTS: [(&str, &str); 42] = texts![
+pub(super) const TEXTS: [(&str, &str); 63] = texts![
     "en/booked.sms",
     "en/booked.subject",
     "en/booked.email",
@@ -50,4 +50,25 @@ pub(super) const TEXTS: [(&str, &str); 42] = texts![
     "fr/plan_session_unbooked.sms",
     "fr/plan_session_unbooked.subject",
     "fr/plan_session_unbooked.email",
+    "es/booked.sms",
+    "es/booked.subject",
+    "es/booked.email",
+    "es/before_start.sms",
+    "es/before_start.subject",
+    "es/before_start.email",
+    "es/cancelled.sms",
+    "es/cancelled.subject",
+    "es/cancelled.email",
+    "es/rescheduled.sms",
+    "es/rescheduled.subject",
+    "es/rescheduled.email",
+    "es/after_completed.sms",
+    "es/after_completed.subject",
+    "es/after_completed.email",
+    "es/missed.sms",
+    "es/missed.subject",
+    "es/missed.email",
+    "es/plan_session_unbooked.sms",
+    "es/plan_session_unbooked.subject",
+    "es/plan_session_unbooked.email",
 ];

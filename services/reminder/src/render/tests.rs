@@ -7,7 +7,7 @@ fn texts() -> Texts {
     Texts::new().unwrap()
 }
 
-/// Long but normal names, and the longest dates of both languages.
+/// Long but normal names, and the longest dates of all languages.
 fn long(lang: Lang) -> Words {
     Words {
         clinic: "Northside Physio Red Deer".into(),
@@ -70,7 +70,7 @@ fn a_clinic_without_telephone_and_without_link_still_has_a_whole_text() {
 }
 
 #[test]
-fn a_reminder_reads_well_in_both_languages() {
+fn a_reminder_reads_well_in_each_language() {
     let read = |lang| {
         let mut words = example(lang);
         words.about = "2026-03-10T14:30[America/Edmonton]".parse().unwrap();
@@ -85,6 +85,11 @@ fn a_reminder_reads_well_in_both_languages() {
         read(Lang::Fr),
         "Exemple Physio : votre RDV le mar. 10 mars à 14 h 30. Modifier : \
          https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tél. +17805550100"
+    );
+    assert_eq!(
+        read(Lang::Es),
+        "Fisioterapia Ejemplo: su cita es el mar. 10 mar. a las 14:30. Cambiar: \
+         https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tel. +17805550100"
     );
 }
 

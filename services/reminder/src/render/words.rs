@@ -9,6 +9,8 @@ pub(crate) enum Lang {
     En,
     /// French: `lundi 9 mars`, `14 h 30`.
     Fr,
+    /// Spanish: `lunes 9 de marzo`, `14:30`.
+    Es,
 }
 
 /// Whether a date is written out or short.
@@ -54,16 +56,35 @@ const FR_MONTHS: [&str; 12] = [
 const FR_MONTHS_SHORT: [&str; 12] =
     ["janv.", "févr.", "mars", "avril", "mai", "juin", "juill.", "aout", "sept.", "oct.", "nov.", "déc."];
 
+const ES_DAYS: [&str; 7] = ["lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"];
+// `sab.` without its accent: `á` is not in the alphabet of SMS.
+const ES_DAYS_SHORT: [&str; 7] = ["lun.", "mar.", "mié.", "jue.", "vie.", "sab.", "dom."];
+const ES_MONTHS: [&str; 12] = [
+    "enero",
+    "febrero",
+    "marzo",
+    "abril",
+    "mayo",
+    "junio",
+    "julio",
+    "agosto",
+    "septiembre",
+    "octubre",
+    "noviembre",
+    "diciembre",
+];
+
 impl Lang {
     /// Every language with shipped texts.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 2] = [Self::En, Self::Fr];
+    pub(crate) const ALL: [Self; 3] = [Self::En, Self::Fr, Self::Es];
 
     /// The language of a BCP 47 tag, where texts are shipped for it: `fr-CA` is French.
     pub(crate) fn of(tag: &str) -> Option<Self> {
         match primary(tag).as_str() {
             "en" => Some(Self::En),
             "fr" => Some(Self::Fr),
+            "es" => Some(Self::Es),
             _ => None,
         }
     }
@@ -72,6 +93,7 @@ impl Lang {
         match self {
             Self::En => "en",
             Self::Fr => "fr",
+            Self::Es => "es",
         }
     }
 
@@ -83,6 +105,8 @@ impl Lang {
         match (self, length) {
             (Self::En, Length::Long) => format!("{}, {} {day}", EN_DAYS[weekday], EN_MONTHS[month]),
             (Self::En, Length::Short) => format!("{}, {} {day}", &EN_DAYS[weekday][..3], &EN_MONTHS[month][..3]),
+            (Self::Es, Length::Long) => format!("{} {day} de {}", ES_DAYS[weekday], ES_MONTHS[month]),
+            (Self::Es, Length::Short) => format!("{} {day} {}.", ES_DAYS_SHORT[weekday], &ES_MONTHS[month][..3]),
             (Self::Fr, length) => {
                 let ordinal = if day == 1 { "1er".to_owned() } else { day.to_string() };
                 match length {
@@ -101,6 +125,7 @@ impl Lang {
                 let half = if hour < 12 { "AM" } else { "PM" };
                 format!("{}:{minute:02} {half}", (hour + 11) % 12 + 1)
             }
+            Self::Es => format!("{hour}:{minute:02}"),
             Self::Fr if minute == 0 => format!("{hour} h"),
             Self::Fr => format!("{hour} h {minute:02}"),
         }
@@ -148,6 +173,9 @@ mod tests {
         let at = at("2026-02-18T23:55[America/St_Johns]");
         assert_eq!(Lang::En.date(&at, Length::Short), "Wed, Feb 18");
         assert_eq!(Lang::Fr.date(&at, Length::Short), "mer. 18 févr.");
+        assert_eq!(Lang::Es.date(&at, Length::Short), "mié. 18 feb.");
+        assert_eq!(Lang::Es.date(&at, Length::Long), "miércoles 18 de febrero");
+        assert_eq!(Lang::Es.time(&at), "23:55");
     }
 
     #[test]
@@ -159,6 +187,7 @@ mod tests {
             ("de", "", Lang::En),
             ("", "", Lang::En),
             ("en-GB", "fr", Lang::En),
+            ("es-MX", "en", Lang::Es),
         ] {
             assert_eq!(choose(patient, organization), expected, "{patient} {organization}");
         }
