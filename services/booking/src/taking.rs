@@ -12,6 +12,7 @@ use crate::{
     ground::{self, Ground},
     laying::{Choice, Laid, lay},
     store::{
+        Store,
         batch::{Batch, Hex, JoinGroup, Refusal, claim_row},
         rows::ClaimRow,
     },
@@ -75,7 +76,7 @@ pub(crate) async fn take(
             return Err(fault);
         }
         let mut gone = Vec::new();
-        let concerned = concerned(inner, organization, &laid, &kinds, &ours).await?;
+        let concerned = concerned(&inner.store, inner.clock.now_us(), organization, &laid, &kinds, &ours).await?;
         for ((ground, choice), kinds) in grounds.iter().zip(&mut choices).zip(concerned) {
             if kinds.is_empty() {
                 continue;
@@ -138,7 +139,8 @@ async fn look_again(
 /// For each slot the kinds of its claims that were another's. A commit says which resources were taken, not when: where
 /// several slots claim one of them, the claims that are there now tell which slot it was.
 async fn concerned(
-    inner: &Inner,
+    store: &Store,
+    now_us: i64,
     organization: Uuid,
     laid: &[Laid],
     taken: &[(Kind, Uuid)],
@@ -148,7 +150,7 @@ async fn concerned(
     if by_resource.iter().filter(|kinds| !kinds.is_empty()).count() < 2 {
         return Ok(by_resource);
     }
-    let (now_us, mut by_time) = (inner.clock.now_us(), Vec::with_capacity(laid.len()));
+    let mut by_time = Vec::with_capacity(laid.len());
     for laid in laid {
         let group = laid.group.iter().flat_map(|(_, claims)| claims.iter().cloned());
         let own = laid.own.iter().map(|claim| claim_row(claim, Uuid::nil(), None));
@@ -158,7 +160,7 @@ async fn concerned(
             else {
                 continue;
             };
-            let owners = inner.store.in_the_way(organization, &claim, now_us).await.map_err(write::failure)?;
+            let owners = store.in_the_way(organization, &claim, now_us).await.map_err(write::failure)?;
             if owners.iter().any(|owner| !ours.contains(owner) && *owner != claim.owner) {
                 kinds.push(kind);
             }
@@ -186,4 +188,43 @@ fn of_patient(taken: &[(Kind, Uuid)]) -> Option<Fault> {
         let detail = "two needling sessions of a patient are at least 48 hours apart; choose a later slot";
         Fault::new(Code::TooSoonAfterNeedling, detail)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{claim::Claim, time::Interval};
+    use sql::Target;
+    use testkit::database::Database;
+
+    use super::*;
+
+    const ORG: Uuid = Uuid::from_u128(1);
+    const PERSON: Uuid = Uuid::from_u128(2);
+
+    /// A claim on the practitioner, in minutes of a day long ago.
+    fn claim(from: i64, to: i64) -> Claim {
+        let at = |minutes: i64| domain::time::from_micros(minutes * 60_000_000).unwrap();
+        Claim::new(Kind::Practitioner, PERSON, 0, Interval::new(at(from), at(to)).unwrap())
+    }
+
+    fn slot(from: i64, to: i64) -> Laid {
+        Laid { own: vec![claim(from, to)], group: None, room: None }
+    }
+
+    /// Two visits of a plan move: one to where the other is now, which goes with the same write, and one to a time that
+    /// someone else has. Only the second is lost.
+    #[tokio::test]
+    async fn what_goes_with_the_write_is_in_nobodys_way() {
+        let (ours, others) = (Uuid::from_u128(11), Uuid::from_u128(12));
+        for database in [Database::sqlite().unwrap(), Database::postgres().await.unwrap()] {
+            let store = Store::open(&Target::from_url(&database.for_service("booking")).unwrap()).await.unwrap();
+            store.migrate().await.unwrap();
+            let claims = vec![claim_row(&claim(600, 630), ours, None), claim_row(&claim(720, 750), others, None)];
+            store.commit(&Batch { organization_id: ORG, claims, ..Batch::default() }).await.unwrap();
+            let laid = [slot(615, 645), slot(720, 750)];
+            let taken = [(Kind::Practitioner, PERSON)];
+            let found = concerned(&store, 0, ORG, &laid, &taken, &[ours]).await.unwrap();
+            assert_eq!(found, [vec![], vec![Kind::Practitioner]]);
+        }
+    }
 }
