@@ -90,3 +90,16 @@ async fn appointments_keep_the_hour_that_the_patient_was_told() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_place_in_a_group_session_is_named_and_left_to_people() -> Result<()> {
+    let house = House::embedded(&[]).await?;
+    let class = json!({"code": "class", "name": "Class", "duration_minutes": 60, "capacity": 4});
+    let clinic = house.clinic("America/Edmonton", class).await?;
+    let place = book(&house, &clinic, "10").await?;
+    told_an_hour_later(&house, &place).await?;
+    let (fine, said) = house.command(&["doctor", "--tz", "--repair"]).await?;
+    assert!(!fine && said.contains("a place in a group session"), "{said}");
+    assert_eq!(hour_of(&house, &place).await?, "10:00");
+    Ok(())
+}

@@ -63,6 +63,23 @@ async fn a_question_that_cannot_be_watched_is_refused_before_the_first_event() -
 }
 
 #[tokio::test]
+async fn there_are_so_many_places_for_streams_and_who_leaves_makes_room() -> Result<()> {
+    let house = House::embedded(&["--set", "gateway.streams_max=1"]).await?;
+    let clinic = house.clinic("America/Edmonton", service()).await?;
+    let mut first = watched(&house, &clinic.service).await?;
+    first.next().await?;
+    let path = format!("/v1/slots/watch?service_id={}&from={}&to={}", clinic.service, from_now(2)?, from_now(3)?);
+    let second = house.get(&path).await?;
+    assert_eq!((second.status, second.text("/code").as_str()), (StatusCode::SERVICE_UNAVAILABLE, "overloaded"));
+    drop(first);
+    testkit::poll::until("the place to be free", Duration::from_secs(30), || async {
+        watched(&house, &clinic.service).await.ok().map(drop)
+    })
+    .await;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_stream_ends_when_the_installation_leaves() -> Result<()> {
     for mut house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
         let clinic = house.clinic("America/Edmonton", service()).await?;

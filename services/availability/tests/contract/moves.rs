@@ -15,6 +15,8 @@ use crate::{
 testkit::engines!(
     a_practitioners_time_is_given_out_once,
     a_room_is_given_out_once,
+    between_two_locations_lies_the_road,
+    no_more_are_given_out_than_caps_leave,
     services_with_other_buffers_do_not_shut_each_other_out,
     gaps_days_and_what_must_come_first_are_kept,
     visits_of_one_plan_keep_their_gap_to_each_other,
@@ -163,4 +165,53 @@ async fn visits_of_one_plan_keep_their_gap_to_each_other(database: Database) {
     };
     let refused = crate::world::fault(world.planner.clone().propose_moves(world.request(late)).await);
     assert_eq!(crate::world::violations(&refused), ["/visits/0/after out_of_range"]);
+}
+
+async fn between_two_locations_lies_the_road(database: Database) {
+    let world = World::over(database).await;
+    let mut clinic = world.clinic().await;
+    clinic.service = world.create("", "service", service(json!({}))).await;
+    world.archive(domain::directory::Kind::Roster, &clinic.roster).await;
+    let second = world.create("", "location", json!({"name": "B", "time_zone": "America/Edmonton"})).await;
+    world.create(&clinic.practitioner, "roster", roster(&clinic.location, "09:00", "10:30")).await;
+    world.create(&clinic.practitioner, "roster", roster(&second, "10:30", "12:00")).await;
+    let anywhere = || MovingVisit { location_ids: vec![clinic.location.clone(), second.clone()], ..visit(&clinic) };
+    let moves = moves(&world, (0..7).map(|_| anywhere()).collect()).await;
+    // Ten minutes on the way: who ends at half past ten cannot begin there at once.
+    assert_eq!(starts(&moves), ["03-03 09:00", "03-03 09:30", "03-03 10:00", "03-03 11:00", "03-03 11:30"]);
+}
+
+async fn no_more_are_given_out_than_caps_leave(database: Database) {
+    let world = World::over(database).await;
+    let clinic = world.clinic().await;
+    let plain = Clinic { service: world.create("", "service", service(json!({}))).await, ..clinic.clone() };
+    let needles = service(json!({"needling": true}));
+    let needles = Clinic { service: world.create("", "service", needles).await, ..clinic.clone() };
+    let both = |clinic: &Clinic| MovingVisit { last_on: "2026-03-04".into(), ..visit(clinic) };
+    let cap = async |body: serde_json::Value| {
+        let mut person = json!({"given_name": "Ada", "family_name": "B"});
+        for (key, value) in body.as_object().unwrap() {
+            person[key] = value.clone();
+        }
+        world.update(&clinic.practitioner, "practitioner", person, 0).await.unwrap();
+    };
+    cap(json!({"weekly_cap": 5})).await;
+    let found = moves(&world, (0..8).map(|_| both(&plain)).collect()).await;
+    assert_eq!(starts(&found).len(), 5, "{found:?}");
+    cap(json!({"daily_cap": 2})).await;
+    assert_eq!(starts(&moves(&world, (0..8).map(|_| both(&plain)).collect()).await).len(), 4, "two days");
+    // Of six cells on the day two may be needling, whichever service is asked about first.
+    cap(json!({"daily_needling_cap": 2})).await;
+    for plain_first in [true, false] {
+        let mut visits: Vec<MovingVisit> = (0..3).map(|_| visit(&needles)).collect();
+        let others = (0..4).map(|_| visit(&plain));
+        visits = if plain_first { others.chain(visits).collect() } else { visits.into_iter().chain(others).collect() };
+        let moves = moves(&world, visits.clone()).await;
+        let placed = |service: &str| {
+            let placed =
+                visits.iter().zip(&moves).filter(|(visit, it)| visit.service_id == service && it.slot.is_some());
+            placed.count()
+        };
+        assert_eq!((placed(&needles.service), placed(&plain.service)), (2, 4), "plain first: {plain_first}");
+    }
 }

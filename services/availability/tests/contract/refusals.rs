@@ -109,6 +109,24 @@ async fn a_full_day_is_full_at_every_location() {
     }
 }
 
+/// What is over still counts for its week.
+#[tokio::test]
+async fn a_full_week_is_full_to_its_sunday() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let capped = json!({"given_name": "Ada", "family_name": "B", "weekly_cap": 2});
+        world.update(&clinic.practitioner, "practitioner", capped, 0).await.unwrap();
+        world.booking.book(&world.visit(&clinic, "2026-03-02T16:00:00Z", 30));
+        let (_, revision) = world.booking.book(&world.visit(&clinic, "2026-03-02T17:00:00Z", 30));
+        assert_eq!(world.refusals(&revision, &clinic, FRIDAY).await, ["weekly_cap"]);
+        // From Monday morning to Friday morning.
+        world.advance(4 * 24 * 60);
+        assert_eq!(world.refusals(&revision, &clinic, FRIDAY).await, ["weekly_cap"]);
+        assert!(world.starts(&revision, &clinic, "2026-03-06").await.is_empty());
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-09").await.len(), 6, "the next week is another");
+    }
+}
+
 /// Two electrostimulation units and two rooms; what is free comes first, and none left is taken.
 #[tokio::test]
 async fn rooms_and_equipment_are_offered_free_ones_first() {

@@ -86,39 +86,38 @@ impl Cutter<'_> {
         if ask.service.capacity > 1 {
             return None;
         }
-        // Needling that has a cap of its own does not come into a cell that was not counted for it.
-        let needling_counts = self.caps_of(ask, open).any(|(_, cap)| cap.needling);
         if let Some(last) = self.last.get(&person) {
             let near = claim.start < last.span.start + NEAR
                 && last.place == open.found.place
-                && (last.needling || !needling_counts)
                 && !last.services.contains(&service);
             let (number, span) = (last.number, Span::new(last.span.start, last.span.end.max(claim.end)));
+            // The cell was counted when it was made; needling that comes into it counts as needling, too.
+            let more = ask.service.needling && !last.needling;
             if near {
-                if !self.keep(ask, open, span, number) {
+                if more && !self.under_caps(ask, open, |cap| cap.needling) || !self.keep(ask, open, span, number) {
                     return None;
+                }
+                if more {
+                    self.count(ask, open, |cap| cap.needling);
                 }
                 let cell = self.last.get_mut(&person)?;
                 cell.span = span;
+                cell.needling |= ask.service.needling;
                 cell.services.push(service);
                 return Some(number);
             }
-            let road = match last.place == open.found.place {
-                true => 0,
-                false => ask.model.roads.between(last.place, open.found.place).unwrap_or(0),
-            };
+            // Nobody is on the way from a place to itself.
+            let road = ask.model.roads.between(last.place, open.found.place).unwrap_or(0);
             if claim.start < last.span.end + road {
                 return None;
             }
         }
         let number = self.cells;
-        if !self.under_caps(ask, open) || !self.keep(ask, open, claim, number) {
+        if !self.under_caps(ask, open, |_| true) || !self.keep(ask, open, claim, number) {
             return None;
         }
         self.cells += 1;
-        for key in self.caps_of(ask, open).map(|(key, _)| key).collect::<Vec<_>>() {
-            self.caps.entry(key).and_modify(|left| *left = left.saturating_sub(1));
-        }
+        self.count(ask, open, |_| true);
         self.last.insert(
             person,
             Cell {
@@ -140,15 +139,23 @@ impl Cutter<'_> {
         caps.map(move |cap| ((person, cap.period, cap.needling, cap.period.first(date)), cap))
     }
 
-    fn under_caps(&mut self, ask: &Ask, open: &Open) -> bool {
+    /// Whether each of some caps takes one more.
+    fn under_caps(&mut self, ask: &Ask, open: &Open, which: fn(&Cap) -> bool) -> bool {
         let person = ask.model.people[open.found.practitioner as usize].id;
         let zone = &ask.model.places[open.found.place as usize].zone;
         let projection = self.projection;
-        let mut caps = self.caps_of(ask, open);
+        let mut caps = self.caps_of(ask, open).filter(|(_, cap)| which(cap));
         caps.all(|(key, cap)| {
             let left = || cap.left(projection, person, cap.period.around(zone, key.3), &[]);
             *self.caps.entry(key).or_insert_with(left) > 0
         })
+    }
+
+    /// Counts one more under some caps.
+    fn count(&mut self, ask: &Ask, open: &Open, which: fn(&Cap) -> bool) {
+        for (key, _) in self.caps_of(ask, open).filter(|(_, cap)| which(cap)) {
+            self.caps.entry(key).and_modify(|left| *left = left.saturating_sub(1));
+        }
     }
 
     /// Keeps a room and a unit for a cell throughout, where the service needs them.

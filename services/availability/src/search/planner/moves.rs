@@ -185,7 +185,10 @@ async fn open(
             channel: request.channel,
             ..SearchSlotsRequest::default()
         };
-        found.push(Starts::find(org, question, days, &[], now).await?);
+        let mut starts = Starts::find(org, question, days, &[], now).await?;
+        // A day that nobody asks about must not use a week's cap up.
+        starts.keep_days(days);
+        found.push(starts);
     }
     Ok(found)
 }

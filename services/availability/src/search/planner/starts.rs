@@ -109,6 +109,13 @@ impl Starts {
         Ok(Self { ask, open })
     }
 
+    /// Leaves out what lies on other days: the search took a day more on either side.
+    pub(super) fn keep_days(&mut self, (first, last): (Date, Date)) {
+        let places = &self.ask.model.places;
+        self.open
+            .retain(|open| (first..=last).contains(&places[open.found.place as usize].zone.date(open.found.start)));
+    }
+
     /// A start as a candidate, however wanted its hour is.
     pub(super) fn candidate(&self, open: &find::Open, wishes: &Wishes) -> Option<Candidate> {
         let zone = &self.ask.model.places[open.found.place as usize].zone;
