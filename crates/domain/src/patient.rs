@@ -28,6 +28,16 @@ impl Channel {
     }
 }
 
+impl Channel {
+    /// Both channels.
+    pub const ALL: [Self; 2] = [Self::Sms, Self::Email];
+}
+
+impl ConsentKind {
+    /// Both kinds.
+    pub const ALL: [Self; 2] = [Self::Service, Self::Marketing];
+}
+
 /// What a consent covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -58,6 +68,59 @@ pub struct Consent {
     pub channel: Channel,
     /// The kind of message agreed to.
     pub kind: ConsentKind,
+}
+
+/// How a consent was given or withdrawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ConsentWay {
+    /// With what the patient says of themselves: at a booking, or when the clinic changed it.
+    Details,
+    /// On a form.
+    Form,
+    /// On the telephone.
+    Phone,
+    /// At the desk.
+    InPerson,
+    /// By a reply to a message: the carriers' stop and start words.
+    Reply,
+    /// By the link in an e-mail.
+    Unsubscribe,
+}
+
+impl ConsentWay {
+    /// Every way.
+    pub const ALL: [Self; 6] = [Self::Details, Self::Form, Self::Phone, Self::InPerson, Self::Reply, Self::Unsubscribe];
+
+    /// The word of the public interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Details => "details",
+            Self::Form => "form",
+            Self::Phone => "phone",
+            Self::InPerson => "in_person",
+            Self::Reply => "reply",
+            Self::Unsubscribe => "unsubscribe",
+        }
+    }
+}
+
+/// A consent that was given or withdrawn: which, when, by whom and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsentEvent {
+    /// The channel.
+    pub channel: Channel,
+    /// The kind of message.
+    pub kind: ConsentKind,
+    /// Given; else withdrawn.
+    pub given: bool,
+    /// When, in microseconds since the Unix epoch.
+    pub at_us: i64,
+    /// Who recorded it: a key's id, or `patient`.
+    pub by: String,
+    /// How it came.
+    pub how: ConsentWay,
 }
 
 /// What a patient says of themselves. Its `Debug` shows nothing: personal data stays out of logs.

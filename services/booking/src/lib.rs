@@ -10,6 +10,7 @@
 mod appointments;
 mod clocks;
 mod config;
+mod consents;
 mod displaced;
 mod feed;
 mod ground;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{id::PatientId, patient::Details};
+use domain::{
+    id::PatientId,
+    patient::{Channel, ConsentWay, Details},
+};
 use rpc::{Context, Fault};
 use tonic::Response;
 use uuid::Uuid;
@@ -15,7 +18,9 @@ use wire::{
 };
 
 use crate::{
-    Inner, appointments, plans,
+    Inner, appointments,
+    consents::{Document, Hand},
+    plans,
     store::{
         batch::{Batch, ChangedPatient, NewPatient},
         rows::PatientRow,
@@ -49,8 +54,10 @@ pub(crate) async fn choose(inner: &Inner, ctx: &Context, who: Option<&Who>) -> R
             if let Some(known) = inner.store.patient_like(organization, &key).await.map_err(write::failure)? {
                 return Ok(Chosen { id: known.id, new: None });
             }
-            let id = inner.ids.uuid(inner.clock.now());
-            Ok(Chosen { id, new: Some(new_patient(id, &details)?) })
+            let now = inner.clock.now();
+            let id = inner.ids.uuid(now);
+            let hand = Hand { at_us: now.as_microsecond(), by: &ctx.caller, how: ConsentWay::Details };
+            Ok(Chosen { id, new: Some(new_patient(id, &Document::new(details, hand))?) })
         }
         None => Err(Fault::violation("/patient", "missing", "give a patient_id or a patient")),
     }
@@ -67,8 +74,9 @@ pub(crate) async fn create(
     };
     let details = convert::from_wire(&request.details.unwrap_or_default(), "")?;
     let now = inner.clock.now();
-    let new = new_patient(inner.ids.uuid(now), &details)?;
     let now_us = now.as_microsecond();
+    let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
+    let new = new_patient(inner.ids.uuid(now), &Document::new(details.clone(), hand))?;
     let answer = Patient {
         id: PatientId::new(new.id).to_string(),
         version: 1,
@@ -100,16 +108,16 @@ pub(crate) async fn update(
         return Err(stale());
     }
     let details = convert::from_wire(&request.details.unwrap_or_default(), "")?;
-    let NewPatient { id, match_key, search_text, details: text } = new_patient(old.id, &details)?;
     let now_us = inner.clock.now_us();
+    let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
+    let changed = changed(&old, &Document::read(&old.details)?.with(details.clone(), hand))?;
     let answer = Patient {
-        id: PatientId::new(id).to_string(),
+        id: PatientId::new(old.id).to_string(),
         version: old.version + 1,
         details: Some(convert::to_wire(&details)),
         created_at_us: old.created_at_us,
         updated_at_us: now_us,
     };
-    let changed = ChangedPatient { id, version: answer.version, match_key, search_text, details: text };
     let batch =
         Batch { organization_id: ctx.organization.uuid(), now_us, change_patients: vec![changed], ..Batch::default() };
     let position = write::commit(inner, batch).await.map_err(write::refused)?;
@@ -162,16 +170,32 @@ pub(crate) async fn contact(
     })
 }
 
-async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<PatientRow, Fault> {
+/// The patients who can be reached at an address.
+pub(crate) async fn at_address(
+    inner: &Inner,
+    ctx: &Context,
+    channel: Channel,
+    address: &str,
+    limit: i64,
+) -> Result<Vec<PatientRow>, Fault> {
+    let found = inner.store.patients(ctx.organization.uuid(), &like(address), None, limit).await;
+    let mut rows = found.map_err(write::failure)?;
+    let same = |details: &Details| match channel {
+        Channel::Sms => details.phone == address,
+        Channel::Email => details.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(address)),
+    };
+    rows.retain(|row| Document::read(&row.details).is_ok_and(|document| same(&document.details)));
+    Ok(rows)
+}
+
+pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<PatientRow, Fault> {
     let id: PatientId = id.parse().map_err(|_| Fault::not_found())?;
     let found = inner.store.patient(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
     found.ok_or_else(Fault::not_found)
 }
 
 fn shown(row: &PatientRow) -> Result<Patient, Fault> {
-    // The stored text may hold personal data, so the parser's own words stay here.
-    let details: Details =
-        serde_json::from_str(&row.details).map_err(|_| Fault::internal("a stored patient cannot be read"))?;
+    let details = Document::read(&row.details)?.details;
     Ok(Patient {
         id: PatientId::new(row.id).to_string(),
         version: row.version,
@@ -181,13 +205,15 @@ fn shown(row: &PatientRow) -> Result<Patient, Fault> {
     })
 }
 
-fn new_patient(id: Uuid, details: &Details) -> Result<NewPatient, Fault> {
-    Ok(NewPatient {
-        id,
-        match_key: match_key(details),
-        search_text: search_text(details),
-        details: serde_json::to_string(details).map_err(|_| Fault::internal("a patient cannot be written"))?,
-    })
+fn new_patient(id: Uuid, document: &Document) -> Result<NewPatient, Fault> {
+    let details = &document.details;
+    Ok(NewPatient { id, match_key: match_key(details), search_text: search_text(details), details: document.write()? })
+}
+
+/// A patient's next version.
+pub(crate) fn changed(row: &PatientRow, document: &Document) -> Result<ChangedPatient, Fault> {
+    let NewPatient { id, match_key, search_text, details } = new_patient(row.id, document)?;
+    Ok(ChangedPatient { id, version: row.version + 1, match_key, search_text, details })
 }
 
 fn match_key(details: &Details) -> String {
@@ -197,7 +223,8 @@ fn match_key(details: &Details) -> String {
 }
 
 fn search_text(details: &Details) -> String {
-    format!("{} {} {}", details.given_name, details.family_name, details.phone).to_lowercase()
+    let email = details.email.as_deref().unwrap_or_default();
+    format!("{} {} {} {email}", details.given_name, details.family_name, details.phone).to_lowercase()
 }
 
 /// A LIKE pattern that finds the text anywhere; `!` escapes.

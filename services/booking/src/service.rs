@@ -6,7 +6,7 @@ use ::wire::booking::{self as wire, booking_server};
 use rpc::Context;
 use tonic::{Request, Response, Status};
 
-use crate::{Inner, appointments, holds, manage, patients};
+use crate::{Inner, appointments, consents, holds, manage, patients};
 
 /// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
@@ -109,6 +109,30 @@ impl booking_server::Booking for Service {
     ) -> Result<Response<wire::ListPatientsResponse>, Status> {
         let ctx = Context::of(&request)?;
         Ok(Response::new(patients::list(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn list_consents(
+        &self,
+        request: Request<wire::GetPatientRequest>,
+    ) -> Result<Response<wire::ConsentHistory>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(consents::list(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn record_consent(
+        &self,
+        request: Request<wire::RecordConsentRequest>,
+    ) -> Result<Response<wire::ConsentHistory>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(consents::record(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn record_reply_consent(
+        &self,
+        request: Request<wire::RecordReplyConsentRequest>,
+    ) -> Result<Response<wire::RecordReplyConsentResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(consents::reply(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn get_contact(

@@ -7,8 +7,8 @@ use crate::{
     operation::{Access, Operation, Param, Type},
     problem::Problem,
     v1::{
-        appointments, busy, calendars, directory, displaced, holds, keys, messages, organizations, patients, plans,
-        reminder_rules, reports, slots,
+        appointments, busy, calendars, consents, directory, displaced, holds, keys, messages, organizations, patients,
+        plans, reminder_rules, reports, slots,
     },
 };
 
@@ -48,6 +48,8 @@ use crate::{
     appointments::Nothing,
     patients::Patient,
     patients::PatientPage,
+    consents::NewConsent,
+    consents::Consents,
     plans::Plan,
     plans::PlanPage,
     plans::ReviewedPlan,

@@ -4,6 +4,7 @@
 //! booking, and shown.
 
 mod book;
+mod check_in;
 mod create;
 pub(crate) mod follow;
 mod ledger;
@@ -103,6 +104,14 @@ impl plans_server::Plans for Service {
     async fn book_plan(&self, request: Request<wire_booking::BookPlanRequest>) -> Answer<wire_booking::Plan> {
         let ctx = Context::of(&request)?;
         Ok(book::book(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn record_check_in(
+        &self,
+        request: Request<wire_booking::RecordCheckInRequest>,
+    ) -> Answer<wire_booking::RecordCheckInResponse> {
+        let ctx = Context::of(&request)?;
+        Ok(check_in::record(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn review_plan(&self, request: Request<wire_booking::ReviewPlanRequest>) -> Answer<wire_booking::Plan> {

@@ -7,14 +7,14 @@ use wire::{
     booking::{self as wire_booking, PlanPreferences},
 };
 
-use super::{Stored, review};
+use super::{Stored, check_in, review};
 use crate::Inner;
 
 /// A plan for the wire.
 pub(crate) fn shown(inner: &Inner, stored: &Stored) -> wire_booking::Plan {
     let now = inner.clock.now();
     let today = today(inner);
-    let Plan { id, course, status, order, sessions, reviews } = &stored.plan;
+    let Plan { id, course, status, order, sessions, reviews, check_ins } = &stored.plan;
     let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
     wire_booking::Plan {
         id: id.to_string(),
@@ -44,6 +44,7 @@ pub(crate) fn shown(inner: &Inner, stored: &Stored) -> wire_booking::Plan {
         book_by: stored.plan.book_by(now).map(|date| date.to_string()).unwrap_or_default(),
         at_risk: stored.plan.at_risk(now, today, inner.config.at_risk_days),
         proposals: vec![],
+        check_ins: check_ins.iter().map(check_in::shown).collect(),
     }
 }
 

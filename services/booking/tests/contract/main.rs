@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 mod appointments;
+mod consents;
 mod fake_availability;
 mod feed;
 mod fences;

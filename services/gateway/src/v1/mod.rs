@@ -3,6 +3,7 @@
 pub(crate) mod appointments;
 pub(crate) mod busy;
 pub(crate) mod calendars;
+pub(crate) mod consents;
 pub(crate) mod directory;
 pub(crate) mod displaced;
 pub(crate) mod holds;
@@ -35,6 +36,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         appointments::operations(),
         manage::operations(),
         patients::operations(),
+        consents::operations(),
         plans::operations(),
         displaced::operations(),
         reports::operations(),

@@ -98,6 +98,16 @@ pub(crate) struct Activity {
     pub(crate) score: u32,
 }
 
+/// What the patient answered, some time after a session, to how it is.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CheckIn {
+    pub(crate) appointment_id: String,
+    /// 0 (no pain) to 10.
+    pub(crate) score: u32,
+    #[schema(format = DateTime)]
+    pub(crate) at: String,
+}
+
 /// What the practitioner found, and what follows.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -164,6 +174,8 @@ pub(crate) struct Plan {
     pub(crate) start_on: String,
     pub(crate) sessions: Vec<PlanSession>,
     pub(crate) reviews: Vec<Review>,
+    /// The first one first.
+    pub(crate) check_ins: Vec<CheckIn>,
     /// A session that a review follows is done, and none has been recorded since.
     pub(crate) review_due: bool,
     pub(crate) attention: Vec<Attention>,
@@ -239,6 +251,11 @@ pub(super) fn shown(it: &booking::Plan) -> Plan {
             })
             .collect(),
         reviews: it.reviews.iter().map(review_shown).collect(),
+        check_ins: it
+            .check_ins
+            .iter()
+            .map(|it| CheckIn { appointment_id: it.appointment_id.clone(), score: it.score, at: time::utc(it.at_us) })
+            .collect(),
         review_due: it.review_due,
         attention: it
             .attention

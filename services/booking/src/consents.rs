@@ -1,0 +1,243 @@
+//! Consents: which a patient has given, and the history of each: who, when and how.
+//!
+//! The history is kept in the patient's own document, so that it and what holds now change together or not at all.
+
+use std::sync::Arc;
+
+use ::wire::booking::{
+    self as wire, ConsentHistory, GetPatientRequest, RecordConsentRequest, RecordReplyConsentRequest,
+    RecordReplyConsentResponse,
+};
+use domain::{
+    fault::Faults,
+    id::PatientId,
+    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentWay, Details},
+};
+use rpc::{Context, Fault};
+use serde_json::Value;
+use tonic::Response;
+
+use crate::{
+    Inner, patients,
+    store::{batch::Batch, rows::PatientRow},
+    write::{self, Begun, begin, remember, revision},
+};
+
+const ROUTE: &str = "RecordConsent";
+const REPLY_ROUTE: &str = "RecordReplyConsent";
+/// Where the history lies in a patient's document.
+const LOG: &str = "consent_log";
+/// Entries that are kept; the oldest go first.
+const LOG_MAX: usize = 200;
+/// Patients who share one address, at most.
+const SHARED_MAX: i64 = 50;
+
+/// What is stored of a patient. It has no `Debug`: nobody shows it by accident.
+#[derive(Clone)]
+pub(crate) struct Document {
+    pub(crate) details: Details,
+    /// The first one first.
+    pub(crate) log: Vec<ConsentEvent>,
+}
+
+/// Who changes consents, when and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Hand<'a> {
+    pub(crate) at_us: i64,
+    pub(crate) by: &'a str,
+    pub(crate) how: ConsentWay,
+}
+
+impl Document {
+    /// A new patient's, with the consents that come with it as the history's beginning.
+    pub(crate) fn new(details: Details, hand: Hand<'_>) -> Self {
+        let nobody = Details { consents: vec![], ..details.clone() };
+        Self { details: nobody, log: vec![] }.with(details, hand)
+    }
+
+    /// What is stored; the parser's own words, which may quote it, stay here.
+    pub(crate) fn read(text: &str) -> Result<Self, Fault> {
+        let broken = || Fault::internal("a stored patient cannot be read");
+        let mut value: Value = serde_json::from_str(text).map_err(|_| broken())?;
+        let log = value.as_object_mut().and_then(|fields| fields.remove(LOG));
+        let log = log.map_or(Ok(vec![]), serde_json::from_value).map_err(|_| broken())?;
+        Ok(Self { details: serde_json::from_value(value).map_err(|_| broken())?, log })
+    }
+
+    /// As it is stored.
+    pub(crate) fn write(&self) -> Result<String, Fault> {
+        let unwritten = |_| Fault::internal("a patient cannot be written");
+        let mut value = serde_json::to_value(&self.details).map_err(unwritten)?;
+        if let Some(fields) = value.as_object_mut()
+            && !self.log.is_empty()
+        {
+            fields.insert(LOG.to_owned(), serde_json::to_value(&self.log).map_err(unwritten)?);
+        }
+        Ok(value.to_string())
+    }
+
+    /// The same patient with other details; a consent that comes or goes is noted.
+    pub(crate) fn with(&self, details: Details, hand: Hand<'_>) -> Self {
+        let mut log = self.log.clone();
+        let mut note = |consent: Consent, given| {
+            let Consent { channel, kind } = consent;
+            log.push(ConsentEvent { channel, kind, given, at_us: hand.at_us, by: hand.by.to_owned(), how: hand.how });
+        };
+        for channel in Channel::ALL {
+            for kind in ConsentKind::ALL {
+                let consent = Consent { channel, kind };
+                match (self.details.consents.contains(&consent), details.consents.contains(&consent)) {
+                    (false, true) => note(consent, true),
+                    (true, false) => note(consent, false),
+                    _ => {}
+                }
+            }
+        }
+        log.drain(..log.len().saturating_sub(LOG_MAX));
+        Self { details, log }
+    }
+
+    /// The same patient with a consent given or withdrawn.
+    fn consented(&self, consent: Consent, given: bool, hand: Hand<'_>) -> Self {
+        let mut details = self.details.clone();
+        details.consents.retain(|known| *known != consent);
+        if given {
+            details.consents.push(consent);
+        }
+        self.with(details, hand)
+    }
+
+    /// Whether a consent was last withdrawn in this way.
+    fn was_withdrawn_by(&self, consent: Consent, how: ConsentWay) -> bool {
+        let last = self.log.iter().rev().find(|one| one.channel == consent.channel && one.kind == consent.kind);
+        last.is_some_and(|last| !last.given && last.how == how)
+    }
+}
+
+pub(crate) async fn list(inner: &Inner, ctx: &Context, request: GetPatientRequest) -> Result<ConsentHistory, Fault> {
+    let row = patients::load(inner, ctx, &request.id).await?;
+    Ok(history(&row, row.version, &Document::read(&row.details)?))
+}
+
+pub(crate) async fn record(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: RecordConsentRequest,
+) -> Result<Response<ConsentHistory>, Fault> {
+    let _running = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
+    let mut faults = Faults::new();
+    let (channel, kind) = (channel(&mut faults, &request.channel), kind(&mut faults, &request.kind));
+    let how = way(&mut faults, &request.how);
+    faults.result()?;
+    let (Some(channel), Some(kind), Some(how)) = (channel, kind, how) else {
+        return Err(Fault::internal("a consent without faults lacks a part"));
+    };
+    write::again(|| async {
+        let row = patients::load(inner, ctx, &request.patient_id).await?;
+        let hand = Hand { at_us: inner.clock.now_us(), by: &ctx.caller, how };
+        let old = Document::read(&row.details)?;
+        let new = old.consented(Consent { channel, kind }, request.given, hand);
+        let mut batch = Batch { organization_id: ctx.organization.uuid(), now_us: hand.at_us, ..Batch::default() };
+        let version = put(&mut batch, &row, &old, &new)?;
+        let answer = history(&row, version, &new);
+        batch.idempotency = remember(ctx, ROUTE, &answer);
+        write::finish(inner, ctx, ROUTE, batch, answer).await
+    })
+    .await
+}
+
+/// Gives or withdraws for everybody at an address, all or nobody.
+pub(crate) async fn reply(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: RecordReplyConsentRequest,
+) -> Result<Response<RecordReplyConsentResponse>, Fault> {
+    let _running = match begin(inner, ctx, REPLY_ROUTE).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
+    let mut faults = Faults::new();
+    let (channel, how) = (channel(&mut faults, &request.channel), way(&mut faults, &request.how));
+    let kinds = match request.kind.as_str() {
+        "" => ConsentKind::ALL.to_vec(),
+        one => kind(&mut faults, one).into_iter().collect(),
+    };
+    faults.check(!request.address.is_empty(), "/address", "missing", "say whose consents");
+    faults.result()?;
+    let (Some(channel), Some(how)) = (channel, how) else {
+        return Err(Fault::internal("a consent without faults lacks a part"));
+    };
+    write::again(|| async {
+        let hand = Hand { at_us: inner.clock.now_us(), by: &ctx.caller, how };
+        let mut batch = Batch { organization_id: ctx.organization.uuid(), now_us: hand.at_us, ..Batch::default() };
+        for row in patients::at_address(inner, ctx, channel, &request.address, SHARED_MAX).await? {
+            let old = Document::read(&row.details)?;
+            let mut new = old.clone();
+            for kind in &kinds {
+                let consent = Consent { channel, kind: *kind };
+                // A word that asks for messages again gives back what such a word took, and nothing more.
+                if !request.given || old.was_withdrawn_by(consent, how) {
+                    new = new.consented(consent, request.given, hand);
+                }
+            }
+            put(&mut batch, &row, &old, &new)?;
+        }
+        let changed = u32::try_from(batch.change_patients.len()).unwrap_or(u32::MAX);
+        let answer = RecordReplyConsentResponse { changed };
+        if changed == 0 {
+            return Ok(Response::new(answer));
+        }
+        batch.idempotency = remember(ctx, REPLY_ROUTE, &answer);
+        let position = write::commit(inner, batch).await.map_err(write::refused)?;
+        Ok(rpc::respond(answer, &revision(position), false))
+    })
+    .await
+}
+
+/// Adds to a batch what changes of a patient; answers the version after it.
+fn put(batch: &mut Batch, row: &PatientRow, old: &Document, new: &Document) -> Result<i64, Fault> {
+    if old.log == new.log {
+        return Ok(row.version);
+    }
+    batch.change_patients.push(patients::changed(row, new)?);
+    Ok(row.version + 1)
+}
+
+fn history(row: &PatientRow, version: i64, document: &Document) -> ConsentHistory {
+    let event = |one: &ConsentEvent| wire::ConsentEvent {
+        channel: one.channel.as_str().to_owned(),
+        kind: one.kind.as_str().to_owned(),
+        given: one.given,
+        at_us: one.at_us,
+        by: one.by.clone(),
+        how: one.how.as_str().to_owned(),
+    };
+    ConsentHistory {
+        patient_id: PatientId::new(row.id).to_string(),
+        version,
+        consents: ::wire::convert::patient::to_wire(&document.details).consents,
+        events: document.log.iter().rev().map(event).collect(),
+    }
+}
+
+fn channel(faults: &mut Faults, word: &str) -> Option<Channel> {
+    let found = Channel::ALL.into_iter().find(|one| one.as_str() == word);
+    faults.check(found.is_some(), "/channel", "invalid_value", "expected sms or email");
+    found
+}
+
+fn kind(faults: &mut Faults, word: &str) -> Option<ConsentKind> {
+    let found = ConsentKind::ALL.into_iter().find(|one| one.as_str() == word);
+    faults.check(found.is_some(), "/kind", "invalid_value", "expected service or marketing");
+    found
+}
+
+fn way(faults: &mut Faults, word: &str) -> Option<ConsentWay> {
+    let found = ConsentWay::ALL.into_iter().find(|one| one.as_str() == word);
+    let words = ConsentWay::ALL.map(ConsentWay::as_str).join(", ");
+    faults.check(found.is_some(), "/how", "invalid_value", format!("expected one of {words}"));
+    found
+}

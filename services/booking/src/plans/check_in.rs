@@ -1,0 +1,67 @@
+//! A patient's answer, some time after a session, to how it is.
+
+use std::sync::Arc;
+
+use careplan::plan::CheckIn;
+use domain::{
+    fault::Faults,
+    id::{AppointmentId, PlanId},
+};
+use rpc::{Context, Fault};
+use tonic::Response;
+use wire::booking::{self as wire_booking, RecordCheckInRequest, RecordCheckInResponse};
+
+use super::of_session;
+use crate::{
+    Inner, appointments,
+    store::batch::Batch,
+    write::{self, Begun, begin, remember},
+};
+
+const ROUTE: &str = "RecordCheckIn";
+
+pub(super) async fn record(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: RecordCheckInRequest,
+) -> Result<Response<RecordCheckInResponse>, Fault> {
+    let _running = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
+    let mut faults = Faults::new();
+    faults.check(request.score <= 10, "/score", "out_of_range", "must lie between 0 and 10");
+    faults.result()?;
+    write::again(|| once(inner, ctx, &request)).await
+}
+
+async fn once(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: &RecordCheckInRequest,
+) -> Result<Response<RecordCheckInResponse>, Fault> {
+    let row = appointments::load(inner, ctx, &request.appointment_id).await?;
+    let stored = match row.plan_session_id {
+        Some(session) => of_session(inner, row.organization_id, session).await?,
+        None => None,
+    };
+    let Some(stored) = stored else { return Ok(Response::new(RecordCheckInResponse::default())) };
+    let now = inner.clock.now();
+    let score = u8::try_from(request.score).unwrap_or(10);
+    let plan = stored.plan.checked_in(CheckIn { appointment: AppointmentId::new(row.id), score, at: now });
+    let answer = RecordCheckInResponse { plan_id: PlanId::new(plan.id.uuid()).to_string() };
+    let now_us = now.as_microsecond();
+    let mut batch = Batch { organization_id: row.organization_id, now_us, ..Batch::default() };
+    stored.with(plan, now_us).put(inner, &mut batch)?;
+    batch.idempotency = remember(ctx, ROUTE, &answer);
+    write::finish(inner, ctx, ROUTE, batch, answer).await
+}
+
+/// An answer for the wire.
+pub(super) fn shown(answer: &CheckIn) -> wire_booking::CheckIn {
+    wire_booking::CheckIn {
+        appointment_id: answer.appointment.to_string(),
+        score: u32::from(answer.score),
+        at_us: answer.at.as_microsecond(),
+    }
+}

@@ -1,0 +1,123 @@
+//! Consents: which messages a patient agreed to, and the history of that.
+
+use axum::http::Method;
+use domain::patient::{Channel, ConsentKind};
+use rpc::Fault;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use wire::booking::{self, ConsentHistory, GetPatientRequest, RecordConsentRequest};
+
+use super::time;
+use crate::{
+    auth::Scope,
+    call::{Call, Reply},
+    operation::{Access, Operation, handler},
+};
+
+/// A consent that the clinic has been told of.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewConsent {
+    channel: Channel,
+    /// `service`: about the patient's own visits; `marketing`: offers and news.
+    kind: ConsentKind,
+    /// Given; else withdrawn.
+    given: bool,
+    /// How the clinic was told.
+    #[schema(pattern = "^(form|phone|in_person)$")]
+    how: String,
+}
+
+/// A consent that holds.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GivenConsent {
+    channel: String,
+    kind: String,
+}
+
+/// A consent that was given or withdrawn.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConsentChange {
+    channel: String,
+    kind: String,
+    /// Given; else withdrawn.
+    given: bool,
+    #[schema(format = DateTime)]
+    at: String,
+    /// A key's id, or `patient`.
+    by: String,
+    /// `details`, `form`, `phone`, `in_person`, `reply` or `unsubscribe`.
+    how: String,
+}
+
+/// A patient's consents.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Consents {
+    patient_id: String,
+    /// What holds now.
+    consents: Vec<GivenConsent>,
+    /// Who gave or withdrew what, when and how; the newest first.
+    data: Vec<ConsentChange>,
+}
+
+pub(crate) fn operations() -> Vec<Operation> {
+    let path = "/v1/patients/{id}/consents";
+    let operation = |id: &str, method, summary: &str, scope: &'static [Scope], handler| {
+        Operation::new(id, method, path, "patients", summary, Access::Scopes(scope), handler)
+    };
+    vec![
+        operation(
+            "list_consents",
+            Method::GET,
+            "What a patient agreed to, and the history of it",
+            &[Scope::PatientsRead],
+            handler!(list),
+        )
+        .answer(200, "Consents"),
+        operation(
+            "record_consent",
+            Method::POST,
+            "Records that a patient gave or withdrew a consent",
+            &[Scope::PatientsWrite],
+            handler!(record),
+        )
+        .body("NewConsent")
+        .answer(201, "Consents"),
+    ]
+}
+
+fn reply(status: u16, response: &tonic::Response<ConsentHistory>) -> Result<Reply, Fault> {
+    let it = response.get_ref();
+    let event = |one: &booking::ConsentEvent| ConsentChange {
+        channel: one.channel.clone(),
+        kind: one.kind.clone(),
+        given: one.given,
+        at: time::utc(one.at_us),
+        by: one.by.clone(),
+        how: one.how.clone(),
+    };
+    let given = |one: &booking::Consent| GivenConsent { channel: one.channel.clone(), kind: one.kind.clone() };
+    let shown = Consents {
+        patient_id: it.patient_id.clone(),
+        consents: it.consents.iter().map(given).collect(),
+        data: it.events.iter().map(event).collect(),
+    };
+    Ok(Reply::json(status, &shown)?.patient(&it.patient_id).target(&it.patient_id).after(response))
+}
+
+async fn list(call: Call) -> Result<Reply, Fault> {
+    let request = GetPatientRequest { id: call.part("id") };
+    reply(200, &call.inner.booking.clone().list_consents(call.context().request(request)).await?)
+}
+
+async fn record(call: Call) -> Result<Reply, Fault> {
+    let body: NewConsent = call.read()?;
+    let request = RecordConsentRequest {
+        patient_id: call.part("id"),
+        channel: body.channel.as_str().to_owned(),
+        kind: body.kind.as_str().to_owned(),
+        given: body.given,
+        how: body.how,
+    };
+    reply(201, &call.inner.booking.clone().record_consent(call.context().forward(request)).await?)
+}
