@@ -40,6 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "meridian.booking.v1.ReviewPlanRequest",
             "meridian.reminder.v1.Message",
             "meridian.reminder.v1.ReceiveRequest",
+            "meridian.reminder.v1.InboxItem",
+            "meridian.reminder.v1.ListInboxResponse",
         ])
         .compile_fds_with_config(descriptors, config)?;
     Ok(())

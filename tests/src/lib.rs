@@ -3,6 +3,7 @@
 //! [`House`] is a running installation, [`Stopped`] one whose clock stands still; the scenarios are in `tests/`.
 
 mod events;
+pub mod sms;
 mod stopped;
 
 use std::{net::TcpListener, path::Path};

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, Answer, House, calendar, from_now, patient, service};
+use scenarios::{ADMIN, Answer, House, calendar, from_now, patient, service, sms};
 use serde_json::{Value, json};
+use testkit::sms::FakeProvider;
 
 /// One of everything that has an id, by the name that the cases use.
 type Things = BTreeMap<&'static str, String>;
@@ -59,6 +60,8 @@ async fn one_of_everything(house: &House) -> Result<Things> {
         Some(list.body.pointer("/data/0/id")?.as_str()?.to_owned())
     });
     things.insert("message", message.await);
+    sms::write(house, "+447700900123", "see you", 1).await?;
+    things.insert("inbox", house.get("/v1/inbox").await?.text("/data/0/id"));
     Ok(things)
 }
 
@@ -82,6 +85,7 @@ fn named(path: &str) -> &'static str {
         ("holds/", "hold"),
         ("appointments/", "appointment"),
         ("messages/", "message"),
+        ("inbox/", "inbox"),
         ("reminder_rules/", "rule"),
         ("keys/", "key"),
     ] {
@@ -108,6 +112,7 @@ fn body(operation: &str, needed: bool) -> Option<Value> {
         "book_plan" => json!({"proposal_id": "prop_01kaztbq1qe00b2v1b5qj6d9ya"}),
         "cancel_appointment" => json!({"reason_code": "patient_ill"}),
         "reschedule_appointment" => json!({"slot_id": "SLOT"}),
+        "record_consent" => json!({"channel": "sms", "kind": "marketing", "given": true, "how": "phone"}),
         "patch_patient" => json!({"given_name": "Mallory"}),
         "patch_rule" => json!({"channels": ["email"]}),
         "patch_certificate" => json!({"issuer": "Mallory"}),
@@ -159,7 +164,9 @@ async fn operations(house: &House) -> Result<Vec<(Method, String, String, bool)>
 
 #[tokio::test]
 async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Result<()> {
-    let house = House::embedded(&[]).await?;
+    let provider = FakeProvider::start().await?;
+    let settings = sms::settings(&provider);
+    let house = House::embedded(&settings.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let things = one_of_everything(&house).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
     let other = house.post("/v1/organizations", organization).await?.text("/id");
@@ -198,7 +205,9 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
 
 #[tokio::test]
 async fn a_foreign_id_in_a_query_or_a_body_tells_nothing_either() -> Result<()> {
-    let house = House::embedded(&[]).await?;
+    let provider = FakeProvider::start().await?;
+    let settings = sms::settings(&provider);
+    let house = House::embedded(&settings.iter().map(String::as_str).collect::<Vec<_>>()).await?;
     let things = one_of_everything(&house).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
     let other = house.post("/v1/organizations", organization).await?.text("/id");
@@ -287,6 +296,7 @@ async fn everything(house: &House, things: &Things) -> Result<String> {
         "/v1/plans".to_owned(),
         "/v1/appointments".to_owned(),
         "/v1/reminder_rules".to_owned(),
+        "/v1/inbox".to_owned(),
         "/v1/keys".to_owned(),
     ] {
         let list = house.get(&path).await?;

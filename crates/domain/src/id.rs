@@ -171,6 +171,7 @@ kinds! {
     Offer OfferId "offer" "an offer of a freed slot",
     Rule RuleId "rule" "a reminder rule",
     Message MessageId "msg" "a message",
+    Inbound InboundId "inb" "a message that came in",
     Webhook WebhookId "whk" "a webhook endpoint",
     Key KeyId "key" "an API key",
 }

@@ -7,8 +7,8 @@ use crate::{
     operation::{Access, Operation, Param, Type},
     problem::Problem,
     v1::{
-        appointments, busy, calendars, consents, directory, displaced, holds, keys, messages, organizations, patients,
-        plans, reminder_rules, reports, slots,
+        appointments, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
+        patients, plans, reminder_rules, reports, slots,
     },
 };
 
@@ -66,6 +66,8 @@ use crate::{
     reports::PlanReport,
     messages::Message,
     messages::MessagePage,
+    inbox::InboxItem,
+    inbox::InboxPage,
     reminder_rules::Rule,
     reminder_rules::RuleBody,
     reminder_rules::RulePage,

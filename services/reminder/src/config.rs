@@ -15,6 +15,9 @@ pub struct Config {
     /// Where patients and providers reach the public interface, such as `https://book.example.org`, without a slash at
     /// the end. None: messages carry no link, and providers are not asked to report what became of a message.
     pub public_url: Option<String>,
+    /// Whether patients may answer by text message: reminders then ask them to. Only where the SMS provider passes replies
+    /// on, and not where messages come from a name.
+    pub replies: bool,
     /// How long a message about a moved visit waits for the move to settle, 0 to 3600 seconds.
     pub settle_seconds: u32,
     /// Messages on their way at a time, 1 to 256.
@@ -74,6 +77,7 @@ impl Default for Config {
         Self {
             sms_provider: "sandbox".into(),
             public_url: None,
+            replies: true,
             settle_seconds: 120,
             concurrency: 8,
             lease_seconds: 120,
@@ -113,6 +117,14 @@ impl fmt::Debug for Smtp {
     /// Shows no URL: it may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Smtp").field("configured", &self.url.is_some()).finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Whether a patient's answer comes here.
+    pub(crate) fn hears_replies(&self) -> bool {
+        let named = self.providers.twilio.from.as_ref().is_some_and(|from| from.chars().any(char::is_alphabetic));
+        self.replies && self.sms_provider == "twilio" && !named
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::id::{AppointmentId, LocationId, OrganizationId, PatientId, PractitionerId, ServiceId};
+use domain::id::{AppointmentId, LocationId, OrganizationId, PatientId, PlanSessionId, PractitionerId, ServiceId};
 use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
@@ -237,6 +237,8 @@ fn one(change: &Wire, state: &AppointmentState, snapshot: bool) -> Option<Change
             },
             ends_at_us: state.ends_at_us,
             time_zone: state.time_zone.clone(),
+            plan_session: state.plan_session_id.parse::<PlanSessionId>().ok().map(PlanSessionId::uuid),
+            confirmed_at_us: (state.confirmed_at_us != 0).then_some(state.confirmed_at_us),
         },
         moved_from_us: (state.previous_starts_at_us != 0).then_some(state.previous_starts_at_us),
     })

@@ -7,7 +7,9 @@
 //! Start reading at `plan/mod.rs` (which messages a change plans; pure), then `follow.rs` (how changes arrive) and
 //! `dispatch/send.rs` (one message from its lease to its outcome).
 
+mod answer;
 mod config;
+mod describe;
 mod dispatch;
 mod follow;
 mod message;
@@ -44,7 +46,7 @@ use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
     availability::search_client::SearchClient,
-    booking::{booking_client::BookingClient, feed_client::FeedClient},
+    booking::{booking_client::BookingClient, feed_client::FeedClient, plans_client::PlansClient},
     reminder::reminder_server::ReminderServer,
 };
 
@@ -100,6 +102,7 @@ pub(crate) struct Inner {
     pub(crate) email: Box<dyn Provider>,
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
+    pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) availability: SearchClient<rpc::Channel>,
     /// How far the feed has been applied.
     pub(crate) applied: watch::Sender<Option<Position>>,
@@ -133,6 +136,7 @@ impl App {
             sms,
             email: Box::new(provider::sandbox::Sandbox),
             booking: BookingClient::new(deps.booking.clone()),
+            plans: PlansClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking),
             availability: SearchClient::new(deps.availability),
             applied: watch::Sender::new(None),

@@ -8,7 +8,9 @@ use rpc::{Code, Fault};
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 use crate::{
-    Inner, count,
+    Inner,
+    answer::{self, Heard},
+    count,
     dispatch::spread_us,
     provider::{signature, twilio},
     store::Report,
@@ -23,17 +25,38 @@ const KEPT: [&str; 7] =
 /// How long a message waits that could not be delivered for now.
 const AGAIN_SECONDS: f64 = 300.0;
 
-pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<ReceiveResponse, Fault> {
+type Form = Vec<(String, String)>;
+
+/// What a provider sent, where its signature is right.
+fn checked(inner: &Inner, request: ReceiveRequest) -> Result<Form, Fault> {
     let token = match &inner.config.providers.twilio.auth_token {
         Some(token) if request.provider == "twilio" && inner.config.sms_provider == "twilio" => token,
         _ => return Err(Fault::not_found()),
     };
-    let form: Vec<(String, String)> = request.form.into_iter().map(|field| (field.name, field.value)).collect();
+    let form: Form = request.form.into_iter().map(|field| (field.name, field.value)).collect();
     if !signature::is_valid(token, &request.url, &form, &request.signature) {
         return Err(Fault::new(Code::SignatureInvalid, "the signature is not that of this call"));
     }
-    let field = |name: &str| form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
-    let Some((organization, message, attempt)) = addressed(&request.url) else {
+    Ok(form)
+}
+
+fn field<'a>(form: &'a Form, name: &str) -> &'a str {
+    form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
+}
+
+/// A patient's message.
+pub(crate) fn heard(inner: &Inner, request: ReceiveRequest) -> Result<Heard, Fault> {
+    let form = checked(inner, request)?;
+    let field = |name| field(&form, name);
+    Ok(answer::heard("twilio", field("MessageSid"), field("From"), field("Body")))
+}
+
+/// A report on a message of ours.
+pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<ReceiveResponse, Fault> {
+    let url = request.url.clone();
+    let form = checked(inner, request)?;
+    let field = |name| field(&form, name);
+    let Some((organization, message, attempt)) = addressed(&url) else {
         tracing::warn!("a provider's report names no message of ours");
         return Ok(ReceiveResponse {});
     };

@@ -6,7 +6,12 @@ use ::wire::reminder::{self as wire, reminder_server};
 use rpc::Context;
 use tonic::{Request, Response, Status};
 
-use crate::{Inner, message, receive, rule::handle as rules};
+use crate::{
+    Inner,
+    answer::{self, inbox},
+    message, receive,
+    rule::handle as rules,
+};
 
 /// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
@@ -69,6 +74,27 @@ impl reminder_server::Reminder for Service {
     async fn archive_rule(&self, request: Request<wire::ArchiveRuleRequest>) -> Result<Response<wire::Rule>, Status> {
         let ctx = Context::of(&request)?;
         Ok(rules::archive(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn receive_inbound(
+        &self,
+        request: Request<wire::ReceiveRequest>,
+    ) -> Result<Response<wire::ReceiveResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(answer::receive(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn list_inbox(
+        &self,
+        request: Request<wire::ListInboxRequest>,
+    ) -> Result<Response<wire::ListInboxResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(inbox::list(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn mark_read(&self, request: Request<wire::MarkReadRequest>) -> Result<Response<wire::InboxItem>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(inbox::mark_read(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn receive_status(

@@ -84,6 +84,8 @@ async fn every_fault_of_a_rule_is_named(database: Database) {
         }),
         language: "Klingon!".into(),
         quiet_hours: Some(QuietHours { from: "9pm".into(), to: "08:00".into() }),
+        asks: "money".into(),
+        consent: "any".into(),
     };
     let refused = service.client.clone().create_rule(ctx().request(CreateRuleRequest { body: Some(bad) })).await;
     let fault = Fault::from(refused.unwrap_err());
@@ -99,6 +101,8 @@ async fn every_fault_of_a_rule_is_named(database: Database) {
         ("/template/email_subject", "invalid_template"),
         ("/template/email_text", "invalid_template"),
         ("/quiet_hours/from", "invalid_value"),
+        ("/asks", "invalid_value"),
+        ("/consent", "invalid_value"),
     ];
     assert_eq!(found, expected);
     let empty = RuleBody {

@@ -121,6 +121,15 @@ pub(crate) fn operations() -> Vec<Operation> {
         Access::Open,
         handler!(received),
     );
+    let inbound = Operation::new(
+        "provider_inbound",
+        Method::POST,
+        "/v1/providers/{provider}/inbound",
+        "messages",
+        "A patient's message that an SMS provider passes on",
+        Access::Open,
+        handler!(inbound),
+    );
     let status_params = CALLBACK.map(|name| Param::new(name, Type::Text(64), "As it was given"));
     vec![
         operation("list_messages", Method::GET, "/v1/messages", "Messages, newest due first", handler!(list))
@@ -143,6 +152,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .answer(200, "Message")
         },
         status.params(&status_params).body("Form").no_body(200),
+        inbound.body("Form").no_body(200),
     ]
 }
 
@@ -229,19 +239,31 @@ pub(super) fn template_to_wire(template: Template) -> reminder::Template {
 }
 
 async fn received(call: Call) -> Result<Reply, Fault> {
-    let provider = call.part("provider");
     let query: Vec<String> =
         CALLBACK.into_iter().filter_map(|name| Some(format!("{name}={}", call.params.text(name)?))).collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
+    let request = passed_on(&call, &format!("status{query}"));
+    call.inner.reminder.clone().receive_status(call.context().request(request)).await?;
+    Ok(Reply::empty(200))
+}
+
+async fn inbound(call: Call) -> Result<Reply, Fault> {
+    let request = passed_on(&call, "inbound");
+    call.inner.reminder.clone().receive_inbound(call.context().request(request)).await?;
+    // Twilio takes the answer for what it is to say in return: nothing, since ours is a message of its own.
+    Ok(Reply { body: Some(b"<Response></Response>".to_vec()), media: "text/xml", ..Reply::empty(200) })
+}
+
+/// A provider's call as it came, below its own path.
+fn passed_on(call: &Call, path: &str) -> ReceiveRequest {
+    let provider = call.part("provider");
     let signature = call.headers.get("x-twilio-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let fields =
         call.form.iter().map(|(name, value)| receive_request::Field { name: name.clone(), value: value.clone() });
-    let request = ReceiveRequest {
-        url: format!("{}/v1/providers/{provider}/status{query}", call.inner.public_url),
+    ReceiveRequest {
+        url: format!("{}/v1/providers/{provider}/{path}", call.inner.public_url),
         form: fields.collect(),
         signature: signature.to_owned(),
         provider,
-    };
-    call.inner.reminder.clone().receive_status(call.context().request(request)).await?;
-    Ok(Reply::empty(200))
+    }
 }

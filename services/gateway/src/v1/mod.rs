@@ -7,6 +7,7 @@ pub(crate) mod consents;
 pub(crate) mod directory;
 pub(crate) mod displaced;
 pub(crate) mod holds;
+pub(crate) mod inbox;
 pub(crate) mod keys;
 pub(crate) mod manage;
 pub(crate) mod messages;
@@ -41,6 +42,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         displaced::operations(),
         reports::operations(),
         messages::operations(),
+        inbox::operations(),
         reminder_rules::operations(),
         keys::operations(),
         organizations::operations(),

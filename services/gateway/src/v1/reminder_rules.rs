@@ -58,6 +58,17 @@ pub(crate) struct RuleBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     quiet_hours: Option<QuietHours>,
+    /// `score`: asks the patient how it is, 0 to 10; only after a visit, and only by sms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^score$", nullable = false)]
+    asks: Option<String>,
+    /// The consent that it needs. What speaks of buying or of offers needs `marketing`.
+    #[serde(default = "service")]
+    consent: domain::patient::ConsentKind,
+}
+
+fn service() -> domain::patient::ConsentKind {
+    domain::patient::ConsentKind::Service
 }
 
 /// A rule.
@@ -85,6 +96,8 @@ pub(crate) struct RuleShown {
     template: Template,
     language: Option<String>,
     quiet_hours: Option<QuietHours>,
+    asks: Option<String>,
+    consent: String,
 }
 
 /// The rules of an organisation.
@@ -133,6 +146,8 @@ fn rule_to_wire(body: RuleBody) -> reminder::RuleBody {
         quiet_hours: body
             .quiet_hours
             .map(|quiet| reminder::QuietHours { from: quiet.from.to_string(), to: quiet.to.to_string() }),
+        asks: body.asks.unwrap_or_default(),
+        consent: body.consent.as_str().to_owned(),
     }
 }
 
@@ -157,6 +172,8 @@ fn rule_shown(rule: reminder::Rule) -> Rule {
             },
             language: optional_text(&body.language),
             quiet_hours: quiet,
+            asks: optional_text(&body.asks),
+            consent: body.consent,
         },
         created_at: time::utc(rule.created_at_us),
         updated_at: time::utc(rule.updated_at_us),

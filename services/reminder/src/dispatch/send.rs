@@ -14,7 +14,7 @@ use jiff::{Zoned, civil::Date};
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
 use wire::{
-    availability::{DescribeVisitRequest, DescribeVisitResponse},
+    availability::DescribeVisitResponse,
     booking::{Appointment, GetContactRequest, GetContactResponse, PatientDetails},
 };
 
@@ -23,10 +23,13 @@ use super::{
     truth::{Verdict, judge},
 };
 use crate::{
-    Inner, address_hash, count,
+    Inner, address_hash,
+    answer::REPLY,
+    count, describe,
+    plan::Visit,
     provider::{Outcome, Outgoing, twilio},
     quiet, receive,
-    render::{self, Rendered, Words},
+    render::{self, Rendered, gsm7},
     rule::{Rule, Trigger, channel},
     store::{Record, Sending, rows::MessageRow},
     write,
@@ -39,6 +42,8 @@ const ASK_AGAIN_SECONDS: f64 = 20.0;
 /// The first pause after a provider was busy, doubled each time.
 const BUSY_SECONDS: f64 = 30.0;
 const BUSY_SECONDS_MAX: f64 = 3600.0;
+/// Whoever wrote an hour ago has called by now.
+const REPLY_LATE_US: i64 = 3_600_000_000;
 
 /// What is to be done with a leased message.
 enum Next {
@@ -54,14 +59,19 @@ struct Ready {
     to: String,
     rendered: Rendered,
     truth_version: i64,
+    /// What it tells the patient; `None` where it tells no time that holds.
+    tells: Option<Visit>,
 }
 
 /// Sends one message, or finds out why not.
 pub(super) async fn one(inner: &Inner, message: &MessageRow, shutdown: &Shutdown) {
-    let (Ok(trigger), Some(channel)) = (message.trigger.parse::<Trigger>(), channel(&message.channel)) else {
-        return finish(inner, message, "failed", "unreadable").await;
+    let Some(channel) = channel(&message.channel) else { return finish(inner, message, "failed", "unreadable").await };
+    let prepared = match message.trigger.parse::<Trigger>() {
+        Ok(trigger) => prepare(inner, message, trigger, channel).await,
+        Err(_) if message.trigger == REPLY => reply(inner, message).await,
+        Err(_) => Ok(Next::Fail("unreadable")),
     };
-    let next = match prepare(inner, message, trigger, channel).await {
+    let next = match prepared {
         Ok(next) => next,
         Err(fault) => {
             tracing::warn!(code = fault.code.as_str(), "a message waits: what it says could not be checked");
@@ -71,7 +81,7 @@ pub(super) async fn one(inner: &Inner, message: &MessageRow, shutdown: &Shutdown
     match next {
         // Draining: nothing new begins, and the lease lets another take it up.
         Next::Send(_) if shutdown.has_begun() => put_off(inner, message, inner.clock.now_us()).await,
-        Next::Send(ready) => send(inner, message, trigger, channel, &ready).await,
+        Next::Send(ready) => send(inner, message, channel, &ready).await,
         Next::Suppress(reason) => finish(inner, message, "suppressed", reason).await,
         Next::Fail(reason) => finish(inner, message, "failed", reason).await,
         Next::PutOff(wake_at_us) => put_off(inner, message, wake_at_us).await,
@@ -94,7 +104,7 @@ async fn prepare(inner: &Inner, message: &MessageRow, trigger: Trigger, channel:
     };
     let now_us = inner.clock.now_us();
     let until_us = trigger.of_use_until_us(message.due_at_us, message.starts_at_us);
-    let to = match judge(trigger, channel, message.visit(), &contact, now_us >= until_us) {
+    let to = match judge(trigger, channel, message.visit(), &contact, now_us >= until_us, rule.body.consent) {
         Verdict::Send(to) => to.to_owned(),
         Verdict::Suppress(reason) => return Ok(Next::Suppress(reason)),
     };
@@ -113,29 +123,39 @@ async fn prepare(inner: &Inner, message: &MessageRow, trigger: Trigger, channel:
     if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
         return Ok(Next::Suppress("opted_out"));
     }
-    let ask = DescribeVisitRequest {
-        service_id: appointment.service_id.clone(),
-        location_id: appointment.location_id.clone(),
-        practitioner_id: appointment.practitioner_id.clone(),
-    };
-    let visit = inner.availability.clone().describe_visit(ctx.request(ask)).await?.into_inner();
+    let visit = describe::visit(inner, &ctx, &appointment).await?;
     let details = patient.details.unwrap_or_default();
     let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
         Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
-        None => domain::time::from_micros(appointment.starts_at_us).map(|at| at.to_zoned(zone.clone())),
+        None => describe::local(appointment.starts_at_us, &appointment.time_zone),
     };
     let Some(about) = about else { return Ok(Next::Fail("absurd_date")) };
-    Ok(match text(inner, &rule, (trigger, channel), &appointment, &details, (visit, about)) {
-        Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version: appointment.version })),
+    let tells = (trigger != Trigger::Cancelled && !trigger.is_after_visit()).then(|| message.visit());
+    let truth_version = appointment.version;
+    Ok(match text(inner, &rule, channel, &appointment, &details, (visit, about)) {
+        Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version, tells })),
         Err(next) => next,
     })
+}
+
+/// What is said in return to a patient's own message: its text was made when that came.
+async fn reply(inner: &Inner, message: &MessageRow) -> Result<Next, Fault> {
+    if inner.clock.now_us() >= message.due_at_us + REPLY_LATE_US {
+        return Ok(Next::Suppress("too_late"));
+    }
+    let hash = address_hash(&message.recipient);
+    if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
+        return Ok(Next::Suppress("opted_out"));
+    }
+    let rendered = Rendered { subject: String::new(), text: message.body.clone() };
+    Ok(Next::Send(Box::new(Ready { to: message.recipient.clone(), rendered, truth_version: i64::MAX, tells: None })))
 }
 
 /// The text in the patient's language and the location's time.
 fn text(
     inner: &Inner,
     rule: &Rule,
-    (trigger, channel): (Trigger, Channel),
+    channel: Channel,
     appointment: &Appointment,
     details: &PatientDetails,
     (visit, about): (DescribeVisitResponse, Zoned),
@@ -145,19 +165,9 @@ fn text(
     if rule.body.language.as_deref().is_some_and(|wanted| !speaks(spoken, wanted)) {
         return Err(Next::Suppress("other_language"));
     }
-    let words = Words {
-        patient_given_name: details.given_name.clone(),
-        clinic: visit.location_name,
-        organization: visit.organization_name,
-        service: visit.service_name,
-        practitioner: format!("{} {}", visit.practitioner_given_name, visit.practitioner_family_name),
-        phone: visit.location_phone,
-        address: visit.location_address,
-        manage_url: manage_url(inner, &appointment.manage_token),
-        about,
-    };
-    let lang = render::choose(&details.language, &visit.default_language);
-    inner.texts.render(&rule.body.template, trigger, channel, lang, &words).map_err(|error| {
+    let lang = describe::lang(details, &visit);
+    let words = describe::words(inner, appointment, details, visit, about);
+    inner.texts.render(&rule.body.template, rule.body.text_name(), channel, lang, &words).map_err(|error| {
         tracing::warn!(rule = %rule.id, %error, "a rule's template gives no text");
         Next::Fail("template_failed")
     })
@@ -169,25 +179,19 @@ fn speaks(spoken: &str, wanted: &str) -> bool {
         || (!wanted.contains('-') && render::primary(spoken) == wanted.to_ascii_lowercase())
 }
 
-fn manage_url(inner: &Inner, token: &str) -> String {
-    match &inner.config.public_url {
-        Some(base) if !token.is_empty() => format!("{base}/v1/manage/{token}"),
-        _ => String::new(),
-    }
-}
-
 /// Says "sending", sends, and records what became of it.
-async fn send(inner: &Inner, message: &MessageRow, trigger: Trigger, channel: Channel, ready: &Ready) {
+async fn send(inner: &Inner, message: &MessageRow, channel: Channel, ready: &Ready) {
     let provider = inner.provider(channel);
     let now_us = inner.clock.now_us();
     let sending = Sending {
         message,
         truth_version: ready.truth_version,
-        tells: (trigger != Trigger::Cancelled && !trigger.is_after_visit()).then(|| message.visit()),
+        tells: ready.tells,
         provider: provider.name(),
         recipient: &ready.to,
         subject: &ready.rendered.subject,
         body: &ready.rendered.text,
+        segments: if channel == Channel::Sms { segments(&ready.rendered.text) } else { 0 },
         now_us,
         lease_until_us: now_us + lease_us(inner),
     };
@@ -221,6 +225,11 @@ async fn send(inner: &Inner, message: &MessageRow, trigger: Trigger, channel: Ch
         let lag_us = record.now_us.saturating_sub(message.due_at_us).max(0).unsigned_abs();
         metrics::histogram!("reminder_lag_seconds").record(Duration::from_micros(lag_us));
     }
+}
+
+/// How many segments carriers count.
+fn segments(text: &str) -> i32 {
+    i32::try_from(gsm7::segments(text).1).unwrap_or(i32::MAX)
 }
 
 /// Where a provider reports on this attempt, so that a late report finds it.

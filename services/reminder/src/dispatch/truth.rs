@@ -1,6 +1,10 @@
 //! The check before a message leaves: whether what it says is still so, and whether the patient wants it. Pure.
 
-use domain::{appointment::Status, id::LocationId, patient::Channel};
+use domain::{
+    appointment::Status,
+    id::LocationId,
+    patient::{Channel, ConsentKind},
+};
 use wire::booking::{Appointment, GetContactResponse, PatientDetails};
 
 use crate::{plan::Visit, rule::Trigger};
@@ -21,6 +25,7 @@ pub(crate) fn judge<'a>(
     visit: Visit,
     contact: &'a GetContactResponse,
     too_late: bool,
+    consent: ConsentKind,
 ) -> Verdict<'a> {
     let (Some(appointment), Some(patient)) = (&contact.appointment, &contact.patient) else {
         return Verdict::Suppress("gone");
@@ -36,7 +41,7 @@ pub(crate) fn judge<'a>(
         return Verdict::Suppress(reason);
     }
     match &patient.details {
-        Some(details) => reachable(channel, details),
+        Some(details) => reachable(channel, details, consent),
         None => Verdict::Suppress("gone"),
     }
 }
@@ -62,7 +67,7 @@ fn outdated(trigger: Trigger, visit: Visit, appointment: &Appointment, too_late:
 }
 
 /// Whether the patient can be reached on this channel and agreed to it.
-fn reachable(channel: Channel, details: &PatientDetails) -> Verdict<'_> {
+fn reachable(channel: Channel, details: &PatientDetails, consent: ConsentKind) -> Verdict<'_> {
     let preferred = details.reminder_channel.as_str();
     if !preferred.is_empty() && preferred != channel.as_str() {
         return Verdict::Suppress("other_channel_preferred");
@@ -74,7 +79,7 @@ fn reachable(channel: Channel, details: &PatientDetails) -> Verdict<'_> {
     if address.is_empty() {
         return Verdict::Suppress(none);
     }
-    let agreed = details.consents.iter().any(|one| one.kind == "service" && one.channel == channel.as_str());
+    let agreed = details.consents.iter().any(|one| one.kind == consent.as_str() && one.channel == channel.as_str());
     if agreed { Verdict::Send(address) } else { Verdict::Suppress("no_consent") }
 }
 
@@ -121,7 +126,7 @@ mod tests {
     }
 
     fn sms(contact: &GetContactResponse) -> Verdict<'_> {
-        judge(Trigger::BeforeStart, Channel::Sms, visit(), contact, false)
+        judge(Trigger::BeforeStart, Channel::Sms, visit(), contact, false, ConsentKind::Service)
     }
 
     fn with_patient(change: impl FnOnce(&mut PatientDetails)) -> GetContactResponse {
@@ -140,7 +145,7 @@ mod tests {
     fn what_is_still_so_leaves_for_the_channels_address() {
         assert_eq!(sms(&contact()), Verdict::Send("+15005550009"));
         let contact = contact();
-        let email = judge(Trigger::Booked, Channel::Email, visit(), &contact, false);
+        let email = judge(Trigger::Booked, Channel::Email, visit(), &contact, false, ConsentKind::Service);
         assert_eq!(email, Verdict::Send("a@example.org"));
     }
 
@@ -160,14 +165,16 @@ mod tests {
         let elsewhere = LocationId::new(Uuid::from_u128(6)).to_string();
         assert_eq!(sms(&with_visit(|visit| visit.location_id = elsewhere)), Verdict::Suppress("superseded"));
         let contact = contact();
-        let late = judge(Trigger::BeforeStart, Channel::Sms, visit(), &contact, true);
+        let late = judge(Trigger::BeforeStart, Channel::Sms, visit(), &contact, true, ConsentKind::Service);
         assert_eq!(late, Verdict::Suppress("too_late"));
     }
 
     #[test]
     fn a_cancellation_is_told_while_it_is_so_and_of_use() {
         let off = with_visit(|visit| visit.status = "cancelled".into());
-        let told = |contact, too_late| judge(Trigger::Cancelled, Channel::Sms, visit(), contact, too_late);
+        let told = |contact, too_late| {
+            judge(Trigger::Cancelled, Channel::Sms, visit(), contact, too_late, ConsentKind::Service)
+        };
         assert_eq!(told(&off, false), Verdict::Send("+15005550009"));
         assert_eq!(told(&off, true), Verdict::Suppress("too_late"));
         assert_eq!(told(&contact(), false), Verdict::Suppress("superseded"));
@@ -183,7 +190,10 @@ mod tests {
             (now(false), false, Verdict::Suppress("superseded")),
             (of(None), false, Verdict::Suppress("superseded")),
         ] {
-            assert_eq!(judge(Trigger::PlanSessionUnbooked, Channel::Sms, visit(), &contact, too_late), expected);
+            assert_eq!(
+                judge(Trigger::PlanSessionUnbooked, Channel::Sms, visit(), &contact, too_late, ConsentKind::Service),
+                expected
+            );
         }
     }
 
@@ -191,7 +201,8 @@ mod tests {
     fn what_follows_a_visit_is_told_while_it_was_given_or_missed() {
         for (trigger, status) in [(Trigger::AfterCompleted, "fulfilled"), (Trigger::Missed, "noshow")] {
             let over = with_visit(|visit| visit.status = status.into());
-            let told = |contact, too_late| judge(trigger, Channel::Sms, visit(), contact, too_late);
+            let told =
+                |contact, too_late| judge(trigger, Channel::Sms, visit(), contact, too_late, ConsentKind::Service);
             assert_eq!(told(&over, false), Verdict::Send("+15005550009"), "{trigger}");
             assert_eq!(told(&over, true), Verdict::Suppress("too_late"), "{trigger}");
             assert_eq!(told(&contact(), false), Verdict::Suppress("superseded"), "{trigger}");
@@ -210,7 +221,7 @@ mod tests {
         let same = |one: &mut PatientDetails| one.reminder_channel = "sms".into();
         assert_eq!(sms(&with_patient(same)), Verdict::Send("+15005550009"));
         let no_email = with_patient(|one| one.email.clear());
-        let email = judge(Trigger::Booked, Channel::Email, visit(), &no_email, false);
+        let email = judge(Trigger::Booked, Channel::Email, visit(), &no_email, false, ConsentKind::Service);
         assert_eq!(email, Verdict::Suppress("no_email"));
     }
 }

@@ -13,6 +13,7 @@ use wire::reminder;
 
 use crate::{
     Inner,
+    answer::REPLY,
     store::rows::{AttemptRow, MessageRow},
     write,
 };
@@ -50,7 +51,8 @@ fn to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
     reminder::Message {
         id: MessageId::new(row.id).to_string(),
         appointment_id: AppointmentId::new(row.appointment_id).to_string(),
-        appointment_version: row.appointment_version,
+        // An answer to a patient belongs to no version.
+        appointment_version: if row.trigger == REPLY { 0 } else { row.appointment_version },
         rule_id: RuleId::new(row.rule_id).to_string(),
         trigger: row.trigger.clone(),
         channel: row.channel.clone(),

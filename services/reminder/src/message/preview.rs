@@ -21,7 +21,7 @@ pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<P
     let trigger = trigger.ok_or_else(|| Fault::internal("a trigger without a fault is missing"))?;
     let words = render::example(lang);
     let text = |channel| {
-        let rendered = inner.texts.render(&template, trigger, channel, lang, &words);
+        let rendered = inner.texts.render(&template, trigger.as_str(), channel, lang, &words);
         rendered.map_err(|error| Fault::violation("/template", "invalid_template", &error.to_string()))
     };
     let (sms, email) = (text(Channel::Sms)?, text(Channel::Email)?);

@@ -50,6 +50,9 @@ pub(crate) struct Appointment {
     pub(crate) visit: Visit,
     pub(crate) ends_at_us: i64,
     pub(crate) time_zone: String,
+    /// The session of a plan that it is.
+    pub(crate) plan_session: Option<Uuid>,
+    pub(crate) confirmed_at_us: Option<i64>,
 }
 
 impl Appointment {
@@ -65,6 +68,8 @@ pub(crate) struct Known {
     pub(crate) appointment: Appointment,
     /// The version at which the present time and place became true.
     pub(crate) visit_version: i64,
+    /// When it was booked, where that was seen.
+    pub(crate) booked_at_us: Option<i64>,
     /// What the patient knows: what was booked, or what the last message said.
     pub(crate) told: Visit,
 }
@@ -175,13 +180,15 @@ fn carried(known: Option<&Known>, change: &Change) -> Known {
         Some(known) => Known {
             appointment: next.clone(),
             visit_version: if known.appointment.visit == next.visit { known.visit_version } else { next.version },
+            booked_at_us: known.booked_at_us,
             told: known.told,
         },
         None => {
             // Whoever booked knows when; of a move that is seen first, they know the time before.
             let moved = change.moved_from_us.filter(|_| change.event == Event::Other);
             let told = Visit { starts_at_us: moved.unwrap_or(next.visit.starts_at_us), ..next.visit };
-            Known { appointment: next.clone(), visit_version: next.version, told }
+            let booked_at_us = (change.event == Event::Booked).then_some(change.changed_at_us);
+            Known { appointment: next.clone(), visit_version: next.version, booked_at_us, told }
         }
     }
 }

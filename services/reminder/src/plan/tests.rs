@@ -25,6 +25,8 @@ fn at(starts_at_us: i64, version: i64) -> Appointment {
         visit: Visit { starts_at_us, location: Uuid::from_u128(11) },
         ends_at_us: starts_at_us + HOUR,
         time_zone: "America/Edmonton".into(),
+        plan_session: None,
+        confirmed_at_us: None,
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) use self::words::{Lang, choose, primary};
 use crate::rule::{Template, Trigger};
 
 /// The words that a template may use.
-pub(crate) const WORDS: [&str; 10] = [
+pub(crate) const WORDS: [&str; 13] = [
     "patient_given_name",
     "clinic",
     "organization",
@@ -29,6 +29,11 @@ pub(crate) const WORDS: [&str; 10] = [
     "phone",
     "address",
     "manage_url",
+    // Whether the patient can answer by text message.
+    "replies",
+    // How many visits it is about, and which.
+    "count",
+    "visits",
 ];
 const SMS_MAX: usize = 1000;
 const SUBJECT_MAX: usize = 200;
@@ -48,6 +53,12 @@ pub(crate) struct Words {
     pub(crate) phone: String,
     pub(crate) address: String,
     pub(crate) manage_url: String,
+    /// Whether the patient can answer.
+    pub(crate) replies: bool,
+    /// How many visits it is about.
+    pub(crate) count: usize,
+    /// When each of several visits is, in the words of the patient's language.
+    pub(crate) visits: String,
     /// The start, or of an invitation the last day, in the location's zone.
     pub(crate) about: Zoned,
 }
@@ -121,19 +132,19 @@ impl Texts {
         Ok(Self { environment })
     }
 
-    /// The message for a patient.
+    /// The message for a patient; `name` is that of the shipped text, for what the template leaves out.
     ///
     /// # Errors
     /// When the template fails on these words.
     pub(crate) fn render(
         &self,
         template: &Template,
-        trigger: Trigger,
+        name: &str,
         channel: Channel,
         lang: Lang,
         words: &Words,
     ) -> Result<Rendered, Error> {
-        let part = |part| self.part(template, trigger, part, lang, words);
+        let part = |part| self.part(template, name, part, lang, words);
         match channel {
             Channel::Sms => Ok(Rendered { subject: String::new(), text: part(Part::Sms)? }),
             // A line break in a subject would begin another header.
@@ -144,18 +155,11 @@ impl Texts {
         }
     }
 
-    fn part(
-        &self,
-        template: &Template,
-        trigger: Trigger,
-        part: Part,
-        lang: Lang,
-        words: &Words,
-    ) -> Result<String, Error> {
+    fn part(&self, template: &Template, name: &str, part: Part, lang: Lang, words: &Words) -> Result<String, Error> {
         let own = part.of(template);
         let values = values(words, part, lang);
         let text = if own.is_empty() {
-            let name = format!("{}/{trigger}.{}", lang.as_str(), part.name());
+            let name = format!("{}/{name}.{}", lang.as_str(), part.name());
             self.environment.get_template(&name).and_then(|shipped| shipped.render(values))
         } else {
             self.environment.render_str(own, values)
@@ -194,7 +198,7 @@ impl Texts {
             }
             // What it may use, it must also use rightly.
             if refused.is_empty()
-                && let Err(error) = self.part(template, Trigger::Booked, part, lang, &example(lang))
+                && let Err(error) = self.part(template, Trigger::Booked.as_str(), part, lang, &example(lang))
             {
                 faults.push(pointer, "invalid_template", error.0);
             }
@@ -216,6 +220,10 @@ fn values(words: &Words, part: Part, lang: Lang) -> minijinja::Value {
         phone => words.phone.as_str(),
         address => words.address.as_str(),
         manage_url => words.manage_url.as_str(),
+        replies => words.replies,
+        count => words.count,
+        visits => words.visits.as_str(),
+        day => words.about.day(),
     }
 }
 
@@ -250,6 +258,9 @@ pub(crate) fn example(lang: Lang) -> Words {
         phone: "+17805550100".into(),
         address: "1 Example Street".into(),
         manage_url: "https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA".into(),
+        replies: false,
+        count: 1,
+        visits: String::new(),
         about: about.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
     }
 }

@@ -6,8 +6,8 @@ macro_rules! texts {
     };
 }
 
-/// Every shipped text by `language/trigger.part`.
-pub(super) const TEXTS: [(&str, &str); 63] = texts![
+/// Every shipped text by `language/name.part`; the name is a trigger's, or says what it is for.
+pub(super) const TEXTS: [(&str, &str); 96] = texts![
     "en/booked.sms",
     "en/booked.subject",
     "en/booked.email",
@@ -29,6 +29,17 @@ pub(super) const TEXTS: [(&str, &str); 63] = texts![
     "en/plan_session_unbooked.sms",
     "en/plan_session_unbooked.subject",
     "en/plan_session_unbooked.email",
+    "en/check_in.sms",
+    "en/series.sms",
+    "en/series.subject",
+    "en/series.email",
+    "en/reply_confirmed.sms",
+    "en/reply_move.sms",
+    "en/reply_help.sms",
+    "en/reply_which.sms",
+    "en/reply_outdated.sms",
+    "en/reply_score.sms",
+    "en/reply_pain.sms",
     "fr/booked.sms",
     "fr/booked.subject",
     "fr/booked.email",
@@ -50,6 +61,17 @@ pub(super) const TEXTS: [(&str, &str); 63] = texts![
     "fr/plan_session_unbooked.sms",
     "fr/plan_session_unbooked.subject",
     "fr/plan_session_unbooked.email",
+    "fr/check_in.sms",
+    "fr/series.sms",
+    "fr/series.subject",
+    "fr/series.email",
+    "fr/reply_confirmed.sms",
+    "fr/reply_move.sms",
+    "fr/reply_help.sms",
+    "fr/reply_which.sms",
+    "fr/reply_outdated.sms",
+    "fr/reply_score.sms",
+    "fr/reply_pain.sms",
     "es/booked.sms",
     "es/booked.subject",
     "es/booked.email",
@@ -71,4 +93,15 @@ pub(super) const TEXTS: [(&str, &str); 63] = texts![
     "es/plan_session_unbooked.sms",
     "es/plan_session_unbooked.subject",
     "es/plan_session_unbooked.email",
+    "es/check_in.sms",
+    "es/series.sms",
+    "es/series.subject",
+    "es/series.email",
+    "es/reply_confirmed.sms",
+    "es/reply_move.sms",
+    "es/reply_help.sms",
+    "es/reply_which.sms",
+    "es/reply_outdated.sms",
+    "es/reply_score.sms",
+    "es/reply_pain.sms",
 ];

@@ -1,9 +1,14 @@
 //! Rules from the wire, with every fault named, and to the wire.
 
-use domain::{fault::Faults, id::RuleId, time::WallTime};
+use domain::{
+    fault::Faults,
+    id::RuleId,
+    patient::{Channel, ConsentKind},
+    time::WallTime,
+};
 use wire::reminder;
 
-use super::{Body, QuietHours, Rule, Template, Trigger, channel};
+use super::{Asks, Body, QuietHours, Rule, Template, Trigger, channel};
 use crate::render::{Lang, Texts};
 
 const OFFSET_MAX: u32 = 90 * 24 * 60;
@@ -32,6 +37,8 @@ pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
                 from: quiet.from.to_string(),
                 to: quiet.to.to_string(),
             })),
+            asks: if body.asks.is_some() { "score".to_owned() } else { String::new() },
+            consent: body.consent.as_str().to_owned(),
         }),
         created_at_us: rule.created_at_us,
         updated_at_us: rule.updated_at_us,
@@ -68,11 +75,42 @@ pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body,
     let shown = language.as_deref().and_then(Lang::of).unwrap_or(Lang::En);
     texts.check(&mut faults, &template, shown);
     let quiet_hours = quiet_hours(&mut faults, &body.quiet_hours.unwrap_or_default());
+    let asks = asks(&mut faults, &body.asks, trigger, &channels);
+    let consent = match body.consent.as_str() {
+        "" | "service" => ConsentKind::Service,
+        "marketing" => ConsentKind::Marketing,
+        _ => {
+            faults.push("/consent", "invalid_value", "expected service or marketing");
+            ConsentKind::Service
+        }
+    };
     faults.result()?;
     // Without a fault there is a trigger.
     let trigger = trigger.unwrap_or(Trigger::Booked);
     let offset_minutes = body.offset_minutes;
-    Ok(Body { trigger, offset_minutes, channels, service_ids, template, language, quiet_hours })
+    Ok(Body { trigger, offset_minutes, channels, service_ids, template, language, quiet_hours, asks, consent })
+}
+
+/// What a message asks for: how it is, after a visit, where the patient can answer.
+fn asks(faults: &mut Faults, text: &str, trigger: Option<Trigger>, channels: &[Channel]) -> Option<Asks> {
+    match text {
+        "" => return None,
+        "score" => {}
+        _ => {
+            faults.push("/asks", "invalid_value", "expected score");
+            return None;
+        }
+    }
+    let after = trigger.is_none_or(|trigger| trigger == Trigger::AfterCompleted);
+    faults.check(after, "/asks", "unexpected", "only a rule with the trigger after_completed asks for a score");
+    let sms = channels.iter().all(|channel| *channel == Channel::Sms);
+    faults.check(
+        sms,
+        "/channels",
+        "unexpected",
+        "what asks for a score is sent by sms alone: only there it is answered",
+    );
+    Some(Asks::Score)
 }
 
 /// Reads a trigger.

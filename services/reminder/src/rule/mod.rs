@@ -5,7 +5,11 @@ pub(crate) mod handle;
 
 use std::{fmt, str::FromStr};
 
-use domain::{id::ServiceId, patient::Channel, time::WallTime};
+use domain::{
+    id::ServiceId,
+    patient::{Channel, ConsentKind},
+    time::WallTime,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -97,6 +101,14 @@ pub(crate) struct Template {
     pub(crate) email_text: String,
 }
 
+/// What a message asks its patient for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Asks {
+    /// How it is, 0 to 10.
+    Score,
+}
+
 /// What a rule says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Body {
@@ -110,6 +122,25 @@ pub(crate) struct Body {
     /// The language of the patients whom the rule is for; none: all.
     pub(crate) language: Option<String>,
     pub(crate) quiet_hours: Option<QuietHours>,
+    #[serde(default)]
+    pub(crate) asks: Option<Asks>,
+    /// The consent that it needs.
+    #[serde(default = "service")]
+    pub(crate) consent: ConsentKind,
+}
+
+fn service() -> ConsentKind {
+    ConsentKind::Service
+}
+
+impl Body {
+    /// The shipped text that it has where it gives none.
+    pub(crate) fn text_name(&self) -> &'static str {
+        match self.asks {
+            Some(Asks::Score) => "check_in",
+            None => self.trigger.as_str(),
+        }
+    }
 }
 
 /// A rule.
@@ -156,6 +187,8 @@ pub(crate) fn defaults() -> Vec<Body> {
         template: Template::default(),
         language: None,
         quiet_hours: None,
+        asks: None,
+        consent: ConsentKind::Service,
     };
     let both = [Channel::Sms, Channel::Email];
     vec![

@@ -14,8 +14,9 @@ use runtime::Ids;
 use sql::{Failure, Target};
 use uuid::Uuid;
 
-use self::rows::{AttemptRow, MessageRow, ReplayRow};
+use self::rows::{AttemptRow, InboundRow, MessageRow, ReplayRow, ToldRow};
 use crate::{
+    answer::{NewInbound, Settled},
     plan::{Change, Risk, Visit},
     rule::Rule,
 };
@@ -120,6 +121,8 @@ pub(crate) struct Sending<'a> {
     pub(crate) recipient: &'a str,
     pub(crate) subject: &'a str,
     pub(crate) body: &'a str,
+    /// As carriers count it; 0 for e-mail.
+    pub(crate) segments: i32,
     pub(crate) now_us: i64,
     pub(crate) lease_until_us: i64,
 }
@@ -229,10 +232,24 @@ on_both! {
     /// Keeps a provider's report and applies it where it goes further than what is known; answers whether it did, with
     /// the message's trigger and channel.
     fn report(&self, report: &Report<'_>) -> Result<Option<Reported>, Failure>;
+    /// The organisation that last wrote to a number.
+    fn organization_of(&self, sender: &str) -> Result<Option<Uuid>, Failure>;
+    /// What a number was told since then, the newest first.
+    fn told(&self, organization: Uuid, sender: &str, after_us: i64, limit: i64) -> Result<Vec<ToldRow>, Failure>;
+    /// Whether a number was asked since then which visit it means.
+    fn asked_since(&self, organization: Uuid, sender: &str, after_us: i64) -> Result<bool, Failure>;
+    /// Stores what came in, as something that a person must read; `false` where it came before.
+    fn hear(&self, new: &NewInbound<'_>) -> Result<bool, Failure>;
+    /// Stores what became of it, with what is said in return.
+    fn settle(&self, new: &NewInbound<'_>, settled: &Settled, reply: Uuid, address_hash: &[u8], now_us: i64) -> Result<(), Failure>;
+    /// What a person must read, the newest first.
+    fn inbox(&self, organization: Uuid, unread: bool, after: Option<(i64, Uuid)>, limit: i64) -> Result<Vec<InboundRow>, Failure>;
+    fn unread(&self, organization: Uuid) -> Result<i64, Failure>;
+    fn mark_read(&self, organization: Uuid, id: Uuid, now_us: i64, by: &str) -> Result<Option<InboundRow>, Failure>;
     /// Plans a message anew.
     fn retry(&self, message: &MessageRow, now_us: i64, address_hash: &[u8], remember: Option<&Remember>) -> Result<(), Refusal>;
     /// Forgets what is past its keeping.
-    fn sweep(&self, keys_before_us: i64, events_before_us: i64) -> Result<(), Failure>;
+    fn sweep(&self, keys_before_us: i64, events_before_us: i64, inbound_before_us: i64) -> Result<(), Failure>;
 }
 
 impl Store {

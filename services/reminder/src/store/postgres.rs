@@ -1,6 +1,9 @@
 //! PostgreSQL: several dispatchers take leases side by side, each skipping what another is taking.
 
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "answers.rs"]
+pub(super) mod answers;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(super) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]

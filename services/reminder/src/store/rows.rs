@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use domain::appointment::Status;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
+    answer::Told,
     plan::{Appointment, Known, Pending, Visit},
     rule::{Rule, Trigger, channel},
 };
@@ -50,6 +52,9 @@ pub(crate) struct AppointmentRow {
     pub(crate) visit_version: i64,
     pub(crate) told_starts_at_us: i64,
     pub(crate) told_location_id: Uuid,
+    pub(crate) plan_session_id: Option<Uuid>,
+    pub(crate) booked_at_us: Option<i64>,
+    pub(crate) confirmed_at_us: Option<i64>,
 }
 
 impl AppointmentRow {
@@ -65,8 +70,11 @@ impl AppointmentRow {
                 visit: Visit { starts_at_us: self.starts_at_us, location: self.location_id },
                 ends_at_us: self.ends_at_us,
                 time_zone: self.time_zone,
+                plan_session: self.plan_session_id,
+                confirmed_at_us: self.confirmed_at_us,
             },
             visit_version: self.visit_version,
+            booked_at_us: self.booked_at_us,
             told: Visit { starts_at_us: self.told_starts_at_us, location: self.told_location_id },
         })
     }
@@ -109,6 +117,59 @@ impl MessageRow {
     pub(crate) fn visit(&self) -> Visit {
         Visit { starts_at_us: self.starts_at_us, location: self.location_id }
     }
+}
+
+/// A message that was sent to a number, and how its visit stands.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct ToldRow {
+    pub(crate) id: Uuid,
+    pub(crate) rule_id: Uuid,
+    pub(crate) appointment_id: Uuid,
+    pub(crate) patient_id: Uuid,
+    pub(crate) trigger: String,
+    pub(crate) sent_at_us: i64,
+    pub(crate) starts_at_us: i64,
+    pub(crate) location_id: Uuid,
+    pub(crate) time_zone: String,
+    pub(crate) status: String,
+    pub(crate) now_starts_at_us: i64,
+    pub(crate) now_location_id: Uuid,
+}
+
+impl ToldRow {
+    pub(crate) fn read(self, asks_score: bool, now_us: i64) -> Told {
+        let awaited = self.status.parse().is_ok_and(Status::is_ahead);
+        Told {
+            message: self.id,
+            rule: self.rule_id,
+            appointment: self.appointment_id,
+            patient: self.patient_id,
+            trigger: self.trigger,
+            asks_score,
+            sent_at_us: self.sent_at_us,
+            starts_at_us: self.starts_at_us,
+            time_zone: self.time_zone,
+            ahead: awaited && self.now_starts_at_us > now_us,
+            stands: self.starts_at_us == self.now_starts_at_us && self.location_id == self.now_location_id,
+        }
+    }
+}
+
+/// What a patient wrote. It has no `Debug`: nobody shows it by accident.
+#[derive(Clone, FromRow)]
+pub(crate) struct InboundRow {
+    pub(crate) id: Uuid,
+    pub(crate) received_at_us: i64,
+    pub(crate) sender: String,
+    pub(crate) body: String,
+    pub(crate) meaning: String,
+    pub(crate) message_id: Option<Uuid>,
+    pub(crate) appointment_id: Option<Uuid>,
+    pub(crate) patient_id: Option<Uuid>,
+    pub(crate) score: Option<i16>,
+    pub(crate) attention: String,
+    pub(crate) read_at_us: Option<i64>,
+    pub(crate) read_by: String,
 }
 
 /// An attempt to send a message.

@@ -1,6 +1,9 @@
 //! SQLite: one writer at a time, so a lease needs no lock of its own.
 
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "answers.rs"]
+pub(super) mod answers;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(super) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]

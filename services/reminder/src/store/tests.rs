@@ -51,6 +51,7 @@ impl Bed {
             recipient: "+15005550009",
             subject: "",
             body: "text",
+            segments: 1,
             now_us: NOW,
             lease_until_us: NOW + HOUR,
         };
@@ -111,6 +112,8 @@ fn booked(version: i64, starts_at_us: i64, status: Status, event: Event) -> Chan
             visit: Visit { starts_at_us, location: Uuid::from_u128(11) },
             ends_at_us: starts_at_us + HOUR,
             time_zone: "America/Edmonton".into(),
+            plan_session: None,
+            confirmed_at_us: None,
         },
         moved_from_us: None,
     }
@@ -290,9 +293,13 @@ async fn statements_are_understood(bed: Bed) {
     match &bed.store {
         Store::Sqlite(store) => {
             let mut connection = store.pools.writer.acquire().await.unwrap();
-            for text in
-                [&sqlite::queries::STATEMENTS[..], &sqlite::transactions::STATEMENTS, &sqlite::reports::STATEMENTS]
-                    .concat()
+            for text in [
+                &sqlite::queries::STATEMENTS[..],
+                &sqlite::transactions::STATEMENTS,
+                &sqlite::reports::STATEMENTS,
+                &sqlite::answers::STATEMENTS,
+            ]
+            .concat()
             {
                 sqlx::Executor::prepare(&mut *connection, sqlx::SqlSafeStr::into_sql_str(text)).await.unwrap();
             }
@@ -303,6 +310,7 @@ async fn statements_are_understood(bed: Bed) {
                 &postgres::queries::STATEMENTS[..],
                 &postgres::transactions::STATEMENTS,
                 &postgres::reports::STATEMENTS,
+                &postgres::answers::STATEMENTS,
             ]
             .concat()
             {

@@ -33,14 +33,18 @@ const RULES_IN_USE: &str = "SELECT id, version, body, created_at_us, updated_at_
 const APPOINTMENT: &str = "UPDATE appointments SET seen_at_us = $3 WHERE organization_id = $1 AND id = $2 RETURNING *";
 const APPOINTMENTS_AHEAD: &str = "SELECT * FROM appointments WHERE organization_id = $1 \
      AND (starts_at_us, id) > ($2, $3) AND status IN ('pending', 'booked') ORDER BY starts_at_us, id LIMIT $4";
-const SAVE_APPOINTMENT: &str = "INSERT INTO appointments VALUES \
-     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+const SAVE_APPOINTMENT: &str = "INSERT INTO appointments (organization_id, id, version, status, \
+     service_id, practitioner_id, patient_id, location_id, starts_at_us, ends_at_us, time_zone, visit_version, \
+     told_starts_at_us, told_location_id, seen_at_us, plan_session_id, booked_at_us, confirmed_at_us) VALUES \
+     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
      ON CONFLICT (organization_id, id) DO UPDATE SET version = excluded.version, status = excluded.status, \
      service_id = excluded.service_id, practitioner_id = excluded.practitioner_id, patient_id = excluded.patient_id, \
      location_id = excluded.location_id, starts_at_us = excluded.starts_at_us, ends_at_us = excluded.ends_at_us, \
-     time_zone = excluded.time_zone, visit_version = excluded.visit_version, seen_at_us = excluded.seen_at_us";
+     time_zone = excluded.time_zone, visit_version = excluded.visit_version, seen_at_us = excluded.seen_at_us, \
+     plan_session_id = excluded.plan_session_id, confirmed_at_us = excluded.confirmed_at_us";
 const SUPPRESS: &str = "UPDATE messages SET status = 'suppressed', reason = $3, wake_at_us = NULL, fence = fence + 1, \
-     updated_at_us = $4 WHERE organization_id = $1 AND appointment_id = $2 AND status = 'scheduled'";
+     updated_at_us = $4 WHERE organization_id = $1 AND appointment_id = $2 AND status = 'scheduled' \
+     AND trigger <> 'reply'";
 // What a rule took back, it can plan again; whatever else became of a message stays.
 const PLAN: &str = "INSERT INTO messages (organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
      channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, \
@@ -53,7 +57,7 @@ const PENDING: &str = "SELECT m.id, m.trigger, m.channel, m.base_at_us, m.due_at
      m.time_zone FROM messages m JOIN appointments a \
      ON a.organization_id = m.organization_id AND a.id = m.appointment_id \
      WHERE m.organization_id = $1 AND m.rule_id = $2 AND m.id > $3 AND m.status = 'scheduled' \
-     AND m.wake_at_us IS NOT NULL ORDER BY m.id LIMIT $4";
+     AND m.wake_at_us IS NOT NULL AND m.trigger <> 'reply' ORDER BY m.id LIMIT $4";
 const MOVE_MESSAGE: &str = "UPDATE messages SET due_at_us = $3, wake_at_us = $3, fence = fence + 1, updated_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND status = 'scheduled'";
 const SUPPRESS_MESSAGE: &str = "UPDATE messages SET status = 'suppressed', reason = $3, wake_at_us = NULL, \
@@ -62,7 +66,7 @@ const REMEMBER: &str = "INSERT INTO idempotency VALUES ($1, $2, $3, $4, $5, $6, 
 const TELL: &str = "UPDATE appointments SET told_starts_at_us = $3, told_location_id = $4 \
      WHERE organization_id = $1 AND id = $2";
 const CLAIM: &str = "UPDATE messages SET status = 'sending', wake_at_us = $5, attempts = attempts + 1, \
-     provider_rank = 0, provider = $6, recipient = $7, subject = $8, body = $9, updated_at_us = $10 \
+     provider_rank = 0, provider = $6, recipient = $7, subject = $8, body = $9, updated_at_us = $10, segments = $11 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled' \
      AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = messages.organization_id \
      AND a.id = messages.appointment_id AND a.version <= $4) RETURNING attempts";
@@ -74,7 +78,8 @@ const RECORD: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us =
 const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message_id = $5, error_code = $6, detail = $7 \
      WHERE organization_id = $1 AND message_id = $2 AND number = $3";
 pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-const UNBLOCK: &str = "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
+pub(super) const UNBLOCK: &str =
+    "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
 const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, \
      fence = fence + 1, tries = 0, provider_rank = 0, updated_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
@@ -191,6 +196,7 @@ impl Store {
         let claim = query_scalar(CLAIM).bind(message.organization_id).bind(message.id).bind(message.fence);
         let claim = claim.bind(sending.truth_version).bind(sending.lease_until_us).bind(sending.provider);
         let claim = claim.bind(sending.recipient).bind(sending.subject).bind(sending.body).bind(sending.now_us);
+        let claim = claim.bind(sending.segments);
         let attempt: Option<i32> = claim.fetch_optional(&mut *tx).await?;
         let Some(attempt) = attempt else { return Ok(None) };
         let record = query(ATTEMPT).bind(message.organization_id).bind(message.id).bind(attempt);
@@ -280,7 +286,8 @@ async fn save(tx: &mut Tx, organization: Uuid, known: &Known, now_us: i64) -> Re
     let save = query(SAVE_APPOINTMENT).bind(organization).bind(now.id).bind(now.version).bind(now.status.as_str());
     let save = save.bind(now.service).bind(now.practitioner).bind(now.patient).bind(now.visit.location);
     let save = save.bind(now.visit.starts_at_us).bind(now.ends_at_us).bind(&now.time_zone).bind(known.visit_version);
-    let save = save.bind(known.told.starts_at_us).bind(known.told.location).bind(now_us);
+    let save = save.bind(known.told.starts_at_us).bind(known.told.location).bind(now_us).bind(now.plan_session);
+    let save = save.bind(known.booked_at_us).bind(now.confirmed_at_us);
     save.execute(&mut **tx).await?;
     Ok(())
 }

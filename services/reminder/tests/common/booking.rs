@@ -39,6 +39,12 @@ struct State {
     down: bool,
     asked: usize,
     snapshots: usize,
+    /// Ids of visits and scores.
+    check_ins: Vec<(String, u32)>,
+    /// Addresses, and whether their consents came back.
+    consents: Vec<(String, bool)>,
+    /// Idempotency keys of transitions.
+    keys: Vec<String>,
 }
 
 /// A booking service that tests script.
@@ -56,6 +62,7 @@ impl Booking {
 
     pub fn channel(&self) -> rpc::Channel {
         let routes = Routes::new(wire::booking_server::BookingServer::new(self.clone()));
+        let routes = routes.add_service(wire::plans_server::PlansServer::new(self.clone()));
         rpc::Channel::in_process(rpc::guard(routes.add_service(wire::feed_server::FeedServer::new(self.clone()))))
     }
 
@@ -155,6 +162,26 @@ impl Booking {
     /// Whether questions are answered.
     pub fn set_down(&self, down: bool) {
         self.state.lock().unwrap().down = down;
+    }
+
+    /// What patients answered to how they are.
+    pub fn check_ins(&self) -> Vec<(String, u32)> {
+        self.state.lock().unwrap().check_ins.clone()
+    }
+
+    /// At which addresses consents were withdrawn or given back.
+    pub fn consents(&self) -> Vec<(String, bool)> {
+        self.state.lock().unwrap().consents.clone()
+    }
+
+    /// The keys under which visits were confirmed or called off.
+    pub fn keys(&self) -> Vec<String> {
+        self.state.lock().unwrap().keys.clone()
+    }
+
+    /// The truth of a visit.
+    pub fn visit(&self, id: &str) -> Appointment {
+        self.state.lock().unwrap().truths[id].appointment.clone()
     }
 
     /// How often the present truth was asked for.
@@ -277,13 +304,49 @@ impl wire::booking_server::Booking for Booking {
         }))
     }
 
+    async fn transition_appointment(
+        &self,
+        request: Request<wire::TransitionAppointmentRequest>,
+    ) -> Result<Response<Appointment>, Status> {
+        let ctx = Context::of(&request)?;
+        let request = request.into_inner();
+        let transition = request.transition();
+        let before = {
+            let mut state = self.state.lock().unwrap();
+            state.keys.push(ctx.idempotency.map(|one| one.key).unwrap_or_default());
+            if state.down {
+                return Err(Fault::new(Code::Unavailable, "down").into());
+            }
+            state.truths.get(&request.id).ok_or_else(Fault::not_found)?.appointment.clone()
+        };
+        if before.status != "booked" || request.by != "patient" {
+            return Err(Fault::new(Code::InvalidTransition, "not now").into());
+        }
+        if request.if_version != before.version {
+            return Err(Fault::new(Code::VersionMismatch, "it has changed").into());
+        }
+        match transition {
+            wire::Transition::Confirm => self.change(&request.id, "confirmed", 0, |visit| visit.confirmed_at_us = 1),
+            _ => self.change(&request.id, "cancelled", 0, |visit| visit.status = "cancelled".into()),
+        }
+        Ok(Response::new(self.visit(&request.id)))
+    }
+
+    async fn record_reply_consent(
+        &self,
+        request: Request<wire::RecordReplyConsentRequest>,
+    ) -> Result<Response<wire::RecordReplyConsentResponse>, Status> {
+        let request = request.into_inner();
+        self.state.lock().unwrap().consents.push((request.address, request.given));
+        Ok(Response::new(wire::RecordReplyConsentResponse { changed: 0 }))
+    }
+
     crate::unused! {
         create_hold(wire::CreateHoldRequest) -> wire::Hold;
         release_hold(wire::ReleaseHoldRequest) -> wire::ReleaseHoldResponse;
         book_appointment(wire::BookAppointmentRequest) -> wire::Appointment;
         get_appointment(wire::GetAppointmentRequest) -> wire::Appointment;
         list_appointments(wire::ListAppointmentsRequest) -> wire::ListAppointmentsResponse;
-        transition_appointment(wire::TransitionAppointmentRequest) -> wire::Appointment;
         reschedule_appointment(wire::RescheduleAppointmentRequest) -> wire::Appointment;
         set_displaced(wire::SetDisplacedRequest) -> wire::SetDisplacedResponse;
         resolve_manage_link(wire::ResolveManageLinkRequest) -> wire::ResolveManageLinkResponse;
@@ -291,6 +354,32 @@ impl wire::booking_server::Booking for Booking {
         get_patient(wire::GetPatientRequest) -> wire::Patient;
         update_patient(wire::UpdatePatientRequest) -> wire::Patient;
         list_patients(wire::ListPatientsRequest) -> wire::ListPatientsResponse;
+        list_consents(wire::GetPatientRequest) -> wire::ConsentHistory;
+        record_consent(wire::RecordConsentRequest) -> wire::ConsentHistory;
+    }
+}
+
+#[tonic::async_trait]
+impl wire::plans_server::Plans for Booking {
+    async fn record_check_in(
+        &self,
+        request: Request<wire::RecordCheckInRequest>,
+    ) -> Result<Response<wire::RecordCheckInResponse>, Status> {
+        let request = request.into_inner();
+        self.state.lock().unwrap().check_ins.push((request.appointment_id, request.score));
+        Ok(Response::new(wire::RecordCheckInResponse::default()))
+    }
+
+    crate::unused! {
+        create_plan(wire::CreatePlanRequest) -> wire::Plan;
+        get_plan(wire::GetPlanRequest) -> wire::Plan;
+        list_plans(wire::ListPlansRequest) -> wire::ListPlansResponse;
+        propose_plan(wire::ProposePlanRequest) -> wire::ProposePlanResponse;
+        book_plan(wire::BookPlanRequest) -> wire::Plan;
+        repair_plan(wire::ProposePlanRequest) -> wire::ProposePlanResponse;
+        get_ledger(wire::GetPlanRequest) -> wire::Ledger;
+        report_plans(wire::ReportPlansRequest) -> wire::PlanReport;
+        review_plan(wire::ReviewPlanRequest) -> wire::Plan;
     }
 }
 

@@ -49,6 +49,11 @@ pub fn patient() -> PatientDetails {
     }
 }
 
+/// The same with another number.
+pub fn with_phone(phone: &str) -> PatientDetails {
+    PatientDetails { phone: phone.into(), ..patient() }
+}
+
 /// What it stands on, shared by the services that run over it.
 pub struct World {
     pub database: Database,

@@ -1,0 +1,52 @@
+//! The clinic's inbox: what patients wrote that a person must read.
+
+use domain::{
+    fault::Faults,
+    id::{AppointmentId, InboundId, MessageId, PatientId},
+};
+use rpc::{Context, Fault};
+use wire::reminder::{InboxItem, ListInboxRequest, ListInboxResponse, MarkReadRequest};
+
+use crate::{Inner, page, store::rows::InboundRow, write};
+
+pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListInboxRequest) -> Result<ListInboxResponse, Fault> {
+    let mut faults = Faults::new();
+    let asked = request.page.unwrap_or_default();
+    let limit = page::limit(&mut faults, asked.limit);
+    let after = page::cursor(&mut faults, &asked.cursor);
+    faults.result()?;
+    let organization = ctx.organization.uuid();
+    let found = inner.store.inbox(organization, request.unread, after, limit + 1).await;
+    let mut rows = found.map_err(write::failure)?;
+    let next_cursor = page::cut(&mut rows, limit, |row| (row.received_at_us, row.id));
+    let unread = inner.store.unread(organization).await.map_err(write::failure)?;
+    Ok(ListInboxResponse {
+        items: rows.into_iter().map(shown).collect(),
+        next_cursor,
+        unread_count: u32::try_from(unread).unwrap_or(u32::MAX),
+    })
+}
+
+pub(crate) async fn mark_read(inner: &Inner, ctx: &Context, request: MarkReadRequest) -> Result<InboxItem, Fault> {
+    let id: InboundId = request.id.parse().map_err(|_| Fault::not_found())?;
+    let (organization, now_us) = (ctx.organization.uuid(), inner.clock.now_us());
+    let found = inner.store.mark_read(organization, id.uuid(), now_us, &ctx.caller).await.map_err(write::failure)?;
+    found.map(shown).ok_or_else(Fault::not_found)
+}
+
+fn shown(row: InboundRow) -> InboxItem {
+    InboxItem {
+        id: InboundId::new(row.id).to_string(),
+        received_at_us: row.received_at_us,
+        from: row.sender,
+        text: row.body,
+        meaning: row.meaning,
+        attention: row.attention,
+        message_id: row.message_id.map(|id| MessageId::new(id).to_string()).unwrap_or_default(),
+        appointment_id: row.appointment_id.map(|id| AppointmentId::new(id).to_string()).unwrap_or_default(),
+        patient_id: row.patient_id.map(|id| PatientId::new(id).to_string()).unwrap_or_default(),
+        score: row.score.and_then(|score| u32::try_from(score).ok()),
+        read_at_us: row.read_at_us.unwrap_or(0),
+        read_by: row.read_by,
+    }
+}
