@@ -20,6 +20,9 @@ pub struct Config {
     pub replies: bool,
     /// How long a message about a moved visit waits for the move to settle, 0 to 3600 seconds.
     pub settle_seconds: u32,
+    /// Messages that a patient gets on one day of the location's clock, 1 to 50. What waits until tomorrow is never a
+    /// reminder, a cancellation or a move.
+    pub daily_max: u32,
     /// Messages on their way at a time, 1 to 256.
     pub concurrency: u32,
     /// How long a process may be busy with one message before another may take it up, 30 to 3600 seconds.
@@ -79,6 +82,7 @@ impl Default for Config {
             public_url: None,
             replies: true,
             settle_seconds: 120,
+            daily_max: 8,
             concurrency: 8,
             lease_seconds: 120,
             attempts_max: 6,
@@ -143,6 +147,7 @@ impl Section for Config {
         let url = self.public_url.as_deref().is_none_or(|url| is_http(url) && !url.ends_with('/'));
         check(url, "public_url", "write a URL such as https://book.example.org, without a slash at the end");
         check(self.settle_seconds <= 3600, "settle_seconds", "must lie between 0 and 3600");
+        check((1..=50).contains(&self.daily_max), "daily_max", "must lie between 1 and 50");
         check((1..=256).contains(&self.concurrency), "concurrency", "must lie between 1 and 256");
         check((30..=3600).contains(&self.lease_seconds), "lease_seconds", "must lie between 30 and 3600");
         check((1..=20).contains(&self.attempts_max), "attempts_max", "must lie between 1 and 20");

@@ -57,7 +57,7 @@ pub(crate) fn words(
         manage_url: manage_url(inner, &appointment.manage_token),
         replies: inner.config.hears_replies(),
         count: 1,
-        visits: String::new(),
+        visits: vec![],
         about,
     }
 }

@@ -49,7 +49,8 @@ async fn what_follows_a_visit_tells_of_how_it_ended(database: Database) {
     let text = service.becomes(&given, "after_completed", "sms", "delivered").await.text;
     assert_eq!(
         text,
-        "Northside Physio: thank you for your visit on Sun, Mar 8 at 9:00 AM. Questions, or worse? Call +17805550100"
+        "Northside Physio: thank you for your visit on Sun, Mar 8 at 9:00 AM. Some soreness is normal: drink water, move \
+         gently. Worse? +17805550100"
     );
     let text = service.becomes(&missed, "missed", "sms", "delivered").await.text;
     assert_eq!(text, "Northside Physio: we missed you on Sun, Mar 8 at 9:00 AM. For a new time, call +17805550100");

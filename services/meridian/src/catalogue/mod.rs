@@ -1,5 +1,6 @@
-//! `meridian catalogue`: gives a running installation the default treatments and plan templates.
+//! `meridian catalogue`: gives a running installation the default treatments, plan templates and rules of aftercare.
 
+pub(crate) mod aftercare;
 pub(crate) mod entries;
 
 use std::collections::HashMap;
@@ -41,7 +42,8 @@ pub(crate) async fn run(common: &Common, url: &str) -> Result<()> {
         gateway.add("/v1/plan_templates", template).await?;
         added += 1;
     }
-    println!("added {added} treatments and plan templates; what was there stays as it is");
+    added += gateway.aftercare(&services).await?;
+    println!("added {added} treatments, plan templates and rules of aftercare; what was there stays as it is");
     Ok(())
 }
 
@@ -62,6 +64,25 @@ impl Gateway {
                 None => return Ok(codes),
             }
         }
+    }
+
+    /// Adds the rules of aftercare that are missing: one is there already where a rule has its trigger and its question.
+    async fn aftercare(&self, services: &HashMap<String, String>) -> Result<usize> {
+        let page = self.send(self.client.get(format!("{}/v1/reminder_rules?limit=200", self.url))).await?;
+        let known = page["data"].as_array().cloned().unwrap_or_default();
+        let needling = entries::treatments().into_iter().filter(|treatment| treatment.service.needling);
+        let needling = needling.filter_map(|treatment| services.get(&treatment.service.code).cloned()).collect();
+        let mut added = 0;
+        for rule in aftercare::rules(needling) {
+            let same = |known: &Value| {
+                known["trigger"] == rule.trigger.as_str() && known["asks"].as_str().unwrap_or_default() == rule.asks
+            };
+            if !known.iter().any(same) {
+                self.add("/v1/reminder_rules", &aftercare::json(&rule)).await?;
+                added += 1;
+            }
+        }
+        Ok(added)
     }
 
     /// Adds an entry; answers its id.

@@ -14,11 +14,11 @@ use runtime::{Clock, Shutdown};
 use wire::{
     availability::{CreateEntryRequest, ListEntriesRequest, directory_client::DirectoryClient},
     convert::directory::{body_to_wire, kind_to_wire},
-    reminder::{ListMessagesRequest, reminder_client::ReminderClient},
+    reminder::{CreateRuleRequest, ListMessagesRequest, ListRulesRequest, reminder_client::ReminderClient},
 };
 
 use super::{Search, chain, courses, visits};
-use crate::catalogue::entries as catalogue;
+use crate::catalogue::{aftercare, entries as catalogue};
 use crate::roles::{DEFAULT_ORGANIZATION, Ways};
 
 const CALL_WITHIN: Duration = Duration::from_secs(10);
@@ -84,6 +84,29 @@ pub(crate) async fn reminders(clock: &Clock, ways: &Ways, shutdown: &Shutdown) {
             return;
         }
     }
+}
+
+/// Patients are cared for after needling, from the first visit that is completed by hand.
+pub(crate) async fn care_rules(ways: &Ways) -> Result<()> {
+    let mut client = ReminderClient::new(ways.reminder.clone());
+    let rules = client.list_rules(context().request(ListRulesRequest::default())).await.map_err(Fault::from)?;
+    let known = rules.into_inner().rules;
+    if known.iter().any(|rule| rule.body.as_ref().is_some_and(|body| !body.asks.is_empty())) {
+        return Ok(());
+    }
+    let mut needling = Vec::new();
+    for entry in list(&DirectoryClient::new(ways.availability.clone()), Kind::Service).await? {
+        if let Some(wire::availability::entry_body::Body::Service(service)) = entry.body.and_then(|body| body.body)
+            && service.needling
+        {
+            needling.push(entry.id);
+        }
+    }
+    for body in aftercare::rules(needling) {
+        let request = context().request(CreateRuleRequest { body: Some(body) });
+        client.create_rule(request).await.map_err(Fault::from)?;
+    }
+    Ok(())
 }
 
 /// A progress bar.

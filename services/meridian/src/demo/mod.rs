@@ -59,6 +59,7 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let end = shutdown.clone();
     background.run(async move { reminder.run(end).await });
     load::reminders(&around.clock, &ways, &shutdown).await;
+    load::care_rules(&ways).await?;
     let (front_end, staff) = keys(&config, &around).await?;
     show(&around.public_url, &front_end, &staff, &search);
     let served = gateway.serve(listener, shutdown.clone()).await;

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     Inner, address_hash, describe,
-    render::words::Length,
     rule::{Asks, Template},
     write,
 };
@@ -177,12 +176,10 @@ async fn text(inner: &Inner, ctx: &Context, name: &str, one: &Told, visits: &[&T
     let lang = describe::lang(&details, &visit);
     let about =
         describe::local(one.starts_at_us, &one.time_zone).ok_or_else(|| Fault::internal("a visit has no time"))?;
-    let named = visits.iter().take(NAMED_MAX).filter_map(|one| {
-        let at = describe::local(one.starts_at_us, &one.time_zone)?;
-        Some(format!("{} {}", lang.date(&at, Length::Short), lang.time(&at)))
-    });
+    let named = visits.iter().take(NAMED_MAX);
+    let named = named.filter_map(|one| describe::local(one.starts_at_us, &one.time_zone));
     let mut words = describe::words(inner, &appointment, &details, visit, about);
-    words.visits = named.collect::<Vec<_>>().join("; ");
+    words.visits = named.collect();
     let rendered = inner.texts.render(&Template::default(), name, CHANNEL, lang, &words);
     Ok(rendered.map_err(|error| Fault::internal(error.to_string()))?.text)
 }

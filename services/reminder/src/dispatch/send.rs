@@ -7,61 +7,31 @@
 use std::time::Duration;
 
 use domain::{
-    id::{AppointmentId, MessageId, OrganizationId},
+    id::{MessageId, OrganizationId},
     patient::Channel,
 };
-use jiff::{Zoned, civil::Date};
-use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
-use wire::{
-    availability::DescribeVisitResponse,
-    booking::{Appointment, GetContactRequest, GetContactResponse, PatientDetails},
-};
 
 use super::{
     lease_us,
-    truth::{Verdict, judge},
+    prepare::{Next, Ready, prepare, reply},
 };
 use crate::{
     Inner, address_hash,
     answer::REPLY,
-    count, describe,
-    plan::Visit,
+    count,
     provider::{Outcome, Outgoing, twilio},
-    quiet, receive,
-    render::{self, Rendered, gsm7},
-    rule::{Rule, Trigger, channel},
+    receive,
+    render::gsm7,
+    rule::{Trigger, channel},
     store::{Record, Sending, rows::MessageRow},
-    write,
 };
 
-/// The deadline of the questions before a send.
-const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// How long a message waits when its questions cannot be answered, in seconds of the clock.
 const ASK_AGAIN_SECONDS: f64 = 20.0;
 /// The first pause after a provider was busy, doubled each time.
 const BUSY_SECONDS: f64 = 30.0;
 const BUSY_SECONDS_MAX: f64 = 3600.0;
-/// Whoever wrote an hour ago has called by now.
-const REPLY_LATE_US: i64 = 3_600_000_000;
-
-/// What is to be done with a leased message.
-enum Next {
-    Send(Box<Ready>),
-    Suppress(&'static str),
-    Fail(&'static str),
-    /// Looked at again at this instant.
-    PutOff(i64),
-}
-
-/// A message that may leave.
-struct Ready {
-    to: String,
-    rendered: Rendered,
-    truth_version: i64,
-    /// What it tells the patient; `None` where it tells no time that holds.
-    tells: Option<Visit>,
-}
 
 /// Sends one message, or finds out why not.
 pub(super) async fn one(inner: &Inner, message: &MessageRow, shutdown: &Shutdown) {
@@ -86,97 +56,6 @@ pub(super) async fn one(inner: &Inner, message: &MessageRow, shutdown: &Shutdown
         Next::Fail(reason) => finish(inner, message, "failed", reason).await,
         Next::PutOff(wake_at_us) => put_off(inner, message, wake_at_us).await,
     }
-}
-
-/// Asks for the present truth and makes the text.
-async fn prepare(inner: &Inner, message: &MessageRow, trigger: Trigger, channel: Channel) -> Result<Next, Fault> {
-    let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", ASK_WITHIN);
-    let rule = inner.store.rule(message.organization_id, message.rule_id).await.map_err(write::failure)?;
-    let Some(rule) = rule else { return Ok(Next::Suppress("rule_archived")) };
-    let ask = GetContactRequest {
-        appointment_id: AppointmentId::new(message.appointment_id).to_string(),
-        with_plan: trigger == Trigger::PlanSessionUnbooked,
-    };
-    let contact = match inner.booking.clone().get_contact(ctx.request(ask)).await.map_err(Fault::from) {
-        Ok(answer) => answer.into_inner(),
-        Err(fault) if fault.code == Code::NotFound => return Ok(Next::Suppress("gone")),
-        Err(fault) => return Err(fault),
-    };
-    let now_us = inner.clock.now_us();
-    let until_us = trigger.of_use_until_us(message.due_at_us, message.starts_at_us);
-    let to = match judge(trigger, channel, message.visit(), &contact, now_us >= until_us, rule.body.consent) {
-        Verdict::Send(to) => to.to_owned(),
-        Verdict::Suppress(reason) => return Ok(Next::Suppress(reason)),
-    };
-    let GetContactResponse { appointment: Some(appointment), patient: Some(patient), plan } = contact else {
-        return Ok(Next::Suppress("gone"));
-    };
-    let zone = domain::time::zone(&appointment.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    // Planned outside the quiet hours, it may still have waited into them.
-    let stretch = rule.body.quiet_hours.and_then(|hours| quiet::stretch(hours, now_us, &zone));
-    if let Some((_, ends_at_us)) = stretch
-        && ends_at_us < until_us
-    {
-        return Ok(Next::PutOff(ends_at_us));
-    }
-    let hash = address_hash(&to);
-    if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
-        return Ok(Next::Suppress("opted_out"));
-    }
-    let visit = describe::visit(inner, &ctx, &appointment).await?;
-    let details = patient.details.unwrap_or_default();
-    let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
-        Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
-        None => describe::local(appointment.starts_at_us, &appointment.time_zone),
-    };
-    let Some(about) = about else { return Ok(Next::Fail("absurd_date")) };
-    let tells = (trigger != Trigger::Cancelled && !trigger.is_after_visit()).then(|| message.visit());
-    let truth_version = appointment.version;
-    Ok(match text(inner, &rule, channel, &appointment, &details, (visit, about)) {
-        Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version, tells })),
-        Err(next) => next,
-    })
-}
-
-/// What is said in return to a patient's own message: its text was made when that came.
-async fn reply(inner: &Inner, message: &MessageRow) -> Result<Next, Fault> {
-    if inner.clock.now_us() >= message.due_at_us + REPLY_LATE_US {
-        return Ok(Next::Suppress("too_late"));
-    }
-    let hash = address_hash(&message.recipient);
-    if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
-        return Ok(Next::Suppress("opted_out"));
-    }
-    let rendered = Rendered { subject: String::new(), text: message.body.clone() };
-    Ok(Next::Send(Box::new(Ready { to: message.recipient.clone(), rendered, truth_version: i64::MAX, tells: None })))
-}
-
-/// The text in the patient's language and the location's time.
-fn text(
-    inner: &Inner,
-    rule: &Rule,
-    channel: Channel,
-    appointment: &Appointment,
-    details: &PatientDetails,
-    (visit, about): (DescribeVisitResponse, Zoned),
-) -> Result<Rendered, Next> {
-    let spoken = [details.language.as_str(), visit.default_language.as_str(), "en"];
-    let spoken = spoken.into_iter().find(|tag| !tag.is_empty()).unwrap_or("en");
-    if rule.body.language.as_deref().is_some_and(|wanted| !speaks(spoken, wanted)) {
-        return Err(Next::Suppress("other_language"));
-    }
-    let lang = describe::lang(details, &visit);
-    let words = describe::words(inner, appointment, details, visit, about);
-    inner.texts.render(&rule.body.template, rule.body.text_name(), channel, lang, &words).map_err(|error| {
-        tracing::warn!(rule = %rule.id, %error, "a rule's template gives no text");
-        Next::Fail("template_failed")
-    })
-}
-
-/// Whether a patient who speaks `spoken` is among those whom a rule for `wanted` is for: `fr` covers `fr-CA`.
-fn speaks(spoken: &str, wanted: &str) -> bool {
-    spoken.eq_ignore_ascii_case(wanted)
-        || (!wanted.contains('-') && render::primary(spoken) == wanted.to_ascii_lowercase())
 }
 
 /// Says "sending", sends, and records what became of it.

@@ -3,6 +3,7 @@
 //! A message belongs to one appointment, to the version at which its time and place became true, to one rule and one
 //! channel; that is its key, so planning twice plans once. The decisions, in the order in which they are read below:
 //!
+//! - visits that are booked in one moment for one plan are told of together, by the message about the first;
 //! - a booking plans `booked` and what is still ahead of `before_start`; a `before_start` message whose time had come
 //!   when the visit was booked is not planned, since the `booked` message says the same;
 //! - a visit that is first seen in a snapshot plans `before_start` only: the booking is old news;
@@ -109,6 +110,15 @@ pub(crate) struct Planned {
     pub(crate) due_at_us: i64,
 }
 
+/// What is known of the visits that were booked together with one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Series {
+    /// It is the first of them, or the only one.
+    First,
+    /// An earlier one is told of, and tells of all.
+    Told,
+}
+
 /// What a change leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
@@ -127,6 +137,7 @@ pub(crate) fn plan(
     change: &Change,
     now_us: i64,
     settle_us: i64,
+    series: Series,
 ) -> Option<Plan> {
     let next = &change.appointment;
     // A snapshot is how booking stands, even where a restored database took it back to an older version.
@@ -164,13 +175,21 @@ pub(crate) fn plan(
         }
     } else if known.is_none() {
         plan.add = before_start(rules, next, version, since_us, since_us);
-        if change.event == Event::Booked {
+        if change.event == Event::Booked && series == Series::Told {
+            // The message about the first visit of the series tells them all.
+        } else if change.event == Event::Booked {
             plan.add.extend(after_event(rules, Trigger::Booked, next, version, since_us));
         } else if next.visit != plan.known.told {
             plan.add.extend(after_event(rules, Trigger::Rescheduled, next, version, since_us + settle_us));
         }
     }
     Some(plan)
+}
+
+/// The messages that a booking brings, for another visit of a series whose first one fell away untold.
+pub(crate) fn handed_on(rules: &[Rule], next: &Known, now_us: i64) -> Vec<Planned> {
+    let (visit, version) = (&next.appointment, next.visit_version);
+    after_event(rules, Trigger::Booked, visit, version, next.booked_at_us.unwrap_or(now_us))
 }
 
 /// What is to be stored after a change.

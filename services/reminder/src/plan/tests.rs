@@ -46,7 +46,7 @@ fn told(plan: &Plan, from_us: i64) -> Vec<(&'static str, &'static str, i64)> {
 }
 
 fn booked(starts: i64, now: i64) -> Plan {
-    plan(&rules(), None, &change(Event::Booked, now, at(starts, 1)), now, SETTLE).unwrap()
+    plan(&rules(), None, &change(Event::Booked, now, at(starts, 1)), now, SETTLE, Series::First).unwrap()
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_booking_plans_its_news_and_what_is_ahead_of_the_start() {
 fn a_late_follower_still_plans_what_came_due_meanwhile() {
     let start = us("2026-03-10T15:00:00Z");
     let change = change(Event::Booked, start - 30 * HOUR, at(start, 1));
-    let plan = plan(&rules(), None, &change, start - 20 * HOUR, SETTLE).unwrap();
+    let plan = plan(&rules(), None, &change, start - 20 * HOUR, SETTLE, Series::First).unwrap();
     assert!(told(&plan, start).contains(&("before_start", "sms", -24 * 60)));
 }
 
@@ -83,7 +83,7 @@ fn a_late_follower_still_plans_what_came_due_meanwhile() {
 fn a_snapshot_plans_what_is_ahead_and_no_old_news() {
     let start = us("2026-03-10T15:00:00Z");
     let seen = change(Event::Snapshot, start - 500 * HOUR, at(start, 4));
-    let plan = plan(&rules(), None, &seen, start - 30 * HOUR, SETTLE).unwrap();
+    let plan = plan(&rules(), None, &seen, start - 30 * HOUR, SETTLE, Series::First).unwrap();
     assert_eq!(told(&plan, start), [("before_start", "sms", -24 * 60), ("before_start", "sms", -2 * 60)]);
     assert!(plan.add.iter().all(|one| one.version == 4));
 }
@@ -93,7 +93,7 @@ fn a_move_takes_back_the_old_time_and_tells_the_new_one_when_it_has_settled() {
     let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
     let now = a - 100 * HOUR;
     let known = booked(a, now).known;
-    let plan = plan(&rules(), Some(&known), &change(Event::Other, now, at(b, 2)), now, SETTLE).unwrap();
+    let plan = plan(&rules(), Some(&known), &change(Event::Other, now, at(b, 2)), now, SETTLE, Series::First).unwrap();
     assert_eq!(plan.suppress, Some("superseded"));
     let moved: Vec<_> = plan.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).collect();
     assert_eq!(moved.len(), 2);
@@ -107,14 +107,16 @@ fn a_drag_and_back_tells_nothing_unless_the_patient_was_told_in_between() {
     let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
     let now = a - 100 * HOUR;
     let dragged =
-        plan(&rules(), Some(&booked(a, now).known), &change(Event::Other, now, at(b, 2)), now, SETTLE).unwrap().known;
+        plan(&rules(), Some(&booked(a, now).known), &change(Event::Other, now, at(b, 2)), now, SETTLE, Series::First)
+            .unwrap()
+            .known;
     let back = change(Event::Other, now + 1, at(a, 3));
-    let quiet = plan(&rules(), Some(&dragged), &back, now + 1, SETTLE).unwrap();
+    let quiet = plan(&rules(), Some(&dragged), &back, now + 1, SETTLE, Series::First).unwrap();
     assert_eq!(quiet.suppress, Some("superseded"));
     assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart && one.version == 3));
     assert_eq!(quiet.add.len(), 3);
     let told = Known { told: dragged.appointment.visit, ..dragged };
-    let correction = plan(&rules(), Some(&told), &back, now + 1, SETTLE).unwrap();
+    let correction = plan(&rules(), Some(&told), &back, now + 1, SETTLE, Series::First).unwrap();
     assert_eq!(correction.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).count(), 2);
 }
 
@@ -125,10 +127,11 @@ fn another_place_at_the_same_time_is_a_move_and_another_practitioner_is_not() {
     let known = booked(start, now).known;
     let mut next = at(start, 2);
     next.practitioner = Uuid::from_u128(99);
-    let same = plan(&rules(), Some(&known), &change(Event::Other, now, next.clone()), now, SETTLE).unwrap();
+    let same =
+        plan(&rules(), Some(&known), &change(Event::Other, now, next.clone()), now, SETTLE, Series::First).unwrap();
     assert_eq!((same.suppress, same.add.len(), same.known.visit_version), (None, 0, 1));
     next.visit.location = Uuid::from_u128(99);
-    let moved = plan(&rules(), Some(&known), &change(Event::Other, now, next), now, SETTLE).unwrap();
+    let moved = plan(&rules(), Some(&known), &change(Event::Other, now, next), now, SETTLE, Series::First).unwrap();
     assert_eq!((moved.suppress, moved.add.len()), (Some("superseded"), 5));
 }
 
@@ -138,16 +141,17 @@ fn a_cancellation_takes_everything_back_and_is_told_once() {
     let now = start - HOUR;
     let known = booked(start, start - 100 * HOUR).known;
     let off = Appointment { status: Status::Cancelled, ..at(start, 2) };
-    let plan1 = plan(&rules(), Some(&known), &change(Event::Other, now, off.clone()), now, SETTLE).unwrap();
+    let plan1 =
+        plan(&rules(), Some(&known), &change(Event::Other, now, off.clone()), now, SETTLE, Series::First).unwrap();
     assert_eq!(plan1.suppress, Some("cancelled"));
     assert_eq!(told(&plan1, start), [("cancelled", "email", -60), ("cancelled", "sms", -60)]);
     let again = change(Event::Other, now, Appointment { version: 3, ..off.clone() });
-    assert_eq!(plan(&rules(), Some(&plan1.known), &again, now, SETTLE).unwrap().add, []);
+    assert_eq!(plan(&rules(), Some(&plan1.known), &again, now, SETTLE, Series::First).unwrap().add, []);
     // Called off in the books after the start, or first seen in a snapshot: no news.
     let late = change(Event::Other, start + HOUR, off.clone());
-    assert_eq!(plan(&rules(), Some(&known), &late, start + HOUR, SETTLE).unwrap().add, []);
+    assert_eq!(plan(&rules(), Some(&known), &late, start + HOUR, SETTLE, Series::First).unwrap().add, []);
     let seen = change(Event::Snapshot, now, off);
-    assert_eq!(plan(&rules(), None, &seen, now, SETTLE).unwrap().add, []);
+    assert_eq!(plan(&rules(), None, &seen, now, SETTLE, Series::First).unwrap().add, []);
 }
 
 #[test]
@@ -162,7 +166,8 @@ fn a_visit_that_has_begun_needs_no_message() {
         (Status::EnteredInError, "entered_in_error"),
     ] {
         let next = Appointment { status, ..at(start, 2) };
-        let plan = plan(&rules(), Some(&known), &change(Event::Other, start, next), start, SETTLE).unwrap();
+        let plan =
+            plan(&rules(), Some(&known), &change(Event::Other, start, next), start, SETTLE, Series::First).unwrap();
         assert_eq!((plan.suppress, plan.add.len()), (Some(reason), 0), "{status}");
     }
 }
@@ -171,13 +176,22 @@ fn a_visit_that_has_begun_needs_no_message() {
 fn an_older_change_changes_nothing() {
     let start = us("2026-03-10T15:00:00Z");
     let now = start - 100 * HOUR;
-    let known = plan(&rules(), None, &change(Event::Booked, now, at(start, 5)), now, SETTLE).unwrap().known;
+    let known =
+        plan(&rules(), None, &change(Event::Booked, now, at(start, 5)), now, SETTLE, Series::First).unwrap().known;
     for version in [4, 5] {
-        assert_eq!(plan(&rules(), Some(&known), &change(Event::Other, now, at(0, version)), now, SETTLE), None);
+        assert_eq!(
+            plan(&rules(), Some(&known), &change(Event::Other, now, at(0, version)), now, SETTLE, Series::First),
+            None
+        );
     }
-    assert_eq!(plan(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 5)), now, SETTLE), None);
+    assert_eq!(
+        plan(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 5)), now, SETTLE, Series::First),
+        None
+    );
     // A restored database: the snapshot is older and still how things stand.
-    assert!(plan(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 4)), now, SETTLE).is_some());
+    assert!(
+        plan(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 4)), now, SETTLE, Series::First).is_some()
+    );
 }
 
 #[test]
@@ -196,13 +210,16 @@ fn a_rule_is_for_its_services_and_keeps_its_quiet_hours() {
         rule.body.quiet_hours = Some(QuietHours { from: "21:00".parse().unwrap(), to: "08:00".parse().unwrap() });
     }
     let now = start - 100 * HOUR;
-    let plan1 = plan(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE).unwrap();
+    let plan1 = plan(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First).unwrap();
     // 05:00 is quiet and 08:00 too late: the evening before, at 20:55.
     assert!(told(&plan1, start).contains(&("before_start", "sms", -(10 * 60 + 5))), "{:?}", told(&plan1, start));
     for rule in &mut rules {
         rule.body.service_ids = vec![Uuid::from_u128(1).into()];
     }
-    assert_eq!(plan(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE).unwrap().add, []);
+    assert_eq!(
+        plan(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First).unwrap().add,
+        []
+    );
 }
 
 #[test]
@@ -247,21 +264,23 @@ fn what_follows_a_visit_is_planned_once_and_of_the_way_it_ended() {
     let known = booked(start, start - 100 * HOUR).known;
     for (status, trigger) in [(Status::Fulfilled, "after_completed"), (Status::Noshow, "missed")] {
         let ended = Appointment { status, ..at(start, 2) };
-        let first = plan(&rules, Some(&known), &change(Event::Other, over, ended.clone()), over, SETTLE).unwrap();
+        let first = plan(&rules, Some(&known), &change(Event::Other, over, ended.clone()), over, SETTLE, Series::First)
+            .unwrap();
         assert_eq!(told(&first, over), [(trigger, "email", 36 * 60), (trigger, "sms", 36 * 60)]);
         assert!(first.suppress.is_some(), "what was to come before the visit is taken back");
         // A note is added: what was planned stays, and nothing is planned again.
         let noted = change(Event::Other, over + HOUR, Appointment { version: 3, ..ended.clone() });
-        let second = plan(&rules, Some(&first.known), &noted, over + HOUR, SETTLE).unwrap();
+        let second = plan(&rules, Some(&first.known), &noted, over + HOUR, SETTLE, Series::First).unwrap();
         assert_eq!((second.suppress, second.add), (None, vec![]));
         // It was a mistake.
         let mistake = Appointment { status: Status::EnteredInError, version: 4, ..ended.clone() };
-        let third = plan(&rules, Some(&first.known), &change(Event::Other, over, mistake), over, SETTLE).unwrap();
+        let third = plan(&rules, Some(&first.known), &change(Event::Other, over, mistake), over, SETTLE, Series::First)
+            .unwrap();
         assert_eq!((third.suppress, third.add), (Some("entered_in_error"), vec![]));
         // First seen in a snapshot, it is old news; followed before, it is not.
         let seen = change(Event::Snapshot, over, ended);
-        assert_eq!(plan(&rules, None, &seen, over, SETTLE).unwrap().add, []);
-        assert_eq!(plan(&rules, Some(&known), &seen, over, SETTLE).unwrap().add.len(), 2);
+        assert_eq!(plan(&rules, None, &seen, over, SETTLE, Series::First).unwrap().add, []);
+        assert_eq!(plan(&rules, Some(&known), &seen, over, SETTLE, Series::First).unwrap().add.len(), 2);
     }
 }
 
@@ -276,7 +295,7 @@ fn what_follows_a_visit_waits_for_the_end_of_the_quiet_hours() {
     // Completed at 16:00; a day and a half later it is 04:00.
     let over = us("2026-03-10T22:00:00Z");
     let ended = Appointment { status: Status::Fulfilled, ..at(start, 2) };
-    let plan = plan(&rules, Some(&known), &change(Event::Other, over, ended), over, SETTLE).unwrap();
+    let plan = plan(&rules, Some(&known), &change(Event::Other, over, ended), over, SETTLE, Series::First).unwrap();
     assert!(plan.add.iter().all(|one| one.due_at_us == us("2026-03-12T14:00:00Z")), "{plan:?}");
     // The rule's change moves it, long after the visit has begun.
     let planned = &plan.add[0];
@@ -309,14 +328,14 @@ proptest! {
                 Status::Noshow, Status::Fulfilled][status];
             let next = Appointment { status, ..at(us("2026-03-08T15:00:00Z") + hour * 24 * HOUR, version) };
             let event = if known.is_none() { Event::Booked } else { Event::Other };
-            let found = plan(&rules, known.as_ref(), &change(event, now, next.clone()), now, SETTLE).unwrap();
+            let found = plan(&rules, known.as_ref(), &change(event, now, next.clone()), now, SETTLE, Series::First).unwrap();
             for one in &found.add {
                 prop_assert!(keys.insert((one.version, one.rule, one.channel)));
                 let of_use = one.trigger.is_after_visit() || one.due_at_us < next.visit.starts_at_us;
                 prop_assert!(of_use && one.due_at_us >= now);
                 prop_assert_eq!(one.version, version);
             }
-            prop_assert_eq!(&plan(&rules, Some(&found.known), &change(event, now, next), now, SETTLE), &None);
+            prop_assert_eq!(&plan(&rules, Some(&found.known), &change(event, now, next), now, SETTLE, Series::First), &None);
             known = Some(found.known);
         }
     }

@@ -57,8 +57,8 @@ pub(crate) struct Words {
     pub(crate) replies: bool,
     /// How many visits it is about.
     pub(crate) count: usize,
-    /// When each of several visits is, in the words of the patient's language.
-    pub(crate) visits: String,
+    /// When each of several visits is, on its location's clock.
+    pub(crate) visits: Vec<Zoned>,
     /// The start, or of an invitation the last day, in the location's zone.
     pub(crate) about: Zoned,
 }
@@ -222,9 +222,19 @@ fn values(words: &Words, part: Part, lang: Lang) -> minijinja::Value {
         manage_url => words.manage_url.as_str(),
         replies => words.replies,
         count => words.count,
-        visits => words.visits.as_str(),
+        visits => visits(words, part, lang),
         day => words.about.day(),
     }
+}
+
+/// Several visits: one after another in a text message, a line each in an e-mail.
+fn visits(words: &Words, part: Part, lang: Lang) -> String {
+    let (length, between) = match part {
+        Part::Email => (words::Length::Long, "\n"),
+        _ => (words::Length::Short, "; "),
+    };
+    let one = |at: &Zoned| format!("{} {}", lang.date(at, length), lang.time(at));
+    words.visits.iter().map(one).collect::<Vec<_>>().join(between)
 }
 
 /// A template's fault in a line of words. The engine's own detail is kept only where it speaks of the template and not
@@ -260,7 +270,7 @@ pub(crate) fn example(lang: Lang) -> Words {
         manage_url: "https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA".into(),
         replies: false,
         count: 1,
-        visits: String::new(),
+        visits: vec![],
         about: about.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
     }
 }

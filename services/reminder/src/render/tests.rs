@@ -30,6 +30,34 @@ fn each_shipped_text_message_is_one_plain_segment() {
 }
 
 #[test]
+fn every_other_shipped_text_message_is_plain_too() {
+    let names = [
+        "check_in",
+        "series",
+        "reply_confirmed",
+        "reply_move",
+        "reply_help",
+        "reply_which",
+        "reply_outdated",
+        "reply_score",
+        "reply_pain",
+    ];
+    for lang in Lang::ALL {
+        let words = long(lang);
+        let words = Words { count: 12, visits: vec![words.about.clone(); 3], replies: true, ..words };
+        for name in names.into_iter().chain(["before_start"]) {
+            let sms = texts().render(&Template::default(), name, Channel::Sms, lang, &words).unwrap().text;
+            let (encoding, count) = segments(&sms);
+            assert!(encoding == Encoding::Gsm7 && count <= 2, "{count} of {encoding:?}: {sms}");
+            assert!(sms.contains(&words.clinic));
+            for word in ["CANCEL", "STOP", "YES", "START", &words.service] {
+                assert!(!sms.contains(word), "{sms}");
+            }
+        }
+    }
+}
+
+#[test]
 fn each_shipped_text_names_clinic_day_and_time_and_no_treatment() {
     for lang in Lang::ALL {
         let words = long(lang);

@@ -52,6 +52,11 @@ impl Trigger {
         matches!(self, Self::AfterCompleted | Self::Missed | Self::PlanSessionUnbooked)
     }
 
+    /// Whether its message can wait until tomorrow, where a patient has had enough of them today.
+    pub(crate) fn can_wait(self) -> bool {
+        !matches!(self, Self::BeforeStart | Self::Cancelled | Self::Rescheduled)
+    }
+
     /// From when on its message is of no use, by when it was due and when the visit starts.
     pub(crate) fn of_use_until_us(self, due_at_us: i64, starts_at_us: i64) -> i64 {
         if self.is_after_visit() { due_at_us.saturating_add(AFTER_VISIT_LATE_US) } else { starts_at_us }

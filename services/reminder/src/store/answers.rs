@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     super::rows::{InboundRow, ToldRow},
     Store,
-    transactions::{BLOCK, UNBLOCK},
+    sends::{BLOCK, UNBLOCK},
 };
 use crate::answer::{CHANNEL, NewInbound, Settled};
 

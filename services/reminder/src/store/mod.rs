@@ -223,6 +223,10 @@ on_both! {
     fn put_off(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure>;
     /// Ends a leased message without sending it; `false` where the lease is lost.
     fn finish(&self, message: &MessageRow, status: &str, reason: &str, now_us: i64) -> Result<bool, Failure>;
+    /// The visits ahead that were booked together with this one for a plan, the earliest first.
+    fn series(&self, organization: Uuid, appointment: Uuid, after_us: i64, limit: i64) -> Result<Vec<(i64, String)>, Failure>;
+    /// How many messages this one's patient was sent at an address since then.
+    fn sent_since(&self, message: &MessageRow, to: &str, since_us: i64) -> Result<i64, Failure>;
     fn is_blocked(&self, organization: Uuid, channel: &str, address_hash: &[u8]) -> Result<bool, Failure>;
     /// The last word before a message leaves: only where the lease holds and no newer version of the appointment is
     /// known. Answers the number of the attempt.

@@ -28,13 +28,23 @@ const PUT_OFF: &str = "UPDATE messages SET wake_at_us = $4 \
 const FINISH: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = NULL, updated_at_us = $6 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
 const BLOCKED: &str = "SELECT count(*) FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
+const SERIES: &str = "SELECT b.starts_at_us, b.time_zone FROM appointments a JOIN appointments b \
+     ON b.organization_id = a.organization_id AND b.patient_id = a.patient_id AND b.booked_at_us = a.booked_at_us \
+     WHERE a.organization_id = $1 AND a.id = $2 AND a.plan_session_id IS NOT NULL AND b.plan_session_id IS NOT NULL \
+     AND b.status IN ('pending', 'booked') AND b.starts_at_us > $3 ORDER BY b.starts_at_us, b.id LIMIT $4";
+const SENT_SINCE: &str = "SELECT count(*) FROM messages m JOIN appointments a \
+     ON a.organization_id = m.organization_id AND a.id = m.appointment_id WHERE m.organization_id = $1 \
+     AND m.recipient = $2 AND m.sent_at_us >= $3 AND m.trigger <> 'reply' AND a.patient_id = \
+     (SELECT patient_id FROM appointments WHERE organization_id = $1 AND id = $4)";
 const SWEEP_KEYS: &str = "DELETE FROM idempotency WHERE created_at_us < $1";
 const SWEEP_EVENTS: &str = "DELETE FROM provider_events WHERE received_at_us < $1";
 const SWEEP_INBOUND: &str = "DELETE FROM inbound WHERE received_at_us < $1";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 12] = [
+pub(crate) const STATEMENTS: [&str; 14] = [
+    SERIES,
+    SENT_SINCE,
     POSITION,
     RULE,
     RULES,
@@ -159,6 +169,22 @@ impl Store {
     ) -> Result<bool, Failure> {
         let query = sqlx::query_scalar::<Db, i64>(BLOCKED).bind(organization).bind(channel);
         Ok(query.bind(address_hash.to_vec()).fetch_one(self.reader()).await? > 0)
+    }
+
+    pub(crate) async fn series(
+        &self,
+        organization: Uuid,
+        appointment: Uuid,
+        after_us: i64,
+        limit: i64,
+    ) -> Result<Vec<(i64, String)>, Failure> {
+        let query = sqlx::query_as(SERIES).bind(organization).bind(appointment).bind(after_us).bind(limit);
+        Ok(query.fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn sent_since(&self, message: &MessageRow, to: &str, since_us: i64) -> Result<i64, Failure> {
+        let query = sqlx::query_scalar(SENT_SINCE).bind(message.organization_id).bind(to).bind(since_us);
+        Ok(query.bind(message.appointment_id).fetch_one(self.reader()).await?)
     }
 
     pub(crate) async fn sweep(

@@ -7,7 +7,8 @@ use sqlx::{query, query_as};
 use super::{
     super::{Report, Reported},
     Store,
-    transactions::{BLOCK, Tx},
+    sends::BLOCK,
+    transactions::Tx,
 };
 
 const KNOWN_MESSAGE: &str =

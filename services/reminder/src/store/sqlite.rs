@@ -10,6 +10,9 @@ pub(super) mod queries;
 #[path = "reports.rs"]
 pub(super) mod reports;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "sends.rs"]
+pub(super) mod sends;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "transactions.rs"]
 pub(super) mod transactions;
 

@@ -1,5 +1,5 @@
 // One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
-// What commits together. Locks are taken in one order: position, organisation, appointment, message.
+// What commits together when something is planned; what does when something is sent is in `sends.rs`. Locks are taken in one order: position, organisation, appointment, message.
 
 use std::collections::BTreeMap;
 
@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Applied, Batch, Record, Refusal, Remember, RuleWrite, Sending, Step,
-        rows::{AppointmentRow, MessageRow, PendingRow, RuleRow},
+        Applied, Batch, Refusal, Remember, RuleWrite, Step,
+        rows::{AppointmentRow, PendingRow, RuleRow},
     },
     Db, Store,
 };
 use crate::{
-    plan::{self, Again, Appointment, Known, Planned},
+    plan::{self, Again, Appointment, Change, Event, Known, Planned, Series},
     rule::{self, Rule},
 };
 
@@ -42,6 +42,14 @@ const SAVE_APPOINTMENT: &str = "INSERT INTO appointments (organization_id, id, v
      location_id = excluded.location_id, starts_at_us = excluded.starts_at_us, ends_at_us = excluded.ends_at_us, \
      time_zone = excluded.time_zone, visit_version = excluded.visit_version, seen_at_us = excluded.seen_at_us, \
      plan_session_id = excluded.plan_session_id, confirmed_at_us = excluded.confirmed_at_us";
+/// Another visit that was booked in the same moment for the same patient, and is known already.
+const TOLD_TOGETHER: &str = "SELECT count(*) FROM appointments WHERE organization_id = $1 AND patient_id = $2 \
+     AND booked_at_us = $3 AND id <> $4 AND plan_session_id IS NOT NULL";
+const UNTOLD: &str = "SELECT count(*) FROM messages WHERE organization_id = $1 AND appointment_id = $2 \
+     AND trigger = 'booked' AND status = 'scheduled'";
+const NEXT_OF_SERIES: &str = "SELECT * FROM appointments WHERE organization_id = $1 AND patient_id = $2 \
+     AND booked_at_us = $3 AND id <> $4 AND plan_session_id IS NOT NULL AND status IN ('pending', 'booked') \
+     AND starts_at_us > $5 ORDER BY starts_at_us, id LIMIT 1";
 const SUPPRESS: &str = "UPDATE messages SET status = 'suppressed', reason = $3, wake_at_us = NULL, fence = fence + 1, \
      updated_at_us = $4 WHERE organization_id = $1 AND appointment_id = $2 AND status = 'scheduled' \
      AND trigger <> 'reply'";
@@ -63,31 +71,14 @@ const MOVE_MESSAGE: &str = "UPDATE messages SET due_at_us = $3, wake_at_us = $3,
 const SUPPRESS_MESSAGE: &str = "UPDATE messages SET status = 'suppressed', reason = $3, wake_at_us = NULL, \
      fence = fence + 1, updated_at_us = $4 WHERE organization_id = $1 AND id = $2 AND status = 'scheduled'";
 const REMEMBER: &str = "INSERT INTO idempotency VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-const TELL: &str = "UPDATE appointments SET told_starts_at_us = $3, told_location_id = $4 \
-     WHERE organization_id = $1 AND id = $2";
-const CLAIM: &str = "UPDATE messages SET status = 'sending', wake_at_us = $5, attempts = attempts + 1, \
-     provider_rank = 0, provider = $6, recipient = $7, subject = $8, body = $9, updated_at_us = $10, segments = $11 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled' \
-     AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = messages.organization_id \
-     AND a.id = messages.appointment_id AND a.version <= $4) RETURNING attempts";
-const ATTEMPT: &str = "INSERT INTO attempts VALUES ($1, $2, $3, $4, 'unknown', '', '', '')";
-const RECORD: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = $6, \
-     tries = CASE WHEN $4 = 'scheduled' THEN tries + 1 ELSE tries END, sent_at_us = coalesce($7, sent_at_us), \
-     provider_rank = $8, updated_at_us = $9 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('sending', 'unknown')";
-const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message_id = $5, error_code = $6, detail = $7 \
-     WHERE organization_id = $1 AND message_id = $2 AND number = $3";
-pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-pub(super) const UNBLOCK: &str =
-    "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
-const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, \
-     fence = fence + 1, tries = 0, provider_rank = 0, updated_at_us = $4 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
 const PAGE: i64 = 500;
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 23] = [
+pub(crate) const STATEMENTS: [&str; 18] = [
+    TOLD_TOGETHER,
+    UNTOLD,
+    NEXT_OF_SERIES,
     FIRST_POSITION,
     MOVE_POSITION,
     SEE,
@@ -103,14 +94,6 @@ pub(crate) const STATEMENTS: [&str; 23] = [
     MOVE_MESSAGE,
     SUPPRESS_MESSAGE,
     REMEMBER,
-    TELL,
-    CLAIM,
-    ATTEMPT,
-    RECORD,
-    RECORD_ATTEMPT,
-    BLOCK,
-    UNBLOCK,
-    RETRY,
 ];
 
 pub(super) type Tx = Transaction<'static, Db>;
@@ -139,9 +122,12 @@ impl Store {
             let organization = change.organization;
             let known = appointment(&mut tx, organization, change.appointment.id, batch.now_us).await?;
             let rules = rules.get(&organization).map(Vec::as_slice).unwrap_or_default();
-            let Some(plan) = plan::plan(rules, known.as_ref(), change, batch.now_us, batch.settle_us) else { continue };
+            let series = series(&mut tx, change).await?;
+            let planned_now = plan::plan(rules, known.as_ref(), change, batch.now_us, batch.settle_us, series);
+            let Some(plan) = planned_now else { continue };
             save(&mut tx, organization, &plan.known, batch.now_us).await?;
             if let Some(reason) = plan.suppress {
+                planned += hand_on(&mut tx, organization, &plan.known, rules, batch).await?;
                 let suppress = query(SUPPRESS).bind(organization).bind(change.appointment.id).bind(reason);
                 suppress.bind(batch.now_us).execute(&mut *tx).await?;
             }
@@ -184,64 +170,38 @@ impl Store {
         tx.commit().await?;
         Ok(planned)
     }
+}
 
-    pub(crate) async fn begin_send(&self, sending: &Sending<'_>) -> Result<Option<i32>, Failure> {
-        let message = sending.message;
-        let mut tx = self.begin().await?;
-        if let Some(visit) = sending.tells {
-            // Before the message leaves: a move that is planned meanwhile must know that the old time may be out.
-            let tell = query(TELL).bind(message.organization_id).bind(message.appointment_id);
-            tell.bind(visit.starts_at_us).bind(visit.location).execute(&mut *tx).await?;
-        }
-        let claim = query_scalar(CLAIM).bind(message.organization_id).bind(message.id).bind(message.fence);
-        let claim = claim.bind(sending.truth_version).bind(sending.lease_until_us).bind(sending.provider);
-        let claim = claim.bind(sending.recipient).bind(sending.subject).bind(sending.body).bind(sending.now_us);
-        let claim = claim.bind(sending.segments);
-        let attempt: Option<i32> = claim.fetch_optional(&mut *tx).await?;
-        let Some(attempt) = attempt else { return Ok(None) };
-        let record = query(ATTEMPT).bind(message.organization_id).bind(message.id).bind(attempt);
-        record.bind(sending.now_us).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(Some(attempt))
+/// Whether another visit of the same series is told of already.
+async fn series(tx: &mut Tx, change: &Change) -> Result<Series, sqlx::Error> {
+    let visit = &change.appointment;
+    if change.event != Event::Booked || visit.plan_session.is_none() {
+        return Ok(Series::First);
     }
+    let together = query_scalar(TOLD_TOGETHER).bind(change.organization).bind(visit.patient);
+    let together: i64 = together.bind(change.changed_at_us).bind(visit.id).fetch_one(&mut **tx).await?;
+    Ok(if together > 0 { Series::Told } else { Series::First })
+}
 
-    pub(crate) async fn record(&self, record: &Record<'_>) -> Result<bool, Failure> {
-        let message = record.message;
-        let mut tx = self.begin().await?;
-        let update = query(RECORD).bind(message.organization_id).bind(message.id).bind(message.fence);
-        let update = update.bind(record.status).bind(record.reason).bind(record.wake_at_us);
-        let update = update.bind(record.sent.then_some(record.now_us)).bind(record.rank).bind(record.now_us);
-        let recorded = update.execute(&mut *tx).await?.rows_affected() == 1;
-        let attempt = query(RECORD_ATTEMPT).bind(message.organization_id).bind(message.id).bind(record.attempt);
-        let attempt = attempt.bind(record.outcome).bind(record.provider_message_id).bind(record.error_code);
-        attempt.bind(record.detail).execute(&mut *tx).await?;
-        if let Some((channel, hash)) = &record.block {
-            let block = query(BLOCK).bind(message.organization_id).bind(channel.as_str()).bind(hash.clone());
-            block.bind(record.now_us).execute(&mut *tx).await?;
-        }
-        tx.commit().await?;
-        Ok(recorded)
+/// Where a visit falls away that was to tell of its series, the next one of the series tells.
+async fn hand_on(
+    tx: &mut Tx,
+    organization: Uuid,
+    known: &Known,
+    rules: &[Rule],
+    batch: &Batch<'_>,
+) -> Result<u64, sqlx::Error> {
+    let visit = &known.appointment;
+    let (Some(booked_at_us), Some(_)) = (known.booked_at_us, visit.plan_session) else { return Ok(0) };
+    let untold: i64 = query_scalar(UNTOLD).bind(organization).bind(visit.id).fetch_one(&mut **tx).await?;
+    if untold == 0 {
+        return Ok(0);
     }
-
-    pub(crate) async fn retry(
-        &self,
-        message: &MessageRow,
-        now_us: i64,
-        address_hash: &[u8],
-        kept: Option<&Remember>,
-    ) -> Result<(), Refusal> {
-        let organization = message.organization_id;
-        let mut tx = self.begin().await?;
-        let retry = query(RETRY).bind(organization).bind(message.id).bind(message.fence).bind(now_us);
-        if retry.execute(&mut *tx).await?.rows_affected() == 0 {
-            return Err(Refusal::Stale);
-        }
-        // Whoever asks for it by hand knows that the patient wants messages again.
-        let unblock = query(UNBLOCK).bind(organization).bind(&message.channel).bind(address_hash.to_vec());
-        unblock.execute(&mut *tx).await?;
-        remember(&mut tx, organization, now_us, kept).await?;
-        Ok(tx.commit().await?)
-    }
+    let next = query_as(NEXT_OF_SERIES).bind(organization).bind(visit.patient).bind(booked_at_us).bind(visit.id);
+    let next: Option<AppointmentRow> = next.bind(batch.now_us).fetch_optional(&mut **tx).await?;
+    let Some(next) = next.map(AppointmentRow::read).transpose()? else { return Ok(0) };
+    let messages = plan::handed_on(rules, &next, batch.now_us);
+    add(tx, organization, &next.appointment, &messages, batch.now_us, batch.ids).await
 }
 
 async fn move_position(tx: &mut Tx, step: Step<'_>, now_us: i64) -> Result<bool, sqlx::Error> {
@@ -349,7 +309,12 @@ async fn newly(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<u64, sqlx::Error> {
     }
 }
 
-async fn remember(tx: &mut Tx, organization: Uuid, now_us: i64, kept: Option<&Remember>) -> Result<(), Refusal> {
+pub(super) async fn remember(
+    tx: &mut Tx,
+    organization: Uuid,
+    now_us: i64,
+    kept: Option<&Remember>,
+) -> Result<(), Refusal> {
     let Some(kept) = kept else { return Ok(()) };
     let insert = query(REMEMBER).bind(organization).bind(&kept.caller).bind(kept.route).bind(&kept.key);
     let insert = insert.bind(&kept.fingerprint).bind(&kept.response).bind(&kept.revision).bind(now_us);

@@ -226,6 +226,7 @@ fn told(truth: &Truth, event: &str, now_us: i64) -> Change {
             ends_at_us: appointment.ends_at_us,
             time_zone: appointment.time_zone.clone(),
             patient_id: appointment.patient_id.clone(),
+            plan_session_id: appointment.plan_session_id.clone(),
             previous_starts_at_us: truth.moved_from_us,
             ..AppointmentState::default()
         })),

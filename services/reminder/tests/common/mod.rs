@@ -8,7 +8,7 @@ pub mod booking;
 use std::time::Duration;
 
 use booking::{Booking, appointment_id};
-use domain::id::{LocationId, OrganizationId, PatientId, PractitionerId, ServiceId};
+use domain::id::{LocationId, OrganizationId, PatientId, PlanSessionId, PractitionerId, ServiceId};
 use jiff::{SignedDuration, Timestamp};
 use reminder::{App, Config, Deps};
 use rpc::{Context, Fault};
@@ -128,11 +128,35 @@ impl World {
         running
     }
 
+    /// Books visits of one patient in one moment, as sessions of a plan.
+    pub fn book_series(&self, starts: &[&str]) -> Vec<String> {
+        let patient_id = PatientId::new(Uuid::from_u128(999)).to_string();
+        let one = |starts_at: &&str| {
+            let number = self.booked.get() + 1;
+            let session = PlanSessionId::new(Uuid::from_u128(5000 + number)).to_string();
+            self.book_as(organization(1), us(starts_at), patient(), |visit| {
+                visit.patient_id.clone_from(&patient_id);
+                visit.plan_session_id = session;
+            })
+        };
+        starts.iter().map(one).collect()
+    }
+
     /// Books a visit for a patient.
     pub fn book_for(&self, organization: OrganizationId, starts_at_us: i64, patient: PatientDetails) -> String {
+        self.book_as(organization, starts_at_us, patient, |_| {})
+    }
+
+    fn book_as(
+        &self,
+        organization: OrganizationId,
+        starts_at_us: i64,
+        patient: PatientDetails,
+        change: impl FnOnce(&mut Appointment),
+    ) -> String {
         self.booked.set(self.booked.get() + 1);
         let number = self.booked.get();
-        let appointment = Appointment {
+        let mut appointment = Appointment {
             id: appointment_id(number),
             status: "booked".into(),
             version: 1,
@@ -146,6 +170,7 @@ impl World {
             manage_token: format!("token-of-visit-{number:07}"),
             ..Appointment::default()
         };
+        change(&mut appointment);
         self.booking.book(organization, self.clock.now_us(), appointment, patient)
     }
 

@@ -1,0 +1,190 @@
+//! What a leased message would say now, and whether it may.
+
+use std::time::Duration;
+
+use domain::{
+    id::{AppointmentId, OrganizationId},
+    patient::Channel,
+};
+use jiff::{Zoned, civil::Date, tz::TimeZone};
+use rpc::{Code, Context, Fault};
+use wire::{
+    availability::DescribeVisitResponse,
+    booking::{Appointment, GetContactRequest, GetContactResponse, PatientDetails},
+};
+
+use super::truth::{Verdict, judge};
+use crate::{
+    Inner, address_hash, describe,
+    plan::Visit,
+    quiet,
+    render::{self, Rendered},
+    rule::{Rule, Trigger},
+    store::rows::MessageRow,
+    write,
+};
+
+/// The deadline of the questions before a send.
+const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// Whoever wrote an hour ago has called by now.
+const REPLY_LATE_US: i64 = 3_600_000_000;
+/// What a patient has had enough of today goes on the next day at this hour of the location's clock.
+const NEXT_DAY_HOUR: i8 = 9;
+/// Visits of a series that one message names.
+const SERIES_MAX: i64 = 60;
+
+/// What is to be done with a leased message.
+pub(super) enum Next {
+    Send(Box<Ready>),
+    Suppress(&'static str),
+    Fail(&'static str),
+    /// Looked at again at this instant.
+    PutOff(i64),
+}
+
+/// A message that may leave.
+pub(super) struct Ready {
+    pub(super) to: String,
+    pub(super) rendered: Rendered,
+    pub(super) truth_version: i64,
+    /// What it tells the patient; `None` where it tells no time that holds.
+    pub(super) tells: Option<Visit>,
+}
+
+/// Asks for the present truth and makes the text.
+pub(super) async fn prepare(
+    inner: &Inner,
+    message: &MessageRow,
+    trigger: Trigger,
+    channel: Channel,
+) -> Result<Next, Fault> {
+    let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", ASK_WITHIN);
+    let rule = inner.store.rule(message.organization_id, message.rule_id).await.map_err(write::failure)?;
+    let Some(rule) = rule else { return Ok(Next::Suppress("rule_archived")) };
+    let ask = GetContactRequest {
+        appointment_id: AppointmentId::new(message.appointment_id).to_string(),
+        with_plan: trigger == Trigger::PlanSessionUnbooked,
+    };
+    let contact = match inner.booking.clone().get_contact(ctx.request(ask)).await.map_err(Fault::from) {
+        Ok(answer) => answer.into_inner(),
+        Err(fault) if fault.code == Code::NotFound => return Ok(Next::Suppress("gone")),
+        Err(fault) => return Err(fault),
+    };
+    let now_us = inner.clock.now_us();
+    let until_us = trigger.of_use_until_us(message.due_at_us, message.starts_at_us);
+    let to = match judge(trigger, channel, message.visit(), &contact, now_us >= until_us, rule.body.consent) {
+        Verdict::Send(to) => to.to_owned(),
+        Verdict::Suppress(reason) => return Ok(Next::Suppress(reason)),
+    };
+    let GetContactResponse { appointment: Some(appointment), patient: Some(patient), plan } = contact else {
+        return Ok(Next::Suppress("gone"));
+    };
+    let zone = domain::time::zone(&appointment.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
+    // Planned outside the quiet hours, it may still have waited into them.
+    let stretch = rule.body.quiet_hours.and_then(|hours| quiet::stretch(hours, now_us, &zone));
+    if let Some((_, ends_at_us)) = stretch
+        && ends_at_us < until_us
+    {
+        return Ok(Next::PutOff(ends_at_us));
+    }
+    let hash = address_hash(&to);
+    if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
+        return Ok(Next::Suppress("opted_out"));
+    }
+    if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
+        return Ok(later);
+    }
+    let visit = describe::visit(inner, &ctx, &appointment).await?;
+    let details = patient.details.unwrap_or_default();
+    let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
+        Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
+        None => describe::local(appointment.starts_at_us, &appointment.time_zone),
+    };
+    let Some(about) = about else { return Ok(Next::Fail("absurd_date")) };
+    let series = match trigger {
+        Trigger::Booked => series(inner, message, now_us).await?,
+        _ => vec![],
+    };
+    let tells = (trigger != Trigger::Cancelled && !trigger.is_after_visit()).then(|| message.visit());
+    let truth_version = appointment.version;
+    Ok(match text(inner, &rule, channel, &appointment, &details, (visit, about, series)) {
+        Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version, tells })),
+        Err(next) => next,
+    })
+}
+
+/// Where a patient has had enough messages today: when this one goes, if it can wait at all.
+async fn enough(
+    inner: &Inner,
+    message: &MessageRow,
+    trigger: Trigger,
+    to: &str,
+    zone: &TimeZone,
+    until_us: i64,
+) -> Result<Option<Next>, Fault> {
+    if !trigger.can_wait() {
+        return Ok(None);
+    }
+    let today = inner.clock.now().to_zoned(zone.clone()).date();
+    let midnight = today.to_zoned(zone.clone()).map_err(Fault::internal)?.timestamp().as_microsecond();
+    let sent = inner.store.sent_since(message, to, midnight).await.map_err(write::failure)?;
+    if sent < i64::from(inner.config.daily_max) {
+        return Ok(None);
+    }
+    let tomorrow = today.tomorrow().map_err(Fault::internal)?.at(NEXT_DAY_HOUR, 0, 0, 0);
+    let later_us = tomorrow.to_zoned(zone.clone()).map_err(Fault::internal)?.timestamp().as_microsecond();
+    Ok(Some(if later_us < until_us { Next::PutOff(later_us) } else { Next::Suppress("daily_limit") }))
+}
+
+/// When each visit is that was booked together with this one for a plan.
+async fn series(inner: &Inner, message: &MessageRow, now_us: i64) -> Result<Vec<Zoned>, Fault> {
+    let found = inner.store.series(message.organization_id, message.appointment_id, now_us, SERIES_MAX).await;
+    let found = found.map_err(write::failure)?;
+    Ok(found.into_iter().filter_map(|(at_us, zone)| describe::local(at_us, &zone)).collect())
+}
+
+/// What is said in return to a patient's own message: its text was made when that came.
+pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Next, Fault> {
+    if inner.clock.now_us() >= message.due_at_us + REPLY_LATE_US {
+        return Ok(Next::Suppress("too_late"));
+    }
+    let hash = address_hash(&message.recipient);
+    if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
+        return Ok(Next::Suppress("opted_out"));
+    }
+    let rendered = Rendered { subject: String::new(), text: message.body.clone() };
+    Ok(Next::Send(Box::new(Ready { to: message.recipient.clone(), rendered, truth_version: i64::MAX, tells: None })))
+}
+
+/// The text in the patient's language and the location's time.
+fn text(
+    inner: &Inner,
+    rule: &Rule,
+    channel: Channel,
+    appointment: &Appointment,
+    details: &PatientDetails,
+    (visit, about, series): (DescribeVisitResponse, Zoned, Vec<Zoned>),
+) -> Result<Rendered, Next> {
+    let spoken = [details.language.as_str(), visit.default_language.as_str(), "en"];
+    let spoken = spoken.into_iter().find(|tag| !tag.is_empty()).unwrap_or("en");
+    if rule.body.language.as_deref().is_some_and(|wanted| !speaks(spoken, wanted)) {
+        return Err(Next::Suppress("other_language"));
+    }
+    let lang = describe::lang(details, &visit);
+    let mut words = describe::words(inner, appointment, details, visit, about);
+    let mut name = rule.body.text_name();
+    if series.len() > 1 {
+        name = "series";
+        (words.count, words.visits) = (series.len(), series);
+    }
+    inner.texts.render(&rule.body.template, name, channel, lang, &words).map_err(|error| {
+        tracing::warn!(rule = %rule.id, %error, "a rule's template gives no text");
+        Next::Fail("template_failed")
+    })
+}
+
+/// Whether a patient who speaks `spoken` is among those whom a rule for `wanted` is for: `fr` covers `fr-CA`.
+fn speaks(spoken: &str, wanted: &str) -> bool {
+    spoken.eq_ignore_ascii_case(wanted)
+        || (!wanted.contains('-') && render::primary(spoken) == wanted.to_ascii_lowercase())
+}
