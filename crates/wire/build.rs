@@ -2,7 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "meridian/common/v1/common.proto",
     "meridian/availability/v1/directory.proto",
     "meridian/availability/v1/search.proto",
@@ -11,6 +11,7 @@ const FILES: [&str; 9] = [
     "meridian/booking/v1/displaced.proto",
     "meridian/booking/v1/feed.proto",
     "meridian/booking/v1/plan.proto",
+    "meridian/booking/v1/waitlist.proto",
     "meridian/reminder/v1/reminder.proto",
 ];
 
@@ -34,6 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             "meridian.booking.v1.ListPatientsRequest",
             "meridian.booking.v1.RecordReplyConsentRequest",
             "meridian.booking.v1.CheckIn",
+            "meridian.booking.v1.Offer",
+            "meridian.booking.v1.OfferContact",
+            "meridian.booking.v1.WaitlistEntry",
+            "meridian.booking.v1.ListWaitlistResponse",
             "meridian.booking.v1.RecordCheckInRequest",
             "meridian.booking.v1.Plan",
             "meridian.booking.v1.Review",

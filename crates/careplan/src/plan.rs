@@ -1,5 +1,7 @@
 //! One patient's plan: its sessions, what became of each, and how it changes.
 
+mod check_in;
+
 use domain::{
     directory::{Course, GapDays, PlanTemplate},
     id::{AppointmentId, LocationId, PatientId, PlanId, PlanSessionId, PlanTemplateId, PractitionerId, ServiceId},
@@ -12,6 +14,7 @@ use crate::{
     review::Review,
     template::{self, OutOfRange},
 };
+pub use check_in::CheckIn;
 
 /// FHIR R4 [CarePlan status](https://hl7.org/fhir/R4/valueset-request-status.html), as far as scheduling uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,20 +207,6 @@ pub struct Plan {
     pub check_ins: Vec<CheckIn>,
 }
 
-/// A patient's answer, some time after a session, to how it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CheckIn {
-    /// The visit that it was about.
-    pub appointment: AppointmentId,
-    /// On the numeric rating scale, 0 (no pain) to 10.
-    pub score: u8,
-    /// When it was given.
-    pub at: Timestamp,
-}
-
-/// Answers that a plan keeps; the oldest go first.
-const CHECK_INS_MAX: usize = 200;
-
 /// What happened to the appointment of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -269,17 +258,6 @@ pub enum Rejection {
 }
 
 impl Plan {
-    /// The plan with an answer to how it is. A second answer about the same visit takes the place of the first.
-    #[must_use]
-    pub fn checked_in(&self, answer: CheckIn) -> Self {
-        let mut plan = self.clone();
-        plan.check_ins.retain(|known| known.appointment != answer.appointment);
-        plan.check_ins.push(answer);
-        let old = plan.check_ins.len().saturating_sub(CHECK_INS_MAX);
-        plan.check_ins.drain(..old);
-        plan
-    }
-
     /// A new plan in `draft`, `count` sessions long or as short as the template allows; `id` gives each session its own.
     ///
     /// # Errors

@@ -52,6 +52,7 @@ table! {
     SeriesConflict "series_conflict" Aborted 409 "Some slots of the series are taken";
     PatientBusy "patient_busy" Aborted 409 "The patient has another appointment at this time";
     HoldExpired "hold_expired" FailedPrecondition 409 "The hold is gone";
+    OfferGone "offer_gone" FailedPrecondition 409 "The offer has ended";
     InvalidTransition "invalid_transition" FailedPrecondition 409 "The status does not allow this";
     IdempotencyInProgress "idempotency_in_progress" Aborted 409 "The first request with this key is still running";
     Archived "archived" FailedPrecondition 409 "The entry is archived";

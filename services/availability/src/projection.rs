@@ -253,7 +253,7 @@ fn read(change: &Change) -> Option<(Uuid, State)> {
         }
         Owner::Hold(state) => (state.id.parse::<HoldId>().ok()?.uuid(), State::Bare),
         // A plan takes nothing: its appointments do.
-        Owner::Plan(_) => return None,
+        Owner::Plan(_) | Owner::Offer(_) | Owner::Waitlist(_) => return None,
     })
 }
 

@@ -12,7 +12,7 @@ use wire::booking::{CreateHoldRequest, Hold, ReleaseHoldRequest, ReleaseHoldResp
 
 use crate::{
     Inner, feed, ground,
-    store::batch::{Batch, NewHold, Refusal},
+    store::batch::{Batch, NewChange, NewHold, Refusal},
     taking::{Taken, Taker, take},
     write::{self, Begun, begin, remember, revision},
 };
@@ -32,6 +32,19 @@ pub(crate) async fn create(
         Begun::Replay(response) => return Ok(response),
     };
     checked(&request)?;
+    let id = inner.ids.uuid(inner.clock.now());
+    make(inner, ctx, &request, id, None, None).await
+}
+
+/// Lays a hold, until an instant that may be given, and tells one more change with it.
+pub(crate) async fn make(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: &CreateHoldRequest,
+    id: Uuid,
+    until_us: Option<i64>,
+    change: Option<NewChange>,
+) -> Result<Response<Hold>, Fault> {
     let mut grounds = ground::check(inner, ctx, &request.slot_ids, "/slot_ids", request.channel, vec![]).await?;
     let groups = grounds.iter().filter(|ground| ground.capacity > 1).count();
     if groups > 0 && grounds.len() > 1 {
@@ -41,8 +54,7 @@ pub(crate) async fn create(
     let now = inner.clock.now();
     let ttl = if request.ttl_seconds == 0 { TTL_SECONDS_DEFAULT } else { request.ttl_seconds };
     let expires_at = now.saturating_add(SignedDuration::from_secs(i64::from(ttl))).unwrap_or(Timestamp::MAX);
-    let id = inner.ids.uuid(now);
-    let expires_at_us = expires_at.as_microsecond();
+    let expires_at_us = until_us.unwrap_or(expires_at.as_microsecond());
     let answer = Hold {
         id: HoldId::new(id).to_string(),
         expires_at_us,
@@ -54,6 +66,7 @@ pub(crate) async fn create(
     let taken = take(inner, ctx, &mut grounds, taker, |batch, _, claims| {
         batch.holds.push(NewHold { id, expires_at_us, slots: slots.clone() });
         batch.changes.push(feed::hold_made(id, claims, expires_at_us));
+        batch.changes.extend(change.clone());
         batch.idempotency = remember(ctx, ROUTE, &answer);
         Ok(())
     });

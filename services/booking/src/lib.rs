@@ -24,6 +24,7 @@ mod service;
 mod store;
 mod sweep;
 mod taking;
+mod waitlist;
 mod write;
 
 use std::{
@@ -43,16 +44,17 @@ use wire::{
     availability::{directory_client::DirectoryClient, planner_client::PlannerClient, search_client::SearchClient},
     booking::{
         booking_server::BookingServer, displaced_server::DisplacedServer, feed_server::FeedServer,
-        plans_server::PlansServer,
+        plans_server::PlansServer, waitlist_server::WaitlistServer,
     },
 };
 
 /// The full names of the services that it serves.
-pub const SERVICES: [&str; 4] = [
+pub const SERVICES: [&str; 5] = [
     "meridian.booking.v1.Booking",
     "meridian.booking.v1.Displaced",
     "meridian.booking.v1.Feed",
     "meridian.booking.v1.Plans",
+    "meridian.booking.v1.Waitlist",
 ];
 
 /// The statement that commits a booking on PostgreSQL, whole, in one round trip. Its parameter is JSON.
@@ -100,6 +102,8 @@ pub(crate) struct Inner {
     pub(crate) running: Mutex<HashSet<(Uuid, String, String, String)>>,
     /// Rings after each commit of this process, so that a follower need not wait for its timer.
     pub(crate) committed: Notify,
+    /// Rings when time came free, so that the waitlist is looked through.
+    pub(crate) freed: Notify,
     /// Begun when followers of the feed must go on elsewhere, from where they are.
     pub(crate) draining: Shutdown,
 }
@@ -128,6 +132,7 @@ impl App {
             link_key,
             running: Mutex::default(),
             committed: Notify::new(),
+            freed: Notify::new(),
             draining: Shutdown::new(),
         })))
     }
@@ -136,13 +141,14 @@ impl App {
     pub fn routes(&self) -> Routes {
         let routes = Routes::new(BookingServer::new(service::Service(self.0.clone())));
         let routes = routes.add_service(PlansServer::new(plans::Service(self.0.clone())));
+        let routes = routes.add_service(WaitlistServer::new(waitlist::Service(self.0.clone())));
         let routes = routes.add_service(DisplacedServer::new(displaced::Service(self.0.clone())));
         rpc::guard(routes.add_service(FeedServer::new(feed::Service(self.0.clone()))))
     }
 
     /// Runs what goes on in the background until draining begins.
     pub async fn run(&self, shutdown: Shutdown) {
-        sweep::run(&self.0, &shutdown).await;
+        tokio::join!(sweep::run(&self.0, &shutdown), waitlist::run(&self.0, &shutdown));
         shutdown.begun().await;
         self.0.draining.begin();
     }

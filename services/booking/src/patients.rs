@@ -194,7 +194,7 @@ pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<Patie
     found.ok_or_else(Fault::not_found)
 }
 
-fn shown(row: &PatientRow) -> Result<Patient, Fault> {
+pub(crate) fn shown(row: &PatientRow) -> Result<Patient, Fault> {
     let details = Document::read(&row.details)?.details;
     Ok(Patient {
         id: PatientId::new(row.id).to_string(),

@@ -64,7 +64,7 @@ impl booking_server::Booking for Service {
         request: Request<wire::RescheduleAppointmentRequest>,
     ) -> Result<Response<wire::Appointment>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(appointments::reschedule::reschedule(&self.0, &ctx, request.into_inner()).await?)
+        Ok(appointments::reschedule::reschedule(&self.0, &ctx, request.into_inner(), None).await?)
     }
 
     async fn set_displaced(

@@ -98,10 +98,14 @@ pub(crate) fn remember(ctx: &Context, route: &'static str, answer: &impl Message
 /// cannot leave it half known.
 pub(crate) async fn commit(inner: &Arc<Inner>, batch: Batch) -> Result<Position, Refusal> {
     let owned = inner.clone();
+    let frees = !batch.release.is_empty() || batch.leave_group.is_some();
     let work = async move {
         let fraction = || owned.ids.fraction();
         let position = sql::retry_serialization(fraction, || owned.store.commit(&batch)).await?;
         owned.committed.notify_waiters();
+        if frees {
+            owned.freed.notify_waiters();
+        }
         Ok(position)
     };
     match tokio::spawn(work.in_current_span()).await {

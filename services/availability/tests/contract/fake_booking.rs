@@ -249,6 +249,8 @@ impl State {
             Owner::Hold(state) => state.id.clone(),
             Owner::Group(state) => state.id.clone(),
             Owner::Plan(state) => state.id.clone(),
+            Owner::Offer(state) => state.id.clone(),
+            Owner::Waitlist(state) => state.id.clone(),
         };
         let last = self.log.iter().enumerate().filter(|(at, change)| {
             !self.log[at + 1..].iter().any(|later| id(later) == id(change) && later.version > change.version)
@@ -360,6 +362,9 @@ not_played! {
     update_patient(UpdatePatientRequest) -> Patient;
     list_patients(ListPatientsRequest) -> ListPatientsResponse;
     get_contact(GetContactRequest) -> GetContactResponse;
+    list_consents(GetPatientRequest) -> ConsentHistory;
+    record_consent(RecordConsentRequest) -> ConsentHistory;
+    record_reply_consent(RecordReplyConsentRequest) -> RecordReplyConsentResponse;
 }
 
 /// An id that no other test of this process has.

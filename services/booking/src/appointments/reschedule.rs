@@ -15,6 +15,7 @@ use super::{book::prior, load, shown, transition, wall_clock};
 use crate::{
     Inner, feed,
     ground::{self, Ground},
+    holds,
     laying::Laid,
     manage,
     plans::{self, follow},
@@ -28,22 +29,25 @@ use crate::{
 
 const ROUTE: &str = "RescheduleAppointment";
 
+/// Moves an appointment; with a hold, to the slot that it keeps.
 pub(crate) async fn reschedule(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: RescheduleAppointmentRequest,
+    hold: Option<String>,
 ) -> Result<Response<Appointment>, Fault> {
     let _running = match begin(inner, ctx, ROUTE).await? {
         Begun::New(running) => running,
         Begun::Replay(response) => return Ok(response),
     };
-    write::again(|| once(inner, ctx, &request)).await
+    write::again(|| once(inner, ctx, &request, hold.as_deref())).await
 }
 
 async fn once(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: &RescheduleAppointmentRequest,
+    hold: Option<&str>,
 ) -> Result<Response<Appointment>, Fault> {
     let old = load(inner, ctx, &request.id).await?;
     if request.if_version != 0 && request.if_version != old.version {
@@ -51,7 +55,11 @@ async fn once(
     }
     transition::target(&old, Transition::Reschedule)?;
     same_service(&request.slot_id, &old)?;
-    let ignored = vec![AppointmentId::new(old.id).to_string()];
+    let held = match hold {
+        Some(text) => Some(holds::of_one_slot(inner, ctx, text).await?.0),
+        None => None,
+    };
+    let ignored = hold.map(str::to_owned).into_iter().chain([AppointmentId::new(old.id).to_string()]).collect();
     let slots = std::slice::from_ref(&request.slot_id);
     let mut grounds = ground::check(inner, ctx, slots, "/slot_id", request.channel, ignored).await?;
     prior(inner, ctx, &grounds[0], old.patient_id).await?;
@@ -70,6 +78,9 @@ async fn once(
         }
         put(inner, batch, &old, row, claims);
         batch.idempotency = remember(ctx, ROUTE, &answer);
+        batch.consume_hold = held;
+        batch.release.extend(held);
+        batch.changes.extend(held.map(feed::hold_released));
         Ok(())
     });
     match taken.await? {

@@ -17,8 +17,8 @@ use uuid::Uuid;
 use self::{
     batch::{Batch, Refusal, Remember},
     rows::{
-        AppointmentRow, ChangeRow, ClaimRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OwnedClaimRow, OwnedPlanRow,
-        PatientRow, PlanRow, ReplayRow,
+        AppointmentRow, ChangeRow, ClaimRow, EntryRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OfferRow,
+        OwnedClaimRow, OwnedPlanRow, PatientRow, PlanRow, ReplayRow,
     },
 };
 
@@ -117,6 +117,28 @@ macro_rules! on_both {
 on_both! {
     /// Commits a batch, whole or not at all; answers the position of its last change.
     fn commit(&self, batch: &Batch) -> Result<Position, Refusal>;
+    fn join(&self, row: &EntryRow) -> Result<(), Failure>;
+    /// Takes back an entry that nobody was told of.
+    fn unjoin(&self, organization: Uuid, id: Uuid) -> Result<(), Failure>;
+    fn entry(&self, organization: Uuid, id: Uuid) -> Result<Option<EntryRow>, Failure>;
+    fn entries(&self, organization: Uuid, patient: Option<Uuid>, statuses: &[String], before: Option<Uuid>, limit: i64) -> Result<Vec<EntryRow>, Failure>;
+    /// Ends an entry; `None` where it has ended.
+    fn end_entry(&self, organization: Uuid, id: Uuid, status: &str, now_us: i64) -> Result<Option<EntryRow>, Failure>;
+    /// Lets an entry whose offer came to nothing wait again, from then on.
+    fn rest(&self, organization: Uuid, id: Uuid, rests_until_us: i64, now_us: i64) -> Result<(), Failure>;
+    fn waiting(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure>;
+    fn entries_over(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure>;
+    /// `false` where the slot or the patient has an open offer.
+    fn make_offer(&self, row: &OfferRow) -> Result<bool, Failure>;
+    fn unmake_offer(&self, row: &OfferRow) -> Result<(), Failure>;
+    fn offer(&self, organization: Uuid, id: Uuid) -> Result<Option<OfferRow>, Failure>;
+    fn offer_by_token(&self, token_hash: &[u8]) -> Result<Option<OfferRow>, Failure>;
+    fn offers_of(&self, organization: Uuid, entry: Uuid, limit: i64) -> Result<Vec<OfferRow>, Failure>;
+    /// The slots that this entry was ever offered.
+    fn slots_offered(&self, organization: Uuid, entry: Uuid) -> Result<Vec<String>, Failure>;
+    /// A step from one status to the next; `None` where another has made one.
+    fn move_offer(&self, row: &OfferRow, from: &str, to: &str, appointment: Option<Uuid>, now_us: i64) -> Result<Option<OfferRow>, Failure>;
+    fn offers_over(&self, now_us: i64, limit: i64) -> Result<Vec<OfferRow>, Failure>;
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
     fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure>;
     /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.

@@ -4,6 +4,9 @@
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(crate) mod queries;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "waitlist.rs"]
+pub(crate) mod waitlist;
 
 use domain::claim::Kind;
 use rpc::Code;

@@ -131,6 +131,41 @@ pub(crate) struct LinkRow {
     pub(crate) expires_at_us: i64,
 }
 
+/// An entry of the waitlist; `wish` is the JSON of `waitlist::Wish`.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct EntryRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) status: String,
+    pub(crate) patient_id: Uuid,
+    pub(crate) service_id: Uuid,
+    pub(crate) wish: String,
+    pub(crate) ends_at_us: i64,
+    pub(crate) rests_until_us: i64,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+}
+
+/// An offer of a free slot.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct OfferRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) waitlist_id: Uuid,
+    pub(crate) patient_id: Uuid,
+    pub(crate) hold_id: Uuid,
+    pub(crate) status: String,
+    pub(crate) slot_id: String,
+    pub(crate) slot: String,
+    pub(crate) token_hash: Vec<u8>,
+    pub(crate) appointment_id: Option<Uuid>,
+    pub(crate) expires_at_us: i64,
+    pub(crate) created_at_us: i64,
+    pub(crate) decided_at_us: Option<i64>,
+}
+
 /// The answer kept for an idempotency key.
 #[derive(Clone, PartialEq, sqlx::FromRow)]
 pub(crate) struct ReplayRow {

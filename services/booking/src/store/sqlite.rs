@@ -5,6 +5,9 @@ mod claims;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(crate) mod queries;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "waitlist.rs"]
+pub(crate) mod waitlist;
 
 use sql::{Failure, SqlitePools, feed::Position};
 use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};

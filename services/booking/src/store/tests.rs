@@ -64,7 +64,7 @@ async fn raw(store: &Store, statement: &'static str) -> Result<(), sqlx::Error> 
 #[tokio::test]
 async fn every_statement_prepares_on_both_engines() {
     for (store, _database) in both().await {
-        for statement in sqlite::queries::STATEMENTS {
+        for statement in sqlite::queries::STATEMENTS.into_iter().chain(sqlite::waitlist::STATEMENTS) {
             match &store {
                 Store::Sqlite(store) => {
                     let mut connection = store.reader().acquire().await.unwrap();
@@ -79,6 +79,7 @@ async fn every_statement_prepares_on_both_engines() {
         }
     }
     assert_eq!(sqlite::queries::STATEMENTS, postgres::queries::STATEMENTS);
+    assert_eq!(sqlite::waitlist::STATEMENTS, postgres::waitlist::STATEMENTS);
 }
 
 #[tokio::test]

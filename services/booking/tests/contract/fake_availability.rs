@@ -65,11 +65,20 @@ impl Default for Offer {
 }
 
 #[derive(Clone, Default)]
-pub struct FakeAvailability(Arc<Mutex<HashMap<Uuid, Offer>>>);
+pub struct FakeAvailability {
+    offers: Arc<Mutex<HashMap<Uuid, Offer>>>,
+    /// What a search finds open.
+    open: Arc<Mutex<Vec<String>>>,
+}
 
 impl FakeAvailability {
     pub fn offer(&self, service: Uuid, offer: Offer) {
-        self.0.lock().unwrap().insert(service, offer);
+        self.offers.lock().unwrap().insert(service, offer);
+    }
+
+    /// What a search finds open from now on.
+    pub fn open(&self, slots: &[String]) {
+        *self.open.lock().unwrap() = slots.to_vec();
     }
 
     pub fn channel(&self) -> rpc::Channel {
@@ -78,7 +87,7 @@ impl FakeAvailability {
 
     fn checked(&self, text: &str) -> CheckedSlot {
         let slot: Slot = text.parse().unwrap();
-        let known = self.0.lock().unwrap();
+        let known = self.offers.lock().unwrap();
         let Some(offer) = known.get(&slot.service.uuid()) else {
             let refusal = Refusal { code: "not_offered".into(), detail: "no such service".into() };
             return CheckedSlot { refusals: vec![refusal], ..CheckedSlot::default() };
@@ -173,8 +182,17 @@ impl Search for FakeAvailability {
         Ok(Response::new(NearestSlotsResponse { slots }))
     }
 
-    async fn search_slots(&self, _: Request<SearchSlotsRequest>) -> Result<Response<SearchSlotsResponse>, Status> {
-        Err(Status::unimplemented("not asked by booking"))
+    async fn search_slots(
+        &self,
+        request: Request<SearchSlotsRequest>,
+    ) -> Result<Response<SearchSlotsResponse>, Status> {
+        let asked = request.into_inner();
+        let open = self.open.lock().unwrap().clone();
+        let fits = |slot: &proto::Slot| {
+            slot.service_id == asked.service_id && (asked.from_us..asked.to_us).contains(&slot.starts_at_us)
+        };
+        let slots = open.iter().filter_map(|text| self.checked(text).slot).filter(fits).collect();
+        Ok(Response::new(SearchSlotsResponse { slots, ..SearchSlotsResponse::default() }))
     }
 
     async fn search_days(&self, _: Request<SearchSlotsRequest>) -> Result<Response<SearchDaysResponse>, Status> {

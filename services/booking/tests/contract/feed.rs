@@ -32,6 +32,8 @@ impl Known {
             Owner::Hold(it) => it.id.clone(),
             Owner::Group(it) => it.id.clone(),
             Owner::Plan(it) => it.id.clone(),
+            Owner::Offer(it) => it.id.clone(),
+            Owner::Waitlist(it) => it.id.clone(),
         };
         if self.0.get(&id).is_none_or(|known| known.version < change.version) {
             self.0.insert(id, change);

@@ -80,6 +80,18 @@ async fn call(world: &World, method: &str, ids: &Ids) -> Option<String> {
             let request = proto::ListPatientsRequest { query: "Example".into(), page: None };
             seen(booking.list_patients(world.request(request)).await)
         }
+        "ListConsents" => seen(booking.list_consents(world.request(proto::GetPatientRequest { id: patient_id })).await),
+        "RecordConsent" => {
+            let (channel, kind, how) = ("sms".into(), "service".into(), "phone".into());
+            let request = proto::RecordConsentRequest { patient_id, channel, kind, given: true, how };
+            seen(booking.record_consent(world.request(request)).await)
+        }
+        // At a telephone number that is another organisation's too, nobody of theirs is found.
+        "RecordReplyConsent" => {
+            let (channel, how, address) = ("sms".into(), "reply".into(), patient(1).phone);
+            let request = proto::RecordReplyConsentRequest { channel, address, how, ..Default::default() };
+            seen(booking.record_reply_consent(world.request(request)).await)
+        }
         "GetContact" => seen(
             booking.get_contact(world.request(proto::GetContactRequest { appointment_id: id, with_plan: true })).await,
         ),

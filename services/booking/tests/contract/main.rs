@@ -15,4 +15,5 @@ mod holds;
 mod idempotency;
 mod limits;
 mod races;
+mod waitlist;
 mod world;

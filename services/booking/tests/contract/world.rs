@@ -21,6 +21,7 @@ use wire::{
         book_appointment_request::{Time, Who},
         booking_client::BookingClient,
         feed_client::FeedClient,
+        waitlist_client::WaitlistClient,
     },
     common::BookingChannel,
 };
@@ -46,6 +47,7 @@ pub const HERE: Uuid = Uuid::from_u128(0x91);
 pub struct World {
     pub booking: BookingClient<rpc::Channel>,
     pub feed: FeedClient<rpc::Channel>,
+    pub waitlist: WaitlistClient<rpc::Channel>,
     pub clock: Clock,
     pub availability: FakeAvailability,
     pub organization: OrganizationId,
@@ -62,6 +64,10 @@ impl World {
 
     async fn start(target: Target, clock: Clock, seed: u64) -> Self {
         let availability = FakeAvailability::default();
+        Self::with(target, clock, seed, availability).await
+    }
+
+    async fn with(target: Target, clock: Clock, seed: u64, availability: FakeAvailability) -> Self {
         let plain = Offer { rooms: ROOMS.to_vec(), buffer_minutes: 5, ..Offer::default() };
         availability.offer(EVALUATION, plain.clone());
         let prior = ServiceId::new(EVALUATION).to_string();
@@ -83,7 +89,8 @@ impl World {
         tokio::spawn(async move { app.run(until).await });
         Self {
             booking: BookingClient::new(channel.clone()),
-            feed: FeedClient::new(channel),
+            feed: FeedClient::new(channel.clone()),
+            waitlist: WaitlistClient::new(channel),
             clock,
             availability,
             organization: OrganizationId::new(Uuid::from_u128(0xaa)),
@@ -91,6 +98,11 @@ impl World {
             shutdown,
             seed,
         }
+    }
+
+    /// Another process over the same database and the same availability.
+    pub async fn beside(&self) -> Self {
+        Self::with(self.target.clone(), self.clock.clone(), self.seed + 100, self.availability.clone()).await
     }
 
     /// The service stopped and started again over the same database.

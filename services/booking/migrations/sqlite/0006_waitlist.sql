@@ -1,0 +1,49 @@
+-- The waitlist: who would like a time that is taken, and to whom one that came free is offered.
+CREATE TABLE waitlist (
+    organization_id   blob   NOT NULL,
+    id                blob   NOT NULL,
+    version           integer NOT NULL,
+    -- waiting, offered, booked, left, expired.
+    status            text   NOT NULL,
+    patient_id        blob   NOT NULL,
+    service_id        blob   NOT NULL,
+    -- What is wished for, JSON.
+    wish              text   NOT NULL,
+    -- Past this instant nothing is offered any more.
+    ends_at_us        integer NOT NULL,
+    -- Nothing is offered before: a patient is not flooded.
+    rests_until_us    integer NOT NULL,
+    created_at_us     integer NOT NULL,
+    updated_at_us     integer NOT NULL,
+    PRIMARY KEY (organization_id, id),
+    FOREIGN KEY (organization_id, patient_id) REFERENCES patients (organization_id, id)
+);
+CREATE INDEX waitlist_waiting ON waitlist (created_at_us, id) WHERE status IN ('waiting', 'offered');
+CREATE INDEX waitlist_patient ON waitlist (organization_id, patient_id, id);
+
+CREATE TABLE offers (
+    organization_id   blob   NOT NULL,
+    id                blob   NOT NULL,
+    version           integer NOT NULL,
+    waitlist_id       blob   NOT NULL,
+    patient_id        blob   NOT NULL,
+    hold_id           blob   NOT NULL,
+    -- open, accepting, accepted, declined, expired, withdrawn.
+    status            text   NOT NULL,
+    slot_id           text   NOT NULL,
+    -- The slot as availability showed it, JSON.
+    slot              text   NOT NULL,
+    token_hash        blob  NOT NULL,
+    appointment_id    blob,
+    expires_at_us     integer NOT NULL,
+    created_at_us     integer NOT NULL,
+    decided_at_us     integer,
+    PRIMARY KEY (organization_id, id),
+    FOREIGN KEY (organization_id, waitlist_id) REFERENCES waitlist (organization_id, id)
+);
+-- Never two offers of one slot, never two to one patient, whatever the code above does.
+CREATE UNIQUE INDEX offers_one_a_patient ON offers (organization_id, patient_id) WHERE status IN ('open', 'accepting');
+CREATE UNIQUE INDEX offers_one_a_slot ON offers (organization_id, slot_id) WHERE status IN ('open', 'accepting');
+CREATE INDEX offers_open ON offers (expires_at_us) WHERE status IN ('open', 'accepting');
+CREATE INDEX offers_entry ON offers (organization_id, waitlist_id, id);
+CREATE UNIQUE INDEX offers_token ON offers (token_hash);
