@@ -1,4 +1,4 @@
-//! What tests stand on: databases of their own, a fake SMS provider, a collector of spans, the built product as a
+//! What tests stand on: databases of their own, a fake SMS provider, a fake mail server, a collector of spans, the built product as a
 //! child process.
 //!
 //! It never holds a rule of the business, and no product code depends on it. Nothing here sleeps for a fixed time:
@@ -15,3 +15,4 @@ pub mod postgres;
 pub mod product;
 pub mod python;
 pub mod sms;
+pub mod smtp;

@@ -80,6 +80,9 @@ pub enum Error {
     /// The SMS provider's client cannot be made.
     #[error("the SMS provider's client cannot be made")]
     Provider(#[from] reqwest::Error),
+    /// The mail server's settings cannot be used.
+    #[error("reminder.smtp cannot be used: {0}")]
+    Smtp(&'static str),
     /// A shipped text does not compile.
     #[error("the shipped texts cannot be used: {0}")]
     Texts(String),
@@ -118,11 +121,20 @@ impl App {
         let store = Store::open(&deps.database).await?;
         store.migrate().await?;
         let sms: Box<dyn Provider> = match config.sms_provider.as_str() {
-            "twilio" => {
-                tracing::warn!("text messages are sent, e-mails stay in the sandbox: nobody receives them yet");
-                Box::new(provider::twilio::Twilio::new(&config.providers.twilio)?)
-            }
+            "twilio" => Box::new(provider::twilio::Twilio::new(&config.providers.twilio)?),
             _ => Box::new(provider::sandbox::Sandbox),
+        };
+        let email: Box<dyn Provider> = match (&config.smtp.url, &config.smtp.from) {
+            (Some(url), Some(from)) => {
+                let smtp = provider::smtp::Smtp::new(url, from, config.smtp.timeout_seconds, deps.clock.clone());
+                Box::new(smtp.map_err(Error::Smtp)?)
+            }
+            _ => {
+                if config.sms_provider != "sandbox" {
+                    tracing::warn!("text messages are sent, e-mails stay in the sandbox: set reminder.smtp.url");
+                }
+                Box::new(provider::sandbox::Sandbox)
+            }
         };
         Ok(Self(Arc::new(Inner {
             config,
@@ -131,7 +143,7 @@ impl App {
             store,
             texts: Texts::new().map_err(|error| Error::Texts(error.to_string()))?,
             sms,
-            email: Box::new(provider::sandbox::Sandbox),
+            email,
             booking: BookingClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking),
             availability: SearchClient::new(deps.availability),

@@ -202,7 +202,9 @@ async fn send(inner: &Inner, message: &MessageRow, trigger: Trigger, channel: Ch
     };
     let outgoing = Outgoing {
         to: ready.to.clone(),
+        subject: ready.rendered.subject.clone(),
         text: ready.rendered.text.clone(),
+        unsubscribe: None,
         callback: callback(inner, message, provider.name(), attempt),
         reference: format!("{}-{attempt}", MessageId::new(message.id)),
     };

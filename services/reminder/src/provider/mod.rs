@@ -1,8 +1,9 @@
-//! Who carries a message: a trait, a sandbox, and Twilio's form.
+//! Who carries a message: a trait, a sandbox, Twilio's form, and SMTP.
 
 pub(crate) mod sandbox;
 pub(crate) mod sha1;
 pub(crate) mod signature;
+pub(crate) mod smtp;
 pub(crate) mod twilio;
 
 use std::{fmt, time::Duration};
@@ -11,7 +12,11 @@ use std::{fmt, time::Duration};
 pub(crate) struct Outgoing {
     /// The number or address.
     pub(crate) to: String,
+    /// Empty for a text message.
+    pub(crate) subject: String,
     pub(crate) text: String,
+    /// Where one click ends messages of this kind; only an e-mail can carry it.
+    pub(crate) unsubscribe: Option<String>,
     /// Where the provider reports what became of it.
     pub(crate) callback: Option<String>,
     /// Names this attempt, unlike every other.
@@ -56,6 +61,16 @@ pub(crate) enum Outcome {
         /// What went wrong, in words without personal data.
         detail: &'static str,
     },
+}
+
+impl Outcome {
+    pub(crate) fn busy(code: impl Into<String>) -> Self {
+        Self::Busy { after: None, code: code.into() }
+    }
+
+    pub(crate) fn refused(code: impl Into<String>) -> Self {
+        Self::Refused { code: code.into(), opted_out: false }
+    }
 }
 
 /// Someone who carries messages.
