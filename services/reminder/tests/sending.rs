@@ -275,7 +275,7 @@ fn signed(url: &str, status: &str, error_code: &str, token: &str) -> ReceiveRequ
     let form = form.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let signature = reminder::twilio_signature(token, url, &form);
     let form = form.into_iter().map(|(name, value)| Field { name, value }).collect();
-    ReceiveRequest { provider: "twilio".into(), url: url.to_owned(), form, signature }
+    ReceiveRequest { provider: "twilio".into(), url: url.to_owned(), form, signature, ..Default::default() }
 }
 
 on_both! {

@@ -5,7 +5,7 @@ mod smtp;
 
 use std::fmt;
 
-pub use providers::{Providers, Twilio};
+pub use providers::{Providers, Twilio, Vonage};
 use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
 pub use smtp::Smtp;
@@ -14,7 +14,8 @@ pub use smtp::Smtp;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Who sends text messages: `sandbox` (kept here, nobody receives them) or `twilio`.
+    /// Who sends text messages: `sandbox` (kept here, nobody receives them), `twilio` or
+    /// `vonage`.
     pub sms_provider: String,
     /// Where patients and providers reach the public interface, such as `https://book.example.org`, without a slash at
     /// the end. None: messages carry no link, and providers are not asked to report what became of a message.
@@ -61,8 +62,8 @@ impl Section for Config {
                 faults.push(Fault { key: format!("{at}{key}"), problem: problem.to_owned() });
             }
         };
-        let known = matches!(self.sms_provider.as_str(), "sandbox" | "twilio");
-        check(known, "sms_provider", "use sandbox or twilio");
+        let known = matches!(self.sms_provider.as_str(), "sandbox" | "twilio" | "vonage");
+        check(known, "sms_provider", "use sandbox, twilio or vonage");
         let url = self.public_url.as_deref().is_none_or(|url| is_http(url) && !url.ends_with('/'));
         check(url, "public_url", "write a URL such as https://book.example.org, without a slash at the end");
         check(self.settle_seconds <= 3600, "settle_seconds", "must lie between 0 and 3600");
@@ -147,7 +148,27 @@ mod tests {
             assert!(error.contains(&format!("reminder.{key}:")), "{key} is missing in {error}");
         }
         assert!(!error.contains("hunter2"));
-        assert!(load(&[("sms_provider", "pigeon")]).unwrap_err().contains("use sandbox or twilio"));
+        assert!(load(&[("sms_provider", "pigeon")]).unwrap_err().contains("use sandbox, twilio or vonage"));
+    }
+
+    #[test]
+    fn what_the_chosen_provider_needs_is_asked_for() {
+        let error = load(&[("sms_provider", "vonage"), ("providers.vonage.from", "much too long a name")]).unwrap_err();
+        for key in ["api_key", "api_secret", "signature_secret", "from"] {
+            assert!(error.contains(&format!("reminder.providers.vonage.{key}:")), "{key} is missing in {error}");
+        }
+        let mut flags = vec![
+            ("sms_provider", "vonage"),
+            ("providers.vonage.api_key", "12345678"),
+            ("providers.vonage.api_secret", "hunter2"),
+            ("providers.vonage.signature_secret", "hunter3"),
+            ("providers.vonage.from", "+15005550006"),
+        ];
+        let config = load(&flags).unwrap();
+        assert_eq!(config.providers.vonage.api_key.as_deref(), Some("12345678"));
+        assert!(!format!("{:?}", config.providers).contains("hunter"));
+        flags.push(("providers.vonage.timeout_seconds", "0"));
+        assert!(load(&flags).unwrap_err().contains("vonage.timeout_seconds"));
     }
 
     #[test]

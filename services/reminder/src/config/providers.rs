@@ -13,6 +13,8 @@ use super::{TIMEOUT, is_http, is_timeout};
 pub struct Providers {
     /// Twilio, or whoever speaks its form.
     pub twilio: Twilio,
+    /// Vonage, or whoever speaks the form of its SMS API.
+    pub vonage: Vonage,
 }
 
 /// The section `reminder.providers.twilio`.
@@ -37,6 +39,29 @@ pub struct Twilio {
     pub timeout_seconds: u32,
 }
 
+/// The section `reminder.providers.vonage`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vonage {
+    /// Where it is.
+    pub base_url: String,
+    /// The account's key.
+    #[serde(deserialize_with = "plain")]
+    pub api_key: Option<String>,
+    /// The account's secret.
+    #[serde(deserialize_with = "plain")]
+    pub api_secret: Option<String>,
+    /// Checks the signatures of receipts; the account's signature method must be SHA-256 HMAC, and receipts must come by
+    /// POST.
+    #[serde(deserialize_with = "plain")]
+    pub signature_secret: Option<String>,
+    /// The number or name that messages come from.
+    #[serde(deserialize_with = "sender")]
+    pub from: Option<String>,
+    /// How long it may take to answer, 1 to 60 seconds; after that the outcome is unknown.
+    pub timeout_seconds: u32,
+}
+
 impl Default for Twilio {
     fn default() -> Self {
         Self {
@@ -50,9 +75,28 @@ impl Default for Twilio {
     }
 }
 
+impl Default for Vonage {
+    fn default() -> Self {
+        Self {
+            base_url: "https://rest.nexmo.com".into(),
+            api_key: None,
+            api_secret: None,
+            signature_secret: None,
+            from: None,
+            timeout_seconds: 10,
+        }
+    }
+}
+
 impl fmt::Debug for Twilio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Twilio").field("base_url", &self.base_url).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Vonage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vonage").field("base_url", &self.base_url).finish_non_exhaustive()
     }
 }
 
@@ -61,29 +105,51 @@ impl Providers {
         let twilio = &self.twilio;
         check(is_http(&twilio.base_url), "providers.twilio.base_url", "write a URL such as https://api.twilio.com");
         check(is_timeout(twilio.timeout_seconds, lease_seconds), "providers.twilio.timeout_seconds", TIMEOUT);
-        if chosen == "twilio" {
-            twilio.validate(check);
+        let vonage = &self.vonage;
+        check(is_http(&vonage.base_url), "providers.vonage.base_url", "write a URL such as https://rest.nexmo.com");
+        check(is_timeout(vonage.timeout_seconds, lease_seconds), "providers.vonage.timeout_seconds", TIMEOUT);
+        match chosen {
+            "twilio" => twilio.validate(check),
+            "vonage" => vonage.validate(check),
+            _ => {}
         }
     }
 }
 
 impl Twilio {
     fn validate(&self, check: &mut impl FnMut(bool, &str, &str)) {
-        let given = |value: &Option<String>| value.as_ref().is_some_and(|text| !text.trim().is_empty());
         let sid = self.account_sid.as_ref().is_some_and(|sid| is_sid(sid));
         check(sid, "providers.twilio.account_sid", "needed for twilio: letters and digits, such as AC followed by 32");
         check(given(&self.auth_token), "providers.twilio.auth_token", "needed for twilio");
         let one = given(&self.from) != given(&self.messaging_service_sid);
         check(one, "providers.twilio.from", "give either from or messaging_service_sid");
-        // A sender is a number, a short code, or a name of at most 11 letters and digits.
-        let sender = self.from.as_ref().is_none_or(|from| {
-            let name = from.len() <= 11 && from.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ');
-            is_e164(from) || (name && !from.trim().is_empty())
-        });
-        check(sender, "providers.twilio.from", "write a number such as +17805550100, or a name of at most 11 letters");
+        let sender = self.from.as_ref().is_none_or(|from| is_sender(from));
+        check(sender, "providers.twilio.from", SENDER);
         let pool = self.messaging_service_sid.as_ref().is_none_or(|sid| is_sid(sid));
         check(pool, "providers.twilio.messaging_service_sid", "letters and digits, such as MG followed by 32");
     }
+}
+
+impl Vonage {
+    fn validate(&self, check: &mut impl FnMut(bool, &str, &str)) {
+        check(given(&self.api_key), "providers.vonage.api_key", "needed for vonage");
+        check(given(&self.api_secret), "providers.vonage.api_secret", "needed for vonage");
+        let problem = "needed for vonage: without it nobody can tell its receipts from others'";
+        check(given(&self.signature_secret), "providers.vonage.signature_secret", problem);
+        check(self.from.as_ref().is_some_and(|from| is_sender(from)), "providers.vonage.from", SENDER);
+    }
+}
+
+const SENDER: &str = "write a number such as +17805550100, or a name of at most 11 letters";
+
+/// A sender is a number, a short code, or a name of at most 11 letters and digits.
+fn is_sender(from: &str) -> bool {
+    let name = from.len() <= 11 && from.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ');
+    is_e164(from) || (name && !from.trim().is_empty())
+}
+
+fn given(value: &Option<String>) -> bool {
+    value.as_ref().is_some_and(|text| !text.trim().is_empty())
 }
 
 fn is_sid(text: &str) -> bool {

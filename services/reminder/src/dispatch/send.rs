@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     Inner, address_hash, count,
-    provider::{Outcome, Outgoing, twilio},
+    provider::{Outcome, Outgoing, receipt::Stage, twilio},
     quiet, receive,
     render::{self, Rendered, Words},
     rule::{Rule, Trigger, channel},
@@ -206,7 +206,7 @@ async fn send(inner: &Inner, message: &MessageRow, trigger: Trigger, channel: Ch
         text: ready.rendered.text.clone(),
         unsubscribe: None,
         callback: callback(inner, message, provider.name(), attempt),
-        reference: format!("{}-{attempt}", MessageId::new(message.id)),
+        reference: receive::reference(MessageId::new(message.id), attempt),
     };
     let outcome = provider.send(&outgoing).await;
     let record = recorded(inner, message, channel, attempt, &outcome, &ready.to);
@@ -252,16 +252,19 @@ fn recorded<'a>(
         rank: 0,
         outcome: "failed",
         provider_message_id: "",
+        parts: 0,
         error_code: "",
         detail: "",
         block: None,
         now_us,
     };
     match outcome {
-        Outcome::Delivered { id } | Outcome::Sent { id } => {
-            (record.status, record.rank) = ("sent", 1);
-            if matches!(outcome, Outcome::Delivered { .. }) {
-                (record.status, record.rank) = ("delivered", receive::DELIVERED);
+        Outcome::Delivered { id } | Outcome::Sent { id, .. } => {
+            let delivered = matches!(outcome, Outcome::Delivered { .. });
+            let stage = if delivered { Stage::Delivered } else { Stage::Accepted };
+            (record.status, record.rank) = (stage.status(), stage.rank());
+            if let Outcome::Sent { parts, .. } = outcome {
+                record.parts = *parts;
             }
             (record.reason, record.outcome, record.sent, record.provider_message_id) = ("", "sent", true, id);
         }

@@ -1,12 +1,21 @@
-//! Who carries a message: a trait, a sandbox, Twilio's form, and SMTP.
+//! Who carries a message: a trait, a sandbox, Twilio's and Vonage's forms, and SMTP.
 
+mod post;
+pub(crate) mod receipt;
 pub(crate) mod sandbox;
-pub(crate) mod sha1;
+mod sha1;
 pub(crate) mod signature;
 pub(crate) mod smtp;
 pub(crate) mod twilio;
+pub(crate) mod vonage;
 
 use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+use rpc::Fault;
+use wire::reminder::ReceiveRequest;
+
+use self::receipt::Receipt;
 
 /// A message on its way. Its `Debug` shows nothing: personal data stays out of logs.
 pub(crate) struct Outgoing {
@@ -41,6 +50,8 @@ pub(crate) enum Outcome {
     Sent {
         /// The provider's own id; empty where its answer could not be read.
         id: String,
+        /// How many parts it reports on one by one.
+        parts: i32,
     },
     /// The provider has not taken it, and will later.
     Busy {
@@ -64,6 +75,10 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
+    pub(crate) fn sent(id: impl Into<String>) -> Self {
+        Self::Sent { id: id.into(), parts: 1 }
+    }
+
     pub(crate) fn busy(code: impl Into<String>) -> Self {
         Self::Busy { after: None, code: code.into() }
     }
@@ -81,4 +96,10 @@ pub(crate) trait Provider: Send + Sync {
 
     /// Hands a message over, once. Never tries again by itself: the caller knows whether that is safe.
     async fn send(&self, message: &Outgoing) -> Outcome;
+
+    /// Reads a report that it has called us with, once its signature is checked; `None` where the report says nothing
+    /// that is known.
+    fn receipt(&self, _: &ReceiveRequest, _: Timestamp) -> Result<Option<Receipt>, Fault> {
+        Err(Fault::not_found())
+    }
 }

@@ -209,7 +209,7 @@ impl Provider for Smtp {
         };
         let answer = timeout_at(ends_at, connection.message(&mail)).await;
         let outcome = match answer {
-            Ok(Ok(_)) => Outcome::Sent { id: self.id(&message.reference) },
+            Ok(Ok(_)) => Outcome::sent(self.id(&message.reference)),
             Ok(Err(error)) => {
                 refusal(&error).unwrap_or(Outcome::Unknown { detail: "the connection to the mail server broke off" })
             }
@@ -311,7 +311,7 @@ mod tests {
         let fake = FakeMail::start().await.unwrap();
         let provider = provider(&format!("smtp://us%40er:pa%3Ass@{}", fake.address()));
         let sent = provider.send(&message()).await;
-        assert_eq!(sent, Outcome::Sent { id: "msg_1-2@clinic.example".into() });
+        assert_eq!(sent, Outcome::sent("msg_1-2@clinic.example"));
         let mail = fake.wait_for(1).await.remove(0);
         assert_eq!((mail.from.as_str(), mail.to.as_str()), ("reminders@clinic.example", "canary@example.org"));
         assert_eq!(mail.signed_in.as_deref(), Some("us@er:pa:ss"));

@@ -30,11 +30,24 @@ const FINISH: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us =
 const BLOCKED: &str = "SELECT count(*) FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
 const SWEEP_KEYS: &str = "DELETE FROM idempotency WHERE created_at_us < $1";
 const SWEEP_EVENTS: &str = "DELETE FROM provider_events WHERE received_at_us < $1";
+const SWEEP_PARTS: &str = "DELETE FROM arrived_parts WHERE arrived_at_us < $1";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 11] =
-    [POSITION, RULE, RULES, REPLAY, MESSAGE, NEXT_WAKE, PUT_OFF, FINISH, BLOCKED, SWEEP_KEYS, SWEEP_EVENTS];
+pub(crate) const STATEMENTS: [&str; 12] = [
+    POSITION,
+    RULE,
+    RULES,
+    REPLAY,
+    MESSAGE,
+    NEXT_WAKE,
+    PUT_OFF,
+    FINISH,
+    BLOCKED,
+    SWEEP_KEYS,
+    SWEEP_EVENTS,
+    SWEEP_PARTS,
+];
 
 impl Store {
     pub(crate) async fn position(&self) -> Result<Option<String>, Failure> {
@@ -149,7 +162,8 @@ impl Store {
     }
 
     pub(crate) async fn sweep(&self, keys_before_us: i64, events_before_us: i64) -> Result<(), Failure> {
-        for (statement, before) in [(SWEEP_KEYS, keys_before_us), (SWEEP_EVENTS, events_before_us)] {
+        let sweeps = [(SWEEP_KEYS, keys_before_us), (SWEEP_EVENTS, events_before_us), (SWEEP_PARTS, events_before_us)];
+        for (statement, before) in sweeps {
             sqlx::query(statement).bind(before).execute(self.writer()).await?;
         }
         Ok(())
