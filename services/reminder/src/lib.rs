@@ -29,10 +29,10 @@ use std::{
     time::Duration,
 };
 
-pub use config::{Config, Providers, Smtp, Twilio, Vonage};
+pub use config::{Config, Http, Providers, Smtp, Twilio, Vonage};
 use domain::patient::Channel;
 use provider::Provider;
-pub use provider::{signature::twilio_signature, vonage::vonage_signature};
+pub use provider::{signature::twilio_signature, standard::standard_signature, vonage::vonage_signature};
 use render::Texts;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};
@@ -123,6 +123,7 @@ impl App {
         let sms: Box<dyn Provider> = match config.sms_provider.as_str() {
             "twilio" => Box::new(provider::twilio::Twilio::new(&config.providers.twilio)?),
             "vonage" => Box::new(provider::vonage::Vonage::new(&config.providers.vonage)?),
+            "http" => Box::new(provider::http::Http::new(&config.providers.http, deps.clock.clone())?),
             _ => Box::new(provider::sandbox::Sandbox),
         };
         let email: Box<dyn Provider> = match (&config.smtp.url, &config.smtp.from) {

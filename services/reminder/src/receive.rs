@@ -33,10 +33,10 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
         return Ok(ReceiveResponse {});
     };
     // Where the signature covers this and not the URL, a report must not be turned to another message.
-    if receipt.reference.as_ref().is_some_and(|named| *named != reference(message, attempt)) {
+    let Some(attempt) = receipt.reference.as_ref().map_or(Some(attempt), |named| attempt_of(named, message)) else {
         tracing::warn!("a provider's report is about another message than its URL");
         return Ok(ReceiveResponse {});
-    }
+    };
     if receipt.filtered {
         tracing::error!(code = receipt.error_code, "a carrier takes our messages for spam");
     }
@@ -46,6 +46,7 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
         event: inner.ids.uuid(now),
         message: message.uuid(),
         attempt,
+        by_key: receipt.by_key,
         stage: receipt.stage,
         reason: match (lost, receipt.opted_out) {
             (true, true) => "opted_out",
@@ -69,6 +70,11 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
 /// Names an attempt, unlike every other.
 pub(crate) fn reference(message: MessageId, attempt: i32) -> String {
     format!("{message}-{attempt}")
+}
+
+/// The attempt that a reference names, where it is one at this message.
+fn attempt_of(reference: &str, message: MessageId) -> Option<i32> {
+    reference.strip_prefix(&message.to_string())?.strip_prefix('-')?.parse().ok()
 }
 
 /// When a message that was not delivered is sent once more, and how often at most; `None` where that is of no use.
@@ -104,5 +110,8 @@ mod tests {
         {
             assert_eq!(addressed(bad), None, "{bad}");
         }
+        assert_eq!(attempt_of(&reference(id, 12), id), Some(12));
+        let other = MessageId::new(uuid::Uuid::from_u128(3));
+        assert_eq!([attempt_of(&reference(other, 12), id), attempt_of(&id.to_string(), id)], [None; 2]);
     }
 }

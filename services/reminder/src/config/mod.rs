@@ -5,7 +5,7 @@ mod smtp;
 
 use std::fmt;
 
-pub use providers::{Providers, Twilio, Vonage};
+pub use providers::{Http, Providers, Twilio, Vonage};
 use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
 pub use smtp::Smtp;
@@ -14,8 +14,8 @@ pub use smtp::Smtp;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Who sends text messages: `sandbox` (kept here, nobody receives them), `twilio` or
-    /// `vonage`.
+    /// Who sends text messages: `sandbox` (kept here, nobody receives them), `twilio`,
+    /// `vonage`, or `http` (whoever takes signed JSON).
     pub sms_provider: String,
     /// Where patients and providers reach the public interface, such as `https://book.example.org`, without a slash at
     /// the end. None: messages carry no link, and providers are not asked to report what became of a message.
@@ -62,8 +62,8 @@ impl Section for Config {
                 faults.push(Fault { key: format!("{at}{key}"), problem: problem.to_owned() });
             }
         };
-        let known = matches!(self.sms_provider.as_str(), "sandbox" | "twilio" | "vonage");
-        check(known, "sms_provider", "use sandbox, twilio or vonage");
+        let known = matches!(self.sms_provider.as_str(), "sandbox" | "twilio" | "vonage" | "http");
+        check(known, "sms_provider", "use sandbox, twilio, vonage or http");
         let url = self.public_url.as_deref().is_none_or(|url| is_http(url) && !url.ends_with('/'));
         check(url, "public_url", "write a URL such as https://book.example.org, without a slash at the end");
         check(self.settle_seconds <= 3600, "settle_seconds", "must lie between 0 and 3600");
@@ -148,7 +148,7 @@ mod tests {
             assert!(error.contains(&format!("reminder.{key}:")), "{key} is missing in {error}");
         }
         assert!(!error.contains("hunter2"));
-        assert!(load(&[("sms_provider", "pigeon")]).unwrap_err().contains("use sandbox, twilio or vonage"));
+        assert!(load(&[("sms_provider", "pigeon")]).unwrap_err().contains("use sandbox, twilio, vonage or http"));
     }
 
     #[test]
@@ -167,6 +167,18 @@ mod tests {
         let config = load(&flags).unwrap();
         assert_eq!(config.providers.vonage.api_key.as_deref(), Some("12345678"));
         assert!(!format!("{:?}", config.providers).contains("hunter"));
+        let http =
+            [("sms_provider", "http"), ("providers.http.url", "sms.example.org"), ("providers.http.secret", "hunter2")];
+        let error = load(&http).unwrap_err();
+        assert!(error.contains("providers.http.url:") && error.contains("providers.http.secret:"), "{error}");
+        assert!(!error.contains("hunter"));
+        let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+        let http = [
+            ("sms_provider", "http"),
+            ("providers.http.url", "https://sms.example.org/m"),
+            ("providers.http.secret", secret),
+        ];
+        assert!(!format!("{:?}", load(&http).unwrap().providers).contains(secret));
         flags.push(("providers.vonage.timeout_seconds", "0"));
         assert!(load(&flags).unwrap_err().contains("vonage.timeout_seconds"));
     }

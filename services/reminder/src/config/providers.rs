@@ -6,6 +6,7 @@ use domain::patient::is_e164;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{TIMEOUT, is_http, is_timeout};
+use crate::provider::standard::secret_bytes;
 
 /// The section `reminder.providers`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -15,6 +16,8 @@ pub struct Providers {
     pub twilio: Twilio,
     /// Vonage, or whoever speaks the form of its SMS API.
     pub vonage: Vonage,
+    /// Whoever takes messages as signed JSON.
+    pub http: Http,
 }
 
 /// The section `reminder.providers.twilio`.
@@ -62,6 +65,18 @@ pub struct Vonage {
     pub timeout_seconds: u32,
 }
 
+/// The section `reminder.providers.http`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Where messages are posted.
+    pub url: Option<String>,
+    /// Signs messages and checks the signatures of call-backs (Standard Webhooks): `whsec_` and base64 of 24 to 64 bytes.
+    pub secret: Option<String>,
+    /// How long it may take to answer, 1 to 60 seconds; after that the message is given again under the same id.
+    pub timeout_seconds: u32,
+}
+
 impl Default for Twilio {
     fn default() -> Self {
         Self {
@@ -88,6 +103,19 @@ impl Default for Vonage {
     }
 }
 
+impl Default for Http {
+    fn default() -> Self {
+        Self { url: None, secret: None, timeout_seconds: 10 }
+    }
+}
+
+impl fmt::Debug for Http {
+    /// Shows no URL: its path may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http").field("configured", &self.url.is_some()).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Twilio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Twilio").field("base_url", &self.base_url).finish_non_exhaustive()
@@ -108,9 +136,12 @@ impl Providers {
         let vonage = &self.vonage;
         check(is_http(&vonage.base_url), "providers.vonage.base_url", "write a URL such as https://rest.nexmo.com");
         check(is_timeout(vonage.timeout_seconds, lease_seconds), "providers.vonage.timeout_seconds", TIMEOUT);
+        let timeout = self.http.timeout_seconds;
+        check(is_timeout(timeout, lease_seconds), "providers.http.timeout_seconds", TIMEOUT);
         match chosen {
             "twilio" => twilio.validate(check),
             "vonage" => vonage.validate(check),
+            "http" => self.http.validate(check),
             _ => {}
         }
     }
@@ -137,6 +168,15 @@ impl Vonage {
         let problem = "needed for vonage: without it nobody can tell its receipts from others'";
         check(given(&self.signature_secret), "providers.vonage.signature_secret", problem);
         check(self.from.as_ref().is_some_and(|from| is_sender(from)), "providers.vonage.from", SENDER);
+    }
+}
+
+impl Http {
+    fn validate(&self, check: &mut impl FnMut(bool, &str, &str)) {
+        let url = self.url.as_ref().is_some_and(|url| is_http(url));
+        check(url, "providers.http.url", "needed for http: write a URL such as https://sms.example.org/messages");
+        let secret = self.secret.as_deref().and_then(secret_bytes).is_some();
+        check(secret, "providers.http.secret", "needed for http: whsec_ and base64 of 24 to 64 bytes");
     }
 }
 

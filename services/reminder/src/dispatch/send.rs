@@ -200,13 +200,17 @@ async fn send(inner: &Inner, message: &MessageRow, trigger: Trigger, channel: Ch
             return;
         }
     };
+    let id = MessageId::new(message.id);
+    // Attempts that the provider seemed not to take are one for whoever keeps count by their key.
+    let first = if message.reason == "provider_busy" { attempt - message.tries } else { attempt };
     let outgoing = Outgoing {
         to: ready.to.clone(),
         subject: ready.rendered.subject.clone(),
         text: ready.rendered.text.clone(),
         unsubscribe: None,
         callback: callback(inner, message, provider.name(), attempt),
-        reference: receive::reference(MessageId::new(message.id), attempt),
+        reference: receive::reference(id, attempt),
+        key: receive::reference(id, first),
     };
     let outcome = provider.send(&outgoing).await;
     let record = recorded(inner, message, channel, attempt, &outcome, &ready.to);

@@ -1,18 +1,22 @@
-//! Who carries a message: a trait, a sandbox, Twilio's and Vonage's forms, and SMTP.
+//! Who carries a message: a trait, a sandbox, Twilio's and Vonage's forms, a form of our own over HTTP, and SMTP.
 
+pub(crate) mod http;
 mod post;
 pub(crate) mod receipt;
 pub(crate) mod sandbox;
 mod sha1;
 pub(crate) mod signature;
 pub(crate) mod smtp;
+pub(crate) mod standard;
 pub(crate) mod twilio;
 pub(crate) mod vonage;
 
 use std::{fmt, time::Duration};
 
+use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use rpc::Fault;
+use sha2::Sha256;
 use wire::reminder::ReceiveRequest;
 
 use self::receipt::Receipt;
@@ -30,6 +34,9 @@ pub(crate) struct Outgoing {
     pub(crate) callback: Option<String>,
     /// Names this attempt, unlike every other.
     pub(crate) reference: String,
+    /// That of the first of these attempts, where the provider seems not to have taken those before: whoever has taken
+    /// one of them after all drops the others.
+    pub(crate) key: String,
 }
 
 impl fmt::Debug for Outgoing {
@@ -102,4 +109,12 @@ pub(crate) trait Provider: Send + Sync {
     fn receipt(&self, _: &ReceiveRequest, _: Timestamp) -> Result<Option<Receipt>, Fault> {
         Err(Fault::not_found())
     }
+}
+
+/// HMAC-SHA256 of these pieces, one after the other.
+fn hmac_sha256(key: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
+    // A key of any length will do; one that will not gives a code that nothing equals.
+    let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(key) else { return vec![] };
+    pieces.iter().for_each(|piece| hmac.update(piece));
+    hmac.finalize().into_bytes().to_vec()
 }

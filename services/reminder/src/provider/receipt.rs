@@ -35,8 +35,10 @@ pub(crate) struct Receipt {
     pub(crate) id: String,
     /// Whether it is about one part of a text that travels in several.
     pub(crate) is_part: bool,
-    /// The attempt's reference where the provider repeats it: then it must be that of the URL.
+    /// The attempt's reference, or its key, where the provider repeats it: then it must be of the URL's message.
     pub(crate) reference: Option<String>,
+    /// Whether it speaks for every attempt with the same key: the provider takes them for one.
+    pub(crate) by_key: bool,
     pub(crate) error_code: String,
     /// Whether the patient has told the carrier to stop.
     pub(crate) opted_out: bool,
@@ -85,7 +87,12 @@ pub(crate) fn fields(call: &ReceiveRequest) -> Vec<(String, String)> {
     if !call.form.is_empty() {
         return call.form.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
     }
-    let object: Map<String, Value> = serde_json::from_slice(&call.body).unwrap_or_default();
+    json_fields(&call.body)
+}
+
+/// The fields of a JSON object; none where it is no object.
+pub(crate) fn json_fields(body: &[u8]) -> Vec<(String, String)> {
+    let object: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     let plain = |value: Value| match value {
         Value::String(text) => text,
         Value::Null => String::new(),
@@ -97,6 +104,11 @@ pub(crate) fn fields(call: &ReceiveRequest) -> Vec<(String, String)> {
 /// The first field of this name; empty where there is none.
 pub(crate) fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
     fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
+}
+
+/// A header that was passed on; empty where it was not sent.
+pub(crate) fn header<'a>(call: &'a ReceiveRequest, name: &str) -> &'a str {
+    call.headers.iter().find(|header| header.name == name).map_or("", |header| header.value.as_str())
 }
 
 /// The fields with these names, as JSON.

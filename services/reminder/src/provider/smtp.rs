@@ -268,6 +268,7 @@ mod tests {
             callback: None,
             unsubscribe: None,
             reference: "msg_1-2".into(),
+            key: "msg_1-2".into(),
         }
     }
 

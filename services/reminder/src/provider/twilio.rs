@@ -90,7 +90,7 @@ impl Provider for Twilio {
         let status = response.status();
         let after = post::retry_after(response.headers());
         // An answer that cannot be read is still an answer.
-        let answer = response.json::<Answer>().await.unwrap_or_default();
+        let answer = post::json::<Answer>(response).await.unwrap_or_default();
         outcome(status, after, answer)
     }
 
@@ -124,6 +124,7 @@ fn read(fields: &[(String, String)]) -> Option<Receipt> {
         id: field(fields, "MessageSid").to_owned(),
         is_part: false,
         reference: None,
+        by_key: false,
         opted_out: number == OPTED_OUT,
         filtered: number == FILTERED,
         again: match number {

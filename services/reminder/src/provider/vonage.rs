@@ -3,17 +3,15 @@
 //! It answers for each part of a text, and reports on each part by itself. Nothing makes a request idempotent: a text of
 //! which some parts may have left is never sent again by itself.
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, Url};
 use rpc::Fault;
 use serde::Deserialize;
-use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use wire::reminder::ReceiveRequest;
 
 use super::{
-    Outcome, Outgoing, Provider, post,
+    Outcome, Outgoing, Provider, hmac_sha256, post,
     receipt::{self, Again, Receipt, Stage, field},
 };
 use crate::{
@@ -93,8 +91,8 @@ impl Provider for Vonage {
         if status.is_client_error() {
             return Outcome::refused(status.as_str());
         }
-        match response.json::<Answer>().await {
-            Ok(answer) if status.is_success() => outcome(&answer.messages),
+        match post::json::<Answer>(response).await {
+            Some(answer) if status.is_success() => outcome(&answer.messages),
             _ => Outcome::Unknown { detail: "the provider failed" },
         }
     }
@@ -144,6 +142,7 @@ fn read(fields: &[(String, String)]) -> Option<Receipt> {
         id: field(fields, "messageId").to_owned(),
         is_part: true,
         reference: Some(field(fields, "client-ref").to_owned()),
+        by_key: false,
         // Barred by the user, or asked not to be written to.
         opted_out: stage.is_lost() && matches!(error_code.as_str(), "4" | "9"),
         filtered: stage.is_lost() && error_code == "6",
@@ -175,12 +174,8 @@ pub fn vonage_signature(secret: &str, fields: &[(String, String)]) -> String {
 fn signature(secret: &str, fields: &[(String, String)]) -> Vec<u8> {
     let mut sorted: Vec<_> = fields.iter().filter(|(name, _)| name != "sig").collect();
     sorted.sort();
-    // HMAC takes a key of any length.
-    let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes()) else { return vec![] };
-    for (name, value) in sorted {
-        hmac.update(format!("&{name}={}", value.replace(['&', '='], "_")).as_bytes());
-    }
-    hmac.finalize().into_bytes().to_vec()
+    let pair = |(name, value): &&(String, String)| format!("&{name}={}", value.replace(['&', '='], "_"));
+    hmac_sha256(secret.as_bytes(), &[sorted.iter().map(pair).collect::<String>().as_bytes()])
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

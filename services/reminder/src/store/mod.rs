@@ -153,6 +153,8 @@ pub(crate) struct Report<'a> {
     pub(crate) event: Uuid,
     pub(crate) message: Uuid,
     pub(crate) attempt: i32,
+    /// Whether it speaks for the attempts before and after with the same key, too.
+    pub(crate) by_key: bool,
     pub(crate) stage: Stage,
     pub(crate) reason: &'static str,
     pub(crate) provider_message_id: &'a str,

@@ -13,7 +13,7 @@ use crate::{provider::receipt::Stage, render::gsm7};
 
 /// A write that locks the row: two reports on parts of one text must see each other.
 const KNOWN_MESSAGE: &str = "UPDATE messages SET provider_rank = provider_rank WHERE organization_id = $1 AND id = $2 \
-     RETURNING attempts, trigger, channel, recipient, body";
+     RETURNING attempts, tries, status, reason, trigger, channel, recipient, body";
 const ARRIVE: &str = "INSERT INTO arrived_parts VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 const ARRIVED: &str =
     "SELECT count(*) FROM arrived_parts WHERE organization_id = $1 AND message_id = $2 AND attempt = $3";
@@ -21,7 +21,8 @@ const PARTS: &str = "SELECT parts FROM attempts WHERE organization_id = $1 AND m
 const KEEP_EVENT: &str = "INSERT INTO provider_events VALUES ($1, $2, $3, $4, $5, $6)";
 const REPORT: &str = "UPDATE messages SET status = $4, reason = $5, provider_rank = $6, wake_at_us = NULL, \
      sent_at_us = coalesce(sent_at_us, $7), updated_at_us = $7 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
-     AND provider_rank < $6 AND status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed')";
+     AND provider_rank < $6 AND (status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed') \
+     OR (status = 'scheduled' AND reason = 'provider_busy'))";
 /// Once more, while it is of use and patience lasts. The rank begins anew: the next reports are on another attempt.
 const AGAIN: &str = "UPDATE messages SET status = 'scheduled', reason = $7, wake_at_us = $5, fence = fence + 1, \
      tries = tries + 1, provider_rank = 0, updated_at_us = $8 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
@@ -36,17 +37,41 @@ const REPORT_ATTEMPT: &str = "UPDATE attempts SET outcome = CASE WHEN outcome = 
 pub(crate) const STATEMENTS: [&str; 8] =
     [KNOWN_MESSAGE, ARRIVE, ARRIVED, PARTS, KEEP_EVENT, REPORT, AGAIN, REPORT_ATTEMPT];
 
+/// What a report needs to know of its message.
+#[derive(sqlx::FromRow)]
+struct Known {
+    attempts: i32,
+    tries: i32,
+    status: String,
+    reason: String,
+    trigger: String,
+    channel: String,
+    recipient: String,
+    body: String,
+}
+
+impl Known {
+    /// The attempt that a report speaks for: the last one, where the provider seemed not to take the one named and was
+    /// given the message again under the same key.
+    fn meant(&self, attempt: i32) -> i32 {
+        let waits = self.status == "scheduled" && self.reason == "provider_busy";
+        let first = self.attempts - self.tries + i32::from(waits);
+        if attempt >= first { self.attempts } else { attempt }
+    }
+}
+
 impl Store {
     pub(crate) async fn report(&self, report: &Report<'_>) -> Result<Option<Reported>, Failure> {
         let (organization, message) = (report.organization, report.message);
         let mut tx = self.begin().await?;
         let known = query_as(KNOWN_MESSAGE).bind(organization).bind(message);
-        let known: Option<(i32, String, String, String, String)> = known.fetch_optional(&mut *tx).await?;
-        let known = known.filter(|(attempts, ..)| report.attempt <= *attempts);
-        let Some((_, trigger, channel, recipient, body)) = known else { return Ok(None) };
+        let known: Option<Known> = known.fetch_optional(&mut *tx).await?;
+        let Some(known) = known.filter(|known| report.attempt <= known.attempts) else { return Ok(None) };
         let event = query(KEEP_EVENT).bind(organization).bind(report.event).bind(message).bind(report.attempt);
         event.bind(report.now_us).bind(report.form).execute(&mut *tx).await?;
-        let report = &if report.is_part { of_all_parts(&mut tx, report, &body).await? } else { *report };
+        let attempt = if report.by_key { known.meant(report.attempt) } else { report.attempt };
+        let report = &Report { attempt, ..*report };
+        let report = &if report.is_part { of_all_parts(&mut tx, report, &known.body).await? } else { *report };
         let again = sent_again(&mut tx, report).await?;
         let moved = again || {
             let update = query(REPORT).bind(organization).bind(message).bind(report.attempt);
@@ -54,16 +79,18 @@ impl Store {
                 update.bind(report.stage.status()).bind(report.reason).bind(report.stage.rank()).bind(report.now_us);
             update.execute(&mut *tx).await?.rows_affected() == 1
         };
-        let attempt = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(report.attempt);
+        let settle = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(attempt);
         let outcome = if report.stage.is_lost() { "failed" } else { "sent" };
-        let attempt = attempt.bind(outcome).bind(report.provider_message_id).bind(report.error_code);
-        attempt.execute(&mut *tx).await?;
+        let settle = settle.bind(outcome).bind(report.provider_message_id).bind(report.error_code);
+        settle.execute(&mut *tx).await?;
         // Whoever told the carrier to stop has done so, whatever else is known of this message.
         if report.block {
-            let block = query(BLOCK).bind(organization).bind(&channel).bind(crate::address_hash(&recipient));
+            let block =
+                query(BLOCK).bind(organization).bind(&known.channel).bind(crate::address_hash(&known.recipient));
             block.bind(report.now_us).execute(&mut *tx).await?;
         }
         tx.commit().await?;
+        let Known { trigger, channel, .. } = known;
         Ok(moved.then_some(Reported { trigger, channel, status: report.stage.status(), again }))
     }
 }

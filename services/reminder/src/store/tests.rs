@@ -82,6 +82,7 @@ impl Bed {
             event: self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap()),
             message,
             attempt,
+            by_key: false,
             stage,
             reason: "",
             provider_message_id: "SM1",
