@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
+use runtime::Clock;
 use scenarios::{ADMIN, House, patient, service};
 use serde_json::{Value, json};
-use testkit::sms::{ACCOUNT_SID, AUTH_TOKEN, Behaviour, FakeProvider};
+use testkit::{
+    endpoint::{Answer, Endpoint},
+    sms::{ACCOUNT_SID, AUTH_TOKEN, Behaviour, FakeProvider},
+};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -172,5 +176,46 @@ async fn what_the_provider_reports_reaches_its_message_and_forged_reports_do_not
         assert!(report(late, AUTH_TOKEN).await?.is_success());
     }
     status("delivered").await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_provider_that_takes_json_reports_as_json() -> Result<()> {
+    let provider = Endpoint::start(Answer::Say(202, String::new())).await?;
+    let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    let url = format!("reminder.providers.http.url={}", provider.url());
+    let key = format!("reminder.providers.http.secret={secret}");
+    let house = House::embedded(&["--set", "reminder.sms_provider=http", "--set", &url, "--set", &key]).await?;
+    let clinic = house.clinic("America/New_York", service()).await?;
+    let slots = house.slots(&clinic, (5, 6), &clinic.revision).await?;
+    let body = json!({"slot_id": slots[0]["slot_id"], "patient": patient("Example", "+19105550123")});
+    let booked = house.post("/v1/appointments", body).await?;
+    assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
+    let asked: Value = serde_json::from_str(&provider.wait_for(1).await[0].body)?;
+    let (id, url) = (asked["id"].as_str().context("an id")?, asked["status_url"].as_str().context("a call-back")?);
+
+    let report = async |body: String, secret: &str| -> Result<StatusCode> {
+        let seconds = Clock::system().now().as_second();
+        let signature = reminder::standard_signature(secret, "evt_1", seconds, body.as_bytes()).context("a secret")?;
+        let request = reqwest::Client::new()
+            .post(url)
+            .header("content-type", "application/json")
+            .header("webhook-id", "evt_1")
+            .header("webhook-timestamp", seconds)
+            .header("webhook-signature", signature);
+        Ok(request.body(body).send().await?.status())
+    };
+    // Spaces and order as nobody's JSON writer has them: the signature is of the bytes.
+    let delivered = format!(r#"{{ "status" :"delivered",   "id":"{id}" }}"#);
+    let forged = report(delivered.clone(), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").await?;
+    assert_eq!(forged, StatusCode::FORBIDDEN, "a forged report");
+    assert!(report(delivered, secret).await?.is_success(), "the provider's own report");
+    let texts = |all: &[(String, String, String)]| {
+        all.iter().any(|(trigger, channel, status)| trigger == "booked" && channel == "sms" && status == "delivered")
+    };
+    testkit::poll::until("the text to be delivered", WITHIN, || async {
+        messages(&house, &booked.text("/id")).await.filter(|all| texts(all))
+    })
+    .await;
     Ok(())
 }

@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
     pub(crate) form: Vec<(String, String)>,
+    /// The body as it came.
+    pub(crate) raw: Vec<u8>,
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) deadline: Instant,
 }

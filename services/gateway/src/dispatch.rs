@@ -96,6 +96,7 @@ async fn handle(
         headers: parts.headers,
         body,
         form,
+        raw: bytes,
         idempotency,
         deadline,
     };
@@ -174,11 +175,15 @@ fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &
     let Some(schema) = operation.body else { return Ok((Value::Null, vec![])) };
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json = media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"));
     if schema == "Form" {
+        // What a provider sends as JSON is for the service to read: a signature may cover each of its bytes.
+        if json {
+            return Ok((Value::Null, vec![]));
+        }
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
         return Ok((Value::Null, params::pairs(text).map_err(|()| not_utf8())?));
     }
-    let json = media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"));
     if schema == "Calendar" && !json {
         if media != "text/calendar" {
             let detail = "send an iCalendar file with `Content-Type: text/calendar`, or the `url` of one as JSON";

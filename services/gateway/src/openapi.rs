@@ -169,6 +169,9 @@ fn described(operation: &Operation) -> Value {
         };
         described["requestBody"] =
             json!({"required": !operation.body_optional, "content": {media: {"schema": schema}}});
+        if body == "Form" {
+            described["requestBody"]["content"]["application/json"] = json!({"schema": {"type": "object"}});
+        }
         if body == "Calendar" {
             let address = json!({"schema": {"$ref": "#/components/schemas/CalendarAddress"}});
             described["requestBody"]["content"]["application/json"] = address;

@@ -31,10 +31,10 @@ use std::{
     time::Duration,
 };
 
-pub use config::{Config, Providers, Smtp, Twilio};
+pub use config::{Config, Http, Providers, Smtp, Twilio, Vonage};
 use domain::patient::Channel;
 use provider::Provider;
-pub use provider::signature::twilio_signature;
+pub use provider::{signature::twilio_signature, standard::standard_signature, vonage::vonage_signature};
 use render::Texts;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};
@@ -82,6 +82,9 @@ pub enum Error {
     /// The SMS provider's client cannot be made.
     #[error("the SMS provider's client cannot be made")]
     Provider(#[from] reqwest::Error),
+    /// The mail server's settings cannot be used.
+    #[error("reminder.smtp cannot be used: {0}")]
+    Smtp(&'static str),
     /// A shipped text does not compile.
     #[error("the shipped texts cannot be used: {0}")]
     Texts(String),
@@ -121,11 +124,22 @@ impl App {
         let store = Store::open(&deps.database).await?;
         store.migrate().await?;
         let sms: Box<dyn Provider> = match config.sms_provider.as_str() {
-            "twilio" => {
-                tracing::warn!("text messages are sent, e-mails stay in the sandbox: nobody receives them yet");
-                Box::new(provider::twilio::Twilio::new(&config.providers.twilio)?)
-            }
+            "twilio" => Box::new(provider::twilio::Twilio::new(&config.providers.twilio)?),
+            "vonage" => Box::new(provider::vonage::Vonage::new(&config.providers.vonage)?),
+            "http" => Box::new(provider::http::Http::new(&config.providers.http, deps.clock.clone())?),
             _ => Box::new(provider::sandbox::Sandbox),
+        };
+        let email: Box<dyn Provider> = match (&config.smtp.url, &config.smtp.from) {
+            (Some(url), Some(from)) => {
+                let smtp = provider::smtp::Smtp::new(url, from, config.smtp.timeout_seconds, deps.clock.clone());
+                Box::new(smtp.map_err(Error::Smtp)?)
+            }
+            _ => {
+                if config.sms_provider != "sandbox" {
+                    tracing::warn!("text messages are sent, e-mails stay in the sandbox: set reminder.smtp.url");
+                }
+                Box::new(provider::sandbox::Sandbox)
+            }
         };
         Ok(Self(Arc::new(Inner {
             config,
@@ -134,7 +148,7 @@ impl App {
             store,
             texts: Texts::new().map_err(|error| Error::Texts(error.to_string()))?,
             sms,
-            email: Box::new(provider::sandbox::Sandbox),
+            email,
             booking: BookingClient::new(deps.booking.clone()),
             plans: PlansClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking),

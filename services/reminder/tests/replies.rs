@@ -30,7 +30,7 @@ fn wrote(from: &str, text: &str, number: u32) -> ReceiveRequest {
     let form: Vec<_> = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
     let signature = reminder::twilio_signature(TOKEN, &url, &form);
     let form = form.into_iter().map(|(name, value)| Field { name, value }).collect();
-    ReceiveRequest { provider: "twilio".into(), url, form, signature }
+    ReceiveRequest { provider: "twilio".into(), url, form, signature, ..ReceiveRequest::default() }
 }
 
 async fn say(service: &Running, from: &str, text: &str, number: u32) {

@@ -159,6 +159,9 @@ pub(crate) fn operations() -> Vec<Operation> {
 /// What the reminder service writes into the address that a provider reports to, in its order: the signature covers it.
 const CALLBACK: [&str; 3] = ["message_id", "attempt", "org"];
 
+/// The headers that the reminder service needs to check and read a provider's call.
+const PASSED_ON: [&str; 4] = ["content-type", "webhook-id", "webhook-timestamp", "webhook-signature"];
+
 const STATUSES: [&str; 8] =
     ["scheduled", "suppressed", "sending", "sent", "delivered", "undelivered", "failed", "unknown"];
 
@@ -257,13 +260,14 @@ async fn inbound(call: Call) -> Result<Reply, Fault> {
 /// A provider's call as it came, below its own path.
 fn passed_on(call: &Call, path: &str) -> ReceiveRequest {
     let provider = call.part("provider");
-    let signature = call.headers.get("x-twilio-signature").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let fields =
-        call.form.iter().map(|(name, value)| receive_request::Field { name: name.clone(), value: value.clone() });
+    let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let field = |name: &str, value: &str| receive_request::Field { name: name.to_owned(), value: value.to_owned() };
     ReceiveRequest {
         url: format!("{}/v1/providers/{provider}/{path}", call.inner.public_url),
-        form: fields.collect(),
-        signature: signature.to_owned(),
+        form: call.form.iter().map(|(name, value)| field(name, value)).collect(),
+        signature: header("x-twilio-signature").to_owned(),
+        headers: PASSED_ON.into_iter().map(|name| field(name, header(name))).collect(),
+        body: call.raw.clone(),
         provider,
     }
 }

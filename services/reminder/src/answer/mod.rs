@@ -11,7 +11,10 @@ mod meaning;
 
 use std::sync::Arc;
 
-use domain::{id::OrganizationId, patient::Channel};
+use domain::{
+    id::OrganizationId,
+    patient::{Channel, is_e164},
+};
 use rpc::{Context, Fault, Idempotency};
 use uuid::Uuid;
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
@@ -71,7 +74,10 @@ pub(crate) async fn receive(
     ctx: &Context,
     request: ReceiveRequest,
 ) -> Result<ReceiveResponse, Fault> {
-    let heard = receive::heard(inner, request)?;
+    let Some(heard) = receive::heard(inner, &request)? else {
+        tracing::warn!("what a provider passed on is no patient's message");
+        return Ok(ReceiveResponse {});
+    };
     let known = inner.store.organization_of(&heard.from).await.map_err(write::failure)?;
     let organization = known.map_or(ctx.organization, OrganizationId::new);
     // In a task of its own: a provider that hangs up cannot leave it half done.
@@ -120,10 +126,13 @@ async fn take_in(
     Ok(())
 }
 
-/// Only what can be a reply: a number, and not too long a text.
-pub(crate) fn heard(provider: &'static str, id: &str, from: &str, text: &str) -> Heard {
-    let kept = text.chars().filter(|c| *c != '\0').take(TEXT_MAX).collect();
-    Heard { provider, id: id.chars().take(100).collect(), from: from.chars().take(20).collect(), text: kept }
+impl Heard {
+    /// What can be a reply: it has an id and comes from a number; not too long a text.
+    pub(crate) fn new(provider: &'static str, id: &str, from: &str, text: &str) -> Option<Self> {
+        let text = text.chars().filter(|c| *c != '\0').take(TEXT_MAX).collect();
+        let fits = (1..=100).contains(&id.len()) && is_e164(from);
+        fits.then(|| Self { provider, id: id.to_owned(), from: from.to_owned(), text })
+    }
 }
 
 /// The channel that replies come by.

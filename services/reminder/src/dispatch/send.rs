@@ -20,7 +20,7 @@ use crate::{
     Inner, address_hash,
     answer::REPLY,
     count,
-    provider::{Outcome, Outgoing, twilio},
+    provider::{Outcome, Outgoing, receipt::Stage, twilio},
     receive,
     render::gsm7,
     rule::{Trigger, channel},
@@ -83,11 +83,17 @@ async fn send(inner: &Inner, message: &MessageRow, channel: Channel, ready: &Rea
             return;
         }
     };
+    let id = MessageId::new(message.id);
+    // Attempts that the provider seemed not to take are one for whoever keeps count by their key.
+    let first = if message.reason == "provider_busy" { attempt - message.tries } else { attempt };
     let outgoing = Outgoing {
         to: ready.to.clone(),
+        subject: ready.rendered.subject.clone(),
         text: ready.rendered.text.clone(),
+        unsubscribe: None,
         callback: callback(inner, message, provider.name(), attempt),
-        reference: format!("{}-{attempt}", MessageId::new(message.id)),
+        reference: receive::reference(id, attempt),
+        key: receive::reference(id, first),
     };
     let outcome = provider.send(&outgoing).await;
     let record = recorded(inner, message, channel, attempt, &outcome, &ready.to);
@@ -138,16 +144,19 @@ fn recorded<'a>(
         rank: 0,
         outcome: "failed",
         provider_message_id: "",
+        parts: 0,
         error_code: "",
         detail: "",
         block: None,
         now_us,
     };
     match outcome {
-        Outcome::Delivered { id } | Outcome::Sent { id } => {
-            (record.status, record.rank) = ("sent", 1);
-            if matches!(outcome, Outcome::Delivered { .. }) {
-                (record.status, record.rank) = ("delivered", receive::DELIVERED);
+        Outcome::Delivered { id } | Outcome::Sent { id, .. } => {
+            let delivered = matches!(outcome, Outcome::Delivered { .. });
+            let stage = if delivered { Stage::Delivered } else { Stage::Accepted };
+            (record.status, record.rank) = (stage.status(), stage.rank());
+            if let Outcome::Sent { parts, .. } = outcome {
+                record.parts = *parts;
             }
             (record.reason, record.outcome, record.sent, record.provider_message_id) = ("", "sent", true, id);
         }

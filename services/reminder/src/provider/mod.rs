@@ -1,21 +1,43 @@
-//! Who carries a message: a trait, a sandbox, and Twilio's form.
+//! Who carries a message: a trait, a sandbox, Twilio's and Vonage's forms, a form of our own over HTTP, and SMTP.
 
+pub(crate) mod http;
+mod post;
+pub(crate) mod receipt;
 pub(crate) mod sandbox;
-pub(crate) mod sha1;
+mod sha1;
 pub(crate) mod signature;
+pub(crate) mod smtp;
+pub(crate) mod standard;
 pub(crate) mod twilio;
+pub(crate) mod vonage;
 
 use std::{fmt, time::Duration};
+
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use rpc::Fault;
+use sha2::Sha256;
+use wire::reminder::ReceiveRequest;
+
+use self::receipt::{Fields, Receipt};
+use crate::answer::Heard;
 
 /// A message on its way. Its `Debug` shows nothing: personal data stays out of logs.
 pub(crate) struct Outgoing {
     /// The number or address.
     pub(crate) to: String,
+    /// Empty for a text message.
+    pub(crate) subject: String,
     pub(crate) text: String,
+    /// Where one click ends messages of this kind; only an e-mail can carry it.
+    pub(crate) unsubscribe: Option<String>,
     /// Where the provider reports what became of it.
     pub(crate) callback: Option<String>,
     /// Names this attempt, unlike every other.
     pub(crate) reference: String,
+    /// That of the first of these attempts, where the provider seems not to have taken those before: whoever has taken
+    /// one of them after all drops the others.
+    pub(crate) key: String,
 }
 
 impl fmt::Debug for Outgoing {
@@ -36,6 +58,8 @@ pub(crate) enum Outcome {
     Sent {
         /// The provider's own id; empty where its answer could not be read.
         id: String,
+        /// How many parts it reports on one by one.
+        parts: i32,
     },
     /// The provider has not taken it, and will later.
     Busy {
@@ -58,6 +82,20 @@ pub(crate) enum Outcome {
     },
 }
 
+impl Outcome {
+    pub(crate) fn sent(id: impl Into<String>) -> Self {
+        Self::Sent { id: id.into(), parts: 1 }
+    }
+
+    pub(crate) fn busy(code: impl Into<String>) -> Self {
+        Self::Busy { after: None, code: code.into() }
+    }
+
+    pub(crate) fn refused(code: impl Into<String>) -> Self {
+        Self::Refused { code: code.into(), opted_out: false }
+    }
+}
+
 /// Someone who carries messages.
 #[tonic::async_trait]
 pub(crate) trait Provider: Send + Sync {
@@ -66,4 +104,30 @@ pub(crate) trait Provider: Send + Sync {
 
     /// Hands a message over, once. Never tries again by itself: the caller knows whether that is safe.
     async fn send(&self, message: &Outgoing) -> Outcome;
+
+    /// The fields of a call that it has made to us.
+    ///
+    /// # Errors
+    /// Where its signature is not right.
+    fn signed(&self, _: &ReceiveRequest, _: Timestamp) -> Result<Fields, Fault> {
+        Err(Fault::not_found())
+    }
+
+    /// Reads a report; `None` where it says nothing that is known.
+    fn receipt(&self, _: &Fields) -> Option<Receipt> {
+        None
+    }
+
+    /// Reads a patient's message that it passes on; `None` where it is none.
+    fn heard(&self, _: &Fields) -> Option<Heard> {
+        None
+    }
+}
+
+/// HMAC-SHA256 of these pieces, one after the other.
+fn hmac_sha256(key: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
+    // A key of any length will do; one that will not gives a code that nothing equals.
+    let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(key) else { return vec![] };
+    pieces.iter().for_each(|piece| hmac.update(piece));
+    hmac.finalize().into_bytes().to_vec()
 }

@@ -18,6 +18,7 @@ use self::rows::{AttemptRow, InboundRow, MessageRow, ReplayRow, ToldRow};
 use crate::{
     answer::{NewInbound, Settled},
     plan::{Change, Risk, Visit},
+    provider::receipt::Stage,
     rule::Rule,
 };
 
@@ -139,6 +140,8 @@ pub(crate) struct Record<'a> {
     pub(crate) rank: i16,
     pub(crate) outcome: &'static str,
     pub(crate) provider_message_id: &'a str,
+    /// In how many parts the text travels; 0 where nobody has said.
+    pub(crate) parts: i32,
     pub(crate) error_code: &'a str,
     pub(crate) detail: &'a str,
     /// The address to which nothing is sent any more.
@@ -147,16 +150,19 @@ pub(crate) struct Record<'a> {
 }
 
 /// A report of a provider.
+#[derive(Clone, Copy)]
 pub(crate) struct Report<'a> {
     pub(crate) organization: Uuid,
     pub(crate) event: Uuid,
     pub(crate) message: Uuid,
     pub(crate) attempt: i32,
-    pub(crate) rank: i16,
-    pub(crate) status: &'static str,
+    /// Whether it speaks for the attempts before and after with the same key, too.
+    pub(crate) by_key: bool,
+    pub(crate) stage: Stage,
     pub(crate) reason: &'static str,
-    pub(crate) outcome: &'static str,
     pub(crate) provider_message_id: &'a str,
+    /// Whether it is about one part of a text, which `provider_message_id` names.
+    pub(crate) is_part: bool,
     pub(crate) error_code: &'a str,
     pub(crate) form: &'a str,
     pub(crate) block: bool,
@@ -169,6 +175,8 @@ pub(crate) struct Report<'a> {
 pub(crate) struct Reported {
     pub(crate) trigger: String,
     pub(crate) channel: String,
+    /// The message's status by this report.
+    pub(crate) status: &'static str,
     /// Whether the message is to be sent once more.
     pub(crate) again: bool,
 }

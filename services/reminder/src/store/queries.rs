@@ -39,10 +39,11 @@ const SENT_SINCE: &str = "SELECT count(*) FROM messages m JOIN appointments a \
 const SWEEP_KEYS: &str = "DELETE FROM idempotency WHERE created_at_us < $1";
 const SWEEP_EVENTS: &str = "DELETE FROM provider_events WHERE received_at_us < $1";
 const SWEEP_INBOUND: &str = "DELETE FROM inbound WHERE received_at_us < $1";
+const SWEEP_PARTS: &str = "DELETE FROM arrived_parts WHERE arrived_at_us < $1";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 14] = [
+pub(crate) const STATEMENTS: [&str; 15] = [
     SERIES,
     SENT_SINCE,
     POSITION,
@@ -57,6 +58,7 @@ pub(crate) const STATEMENTS: [&str; 14] = [
     SWEEP_KEYS,
     SWEEP_EVENTS,
     SWEEP_INBOUND,
+    SWEEP_PARTS,
 ];
 
 impl Store {
@@ -193,8 +195,13 @@ impl Store {
         events_before_us: i64,
         inbound_before_us: i64,
     ) -> Result<(), Failure> {
-        let all = [(SWEEP_KEYS, keys_before_us), (SWEEP_EVENTS, events_before_us), (SWEEP_INBOUND, inbound_before_us)];
-        for (statement, before) in all {
+        let sweeps = [
+            (SWEEP_KEYS, keys_before_us),
+            (SWEEP_EVENTS, events_before_us),
+            (SWEEP_PARTS, events_before_us),
+            (SWEEP_INBOUND, inbound_before_us),
+        ];
+        for (statement, before) in sweeps {
             sqlx::query(statement).bind(before).execute(self.writer()).await?;
         }
         Ok(())

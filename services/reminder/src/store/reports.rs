@@ -2,7 +2,7 @@
 // What a provider's report changes, committed together.
 
 use sql::Failure;
-use sqlx::{query, query_as};
+use sqlx::{query, query_as, query_scalar};
 
 use super::{
     super::{Report, Reported},
@@ -10,13 +10,20 @@ use super::{
     sends::BLOCK,
     transactions::Tx,
 };
+use crate::{provider::receipt::Stage, render::gsm7};
 
-const KNOWN_MESSAGE: &str =
-    "SELECT attempts, trigger, channel, recipient FROM messages WHERE organization_id = $1 AND id = $2";
+/// A write that locks the row: two reports on parts of one text must see each other.
+const KNOWN_MESSAGE: &str = "UPDATE messages SET provider_rank = provider_rank WHERE organization_id = $1 AND id = $2 \
+     RETURNING attempts, tries, status, reason, trigger, channel, recipient, body";
+const ARRIVE: &str = "INSERT INTO arrived_parts VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+const ARRIVED: &str =
+    "SELECT count(*) FROM arrived_parts WHERE organization_id = $1 AND message_id = $2 AND attempt = $3";
+const PARTS: &str = "SELECT parts FROM attempts WHERE organization_id = $1 AND message_id = $2 AND number = $3";
 const KEEP_EVENT: &str = "INSERT INTO provider_events VALUES ($1, $2, $3, $4, $5, $6)";
 const REPORT: &str = "UPDATE messages SET status = $4, reason = $5, provider_rank = $6, wake_at_us = NULL, \
      sent_at_us = coalesce(sent_at_us, $7), updated_at_us = $7 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
-     AND provider_rank < $6 AND status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed')";
+     AND provider_rank < $6 AND (status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed') \
+     OR (status = 'scheduled' AND reason = 'provider_busy'))";
 /// Once more, while it is of use and patience lasts. The rank begins anew: the next reports are on another attempt.
 const AGAIN: &str = "UPDATE messages SET status = 'scheduled', reason = $7, wake_at_us = $5, fence = fence + 1, \
      tries = tries + 1, provider_rank = 0, updated_at_us = $8 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \
@@ -28,41 +35,89 @@ const REPORT_ATTEMPT: &str = "UPDATE attempts SET outcome = CASE WHEN outcome = 
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 5] = [KNOWN_MESSAGE, KEEP_EVENT, REPORT, AGAIN, REPORT_ATTEMPT];
+pub(crate) const STATEMENTS: [&str; 8] =
+    [KNOWN_MESSAGE, ARRIVE, ARRIVED, PARTS, KEEP_EVENT, REPORT, AGAIN, REPORT_ATTEMPT];
+
+/// What a report needs to know of its message.
+#[derive(sqlx::FromRow)]
+struct Known {
+    attempts: i32,
+    tries: i32,
+    status: String,
+    reason: String,
+    trigger: String,
+    channel: String,
+    recipient: String,
+    body: String,
+}
+
+impl Known {
+    /// The attempt that a report speaks for: the last one, where the provider seemed not to take the one named and was
+    /// given the message again under the same key.
+    fn meant(&self, attempt: i32) -> i32 {
+        let waits = self.status == "scheduled" && self.reason == "provider_busy";
+        let first = self.attempts - self.tries + i32::from(waits);
+        if attempt >= first { self.attempts } else { attempt }
+    }
+}
 
 impl Store {
     pub(crate) async fn report(&self, report: &Report<'_>) -> Result<Option<Reported>, Failure> {
         let (organization, message) = (report.organization, report.message);
         let mut tx = self.begin().await?;
         let known = query_as(KNOWN_MESSAGE).bind(organization).bind(message);
-        let known: Option<(i32, String, String, String)> = known.fetch_optional(&mut *tx).await?;
-        let Some((_, trigger, channel, recipient)) = known.filter(|(attempts, ..)| report.attempt <= *attempts) else {
-            return Ok(None);
-        };
+        let known: Option<Known> = known.fetch_optional(&mut *tx).await?;
+        let Some(known) = known.filter(|known| report.attempt <= known.attempts) else { return Ok(None) };
         let event = query(KEEP_EVENT).bind(organization).bind(report.event).bind(message).bind(report.attempt);
         event.bind(report.now_us).bind(report.form).execute(&mut *tx).await?;
+        let attempt = if report.by_key { known.meant(report.attempt) } else { report.attempt };
+        let report = &Report { attempt, ..*report };
+        let report = &if report.is_part { of_all_parts(&mut tx, report, &known.body).await? } else { *report };
         let again = sent_again(&mut tx, report).await?;
         let moved = again || {
             let update = query(REPORT).bind(organization).bind(message).bind(report.attempt);
-            let update = update.bind(report.status).bind(report.reason).bind(report.rank).bind(report.now_us);
+            let update =
+                update.bind(report.stage.status()).bind(report.reason).bind(report.stage.rank()).bind(report.now_us);
             update.execute(&mut *tx).await?.rows_affected() == 1
         };
-        let attempt = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(report.attempt);
-        let attempt = attempt.bind(report.outcome).bind(report.provider_message_id).bind(report.error_code);
-        attempt.execute(&mut *tx).await?;
+        let settle = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(attempt);
+        let outcome = if report.stage.is_lost() { "failed" } else { "sent" };
+        let settle = settle.bind(outcome).bind(report.provider_message_id).bind(report.error_code);
+        settle.execute(&mut *tx).await?;
         // Whoever told the carrier to stop has done so, whatever else is known of this message.
         if report.block {
-            let block = query(BLOCK).bind(organization).bind(&channel).bind(crate::address_hash(&recipient));
+            let block =
+                query(BLOCK).bind(organization).bind(&known.channel).bind(crate::address_hash(&known.recipient));
             block.bind(report.now_us).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        Ok(moved.then_some(Reported { trigger, channel, again }))
+        let Known { trigger, channel, .. } = known;
+        Ok(moved.then_some(Reported { trigger, channel, status: report.stage.status(), again }))
     }
+}
+
+/// What a report on one part says of the whole: it has arrived when every part has, and is lost when one is.
+async fn of_all_parts<'a>(tx: &mut Tx, report: &Report<'a>, body: &str) -> Result<Report<'a>, sqlx::Error> {
+    let (organization, message, attempt) = (report.organization, report.message, report.attempt);
+    if report.stage == Stage::Delivered {
+        let arrive = query(ARRIVE).bind(organization).bind(message).bind(attempt).bind(report.provider_message_id);
+        arrive.bind(report.now_us).execute(&mut **tx).await?;
+    }
+    let parts = query_scalar(PARTS).bind(organization).bind(message).bind(attempt);
+    let parts: i32 = parts.fetch_optional(&mut **tx).await?.unwrap_or(0);
+    // A report may come before the answer that says how many parts there are, or in its place.
+    let parts = if parts > 0 { i64::from(parts) } else { i64::from(gsm7::segments(body).1) };
+    let arrived: i64 =
+        query_scalar(ARRIVED).bind(organization).bind(message).bind(attempt).fetch_one(&mut **tx).await?;
+    let stage = if report.stage == Stage::Delivered && arrived < parts { Stage::Sent } else { report.stage };
+    // Other parts may have arrived: the whole again would be a second message.
+    Ok(Report { stage, again: report.again.filter(|_| parts == 1), ..*report })
 }
 
 async fn sent_again(tx: &mut Tx, report: &Report<'_>) -> Result<bool, sqlx::Error> {
     let Some((wake_at_us, tries_max)) = report.again else { return Ok(false) };
-    let update = query(AGAIN).bind(report.organization).bind(report.message).bind(report.attempt).bind(report.rank);
+    let update =
+        query(AGAIN).bind(report.organization).bind(report.message).bind(report.attempt).bind(report.stage.rank());
     let update = update.bind(wake_at_us).bind(tries_max).bind(report.reason).bind(report.now_us);
     Ok(update.execute(&mut **tx).await?.rows_affected() == 1)
 }

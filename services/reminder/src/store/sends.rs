@@ -17,12 +17,13 @@ const CLAIM: &str = "UPDATE messages SET status = 'sending', wake_at_us = $5, at
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled' \
      AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = messages.organization_id \
      AND a.id = messages.appointment_id AND a.version <= $4) RETURNING attempts";
-const ATTEMPT: &str = "INSERT INTO attempts VALUES ($1, $2, $3, $4, 'unknown', '', '', '')";
+const ATTEMPT: &str = "INSERT INTO attempts VALUES ($1, $2, $3, $4, 'unknown', '', '', '', 0)";
 const RECORD: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = $6, \
      tries = CASE WHEN $4 = 'scheduled' THEN tries + 1 ELSE tries END, sent_at_us = coalesce($7, sent_at_us), \
      provider_rank = $8, updated_at_us = $9 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('sending', 'unknown')";
-const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message_id = $5, error_code = $6, detail = $7 \
+const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message_id = $5, error_code = $6, detail = $7, \
+     parts = $8 \
      WHERE organization_id = $1 AND message_id = $2 AND number = $3";
 pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 pub(super) const UNBLOCK: &str =
@@ -65,7 +66,7 @@ impl Store {
         let recorded = update.execute(&mut *tx).await?.rows_affected() == 1;
         let attempt = query(RECORD_ATTEMPT).bind(message.organization_id).bind(message.id).bind(record.attempt);
         let attempt = attempt.bind(record.outcome).bind(record.provider_message_id).bind(record.error_code);
-        attempt.bind(record.detail).execute(&mut *tx).await?;
+        attempt.bind(record.detail).bind(record.parts).execute(&mut *tx).await?;
         if let Some((channel, hash)) = &record.block {
             let block = query(BLOCK).bind(message.organization_id).bind(channel.as_str()).bind(hash.clone());
             block.bind(record.now_us).execute(&mut *tx).await?;

@@ -69,6 +69,7 @@ impl Bed {
             rank: 1,
             outcome: "sent",
             provider_message_id: "SM1",
+            parts: 1,
             error_code: "",
             detail: "",
             block: None,
@@ -76,17 +77,17 @@ impl Bed {
         }
     }
 
-    async fn report(&self, message: Uuid, attempt: i32, rank: i16, status: &'static str) -> bool {
+    async fn report(&self, message: Uuid, attempt: i32, stage: Stage) -> bool {
         let report = Report {
             organization: ORG,
             event: self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap()),
             message,
             attempt,
-            rank,
-            status,
+            by_key: false,
+            stage,
             reason: "",
-            outcome: "sent",
             provider_message_id: "SM1",
+            is_part: false,
             error_code: "",
             form: "{}",
             block: false,
@@ -217,13 +218,13 @@ async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: 
     let again = bed.store.lease(NOW + 9 * HOUR, NOW + 10 * HOUR, 100, &[]).await.unwrap();
     assert!(again.iter().all(|row| row.id != leased.id), "it is never sent again");
     // Reports out of order and repeated: it only moves up.
-    assert!(!bed.report(leased.id, attempt + 1, 5, "failed").await, "there was no such attempt");
-    assert!(bed.report(leased.id, attempt, 2, "sent").await);
-    assert!(bed.report(leased.id, attempt, 5, "delivered").await);
-    assert!(!bed.report(leased.id, attempt, 5, "delivered").await);
-    assert!(!bed.report(leased.id, attempt, 4, "sent").await);
-    assert!(!bed.report(leased.id, attempt, 5, "undelivered").await);
-    assert!(!bed.report(Uuid::from_u128(404), 1, 5, "delivered").await, "an unknown message is no fault");
+    assert!(!bed.report(leased.id, attempt + 1, Stage::Failed).await, "there was no such attempt");
+    assert!(bed.report(leased.id, attempt, Stage::Queued).await);
+    assert!(bed.report(leased.id, attempt, Stage::Delivered).await);
+    assert!(!bed.report(leased.id, attempt, Stage::Delivered).await);
+    assert!(!bed.report(leased.id, attempt, Stage::Sent).await);
+    assert!(!bed.report(leased.id, attempt, Stage::Undelivered).await);
+    assert!(!bed.report(Uuid::from_u128(404), 1, Stage::Delivered).await, "an unknown message is no fault");
     let row = bed.store.message(ORG, leased.id).await.unwrap().unwrap();
     assert_eq!((row.status.as_str(), row.sent_at_us), ("delivered", Some(NOW)));
     let attempts = bed.store.attempts(ORG, &[leased.id]).await.unwrap();

@@ -1,0 +1,222 @@
+//! The section `reminder`.
+
+mod providers;
+mod smtp;
+
+use std::fmt;
+
+pub use providers::{Http, Providers, Twilio, Vonage};
+use runtime::config::{Fault, Section};
+use serde::{Deserialize, Serialize};
+pub use smtp::Smtp;
+
+/// The section `reminder`.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who sends text messages: `sandbox` (kept here, nobody receives them), `twilio`,
+    /// `vonage`, or `http` (whoever takes signed JSON).
+    pub sms_provider: String,
+    /// Where patients and providers reach the public interface, such as `https://book.example.org`, without a slash at
+    /// the end. None: messages carry no link, and providers are not asked to report what became of a message.
+    pub public_url: Option<String>,
+    /// Whether patients may answer by text message: reminders then ask them to. Only where the SMS provider passes replies
+    /// on, and not where messages come from a name.
+    pub replies: bool,
+    /// How long a message about a moved visit waits for the move to settle, 0 to 3600 seconds.
+    pub settle_seconds: u32,
+    /// Messages that a patient gets on one day of the location's clock, 1 to 50. What waits until tomorrow is never a
+    /// reminder, a cancellation or a move.
+    pub daily_max: u32,
+    /// Messages on their way at a time, 1 to 256.
+    pub concurrency: u32,
+    /// How long a process may be busy with one message before another may take it up, 30 to 3600 seconds.
+    pub lease_seconds: u32,
+    /// How often a message is given to a provider that does not take it (busy, or not reached), 1 to 20 times.
+    pub attempts_max: u32,
+    /// The providers.
+    pub providers: Providers,
+    /// The mail server; without one, e-mails stay in the sandbox.
+    pub smtp: Smtp,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            sms_provider: "sandbox".into(),
+            public_url: None,
+            replies: true,
+            settle_seconds: 120,
+            daily_max: 8,
+            concurrency: 8,
+            lease_seconds: 120,
+            attempts_max: 6,
+            providers: Providers::default(),
+            smtp: Smtp::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("reminder::Config").field("sms_provider", &self.sms_provider).finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    /// Whether a patient's answer comes here: not to a name, and not from the sandbox.
+    pub(crate) fn hears_replies(&self) -> bool {
+        let named = |from: &Option<String>| from.as_ref().is_some_and(|from| from.chars().any(char::is_alphabetic));
+        let heard = match self.sms_provider.as_str() {
+            "twilio" => !named(&self.providers.twilio.from),
+            "vonage" => self.providers.vonage.signature_secret.is_some() && !named(&self.providers.vonage.from),
+            "http" => true,
+            _ => false,
+        };
+        self.replies && heard
+    }
+}
+
+impl Section for Config {
+    fn validate(&self, at: &str, faults: &mut Vec<Fault>) {
+        let mut check = |holds: bool, key: &str, problem: &str| {
+            if !holds {
+                faults.push(Fault { key: format!("{at}{key}"), problem: problem.to_owned() });
+            }
+        };
+        let known = matches!(self.sms_provider.as_str(), "sandbox" | "twilio" | "vonage" | "http");
+        check(known, "sms_provider", "use sandbox, twilio, vonage or http");
+        let url = self.public_url.as_deref().is_none_or(|url| is_http(url) && !url.ends_with('/'));
+        check(url, "public_url", "write a URL such as https://book.example.org, without a slash at the end");
+        check(self.settle_seconds <= 3600, "settle_seconds", "must lie between 0 and 3600");
+        check((1..=50).contains(&self.daily_max), "daily_max", "must lie between 1 and 50");
+        check((1..=256).contains(&self.concurrency), "concurrency", "must lie between 1 and 256");
+        check((30..=3600).contains(&self.lease_seconds), "lease_seconds", "must lie between 30 and 3600");
+        check((1..=20).contains(&self.attempts_max), "attempts_max", "must lie between 1 and 20");
+        self.providers.validate(&self.sms_provider, self.lease_seconds, &mut check);
+        self.smtp.validate(self.lease_seconds, &mut check);
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
+}
+
+/// How long anybody may take to answer. The lease of a message must outlast it, with time to record the outcome.
+const TIMEOUT: &str = "must lie between 1 and 60, and 10 below reminder.lease_seconds";
+
+fn is_timeout(seconds: u32, lease_seconds: u32) -> bool {
+    (1..=60).contains(&seconds) && seconds + 10 <= lease_seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    struct Root {
+        reminder: Config,
+    }
+
+    impl Section for Root {
+        fn validate(&self, at: &str, faults: &mut Vec<Fault>) {
+            self.reminder.validate(&format!("{at}reminder."), faults);
+        }
+    }
+
+    fn load(flags: &[(&str, &str)]) -> Result<Config, String> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"").unwrap();
+        let flags: Vec<_> = flags.iter().map(|(k, v)| (format!("reminder.{k}"), (*v).to_owned())).collect();
+        runtime::config::load::<Root>(Some(file.path()), &flags)
+            .map(|root| root.reminder)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_keep_messages_in_the_sandbox() {
+        let config = load(&[]).unwrap();
+        assert_eq!((config.sms_provider.as_str(), config.settle_seconds), ("sandbox", 120));
+    }
+
+    #[test]
+    fn every_fault_is_named_and_no_secret_is_repeated() {
+        let error = load(&[
+            ("sms_provider", "twilio"),
+            ("public_url", "book.example.org/"),
+            ("concurrency", "0"),
+            ("attempts_max", "0"),
+            ("lease_seconds", "5"),
+            ("smtp.url", "smtp://user:hunter2@mail.example.org"),
+            ("providers.twilio.base_url", "nowhere"),
+            ("providers.twilio.account_sid", "AC/../x"),
+        ])
+        .unwrap_err();
+        for key in [
+            "public_url",
+            "concurrency",
+            "attempts_max",
+            "lease_seconds",
+            "smtp.url",
+            "smtp.from",
+            "smtp.timeout_seconds",
+            "providers.twilio.base_url",
+            "providers.twilio.account_sid",
+            "providers.twilio.auth_token",
+            "providers.twilio.from",
+            "providers.twilio.timeout_seconds",
+        ] {
+            assert!(error.contains(&format!("reminder.{key}:")), "{key} is missing in {error}");
+        }
+        assert!(!error.contains("hunter2"));
+        assert!(load(&[("sms_provider", "pigeon")]).unwrap_err().contains("use sandbox, twilio, vonage or http"));
+    }
+
+    #[test]
+    fn what_the_chosen_provider_needs_is_asked_for() {
+        let error = load(&[("sms_provider", "vonage"), ("providers.vonage.from", "much too long a name")]).unwrap_err();
+        for key in ["api_key", "api_secret", "signature_secret", "from"] {
+            assert!(error.contains(&format!("reminder.providers.vonage.{key}:")), "{key} is missing in {error}");
+        }
+        let mut flags = vec![
+            ("sms_provider", "vonage"),
+            ("providers.vonage.api_key", "12345678"),
+            ("providers.vonage.api_secret", "hunter2"),
+            ("providers.vonage.signature_secret", "hunter3"),
+            ("providers.vonage.from", "+15005550006"),
+        ];
+        let config = load(&flags).unwrap();
+        assert_eq!(config.providers.vonage.api_key.as_deref(), Some("12345678"));
+        assert!(!format!("{:?}", config.providers).contains("hunter"));
+        let http =
+            [("sms_provider", "http"), ("providers.http.url", "sms.example.org"), ("providers.http.secret", "hunter2")];
+        let error = load(&http).unwrap_err();
+        assert!(error.contains("providers.http.url:") && error.contains("providers.http.secret:"), "{error}");
+        assert!(!error.contains("hunter"));
+        let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+        let http = [
+            ("sms_provider", "http"),
+            ("providers.http.url", "https://sms.example.org/m"),
+            ("providers.http.secret", secret),
+        ];
+        assert!(!format!("{:?}", load(&http).unwrap().providers).contains(secret));
+        flags.push(("providers.vonage.timeout_seconds", "0"));
+        assert!(load(&flags).unwrap_err().contains("vonage.timeout_seconds"));
+    }
+
+    #[test]
+    fn a_number_survives_the_way_through_an_environment_variable() {
+        let config = load(&[
+            ("sms_provider", "twilio"),
+            ("providers.twilio.account_sid", "AC00000000000000000000000000000000"),
+            ("providers.twilio.auth_token", "12345"),
+            ("providers.twilio.from", "+15005550006"),
+        ])
+        .unwrap();
+        assert_eq!(config.providers.twilio.from.as_deref(), Some("+15005550006"));
+        assert_eq!(config.providers.twilio.auth_token.as_deref(), Some("12345"));
+        assert!(!format!("{config:?} {:?}", config.providers).contains("12345"));
+    }
+}

@@ -1,0 +1,196 @@
+//! Whoever sends text messages and speaks this form: JSON, signed to Standard Webhooks, each message under its own id.
+//!
+//! The receiver sends a message that comes again under the same id only once. So a silence and a failure of theirs are no
+//! reason to leave a message unknown: it is simply given again.
+
+use jiff::Timestamp;
+use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
+use rpc::Fault;
+use runtime::Clock;
+use serde::{Deserialize, Serialize};
+use wire::reminder::ReceiveRequest;
+
+use super::{
+    Outcome, Outgoing, Provider, post,
+    receipt::{self, Again, Fields, Receipt, Stage, field, header},
+    standard,
+};
+use crate::{answer::Heard, config::Http as Config};
+
+/// The code that says that the patient wants no more messages.
+const OPTED_OUT: &str = "opted_out";
+/// What is kept of a report.
+const KEPT: [&str; 3] = ["id", "status", "error_code"];
+
+/// The provider.
+pub(crate) struct Http {
+    client: Client,
+    url: String,
+    secret: Vec<u8>,
+    clock: Clock,
+}
+
+/// A message as it is posted.
+#[derive(Serialize)]
+struct Posted<'a> {
+    id: &'a str,
+    to: &'a str,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status_url: Option<&'a str>,
+}
+
+/// What is read of an answer; all of it may be missing.
+#[derive(Debug, Default, Deserialize)]
+struct Answer {
+    /// The receiver's own id.
+    #[serde(default)]
+    id: String,
+    /// Why it was refused.
+    #[serde(default)]
+    code: String,
+}
+
+impl Http {
+    /// The provider that the configuration, checked before, describes.
+    pub(crate) fn new(config: &Config, clock: Clock) -> Result<Self, reqwest::Error> {
+        let url = config.url.clone().unwrap_or_default();
+        let secret = config.secret.as_deref().and_then(standard::secret_bytes).unwrap_or_default();
+        Ok(Self { client: post::client(config.timeout_seconds)?, url, secret, clock })
+    }
+}
+
+#[tonic::async_trait]
+impl Provider for Http {
+    fn name(&self) -> &'static str {
+        "http"
+    }
+
+    async fn send(&self, message: &Outgoing) -> Outcome {
+        let Outgoing { key: id, to, text, callback, .. } = message;
+        let Ok(body) = serde_json::to_vec(&Posted { id, to, text, status_url: callback.as_deref() }) else {
+            return Outcome::refused("invalid_message");
+        };
+        let timestamp = self.clock.now().as_second();
+        let request = self
+            .client
+            .post(&self.url)
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp)
+            .header("webhook-signature", standard::sign(&self.secret, id, timestamp, &body));
+        let response = match request.body(body).send().await {
+            Ok(response) => response,
+            Err(error) => {
+                return match post::unanswered(&error) {
+                    Outcome::Unknown { .. } => Outcome::busy("no_answer"),
+                    known => known,
+                };
+            }
+        };
+        let (status, after) = (response.status(), post::retry_after(response.headers()));
+        match outcome(status, post::json(response).await.unwrap_or_default()) {
+            Outcome::Busy { code, .. } => Outcome::Busy { after, code },
+            known => known,
+        }
+    }
+
+    fn signed(&self, call: &ReceiveRequest, now: Timestamp) -> Result<Fields, Fault> {
+        let headers =
+            (header(call, "webhook-id"), header(call, "webhook-timestamp"), header(call, "webhook-signature"));
+        if self.secret.is_empty() || !standard::is_valid(&self.secret, headers, &call.body, now.as_second()) {
+            return Err(receipt::forged());
+        }
+        // The signature covers the body: fields that were read elsewhere are nobody's.
+        Ok(receipt::json_fields(&call.body))
+    }
+
+    fn receipt(&self, fields: &Fields) -> Option<Receipt> {
+        read(fields)
+    }
+
+    fn heard(&self, fields: &Fields) -> Option<Heard> {
+        Heard::new("http", field(fields, "id"), field(fields, "from"), field(fields, "text"))
+    }
+}
+
+/// What an answer means.
+fn outcome(status: StatusCode, answer: Answer) -> Outcome {
+    let code = match receipt::code(&answer.code) {
+        code if code.is_empty() => status.as_u16().to_string(),
+        code => code,
+    };
+    match status {
+        status if status.is_success() => Outcome::sent(answer.id),
+        StatusCode::TOO_MANY_REQUESTS => Outcome::busy(code),
+        status if status.is_client_error() => Outcome::Refused { opted_out: code == OPTED_OUT, code },
+        _ => Outcome::busy(code),
+    }
+}
+
+/// A report; `None` where its status is not known.
+fn read(fields: &[(String, String)]) -> Option<Receipt> {
+    let stage = match field(fields, "status") {
+        "sent" => Stage::Sent,
+        "delivered" => Stage::Delivered,
+        "undelivered" => Stage::Undelivered,
+        "failed" => Stage::Failed,
+        _ => return None,
+    };
+    let error_code = receipt::code(field(fields, "error_code"));
+    let id = field(fields, "id");
+    Some(Receipt {
+        stage,
+        // It is ours, not the receiver's.
+        id: String::new(),
+        is_part: false,
+        reference: (!id.is_empty()).then(|| id.to_owned()),
+        by_key: true,
+        opted_out: error_code == OPTED_OUT,
+        filtered: false,
+        // Another attempt is the receiver's business: it knows why this one failed.
+        again: Again::Never,
+        error_code,
+        kept: receipt::kept(fields, &KEPT),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, body: &str) -> Outcome {
+        outcome(StatusCode::from_u16(status).unwrap(), serde_json::from_str(body).unwrap_or_default())
+    }
+
+    #[test]
+    fn each_answer_has_one_meaning() {
+        assert_eq!(answered(202, r#"{"id":"theirs","more":1}"#), Outcome::sent("theirs"));
+        assert_eq!(answered(204, ""), Outcome::sent(""));
+        for status in [429, 500, 502, 503, 302] {
+            assert_eq!(answered(status, ""), Outcome::busy(status.to_string()));
+        }
+        assert_eq!(answered(503, r#"{"code":"maintenance"}"#), Outcome::busy("maintenance"));
+        for status in [400, 401, 404, 410, 422] {
+            assert_eq!(answered(status, "no json"), Outcome::refused(status.to_string()));
+        }
+        assert_eq!(answered(422, r#"{"code":"invalid number +1"}"#), Outcome::refused("invalidnumber1"));
+        assert_eq!(
+            answered(422, r#"{"code":"opted_out"}"#),
+            Outcome::Refused { code: "opted_out".into(), opted_out: true }
+        );
+    }
+
+    #[test]
+    fn reports_are_read_in_our_words() {
+        let report = |body: &str| read(&receipt::json_fields(body.as_bytes()));
+        let stage = |status| report(&format!(r#"{{"status":"{status}"}}"#)).map(|it| it.stage);
+        let known = ["sent", "delivered", "undelivered", "failed"].map(|status| stage(status).unwrap());
+        assert_eq!(known, [Stage::Sent, Stage::Delivered, Stage::Undelivered, Stage::Failed]);
+        assert_eq!((stage("queued"), report("[]"), report("")), (None, None, None));
+        let lost =
+            report(r#"{"id":"msg_1-2","status":"failed","error_code":"opted_out","to":"+15005550009"}"#).unwrap();
+        assert_eq!((lost.reference.as_deref(), lost.opted_out), (Some("msg_1-2"), true));
+        assert_eq!(lost.kept, r#"{"id":"msg_1-2","status":"failed","error_code":"opted_out"}"#);
+    }
+}

@@ -1,0 +1,391 @@
+//! E-mail by SMTP (RFC 5321).
+//!
+//! Each e-mail has a connection of its own, driven step by step, because the one question after every failure is how far
+//! it came: before the text is on its way nobody can have sent it, and after that only the server's answer can tell.
+
+use std::{
+    net::IpAddr,
+    time::{Duration, SystemTime},
+};
+
+use lettre::{
+    Address, Message,
+    message::{
+        Mailbox, SinglePart,
+        header::{HeaderName, HeaderValue},
+    },
+    transport::smtp::{
+        Error,
+        authentication::{Credentials, DEFAULT_MECHANISMS},
+        client::{AsyncSmtpConnection, TlsParameters},
+        commands::{Data, Mail, Rcpt},
+        extension::{ClientId, Extension, MailParameter},
+    },
+};
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use runtime::Clock;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::{Outcome, Outgoing, Provider};
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long the server has to say goodbye; nothing depends on it.
+const QUIT_WITHIN: Duration = Duration::from_secs(1);
+
+/// How a connection is kept from being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Security {
+    None,
+    StartTls,
+    Implicit,
+}
+
+/// The mail server that a URL names.
+pub(crate) struct Server {
+    host: String,
+    port: u16,
+    security: Security,
+    hello: ClientId,
+    credentials: Option<Credentials>,
+}
+
+/// The provider.
+pub(crate) struct Smtp {
+    server: Server,
+    tls: Option<TlsParameters>,
+    from: Mailbox,
+    within: Duration,
+    clock: Clock,
+}
+
+/// Why the text was not given to the server.
+enum Stop {
+    /// Signing in failed: that is of no message's making.
+    Server(Error),
+    /// The server refused sender or recipient, or broke off before the text.
+    Envelope(Error),
+    /// The server cannot carry mail for such an address.
+    Address,
+}
+
+impl Server {
+    /// Reads the URL; the error says how to mend it and repeats nothing of it.
+    pub(crate) fn parse(url: &str) -> Result<Self, &'static str> {
+        let url = Url::parse(url).map_err(|_| "write a URL such as smtps://user:password@mail.example.org:465")?;
+        let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:_".contains(&b)) {
+            return Err("name the mail server's host, such as smtps://mail.example.org:465");
+        }
+        let tls = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
+        let near = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        let (security, port) = match (url.scheme(), tls.as_deref()) {
+            ("smtps", None) => (Security::Implicit, 465),
+            ("smtp", Some("required")) => (Security::StartTls, 587),
+            ("smtp", Some("none")) => (Security::None, 25),
+            ("smtp", None) if near => (Security::None, 25),
+            ("smtp", None) => return Err("add ?tls=required, or ?tls=none where nobody can read on the way"),
+            ("smtp", Some(_)) => return Err("tls is either required or none"),
+            ("smtps", Some(_)) => return Err("leave tls out: smtps is TLS from the start"),
+            _ => return Err("begin with smtps:// or smtp://"),
+        };
+        let decoded = |text: &str| {
+            let text = percent_decode_str(text).decode_utf8();
+            text.map(String::from).map_err(|_| "user and password must be percent-encoded UTF-8")
+        };
+        let credentials = match (url.username(), url.password()) {
+            ("", None) => None,
+            (user, Some(password)) if !user.is_empty() => Some(Credentials::new(decoded(user)?, decoded(password)?)),
+            _ => return Err("give both user and password, or neither"),
+        };
+        let hello = match url.path().trim_matches('/') {
+            "" => ClientId::default(),
+            name if is_name(name) => ClientId::Domain(name.to_owned()),
+            _ => {
+                return Err("the path is the name to say EHLO with, such as smtps://mail.example.org/book.example.org");
+            }
+        };
+        Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, hello, credentials })
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+}
+
+impl Smtp {
+    /// The provider that the configuration describes.
+    pub(crate) fn new(url: &str, from: &str, timeout_seconds: u32, clock: Clock) -> Result<Self, &'static str> {
+        let server = Server::parse(url)?;
+        let tls = match server.security {
+            Security::None => None,
+            _ => {
+                Some(TlsParameters::new(server.host.clone()).map_err(|_| "this system's certificates cannot be read")?)
+            }
+        };
+        let from = from.parse().map_err(|_| "from is not an address")?;
+        Ok(Self { server, tls, from, within: Duration::from_secs(u64::from(timeout_seconds)), clock })
+    }
+
+    /// A connection that waits for the text.
+    async fn opened(&self, to: &Address) -> Result<AsyncSmtpConnection, Stop> {
+        let mut connection = self.signed_in().await.map_err(Stop::Server)?;
+        let mut parameters = vec![];
+        if [&self.from.email, to].iter().any(|address| !AsRef::<str>::as_ref(*address).is_ascii()) {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                return Err(Stop::Address);
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        let mail = Mail::new(Some(self.from.email.clone()), parameters);
+        connection.command(mail).await.map_err(Stop::Envelope)?;
+        connection.command(Rcpt::new(to.clone(), vec![])).await.map_err(Stop::Envelope)?;
+        connection.command(Data).await.map_err(Stop::Envelope)?;
+        Ok(connection)
+    }
+
+    async fn signed_in(&self) -> Result<AsyncSmtpConnection, Error> {
+        let Server { host, port, security, hello, credentials } = &self.server;
+        let implicit = self.tls.clone().filter(|_| *security == Security::Implicit);
+        let address = (host.as_str(), *port);
+        let mut connection =
+            AsyncSmtpConnection::connect_tokio1(address, Some(CONNECT_WITHIN), hello, implicit, None).await?;
+        if let Some(tls) = self.tls.clone().filter(|_| *security == Security::StartTls) {
+            connection.starttls(tls, hello).await?;
+        }
+        if let Some(credentials) = credentials {
+            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+        }
+        Ok(connection)
+    }
+
+    /// The name of an attempt in the mail's header, so that it can be found again.
+    fn id(&self, reference: &str) -> String {
+        format!("{reference}@{}", self.from.email.domain())
+    }
+
+    fn mail(&self, message: &Outgoing, to: Address) -> Option<Vec<u8>> {
+        let mut builder = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(message.subject.split_whitespace().collect::<Vec<_>>().join(" "))
+            .date(SystemTime::from(self.clock.now()))
+            .message_id(Some(format!("<{}>", self.id(&message.reference))))
+            // Nobody's absence is to be answered to us (RFC 3834).
+            .raw_header(plain("Auto-Submitted", "auto-generated".to_owned()));
+        // A URL that is none would let text into the header.
+        if let Some(url) = message.unsubscribe.as_ref().filter(|url| url.bytes().all(is_in_url)) {
+            builder = builder
+                .raw_header(plain("List-Unsubscribe", format!("<{url}>")))
+                .raw_header(plain("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()));
+        }
+        Some(builder.singlepart(SinglePart::plain(message.text.clone())).ok()?.formatted())
+    }
+}
+
+/// A header as it stands: folded or encoded, mail programs would not find the address in it.
+fn plain(name: &'static str, value: String) -> HeaderValue {
+    HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), value.clone(), value)
+}
+
+fn is_in_url(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"<>\"".contains(&byte)
+}
+
+#[tonic::async_trait]
+impl Provider for Smtp {
+    fn name(&self) -> &'static str {
+        "smtp"
+    }
+
+    async fn send(&self, message: &Outgoing) -> Outcome {
+        let Ok(to) = message.to.trim().parse::<Address>() else { return Outcome::refused("invalid_address") };
+        let Some(mail) = self.mail(message, to.clone()) else { return Outcome::refused("invalid_message") };
+        let ends_at = Instant::now() + self.within;
+        let mut connection = match timeout_at(ends_at, self.opened(&to)).await {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(stop)) => return stopped(&stop),
+            Err(_) => return Outcome::busy("no_answer"),
+        };
+        let answer = timeout_at(ends_at, connection.message(&mail)).await;
+        let outcome = match answer {
+            Ok(Ok(_)) => Outcome::sent(self.id(&message.reference)),
+            Ok(Err(error)) => {
+                refusal(&error).unwrap_or(Outcome::Unknown { detail: "the connection to the mail server broke off" })
+            }
+            Err(_) => Outcome::Unknown { detail: "the mail server did not answer in time" },
+        };
+        // What became of the mail is known: saying goodbye must not delay its record.
+        tokio::spawn(async move { timeout(QUIT_WITHIN, connection.quit()).await });
+        outcome
+    }
+}
+
+/// What it means that the text was not given: nobody has sent it.
+fn stopped(stop: &Stop) -> Outcome {
+    match stop {
+        Stop::Server(error) => {
+            let code = error.status().map_or_else(|| unreached(error).to_owned(), |code| code.to_string());
+            tracing::warn!(code, "the mail server does not take e-mails");
+            Outcome::busy(code)
+        }
+        Stop::Envelope(error) => refusal(error).unwrap_or(Outcome::busy("broke_off")),
+        Stop::Address => Outcome::refused("invalid_address"),
+    }
+}
+
+fn unreached(error: &Error) -> &'static str {
+    match error {
+        error if error.is_tls() => "no_tls",
+        // STARTTLS or a way to sign in is missing.
+        error if error.is_client() => "not_offered",
+        _ => "not_connected",
+    }
+}
+
+/// What a refusal with a code means; `None` where there was no answer.
+fn refusal(error: &Error) -> Option<Outcome> {
+    let code = error.status()?.to_string();
+    Some(if error.is_permanent() { Outcome::refused(code) } else { Outcome::busy(code) })
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::smtp::{Behaviour, FakeMail};
+
+    use super::*;
+
+    fn provider(url: &str) -> Smtp {
+        let clock = Clock::manual("2026-03-04T11:00:00Z".parse().unwrap());
+        Smtp::new(url, "Café Physio <reminders@clinic.example>", 1, clock).unwrap()
+    }
+
+    fn message() -> Outgoing {
+        Outgoing {
+            to: "canary@example.org".into(),
+            subject: "Rendez-vous à 9 h".into(),
+            text: ".\nÀ demain, François.\n".into(),
+            callback: None,
+            unsubscribe: None,
+            reference: "msg_1-2".into(),
+            key: "msg_1-2".into(),
+        }
+    }
+
+    #[test]
+    fn urls_say_what_they_ask_for_or_how_to_mend_them() {
+        let read = |url| Server::parse(url).map(|it| (it.host, it.port, it.security, it.credentials.is_some()));
+        let (tls, starttls, none) = (Security::Implicit, Security::StartTls, Security::None);
+        assert_eq!(read("smtps://u:p%40@mail.example.org"), Ok(("mail.example.org".into(), 465, tls, true)));
+        assert_eq!(
+            read("smtp://m.example:2525/me.example?tls=required"),
+            Ok(("m.example".into(), 2525, starttls, false))
+        );
+        for (url, host, port) in [
+            ("smtp://127.0.0.1:1025", "127.0.0.1", 1025),
+            ("smtp://[::1]", "::1", 25),
+            ("smtp://localhost", "localhost", 25),
+            ("smtp://mailpit:1025?tls=none", "mailpit", 1025),
+        ] {
+            assert_eq!(read(url), Ok((host.into(), port, none, false)));
+        }
+        for (url, mended) in [
+            ("mail.example.org", "write a URL"),
+            ("http://mail.example.org", "begin with"),
+            ("smtp://mail.example.org:587", "tls=required"),
+            ("smtp://127.0.0.1.example.org", "tls=required"),
+            ("smtp://mail.example.org?tls=opportunistic", "required or none"),
+            ("smtps://mail.example.org?tls=none", "leave tls out"),
+            ("smtps://user@mail.example.org", "both user and password"),
+            ("smtps://:pass@mail.example.org", "both user and password"),
+            ("smtps://u:%ff@mail.example.org", "UTF-8"),
+            ("smtps:///x", "host"),
+            ("smtps://mail.example.org/a%0d%0ab", "EHLO"),
+        ] {
+            let problem = read(url).unwrap_err();
+            assert!(problem.contains(mended), "{url}: {problem}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mail_arrives_whole_and_names_its_attempt() {
+        let fake = FakeMail::start().await.unwrap();
+        let provider = provider(&format!("smtp://us%40er:pa%3Ass@{}", fake.address()));
+        let sent = provider.send(&message()).await;
+        assert_eq!(sent, Outcome::sent("msg_1-2@clinic.example"));
+        let mail = fake.wait_for(1).await.remove(0);
+        assert_eq!((mail.from.as_str(), mail.to.as_str()), ("reminders@clinic.example", "canary@example.org"));
+        assert_eq!(mail.signed_in.as_deref(), Some("us@er:pa:ss"));
+        let header = |name| mail.header(name).unwrap_or_default();
+        assert_eq!(header("Message-ID"), "<msg_1-2@clinic.example>");
+        assert_eq!(header("Date"), "Wed, 04 Mar 2026 11:00:00 +0000");
+        assert_eq!(header("To"), "canary@example.org");
+        assert_eq!(header("Auto-Submitted"), "auto-generated");
+        assert!(header("From").ends_with("<reminders@clinic.example>"), "{}", header("From"));
+        assert!(header("Subject").contains("=?utf-8?b?"), "{}", header("Subject"));
+        assert!(header("Content-Type").contains("utf-8"));
+        // A dot alone on a line ends no mail.
+        assert_eq!(mail.text().as_deref(), Some(".\nÀ demain, François."));
+        assert!(mail.data.is_ascii() && mail.header("List-Unsubscribe").is_none());
+    }
+
+    #[tokio::test]
+    async fn one_click_ends_messages_where_there_is_an_address_for_it() {
+        let fake = FakeMail::start().await.unwrap();
+        let provider = provider(&format!("smtp://{}", fake.address()));
+        let url = format!("https://book.example.org/v1/unsubscribe/{}", "x".repeat(120));
+        for (subject, url) in [("Hello\r\nBcc: a@b.example", url.clone()), ("Hello", "https://a>\r\nBcc: <b".into())] {
+            let message = Outgoing { subject: subject.into(), unsubscribe: Some(url), ..message() };
+            assert!(matches!(provider.send(&message).await, Outcome::Sent { .. }));
+        }
+        let [mail, bad] = fake.wait_for(2).await.try_into().unwrap();
+        assert!(mail.data.contains(&format!("\r\nList-Unsubscribe: <{url}>\r\n")), "{}", mail.data);
+        assert_eq!(mail.header("List-Unsubscribe-Post").as_deref(), Some("List-Unsubscribe=One-Click"));
+        assert_eq!((mail.header("Bcc"), mail.header("Subject").as_deref()), (None, Some("Hello Bcc: a@b.example")));
+        assert_eq!((bad.header("Bcc"), bad.header("List-Unsubscribe-Post")), (None, None));
+    }
+
+    #[tokio::test]
+    async fn each_failure_has_one_meaning() {
+        let fake = FakeMail::start().await.unwrap();
+        let provider = provider(&format!("smtp://u:p@{}", fake.address()));
+        let cases = [
+            (Behaviour::RefuseGreeting(554), Outcome::busy("554")),
+            (Behaviour::RefuseGreeting(421), Outcome::busy("421")),
+            (Behaviour::RefuseAuth(535), Outcome::busy("535")),
+            (Behaviour::RefuseRcpt(550), Outcome::refused("550")),
+            (Behaviour::RefuseRcpt(451), Outcome::busy("451")),
+            (Behaviour::RefuseData(554), Outcome::refused("554")),
+            (Behaviour::RefuseData(421), Outcome::busy("421")),
+            (Behaviour::DropAtData, Outcome::busy("broke_off")),
+            (Behaviour::RefuseText(552), Outcome::refused("552")),
+            (Behaviour::RefuseText(452), Outcome::busy("452")),
+            (Behaviour::DropAfterText, Outcome::Unknown { detail: "the connection to the mail server broke off" }),
+            (Behaviour::Stall, Outcome::Unknown { detail: "the mail server did not answer in time" }),
+        ];
+        for (behaviour, outcome) in cases {
+            fake.script([behaviour]);
+            assert_eq!(provider.send(&message()).await, outcome, "{behaviour:?}");
+        }
+        assert_eq!(fake.mails().len(), 4);
+        let nobody = Outgoing { to: "canary at example.org".into(), ..message() };
+        assert_eq!(provider.send(&nobody).await, Outcome::refused("invalid_address"));
+        let abroad = Outgoing { to: "çanary@example.org".into(), ..message() };
+        assert_eq!(provider.send(&abroad).await, Outcome::refused("invalid_address"));
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let away = super::tests::provider(&format!("smtp://127.0.0.1:{port}"));
+        assert_eq!(away.send(&message()).await, Outcome::busy("not_connected"));
+    }
+
+    #[tokio::test]
+    async fn without_the_tls_that_is_required_nothing_is_said() {
+        let fake = FakeMail::start().await.unwrap();
+        let provider = provider(&format!("smtp://user:secret@{}?tls=required", fake.address()));
+        assert_eq!(provider.send(&message()).await, Outcome::busy("not_offered"));
+        fake.offer_starttls();
+        assert_eq!(provider.send(&message()).await, Outcome::busy("454"));
+        let commands = fake.commands();
+        assert!(commands.contains(&"STARTTLS".to_owned()), "{commands:?}");
+        assert!(!commands.iter().any(|one| one == "AUTH" || one == "MAIL"), "{commands:?}");
+    }
+}
