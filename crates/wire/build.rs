@@ -2,7 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "meridian/common/v1/common.proto",
     "meridian/availability/v1/directory.proto",
     "meridian/availability/v1/search.proto",
@@ -12,6 +12,7 @@ const FILES: [&str; 9] = [
     "meridian/booking/v1/feed.proto",
     "meridian/booking/v1/plan.proto",
     "meridian/reminder/v1/reminder.proto",
+    "meridian/reminder/v1/webhooks.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -37,6 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "meridian.booking.v1.ReviewPlanRequest",
             "meridian.reminder.v1.Message",
             "meridian.reminder.v1.ReceiveRequest",
+            "meridian.reminder.v1.WebhookEndpoint",
+            "meridian.reminder.v1.WebhookEndpointBody",
         ])
         .compile_fds_with_config(descriptors, config)?;
     Ok(())

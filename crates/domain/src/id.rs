@@ -172,6 +172,7 @@ kinds! {
     Rule RuleId "rule" "a reminder rule",
     Message MessageId "msg" "a message",
     Webhook WebhookId "whk" "a webhook endpoint",
+    WebhookDelivery WebhookDeliveryId "whd" "a delivery to a webhook endpoint",
     Key KeyId "key" "an API key",
 }
 

@@ -27,6 +27,16 @@ pub struct Config {
     pub providers: Providers,
     /// The mail server.
     pub smtp: Smtp,
+    /// Webhooks.
+    pub webhooks: Webhooks,
+}
+
+/// The section `reminder.webhooks`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Whether endpoints may be in private networks, and over `http`: for installations whose users are trusted with that.
+    pub private_addresses: bool,
 }
 
 /// The section `reminder.providers`.
@@ -80,6 +90,7 @@ impl Default for Config {
             attempts_max: 6,
             providers: Providers::default(),
             smtp: Smtp::default(),
+            webhooks: Webhooks::default(),
         }
     }
 }

@@ -30,7 +30,7 @@ impl Bed {
 
     async fn apply(&self, step: Option<(Option<&str>, &str)>, changes: &[Change]) -> Applied {
         let step = step.map(|(from, to)| Step { from, to });
-        let batch = Batch { changes, risks: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
+        let batch = Batch { changes, risks: &[], news: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
         self.store.apply(&batch).await.unwrap()
     }
 
@@ -290,9 +290,14 @@ async fn statements_are_understood(bed: Bed) {
     match &bed.store {
         Store::Sqlite(store) => {
             let mut connection = store.pools.writer.acquire().await.unwrap();
-            for text in
-                [&sqlite::queries::STATEMENTS[..], &sqlite::transactions::STATEMENTS, &sqlite::reports::STATEMENTS]
-                    .concat()
+            for text in [
+                &sqlite::queries::STATEMENTS[..],
+                &sqlite::transactions::STATEMENTS,
+                &sqlite::reports::STATEMENTS,
+                &sqlite::endpoints::STATEMENTS,
+                &sqlite::deliveries::STATEMENTS,
+            ]
+            .concat()
             {
                 sqlx::Executor::prepare(&mut *connection, sqlx::SqlSafeStr::into_sql_str(text)).await.unwrap();
             }
@@ -303,6 +308,8 @@ async fn statements_are_understood(bed: Bed) {
                 &postgres::queries::STATEMENTS[..],
                 &postgres::transactions::STATEMENTS,
                 &postgres::reports::STATEMENTS,
+                &postgres::endpoints::STATEMENTS,
+                &postgres::deliveries::STATEMENTS,
             ]
             .concat()
             {

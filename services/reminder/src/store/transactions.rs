@@ -1,5 +1,6 @@
 // One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
-// What commits together. Locks are taken in one order: position, organisation, appointment, message.
+// What commits together. Locks are taken in one order: position, organisation, appointment, message,
+// webhook endpoint, delivery.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use super::{
         rows::{AppointmentRow, MessageRow, PendingRow, RuleRow},
     },
     Db, Store,
+    deliveries::tell,
 };
 use crate::{
     plan::{self, Again, Appointment, Known, Planned},
@@ -150,6 +152,7 @@ impl Store {
             let invitations = plan::recall(rules, risk, &known.zone());
             planned += add(&mut tx, risk.organization, &known, &invitations, batch.now_us, batch.ids).await?;
         }
+        tell(&mut tx, batch.news, batch.now_us, batch.ids).await?;
         tx.commit().await?;
         Ok(Applied::Here { planned })
     }
@@ -247,7 +250,7 @@ async fn move_position(tx: &mut Tx, step: Step<'_>, now_us: i64) -> Result<bool,
 }
 
 /// Locks an organisation, and gives it the default rules where it is new.
-async fn see(tx: &mut Tx, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), sqlx::Error> {
+pub(super) async fn see(tx: &mut Tx, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), sqlx::Error> {
     let writes: i64 = query_scalar(SEE).bind(organization).bind(now_us).fetch_one(&mut **tx).await?;
     if writes == 1 {
         let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
@@ -342,7 +345,12 @@ async fn newly(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<u64, sqlx::Error> {
     }
 }
 
-async fn remember(tx: &mut Tx, organization: Uuid, now_us: i64, kept: Option<&Remember>) -> Result<(), Refusal> {
+pub(super) async fn remember(
+    tx: &mut Tx,
+    organization: Uuid,
+    now_us: i64,
+    kept: Option<&Remember>,
+) -> Result<(), Refusal> {
     let Some(kept) = kept else { return Ok(()) };
     let insert = query(REMEMBER).bind(organization).bind(&kept.caller).bind(kept.route).bind(&kept.key);
     let insert = insert.bind(&kept.fingerprint).bind(&kept.response).bind(&kept.revision).bind(now_us);
