@@ -37,8 +37,11 @@ use tokio::{
 };
 use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
-    booking::{booking_client::BookingClient, displaced_client::DisplacedClient, plans_client::PlansClient},
-    reminder::reminder_client::ReminderClient,
+    booking::{
+        booking_client::BookingClient, displaced_client::DisplacedClient, feed_client::FeedClient,
+        plans_client::PlansClient,
+    },
+    reminder::{reminder_client::ReminderClient, webhooks_client::WebhooksClient},
 };
 
 /// What the service needs from outside.
@@ -103,7 +106,9 @@ pub(crate) struct Inner {
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) displaced: DisplacedClient<rpc::Channel>,
+    pub(crate) feed: FeedClient<rpc::Channel>,
     pub(crate) reminder: ReminderClient<rpc::Channel>,
+    pub(crate) webhooks: WebhooksClient<rpc::Channel>,
     pub(crate) admin_hash: Option<Vec<u8>>,
     pub(crate) default_organization: OrganizationId,
     pub(crate) readiness: Readiness,
@@ -145,7 +150,9 @@ impl App {
             search: SearchClient::new(deps.availability),
             plans: PlansClient::new(deps.booking.clone()),
             displaced: DisplacedClient::new(deps.booking.clone()),
+            feed: FeedClient::new(deps.booking.clone()),
             booking: BookingClient::new(deps.booking),
+            webhooks: WebhooksClient::new(deps.reminder.clone()),
             reminder: ReminderClient::new(deps.reminder),
             admin_hash: deps.admin_key.as_deref().map(auth::hash),
             default_organization: deps.default_organization,

@@ -120,6 +120,7 @@ on_both! {
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
     fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure>;
     /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.
+    fn end(&self) -> Result<Position, Failure>;
     fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure>;
     fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure>;
     /// Appointments that end after an instant, of all organisations, by their end and id.

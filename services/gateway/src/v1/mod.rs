@@ -5,6 +5,7 @@ pub(crate) mod busy;
 pub(crate) mod calendars;
 pub(crate) mod directory;
 pub(crate) mod displaced;
+pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod keys;
 pub(crate) mod manage;
@@ -16,6 +17,7 @@ pub(crate) mod reminder_rules;
 pub(crate) mod reports;
 pub(crate) mod slots;
 pub(crate) mod time;
+pub(crate) mod webhook_endpoints;
 
 use crate::operation::{Operation, Param, Type};
 
@@ -40,6 +42,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         reports::operations(),
         messages::operations(),
         reminder_rules::operations(),
+        webhook_endpoints::operations(),
+        events::operations(),
         keys::operations(),
         organizations::operations(),
     ]
