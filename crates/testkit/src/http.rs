@@ -12,7 +12,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 
 /// An answer: its status, a `Location` where it is not empty, and the body.
 pub type Said = (u16, String, Vec<u8>);
@@ -38,6 +38,16 @@ pub struct Pages {
     pages: Arc<Mutex<HashMap<String, Said>>>,
     retry_after: Arc<Mutex<HashMap<String, String>>>,
     received: Arc<Mutex<Vec<Received>>>,
+    held: Arc<Mutex<HashMap<String, watch::Receiver<()>>>>,
+}
+
+/// Holds answers back until it is dropped.
+pub struct Gate(watch::Sender<()>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
 }
 
 impl Pages {
@@ -49,7 +59,14 @@ impl Pages {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let url = format!("http://127.0.0.1:{port}");
-        let pages = Self { url, port, pages: Arc::default(), retry_after: Arc::default(), received: Arc::default() };
+        let pages = Self {
+            url,
+            port,
+            pages: Arc::default(),
+            retry_after: Arc::default(),
+            received: Arc::default(),
+            held: Arc::default(),
+        };
         let router = Router::new().fallback(page).with_state(pages.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(pages)
@@ -68,6 +85,13 @@ impl Pages {
         self.retry_after.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), after.to_owned());
     }
 
+    /// A path answers nobody until the gate is dropped.
+    pub fn hold(&self, path: &str) -> Gate {
+        let (gate, closed) = watch::channel(());
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), closed);
+        Gate(gate)
+    }
+
     /// Everything that was asked, in its order.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -82,6 +106,11 @@ async fn page(State(pages): State<Pages>, uri: Uri, headers: HeaderMap, body: By
         body: String::from_utf8_lossy(&body).into_owned(),
     };
     pages.received.lock().unwrap_or_else(PoisonError::into_inner).push(received);
+    let held = pages.held.lock().unwrap_or_else(PoisonError::into_inner).get(uri.path()).cloned();
+    if let Some(mut gate) = held {
+        // An error means that it is open.
+        let _ = gate.changed().await;
+    }
     let said = pages.pages.lock().unwrap_or_else(PoisonError::into_inner).get(uri.path()).cloned();
     let Some((status, location, body)) = said else { return StatusCode::NOT_FOUND.into_response() };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);

@@ -119,8 +119,9 @@ on_both! {
     fn commit(&self, batch: &Batch) -> Result<Position, Refusal>;
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
     fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure>;
-    /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.
+    /// Where a reader stands who wants nothing of before.
     fn end(&self) -> Result<Position, Failure>;
+    /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.
     fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure>;
     fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure>;
     /// Appointments that end after an instant, of all organisations, by their end and id.
