@@ -3,6 +3,8 @@
 //! `queries.rs` (single statements), `transactions.rs`, `reports.rs`, `endpoints.rs` and `deliveries.rs` (what commits
 //! together) are one text for both engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
 
+#[cfg(test)]
+mod delivery_tests;
 pub(crate) mod postgres;
 pub(crate) mod rows;
 pub(crate) mod sqlite;
