@@ -11,6 +11,7 @@ mod calendars;
 mod call;
 mod config;
 mod dispatch;
+mod hub;
 pub mod keys;
 mod limits;
 mod openapi;
@@ -107,6 +108,8 @@ pub(crate) struct Inner {
     pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) displaced: DisplacedClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
+    /// Where all streams of events hear of the feed.
+    pub(crate) hub: hub::Hub,
     pub(crate) reminder: ReminderClient<rpc::Channel>,
     pub(crate) webhooks: WebhooksClient<rpc::Channel>,
     pub(crate) admin_hash: Option<Vec<u8>>,
@@ -151,6 +154,7 @@ impl App {
             plans: PlansClient::new(deps.booking.clone()),
             displaced: DisplacedClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking.clone()),
+            hub: hub::Hub::default(),
             booking: BookingClient::new(deps.booking),
             webhooks: WebhooksClient::new(deps.reminder.clone()),
             reminder: ReminderClient::new(deps.reminder),

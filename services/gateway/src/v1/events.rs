@@ -1,9 +1,13 @@
 //! What happens to appointments and plans, as it happens.
 
+use std::sync::Arc;
+
 use axum::{http::Method, response::sse::Event as Sse};
 use domain::event::Event;
 use futures::{Stream, StreamExt, stream};
 use rpc::{Code, Fault};
+use sql::feed::Position;
+use tokio::sync::broadcast::{self, error::RecvError};
 use tonic::Status;
 use wire::{
     booking::{ChangeBatch, SubscribeChangesRequest},
@@ -13,6 +17,7 @@ use wire::{
 use crate::{
     auth::Scope,
     call::{Call, Reply},
+    hub::{self, Beat},
     operation::{Access, Operation, Param, Type, handler},
     problem::Problem,
 };
@@ -41,12 +46,17 @@ async fn watch(call: Call) -> Result<Reply, Fault> {
     // Whoever comes back by itself asks at the address that it was given first: what the header says is newer.
     let header = call.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let position = header.filter(|text| !text.is_empty()).or(call.params.text("last_event_id")).unwrap_or_default();
+    // Before the answer begins, and before the past is read: whatever happens from here on is heard.
+    let present = listen(hub::join(&call.inner).await?);
+    let organization = call.caller.organization.to_string();
+    if position.is_empty() {
+        return Reply::events(&call.inner, told(present, organization, None).flat_map(stream::iter).map(Ok));
+    }
     let request = SubscribeChangesRequest { position: position.to_owned(), early: false };
-    // Before the answer begins: what happens after it is told.
     match call.inner.feed.clone().subscribe_changes(call.context().request(request)).await {
         Ok(batches) => {
-            let organization = call.caller.organization.to_string();
-            let events = told(batches.into_inner(), organization).flat_map(stream::iter);
+            let all = past(batches.into_inner()).chain(present);
+            let events = told(all, organization, position.parse().ok()).flat_map(stream::iter);
             Reply::events(&call.inner, events.map(Ok))
         }
         Err(status) => {
@@ -59,29 +69,89 @@ async fn watch(call: Call) -> Result<Reply, Fault> {
     }
 }
 
-/// The events of one organisation in each batch, and the position where it has moved on without any.
+/// What has happened until now.
+fn past(
+    batches: impl Stream<Item = Result<ChangeBatch, Status>> + Unpin + Send + 'static,
+) -> impl Stream<Item = Beat> + Send {
+    stream::unfold(Some(batches), async |batches| {
+        let mut batches = batches?;
+        let beat = match batches.next().await {
+            Some(batch) => batch.map(Arc::new),
+            None => Err(hub::broken().into()),
+        };
+        let more = beat.as_ref().is_ok_and(|batch| batch.more);
+        Some((beat, more.then_some(batches)))
+    })
+}
+
+/// What happens from now on.
+fn listen(receiver: broadcast::Receiver<Beat>) -> impl Stream<Item = Beat> + Send {
+    stream::unfold(receiver, async |mut receiver| {
+        let beat = match receiver.recv().await {
+            Ok(beat) => beat,
+            Err(RecvError::Lagged(_)) => Err(behind().into()),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((beat, receiver))
+    })
+}
+
+fn behind() -> Fault {
+    Fault::new(Code::Overloaded, "events came faster than they were read; come back with the last event's id")
+}
+
+/// How far a reader has come.
+struct Reader {
+    reached: Option<Position>,
+    quiet: u32,
+    ended: bool,
+}
+
+/// The events of one organisation in each batch, and the position where it has moved on without any. Nothing is told twice,
+/// and nothing after a problem.
 fn told(
-    batches: impl Stream<Item = Result<ChangeBatch, Status>> + Send + 'static,
+    beats: impl Stream<Item = Beat> + Send + 'static,
     organization: String,
+    reached: Option<Position>,
 ) -> impl Stream<Item = Vec<Sse>> + Send + 'static {
     // The first batch tells where a reader stands who has not heard of anything yet.
-    batches.scan((QUIET_MAX, String::new()), move |(quiet, sent), batch| {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(status) => return std::future::ready(Some(vec![problem(status.into())])),
+    let reader = Reader { reached, quiet: QUIET_MAX, ended: false };
+    beats.scan(reader, move |reader, beat| {
+        if reader.ended {
+            return std::future::ready(None);
+        }
+        std::future::ready(Some(match beat {
+            Ok(batch) => reader.read(&batch, &organization),
+            Err(status) => {
+                reader.ended = true;
+                vec![problem(status.into())]
+            }
+        }))
+    })
+}
+
+impl Reader {
+    fn read(&mut self, batch: &ChangeBatch, organization: &str) -> Vec<Sse> {
+        let known = |position: &str| {
+            self.reached.zip(position.parse().ok()).is_some_and(|(reached, position)| reached.reaches(position))
         };
         let own = batch.changes.iter().filter(|change| change.organization_id == organization);
+        let news = own.filter(|change| !known(&change.position));
         let mut events: Vec<Sse> =
-            own.filter_map(|change| Some(shown(&convert::event::of(change)?, &change.position))).collect();
-        *quiet += 1;
-        if events.is_empty() && *quiet > QUIET_MAX && *sent != batch.position {
+            news.filter_map(|change| Some(shown(&convert::event::of(change)?, &change.position))).collect();
+        let moved = !known(&batch.position);
+        if moved {
+            self.reached = batch.position.parse().ok();
+        }
+        self.quiet += 1;
+        if events.is_empty() && self.quiet > QUIET_MAX && moved {
             events.push(Sse::default().id(&batch.position));
         }
         if !events.is_empty() {
-            (*quiet, *sent) = (0, batch.position);
+            self.quiet = 0;
         }
-        std::future::ready(Some(events))
-    })
+        events
+    }
 }
 
 fn shown(event: &Event, position: &str) -> Sse {
@@ -128,8 +198,14 @@ mod tests {
     }
 
     async fn texts(batches: Vec<Result<ChangeBatch, Status>>) -> Vec<Vec<String>> {
+        texts_after(None, batches).await
+    }
+
+    async fn texts_after(after: Option<&str>, batches: Vec<Result<ChangeBatch, Status>>) -> Vec<Vec<String>> {
         let own = OrganizationId::new(Uuid::from_u128(1)).to_string();
-        let told = told(stream::iter(batches), own).collect::<Vec<_>>().await;
+        let beats = stream::iter(batches).map(|batch| batch.map(Arc::new));
+        let reached = after.map(|position| position.parse().unwrap());
+        let told = told(beats, own, reached).collect::<Vec<_>>().await;
         let line = |event: &Sse| format!("{event:?}");
         told.iter().map(|events| events.iter().map(line).collect()).collect()
     }
@@ -157,7 +233,43 @@ mod tests {
 
     #[tokio::test]
     async fn a_feed_that_breaks_off_ends_with_a_problem() {
-        let told = texts(vec![Err(Fault::new(Code::FeedPositionLost, "lost").into())]).await;
+        let lost = Err(Fault::new(Code::FeedPositionLost, "lost").into());
+        let after = ChangeBatch { changes: vec![booked(1, "1.0.9")], position: "1.0.9".into(), ..Default::default() };
+        let told = texts(vec![lost, Ok(after)]).await;
         assert!(told[0][0].contains("problem") && told[0][0].contains("feed_position_lost"), "{told:?}");
+        assert_eq!(told.len(), 1, "nothing comes after a problem");
+    }
+
+    #[tokio::test]
+    async fn where_the_past_and_the_present_meet_nothing_is_told_twice() {
+        let batch = |seqs: &[u32]| {
+            let changes = seqs.iter().map(|seq| booked(1, &format!("1.0.{seq}"))).collect();
+            let position = format!("1.0.{}", seqs.last().unwrap());
+            Ok(ChangeBatch { changes, position, ..ChangeBatch::default() })
+        };
+        // The present has begun before the past is read to its end.
+        let told = texts_after(Some("1.0.2"), vec![batch(&[2, 3, 4]), batch(&[3]), batch(&[4, 5])]).await;
+        let count = |seq: u32| told.iter().flatten().filter(|text| text.contains(&format!("1.0.{seq}"))).count();
+        assert_eq!([2, 3, 4, 5].map(count), [0, 1, 1, 1], "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn the_past_ends_where_nothing_more_is_to_tell() {
+        let batch = |more| Ok(ChangeBatch { more, ..ChangeBatch::default() });
+        let read = past(stream::iter([batch(true), batch(false), batch(false)])).collect::<Vec<_>>().await;
+        assert_eq!(read.len(), 2);
+        let read = past(stream::iter([batch(true)])).collect::<Vec<_>>().await;
+        assert!(read.last().unwrap().is_err(), "a past that breaks off is no past");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_falls_behind_is_told_so() {
+        let (sender, receiver) = broadcast::channel(1);
+        for _ in 0..3 {
+            sender.send(Ok(Arc::new(ChangeBatch::default()))).unwrap();
+        }
+        drop(sender);
+        let heard = listen(receiver).collect::<Vec<_>>().await;
+        assert_eq!(Fault::from(heard[0].clone().unwrap_err()).code, Code::Overloaded);
     }
 }

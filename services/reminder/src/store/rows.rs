@@ -211,8 +211,8 @@ impl EndpointRow {
 
 /// Whether an endpoint with this column `events` wants an event of this kind.
 pub(crate) fn wants(events: &str, kind: Kind) -> bool {
-    let events: Vec<Kind> = serde_json::from_str(events).unwrap_or_default();
-    events.is_empty() || events.contains(&kind)
+    let events: Result<Vec<Kind>, _> = serde_json::from_str(events);
+    events.is_ok_and(|events| events.is_empty() || events.contains(&kind))
 }
 
 /// A delivery to a webhook endpoint.
