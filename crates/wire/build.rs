@@ -2,7 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "meridian/common/v1/common.proto",
     "meridian/availability/v1/directory.proto",
     "meridian/availability/v1/search.proto",
@@ -13,6 +13,7 @@ const FILES: [&str; 10] = [
     "meridian/booking/v1/plan.proto",
     "meridian/booking/v1/waitlist.proto",
     "meridian/reminder/v1/reminder.proto",
+    "meridian/reminder/v1/webhooks.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -47,6 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             "meridian.reminder.v1.ReceiveRequest",
             "meridian.reminder.v1.InboxItem",
             "meridian.reminder.v1.ListInboxResponse",
+            "meridian.reminder.v1.WebhookEndpoint",
+            "meridian.reminder.v1.WebhookEndpointBody",
         ])
         .compile_fds_with_config(descriptors, config)?;
     Ok(())

@@ -13,13 +13,14 @@ const WITHIN: Duration = Duration::from_secs(10);
 pub struct Events {
     response: Response,
     read: String,
+    id: String,
 }
 
 impl Events {
     pub(crate) fn of(response: Response) -> Result<Self> {
         let media = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
         ensure!(media == "text/event-stream", "status {}, {media}", response.status());
-        Ok(Self { response, read: String::new() })
+        Ok(Self { response, read: String::new(), id: String::new() })
     }
 
     /// The next event: its name and its data. Signs of life are passed over.
@@ -30,6 +31,9 @@ impl Events {
         loop {
             while let Some((event, rest)) = self.read.split_once("\n\n") {
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+                if let Some(id) = field("id:") {
+                    self.id = id.to_owned();
+                }
                 let found = field("event:").zip(field("data:"));
                 let found = found.map(|(name, data)| (name.to_owned(), serde_json::from_str(data)));
                 self.read = rest.to_owned();
@@ -40,6 +44,11 @@ impl Events {
             let part = tokio::time::timeout(WITHIN, self.response.chunk()).await.context("no event comes")?;
             self.read.push_str(std::str::from_utf8(&part?.context("the stream has ended")?)?);
         }
+    }
+
+    /// Where a client that comes back resumes.
+    pub fn last_id(&self) -> &str {
+        &self.id
     }
 
     /// Whether the stream ends with nothing more in it.

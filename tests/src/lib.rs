@@ -208,7 +208,16 @@ impl House {
     /// # Errors
     /// When nothing answers, or something else than a stream.
     pub async fn events(&self, path: &str) -> Result<Events> {
+        self.events_with(path, &[]).await
+    }
+
+    /// A stream of events, with the installation's key and these headers.
+    ///
+    /// # Errors
+    /// When nothing answers, or something else than a stream.
+    pub async fn events_with(&self, path: &str, headers: &[(&str, &str)]) -> Result<Events> {
         let request = self.client.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {ADMIN}"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         Events::of(request.send().await?)
     }
 

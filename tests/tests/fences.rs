@@ -9,6 +9,9 @@ use scenarios::{ADMIN, Answer, House, calendar, from_now, patient, service, sms}
 use serde_json::{Value, json};
 use testkit::sms::FakeProvider;
 
+/// Webhooks of this machine.
+const PRIVATE: [&str; 2] = ["--set", "reminder.webhooks.private_addresses=true"];
+
 /// One of everything that has an id, by the name that the cases use.
 type Things = BTreeMap<&'static str, String>;
 
@@ -54,6 +57,11 @@ async fn one_of_everything(house: &House) -> Result<Things> {
     let rule = json!({"trigger": "booked", "channels": ["sms"]});
     things.insert("rule", make("/v1/reminder_rules".into(), rule).await?);
     things.insert("key", make("/v1/keys".into(), json!({"name": "web", "scopes": ["slots:read"]})).await?);
+    // Nobody is there: what is told waits.
+    let endpoint = json!({"url": "http://127.0.0.1:9/hook", "events": ["plan.at_risk"]});
+    things.insert("webhook_endpoint", make("/v1/webhook_endpoints".into(), endpoint).await?);
+    let test = format!("/v1/webhook_endpoints/{}/test", things["webhook_endpoint"]);
+    things.insert("webhook_delivery", make(test, json!({})).await?);
     let path = format!("/v1/messages?appointment_id={}", things["appointment"]);
     let message = testkit::poll::until("a message", std::time::Duration::from_secs(30), || async {
         let list = house.get(&path).await.ok()?;
@@ -87,6 +95,8 @@ fn named(path: &str) -> &'static str {
         ("messages/", "message"),
         ("inbox/", "inbox"),
         ("reminder_rules/", "rule"),
+        ("webhook_endpoints/{parent_id}/deliveries/", "webhook_delivery"),
+        ("webhook_endpoints/", "webhook_endpoint"),
         ("keys/", "key"),
     ] {
         if after.starts_with(beginning) {
@@ -166,7 +176,8 @@ async fn operations(house: &House) -> Result<Vec<(Method, String, String, bool)>
 async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Result<()> {
     let provider = FakeProvider::start().await?;
     let settings = sms::settings(&provider);
-    let house = House::embedded(&settings.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(PRIVATE).collect();
+    let house = House::embedded(&settings).await?;
     let things = one_of_everything(&house).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
     let other = house.post("/v1/organizations", organization).await?.text("/id");
@@ -177,7 +188,11 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
     assert!(operations.len() > 40, "the list is taken from the product: {}", operations.len());
     for (method, path, operation, needed) in operations {
         let foreign = &things[named(&path)];
-        let parent = if path.starts_with("/v1/locations/") { "location" } else { "practitioner" };
+        let parent = match path.split('/').nth(2) {
+            Some("locations") => "location",
+            Some("webhook_endpoints") => "webhook_endpoint",
+            _ => "practitioner",
+        };
         let fill = |change: fn(&str) -> String| {
             let path = path.replace("{parent_id}", &change(&things[parent])).replace("{id}", &change(foreign));
             let text = body(&operation, needed).map(|body| body.to_string());
@@ -207,7 +222,8 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
 async fn a_foreign_id_in_a_query_or_a_body_tells_nothing_either() -> Result<()> {
     let provider = FakeProvider::start().await?;
     let settings = sms::settings(&provider);
-    let house = House::embedded(&settings.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(PRIVATE).collect();
+    let house = House::embedded(&settings).await?;
     let things = one_of_everything(&house).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
     let other = house.post("/v1/organizations", organization).await?.text("/id");
@@ -297,6 +313,7 @@ async fn everything(house: &House, things: &Things) -> Result<String> {
         "/v1/appointments".to_owned(),
         "/v1/reminder_rules".to_owned(),
         "/v1/inbox".to_owned(),
+        "/v1/webhook_endpoints".to_owned(),
         "/v1/keys".to_owned(),
     ] {
         let list = house.get(&path).await?;

@@ -173,6 +173,7 @@ kinds! {
     Message MessageId "msg" "a message",
     Inbound InboundId "inb" "a message that came in",
     Webhook WebhookId "whk" "a webhook endpoint",
+    WebhookDelivery WebhookDeliveryId "whd" "a delivery to a webhook endpoint",
     Key KeyId "key" "an API key",
 }
 

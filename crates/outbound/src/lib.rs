@@ -3,16 +3,21 @@
 //! Whoever may name an address must not reach through this process what only this process can: machines of the internal
 //! network, the cloud's own metadata, this very machine. Every address is looked at after its name is resolved, by the
 //! connection's own resolver, so that a name cannot be one thing when it is checked and another when it is used; and
-//! again on each redirect. Start reading at [`Client::get`]; which addresses are public is in `address.rs`.
+//! again on each redirect. Start reading at [`Client::get`] and [`Client::post`]; which addresses are public is in
+//! `address.rs`.
 
 mod address;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::{
     Url,
     dns::{Addrs, Name, Resolve, Resolving},
-    header::LOCATION,
+    header::{CONTENT_TYPE, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
 
@@ -28,6 +33,9 @@ pub enum Error {
     /// Not an address that can be fetched.
     #[error("give an address that begins with https:// or http://")]
     Address,
+    /// What is sent there could be read on the way.
+    #[error("give an address that begins with https://")]
+    Insecure,
     /// It is not on the public internet.
     #[error("the address is not on the public internet")]
     Private,
@@ -53,6 +61,7 @@ impl Error {
     pub fn code(self) -> &'static str {
         match self {
             Self::Address => "invalid_url",
+            Self::Insecure => "insecure_url",
             Self::Private => "private_address",
             Self::Unreachable => "unreachable",
             Self::Redirects => "too_many_redirects",
@@ -61,6 +70,15 @@ impl Error {
             Self::NotText => "not_text",
         }
     }
+}
+
+/// What a server answered to a [`Client::post`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Posted {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long it asks to be left alone, where it says so in seconds.
+    pub retry_after: Option<Duration>,
 }
 
 /// A client for addresses that users give.
@@ -111,6 +129,43 @@ impl Client {
         Err(Error::Redirects)
     }
 
+    /// Sends JSON with these headers, once. It follows no redirect, and reads nothing of the answer but its head.
+    ///
+    /// # Errors
+    /// Where the address is not public, or nobody answers.
+    pub async fn post(&self, address: &str, headers: &[(&'static str, &str)], json: &str) -> Result<Posted, Error> {
+        let url = Url::parse(address).map_err(|_| Error::Address)?;
+        self.check(&url)?;
+        let http = self.http.as_ref().ok_or(Error::Unreachable)?;
+        let mut request = http.post(url).header(CONTENT_TYPE, "application/json").body(json.to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.map_err(|error| failed(&error))?;
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        Ok(Posted { status: response.status().as_u16(), retry_after })
+    }
+
+    /// Whether an address may be used, as far as can be told now: it leads over `https`, or where everything may be
+    /// reached over `http`, and its name leads to the public internet. One whose name leads nowhere yet may be used.
+    ///
+    /// # Errors
+    /// `Address`, `Insecure` and `Private`.
+    pub async fn may_use(&self, address: &str) -> Result<(), Error> {
+        let url = Url::parse(address).map_err(|_| Error::Address)?;
+        self.check(&url)?;
+        if !self.private && url.scheme() != "https" {
+            return Err(Error::Insecure);
+        }
+        let Some(name) = url.domain() else { return Ok(()) };
+        let found = tokio::time::timeout(CONNECT_WITHIN, public(name, self.private)).await;
+        match found {
+            Ok(Err(error)) if is_private(error.as_ref()) => Err(Error::Private),
+            _ => Ok(()),
+        }
+    }
+
     /// A number in the place of a name never comes to the resolver.
     fn check(&self, url: &Url) -> Result<(), Error> {
         if !matches!(url.scheme(), "http" | "https") {
@@ -135,14 +190,19 @@ async fn text(mut response: reqwest::Response, bytes_max: usize) -> Result<Strin
 
 /// Only what the resolver refused has its mark among the causes.
 fn failed(error: &reqwest::Error) -> Error {
-    let mut cause = std::error::Error::source(error);
+    let private = std::error::Error::source(error).is_some_and(is_private);
+    if private { Error::Private } else { Error::Unreachable }
+}
+
+fn is_private(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(error);
     while let Some(inner) = cause {
         if inner.downcast_ref::<Error>() == Some(&Error::Private) {
-            return Error::Private;
+            return true;
         }
         cause = inner.source();
     }
-    Error::Unreachable
+    false
 }
 
 /// Resolves names to public addresses alone.
@@ -154,15 +214,18 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let private = self.private;
         Box::pin(async move {
-            let found: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let any = !found.is_empty();
-            let allowed: Vec<_> = found.into_iter().filter(|found| private || is_public(found.ip())).collect();
-            if any && allowed.is_empty() {
-                return Err(Box::new(Error::Private) as Box<dyn std::error::Error + Send + Sync>);
-            }
+            let allowed = public(name.as_str(), private).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
+}
+
+/// The public addresses of a name, or with `private` all of them.
+async fn public(name: &str, private: bool) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    let found: Vec<_> = tokio::net::lookup_host((name, 0)).await?.collect();
+    let any = !found.is_empty();
+    let allowed: Vec<_> = found.into_iter().filter(|found| private || is_public(found.ip())).collect();
+    if any && allowed.is_empty() { Err(Box::new(Error::Private)) } else { Ok(allowed) }
 }
 
 #[cfg(test)]
@@ -205,5 +268,48 @@ mod tests {
             let address = format!("http://{host}:{}/ok", pages.port);
             assert_eq!(client.get(&address, 1000).await, Err(Error::Private), "{address}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_arrives_once_and_follows_no_redirect() {
+        let pages = Pages::serve().await.unwrap();
+        pages.say("/moved", 307, "/ok", b"");
+        pages.say("/ok", 204, "", b"");
+        pages.retry_after("/busy", 503, "30");
+        pages.retry_after("/late", 429, "Wed, 21 Oct 2026 07:28:00 GMT");
+        let client = Client::new(true);
+        let post = async |path: &str| client.post(&format!("{}{path}", pages.url), &[("x-id", "1")], "{}").await;
+        let posted = |status, seconds: Option<u64>| Posted { status, retry_after: seconds.map(Duration::from_secs) };
+        assert_eq!(post("/ok").await, Ok(posted(204, None)));
+        assert_eq!(post("/moved").await, Ok(posted(307, None)));
+        assert_eq!(post("/busy").await, Ok(posted(503, Some(30))));
+        assert_eq!(post("/late").await, Ok(posted(429, None)), "only seconds are understood");
+        let received = pages.received();
+        assert_eq!(received.iter().filter(|one| one.path == "/ok").count(), 1, "the redirect was not followed");
+        let first = &received[0];
+        assert_eq!((first.headers["x-id"].as_str(), first.headers["content-type"].as_str()), ("1", "application/json"));
+        assert_eq!(first.body, "{}");
+        assert_eq!(client.post("http://127.0.0.1:1/", &[], "").await, Err(Error::Unreachable));
+        assert_eq!(client.post("file:///etc/passwd", &[], "").await, Err(Error::Address));
+        for host in ["127.0.0.1", "localhost"] {
+            let address = format!("http://{host}:{}/ok", pages.port);
+            assert_eq!(Client::new(false).post(&address, &[], "").await, Err(Error::Private), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_is_looked_at_before_it_is_used() {
+        let (open, closed) = (Client::new(true), Client::new(false));
+        for address in ["https://localhost/", "https://10.0.0.1/", "https://[::ffff:10.0.0.1]/"] {
+            assert_eq!(closed.may_use(address).await, Err(Error::Private), "{address}");
+        }
+        for address in ["", "example.org", "ftp://example.org/"] {
+            assert_eq!(closed.may_use(address).await, Err(Error::Address), "{address}");
+        }
+        assert_eq!(closed.may_use("http://1.1.1.1/").await, Err(Error::Insecure));
+        for address in ["https://1.1.1.1/", "https://no-such-name.invalid/"] {
+            assert_eq!(closed.may_use(address).await, Ok(()), "{address}");
+        }
+        assert_eq!(open.may_use("http://localhost/").await, Ok(()));
     }
 }

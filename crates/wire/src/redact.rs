@@ -24,4 +24,6 @@ redact! {
     crate::booking::ReviewPlanRequest,
     crate::reminder::Message,
     crate::reminder::ReceiveRequest,
+    crate::reminder::WebhookEndpoint,
+    crate::reminder::WebhookEndpointBody,
 }

@@ -196,7 +196,11 @@ impl feed_server::Feed for Service {
         request: Request<SubscribeChangesRequest>,
     ) -> Result<Response<Parts<ChangeBatch>>, Status> {
         let request = request.into_inner();
-        let position: Position = request.position.parse().map_err(|_| lost())?;
+        let position: Position = if request.position.is_empty() {
+            self.0.store.end().await.map_err(write::failure)?
+        } else {
+            request.position.parse().map_err(|_| lost())?
+        };
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
         tokio::spawn(follow(self.0.clone(), position, request.early, sender));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))

@@ -11,6 +11,7 @@ mod calendars;
 mod call;
 mod config;
 mod dispatch;
+mod hub;
 pub mod keys;
 mod limits;
 mod openapi;
@@ -37,8 +38,11 @@ use tokio::{
 };
 use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
-    booking::{booking_client::BookingClient, displaced_client::DisplacedClient, plans_client::PlansClient},
-    reminder::reminder_client::ReminderClient,
+    booking::{
+        booking_client::BookingClient, displaced_client::DisplacedClient, feed_client::FeedClient,
+        plans_client::PlansClient,
+    },
+    reminder::{reminder_client::ReminderClient, webhooks_client::WebhooksClient},
 };
 
 /// What the service needs from outside.
@@ -103,7 +107,11 @@ pub(crate) struct Inner {
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) displaced: DisplacedClient<rpc::Channel>,
+    pub(crate) feed: FeedClient<rpc::Channel>,
+    /// Where all streams of events hear of the feed.
+    pub(crate) hub: hub::Hub,
     pub(crate) reminder: ReminderClient<rpc::Channel>,
+    pub(crate) webhooks: WebhooksClient<rpc::Channel>,
     pub(crate) admin_hash: Option<Vec<u8>>,
     pub(crate) default_organization: OrganizationId,
     pub(crate) readiness: Readiness,
@@ -145,7 +153,10 @@ impl App {
             search: SearchClient::new(deps.availability),
             plans: PlansClient::new(deps.booking.clone()),
             displaced: DisplacedClient::new(deps.booking.clone()),
+            feed: FeedClient::new(deps.booking.clone()),
+            hub: hub::Hub::default(),
             booking: BookingClient::new(deps.booking),
+            webhooks: WebhooksClient::new(deps.reminder.clone()),
             reminder: ReminderClient::new(deps.reminder),
             admin_hash: deps.admin_key.as_deref().map(auth::hash),
             default_organization: deps.default_organization,

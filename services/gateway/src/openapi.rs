@@ -8,7 +8,7 @@ use crate::{
     problem::Problem,
     v1::{
         appointments, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
-        patients, plans, reminder_rules, reports, slots,
+        patients, plans, reminder_rules, reports, slots, webhook_endpoints,
     },
 };
 
@@ -71,6 +71,12 @@ use crate::{
     reminder_rules::Rule,
     reminder_rules::RuleBody,
     reminder_rules::RulePage,
+    webhook_endpoints::WebhookEndpointBody,
+    webhook_endpoints::WebhookEndpoint,
+    webhook_endpoints::WebhookEndpointPage,
+    webhook_endpoints::WebhookDelivery,
+    webhook_endpoints::WebhookDeliveryPage,
+    domain::event::Event,
     messages::Preview,
     messages::Previewed,
     keys::NewKey,

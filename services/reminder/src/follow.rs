@@ -22,6 +22,7 @@ use crate::{
     Inner,
     plan::{Appointment, Change, Event, Risk, Visit},
     store::{Applied, Batch, Step},
+    webhook::event::{News, news},
     write,
 };
 
@@ -110,10 +111,10 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
             Ok(None) | Err(_) => return Err(Fault::new(Code::Unavailable, "the feed fell silent").into()),
         };
         *pause = PAUSE_FIRST;
-        let (changes, risks) = (read(&batch.changes, false), risks(&batch.changes, None));
-        skipped += batch.changes.len() - changes.len() - risks.len();
-        if !changes.is_empty() || !risks.is_empty() || skipped >= SKIPPED_MAX {
-            apply(inner, &changes, &risks, Some(Step { from: Some(&stored), to: &batch.position })).await?;
+        let (changes, risks, news) = (read(&batch.changes, false), risks(&batch.changes, None), news(&batch.changes));
+        skipped += batch.changes.len();
+        if !changes.is_empty() || !risks.is_empty() || !news.is_empty() || skipped >= SKIPPED_MAX {
+            apply(inner, (&changes, &risks, &news), Some(Step { from: Some(&stored), to: &batch.position })).await?;
             stored.clone_from(&batch.position);
             skipped = 0;
             let now_us = inner.clock.now_us();
@@ -136,7 +137,7 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> 
         let (changes, risks) = (read(&part.changes, true), risks(&part.changes, Some(inner.clock.now_us())));
         count += changes.len();
         let last = !part.position.is_empty();
-        apply(inner, &changes, &risks, last.then_some(Step { from: standing, to: &part.position })).await?;
+        apply(inner, (&changes, &risks, &[]), last.then_some(Step { from: standing, to: &part.position })).await?;
         if last {
             tracing::info!(changes = count, "the snapshot of bookings is applied");
             return Ok(part.position);
@@ -145,10 +146,15 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> 
     Err(Fault::new(Code::Unavailable, "the snapshot broke off").into())
 }
 
-async fn apply(inner: &Arc<Inner>, changes: &[Change], risks: &[Risk], step: Option<Step<'_>>) -> Result<(), End> {
+async fn apply(
+    inner: &Arc<Inner>,
+    (changes, risks, news): (&[Change], &[Risk], &[News]),
+    step: Option<Step<'_>>,
+) -> Result<(), End> {
     let batch = Batch {
         changes,
         risks,
+        news,
         step,
         now_us: inner.clock.now_us(),
         settle_us: i64::from(inner.config.settle_seconds) * 1_000_000,
@@ -158,6 +164,9 @@ async fn apply(inner: &Arc<Inner>, changes: &[Change], risks: &[Risk], step: Opt
         Applied::Here { planned } => {
             if planned > 0 {
                 inner.planned.notify_waiters();
+            }
+            if !news.is_empty() {
+                inner.told.notify_waiters();
             }
             Ok(())
         }
@@ -175,6 +184,7 @@ async fn stand_by(inner: &Arc<Inner>) {
         inner.applied.send_replace(position.as_deref().and_then(|text| text.parse().ok()));
         // The other's plans do not ring here.
         inner.planned.notify_waiters();
+        inner.told.notify_waiters();
         last = position;
     }
 }

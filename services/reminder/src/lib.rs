@@ -1,6 +1,6 @@
 //! Reminder: what patients are told about their visits, and when.
 //!
-//! Owns rules, messages and what became of them. It follows booking's feed to know which messages are due, and asks
+//! Owns rules, messages and what became of them, and the webhooks by which an organisation's own systems are told. It follows booking's feed to know which messages are due, and asks
 //! booking for the present truth just before each one leaves. It never writes to anybody else's tables, never talks to a
 //! patient about anything but a visit of theirs, and never sends a message again whose fate it does not know.
 //!
@@ -23,15 +23,16 @@ mod rule;
 mod service;
 mod store;
 mod sweep;
+mod webhook;
 mod write;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-pub use config::{Config, Http, Providers, Smtp, Twilio, Vonage};
+pub use config::{Config, Http, Providers, Smtp, Twilio, Vonage, Webhooks};
 use domain::patient::Channel;
 use provider::Provider;
 pub use provider::{signature::twilio_signature, standard::standard_signature, vonage::vonage_signature};
@@ -47,11 +48,11 @@ use uuid::Uuid;
 use wire::{
     availability::search_client::SearchClient,
     booking::{booking_client::BookingClient, feed_client::FeedClient, plans_client::PlansClient},
-    reminder::reminder_server::ReminderServer,
+    reminder::{reminder_server::ReminderServer, webhooks_server::WebhooksServer},
 };
 
 /// The full names of the services that it serves.
-pub const SERVICES: [&str; 1] = ["meridian.reminder.v1.Reminder"];
+pub const SERVICES: [&str; 2] = ["meridian.reminder.v1.Reminder", "meridian.reminder.v1.Webhooks"];
 
 /// The longest that a read waits for the revision that it was given.
 const FRESH_WITHIN: Duration = Duration::from_secs(2);
@@ -113,6 +114,12 @@ pub(crate) struct Inner {
     pub(crate) planned: Notify,
     /// The messages that this process is at.
     pub(crate) busy: Mutex<HashSet<Uuid>>,
+    /// The way to webhook endpoints.
+    pub(crate) outbound: outbound::Client,
+    /// Rings when there is something to deliver.
+    pub(crate) told: Notify,
+    /// The deliveries that this process is at, with their endpoints.
+    pub(crate) delivering: Mutex<HashMap<Uuid, Uuid>>,
 }
 
 impl App {
@@ -142,6 +149,7 @@ impl App {
             }
         };
         Ok(Self(Arc::new(Inner {
+            outbound: outbound::Client::new(config.webhooks.private_addresses),
             config,
             clock: deps.clock,
             ids: deps.ids,
@@ -156,20 +164,24 @@ impl App {
             applied: watch::Sender::new(None),
             planned: Notify::new(),
             busy: Mutex::default(),
+            told: Notify::new(),
+            delivering: Mutex::default(),
         })))
     }
 
-    /// The gRPC service, with the guard in front.
+    /// The gRPC services, with the guard in front.
     pub fn routes(&self) -> Routes {
-        rpc::guard(Routes::new(ReminderServer::new(service::Service(self.0.clone()))))
+        let reminder = Routes::new(ReminderServer::new(service::Service(self.0.clone())));
+        rpc::guard(reminder.add_service(WebhooksServer::new(webhook::service::Service(self.0.clone()))))
     }
 
-    /// Follows booking's feed and sends what is due until draining begins, then waits for what is on its way.
+    /// Follows booking's feed, sends and delivers what is due until draining begins, then waits for what is on its way.
     pub async fn run(&self, shutdown: Shutdown) {
         let follow = follow::run(&self.0, &shutdown);
         let dispatch = dispatch::run(&self.0, &shutdown);
+        let deliver = webhook::deliver::run(&self.0, &shutdown);
         let sweep = sweep::run(&self.0, &shutdown);
-        tokio::join!(follow, dispatch, sweep);
+        tokio::join!(follow, dispatch, deliver, sweep);
     }
 
     /// Migrates a database and does nothing else.

@@ -1,5 +1,5 @@
-//! What is past its keeping is forgotten: idempotency keys after a day, providers' reports after 90, what patients wrote
-//! after 400.
+//! What is past its keeping is forgotten: idempotency keys after a day, providers' reports after 90, deliveries to
+//! webhooks after 30, what patients wrote after 400.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,11 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.until(ticks.tick()).await.is_some() {
         let now_us = inner.clock.now_us();
-        if let Err(error) = inner.store.sweep(now_us - DAY_US, now_us - 90 * DAY_US, now_us - 400 * DAY_US).await {
+        let swept = async {
+            inner.store.sweep(now_us - DAY_US, now_us - 90 * DAY_US, now_us - 400 * DAY_US).await?;
+            inner.store.sweep_deliveries(now_us - 30 * DAY_US, now_us).await
+        };
+        if let Err(error) = swept.await {
             tracing::warn!(%error, "sweeping failed; it is tried again shortly");
         }
     }

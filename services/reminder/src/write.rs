@@ -8,6 +8,7 @@ use tonic::Response;
 use crate::{
     Inner,
     store::{Refusal, Remember},
+    webhook::ENDPOINTS_MAX,
 };
 
 /// The kept answer of this key, where there is one.
@@ -62,6 +63,13 @@ pub(crate) async fn refused<T: Message + Default>(
     match refusal {
         Refusal::Replay => replay(inner, ctx, route).await?.ok_or_else(|| Fault::internal("a replay has no answer")),
         Refusal::Stale => Err(stale()),
+        Refusal::Full => {
+            let detail = format!("an organisation has at most {ENDPOINTS_MAX} webhook endpoints; delete one first");
+            Err(Fault::violation("", "too_many", &detail))
+        }
+        Refusal::Disabled => {
+            Err(Fault::new(Code::InvalidTransition, "the webhook endpoint is disabled; enable it first"))
+        }
         Refusal::Failure(error) => Err(failure(error)),
     }
 }

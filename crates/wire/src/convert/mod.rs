@@ -5,6 +5,7 @@
 
 pub mod claim;
 pub mod directory;
+pub mod event;
 pub mod patient;
 
 use domain::{

@@ -141,6 +141,8 @@ on_both! {
     fn offers_over(&self, now_us: i64, limit: i64) -> Result<Vec<OfferRow>, Failure>;
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
     fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure>;
+    /// Where a reader stands who wants nothing of before.
+    fn end(&self) -> Result<Position, Failure>;
     /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.
     fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure>;
     fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure>;

@@ -37,6 +37,7 @@ const NEW_LIFE: &str = "WITH present AS (SELECT concat_ws('/', s.system_identifi
      gone AS (DELETE FROM changes WHERE EXISTS (SELECT FROM begun WHERE before <> '') RETURNING seq) \
      SELECT count(*) FROM begun WHERE before <> ''";
 const HORIZON: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+const END: &str = "SELECT value, pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM epoch";
 /// All of it in one statement, so of one snapshot: a row below its oldest running transaction is in order, any other is
 /// early.
 const TAIL: &str = "SELECT e.value AS epoch, e.floor_xid, e.floor_seq, s::text AS seen, \
@@ -133,6 +134,11 @@ impl Store {
         let query = sqlx::query(KEEP_PROPOSALS).bind(organization).bind(plan).bind(expires_at_us);
         query.bind(ids).bind(sessions).execute(&self.pool).await?;
         Ok(())
+    }
+
+    pub(crate) async fn end(&self) -> Result<Position, Failure> {
+        let (epoch, horizon): (i64, i64) = sqlx::query_as(END).fetch_one(&self.pool).await?;
+        Ok(Position { epoch, xid: horizon - 1, seq: i64::MAX })
     }
 
     pub(crate) async fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure> {

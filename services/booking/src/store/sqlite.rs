@@ -111,6 +111,13 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
+    pub(crate) async fn end(&self) -> Result<Position, Failure> {
+        let mut tx = self.pools.reader.begin().await?;
+        let epoch = sqlx::query_scalar(EPOCH).fetch_one(&mut *tx).await?;
+        let seq = sqlx::query_scalar(LAST).fetch_one(&mut *tx).await?;
+        Ok(Position { epoch, xid: 0, seq })
+    }
+
     pub(crate) async fn tail(&self, after: Position, _early: &Early, limit: i64) -> Result<Tail, Failure> {
         let mut tx = self.pools.reader.begin().await?;
         let (epoch, floor): (i64, i64) = sqlx::query_as(LIFE).fetch_one(&mut *tx).await?;

@@ -6,6 +6,7 @@ pub(crate) mod calendars;
 pub(crate) mod consents;
 pub(crate) mod directory;
 pub(crate) mod displaced;
+pub(crate) mod events;
 pub(crate) mod holds;
 pub(crate) mod inbox;
 pub(crate) mod keys;
@@ -18,6 +19,7 @@ pub(crate) mod reminder_rules;
 pub(crate) mod reports;
 pub(crate) mod slots;
 pub(crate) mod time;
+pub(crate) mod webhook_endpoints;
 
 use crate::operation::{Operation, Param, Type};
 
@@ -44,6 +46,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         messages::operations(),
         inbox::operations(),
         reminder_rules::operations(),
+        webhook_endpoints::operations(),
+        events::operations(),
         keys::operations(),
         organizations::operations(),
     ]

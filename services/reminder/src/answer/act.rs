@@ -8,7 +8,7 @@ use wire::booking::{
 };
 
 use super::{
-    ASKED_WITHIN_US, CHANNEL, CONVERSATION_US, Heard, Settled, TOLD_MAX, Told,
+    ASKED_WITHIN_US, CHANNEL, CONVERSATION_US, Dealt, Heard, TOLD_MAX, Told,
     matching::{Match, find},
     meaning::{Meaning, Said},
 };
@@ -23,7 +23,7 @@ const PAIN: u8 = 7;
 /// Visits that a question names.
 const NAMED_MAX: usize = 3;
 
-pub(super) async fn act(inner: &Inner, ctx: &Context, heard: &Heard, said: Said) -> Result<Settled, Fault> {
+pub(super) async fn act(inner: &Inner, ctx: &Context, heard: &Heard, said: Said) -> Result<Dealt, Fault> {
     let now_us = inner.clock.now_us();
     let told = conversation(inner, ctx, heard, now_us).await?;
     let last = told.first().cloned();
@@ -31,7 +31,7 @@ pub(super) async fn act(inner: &Inner, ctx: &Context, heard: &Heard, said: Said)
         Meaning::Stop => {
             consent(inner, ctx, heard, false).await?;
             let attention = if said.read_on { "opted_out" } else { "" };
-            return Ok(Settled { outcome: "done", attention, about: last, block: Some(true), ..Settled::default() });
+            return Ok(Dealt { outcome: "done", attention, about: last, block: Some(true), ..Dealt::default() });
         }
         Meaning::Start => return start(inner, ctx, heard, last).await,
         Meaning::Help => return help(inner, ctx, last, now_us).await,
@@ -43,9 +43,9 @@ pub(super) async fn act(inner: &Inner, ctx: &Context, heard: &Heard, said: Said)
         Match::Several(_, visits) => several(inner, ctx, heard, &visits, now_us).await,
         Match::Outdated(_, one) => {
             let reply = text(inner, ctx, "reply_outdated", one, &[]).await?;
-            Ok(Settled { attention: "outdated", about: Some(one.clone()), reply: Some(reply), ..Settled::default() })
+            Ok(Dealt { attention: "outdated", about: Some(one.clone()), reply: Some(reply), ..Dealt::default() })
         }
-        Match::Nothing => Ok(Settled { attention: "not_understood", about: last, ..Settled::default() }),
+        Match::Nothing => Ok(Dealt { attention: "not_understood", about: last, ..Dealt::default() }),
     }
 }
 
@@ -74,35 +74,35 @@ async fn consent(inner: &Inner, ctx: &Context, heard: &Heard, given: bool) -> Re
 }
 
 /// Gives back what a stop word took. Whoever never stopped meant something else.
-async fn start(inner: &Inner, ctx: &Context, heard: &Heard, last: Option<Told>) -> Result<Settled, Fault> {
+async fn start(inner: &Inner, ctx: &Context, heard: &Heard, last: Option<Told>) -> Result<Dealt, Fault> {
     let hash = address_hash(&heard.from);
     let blocked = inner.store.is_blocked(ctx.organization.uuid(), CHANNEL.as_str(), &hash).await;
     let blocked = blocked.map_err(write::failure)?;
     let changed = consent(inner, ctx, heard, true).await?;
     if blocked || changed > 0 {
-        return Ok(Settled { outcome: "done", about: last, block: Some(false), ..Settled::default() });
+        return Ok(Dealt { outcome: "done", about: last, block: Some(false), ..Dealt::default() });
     }
-    Ok(Settled { attention: "not_understood", about: last, ..Settled::default() })
+    Ok(Dealt { attention: "not_understood", about: last, ..Dealt::default() })
 }
 
 /// Says where to call; who was asked how it is, is called.
-async fn help(inner: &Inner, ctx: &Context, last: Option<Told>, now_us: i64) -> Result<Settled, Fault> {
-    let Some(last) = last else { return Ok(Settled { attention: "call_back", ..Settled::default() }) };
+async fn help(inner: &Inner, ctx: &Context, last: Option<Told>, now_us: i64) -> Result<Dealt, Fault> {
+    let Some(last) = last else { return Ok(Dealt { attention: "call_back", ..Dealt::default() }) };
     let asked = last.asks_score && now_us - last.sent_at_us <= 4 * 86_400_000_000;
     let reply = text(inner, ctx, if asked { "reply_pain" } else { "reply_help" }, &last, &[]).await?;
     let attention = if asked { "call_back" } else { "" };
-    Ok(Settled { outcome: "done", attention, about: Some(last), reply: Some(reply), ..Settled::default() })
+    Ok(Dealt { outcome: "done", attention, about: Some(last), reply: Some(reply), ..Dealt::default() })
 }
 
 /// Confirms or calls off through booking's own policy, or says where to move it.
-async fn visit(inner: &Inner, ctx: &Context, meaning: Meaning, one: &Told) -> Result<Settled, Fault> {
+async fn visit(inner: &Inner, ctx: &Context, meaning: Meaning, one: &Told) -> Result<Dealt, Fault> {
     let about = Some(one.clone());
     let transition = match meaning {
         Meaning::Confirm => Transition::Confirm,
         Meaning::Cancel => Transition::Cancel,
         _ => {
             let reply = Some(text(inner, ctx, "reply_move", one, &[]).await?);
-            return Ok(Settled { outcome: "done", about, reply, ..Settled::default() });
+            return Ok(Dealt { outcome: "done", about, reply, ..Dealt::default() });
         }
     };
     let appointment = contact(inner, ctx, one).await?.appointment.ok_or_else(Fault::not_found)?;
@@ -130,15 +130,15 @@ async fn visit(inner: &Inner, ctx: &Context, meaning: Meaning, one: &Told) -> Re
         Transition::Confirm => Some(text(inner, ctx, "reply_confirmed", one, &[]).await?),
         _ => None,
     };
-    Ok(Settled { outcome: "done", about, reply, ..Settled::default() })
+    Ok(Dealt { outcome: "done", about, reply, ..Dealt::default() })
 }
 
-async fn refused(inner: &Inner, ctx: &Context, one: &Told) -> Result<Settled, Fault> {
+async fn refused(inner: &Inner, ctx: &Context, one: &Told) -> Result<Dealt, Fault> {
     let reply = Some(text(inner, ctx, "reply_outdated", one, &[]).await?);
-    Ok(Settled { attention: "refused", about: Some(one.clone()), reply, ..Settled::default() })
+    Ok(Dealt { attention: "refused", about: Some(one.clone()), reply, ..Dealt::default() })
 }
 
-async fn score(inner: &Inner, ctx: &Context, score: u8, one: &Told) -> Result<Settled, Fault> {
+async fn score(inner: &Inner, ctx: &Context, score: u8, one: &Told) -> Result<Dealt, Fault> {
     let request = RecordCheckInRequest {
         appointment_id: AppointmentId::new(one.appointment).to_string(),
         score: u32::from(score),
@@ -146,19 +146,19 @@ async fn score(inner: &Inner, ctx: &Context, score: u8, one: &Told) -> Result<Se
     inner.plans.clone().record_check_in(ctx.forward(request)).await?;
     let (name, attention) = if score >= PAIN { ("reply_pain", "pain") } else { ("reply_score", "") };
     let reply = Some(text(inner, ctx, name, one, &[]).await?);
-    Ok(Settled { outcome: "done", attention, about: Some(one.clone()), score: Some(score), reply, block: None })
+    Ok(Dealt { outcome: "done", attention, about: Some(one.clone()), score: Some(score), reply, block: None })
 }
 
 /// Asks which visit is meant, once; after that a person looks.
-async fn several(inner: &Inner, ctx: &Context, heard: &Heard, visits: &[&Told], now_us: i64) -> Result<Settled, Fault> {
+async fn several(inner: &Inner, ctx: &Context, heard: &Heard, visits: &[&Told], now_us: i64) -> Result<Dealt, Fault> {
     let first = visits.first().map(|one| (*one).clone());
     let asked = inner.store.asked_since(ctx.organization.uuid(), &heard.from, now_us - ASKED_WITHIN_US).await;
     if asked.map_err(write::failure)? {
-        return Ok(Settled { attention: "ambiguous", about: first, ..Settled::default() });
+        return Ok(Dealt { attention: "ambiguous", about: first, ..Dealt::default() });
     }
     let Some(one) = visits.first() else { return Err(Fault::internal("several visits are none")) };
     let reply = Some(text(inner, ctx, "reply_which", one, visits).await?);
-    Ok(Settled { outcome: "asked", about: first, reply, ..Settled::default() })
+    Ok(Dealt { outcome: "asked", about: first, reply, ..Dealt::default() })
 }
 
 async fn contact(inner: &Inner, ctx: &Context, one: &Told) -> Result<GetContactResponse, Fault> {

@@ -52,7 +52,7 @@ pub(crate) struct NewInbound<'a> {
 
 /// What became of it.
 #[derive(Default)]
-pub(crate) struct Settled {
+pub(crate) struct Dealt {
     pub(crate) outcome: &'static str,
     /// Why a person must read it; empty: nobody need.
     pub(crate) attention: &'static str,

@@ -38,6 +38,16 @@ pub struct Config {
     pub providers: Providers,
     /// The mail server; without one, e-mails stay in the sandbox.
     pub smtp: Smtp,
+    /// Webhooks.
+    pub webhooks: Webhooks,
+}
+
+/// The section `reminder.webhooks`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Webhooks {
+    /// Whether endpoints may be in private networks, and over `http`: for installations whose users are trusted with that.
+    pub private_addresses: bool,
 }
 
 impl Default for Config {
@@ -53,6 +63,7 @@ impl Default for Config {
             attempts_max: 6,
             providers: Providers::default(),
             smtp: Smtp::default(),
+            webhooks: Webhooks::default(),
         }
     }
 }

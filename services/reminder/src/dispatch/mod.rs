@@ -72,13 +72,14 @@ fn reap(running: &mut JoinSet<()>) {
     }
 }
 
-enum Look {
-    Leased(Vec<MessageRow>),
+/// What a look at the database found.
+pub(crate) enum Look<T> {
+    Leased(Vec<T>),
     /// Nothing is due before this instant, if ever.
     Wait(Option<i64>),
 }
 
-async fn look(inner: &Arc<Inner>, free: usize) -> Result<Look, Failure> {
+async fn look(inner: &Arc<Inner>, free: usize) -> Result<Look<MessageRow>, Failure> {
     let next = inner.store.next_wake().await?;
     let now_us = inner.clock.now_us();
     // How long the longest waiting message has been due: 0 while nothing waits.
@@ -103,7 +104,8 @@ fn lease_us(inner: &Inner) -> i64 {
     i64::from(inner.config.lease_seconds) * 1_000_000
 }
 
-async fn rest(
+/// Rests until something is due, rings or ends, or it is time to look again.
+pub(crate) async fn rest(
     inner: &Inner,
     shutdown: &Shutdown,
     planned: Notified<'_>,
@@ -138,7 +140,7 @@ async fn rest(
 }
 
 #[expect(clippy::disallowed_methods, reason = "another process works in real time, whatever the clock shows")]
-async fn pause(duration: Duration) {
+pub(crate) async fn pause(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 

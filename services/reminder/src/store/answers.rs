@@ -10,7 +10,7 @@ use super::{
     Store,
     sends::{BLOCK, UNBLOCK},
 };
-use crate::answer::{CHANNEL, NewInbound, Settled};
+use crate::answer::{CHANNEL, Dealt, NewInbound};
 
 const ORGANIZATION_OF: &str = "SELECT organization_id FROM messages WHERE recipient = $1 AND channel = 'sms' \
      AND sent_at_us IS NOT NULL ORDER BY sent_at_us DESC LIMIT 1";
@@ -77,24 +77,24 @@ impl Store {
     pub(crate) async fn settle(
         &self,
         new: &NewInbound<'_>,
-        settled: &Settled,
+        dealt: &Dealt,
         reply: Uuid,
         address_hash: &[u8],
         now_us: i64,
     ) -> Result<(), Failure> {
         let organization = new.organization;
         let mut tx = self.begin().await?;
-        let about = settled.about.as_ref();
-        let settle = query(SETTLE).bind(organization).bind(new.id).bind(settled.outcome).bind(settled.attention);
+        let about = dealt.about.as_ref();
+        let settle = query(SETTLE).bind(organization).bind(new.id).bind(dealt.outcome).bind(dealt.attention);
         let settle = settle.bind(about.map(|told| told.message)).bind(about.map(|told| told.appointment));
-        let settle = settle.bind(about.map(|told| told.patient)).bind(settled.score.map(i16::from));
+        let settle = settle.bind(about.map(|told| told.patient)).bind(dealt.score.map(i16::from));
         settle.execute(&mut *tx).await?;
-        if let (Some(about), Some(text)) = (about, &settled.reply) {
+        if let (Some(about), Some(text)) = (about, &dealt.reply) {
             let answer = query(REPLY).bind(organization).bind(about.message).bind(reply).bind(now_us);
             let apart = i64::try_from(reply.as_u128() & (i64::MAX as u128)).unwrap_or(i64::MAX);
             answer.bind(&new.heard.from).bind(text).bind(apart).execute(&mut *tx).await?;
         }
-        match settled.block {
+        match dealt.block {
             Some(true) => {
                 let block = query(BLOCK).bind(organization).bind(CHANNEL.as_str()).bind(address_hash.to_vec());
                 block.bind(now_us).execute(&mut *tx).await?;

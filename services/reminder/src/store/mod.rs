@@ -1,8 +1,10 @@
 //! Reminder's own database, on either engine.
 //!
-//! `queries.rs` (single statements), `transactions.rs` and `reports.rs` (what commits together) are one text for both
-//! engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
+//! `queries.rs` (single statements), `transactions.rs`, `reports.rs`, `endpoints.rs` and `deliveries.rs` (what commits
+//! together) are one text for both engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
 
+#[cfg(test)]
+mod delivery_tests;
 pub(crate) mod postgres;
 pub(crate) mod rows;
 pub(crate) mod sqlite;
@@ -14,12 +16,13 @@ use runtime::Ids;
 use sql::{Failure, Target};
 use uuid::Uuid;
 
-use self::rows::{AttemptRow, InboundRow, MessageRow, ReplayRow, ToldRow};
+use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, ToldRow};
 use crate::{
-    answer::{NewInbound, Settled},
+    answer::{Dealt, NewInbound},
     plan::{Change, Risk, Visit},
     provider::receipt::Stage,
     rule::Rule,
+    webhook::event::News,
 };
 
 /// The database.
@@ -34,6 +37,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) changes: &'a [Change],
     /// Plans that are at risk now.
     pub(crate) risks: &'a [Risk],
+    /// What webhook endpoints are told.
+    pub(crate) news: &'a [News],
     /// The position before and after; `None`: a part of a snapshot, whose position comes with the last part.
     pub(crate) step: Option<Step<'a>>,
     pub(crate) now_us: i64,
@@ -72,6 +77,9 @@ pub(crate) struct Remember {
     pub(crate) revision: String,
 }
 
+/// What to keep for the key of a request, by what it has made.
+pub(crate) type Kept<'a> = dyn Fn(&DeliveryRow) -> Option<Remember> + Send + Sync + 'a;
+
 /// A write of one rule.
 pub(crate) struct RuleWrite<'a> {
     pub(crate) organization: Uuid,
@@ -82,7 +90,46 @@ pub(crate) struct RuleWrite<'a> {
     pub(crate) ids: &'a Ids,
 }
 
-/// Why a write of a rule or a message was not made.
+/// A write of one webhook endpoint.
+pub(crate) struct EndpointWrite<'a> {
+    /// The new state; its version follows on the stored one, or is 1.
+    pub(crate) endpoint: &'a EndpointRow,
+    pub(crate) remember: Option<Remember>,
+    pub(crate) ids: &'a Ids,
+}
+
+/// A delivery that is queued.
+pub(crate) struct NewDelivery {
+    pub(crate) id: Uuid,
+    pub(crate) subject: Uuid,
+    pub(crate) event: String,
+    pub(crate) payload: String,
+}
+
+/// What is recorded of a delivery.
+pub(crate) struct Settle<'a> {
+    pub(crate) delivery: &'a DeliveryRow,
+    pub(crate) status: &'static str,
+    pub(crate) error: &'static str,
+    pub(crate) http: i32,
+    /// When it is tried again.
+    pub(crate) wake_at_us: Option<i64>,
+    /// The receiver wants nothing any more.
+    pub(crate) gone: bool,
+    pub(crate) now_us: i64,
+}
+
+/// What recording came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settled {
+    Here,
+    /// The lease is lost, or the endpoint is gone.
+    Elsewhere,
+    /// Recorded, and the endpoint is disabled now.
+    Disabled,
+}
+
+/// Why a write of a rule, a message or an endpoint was not made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     /// It has changed since it was read.
@@ -91,6 +138,12 @@ pub(crate) enum Refusal {
     /// The idempotency key was used at the same moment.
     #[error("the idempotency key is used already")]
     Replay,
+    /// The organisation has as many as it may have.
+    #[error("there are too many")]
+    Full,
+    /// The endpoint is disabled.
+    #[error("the endpoint is disabled")]
+    Disabled,
     /// The database failed.
     #[error(transparent)]
     Failure(#[from] Failure),
@@ -253,7 +306,7 @@ on_both! {
     /// Stores what came in, as something that a person must read; `false` where it came before.
     fn hear(&self, new: &NewInbound<'_>) -> Result<bool, Failure>;
     /// Stores what became of it, with what is said in return.
-    fn settle(&self, new: &NewInbound<'_>, settled: &Settled, reply: Uuid, address_hash: &[u8], now_us: i64) -> Result<(), Failure>;
+    fn settle(&self, new: &NewInbound<'_>, dealt: &Dealt, reply: Uuid, address_hash: &[u8], now_us: i64) -> Result<(), Failure>;
     /// What a person must read, the newest first.
     fn inbox(&self, organization: Uuid, unread: bool, after: Option<(i64, Uuid)>, limit: i64) -> Result<Vec<InboundRow>, Failure>;
     fn unread(&self, organization: Uuid) -> Result<i64, Failure>;
@@ -262,6 +315,27 @@ on_both! {
     fn retry(&self, message: &MessageRow, now_us: i64, address_hash: &[u8], remember: Option<&Remember>) -> Result<(), Refusal>;
     /// Forgets what is past its keeping.
     fn sweep(&self, keys_before_us: i64, events_before_us: i64, inbound_before_us: i64) -> Result<(), Failure>;
+    fn endpoint(&self, organization: Uuid, id: Uuid) -> Result<Option<EndpointRow>, Failure>;
+    fn endpoints(&self, organization: Uuid, after: Option<Uuid>, limit: i64) -> Result<Vec<EndpointRow>, Failure>;
+    /// Writes an endpoint; what waits for one that is disabled ends.
+    fn write_endpoint(&self, write: &EndpointWrite<'_>) -> Result<(), Refusal>;
+    /// Deletes an endpoint of this version with its deliveries; `false` where there is none.
+    fn delete_endpoint(&self, organization: Uuid, id: Uuid, version: i64) -> Result<bool, Failure>;
+    fn delivery(&self, organization: Uuid, endpoint: Uuid, id: Uuid) -> Result<Option<DeliveryRow>, Failure>;
+    /// Deliveries of an endpoint before this number, the newest first.
+    fn deliveries(&self, organization: Uuid, endpoint: Uuid, statuses: &[String], before: Option<i64>, limit: i64) -> Result<Vec<DeliveryRow>, Failure>;
+    /// When a deliverer is needed next.
+    fn next_delivery(&self) -> Result<Option<i64>, Failure>;
+    /// Leases deliveries that are due; none of those that this process is at, nor of these endpoints.
+    fn lease_deliveries(&self, now_us: i64, until_us: i64, limit: i64, but: (&[Uuid], &[Uuid])) -> Result<Vec<DeliveryRow>, Failure>;
+    /// Queues a delivery that nothing stands before.
+    fn test_endpoint(&self, organization: Uuid, endpoint: Uuid, new: &NewDelivery, now_us: i64, kept: &Kept<'_>) -> Result<DeliveryRow, Refusal>;
+    /// Queues a delivery again, behind what waits.
+    fn replay_delivery(&self, row: &DeliveryRow, now_us: i64, kept: &Kept<'_>) -> Result<DeliveryRow, Refusal>;
+    /// Records what became of a delivery, lets the next of its line go, and disables an endpoint that has failed too long.
+    fn settle_delivery(&self, settle: &Settle<'_>) -> Result<Settled, Failure>;
+    /// Forgets deliveries that ended before this, and secrets that have ended by now.
+    fn sweep_deliveries(&self, before_us: i64, now_us: i64) -> Result<(), Failure>;
 }
 
 impl Store {

@@ -4,6 +4,12 @@
 #[path = "answers.rs"]
 pub(super) mod answers;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "deliveries.rs"]
+pub(super) mod deliveries;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "endpoints.rs"]
+pub(super) mod endpoints;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(super) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
@@ -20,7 +26,7 @@ use sql::Failure;
 use sqlx::{PgPool, QueryBuilder, Transaction, migrate::Migrator};
 use uuid::Uuid;
 
-use super::rows::MessageRow;
+use super::rows::{DeliveryRow, MessageRow};
 
 pub(super) type Db = sqlx::Postgres;
 
@@ -67,6 +73,30 @@ impl Store {
         query.push(
             " FROM picked WHERE messages.organization_id = picked.organization_id AND messages.id = picked.id \
              RETURNING messages.*",
+        );
+        Ok(query.build_query_as().fetch_all(self.writer()).await?)
+    }
+
+    pub(crate) async fn lease_deliveries(
+        &self,
+        now_us: i64,
+        until_us: i64,
+        limit: i64,
+        (busy, full): (&[Uuid], &[Uuid]),
+    ) -> Result<Vec<DeliveryRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new(
+            "WITH picked AS MATERIALIZED (SELECT organization_id, id FROM webhook_deliveries \
+             WHERE status = 'pending' AND wake_at_us <= ",
+        );
+        query.push_bind(now_us);
+        queries::none_of(&mut query, busy);
+        queries::none_in(&mut query, "endpoint_id", full);
+        query.push(" ORDER BY wake_at_us, id LIMIT ").push_bind(limit).push(" FOR UPDATE SKIP LOCKED) ");
+        query.push("UPDATE webhook_deliveries SET fence = webhook_deliveries.fence + 1, tries = tries + 1, ");
+        query.push("attempts = attempts + 1, wake_at_us = ").push_bind(until_us);
+        query.push(
+            " FROM picked WHERE webhook_deliveries.organization_id = picked.organization_id \
+             AND webhook_deliveries.id = picked.id RETURNING webhook_deliveries.*",
         );
         Ok(query.build_query_as().fetch_all(self.writer()).await?)
     }

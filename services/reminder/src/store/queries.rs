@@ -210,12 +210,17 @@ impl Store {
 
 /// Leaves these messages out: this process is at them.
 pub(super) fn none_of(query: &mut QueryBuilder<Db>, busy: &[Uuid]) {
-    if busy.is_empty() {
+    none_in(query, "id", busy);
+}
+
+/// Leaves out what has one of these ids in a column.
+pub(super) fn none_in(query: &mut QueryBuilder<Db>, column: &'static str, ids: &[Uuid]) {
+    if ids.is_empty() {
         return;
     }
-    query.push(" AND id NOT IN (");
+    query.push(" AND ").push(column).push(" NOT IN (");
     let mut list = query.separated(", ");
-    for id in busy {
+    for id in ids {
         list.push_bind(*id);
     }
     query.push(")");

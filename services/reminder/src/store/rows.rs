@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::appointment::Status;
+use domain::{appointment::Status, event::Kind};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -223,4 +223,76 @@ impl fmt::Debug for ReplayRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReplayRow(…)")
     }
+}
+
+/// A webhook endpoint. Its `Debug` shows neither address nor secret.
+#[derive(Clone, FromRow)]
+pub(crate) struct EndpointRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) url: String,
+    /// JSON.
+    pub(crate) events: String,
+    pub(crate) description: String,
+    pub(crate) enabled: bool,
+    pub(crate) disabled_reason: String,
+    pub(crate) secret: String,
+    pub(crate) old_secret: String,
+    pub(crate) old_until_us: i64,
+    pub(crate) failing_since_us: Option<i64>,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
+}
+
+impl fmt::Debug for EndpointRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({}, version {})", self.id, self.version)
+    }
+}
+
+impl EndpointRow {
+    /// The events that it wants; none: all.
+    pub(crate) fn events(&self) -> Vec<Kind> {
+        serde_json::from_str(&self.events).unwrap_or_default()
+    }
+
+    /// As the column `events` keeps them.
+    pub(crate) fn events_text(events: &[Kind]) -> String {
+        serde_json::to_string(events).unwrap_or_default()
+    }
+
+    /// The secrets that sign now, the present one first.
+    pub(crate) fn secrets(&self, now_us: i64) -> Vec<&str> {
+        let old = (!self.old_secret.is_empty() && now_us < self.old_until_us).then_some(self.old_secret.as_str());
+        std::iter::once(self.secret.as_str()).chain(old).collect()
+    }
+}
+
+/// Whether an endpoint with this column `events` wants an event of this kind.
+pub(crate) fn wants(events: &str, kind: Kind) -> bool {
+    let events: Result<Vec<Kind>, _> = serde_json::from_str(events);
+    events.is_ok_and(|events| events.is_empty() || events.contains(&kind))
+}
+
+/// A delivery to a webhook endpoint.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct DeliveryRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) endpoint_id: Uuid,
+    pub(crate) number: i64,
+    pub(crate) subject_id: Uuid,
+    pub(crate) event: String,
+    pub(crate) payload: String,
+    pub(crate) status: String,
+    pub(crate) wake_at_us: Option<i64>,
+    pub(crate) since_us: i64,
+    pub(crate) fence: i64,
+    pub(crate) tries: i32,
+    pub(crate) attempts: i32,
+    pub(crate) last_status: i32,
+    pub(crate) last_error: String,
+    pub(crate) created_at_us: i64,
+    pub(crate) delivered_at_us: Option<i64>,
 }

@@ -4,6 +4,12 @@
 #[path = "answers.rs"]
 pub(super) mod answers;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "deliveries.rs"]
+pub(super) mod deliveries;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "endpoints.rs"]
+pub(super) mod endpoints;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(super) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
@@ -20,7 +26,7 @@ use sql::{Failure, SqlitePools};
 use sqlx::{QueryBuilder, SqlitePool, Transaction, migrate::Migrator};
 use uuid::Uuid;
 
-use super::rows::MessageRow;
+use super::rows::{DeliveryRow, MessageRow};
 
 pub(super) type Db = sqlx::Sqlite;
 
@@ -65,6 +71,26 @@ impl Store {
         query.push_bind(now_us);
         queries::none_of(&mut query, busy);
         query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit).push(") RETURNING *");
+        Ok(query.build_query_as().fetch_all(self.writer()).await?)
+    }
+
+    pub(crate) async fn lease_deliveries(
+        &self,
+        now_us: i64,
+        until_us: i64,
+        limit: i64,
+        (busy, full): (&[Uuid], &[Uuid]),
+    ) -> Result<Vec<DeliveryRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new("UPDATE webhook_deliveries SET fence = fence + 1, tries = tries + 1, ");
+        query.push("attempts = attempts + 1, wake_at_us = ").push_bind(until_us);
+        query.push(
+            " WHERE (organization_id, id) IN (SELECT organization_id, id FROM webhook_deliveries \
+             WHERE status = 'pending' AND wake_at_us <= ",
+        );
+        query.push_bind(now_us);
+        queries::none_of(&mut query, busy);
+        queries::none_in(&mut query, "endpoint_id", full);
+        query.push(" ORDER BY wake_at_us, id LIMIT ").push_bind(limit).push(") RETURNING *");
         Ok(query.build_query_as().fetch_all(self.writer()).await?)
     }
 }

@@ -30,7 +30,7 @@ impl Bed {
 
     async fn apply(&self, step: Option<(Option<&str>, &str)>, changes: &[Change]) -> Applied {
         let step = step.map(|(from, to)| Step { from, to });
-        let batch = Batch { changes, risks: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
+        let batch = Batch { changes, risks: &[], news: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
         self.store.apply(&batch).await.unwrap()
     }
 
@@ -300,6 +300,8 @@ async fn statements_are_understood(bed: Bed) {
                 &sqlite::reports::STATEMENTS,
                 &sqlite::answers::STATEMENTS,
                 &sqlite::sends::STATEMENTS,
+                &sqlite::endpoints::STATEMENTS,
+                &sqlite::deliveries::STATEMENTS,
             ]
             .concat()
             {
@@ -314,6 +316,8 @@ async fn statements_are_understood(bed: Bed) {
                 &postgres::reports::STATEMENTS,
                 &postgres::answers::STATEMENTS,
                 &postgres::sends::STATEMENTS,
+                &postgres::endpoints::STATEMENTS,
+                &postgres::deliveries::STATEMENTS,
             ]
             .concat()
             {

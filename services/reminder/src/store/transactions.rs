@@ -1,5 +1,6 @@
 // One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
-// What commits together when something is planned; what does when something is sent is in `sends.rs`. Locks are taken in one order: position, organisation, appointment, message.
+// What commits together when something is planned; what does when something is sent is in `sends.rs`. Locks are taken in
+// one order: position, organisation, appointment, message, webhook endpoint, delivery.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use super::{
         rows::{AppointmentRow, PendingRow, RuleRow},
     },
     Db, Store,
+    deliveries::tell,
 };
 use crate::{
     plan::{self, Again, Appointment, Change, Event, Known, Planned, Series},
@@ -141,6 +143,7 @@ impl Store {
             let invitations = plan::recall(rules, risk, &known.zone());
             planned += add(&mut tx, risk.organization, &known, &invitations, batch.now_us, batch.ids).await?;
         }
+        tell(&mut tx, batch.news, batch.now_us, batch.ids).await?;
         tx.commit().await?;
         Ok(Applied::Here { planned })
     }
@@ -213,7 +216,7 @@ async fn move_position(tx: &mut Tx, step: Step<'_>, now_us: i64) -> Result<bool,
 }
 
 /// Locks an organisation, and gives it the default rules where it is new.
-async fn see(tx: &mut Tx, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), sqlx::Error> {
+pub(super) async fn see(tx: &mut Tx, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), sqlx::Error> {
     let writes: i64 = query_scalar(SEE).bind(organization).bind(now_us).fetch_one(&mut **tx).await?;
     if writes == 1 {
         let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use wire::{
     availability::{self, DescribeVisitRequest, DescribeVisitResponse},
     booking::{Appointment, Consent, PatientDetails},
-    reminder::{ListMessagesRequest, Message, reminder_client::ReminderClient},
+    reminder::{ListMessagesRequest, Message, reminder_client::ReminderClient, webhooks_client::WebhooksClient},
 };
 
 pub const WITHIN: Duration = Duration::from_secs(20);
@@ -68,6 +68,7 @@ pub struct World {
 /// A running service.
 pub struct Running {
     pub client: ReminderClient<rpc::Channel>,
+    pub webhooks: WebhooksClient<rpc::Channel>,
     pub shutdown: Shutdown,
     task: JoinHandle<()>,
 }
@@ -112,11 +113,12 @@ impl World {
         let app = App::build(self.config.clone(), deps).await.unwrap();
         let shutdown = Shutdown::new();
         let client = ReminderClient::new(rpc::Channel::in_process(app.routes()));
+        let webhooks = WebhooksClient::new(rpc::Channel::in_process(app.routes()));
         let task = tokio::spawn({
             let shutdown = shutdown.clone();
             async move { app.run(shutdown).await }
         });
-        let running = Running { client, shutdown, task };
+        let running = Running { client, webhooks, shutdown, task };
         // What happens from now on is news; what happened before is in the first snapshot.
         let began = format!("b{}", self.booking.beginning());
         poll::until("the first snapshot", WITHIN, || async {

@@ -1,0 +1,118 @@
+//! Deliveries through the gRPC face: list, test, replay.
+
+use std::sync::Arc;
+
+use domain::{
+    fault::Faults,
+    id::{WebhookDeliveryId, WebhookId},
+};
+use rpc::{Code, Context, Fault};
+use serde_json::json;
+use tonic::Response;
+use wire::reminder::{
+    ListWebhookDeliveriesRequest, ListWebhookDeliveriesResponse, ReplayWebhookDeliveryRequest,
+    TestWebhookEndpointRequest, WebhookDelivery,
+};
+
+use super::{PING, STATUSES, convert::delivery_to_wire, handle::load};
+use crate::{
+    Inner, page,
+    store::{NewDelivery, Refusal, rows::DeliveryRow},
+    write::{answer, failure, refused, remember, replay as replayed, stale},
+};
+
+const TEST: &str = "/meridian.reminder.v1.Webhooks/TestWebhookEndpoint";
+const REPLAY: &str = "/meridian.reminder.v1.Webhooks/ReplayWebhookDelivery";
+
+pub(crate) async fn list(
+    inner: &Inner,
+    ctx: &Context,
+    request: ListWebhookDeliveriesRequest,
+) -> Result<ListWebhookDeliveriesResponse, Fault> {
+    let mut faults = Faults::new();
+    let asked = request.page.unwrap_or_default();
+    let limit = page::limit(&mut faults, asked.limit);
+    if request.statuses.iter().any(|status| !STATUSES.contains(&status.as_str())) {
+        faults.push("status", "invalid_value", format!("expected one of {}", STATUSES.join(", ")));
+    }
+    let before = page::cursor(&mut faults, &asked.cursor).map(|(number, _)| number);
+    faults.result()?;
+    let endpoint = load(inner, ctx, &request.webhook_endpoint_id).await?;
+    inner.fresh(ctx).await?;
+    let found = inner.store.deliveries(endpoint.organization_id, endpoint.id, &request.statuses, before, limit + 1);
+    let mut rows = found.await.map_err(failure)?;
+    let next_cursor = page::cut(&mut rows, limit, |row| (row.number, row.id));
+    Ok(ListWebhookDeliveriesResponse { deliveries: rows.iter().map(delivery_to_wire).collect(), next_cursor })
+}
+
+/// Sends a `ping`: nothing stands before it, since it is about nothing else.
+pub(crate) async fn test(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: TestWebhookEndpointRequest,
+) -> Result<Response<WebhookDelivery>, Fault> {
+    if let Some(response) = replayed(inner, ctx, TEST).await? {
+        return Ok(response);
+    }
+    let endpoint = load(inner, ctx, &request.id).await?;
+    let now = inner.clock.now();
+    let id = inner.ids.uuid(now);
+    let data = json!({"organization_id": ctx.organization, "webhook_endpoint_id": WebhookId::new(endpoint.id)});
+    let ping = json!({"type": PING, "timestamp": now, "data": data}).to_string();
+    let new = NewDelivery { id, subject: id, event: PING.to_owned(), payload: ping };
+    let (owned, ctx_owned) = (inner.clone(), ctx.clone());
+    // In a task of its own: a caller who hangs up cannot leave it half known.
+    let task = tokio::spawn(async move {
+        let revision = owned.revision();
+        let kept = |row: &DeliveryRow| remember(&ctx_owned, TEST, &delivery_to_wire(row), &revision);
+        let (organization, now_us) = (endpoint.organization_id, now.as_microsecond());
+        owned
+            .store
+            .test_endpoint(organization, endpoint.id, &new, now_us, &kept)
+            .await
+            .map(|row| (row, revision.clone()))
+    });
+    shown(inner, ctx, TEST, task.await.map_err(Fault::internal)?).await
+}
+
+pub(crate) async fn replay(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: ReplayWebhookDeliveryRequest,
+) -> Result<Response<WebhookDelivery>, Fault> {
+    if let Some(response) = replayed(inner, ctx, REPLAY).await? {
+        return Ok(response);
+    }
+    let endpoint = load(inner, ctx, &request.webhook_endpoint_id).await?;
+    let id: WebhookDeliveryId = request.id.parse().map_err(|_| Fault::not_found())?;
+    let found = inner.store.delivery(endpoint.organization_id, endpoint.id, id.uuid()).await.map_err(failure)?;
+    let row = found.ok_or_else(Fault::not_found)?;
+    if row.status == "pending" {
+        let detail = "a delivery that is pending cannot be replayed; one that is delivered or dead can";
+        return Err(Fault::new(Code::InvalidTransition, detail).with("status", &row.status));
+    }
+    let (owned, ctx_owned, now_us) = (inner.clone(), ctx.clone(), inner.clock.now_us());
+    let task = tokio::spawn(async move {
+        let revision = owned.revision();
+        let kept = |row: &DeliveryRow| remember(&ctx_owned, REPLAY, &delivery_to_wire(row), &revision);
+        owned.store.replay_delivery(&row, now_us, &kept).await.map(|row| (row, revision.clone()))
+    });
+    shown(inner, ctx, REPLAY, task.await.map_err(Fault::internal)?).await
+}
+
+async fn shown(
+    inner: &Inner,
+    ctx: &Context,
+    route: &'static str,
+    written: Result<(DeliveryRow, String), Refusal>,
+) -> Result<Response<WebhookDelivery>, Fault> {
+    match written {
+        Ok((row, revision)) => {
+            inner.told.notify_waiters();
+            Ok(answer(delivery_to_wire(&row), &revision, false))
+        }
+        // The same key may have done it just now; then its answer is this one's, too.
+        Err(Refusal::Stale) => replayed(inner, ctx, route).await?.ok_or_else(stale),
+        Err(other) => refused(inner, ctx, route, other).await,
+    }
+}

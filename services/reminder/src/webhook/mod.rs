@@ -1,0 +1,26 @@
+//! Webhooks: an organisation's own systems are told what happens, signed to the Standard Webhooks specification
+//! (<https://www.standardwebhooks.com>).
+//!
+//! A change of booking's feed becomes one delivery for each endpoint that wants it, in the transaction that moves the
+//! position. Deliveries about one appointment or plan go one after another; those about different ones, side by side.
+//! Start reading at `deliver.rs`; what an answer means is in `attempt.rs`, the lines are kept in `store/deliveries.rs`.
+
+pub(crate) mod attempt;
+pub(crate) mod convert;
+pub(crate) mod deliver;
+pub(crate) mod deliveries;
+pub(crate) mod event;
+pub(crate) mod handle;
+pub(crate) mod service;
+pub(crate) mod sign;
+
+/// How many endpoints an organisation may have.
+pub(crate) const ENDPOINTS_MAX: i64 = 20;
+/// How long a secret signs on after it was replaced.
+pub(crate) const OVERLAP_US: i64 = 24 * 3_600_000_000;
+/// An endpoint at which nothing has succeeded for so long is disabled.
+pub(crate) const FAILING_MAX_US: i64 = 5 * 24 * 3_600_000_000;
+/// The event that tests an endpoint.
+pub(crate) const PING: &str = "ping";
+/// What becomes of a delivery.
+pub(crate) const STATUSES: [&str; 3] = ["pending", "delivered", "dead"];
