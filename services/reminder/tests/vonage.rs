@@ -116,6 +116,28 @@ async fn a_text_has_arrived_when_each_part_has(database: Database) {
     service.stop().await;
 }
 
+async fn parts_that_arrive_at_the_same_moment_all_count(database: Database) {
+    let (world, fake) = with_vonage(database, 2).await;
+    let service = world.start().await;
+    let visits: Vec<_> = (0..12).map(|_| world.book(START)).collect();
+    for visit in &visits {
+        service.becomes(visit, "booked", "sms", "sent").await;
+    }
+    for asked in fake.wait_for(visits.len()).await {
+        let form = asked.form();
+        let reports = ["part-0", "part-1"].map(|part| {
+            let report = receipt((&form["callback"], &form["client-ref"]), part, "delivered", "0", SECRET);
+            let mut client = service.client.clone();
+            async move { client.receive_status(Running::context(organization(1)).request(report)).await.unwrap() }
+        });
+        futures::future::join_all(reports).await;
+    }
+    for visit in &visits {
+        service.becomes(visit, "booked", "sms", "delivered").await;
+    }
+    service.stop().await;
+}
+
 async fn a_part_that_is_lost_loses_the_text(database: Database) {
     let (world, fake) = with_vonage(database, 2).await;
     let service = world.start().await;
@@ -174,6 +196,7 @@ async fn what_a_busy_vonage_has_not_taken_is_sent_again_and_half_a_text_is_not(d
 on_both! {
     a_text_leaves_in_vonages_form
     a_text_has_arrived_when_each_part_has
+    parts_that_arrive_at_the_same_moment_all_count
     a_part_that_is_lost_loses_the_text
     a_single_part_out_of_reach_is_sent_once_more
     what_a_busy_vonage_has_not_taken_is_sent_again_and_half_a_text_is_not
