@@ -136,7 +136,7 @@ async fn a_change_of_an_endpoint_forgets_no_failure(bed: Bed) {
     bed.settle(&first, "pending", NOW).await;
     let failing = async || bed.store.endpoint(ORG, ENDPOINT).await.unwrap().unwrap().failing_since_us;
     bed.write(&EndpointRow { version: 2, description: "ours".into(), ..endpoint() }).await.unwrap();
-    assert_eq!(failing().await, Some(NOW));
+    assert_eq!((failing().await, bed.all().await[0].status.as_str()), (Some(NOW), "pending"));
     assert!(matches!(bed.write(&EndpointRow { version: 2, ..endpoint() }).await, Err(Refusal::Stale)));
     bed.write(&EndpointRow { version: 3, enabled: false, ..endpoint() }).await.unwrap();
     let waiting = bed.all().await.remove(0);
