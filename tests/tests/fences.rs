@@ -62,6 +62,11 @@ async fn one_of_everything(house: &House) -> Result<Things> {
     things.insert("webhook_endpoint", make("/v1/webhook_endpoints".into(), endpoint).await?);
     let test = format!("/v1/webhook_endpoints/{}/test", things["webhook_endpoint"]);
     things.insert("webhook_delivery", make(test, json!({})).await?);
+    let path = format!("/v1/webhook_endpoints/{}", things["webhook_endpoint"]);
+    let failed = testkit::poll::until("an attempt", std::time::Duration::from_secs(30), || async {
+        house.get(&path).await.ok()?.body["failing_since"].as_str().map(drop)
+    });
+    failed.await;
     let path = format!("/v1/messages?appointment_id={}", things["appointment"]);
     let message = testkit::poll::until("a message", std::time::Duration::from_secs(30), || async {
         let list = house.get(&path).await.ok()?;

@@ -63,6 +63,9 @@ pub(crate) struct WebhookEndpoint {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     disabled_reason: Option<String>,
+    /// Since when no attempt has succeeded.
+    #[schema(format = DateTime)]
+    failing_since: Option<String>,
     /// Signs what is sent there, to the Standard Webhooks specification. Shown only when it is made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -191,6 +194,7 @@ fn shown(endpoint: reminder::WebhookEndpoint) -> WebhookEndpoint {
         description: body.description,
         enabled: body.enabled,
         disabled_reason: optional_text(&endpoint.disabled_reason),
+        failing_since: time::optional(endpoint.failing_since_us, ""),
         secret: optional_text(&endpoint.secret),
         created_at: time::utc(endpoint.created_at_us),
         updated_at: time::utc(endpoint.updated_at_us),

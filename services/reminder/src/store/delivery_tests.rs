@@ -136,11 +136,22 @@ async fn a_change_of_an_endpoint_forgets_no_failure(bed: Bed) {
     bed.settle(&first, "pending", NOW).await;
     let failing = async || bed.store.endpoint(ORG, ENDPOINT).await.unwrap().unwrap().failing_since_us;
     bed.write(&EndpointRow { version: 2, description: "ours".into(), ..endpoint() }).await.unwrap();
-    assert_eq!(failing().await, Some(NOW));
+    assert_eq!((failing().await, bed.all().await[0].status.as_str()), (Some(NOW), "pending"));
     assert!(matches!(bed.write(&EndpointRow { version: 2, ..endpoint() }).await, Err(Refusal::Stale)));
     bed.write(&EndpointRow { version: 3, enabled: false, ..endpoint() }).await.unwrap();
+    let waiting = bed.all().await.remove(0);
+    assert_eq!((waiting.status.as_str(), waiting.wake_at_us), ("dead", None), "what waits for a disabled one ends");
     bed.write(&EndpointRow { version: 4, ..endpoint() }).await.unwrap();
     assert_eq!(failing().await, None, "enabled anew");
+}
+
+#[test]
+fn no_debug_shows_an_address_or_a_secret() {
+    let (row, wire) = (endpoint(), crate::webhook::convert::to_wire(&endpoint()));
+    let wire = ::wire::reminder::WebhookEndpoint { secret: row.secret.clone(), ..wire };
+    let request = ::wire::reminder::CreateWebhookEndpointRequest { body: wire.body.clone() };
+    let shown = format!("{row:?} {wire:?} {request:?}");
+    assert!(!shown.contains("example.org") && !shown.contains("whsec"), "{shown}");
 }
 
 macro_rules! suite {

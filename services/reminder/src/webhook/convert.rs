@@ -66,6 +66,7 @@ pub(crate) fn to_wire(row: &EndpointRow) -> WebhookEndpoint {
         secret: String::new(),
         created_at_us: row.created_at_us,
         updated_at_us: row.updated_at_us,
+        failing_since_us: row.failing_since_us.unwrap_or(0),
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
-use rpc::Code;
+use rpc::{Code, Idempotency};
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
-use wire::reminder::{ListWebhookDeliveriesRequest, RotateWebhookSecretRequest, TestWebhookEndpointRequest};
+use wire::reminder::{
+    ListWebhookDeliveriesRequest, ReplayWebhookDeliveryRequest, RotateWebhookSecretRequest, TestWebhookEndpointRequest,
+    WebhookDelivery, WebhookEndpointBody,
+};
 
 use crate::{
     common::{WITHIN, organization, patient, us},
@@ -141,6 +144,52 @@ async fn an_endpoint_hears_what_it_asked_for_and_nothing_of_others(database: Dat
     };
     let dead = bed.service.webhooks.clone().list_webhook_deliveries(ctx().request(request)).await.unwrap();
     assert_eq!(dead.into_inner().deliveries, []);
+    let request = ListWebhookDeliveriesRequest {
+        webhook_endpoint_id: all.id.clone(),
+        statuses: vec!["lost".into()],
+        ..Default::default()
+    };
+    let refused = bed.service.webhooks.clone().list_webhook_deliveries(ctx().request(request)).await.unwrap_err();
+    assert_eq!(rpc::Fault::from(refused).violations[0].pointer, "status");
+}
+
+async fn a_repeated_request_sends_once(database: Database) {
+    let bed = Bed::on(database).await;
+    let endpoint = bed.endpoint(&[]).await;
+    let mut ctx = ctx();
+    let key = |text: &str| Some(Idempotency { key: text.into(), fingerprint: text.into() });
+    ctx.idempotency = key("test");
+    let request = || TestWebhookEndpointRequest { id: endpoint.id.clone() };
+    let mut client = bed.service.webhooks.clone();
+    let first = client.test_webhook_endpoint(ctx.forward(request())).await.unwrap().into_inner();
+    let second = client.test_webhook_endpoint(ctx.forward(request())).await.unwrap().into_inner();
+    assert_eq!(first, second);
+    bed.when("a delivery", &endpoint, |all| all.len() == 1 && all[0].status == "delivered").await;
+
+    ctx.idempotency = key("replay");
+    let request = || ReplayWebhookDeliveryRequest { webhook_endpoint_id: endpoint.id.clone(), id: first.id.clone() };
+    let again = client.replay_webhook_delivery(ctx.forward(request())).await.unwrap().into_inner();
+    bed.when("it again", &endpoint, |all| all[0].attempts == 2 && all[0].status == "delivered").await;
+    let same = client.replay_webhook_delivery(ctx.forward(request())).await.unwrap().into_inner();
+    assert_eq!(again, same);
+    bed.received(2).await;
+}
+
+async fn a_slow_receiver_holds_up_nobody_else(database: Database) {
+    let bed = Bed::on(database).await;
+    let slow = WebhookEndpointBody { url: format!("{}/slow", bed.pages.url), ..bed.body(&[]) };
+    bed.create(&ctx(), slow).await.unwrap();
+    let endpoint = bed.endpoint(&[]).await;
+    let gate = bed.pages.hold("/slow");
+    // More than there are places.
+    for _ in 0..40 {
+        bed.world.book(START);
+    }
+    let done = |all: &[WebhookDelivery]| all.len() == 40 && all.iter().all(|one| one.status == "delivered");
+    bed.when("forty deliveries", &endpoint, done).await;
+    let waiting = bed.pages.received().iter().filter(|one| one.path == "/slow").count();
+    assert!((1..8).contains(&waiting), "{waiting} on their way");
+    drop(gate);
 }
 
 async fn a_ping_tests_an_endpoint(database: Database) {
@@ -163,7 +212,7 @@ async fn two_processes_side_by_side_deliver_each_once(database: Database) {
     for _ in 0..20 {
         bed.world.book(START);
     }
-    let all = |found: &[wire::reminder::WebhookDelivery]| {
+    let all = |found: &[WebhookDelivery]| {
         found.len() == 20 && found.iter().all(|one| one.status == "delivered" && one.attempts == 1)
     };
     bed.when("twenty deliveries", &endpoint, all).await;
@@ -199,5 +248,7 @@ on_both! {
     an_endpoint_hears_what_it_asked_for_and_nothing_of_others
     a_ping_tests_an_endpoint
     two_processes_side_by_side_deliver_each_once
+    a_repeated_request_sends_once
+    a_slow_receiver_holds_up_nobody_else
     what_a_killed_process_had_not_recorded_is_sent_again
 }

@@ -55,6 +55,7 @@ async fn an_endpoint_that_fails_for_five_days_is_disabled(database: Database) {
     bed.pages.say(PATH, 500, "", b"");
     bed.world.book(START);
     bed.tried(&endpoint, 1).await;
+    assert_eq!(bed.get(&endpoint.id).await.failing_since_us, begun);
     bed.to(begun + 119 * HOUR);
     bed.when("the first to die", &endpoint, |all| all[0].status == "dead").await;
     bed.world.book(START);
@@ -69,7 +70,7 @@ async fn an_endpoint_that_fails_for_five_days_is_disabled(database: Database) {
     assert_eq!((disabled.body.unwrap().enabled, disabled.disabled_reason.as_str()), (false, "failing"));
 
     // Enabled again, it has five days again; a success begins them anew, too.
-    bed.set_enabled(&endpoint, true).await;
+    assert_eq!(bed.set_enabled(&endpoint, true).await.failing_since_us, 0);
     bed.world.book(START);
     bed.when("the third", &endpoint, |all| all.len() == 3).await;
     bed.tried(&endpoint, 1).await;
