@@ -51,7 +51,7 @@ async fn a_new_installation_gets_the_catalogue_once() -> Result<()> {
         assert_eq!(codes("/v1/services").await?.len(), 10);
         let rules = house.get("/v1/reminder_rules").await?.body["data"].as_array().cloned().unwrap_or_default();
         let asks: Vec<_> = rules.iter().filter(|rule| rule["asks"] == "score").collect();
-        assert_eq!((rules.len(), asks.len()), (9, 1), "six of every organisation, and three of aftercare");
+        assert_eq!((rules.len(), asks.len()), (10, 1), "seven of every organisation, and three of aftercare");
         assert_eq!(asks[0]["service_ids"].as_array().map(Vec::len), Some(5), "needling alone: {}", asks[0]);
     }
     Ok(())

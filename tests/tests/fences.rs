@@ -9,8 +9,15 @@ use scenarios::{ADMIN, Answer, House, calendar, from_now, patient, service, sms}
 use serde_json::{Value, json};
 use testkit::sms::FakeProvider;
 
-/// Webhooks of this machine.
-const PRIVATE: [&str; 2] = ["--set", "reminder.webhooks.private_addresses=true"];
+/// Webhooks of this machine, and offers at any hour.
+const PRIVATE: [&str; 6] = [
+    "--set",
+    "reminder.webhooks.private_addresses=true",
+    "--set",
+    "booking.waitlist.ask_from=00:00",
+    "--set",
+    "booking.waitlist.ask_until=24:00",
+];
 
 /// One of everything that has an id, by the name that the cases use.
 type Things = BTreeMap<&'static str, String>;
@@ -73,6 +80,14 @@ async fn one_of_everything(house: &House) -> Result<Things> {
         Some(list.body.pointer("/data/0/id")?.as_str()?.to_owned())
     });
     things.insert("message", message.await);
+    let waiting = json!({"patient_id": make("/v1/patients".into(), patient("Waiting", "+447700900125")).await?,
+        "service_id": clinic.service, "from": from_now(2)?, "to": from_now(4)?});
+    things.insert("wait", make("/v1/waitlist".into(), waiting).await?);
+    let path = format!("/v1/waitlist/{}", things["wait"]);
+    let offer = testkit::poll::until("an offer", std::time::Duration::from_secs(30), || async {
+        Some(house.get(&path).await.ok()?.body.pointer("/offers/0/id")?.as_str()?.to_owned())
+    });
+    things.insert("offer", offer.await);
     sms::write(house, "+447700900123", "see you", 1).await?;
     things.insert("inbox", house.get("/v1/inbox").await?.text("/data/0/id"));
     Ok(things)
@@ -99,6 +114,8 @@ fn named(path: &str) -> &'static str {
         ("appointments/", "appointment"),
         ("messages/", "message"),
         ("inbox/", "inbox"),
+        ("waitlist/", "wait"),
+        ("offers/", "offer"),
         ("reminder_rules/", "rule"),
         ("webhook_endpoints/{parent_id}/deliveries/", "webhook_delivery"),
         ("webhook_endpoints/", "webhook_endpoint"),
@@ -165,7 +182,11 @@ async fn operations(house: &House) -> Result<Vec<(Method, String, String, bool)>
     let mut found = Vec::new();
     for (path, methods) in openapi["paths"].as_object().context("paths")? {
         // A link and a provider's call-back carry their own right; no organisation stands beside them.
-        if !path.contains("id}") || path.starts_with("/v1/providers/") || path.starts_with("/v1/manage/") {
+        if !path.contains("id}")
+            || path.starts_with("/v1/providers/")
+            || path.starts_with("/v1/manage/")
+            || path.starts_with("/v1/offer_links/")
+        {
             continue;
         }
         for (method, operation) in methods.as_object().context("methods")? {
@@ -317,6 +338,7 @@ async fn everything(house: &House, things: &Things) -> Result<String> {
         "/v1/plans".to_owned(),
         "/v1/appointments".to_owned(),
         "/v1/reminder_rules".to_owned(),
+        "/v1/waitlist".to_owned(),
         "/v1/inbox".to_owned(),
         "/v1/webhook_endpoints".to_owned(),
         "/v1/keys".to_owned(),

@@ -40,7 +40,7 @@ use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
     booking::{
         booking_client::BookingClient, displaced_client::DisplacedClient, feed_client::FeedClient,
-        plans_client::PlansClient,
+        plans_client::PlansClient, waitlist_client::WaitlistClient,
     },
     reminder::{reminder_client::ReminderClient, webhooks_client::WebhooksClient},
 };
@@ -106,6 +106,7 @@ pub(crate) struct Inner {
     pub(crate) search: SearchClient<rpc::Channel>,
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) plans: PlansClient<rpc::Channel>,
+    pub(crate) waitlist: WaitlistClient<rpc::Channel>,
     pub(crate) displaced: DisplacedClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
     /// Where all streams of events hear of the feed.
@@ -152,6 +153,7 @@ impl App {
             directory: DirectoryClient::new(deps.availability.clone()),
             search: SearchClient::new(deps.availability),
             plans: PlansClient::new(deps.booking.clone()),
+            waitlist: WaitlistClient::new(deps.booking.clone()),
             displaced: DisplacedClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking.clone()),
             hub: hub::Hub::default(),

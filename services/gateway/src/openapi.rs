@@ -8,7 +8,7 @@ use crate::{
     problem::Problem,
     v1::{
         appointments, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
-        patients, plans, reminder_rules, reports, slots, webhook_endpoints,
+        patients, plans, reminder_rules, reports, slots, waitlist, webhook_endpoints,
     },
 };
 
@@ -63,6 +63,10 @@ use crate::{
     displaced::DisplacedProposals,
     displaced::BookDisplaced,
     displaced::MovedPage,
+    waitlist::NewWait,
+    waitlist::Wait,
+    waitlist::WaitPage,
+    waitlist::Offer,
     reports::PlanReport,
     messages::Message,
     messages::MessagePage,

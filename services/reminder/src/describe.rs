@@ -1,11 +1,12 @@
 //! What a text needs to know of a visit.
 
-use domain::time::from_micros;
+use domain::{id::OfferId, time::from_micros};
 use jiff::{Zoned, tz::TimeZone};
 use rpc::{Context, Fault};
+use uuid::Uuid;
 use wire::{
     availability::{DescribeVisitRequest, DescribeVisitResponse},
-    booking::{Appointment, PatientDetails},
+    booking::{Appointment, GetContactResponse, GetOfferRequest, OfferContact, PatientDetails},
 };
 
 use crate::{
@@ -25,6 +26,47 @@ pub(crate) async fn visit(
         practitioner_id: appointment.practitioner_id.clone(),
     };
     Ok(inner.availability.clone().describe_visit(ctx.request(ask)).await?.into_inner())
+}
+
+/// An offer and its patient, in the form of an appointment and its contact: an open offer is one that is booked, and what
+/// leads to it is its own link.
+pub(crate) async fn offer(inner: &Inner, ctx: &Context, offer: Uuid) -> Result<(GetContactResponse, i64), Fault> {
+    let request = GetOfferRequest { id: OfferId::new(offer).to_string() };
+    let OfferContact { offer, patient } =
+        inner.waitlist.clone().get_offer_contact(ctx.request(request)).await?.into_inner();
+    let offer = offer.unwrap_or_default();
+    let slot = offer.slot.unwrap_or_default();
+    let appointment = Appointment {
+        id: offer.id,
+        version: offer.version,
+        status: if offer.status == "open" { "booked".to_owned() } else { "cancelled".to_owned() },
+        service_id: slot.service_id,
+        practitioner_id: slot.practitioner_id,
+        location_id: slot.location_id,
+        starts_at_us: slot.starts_at_us,
+        ends_at_us: slot.ends_at_us,
+        time_zone: slot.time_zone,
+        patient_id: offer.patient_id,
+        manage_token: offer.token,
+        ..Appointment::default()
+    };
+    let contact = GetContactResponse { appointment: Some(appointment), patient, plan: None };
+    Ok((contact, offer.expires_at_us))
+}
+
+/// The words of a text about an offer.
+pub(crate) fn offer_words(
+    inner: &Inner,
+    appointment: &Appointment,
+    details: &PatientDetails,
+    visit: DescribeVisitResponse,
+    about: Zoned,
+    expires_at_us: i64,
+) -> Words {
+    let base = inner.config.public_url.as_deref();
+    let manage_url = base.map(|base| format!("{base}/v1/offer_links/{}", appointment.manage_token));
+    let until = local(expires_at_us, &appointment.time_zone);
+    Words { manage_url: manage_url.unwrap_or_default(), until, ..words(inner, appointment, details, visit, about) }
 }
 
 /// The language that a patient is written to in.
@@ -58,6 +100,7 @@ pub(crate) fn words(
         replies: inner.config.hears_replies(),
         count: 1,
         visits: vec![],
+        until: None,
         about,
     }
 }

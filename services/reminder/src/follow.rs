@@ -7,7 +7,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::id::{AppointmentId, LocationId, OrganizationId, PatientId, PlanSessionId, PractitionerId, ServiceId};
+use domain::{
+    appointment::Status,
+    id::{AppointmentId, LocationId, OfferId, OrganizationId, PatientId, PlanSessionId, PractitionerId, ServiceId},
+};
 use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
@@ -15,12 +18,12 @@ use sql::Failure;
 use tokio_stream::StreamExt;
 use uuid::Uuid;
 use wire::booking::{
-    AppointmentState, Change as Wire, PlanState, SnapshotRequest, SubscribeChangesRequest, change::Owner,
+    AppointmentState, Change as Wire, OfferState, PlanState, SnapshotRequest, SubscribeChangesRequest, change::Owner,
 };
 
 use crate::{
     Inner,
-    plan::{Appointment, Change, Event, Risk, Visit},
+    plan::{Appointment, Change, Event, Offered, Risk, Visit},
     store::{Applied, Batch, Step},
     webhook::event::{News, news},
     write,
@@ -112,9 +115,12 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
         };
         *pause = PAUSE_FIRST;
         let (changes, risks, news) = (read(&batch.changes, false), risks(&batch.changes, None), news(&batch.changes));
+        let offers = offers(&batch.changes);
         skipped += batch.changes.len();
+        // Whatever is of matter here is news to webhooks, too.
         if !changes.is_empty() || !risks.is_empty() || !news.is_empty() || skipped >= SKIPPED_MAX {
-            apply(inner, (&changes, &risks, &news), Some(Step { from: Some(&stored), to: &batch.position })).await?;
+            let step = Some(Step { from: Some(&stored), to: &batch.position });
+            apply(inner, (&changes, &risks, &offers, &news), step).await?;
             stored.clone_from(&batch.position);
             skipped = 0;
             let now_us = inner.clock.now_us();
@@ -137,7 +143,7 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> 
         let (changes, risks) = (read(&part.changes, true), risks(&part.changes, Some(inner.clock.now_us())));
         count += changes.len();
         let last = !part.position.is_empty();
-        apply(inner, (&changes, &risks, &[]), last.then_some(Step { from: standing, to: &part.position })).await?;
+        apply(inner, (&changes, &risks, &[], &[]), last.then_some(Step { from: standing, to: &part.position })).await?;
         if last {
             tracing::info!(changes = count, "the snapshot of bookings is applied");
             return Ok(part.position);
@@ -148,12 +154,13 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> 
 
 async fn apply(
     inner: &Arc<Inner>,
-    (changes, risks, news): (&[Change], &[Risk], &[News]),
+    (changes, risks, offers, news): (&[Change], &[Risk], &[Offered], &[News]),
     step: Option<Step<'_>>,
 ) -> Result<(), End> {
     let batch = Batch {
         changes,
         risks,
+        offers,
         news,
         step,
         now_us: inner.clock.now_us(),
@@ -219,6 +226,39 @@ fn risks(changes: &[Wire], snapshot_us: Option<i64>) -> Vec<Risk> {
             service: plan.next_service_id.parse::<ServiceId>().ok()?.uuid(),
             book_by: plan.book_by.parse::<Date>().ok()?.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24,
             since_us: snapshot_us.unwrap_or(change.changed_at_us),
+        })
+    };
+    told.filter_map(read).collect()
+}
+
+/// The offers that were made or have ended.
+fn offers(changes: &[Wire]) -> Vec<Offered> {
+    let told = changes.iter().filter_map(|change| match &change.owner {
+        Some(Owner::Offer(state)) => Some((change, state)),
+        _ => None,
+    });
+    let read = |(change, state): (&Wire, &OfferState)| {
+        let visit = Appointment {
+            id: state.id.parse::<OfferId>().ok()?.uuid(),
+            version: change.version,
+            status: Status::EnteredInError,
+            service: state.service_id.parse::<ServiceId>().ok()?.uuid(),
+            practitioner: state.practitioner_id.parse::<PractitionerId>().ok()?.uuid(),
+            patient: state.patient_id.parse::<PatientId>().ok()?.uuid(),
+            visit: Visit {
+                starts_at_us: state.starts_at_us,
+                location: state.location_id.parse::<LocationId>().ok()?.uuid(),
+            },
+            ends_at_us: state.ends_at_us,
+            time_zone: state.time_zone.clone(),
+            plan_session: None,
+            confirmed_at_us: None,
+        };
+        Some(Offered {
+            organization: change.organization_id.parse::<OrganizationId>().ok()?.uuid(),
+            open: state.status == "open",
+            visit,
+            since_us: change.changed_at_us,
         })
     };
     told.filter_map(read).collect()

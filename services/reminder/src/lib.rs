@@ -47,7 +47,10 @@ use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
     availability::search_client::SearchClient,
-    booking::{booking_client::BookingClient, feed_client::FeedClient, plans_client::PlansClient},
+    booking::{
+        booking_client::BookingClient, feed_client::FeedClient, plans_client::PlansClient,
+        waitlist_client::WaitlistClient,
+    },
     reminder::{reminder_server::ReminderServer, webhooks_server::WebhooksServer},
 };
 
@@ -107,6 +110,7 @@ pub(crate) struct Inner {
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
     pub(crate) plans: PlansClient<rpc::Channel>,
+    pub(crate) waitlist: WaitlistClient<rpc::Channel>,
     pub(crate) availability: SearchClient<rpc::Channel>,
     /// How far the feed has been applied.
     pub(crate) applied: watch::Sender<Option<Position>>,
@@ -159,6 +163,7 @@ impl App {
             email,
             booking: BookingClient::new(deps.booking.clone()),
             plans: PlansClient::new(deps.booking.clone()),
+            waitlist: WaitlistClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking),
             availability: SearchClient::new(deps.availability),
             applied: watch::Sender::new(None),

@@ -81,7 +81,9 @@ pub(crate) struct Template {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Preview {
-    #[schema(pattern = "^(booked|before_start|cancelled|rescheduled)$")]
+    #[schema(
+        pattern = "^(booked|before_start|cancelled|rescheduled|after_completed|missed|plan_session_unbooked|waitlist_offer)$"
+    )]
     trigger: String,
     #[serde(default)]
     #[schema(max_length = 35, nullable = false)]

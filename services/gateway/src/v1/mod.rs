@@ -19,6 +19,7 @@ pub(crate) mod reminder_rules;
 pub(crate) mod reports;
 pub(crate) mod slots;
 pub(crate) mod time;
+pub(crate) mod waitlist;
 pub(crate) mod webhook_endpoints;
 
 use crate::operation::{Operation, Param, Type};
@@ -42,6 +43,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         consents::operations(),
         plans::operations(),
         displaced::operations(),
+        waitlist::operations(),
         reports::operations(),
         messages::operations(),
         inbox::operations(),

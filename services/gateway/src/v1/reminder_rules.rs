@@ -37,7 +37,9 @@ pub(crate) struct QuietHours {
 pub(crate) struct RuleBody {
     /// `after_completed` and `missed` follow a visit. `plan_session_unbooked` comes when a plan has a session left, none is
     /// booked, and the last day for it is near; in its text `date` is that day, and `service_ids` are those of the session.
-    #[schema(pattern = "^(booked|before_start|cancelled|rescheduled|after_completed|missed|plan_session_unbooked)$")]
+    #[schema(
+        pattern = "^(booked|before_start|cancelled|rescheduled|after_completed|missed|plan_session_unbooked|waitlist_offer)$"
+    )]
     trigger: String,
     /// Minutes from the trigger; for `before_start`, before the start.
     #[serde(default)]

@@ -1,10 +1,11 @@
 //! What is done with a reply.
 
-use domain::id::AppointmentId;
+use domain::id::{AppointmentId, OfferId};
+use jiff::Zoned;
 use rpc::{Code, Context, Fault};
 use wire::booking::{
-    GetContactRequest, GetContactResponse, RecordCheckInRequest, RecordReplyConsentRequest, Transition,
-    TransitionAppointmentRequest,
+    GetContactRequest, GetContactResponse, GetOfferRequest, RecordCheckInRequest, RecordReplyConsentRequest,
+    Transition, TransitionAppointmentRequest,
 };
 
 use super::{
@@ -20,6 +21,8 @@ use crate::{
 
 /// From this answer on, to how it is, the clinic is alerted.
 const PAIN: u8 = 7;
+/// The trigger of a message that offers a free time.
+const OFFER: &str = "waitlist_offer";
 /// Visits that a question names.
 const NAMED_MAX: usize = 3;
 
@@ -35,6 +38,13 @@ pub(super) async fn act(inner: &Inner, ctx: &Context, heard: &Heard, said: Said)
         }
         Meaning::Start => return start(inner, ctx, heard, last).await,
         Meaning::Help => return help(inner, ctx, last, now_us).await,
+        Meaning::Accept | Meaning::Decline => {
+            let offer = told.iter().find(|one| one.trigger == OFFER);
+            return match offer {
+                Some(offer) => self::offer(inner, ctx, said.meaning, offer).await,
+                None => Ok(Dealt { attention: "not_understood", about: last, ..Dealt::default() }),
+            };
+        }
         _ => {}
     }
     match find(&told, said, now_us) {
@@ -149,6 +159,31 @@ async fn score(inner: &Inner, ctx: &Context, score: u8, one: &Told) -> Result<De
     Ok(Dealt { outcome: "done", attention, about: Some(one.clone()), score: Some(score), reply, block: None })
 }
 
+/// Takes what was offered, or leaves it to the next.
+async fn offer(inner: &Inner, ctx: &Context, meaning: Meaning, one: &Told) -> Result<Dealt, Fault> {
+    let request = GetOfferRequest { id: OfferId::new(one.appointment).to_string() };
+    let mut waitlist = inner.waitlist.clone();
+    let answer = match meaning {
+        Meaning::Accept => waitlist.accept_offer(ctx.request(request)).await.map(drop),
+        _ => waitlist.decline_offer(ctx.request(request)).await.map(drop),
+    };
+    let (contact, expires_at_us) = describe::offer(inner, ctx, one.appointment).await?;
+    let about = Some(one.clone());
+    match (answer.map_err(Fault::from), meaning) {
+        // The rules tell of the booking, as of every other one.
+        (Ok(()), Meaning::Accept) => Ok(Dealt { outcome: "done", about, ..Dealt::default() }),
+        (Ok(()), _) => {
+            let reply = Some(rendered(inner, ctx, "reply_offer_declined", one, contact, Some(expires_at_us)).await?);
+            Ok(Dealt { outcome: "done", about, reply, ..Dealt::default() })
+        }
+        (Err(fault), _) if matches!(fault.code, Code::Unavailable | Code::DeadlineExceeded) => Err(fault),
+        (Err(_), _) => {
+            let reply = Some(rendered(inner, ctx, "reply_offer_gone", one, contact, Some(expires_at_us)).await?);
+            Ok(Dealt { outcome: "late", about, reply, ..Dealt::default() })
+        }
+    }
+}
+
 /// Asks which visit is meant, once; after that a person looks.
 async fn several(inner: &Inner, ctx: &Context, heard: &Heard, visits: &[&Told], now_us: i64) -> Result<Dealt, Fault> {
     let first = visits.first().map(|one| (*one).clone());
@@ -169,17 +204,50 @@ async fn contact(inner: &Inner, ctx: &Context, one: &Told) -> Result<GetContactR
 
 /// A shipped text in the patient's language; `visits` are those that it names.
 async fn text(inner: &Inner, ctx: &Context, name: &str, one: &Told, visits: &[&Told]) -> Result<String, Fault> {
+    if one.trigger == OFFER {
+        let (contact, expires_at_us) = describe::offer(inner, ctx, one.appointment).await?;
+        return rendered(inner, ctx, name, one, contact, Some(expires_at_us)).await;
+    }
     let contact = contact(inner, ctx, one).await?;
+    if visits.is_empty() {
+        return rendered(inner, ctx, name, one, contact, None).await;
+    }
+    let named = visits.iter().take(NAMED_MAX);
+    let named = named.filter_map(|one| describe::local(one.starts_at_us, &one.time_zone)).collect();
+    rendered_with(inner, ctx, name, one, contact, None, named).await
+}
+
+async fn rendered(
+    inner: &Inner,
+    ctx: &Context,
+    name: &str,
+    one: &Told,
+    contact: GetContactResponse,
+    expires_at_us: Option<i64>,
+) -> Result<String, Fault> {
+    rendered_with(inner, ctx, name, one, contact, expires_at_us, vec![]).await
+}
+
+async fn rendered_with(
+    inner: &Inner,
+    ctx: &Context,
+    name: &str,
+    one: &Told,
+    contact: GetContactResponse,
+    expires_at_us: Option<i64>,
+    visits: Vec<Zoned>,
+) -> Result<String, Fault> {
     let (appointment, patient) = (contact.appointment.unwrap_or_default(), contact.patient.unwrap_or_default());
     let details = patient.details.unwrap_or_default();
     let visit = describe::visit(inner, ctx, &appointment).await?;
     let lang = describe::lang(&details, &visit);
     let about =
         describe::local(one.starts_at_us, &one.time_zone).ok_or_else(|| Fault::internal("a visit has no time"))?;
-    let named = visits.iter().take(NAMED_MAX);
-    let named = named.filter_map(|one| describe::local(one.starts_at_us, &one.time_zone));
-    let mut words = describe::words(inner, &appointment, &details, visit, about);
-    words.visits = named.collect();
+    let mut words = match expires_at_us {
+        Some(at_us) => describe::offer_words(inner, &appointment, &details, visit, about, at_us),
+        None => describe::words(inner, &appointment, &details, visit, about),
+    };
+    words.visits = visits;
     let rendered = inner.texts.render(&Template::default(), name, CHANNEL, lang, &words);
     Ok(rendered.map_err(|error| Fault::internal(error.to_string()))?.text)
 }

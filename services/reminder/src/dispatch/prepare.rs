@@ -10,7 +10,7 @@ use jiff::{Zoned, civil::Date, tz::TimeZone};
 use rpc::{Code, Context, Fault};
 use wire::{
     availability::DescribeVisitResponse,
-    booking::{Appointment, GetContactRequest, GetContactResponse, PatientDetails},
+    booking::{GetContactRequest, GetContactResponse, PatientDetails},
 };
 
 use super::truth::{Verdict, judge};
@@ -18,7 +18,7 @@ use crate::{
     Inner, address_hash, describe,
     plan::Visit,
     quiet,
-    render::{self, Rendered},
+    render::{self, Rendered, Words},
     rule::{Rule, Trigger},
     store::rows::MessageRow,
     write,
@@ -61,17 +61,13 @@ pub(super) async fn prepare(
     let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", ASK_WITHIN);
     let rule = inner.store.rule(message.organization_id, message.rule_id).await.map_err(write::failure)?;
     let Some(rule) = rule else { return Ok(Next::Suppress("rule_archived")) };
-    let ask = GetContactRequest {
-        appointment_id: AppointmentId::new(message.appointment_id).to_string(),
-        with_plan: trigger == Trigger::PlanSessionUnbooked,
-    };
-    let contact = match inner.booking.clone().get_contact(ctx.request(ask)).await.map_err(Fault::from) {
-        Ok(answer) => answer.into_inner(),
+    let (contact, expires_at_us) = match present(inner, &ctx, message, trigger).await {
+        Ok(found) => found,
         Err(fault) if fault.code == Code::NotFound => return Ok(Next::Suppress("gone")),
         Err(fault) => return Err(fault),
     };
     let now_us = inner.clock.now_us();
-    let until_us = trigger.of_use_until_us(message.due_at_us, message.starts_at_us);
+    let until_us = expires_at_us.unwrap_or(trigger.of_use_until_us(message.due_at_us, message.starts_at_us));
     let to = match judge(trigger, channel, message.visit(), &contact, now_us >= until_us, rule.body.consent) {
         Verdict::Send(to) => to.to_owned(),
         Verdict::Suppress(reason) => return Ok(Next::Suppress(reason)),
@@ -105,12 +101,38 @@ pub(super) async fn prepare(
         Trigger::Booked => series(inner, message, now_us).await?,
         _ => vec![],
     };
-    let tells = (trigger != Trigger::Cancelled && !trigger.is_after_visit()).then(|| message.visit());
+    let silent = matches!(trigger, Trigger::Cancelled | Trigger::WaitlistOffer) || trigger.is_after_visit();
+    let tells = (!silent).then(|| message.visit());
     let truth_version = appointment.version;
-    Ok(match text(inner, &rule, channel, &appointment, &details, (visit, about, series)) {
+    let mut words = match expires_at_us {
+        Some(at_us) => describe::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
+        None => describe::words(inner, &appointment, &details, visit.clone(), about),
+    };
+    if series.len() > 1 {
+        (words.count, words.visits) = (series.len(), series);
+    }
+    Ok(match text(inner, &rule, channel, &details, &visit, &words) {
         Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version, tells })),
         Err(next) => next,
     })
+}
+
+/// How things stand now: of an offer, also when it ends.
+async fn present(
+    inner: &Inner,
+    ctx: &Context,
+    message: &MessageRow,
+    trigger: Trigger,
+) -> Result<(GetContactResponse, Option<i64>), Fault> {
+    if trigger == Trigger::WaitlistOffer {
+        let (contact, expires_at_us) = describe::offer(inner, ctx, message.appointment_id).await?;
+        return Ok((contact, Some(expires_at_us)));
+    }
+    let ask = GetContactRequest {
+        appointment_id: AppointmentId::new(message.appointment_id).to_string(),
+        with_plan: trigger == Trigger::PlanSessionUnbooked,
+    };
+    Ok((inner.booking.clone().get_contact(ctx.request(ask)).await?.into_inner(), None))
 }
 
 /// Where a patient has had enough messages today: when this one goes, if it can wait at all.
@@ -161,23 +183,17 @@ fn text(
     inner: &Inner,
     rule: &Rule,
     channel: Channel,
-    appointment: &Appointment,
     details: &PatientDetails,
-    (visit, about, series): (DescribeVisitResponse, Zoned, Vec<Zoned>),
+    visit: &DescribeVisitResponse,
+    words: &Words,
 ) -> Result<Rendered, Next> {
     let spoken = [details.language.as_str(), visit.default_language.as_str(), "en"];
     let spoken = spoken.into_iter().find(|tag| !tag.is_empty()).unwrap_or("en");
     if rule.body.language.as_deref().is_some_and(|wanted| !speaks(spoken, wanted)) {
         return Err(Next::Suppress("other_language"));
     }
-    let lang = describe::lang(details, &visit);
-    let mut words = describe::words(inner, appointment, details, visit, about);
-    let mut name = rule.body.text_name();
-    if series.len() > 1 {
-        name = "series";
-        (words.count, words.visits) = (series.len(), series);
-    }
-    inner.texts.render(&rule.body.template, name, channel, lang, &words).map_err(|error| {
+    let name = if words.count > 1 { "series" } else { rule.body.text_name() };
+    inner.texts.render(&rule.body.template, name, channel, describe::lang(details, visit), words).map_err(|error| {
         tracing::warn!(rule = %rule.id, %error, "a rule's template gives no text");
         Next::Fail("template_failed")
     })

@@ -54,6 +54,7 @@ fn outdated(trigger: Trigger, visit: Visit, appointment: &Appointment, too_late:
         | (Trigger::AfterCompleted, Status::Fulfilled)
         | (Trigger::Missed, Status::Noshow) => {}
         (Trigger::Cancelled | Trigger::AfterCompleted | Trigger::Missed, _) => return Some("superseded"),
+        (Trigger::WaitlistOffer, Status::Cancelled) => return Some("superseded"),
         (_, Status::Cancelled) => return Some("cancelled"),
         (_, status) if !status.is_ahead() => return Some("visit_begun"),
         _ => {}

@@ -15,6 +15,7 @@
 //! - one that was completed or missed plans what follows it, once.
 
 mod again;
+mod offer;
 mod recall;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     again::{Again, Pending, again, newly},
+    offer::{Offered, offered},
     recall::{Risk, recall},
 };
 use crate::{

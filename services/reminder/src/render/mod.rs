@@ -18,7 +18,7 @@ pub(crate) use self::words::{Lang, choose, primary};
 use crate::rule::{Template, Trigger};
 
 /// The words that a template may use.
-pub(crate) const WORDS: [&str; 13] = [
+pub(crate) const WORDS: [&str; 14] = [
     "patient_given_name",
     "clinic",
     "organization",
@@ -34,6 +34,8 @@ pub(crate) const WORDS: [&str; 13] = [
     // How many visits it is about, and which.
     "count",
     "visits",
+    // The hour until which a time is kept that is offered.
+    "until",
 ];
 const SMS_MAX: usize = 1000;
 const SUBJECT_MAX: usize = 200;
@@ -59,6 +61,8 @@ pub(crate) struct Words {
     pub(crate) count: usize,
     /// When each of several visits is, on its location's clock.
     pub(crate) visits: Vec<Zoned>,
+    /// When an offer ends, on the location's clock.
+    pub(crate) until: Option<Zoned>,
     /// The start, or of an invitation the last day, in the location's zone.
     pub(crate) about: Zoned,
 }
@@ -224,6 +228,7 @@ fn values(words: &Words, part: Part, lang: Lang) -> minijinja::Value {
         count => words.count,
         visits => visits(words, part, lang),
         day => words.about.day(),
+        until => words.until.as_ref().map(|until| lang.time(until)).unwrap_or_default(),
     }
 }
 
@@ -271,6 +276,7 @@ pub(crate) fn example(lang: Lang) -> Words {
         replies: false,
         count: 1,
         visits: vec![],
+        until: None,
         about: about.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
     }
 }

@@ -7,7 +7,7 @@ macro_rules! texts {
 }
 
 /// Every shipped text by `language/name.part`; the name is a trigger's, or says what it is for.
-pub(super) const TEXTS: [(&str, &str); 96] = texts![
+pub(super) const TEXTS: [(&str, &str); 111] = texts![
     "en/booked.sms",
     "en/booked.subject",
     "en/booked.email",
@@ -30,6 +30,11 @@ pub(super) const TEXTS: [(&str, &str); 96] = texts![
     "en/plan_session_unbooked.subject",
     "en/plan_session_unbooked.email",
     "en/check_in.sms",
+    "en/waitlist_offer.sms",
+    "en/waitlist_offer.subject",
+    "en/waitlist_offer.email",
+    "en/reply_offer_gone.sms",
+    "en/reply_offer_declined.sms",
     "en/series.sms",
     "en/series.subject",
     "en/series.email",
@@ -62,6 +67,11 @@ pub(super) const TEXTS: [(&str, &str); 96] = texts![
     "fr/plan_session_unbooked.subject",
     "fr/plan_session_unbooked.email",
     "fr/check_in.sms",
+    "fr/waitlist_offer.sms",
+    "fr/waitlist_offer.subject",
+    "fr/waitlist_offer.email",
+    "fr/reply_offer_gone.sms",
+    "fr/reply_offer_declined.sms",
     "fr/series.sms",
     "fr/series.subject",
     "fr/series.email",
@@ -94,6 +104,11 @@ pub(super) const TEXTS: [(&str, &str); 96] = texts![
     "es/plan_session_unbooked.subject",
     "es/plan_session_unbooked.email",
     "es/check_in.sms",
+    "es/waitlist_offer.sms",
+    "es/waitlist_offer.subject",
+    "es/waitlist_offer.email",
+    "es/reply_offer_gone.sms",
+    "es/reply_offer_declined.sms",
     "es/series.sms",
     "es/series.subject",
     "es/series.email",

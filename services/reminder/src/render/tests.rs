@@ -13,6 +13,7 @@ fn long(lang: Lang) -> Words {
         clinic: "Northside Physio Red Deer".into(),
         phone: "+14035550123".into(),
         manage_url: "https://book.example-physio.ca/v1/manage/AbCdEfGhIjKlMnOpQrStUv".into(),
+        until: "2026-09-30T23:55[America/Edmonton]".parse().ok(),
         about: "2026-09-30T22:55[America/Edmonton]".parse().unwrap(),
         ..example(lang)
     }
@@ -41,11 +42,13 @@ fn every_other_shipped_text_message_is_plain_too() {
         "reply_outdated",
         "reply_score",
         "reply_pain",
+        "reply_offer_gone",
+        "reply_offer_declined",
     ];
     for lang in Lang::ALL {
         let words = long(lang);
         let words = Words { count: 12, visits: vec![words.about.clone(); 3], replies: true, ..words };
-        for name in names.into_iter().chain(["before_start"]) {
+        for name in names.into_iter().chain(["before_start", "waitlist_offer"]) {
             let sms = texts().render(&Template::default(), name, Channel::Sms, lang, &words).unwrap().text;
             let (encoding, count) = segments(&sms);
             assert!(encoding == Encoding::Gsm7 && count <= 2, "{count} of {encoding:?}: {sms}");
@@ -68,7 +71,10 @@ fn each_shipped_text_names_clinic_day_and_time_and_no_treatment() {
                 let time = lang.time(&words.about);
                 // The last day for booking has none.
                 let time = if trigger == Trigger::PlanSessionUnbooked { &words.clinic } else { &time };
-                for word in [&words.clinic, &lang.date(&words.about, length), time, &words.phone] {
+                // A link leaves no room for the telephone beside how long an offer lasts.
+                let short = trigger == Trigger::WaitlistOffer && channel == Channel::Sms;
+                let phone = if short { &words.clinic } else { &words.phone };
+                for word in [&words.clinic, &lang.date(&words.about, length), time, phone] {
                     assert!(message.text.contains(word.as_str()), "{word} is missing in {}", message.text);
                 }
                 let linked = message.text.contains(&words.manage_url);

@@ -13,8 +13,6 @@ use crate::render::{Lang, Texts};
 
 const OFFSET_MAX: u32 = 90 * 24 * 60;
 const SERVICES_MAX: usize = 200;
-/// Triggers of the public interface that nothing plans messages for yet.
-const LATER: [&str; 1] = ["waitlist_offer"];
 
 /// For the wire.
 pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
@@ -117,11 +115,6 @@ fn asks(faults: &mut Faults, text: &str, trigger: Option<Trigger>, channels: &[C
 pub(crate) fn trigger(faults: &mut Faults, text: &str) -> Option<Trigger> {
     match text.parse() {
         Ok(trigger) => return Some(trigger),
-        Err(_) if LATER.contains(&text) => {
-            let usable: Vec<&str> = Trigger::ALL.iter().map(|trigger| trigger.as_str()).collect();
-            let detail = format!("nothing plans messages for this trigger yet; use one of {}", usable.join(", "));
-            faults.push("/trigger", "not_available", detail);
-        }
         Err(expected) => faults.push("/trigger", "invalid_value", expected),
     }
     None

@@ -34,10 +34,12 @@ pub(crate) enum Trigger {
     Missed,
     /// A plan has a session left, none is booked, and the last day for it is near.
     PlanSessionUnbooked,
+    /// A free time is offered to who waits for one.
+    WaitlistOffer,
 }
 
 impl Trigger {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Booked,
         Self::BeforeStart,
         Self::Cancelled,
@@ -45,6 +47,7 @@ impl Trigger {
         Self::AfterCompleted,
         Self::Missed,
         Self::PlanSessionUnbooked,
+        Self::WaitlistOffer,
     ];
 
     /// Whether its messages follow the visit: those of any other are of no use once it has begun.
@@ -54,7 +57,7 @@ impl Trigger {
 
     /// Whether its message can wait until tomorrow, where a patient has had enough of them today.
     pub(crate) fn can_wait(self) -> bool {
-        !matches!(self, Self::BeforeStart | Self::Cancelled | Self::Rescheduled)
+        !matches!(self, Self::BeforeStart | Self::Cancelled | Self::Rescheduled | Self::WaitlistOffer)
     }
 
     /// From when on its message is of no use, by when it was due and when the visit starts.
@@ -71,6 +74,7 @@ impl Trigger {
             Self::AfterCompleted => "after_completed",
             Self::Missed => "missed",
             Self::PlanSessionUnbooked => "plan_session_unbooked",
+            Self::WaitlistOffer => "waitlist_offer",
         }
     }
 }
@@ -82,7 +86,7 @@ impl FromStr for Trigger {
         Self::ALL
             .into_iter()
             .find(|trigger| trigger.as_str() == text)
-            .ok_or("expected one of booked, before_start, cancelled, rescheduled, after_completed, missed, plan_session_unbooked")
+            .ok_or("expected one of booked, before_start, cancelled, rescheduled, after_completed, missed, plan_session_unbooked, waitlist_offer")
     }
 }
 
@@ -203,5 +207,6 @@ pub(crate) fn defaults() -> Vec<Body> {
         rule(Trigger::BeforeStart, 2 * 60, &[Channel::Sms]),
         rule(Trigger::Cancelled, 0, &both),
         rule(Trigger::Rescheduled, 0, &both),
+        rule(Trigger::WaitlistOffer, 0, &both),
     ]
 }

@@ -35,7 +35,16 @@ impl Bed {
         let one = News { organization: ORG, subject: VISIT, kind: domain::event::Kind::Booked, payload: "{}".into() };
         let step = Some(Step { from: step.0, to: step.1 });
         let news = vec![one; count];
-        let batch = Batch { changes: &[], risks: &[], news: &news, step, now_us: NOW, settle_us: 0, ids: &self.ids };
+        let batch = Batch {
+            changes: &[],
+            risks: &[],
+            offers: &[],
+            news: &news,
+            step,
+            now_us: NOW,
+            settle_us: 0,
+            ids: &self.ids,
+        };
         self.store.apply(&batch).await.unwrap()
     }
 

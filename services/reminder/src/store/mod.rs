@@ -19,7 +19,7 @@ use uuid::Uuid;
 use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, ToldRow};
 use crate::{
     answer::{Dealt, NewInbound},
-    plan::{Change, Risk, Visit},
+    plan::{Change, Offered, Risk, Visit},
     provider::receipt::Stage,
     rule::Rule,
     webhook::event::News,
@@ -37,6 +37,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) changes: &'a [Change],
     /// Plans that are at risk now.
     pub(crate) risks: &'a [Risk],
+    /// Offers that were made or have ended.
+    pub(crate) offers: &'a [Offered],
     /// What webhook endpoints are told.
     pub(crate) news: &'a [News],
     /// The position before and after; `None`: a part of a snapshot, whose position comes with the last part.

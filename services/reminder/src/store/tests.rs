@@ -30,7 +30,8 @@ impl Bed {
 
     async fn apply(&self, step: Option<(Option<&str>, &str)>, changes: &[Change]) -> Applied {
         let step = step.map(|(from, to)| Step { from, to });
-        let batch = Batch { changes, risks: &[], news: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
+        let batch =
+            Batch { changes, risks: &[], offers: &[], news: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
         self.store.apply(&batch).await.unwrap()
     }
 

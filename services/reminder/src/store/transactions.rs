@@ -18,7 +18,7 @@ use super::{
     deliveries::tell,
 };
 use crate::{
-    plan::{self, Again, Appointment, Change, Event, Known, Planned, Series},
+    plan::{self, Again, Appointment, Change, Event, Known, Offered, Planned, Series},
     rule::{self, Rule},
 };
 
@@ -111,7 +111,8 @@ impl Store {
         // The organisations in order: two writers that lock the same ones never wait for each other in a ring.
         let mut rules = BTreeMap::<Uuid, Vec<Rule>>::new();
         let changed = batch.changes.iter().map(|change| change.organization);
-        for organization in changed.chain(batch.risks.iter().map(|risk| risk.organization)) {
+        let of_offers = batch.offers.iter().map(|offer| offer.organization);
+        for organization in changed.chain(batch.risks.iter().map(|risk| risk.organization)).chain(of_offers) {
             rules.entry(organization).or_default();
         }
         for (organization, rules) in &mut rules {
@@ -142,6 +143,10 @@ impl Store {
             let rules = rules.get(&risk.organization).map(Vec::as_slice).unwrap_or_default();
             let invitations = plan::recall(rules, risk, &known.zone());
             planned += add(&mut tx, risk.organization, &known, &invitations, batch.now_us, batch.ids).await?;
+        }
+        for offer in batch.offers {
+            let rules = rules.get(&offer.organization).map(Vec::as_slice).unwrap_or_default();
+            planned += offered(&mut tx, offer, rules, batch).await?;
         }
         tell(&mut tx, batch.news, batch.now_us, batch.ids).await?;
         tx.commit().await?;
@@ -205,6 +210,18 @@ async fn hand_on(
     let Some(next) = next.map(AppointmentRow::read).transpose()? else { return Ok(0) };
     let messages = plan::handed_on(rules, &next, batch.now_us);
     add(tx, organization, &next.appointment, &messages, batch.now_us, batch.ids).await
+}
+
+/// Plans what an offer brings, and takes back what has not left when it ends.
+async fn offered(tx: &mut Tx, offer: &Offered, rules: &[Rule], batch: &Batch<'_>) -> Result<u64, sqlx::Error> {
+    let (organization, visit) = (offer.organization, &offer.visit);
+    let known = Known { appointment: visit.clone(), visit_version: 1, booked_at_us: None, told: visit.visit };
+    save(tx, organization, &known, batch.now_us).await?;
+    if !offer.open {
+        let suppress = query(SUPPRESS).bind(organization).bind(visit.id).bind("superseded").bind(batch.now_us);
+        suppress.execute(&mut **tx).await?;
+    }
+    add(tx, organization, visit, &plan::offered(rules, offer), batch.now_us, batch.ids).await
 }
 
 async fn move_position(tx: &mut Tx, step: Step<'_>, now_us: i64) -> Result<bool, sqlx::Error> {

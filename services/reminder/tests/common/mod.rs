@@ -4,6 +4,7 @@
 #![expect(dead_code, reason = "each test file uses its part")]
 
 pub mod booking;
+pub mod replies;
 
 use std::time::Duration;
 
