@@ -64,6 +64,7 @@ use crate::{
     displaced::BookDisplaced,
     displaced::MovedPage,
     reports::PlanReport,
+    reports::reminders::ReminderReport,
     messages::Message,
     messages::MessagePage,
     inbox::InboxItem,

@@ -4,39 +4,22 @@
 
 mod common;
 
-use common::{PUBLIC_URL, Running, TOKEN, World, organization, us};
+use common::{
+    Running, World, organization,
+    replies::{PHONE, say, wrote},
+    us,
+};
 use rpc::{Code, Fault};
 use testkit::{database::Database, poll};
 use wire::reminder::{
     CreateRuleRequest, InboxItem, ListInboxRequest, ListInboxResponse, MarkReadRequest, Message, ReceiveRequest,
-    RuleBody, receive_request::Field,
+    RuleBody,
 };
 
 /// A hundred hours before the visits.
 const NOW: &str = "2026-03-04T11:00:00Z";
 /// 09:00 in Edmonton.
 const START: &str = "2026-03-08T15:00:00Z";
-const PHONE: &str = "+15005550009";
-
-/// What Twilio passes on of a patient's message, signed.
-fn wrote(from: &str, text: &str, number: u32) -> ReceiveRequest {
-    let url = format!("{PUBLIC_URL}/v1/providers/twilio/inbound");
-    let fields = [
-        ("MessageSid", format!("SM{number:032}")),
-        ("From", from.to_owned()),
-        ("To", "+15005550006".to_owned()),
-        ("Body", text.to_owned()),
-    ];
-    let form: Vec<_> = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
-    let signature = reminder::twilio_signature(TOKEN, &url, &form);
-    let form = form.into_iter().map(|(name, value)| Field { name, value }).collect();
-    ReceiveRequest { provider: "twilio".into(), url, form, signature }
-}
-
-async fn say(service: &Running, from: &str, text: &str, number: u32) {
-    let request = Running::context(organization(9)).request(wrote(from, text, number));
-    service.client.clone().receive_inbound(request).await.unwrap();
-}
 
 async fn inbox_of(service: &Running, number: u128) -> ListInboxResponse {
     let request = Running::context(organization(number)).request(ListInboxRequest::default());

@@ -58,6 +58,19 @@ pub(crate) enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Its word in metrics.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered { .. } => "delivered",
+            Self::Sent { .. } => "sent",
+            Self::Busy { .. } => "busy",
+            Self::Refused { .. } => "refused",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
+}
+
 /// Someone who carries messages.
 #[tonic::async_trait]
 pub(crate) trait Provider: Send + Sync {

@@ -4,6 +4,9 @@
 #[path = "answers.rs"]
 pub(super) mod answers;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "counts.rs"]
+pub(super) mod counts;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(super) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]

@@ -298,6 +298,7 @@ async fn statements_are_understood(bed: Bed) {
                 &sqlite::transactions::STATEMENTS,
                 &sqlite::reports::STATEMENTS,
                 &sqlite::answers::STATEMENTS,
+                &sqlite::counts::STATEMENTS,
                 &sqlite::sends::STATEMENTS,
             ]
             .concat()
@@ -312,6 +313,7 @@ async fn statements_are_understood(bed: Bed) {
                 &postgres::transactions::STATEMENTS,
                 &postgres::reports::STATEMENTS,
                 &postgres::answers::STATEMENTS,
+                &postgres::counts::STATEMENTS,
                 &postgres::sends::STATEMENTS,
             ]
             .concat()

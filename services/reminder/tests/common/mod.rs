@@ -4,6 +4,7 @@
 #![expect(dead_code, reason = "each test file uses its part")]
 
 pub mod booking;
+pub mod replies;
 
 use std::time::Duration;
 
@@ -147,7 +148,8 @@ impl World {
         self.book_as(organization, starts_at_us, patient, |_| {})
     }
 
-    fn book_as(
+    /// The same, with whatever is changed of the visit.
+    pub fn book_as(
         &self,
         organization: OrganizationId,
         starts_at_us: i64,

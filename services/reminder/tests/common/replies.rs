@@ -1,0 +1,29 @@
+//! What patients write, as their provider passes it on.
+
+use wire::reminder::{ReceiveRequest, receive_request::Field};
+
+use super::{PUBLIC_URL, Running, TOKEN, organization};
+
+/// The number of a patient who is given no other.
+pub const PHONE: &str = "+15005550009";
+
+/// What Twilio passes on of a patient's message, signed.
+pub fn wrote(from: &str, text: &str, number: u32) -> ReceiveRequest {
+    let url = format!("{PUBLIC_URL}/v1/providers/twilio/inbound");
+    let fields = [
+        ("MessageSid", format!("SM{number:032}")),
+        ("From", from.to_owned()),
+        ("To", "+15005550006".to_owned()),
+        ("Body", text.to_owned()),
+    ];
+    let form: Vec<_> = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let signature = reminder::twilio_signature(TOKEN, &url, &form);
+    let form = form.into_iter().map(|(name, value)| Field { name, value }).collect();
+    ReceiveRequest { provider: "twilio".into(), url, form, signature }
+}
+
+/// A patient writes; `number` keeps the message apart from others.
+pub async fn say(service: &Running, from: &str, text: &str, number: u32) {
+    let request = Running::context(organization(9)).request(wrote(from, text, number));
+    service.client.clone().receive_inbound(request).await.unwrap();
+}
