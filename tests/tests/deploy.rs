@@ -247,7 +247,7 @@ fn metrics(expression: &str) -> Vec<String> {
     for (at, _) in expression.match_indices(['{', '[']) {
         let before = &expression[..at];
         let start = before.rfind(|c| !is_word(c)).map_or(0, |at| at + 1);
-        let name = before[start..].trim_end_matches("_bucket");
+        let name = before[start..].trim_end_matches("_bucket").trim_end_matches("_count");
         if !name.is_empty() && !OTHER_METRICS.contains(&name) {
             names.push(name.to_owned());
         }

@@ -68,6 +68,7 @@ use crate::{
     waitlist::WaitPage,
     waitlist::Offer,
     reports::PlanReport,
+    reports::reminders::ReminderReport,
     messages::Message,
     messages::MessagePage,
     inbox::InboxItem,

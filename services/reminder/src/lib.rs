@@ -19,6 +19,7 @@ mod provider;
 mod quiet;
 mod receive;
 mod render;
+mod report;
 mod rule;
 mod service;
 mod store;

@@ -97,6 +97,14 @@ impl reminder_server::Reminder for Service {
         Ok(Response::new(inbox::mark_read(&self.0, &ctx, request.into_inner()).await?))
     }
 
+    async fn report_reminders(
+        &self,
+        request: Request<wire::ReportRemindersRequest>,
+    ) -> Result<Response<wire::ReminderReport>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(message::report::report(&self.0, &ctx, &request.into_inner()).await?))
+    }
+
     async fn receive_status(
         &self,
         request: Request<wire::ReceiveRequest>,

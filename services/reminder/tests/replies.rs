@@ -6,7 +6,7 @@ mod common;
 
 use common::{
     Running, World, organization,
-    replies::{say, wrote},
+    replies::{PHONE, say, wrote},
     us,
 };
 use rpc::{Code, Fault};
@@ -20,7 +20,6 @@ use wire::reminder::{
 const NOW: &str = "2026-03-04T11:00:00Z";
 /// 09:00 in Edmonton.
 const START: &str = "2026-03-08T15:00:00Z";
-const PHONE: &str = "+15005550009";
 
 async fn inbox_of(service: &Running, number: u128) -> ListInboxResponse {
     let request = Running::context(organization(number)).request(ListInboxRequest::default());

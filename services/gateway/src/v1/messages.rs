@@ -52,6 +52,8 @@ pub(crate) struct Message {
     to: Option<String>,
     subject: Option<String>,
     text: Option<String>,
+    /// As carriers count and charge them; 0 for e-mail, and until it is sent.
+    segments: u32,
     attempts: Vec<Attempt>,
 }
 
@@ -191,6 +193,7 @@ fn shown(it: reminder::Message) -> Message {
         to: optional_text(&it.to),
         subject: optional_text(&it.subject),
         text: optional_text(&it.text),
+        segments: it.segments,
     }
 }
 

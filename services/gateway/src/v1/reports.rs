@@ -1,4 +1,6 @@
-//! Reports, as JSON or CSV by `Accept`.
+//! Reports, as JSON or CSV by `Accept`: the one on plans, and what all of them ask.
+
+pub(crate) mod reminders;
 
 use axum::http::{Method, header};
 use rpc::Fault;
@@ -52,16 +54,21 @@ pub(crate) struct PlanReport {
 }
 
 pub(crate) fn operations() -> Vec<Operation> {
-    let params = [
-        Param::new("from", Type::Date, "The first day").required(),
-        Param::new("to", Type::Date, "The last day").required(),
-        Param::new("group_by", Type::Word(&GROUPS), "What a row is; a location without it"),
-    ];
+    let params = period("The first day", "The last day");
     let read = Access::Scopes(&[Scope::ReportsRead]);
     let summary = "How the plans go that start within a period";
     let plans =
         Operation::new("report_plans", Method::GET, "/v1/reports/plans", "reports", summary, read, handler!(plans));
-    vec![Operation { csv: true, ..plans.params(&params).answer(200, "PlanReport") }]
+    vec![Operation { csv: true, ..plans.params(&params).answer(200, "PlanReport") }, reminders::operation()]
+}
+
+/// What every report is asked: from when to when, and by what.
+fn period(from: &'static str, to: &'static str) -> [Param; 3] {
+    [
+        Param::new("from", Type::Date, from).required(),
+        Param::new("to", Type::Date, to).required(),
+        Param::new("group_by", Type::Word(&GROUPS), "What a row is; a location without it"),
+    ]
 }
 
 async fn plans(call: Call) -> Result<Reply, Fault> {

@@ -4,7 +4,7 @@
 //! statement that says "sending" only where the lease holds and nothing newer is known, committed; only then the
 //! provider. A process that dies after that leaves a message whose fate is unknown, never one that is sent again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::{
     id::{MessageId, OrganizationId},
@@ -95,7 +95,10 @@ async fn send(inner: &Inner, message: &MessageRow, channel: Channel, ready: &Rea
         reference: receive::reference(id, attempt),
         key: receive::reference(id, first),
     };
+    let asked = Instant::now();
     let outcome = provider.send(&outgoing).await;
+    metrics::histogram!("reminder_provider_seconds", "provider" => provider.name(), "outcome" => outcome.as_str())
+        .record(asked.elapsed());
     let record = recorded(inner, message, channel, attempt, &outcome, &ready.to);
     let counted = counted(&record);
     for _ in 0..3 {

@@ -1,7 +1,9 @@
-//! Messages as the clinic sees them: the list, one, a retry by hand, and a preview of a text.
+//! Messages as the clinic sees them: the list, one, a retry by hand, a preview of a text, and the
+//! report.
 
 pub(crate) mod list;
 pub(crate) mod preview;
+pub(crate) mod report;
 pub(crate) mod retry;
 
 use std::collections::HashMap;
@@ -66,5 +68,6 @@ fn to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
         text: row.body.clone(),
         time_zone: row.time_zone.clone(),
         provider: row.provider.clone(),
+        segments: u32::try_from(row.segments).unwrap_or(0),
     }
 }

@@ -94,6 +94,17 @@ impl Outcome {
     pub(crate) fn refused(code: impl Into<String>) -> Self {
         Self::Refused { code: code.into(), opted_out: false }
     }
+
+    /// Its word in metrics.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered { .. } => "delivered",
+            Self::Sent { .. } => "sent",
+            Self::Busy { .. } => "busy",
+            Self::Refused { .. } => "refused",
+            Self::Unknown { .. } => "unknown",
+        }
+    }
 }
 
 /// Someone who carries messages.

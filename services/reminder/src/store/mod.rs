@@ -16,7 +16,7 @@ use runtime::Ids;
 use sql::{Failure, Target};
 use uuid::Uuid;
 
-use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, ToldRow};
+use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, ToldRow};
 use crate::{
     answer::{Dealt, NewInbound},
     plan::{Change, Offered, Risk, Visit},
@@ -313,6 +313,11 @@ on_both! {
     fn inbox(&self, organization: Uuid, unread: bool, after: Option<(i64, Uuid)>, limit: i64) -> Result<Vec<InboundRow>, Failure>;
     fn unread(&self, organization: Uuid) -> Result<i64, Failure>;
     fn mark_read(&self, organization: Uuid, id: Uuid, now_us: i64, by: &str) -> Result<Option<InboundRow>, Failure>;
+    /// How many wait for a person in all organisations, and since when.
+    fn unread_anywhere(&self) -> Result<(i64, Option<i64>), Failure>;
+    /// The appointments that start before `until_us` and come after this one, the earliest first, with the counts of their
+    /// messages.
+    fn seen(&self, organization: Uuid, after: (i64, Uuid), until_us: i64, limit: i64) -> Result<Vec<SeenRow>, Failure>;
     /// Plans a message anew.
     fn retry(&self, message: &MessageRow, now_us: i64, address_hash: &[u8], remember: Option<&Remember>) -> Result<(), Refusal>;
     /// Forgets what is past its keeping.

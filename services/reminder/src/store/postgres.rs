@@ -4,6 +4,9 @@
 #[path = "answers.rs"]
 pub(super) mod answers;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "counts.rs"]
+pub(super) mod counts;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "deliveries.rs"]
 pub(super) mod deliveries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     answer::Told,
     plan::{Appointment, Known, Pending, Visit},
+    report::{Messages, Seen},
     rule::{Rule, Trigger, channel},
 };
 
@@ -103,6 +104,8 @@ pub(crate) struct MessageRow {
     pub(crate) recipient: String,
     pub(crate) subject: String,
     pub(crate) body: String,
+    /// As carriers count them; 0 for e-mail, and until it is sent.
+    pub(crate) segments: i32,
     pub(crate) sent_at_us: Option<i64>,
 }
 
@@ -170,6 +173,51 @@ pub(crate) struct InboundRow {
     pub(crate) attention: String,
     pub(crate) read_at_us: Option<i64>,
     pub(crate) read_by: String,
+}
+
+/// An appointment with the counts of its messages.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct SeenRow {
+    pub(crate) id: Uuid,
+    pub(crate) status: String,
+    pub(crate) service_id: Uuid,
+    pub(crate) practitioner_id: Uuid,
+    pub(crate) location_id: Uuid,
+    pub(crate) starts_at_us: i64,
+    pub(crate) time_zone: String,
+    pub(crate) confirmed_at_us: Option<i64>,
+    pub(crate) replied: bool,
+    pub(crate) reminded: i64,
+    pub(crate) sent: i64,
+    pub(crate) delivered: i64,
+    pub(crate) failed: i64,
+    pub(crate) unknown: i64,
+    pub(crate) suppressed: i64,
+    pub(crate) segments: i64,
+}
+
+impl SeenRow {
+    pub(crate) fn read(self) -> Result<Seen, sqlx::Error> {
+        Ok(Seen {
+            status: self.status.parse().map_err(|text: &str| sqlx::Error::Decode(text.into()))?,
+            service: self.service_id,
+            practitioner: self.practitioner_id,
+            location: self.location_id,
+            starts_at_us: self.starts_at_us,
+            time_zone: self.time_zone,
+            confirmed: self.confirmed_at_us.is_some(),
+            replied: self.replied,
+            reminded: self.reminded > 0,
+            messages: Messages {
+                sent: self.sent.unsigned_abs(),
+                delivered: self.delivered.unsigned_abs(),
+                failed: self.failed.unsigned_abs(),
+                unknown: self.unknown.unsigned_abs(),
+                suppressed: self.suppressed.unsigned_abs(),
+                segments: self.segments.unsigned_abs(),
+            },
+        })
+    }
 }
 
 /// An attempt to send a message.

@@ -150,7 +150,8 @@ impl World {
         self.book_as(organization, starts_at_us, patient, |_| {})
     }
 
-    fn book_as(
+    /// The same, with whatever is changed of the visit.
+    pub fn book_as(
         &self,
         organization: OrganizationId,
         starts_at_us: i64,

@@ -1,0 +1,246 @@
+//! How reminders go: what was sent about the visits of a period, what patients answered, and who came. Pure: no clock, no
+//! store, no call.
+//!
+//! A visit belongs to the day on which it starts on its own location's clock. One that was called off, or should never
+//! have been recorded, is no visit; what was sent about it and what its patient answered counts all the same.
+
+use std::collections::BTreeMap;
+
+use domain::{
+    appointment::Status,
+    id::{LocationId, PractitionerId, ServiceId},
+};
+use jiff::{Span, civil::Date};
+use uuid::Uuid;
+
+use crate::describe;
+
+/// Days of a period, at most.
+pub(crate) const DAYS_MAX: i32 = 400;
+
+/// By what a report's rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupBy {
+    Location,
+    Practitioner,
+    Service,
+    /// The day on which the visit starts.
+    Day,
+    /// The Monday of the week in which the visit starts.
+    Week,
+}
+
+impl std::str::FromStr for GroupBy {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "location" => Self::Location,
+            "practitioner" => Self::Practitioner,
+            "service" => Self::Service,
+            "day" => Self::Day,
+            "week" => Self::Week,
+            _ => return Err("expected one of location, practitioner, service, day, week"),
+        })
+    }
+}
+
+/// Messages by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Messages {
+    /// Taken by a provider, whatever became of them then.
+    pub(crate) sent: u64,
+    pub(crate) delivered: u64,
+    /// Refused, given up or not delivered.
+    pub(crate) failed: u64,
+    pub(crate) unknown: u64,
+    pub(crate) suppressed: u64,
+    /// Of what was sent, as carriers count and charge it.
+    pub(crate) segments: u64,
+}
+
+/// An appointment, and what is known of its messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) status: Status,
+    pub(crate) service: Uuid,
+    pub(crate) practitioner: Uuid,
+    pub(crate) location: Uuid,
+    pub(crate) starts_at_us: i64,
+    pub(crate) time_zone: String,
+    pub(crate) confirmed: bool,
+    /// Whether its patient wrote about it.
+    pub(crate) replied: bool,
+    /// Whether a reminder of just this time and place has left.
+    pub(crate) reminded: bool,
+    pub(crate) messages: Messages,
+}
+
+/// How many came.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Attendance {
+    pub(crate) completed: u64,
+    pub(crate) no_shows: u64,
+}
+
+impl Attendance {
+    /// The share of the visits that are over to which nobody came, from 0 to 1; none without such a visit.
+    pub(crate) fn no_show_rate(self) -> Option<f64> {
+        let over = self.completed + self.no_shows;
+        (over > 0).then(|| self.no_shows as f64 / over as f64)
+    }
+}
+
+/// One row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) visits: u64,
+    pub(crate) messages: Messages,
+    /// Visits that their patients confirmed.
+    pub(crate) confirmed: u64,
+    /// Appointments about which their patients wrote; those that they called off count too.
+    pub(crate) replied: u64,
+    pub(crate) with_reminder: Attendance,
+    pub(crate) without_reminder: Attendance,
+}
+
+/// The report, visit by visit.
+#[derive(Debug, Clone)]
+pub(crate) struct Report {
+    group_by: GroupBy,
+    from: Date,
+    to: Date,
+    /// By their keys: an id or a date.
+    pub(crate) rows: BTreeMap<String, Row>,
+}
+
+impl Report {
+    /// A report of no visit, on a period with its last day.
+    pub(crate) fn new(group_by: GroupBy, from: Date, to: Date) -> Self {
+        Self { group_by, from, to, rows: BTreeMap::new() }
+    }
+
+    /// Adds an appointment where it starts within the period.
+    pub(crate) fn add(&mut self, seen: &Seen) {
+        let Some(day) = describe::local(seen.starts_at_us, &seen.time_zone).map(|start| start.date()) else { return };
+        if !(self.from..=self.to).contains(&day) {
+            return;
+        }
+        let row = self.rows.entry(key(self.group_by, seen, day)).or_default();
+        let (sum, more) = (&mut row.messages, seen.messages);
+        sum.sent += more.sent;
+        sum.delivered += more.delivered;
+        sum.failed += more.failed;
+        sum.unknown += more.unknown;
+        sum.suppressed += more.suppressed;
+        sum.segments += more.segments;
+        row.replied += u64::from(seen.replied);
+        if matches!(seen.status, Status::Cancelled | Status::EnteredInError) {
+            return;
+        }
+        row.visits += 1;
+        row.confirmed += u64::from(seen.confirmed);
+        let attendance = if seen.reminded { &mut row.with_reminder } else { &mut row.without_reminder };
+        match seen.status {
+            Status::Fulfilled => attendance.completed += 1,
+            Status::Noshow => attendance.no_shows += 1,
+            _ => {}
+        }
+    }
+}
+
+fn key(group_by: GroupBy, seen: &Seen, day: Date) -> String {
+    match group_by {
+        GroupBy::Location => LocationId::new(seen.location).to_string(),
+        GroupBy::Practitioner => PractitionerId::new(seen.practitioner).to_string(),
+        GroupBy::Service => ServiceId::new(seen.service).to_string(),
+        GroupBy::Day => day.to_string(),
+        GroupBy::Week => {
+            let past = day.weekday().to_monday_zero_offset();
+            day.saturating_sub(Span::new().days(i64::from(past))).to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{Timestamp, civil::date};
+
+    use super::*;
+
+    fn seen(starts_at: &str, status: Status) -> Seen {
+        Seen {
+            status,
+            service: Uuid::from_u128(1),
+            practitioner: Uuid::from_u128(2),
+            location: Uuid::from_u128(3),
+            starts_at_us: starts_at.parse::<Timestamp>().unwrap().as_microsecond(),
+            time_zone: "America/Edmonton".into(),
+            confirmed: false,
+            replied: false,
+            reminded: false,
+            messages: Messages { sent: 2, delivered: 1, failed: 1, segments: 3, ..Messages::default() },
+        }
+    }
+
+    fn report(group_by: &str, all: &[Seen]) -> Report {
+        let mut report = Report::new(group_by.parse().unwrap(), date(2026, 3, 2), date(2026, 3, 8));
+        all.iter().for_each(|one| report.add(one));
+        report
+    }
+
+    fn keys(report: &Report) -> Vec<&str> {
+        report.rows.keys().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_visit_belongs_to_the_day_on_its_own_location_s_clock() {
+        // 23:30 on Sunday in Edmonton is Monday morning in UTC, and in Auckland.
+        let late = seen("2026-03-09T05:30:00Z", Status::Booked);
+        let elsewhere = Seen { time_zone: "Pacific/Auckland".into(), ..late.clone() };
+        let unknown = Seen { time_zone: "Mars/Base".into(), ..late.clone() };
+        let all = [late, elsewhere, unknown, seen("2026-03-02T06:59:00Z", Status::Booked)];
+        assert_eq!(keys(&report("day", &all)), ["2026-03-08"], "the others are outside the week");
+        // Sunday ends a week that Monday began.
+        assert_eq!(keys(&report("week", &all)), ["2026-03-02"]);
+    }
+
+    #[test]
+    fn rows_are_by_what_is_asked_for() {
+        let one = [seen("2026-03-03T16:00:00Z", Status::Booked)];
+        let key = |group_by: &str| keys(&report(group_by, &one))[0].to_owned();
+        assert_eq!(key("location"), LocationId::new(Uuid::from_u128(3)).to_string());
+        assert_eq!(key("practitioner"), PractitionerId::new(Uuid::from_u128(2)).to_string());
+        assert_eq!(key("service"), ServiceId::new(Uuid::from_u128(1)).to_string());
+        assert!("month".parse::<GroupBy>().is_err());
+    }
+
+    #[test]
+    fn who_came_is_told_apart_by_whether_a_reminder_had_left() {
+        let with = |status| Seen { reminded: true, ..seen("2026-03-03T16:00:00Z", status) };
+        let without = |status| seen("2026-03-03T16:00:00Z", status);
+        let all = [
+            with(Status::Fulfilled),
+            with(Status::Fulfilled),
+            with(Status::Fulfilled),
+            with(Status::Noshow),
+            with(Status::Booked),
+            without(Status::Noshow),
+        ];
+        let row = report("day", &all).rows["2026-03-03"];
+        assert_eq!(row.visits, 6);
+        assert_eq!((row.with_reminder.completed, row.with_reminder.no_show_rate()), (3, Some(0.25)));
+        assert_eq!((row.without_reminder.no_shows, row.without_reminder.no_show_rate()), (1, Some(1.0)));
+        let ahead = report("day", &all[4..5]).rows["2026-03-03"];
+        assert_eq!(ahead.with_reminder.no_show_rate(), None, "nothing is over yet");
+    }
+
+    #[test]
+    fn what_was_called_off_is_no_visit_and_its_messages_count() {
+        let told = |status| Seen { confirmed: true, replied: true, ..seen("2026-03-03T16:00:00Z", status) };
+        let all = [told(Status::Cancelled), told(Status::EnteredInError), told(Status::Booked)];
+        let row = report("day", &all).rows["2026-03-03"];
+        assert_eq!((row.visits, row.confirmed, row.replied), (1, 1, 3));
+        assert_eq!((row.messages.sent, row.messages.delivered, row.messages.segments), (6, 3, 9));
+    }
+}
