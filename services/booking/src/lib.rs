@@ -13,6 +13,7 @@ mod config;
 mod consents;
 mod displaced;
 mod feed;
+mod follow;
 mod ground;
 mod holds;
 mod laying;
@@ -35,8 +36,8 @@ pub use clocks::{Repair, WrongClock};
 pub use config::Config;
 use runtime::{Clock, Ids, Shutdown};
 use sql::Target;
-use store::Store;
-use tokio::sync::Notify;
+use store::{Committed, Store};
+use tokio::sync::broadcast;
 use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
@@ -98,8 +99,8 @@ pub(crate) struct Inner {
     pub(crate) link_key: Vec<u8>,
     /// The idempotency keys whose first request still runs in this process.
     pub(crate) running: Mutex<HashSet<(Uuid, String, String, String)>>,
-    /// Rings after each commit of this process, so that a follower need not wait for its timer.
-    pub(crate) committed: Notify,
+    /// Tells followers of each commit of this process, so that they need not wait for their next read.
+    pub(crate) told: broadcast::Sender<Arc<Committed>>,
     /// Begun when followers of the feed must go on elsewhere, from where they are.
     pub(crate) draining: Shutdown,
 }
@@ -127,7 +128,7 @@ impl App {
             availability: SearchClient::new(deps.availability),
             link_key,
             running: Mutex::default(),
-            committed: Notify::new(),
+            told: broadcast::Sender::new(follow::HEARD_MAX),
             draining: Shutdown::new(),
         })))
     }
