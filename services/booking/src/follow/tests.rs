@@ -121,6 +121,19 @@ async fn what_was_read_is_not_told_again_when_it_is_heard() {
     assert_eq!(batch.seen, "11:13:11", "what was seen once stays seen");
 }
 
+#[test]
+fn a_commit_that_a_read_has_brought_is_no_news() {
+    let mut known = Known::new(at(9, 9), true);
+    let seen = Some("11:13:11".to_owned());
+    known.read(Tail { changes: vec![row(12, 31)], position: Some(at(10, 20)), seen }).unwrap();
+    let mut changes = vec![];
+    for (xid, seq) in [(10, 20), (12, 31)] {
+        assert!(!known.hear(&Committed { position: at(xid, seq), changes: Some(vec![row(xid, seq)]) }, &mut changes));
+    }
+    assert!(known.hear(&Committed { position: at(11, 30), changes: Some(vec![row(11, 30)]) }, &mut changes));
+    assert_eq!((changes.len(), known.reach.writes), (1, vec![at(11, 30)]));
+}
+
 #[tokio::test]
 async fn a_follower_who_lags_loses_nothing() {
     let mut rig = Rig::new(true);
@@ -165,8 +178,8 @@ async fn a_commit_that_is_not_known_whole_or_is_of_another_life_is_left_to_readi
     assert!(rig.batches.recv().await.is_none(), "a lost follower takes a new snapshot");
 }
 
-#[tokio::test]
-async fn no_more_is_told_early_than_can_be_remembered() {
+#[test]
+fn no_more_is_told_early_than_can_be_remembered() {
     let mut known = Known::new(at(9, 9), true);
     let mut changes = Vec::new();
     let rows: Vec<ChangeRow> = (1..=i64::try_from(EARLY_MAX).unwrap()).map(|seq| row(12, seq)).collect();
