@@ -167,8 +167,6 @@ async fn a_commit_that_is_not_known_whole_or_is_of_another_life_is_left_to_readi
     let mut rig = Rig::new(true);
     rig.commit(at(11, 30), None);
     rig.commit(Position { epoch: 2, ..at(12, 31) }, Some(vec![row(12, 31)]));
-    // A write without changes that stands where another one ended, which has not been told.
-    rig.commit(at(0, 57), Some(vec![]));
     rig.commit(at(14, 33), Some(vec![row(14, 33)]));
     let (seqs, batch) = rig.changes(1).await;
     assert_eq!((seqs, batch.writes), (vec![33], vec!["1.14.33".to_owned()]));
@@ -176,6 +174,17 @@ async fn a_commit_that_is_not_known_whole_or_is_of_another_life_is_left_to_readi
     let lost = tokio::time::timeout(Duration::from_secs(20), rig.batches.recv()).await.unwrap().unwrap();
     assert_eq!(Fault::from(lost.unwrap_err()).code, rpc::Code::FeedPositionLost);
     assert!(rig.batches.recv().await.is_none(), "a lost follower takes a new snapshot");
+}
+
+#[test]
+fn a_write_without_changes_does_not_stand_for_the_one_before_it() {
+    let mut known = Known::new(at(0, 50), true);
+    let mut changes = vec![];
+    // As on SQLite, where it stands where another one has ended, which has not been told.
+    assert!(!known.hear(&Committed { position: at(0, 57), changes: Some(vec![]) }, &mut changes));
+    assert!(known.reach.writes.is_empty());
+    assert!(known.hear(&Committed { position: at(0, 57), changes: Some(vec![row(0, 57)]) }, &mut changes));
+    assert_eq!(known.reach.writes, [at(0, 57)]);
 }
 
 #[test]

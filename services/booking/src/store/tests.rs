@@ -183,7 +183,7 @@ fn what_does_not_fit_what_was_stored_is_told_of_by_nobody() {
         Some(changes.iter().map(|row| (row.seq, row.version, row.payload[0])).collect::<Vec<_>>())
     };
     assert_eq!(versions(&batch, &[(1, 3), (2, 4)]), Some(vec![(1, 3, 3), (2, 4, 4)]));
-    for stored in [&[(1, 3)][..], &[(1, 4), (2, 3)], &[(1, 9), (2, 3), (3, 4)]] {
+    for stored in [&[(1, 3)][..], &[(1, 4), (2, 3)], &[(1, 9), (2, 3), (3, 4)], &[(1, 3), (2, 4), (3, 5)]] {
         assert_eq!(versions(&batch, stored), None, "{stored:?}");
     }
     let leaves = Batch { leave_group, ..batch };
