@@ -1,7 +1,7 @@
 //! Following the feed: everything is read, in order; what this process commits is heard at once besides.
 //!
-//! Hearing is never more than early. The position moves by reading alone, a commit that was missed is read, and what was
-//! heard is not told again when it is read.
+//! Hearing is never more than early. The position moves by reading alone, a commit that was missed is read, and what
+//! was heard is not told again when it is read.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

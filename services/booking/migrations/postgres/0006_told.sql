@@ -1,5 +1,5 @@
--- Commits a batch and answers what it has told, so that followers in the same process need not read it: the position, and
--- of each change its number in the feed and its version, in the order in which they were told.
+-- Commits a batch and answers what it has told, so that followers in the same process need not read it: the position,
+-- and of each change its number in the feed and its version, in the order in which they were told.
 CREATE FUNCTION commit_told(b jsonb, OUT pos text, OUT seqs bigint[], OUT versions bigint[]) LANGUAGE plpgsql AS $$
 BEGIN
     pos := commit_batch(b);

@@ -43,9 +43,9 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The changes as the feed tells them, from the numbers and versions that were stored for them; `None` where those do not
-    /// fit, since what is told from memory must be what is stored. The order is that of the steps: a group that is freed,
-    /// one that is made, then the batch's own.
+    /// The changes as the feed tells them, from the numbers and versions that were stored for them; `None` where those do
+    /// not fit, since what is told from memory must be what is stored. The order is that of the steps: a group that is
+    /// freed, one that is made, then the batch's own.
     pub(crate) fn told(&self, xid: i64, stored: &[(i64, i64)]) -> Option<Vec<ChangeRow>> {
         let made = self.join_group.as_ref().filter(|join| !join.exists).map(|join| &join.made);
         // Whether a group was left empty only the database knows: it has then told one change more.
