@@ -6,7 +6,7 @@
 //! that followers notice.
 //!
 //! A position alone is as late as the longest transaction of the whole cluster. A follower that may apply changes in any
-//! order is told early what later transactions have committed, and knows by [`Seen`] which of them it has.
+//! order is told early what later transactions have committed, and knows by [`Reach`] which of them it has.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
@@ -74,13 +74,20 @@ pub struct Reach {
     pub position: Position,
     /// What it was told early, besides.
     pub seen: Option<Seen>,
+    /// Single writes that it has, besides: the position of the last change of each.
+    pub writes: Vec<Position>,
 }
 
 impl Reach {
+    /// Everything up to a position, and nothing early.
+    pub fn at(position: Position) -> Self {
+        Self { position, seen: None, writes: vec![] }
+    }
+
     /// Whether the follower has everything of the write at `other`; never across epochs.
     pub fn has(&self, other: Position) -> bool {
         let early = || self.seen.as_ref().is_some_and(|seen| seen.has(other.xid));
-        self.position.reaches(other) || (self.position.epoch == other.epoch && early())
+        self.position.epoch == other.epoch && (self.position.reaches(other) || early() || self.writes.contains(&other))
     }
 }
 
@@ -126,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_was_told_early_counts_beside_the_position() {
-        let reach = |seen: &str| Reach { position: position("1.9.9"), seen: seen.parse().ok() };
+        let reach = |seen: &str| Reach { seen: seen.parse().ok(), ..Reach::at(position("1.9.9")) };
         let early = reach("10:15:10,12");
         for (write, has) in [("1.9.2", true), ("1.10.1", false), ("1.11.1", true), ("1.12.0", false), ("1.14.0", true)]
         {
@@ -134,6 +141,15 @@ mod tests {
         }
         assert!(!early.has(position("1.15.1")) && !early.has(position("2.11.1")) && !reach("").has(position("1.10.1")));
         assert!(reach("10:10:").seen.is_some() && reach("10").seen.is_none() && reach("1:2:x").seen.is_none());
+    }
+
+    #[test]
+    fn a_write_that_was_told_alone_counts_and_says_nothing_of_others() {
+        let reach = Reach { writes: vec![position("1.0.12"), position("2.0.15")], ..Reach::at(position("1.0.9")) };
+        for (write, has) in [("1.0.9", true), ("1.0.10", false), ("1.0.12", true), ("1.0.11", false), ("2.0.15", false)]
+        {
+            assert_eq!(reach.has(position(write)), has, "{write}");
+        }
     }
 
     #[test]

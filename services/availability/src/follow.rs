@@ -99,7 +99,7 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context) -> Result<Position, Fault> 
     }
     let position = position.ok_or_else(|| Fault::new(Code::Unavailable, "the snapshot broke off"))?;
     inner.orgs.replace(&changes, inner.clock.now());
-    inner.applied.send_replace(Some(Reach { position, seen: None }));
+    inner.applied.send_replace(Some(Reach::at(position)));
     inner.readiness.ready("projection");
     tracing::info!(changes = changes.len(), "the snapshot of bookings is applied");
     inner.orgs.ids().into_iter().for_each(|organization| inner.doubts.all(organization));
@@ -116,7 +116,8 @@ fn apply(inner: &Inner, batch: &ChangeBatch) -> Result<Position, Fault> {
         let lag_us = now.as_microsecond().saturating_sub(change.changed_at_us).max(0);
         metrics::histogram!("availability_feed_lag_seconds").record(Duration::from_micros(lag_us.unsigned_abs()));
     }
-    inner.applied.send_replace(Some(Reach { position, seen: batch.seen.parse().ok() }));
+    let writes = batch.writes.iter().filter_map(|write| write.parse().ok()).collect();
+    inner.applied.send_replace(Some(Reach { position, seen: batch.seen.parse().ok(), writes }));
     for (organization, appointment) in touched {
         inner.doubts.one(organization, appointment);
     }

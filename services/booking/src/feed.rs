@@ -1,6 +1,6 @@
 //! The change feed: what is told of each change, the snapshot to begin from, and the tail to follow.
 
-use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc};
 
 use careplan::plan::{Plan, SessionStatus};
 use domain::id::{
@@ -25,7 +25,7 @@ use wire::{
 
 use crate::{
     Inner,
-    pace::Pace,
+    follow::{BATCH_MAX, Follower},
     plans,
     store::{
         Early, Snapshot,
@@ -35,14 +35,7 @@ use crate::{
     write,
 };
 
-const BATCH_MAX: i64 = 500;
 const PART_MAX: usize = 1000;
-/// How often a follower looks for changes of other processes.
-const POLL: Duration = Duration::from_millis(20);
-/// So many changes are told early at once; the rest waits for the transaction that holds them up.
-const EARLY_MAX: usize = 5000;
-/// How often a follower hears that nothing has changed, in polls.
-const HEARTBEAT_POLLS: u32 = 40;
 
 /// What is told of a change of an appointment.
 pub(crate) fn appointment_change(row: &AppointmentRow, claims: &[ClaimRow], event: &str) -> NewChange {
@@ -202,66 +195,25 @@ impl feed_server::Feed for Service {
             request.position.parse().map_err(|_| lost())?
         };
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
-        tokio::spawn(follow(self.0.clone(), position, request.early, sender));
+        let store = self.0.store.clone();
+        let read = move |after, early: Early| {
+            let store = store.clone();
+            async move { store.tail(after, &early, BATCH_MAX).await }
+        };
+        // Heard from before the first read on: what is committed in between comes twice and is told once.
+        let (heard, draining) = (self.0.told.subscribe(), self.0.draining.clone());
+        tokio::spawn(Follower { position, early: request.early, heard, draining, sender }.run(read));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 }
 
-fn lost() -> Fault {
+/// A position that is no longer in the feed.
+pub(crate) fn lost() -> Fault {
     Fault::new(Code::FeedPositionLost, "the position is no longer in the feed; take a new snapshot")
 }
 
-/// Sends changes as they come until the follower is gone. Real time, not the clock's: the feed must not be late
-/// because time is simulated.
-async fn follow(
-    inner: Arc<Inner>,
-    mut position: Position,
-    wanted: bool,
-    sender: tokio::sync::mpsc::Sender<Result<ChangeBatch, Status>>,
-) {
-    let mut quiet = HEARTBEAT_POLLS;
-    let (mut told_early, mut seen) = (BTreeMap::new(), String::new());
-    let mut pace = Pace::new();
-    loop {
-        pace.wait().await;
-        // Asked for before the read, so that a commit in between still rings.
-        let committed = inner.committed.notified();
-        let early =
-            Early { wanted: wanted && told_early.len() < EARLY_MAX, told: told_early.keys().copied().collect() };
-        let read = inner.store.tail(position, &early, BATCH_MAX).await.map_err(write::failure);
-        let (tail, moved) = match read.and_then(|tail| tail.position.ok_or_else(lost).map(|moved| (tail, moved))) {
-            Ok(read) => read,
-            Err(fault) => {
-                let _ = sender.send(Err(fault.into())).await;
-                return;
-            }
-        };
-        let full = i64::try_from(tail.changes.len()).is_ok_and(|count| count == BATCH_MAX);
-        let behind = |row: &&ChangeRow| (row.xid, row.seq) > (moved.xid, moved.seq);
-        told_early.extend(tail.changes.iter().filter(behind).map(|row| (row.seq, row.xid)));
-        told_early.retain(|seq, xid| (*xid, *seq) > (moved.xid, moved.seq));
-        quiet += 1;
-        let news = tail.seen.as_ref().is_some_and(|now| *now != seen) || moved != position;
-        if !tail.changes.is_empty() || quiet >= HEARTBEAT_POLLS || news {
-            quiet = 0;
-            let changes = tail.changes.into_iter().filter_map(|row| told(row, moved.epoch)).collect();
-            (position, seen) = (moved, tail.seen.unwrap_or_default());
-            let batch = ChangeBatch { changes, position: position.to_string(), seen: seen.clone(), more: full };
-            if sender.send(Ok(batch)).await.is_err() {
-                return;
-            }
-        }
-        if !full {
-            tokio::select! {
-                _ = tokio::time::timeout(POLL, committed) => {}
-                () = sender.closed() => return,
-                () = inner.draining.begun() => return,
-            }
-        }
-    }
-}
-
-fn told(row: ChangeRow, epoch: i64) -> Option<Change> {
+/// A stored change as it is told; `None` where it cannot be read.
+pub(crate) fn told(row: &ChangeRow, epoch: i64) -> Option<Change> {
     let change = Change::decode(row.payload.as_slice()).ok()?;
     Some(Change {
         position: Position { epoch, xid: row.xid, seq: row.seq }.to_string(),

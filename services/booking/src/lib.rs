@@ -13,6 +13,7 @@ mod config;
 mod consents;
 mod displaced;
 mod feed;
+mod follow;
 mod ground;
 mod holds;
 mod laying;
@@ -36,8 +37,8 @@ pub use clocks::{Repair, WrongClock};
 pub use config::Config;
 use runtime::{Clock, Ids, Shutdown};
 use sql::Target;
-use store::Store;
-use tokio::sync::Notify;
+use store::{Committed, Store};
+use tokio::sync::{Notify, broadcast};
 use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
@@ -100,8 +101,8 @@ pub(crate) struct Inner {
     pub(crate) link_key: Vec<u8>,
     /// The idempotency keys whose first request still runs in this process.
     pub(crate) running: Mutex<HashSet<(Uuid, String, String, String)>>,
-    /// Rings after each commit of this process, so that a follower need not wait for its timer.
-    pub(crate) committed: Notify,
+    /// Tells followers of each commit of this process, so that they need not wait for their next read.
+    pub(crate) told: broadcast::Sender<Arc<Committed>>,
     /// Rings when time came free, so that the waitlist is looked through.
     pub(crate) freed: Notify,
     /// Begun when followers of the feed must go on elsewhere, from where they are.
@@ -131,7 +132,7 @@ impl App {
             availability: SearchClient::new(deps.availability),
             link_key,
             running: Mutex::default(),
-            committed: Notify::new(),
+            told: broadcast::Sender::new(follow::HEARD_MAX),
             freed: Notify::new(),
             draining: Shutdown::new(),
         })))

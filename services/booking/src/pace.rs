@@ -4,28 +4,67 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Under load a follower reads no more often than this: one read tells of many commits, and none waits longer.
-const PERIOD: Duration = Duration::from_millis(5);
+use crate::follow::POLL;
+
+/// Under load a follower reads no more often than this: one read tells of many commits.
+const PERIOD: Duration = Duration::from_millis(20);
 /// So many reads are made without a wait after a quiet time: one person's patient, plan and visits, written one right
 /// after the other, are each told at once.
 const BURST: u32 = 4;
 
+/// When a follower reads next: after a commit that it was rung for, at its pace, and every [`POLL`] otherwise.
+pub(crate) struct Rounds {
+    due: Instant,
+    /// There was a commit since the last read began.
+    rung: bool,
+    pace: Pace,
+}
+
+impl Rounds {
+    /// The first read is due at once.
+    pub(crate) fn new() -> Self {
+        Self { due: Instant::now(), rung: false, pace: Pace::new() }
+    }
+
+    /// When the next read is due.
+    pub(crate) fn due(&self) -> Instant {
+        self.due
+    }
+
+    /// Something was committed.
+    pub(crate) fn ring(&mut self) {
+        if !self.rung {
+            self.rung = true;
+            self.due = self.due.min(self.pace.take(Instant::now()));
+        }
+    }
+
+    /// A read begins. It may miss what is committed from now on.
+    pub(crate) fn begin(&mut self) {
+        self.rung = false;
+        self.due = Instant::now() + POLL;
+    }
+
+    /// A read has ended; `more` where it was cut short.
+    pub(crate) fn end(&mut self, more: bool) {
+        if more {
+            self.due = Instant::now();
+        } else if !self.rung {
+            self.due = Instant::now() + POLL;
+        }
+    }
+}
+
 /// One read a period in the long run, a few at once after a quiet time: the generic cell rate algorithm of ITU-T I.371.
-pub(crate) struct Pace {
+struct Pace {
     /// When the next read is due by the long run alone.
     due: Instant,
 }
 
 impl Pace {
     /// A pace with its whole burst before it.
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self { due: Instant::now() }
-    }
-
-    /// Waits until the next read may be made.
-    pub(crate) async fn wait(&mut self) {
-        let at = self.take(Instant::now());
-        tokio::time::sleep_until(at).await;
     }
 
     /// Takes the next read, asked for now: when it may be made.
@@ -62,5 +101,23 @@ mod tests {
         let later = began + PERIOD * 1000;
         let at = reads(&mut pace, later, BURST + 1);
         assert_eq!(at.last(), Some(&PERIOD), "a long quiet time earns one burst, not more: {at:?}");
+    }
+
+    #[test]
+    fn a_read_is_hastened_by_a_commit_even_by_one_that_comes_while_it_runs() {
+        let mut rounds = Rounds::new();
+        assert!(rounds.due() <= Instant::now());
+        rounds.begin();
+        rounds.end(false);
+        assert!(rounds.due() > Instant::now(), "in a quiet time there is time");
+        rounds.ring();
+        assert!(rounds.due() <= Instant::now(), "a commit is read at once");
+        rounds.begin();
+        rounds.ring();
+        rounds.end(false);
+        assert!(rounds.due() <= Instant::now(), "the read may have missed it");
+        rounds.begin();
+        rounds.end(true);
+        assert!(rounds.due() <= Instant::now(), "there is more to read");
     }
 }

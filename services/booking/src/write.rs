@@ -96,13 +96,17 @@ pub(crate) fn remember(ctx: &Context, route: &'static str, answer: &impl Message
 
 /// Commits a batch, again where it lost to another transaction. It runs in a task of its own: a caller who hangs up
 /// cannot leave it half known.
+///
+/// Followers of the feed in this process hear of it before the caller does.
 pub(crate) async fn commit(inner: &Arc<Inner>, batch: Batch) -> Result<Position, Refusal> {
     let owned = inner.clone();
     let frees = !batch.release.is_empty() || batch.leave_group.is_some();
     let work = async move {
         let fraction = || owned.ids.fraction();
-        let position = sql::retry_serialization(fraction, || owned.store.commit(&batch)).await?;
-        owned.committed.notify_waiters();
+        let committed = sql::retry_serialization(fraction, || owned.store.commit(&batch)).await?;
+        let position = committed.position;
+        // It fails where nobody follows.
+        let _ = owned.told.send(Arc::new(committed));
         if frees {
             owned.freed.notify_waiters();
         }

@@ -36,6 +36,8 @@ struct State {
     floor: usize,
     /// While it is paused, subscribers hear nothing.
     paused: bool,
+    /// While it is set, the position stays here: what is beyond comes early, each write named.
+    held: Option<usize>,
     /// While it is set, subscribers hear without end that there is more.
     more: bool,
     /// Raised to cut all streams.
@@ -73,6 +75,7 @@ impl FakeBooking {
             log: vec![],
             floor: 0,
             paused: false,
+            held: None,
             more: false,
             life: 0,
             snapshots: 0,
@@ -182,6 +185,11 @@ impl FakeBooking {
     /// Stops or resumes telling.
     pub fn pause(&self, paused: bool) {
         self.change(|state| state.paused = paused);
+    }
+
+    /// Holds the position back, or lets it go on.
+    pub fn hold_back(&self, held: bool) {
+        self.change(|state| state.held = held.then_some(state.log.len()));
     }
 
     /// Says without end that there is more to tell, or stops saying so.
@@ -312,9 +320,11 @@ impl feed_server::Feed for FakeBooking {
                     let end = if state.paused { next } else { state.log.len() };
                     let changes = state.log[next..end].to_vec();
                     next = end;
-                    let position = state.position(next).to_string();
+                    let reached = state.held.unwrap_or(next);
+                    let position = state.position(reached).to_string();
+                    let writes = (reached + 1..=next).map(|seq| state.position(seq).to_string()).collect();
                     let more = state.more;
-                    (proto::ChangeBatch { changes, position, more, ..proto::ChangeBatch::default() }, more)
+                    (proto::ChangeBatch { changes, position, more, writes, ..proto::ChangeBatch::default() }, more)
                 };
                 if sender.send(Ok(batch)).await.is_err() || (!more && bell.changed().await.is_err()) {
                     return;

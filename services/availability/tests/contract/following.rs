@@ -143,6 +143,34 @@ async fn a_read_waits_for_its_revision_or_says_that_it_is_behind() {
 }
 
 #[tokio::test]
+async fn a_write_that_came_early_is_known_to_who_made_it_and_to_nobody_else() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        world.starts("", &clinic, "2026-03-06").await;
+        world.booking.hold_back(true);
+        let visit = world.visit(&clinic, FRIDAY, 30);
+        let (id, booked) = world.booking.book(&visit);
+        assert_eq!(world.starts(&booked, &clinic, "2026-03-06").await.len(), 5);
+        let cancelled = world.booking.tell(&visit, &id, 2, "cancelled", false);
+        assert_eq!(world.starts(&format!("{booked},{cancelled}"), &clinic, "2026-03-06").await, ALL);
+        // It says nothing of a write that has not come.
+        world.booking.pause(true);
+        let (_, later) = world.booking.book(&visit);
+        let late = fault(world.search.clone().search_slots(world.after(&later, day(&clinic, "2026-03-06"))).await);
+        assert_eq!(late.code, Code::ProjectionBehind);
+        // An answer is no fresher than the position, but for what its caller named.
+        let answer = world.slots(&cancelled, day(&clinic, "2026-03-06")).await;
+        assert!(answer.revision.ends_with(&cancelled), "{} at {cancelled}", answer.revision);
+        // Told again after a cut, from the position that was reached, it changes nothing.
+        world.booking.cut();
+        world.booking.pause(false);
+        assert_eq!(world.starts(&later, &clinic, "2026-03-06").await.len(), 5);
+        world.booking.hold_back(false);
+        assert_eq!(world.booking.snapshots(), 1);
+    }
+}
+
+#[tokio::test]
 async fn who_sends_a_revision_back_never_misses_their_own_booking() {
     for world in worlds().await {
         let clinic = world.clinic().await;

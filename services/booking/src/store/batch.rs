@@ -1,6 +1,6 @@
 //! A batch: all that one write does, committed together or not at all.
 //!
-//! On PostgreSQL it travels as one JSON document to `commit_batch`, in one round trip; on SQLite it is applied
+//! On PostgreSQL it travels as one JSON document to `commit_told`, in one round trip; on SQLite it is applied
 //! step by step in one immediate transaction. The order of the steps is the same.
 
 use domain::claim::{Claim, Kind};
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use sql::Failure;
 use uuid::Uuid;
 
-use super::rows::{AppointmentRow, ClaimRow, GroupRow};
+use super::rows::{AppointmentRow, ChangeRow, ClaimRow, GroupRow};
 
 /// All that one write does.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -40,6 +40,34 @@ pub(crate) struct Batch {
     pub(crate) holds: Vec<NewHold>,
     pub(crate) links: Vec<NewLink>,
     pub(crate) changes: Vec<NewChange>,
+}
+
+impl Batch {
+    /// The changes as the feed tells them, from the numbers and versions that were stored for them; `None` where those do
+    /// not fit, since what is told from memory must be what is stored. The order is that of the steps: a group that is
+    /// freed, one that is made, then the batch's own.
+    pub(crate) fn told(&self, xid: i64, stored: &[(i64, i64)]) -> Option<Vec<ChangeRow>> {
+        let made = self.join_group.as_ref().filter(|join| !join.exists).map(|join| &join.made);
+        // Whether a group was left empty only the database knows: it has then told one change more.
+        let freed = match stored.len().checked_sub(self.changes.len() + usize::from(made.is_some()))? {
+            0 => None,
+            1 => Some(&self.leave_group.as_ref()?.freed),
+            _ => return None,
+        };
+        let groups = freed.into_iter().chain(made).map(|payload| (None, payload));
+        let own = self.changes.iter().map(|change| (Some(change.version), &change.payload));
+        let rows = groups.chain(own).zip(stored).map(|((expected, payload), (seq, version))| {
+            expected.is_none_or(|expected| expected == *version).then(|| ChangeRow {
+                seq: *seq,
+                xid,
+                organization_id: self.organization_id,
+                version: *version,
+                changed_at_us: self.now_us,
+                payload: payload.0.clone(),
+            })
+        });
+        rows.collect()
+    }
 }
 
 /// The answer to keep for an idempotency key.

@@ -63,12 +63,20 @@ pub(crate) struct Snapshot {
     pub(crate) position: Position,
 }
 
+/// What came of a batch.
+pub(crate) struct Committed {
+    /// Of its last change.
+    pub(crate) position: Position,
+    /// Its changes as the feed tells them; `None` where that is not certain, and they are to be read.
+    pub(crate) changes: Option<Vec<ChangeRow>>,
+}
+
 /// What a reader of the feed wants beyond its position.
 #[derive(Default)]
 pub(crate) struct Early {
     /// Whether changes may come before those of transactions that still run.
     pub(crate) wanted: bool,
-    /// The sequence numbers of those that came so.
+    /// The sequence numbers of those that came so; they may be left out.
     pub(crate) told: Vec<i64>,
 }
 
@@ -115,8 +123,8 @@ macro_rules! on_both {
 }
 
 on_both! {
-    /// Commits a batch, whole or not at all; answers the position of its last change.
-    fn commit(&self, batch: &Batch) -> Result<Position, Refusal>;
+    /// Commits a batch, whole or not at all.
+    fn commit(&self, batch: &Batch) -> Result<Committed, Refusal>;
     fn join(&self, row: &EntryRow) -> Result<(), Failure>;
     /// Takes back an entry that nobody was told of.
     fn unjoin(&self, organization: Uuid, id: Uuid) -> Result<(), Failure>;

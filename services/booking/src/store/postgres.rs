@@ -1,4 +1,4 @@
-//! PostgreSQL: a batch is one call of `commit_batch`, one round trip; the feed is read below the oldest
+//! PostgreSQL: a batch is one call of `commit_told`, one round trip; the feed is read below the oldest
 //! transaction that still runs.
 
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
@@ -15,7 +15,7 @@ use sqlx::{PgPool, migrate::Migrator, postgres::PgDatabaseError};
 use uuid::Uuid;
 
 use super::{
-    Early, Snapshot, Tail,
+    Committed, Early, Snapshot, Tail,
     batch::{Batch, Refusal},
     rows::ChangeRow,
 };
@@ -25,7 +25,7 @@ pub(crate) type Db = sqlx::Postgres;
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The statement that commits a batch; its parameter is the batch as JSON.
-pub(crate) const COMMIT: &str = "SELECT commit_batch($1::jsonb)";
+pub(crate) const COMMIT: &str = "SELECT pos, seqs, versions FROM commit_told($1::jsonb)";
 const EPOCH: &str = "SELECT value FROM epoch";
 /// Server, timeline and database: where one of them is another, transaction numbers begin elsewhere and committed changes
 /// may be missing. What was told in the life before is in no order with what comes, so it goes.
@@ -84,11 +84,13 @@ impl Store {
         sql::migrate_postgres(&self.pool, "booking", &MIGRATIONS).await
     }
 
-    pub(crate) async fn commit(&self, batch: &Batch) -> Result<Position, Refusal> {
+    pub(crate) async fn commit(&self, batch: &Batch) -> Result<Committed, Refusal> {
         let document = serde_json::to_string(batch).map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
-        let outcome = sqlx::query_scalar::<Db, String>(COMMIT).bind(document).fetch_one(&self.pool).await;
-        let text = outcome.map_err(refusal)?;
-        text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)).into())
+        let outcome = sqlx::query_as::<Db, (String, Vec<i64>, Vec<i64>)>(COMMIT).bind(document).fetch_one(&self.pool);
+        let (text, seqs, versions) = outcome.await.map_err(refusal)?;
+        let position: Position = text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        let stored: Vec<(i64, i64)> = seqs.into_iter().zip(versions).collect();
+        Ok(Committed { position, changes: batch.told(position.xid, &stored) })
     }
 
     /// Reads everything live in one repeatable-read transaction: its snapshot's horizon is the position, so that

@@ -14,9 +14,9 @@ use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};
 use uuid::Uuid;
 
 use super::{
-    Early, Snapshot, Tail,
+    Committed, Early, Snapshot, Tail,
     batch::{Batch, JoinGroup, LeaveGroup, PlanChange, Refusal},
-    rows::{AppointmentRow, ClaimRow},
+    rows::{AppointmentRow, ChangeRow, ClaimRow},
 };
 
 pub(crate) type Db = sqlx::Sqlite;
@@ -25,6 +25,7 @@ pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 const EPOCH: &str = "SELECT value FROM epoch";
 const LAST: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes'";
+const STORED: &str = "SELECT seq, version FROM changes WHERE seq > $1 ORDER BY seq";
 const LIFE: &str = "SELECT value, floor_seq FROM epoch";
 const FLOOR: &str = "UPDATE epoch SET floor_seq = max(floor_seq, (SELECT coalesce(max(seq), 0) FROM changes \
      WHERE changed_at_us < $1 AND seq < (SELECT min(seq) FROM changes) + $2))";
@@ -61,11 +62,11 @@ impl Store {
         sql::migrate_sqlite(&self.pools, &MIGRATIONS).await
     }
 
-    pub(crate) async fn commit(&self, batch: &Batch) -> Result<Position, Refusal> {
+    pub(crate) async fn commit(&self, batch: &Batch) -> Result<Committed, Refusal> {
         let mut tx = self.pools.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let position = apply(&mut tx, batch).await?;
+        let committed = apply(&mut tx, batch).await?;
         tx.commit().await?;
-        Ok(position)
+        Ok(committed)
     }
 
     pub(crate) async fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure> {
@@ -125,15 +126,15 @@ impl Store {
         if after.epoch != epoch || after.seq > last || after.seq < floor {
             return Ok(Tail::lost());
         }
-        let changes: Vec<super::rows::ChangeRow> =
-            sqlx::query_as(TAIL).bind(after.seq).bind(limit).fetch_all(&mut *tx).await?;
+        let changes: Vec<ChangeRow> = sqlx::query_as(TAIL).bind(after.seq).bind(limit).fetch_all(&mut *tx).await?;
         let seq = changes.last().map_or(after.seq, |change| change.seq);
         Ok(Tail { changes, position: Some(Position { epoch, xid: 0, seq }), seen: None })
     }
 }
 
-async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Position, Refusal> {
+async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Refusal> {
     let org = batch.organization_id;
+    let before: i64 = sqlx::query_scalar(LAST).fetch_one(&mut *tx).await?;
     remember(tx, batch).await?;
     if let Some(hold) = batch.consume_hold {
         let statement = "DELETE FROM holds WHERE organization_id = $1 AND id = $2 AND expires_at_us > $3";
@@ -175,15 +176,16 @@ async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Position, Ref
     claims::keep_limits(tx, batch).await?;
     write_rest(tx, batch).await?;
     let epoch = sqlx::query_scalar(EPOCH).fetch_one(&mut *tx).await?;
-    let seq = sqlx::query_scalar(LAST).fetch_one(&mut *tx).await?;
-    let position = Position { epoch, xid: 0, seq };
+    // Nobody else writes meanwhile: what is new is the batch's.
+    let stored: Vec<(i64, i64)> = sqlx::query_as(STORED).bind(before).fetch_all(&mut *tx).await?;
+    let position = Position { epoch, xid: 0, seq: stored.last().map_or(before, |(seq, _)| *seq) };
     if let Some(key) = &batch.idempotency {
         let statement = "UPDATE idempotency SET revision = $1 WHERE organization_id = $2 AND caller = $3 \
              AND route = $4 AND key = $5";
         let query = sqlx::query(statement).bind(position.to_string()).bind(org).bind(&key.caller);
         query.bind(&key.route).bind(&key.key).execute(&mut *tx).await?;
     }
-    Ok(position)
+    Ok(Committed { position, changes: batch.told(position.xid, &stored) })
 }
 
 async fn remember(tx: &mut SqliteConnection, batch: &Batch) -> Result<(), Refusal> {

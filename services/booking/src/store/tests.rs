@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::{
     Before, Early, Store, Tail,
-    batch::{Batch, Hex, NewChange, Refusal},
+    batch::{Batch, Hex, LeaveGroup, NewChange, Refusal},
     postgres,
-    rows::ClaimRow,
+    rows::{ChangeRow, ClaimRow},
     sqlite,
 };
 
@@ -156,6 +156,44 @@ async fn many_writers_of_overlapping_times_leave_no_overlap() {
 }
 
 #[tokio::test]
+async fn a_commit_answers_what_the_feed_will_tell() {
+    let shown = |changes: &[ChangeRow]| format!("{changes:?}");
+    for (store, _database) in both().await {
+        let start = store.snapshot(0).await.unwrap().position;
+        let mut both = batch(5, vec![]);
+        both.changes.push(NewChange { version: 7, payload: Hex(vec![7]) });
+        let first = store.commit(&both).await.unwrap();
+        let second = store.commit(&batch(6, vec![])).await.unwrap();
+        let told = told(&store, start, 3).await.changes;
+        assert_eq!(shown(&first.changes.unwrap()), shown(&told[..2]));
+        assert_eq!(shown(&second.changes.unwrap()), shown(&told[2..]));
+        let last = &told[1];
+        assert_eq!((first.position.xid, first.position.seq), (last.xid, last.seq));
+        let silent = store.commit(&Batch { changes: vec![], ..batch(7, vec![]) }).await.unwrap();
+        assert_eq!(silent.changes.map(|changes| changes.len()), Some(0));
+    }
+}
+
+#[test]
+fn what_does_not_fit_what_was_stored_is_told_of_by_nobody() {
+    let change = |version| NewChange { version, payload: Hex(vec![u8::try_from(version).unwrap()]) };
+    let leave_group = Some(LeaveGroup { id: ROOM, freed: Hex(vec![8]) });
+    let batch = Batch { changes: vec![change(3), change(4)], ..Batch::default() };
+    let versions = |batch: &Batch, stored: &[(i64, i64)]| {
+        let changes = batch.told(0, stored)?;
+        Some(changes.iter().map(|row| (row.seq, row.version, row.payload[0])).collect::<Vec<_>>())
+    };
+    assert_eq!(versions(&batch, &[(1, 3), (2, 4)]), Some(vec![(1, 3, 3), (2, 4, 4)]));
+    for stored in [&[(1, 3)][..], &[(1, 4), (2, 3)], &[(1, 9), (2, 3), (3, 4)], &[(1, 3), (2, 4), (3, 5)]] {
+        assert_eq!(versions(&batch, stored), None, "{stored:?}");
+    }
+    let leaves = Batch { leave_group, ..batch };
+    assert_eq!(versions(&leaves, &[(1, 3), (2, 4)]), Some(vec![(1, 3, 3), (2, 4, 4)]), "the group goes on");
+    assert_eq!(versions(&leaves, &[(1, 9), (2, 3), (3, 4)]), Some(vec![(1, 9, 8), (2, 3, 3), (3, 4, 4)]));
+    assert_eq!(versions(&leaves, &[(1, 9), (2, 9), (3, 3), (4, 4)]), None);
+}
+
+#[tokio::test]
 async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
     let database = Database::postgres().await.unwrap();
     let store = Store::open(&Target::from_url(&database.url).unwrap()).await.unwrap();
@@ -167,7 +205,7 @@ async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
     let write = "INSERT INTO changes (organization_id, version, changed_at_us, payload) \
          VALUES (gen_random_uuid(), 77, 0, '')";
     slow.execute(write).await.unwrap();
-    let written = store.commit(&batch(0, vec![])).await.unwrap();
+    let written = store.commit(&batch(0, vec![])).await.unwrap().position;
     // The later transaction has committed, but the earlier one still runs: neither is told yet.
     let during = store.tail(start, &Early::default(), 10).await.unwrap();
     assert_eq!((during.changes.len(), during.seen), (0, None));
@@ -175,7 +213,7 @@ async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
 
     // Who wants it early gets it, does not move on for it, and knows that it has it.
     let versions = |tail: &Tail| tail.changes.iter().map(|change| change.version).collect::<Vec<_>>();
-    let reach = |tail: Tail| Reach { position: tail.position.unwrap(), seen: tail.seen.unwrap().parse().ok() };
+    let reach = |tail: Tail| Reach { seen: tail.seen.unwrap().parse().ok(), ..Reach::at(tail.position.unwrap()) };
     let early = store.tail(position, &Early { wanted: true, told: vec![] }, 10).await.unwrap();
     assert_eq!(versions(&early), [1]);
     let told_early = early.changes[0].seq;

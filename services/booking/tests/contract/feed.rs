@@ -24,10 +24,10 @@ testkit::engines!(
 
 /// What a follower knows: of each owner its newest change.
 #[derive(Default)]
-struct Known(HashMap<String, Change>);
+pub struct Known(HashMap<String, Change>);
 
 impl Known {
-    fn apply(&mut self, change: Change) {
+    pub fn apply(&mut self, change: Change) {
         let id = match change.owner.as_ref().unwrap() {
             Owner::Appointment(it) => it.id.clone(),
             Owner::Hold(it) => it.id.clone(),
@@ -42,7 +42,7 @@ impl Known {
     }
 
     /// Owner, version and claims of all that has claims.
-    fn live(&self) -> Vec<(String, i64, Vec<Vec<u8>>)> {
+    pub fn live(&self) -> Vec<(String, i64, Vec<Vec<u8>>)> {
         let mut live: Vec<_> = self
             .0
             .iter()

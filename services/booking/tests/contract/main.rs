@@ -10,6 +10,7 @@ mod consents;
 mod fake_availability;
 mod feed;
 mod fences;
+mod followers;
 mod groups;
 mod holds;
 mod idempotency;
