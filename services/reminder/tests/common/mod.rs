@@ -269,7 +269,8 @@ pub fn told(messages: &[Message]) -> Vec<String> {
 #[derive(Clone)]
 struct Search;
 
-fn availability() -> rpc::Channel {
+/// An availability that describes every visit alike.
+pub fn availability() -> rpc::Channel {
     rpc::Channel::in_process(rpc::guard(Routes::new(availability::search_server::SearchServer::new(Search))))
 }
 
