@@ -31,7 +31,7 @@ mod truth;
 
 use testkit::database::Database;
 
-const VISITS: u64 = 1500;
+const VISITS: u64 = 400;
 const SEED: u64 = 1;
 
 testkit::engines!(patients_are_told_what_is_so);

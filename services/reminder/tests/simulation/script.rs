@@ -135,8 +135,8 @@ impl Script {
 
     fn book(&mut self, number: u128) {
         let zone = usize::from(self.chance(0.5));
-        // Half past seven to five, a third of them at nine.
-        let minutes = if self.chance(0.3) { 9 * 60 } else { self.between(15, 35) * 30 };
+        // Eight to five, a third of them at nine.
+        let minutes = if self.chance(0.3) { 9 * 60 } else { self.between(8, 18) * 60 };
         let day = date(2026, 2, 23).at(0, 0, 0, 0) + self.between(0, DAYS as i64).days() + minutes.minutes();
         let start = day.to_zoned(TimeZone::get(ZONES[zone]).unwrap()).unwrap();
         let starts_at_us = start.timestamp().as_microsecond();
@@ -145,7 +145,7 @@ impl Script {
             some if some < 0.6 => self.between(20 * HOUR, 80 * HOUR),
             _ => self.between(80 * HOUR, 300 * HOUR),
         };
-        let booked_at_us = (starts_at_us - lead).max(us(FIRST)) / (10 * MINUTE) * (10 * MINUTE);
+        let booked_at_us = (starts_at_us - lead).max(us(FIRST)) / (30 * MINUTE) * (30 * MINUTE);
         let patient = match (self.dice.fraction() * 100.0) as u32 {
             0 | 1 => Patient::NoPhone,
             2 | 3 => Patient::NoConsent,
