@@ -18,8 +18,6 @@ mod http;
 mod judge;
 #[path = "simulation/outages.rs"]
 mod outages;
-#[path = "simulation/rows.rs"]
-mod rows;
 #[path = "simulation/script.rs"]
 mod script;
 #[path = "simulation/stage.rs"]

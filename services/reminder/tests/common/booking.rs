@@ -227,6 +227,7 @@ fn told(truth: &Truth, event: &str, now_us: i64) -> Change {
             time_zone: appointment.time_zone.clone(),
             patient_id: appointment.patient_id.clone(),
             plan_session_id: appointment.plan_session_id.clone(),
+            group_id: appointment.group_id.clone(),
             previous_starts_at_us: truth.moved_from_us,
             ..AppointmentState::default()
         })),

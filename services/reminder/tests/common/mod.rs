@@ -4,6 +4,7 @@
 #![expect(dead_code, reason = "each test file uses its part")]
 
 pub mod booking;
+pub mod rows;
 
 use std::time::Duration;
 
@@ -172,6 +173,12 @@ impl World {
         };
         change(&mut appointment);
         self.booking.book(organization, self.clock.now_us(), appointment, patient)
+    }
+
+    /// Books a seat in a group session, for a patient with this number.
+    pub fn book_seat(&self, starts_at: &str, phone: &str) -> String {
+        let group = domain::id::GroupId::new(Uuid::from_u128(30)).to_string();
+        self.book_as(organization(1), us(starts_at), with_phone(phone), |visit| visit.group_id = group)
     }
 
     /// Books a visit of the first organisation for a patient who agreed to everything.

@@ -7,11 +7,12 @@ use uuid::Uuid;
 use super::{
     carrier::{Answer, Known},
     expect::{Told, Wanted, should_know, wanted},
-    rows::{Attempt, Message},
     script::{Patient, Visit},
     stage::Stage,
     truth::Fact,
 };
+
+use crate::common::rows::{Attempt, Message};
 
 /// How many faults of a kind are shown.
 const SHOWN: usize = 5;

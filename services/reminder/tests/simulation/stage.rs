@@ -15,12 +15,11 @@ use wire::reminder::{ListRulesRequest, Rule, UpdateRuleRequest, reminder_client:
 use super::{
     carrier::Carrier,
     outages::Outages,
-    rows::Rows,
     script::{Events, FIRST, MINUTE, Race, SECOND, Script, What},
     text::Text,
     truth::{Hit, Point, Truth},
 };
-use crate::common::{self, PUBLIC_URL, TOKEN, organization};
+use crate::common::{self, PUBLIC_URL, TOKEN, organization, rows::Rows};
 
 /// How many services run side by side.
 const INSTANCES: usize = 2;
