@@ -7,13 +7,15 @@ use uuid::Uuid;
 use super::{
     carrier::{Answer, Known},
     expect::{Told, Wanted, should_know, wanted},
-    script::{Patient, Visit},
+    script::{Patient, SECOND, Visit},
     stage::Stage,
     truth::Fact,
 };
 
 use crate::common::rows::{Attempt, Message};
 
+/// Nothing is later than that where all goes well.
+const LATE_US: i64 = 200 * SECOND;
 /// How many faults of a kind are shown.
 const SHOWN: usize = 5;
 
@@ -38,6 +40,8 @@ pub struct Figures {
     /// Begun after the change was acknowledged.
     begun_after: Faults,
     missing: Faults,
+    /// Before it was due, or long after while all went well.
+    wrong_time: Faults,
     doubled: Faults,
     after_start: Faults,
     /// Sent to a patient who is not to be reached so.
@@ -177,6 +181,11 @@ impl Figures {
             let there = found.peek().is_some();
             let mut settled = false;
             for (message, attempts) in found {
+                if attempts.first().is_some_and(|first| first.at_us > one.due_us + LATE_US)
+                    && stage.outages.leave_time(one.due_us, one.due_us + LATE_US)
+                {
+                    self.wrong_time.0.push(format!("{one:?}: {}", case.line(message)));
+                }
                 let went = attempts.iter().any(|attempt| attempt.outcome != "failed") || message.status == "failed";
                 let patient = ["no_phone", "no_consent", "other_channel_preferred", "opted_out"];
                 let held_up = !went && !attempts.is_empty();
@@ -189,6 +198,10 @@ impl Figures {
         }
         let moves = case.facts.len() > 1;
         for (message, attempts) in &case.messages {
+            let due_us = wanted.iter().filter(|one| same(one, message)).map(|one| one.due_us).min();
+            if attempts.iter().any(|attempt| due_us.is_some_and(|due_us| attempt.at_us < due_us)) {
+                self.wrong_time.0.push(case.line(message));
+            }
             // A move's news depends on what the patient knew, which is not always sure.
             let unsure = message.trigger == "rescheduled" && moves;
             if !attempts.is_empty() && !unsure && !wanted.iter().any(|one| same(one, message)) {
@@ -224,10 +237,11 @@ impl Figures {
         self.faults().iter().all(|(_, faults)| faults.0.is_empty())
     }
 
-    fn faults(&self) -> [(&'static str, &Faults); 8] {
+    fn faults(&self) -> [(&'static str, &Faults); 9] {
         [
             ("begun after the change was acknowledged", &self.begun_after),
             ("due messages missing", &self.missing),
+            ("at a wrong time", &self.wrong_time),
             ("doubled", &self.doubled),
             ("after the visit began", &self.after_start),
             ("to patients who are not to be reached so", &self.unwanted),

@@ -222,7 +222,7 @@ impl Script {
     fn kill(&mut self) {
         let visit = self.any();
         let at_us = if self.chance(0.3) { visit.booked_at_us } else { self.due(visit) };
-        let away_us = if self.chance(0.5) { SECOND } else { self.between(30, 1200) * SECOND };
+        let away_us = if self.chance(0.5) { 1_300_000 } else { self.between(30, 1200) * SECOND };
         let race = if self.chance(0.5) { Race::Given } else { Race::Asked };
         self.at(at_us, What::Kill { visit: visit.number, race, back_at_us: at_us + away_us });
     }

@@ -24,7 +24,7 @@ use crate::common::{self, PUBLIC_URL, TOKEN, organization, rows::Rows};
 /// How many services run side by side.
 const INSTANCES: usize = 2;
 /// The clock moves on by so much at least where nothing but messages is due.
-const STEP_US: i64 = 20 * SECOND;
+const STEP_US: i64 = 20 * SECOND + 700_000;
 /// Real time in which a message comes to a point of its way, if it ever does.
 const REACHED_WITHIN: Duration = Duration::from_millis(150);
 const WITHIN: Duration = Duration::from_secs(40);
@@ -47,8 +47,8 @@ pub struct Stage {
     pub rows: Rows,
     pub outages: Outages,
     pub kills: Vec<i64>,
-    /// When the leases end that nobody alive holds.
-    orphaned: HashSet<i64>,
+    /// The messages of leases that nobody alive holds, and when those end.
+    orphaned: HashSet<(Uuid, i64)>,
     database: Database,
     config: Config,
     instances: Vec<Option<Instance>>,
@@ -247,10 +247,10 @@ impl Stage {
         dead.task.abort();
         let _ = dead.task.await;
         let now_us = self.clock.now_us();
-        self.orphaned.insert(now_us + dead.lease_us);
-        let stalled =
-            self.rows.until(now_us + dead.lease_us).await.into_iter().filter(|one| self.carrier.is_stalled(one.id));
-        self.orphaned.extend(stalled.map(|one| one.wake_at_us));
+        let ends_us = now_us + dead.lease_us;
+        let open = self.rows.until(ends_us).await.into_iter();
+        let its = open.filter(|one| one.wake_at_us == ends_us || self.carrier.is_stalled(one.id));
+        self.orphaned.extend(its.map(|one| (one.id, one.wake_at_us)));
         true
     }
 
@@ -291,7 +291,7 @@ impl Stage {
             let due = one.wake_at_us <= now_us;
             let in_hand = leases.iter().any(|lease_us| one.wake_at_us == now_us + lease_us);
             // What was never leased is nobody's, whenever it is due.
-            let in_hand = in_hand && one.fence > 0 && !self.orphaned.contains(&one.wake_at_us);
+            let in_hand = in_hand && one.fence > 0 && !self.orphaned.contains(&(one.id, one.wake_at_us));
             (due || in_hand) && !self.carrier.is_stalled(one.id)
         })
     }
