@@ -6,7 +6,7 @@ use sql::Target;
 use sqlx::{FromRow, PgPool, SqlitePool};
 use uuid::Uuid;
 
-const OPEN: &str = "SELECT id, status, fence, wake_at_us FROM messages WHERE wake_at_us <= $1";
+const OPEN: &str = "SELECT id, appointment_id, status, fence, wake_at_us FROM messages WHERE wake_at_us <= $1";
 const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM messages WHERE wake_at_us > $1";
 const POSITION: &str = "SELECT position FROM feed_position WHERE id = 1";
 const MESSAGES: &str = "SELECT id, appointment_id, rule_id, trigger, channel, status, reason, \
@@ -17,6 +17,7 @@ const ATTEMPTS: &str = "SELECT message_id, at_us, outcome FROM attempts ORDER BY
 #[derive(FromRow)]
 pub struct Open {
     pub id: Uuid,
+    pub appointment_id: Uuid,
     pub status: String,
     /// Rises with each lease.
     pub fence: i64,

@@ -84,6 +84,14 @@ pub enum What {
         back_at_us: i64,
     },
     Start(usize),
+    /// The answer to the question about a visit stays on the way for longer than the lease.
+    Slow {
+        visit: u128,
+    },
+    /// It arrives.
+    Arrive {
+        visit: u128,
+    },
 }
 
 /// Events in their order.
@@ -109,6 +117,12 @@ impl Script {
         }
         for _ in 0..(visits / 60).max(16) {
             script.kill();
+        }
+        for _ in 0..(visits / 60).max(8) {
+            let visit = script.any();
+            let due_us = script.due(visit);
+            script.at(due_us, What::Slow { visit: visit.number });
+            script.at(due_us + 170 * SECOND, What::Arrive { visit: visit.number });
         }
         for _ in 0..3 + visits / 1000 {
             script.outage(45, What::Down);
@@ -199,18 +213,18 @@ impl Script {
         let moved = |by: i64| visit.starts_at_us + by * 30 * MINUTE;
         let earlier = moved(-self.between(1, 96));
         let later = moved(self.between(1, 96));
-        let to = if self.chance(0.3) && earlier > at_us + HOUR { earlier } else { later };
-        self.at(at_us, What::Change { visit: number, to: To::At(to), race });
+        let first = if self.chance(0.3) && earlier > at_us + HOUR { earlier } else { later };
+        self.at(at_us, What::Change { visit: number, to: To::At(first), race });
         let then_us = at_us + self.between(15, 100) * SECOND;
         let later_us = at_us + self.between(3, 240) * MINUTE;
         let (then_us, to) = match self.dice.fraction() {
             one if one < 0.3 => (then_us, To::At(visit.starts_at_us)),
-            one if one < 0.4 => (later_us, To::At(visit.starts_at_us)),
-            one if one < 0.5 => (then_us, To::Cancelled),
-            one if one < 0.6 => (later_us, To::At(moved(100))),
+            one if one < 0.5 => (later_us, To::At(visit.starts_at_us)),
+            one if one < 0.6 => (then_us, To::Cancelled),
+            one if one < 0.7 => (later_us, To::At(moved(100))),
             _ => return,
         };
-        if then_us + HOUR < visit.starts_at_us.min(earlier) {
+        if then_us + HOUR < visit.starts_at_us.min(first) {
             self.at(then_us, What::Change { visit: number, to, race: Race::None });
         }
     }

@@ -1,6 +1,9 @@
 //! Where the script is played: the clock, the services over one database, and the driver that moves from event to event.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use reminder::{App, Config, Deps};
@@ -49,6 +52,8 @@ pub struct Stage {
     pub kills: Vec<i64>,
     /// The messages of leases that nobody alive holds, and when those end.
     orphaned: HashSet<(Uuid, i64)>,
+    /// Answers that stay on the way, by their visit.
+    slow: HashMap<u128, Hit>,
     database: Database,
     config: Config,
     instances: Vec<Option<Instance>>,
@@ -83,6 +88,7 @@ impl Stage {
             outages: Outages::default(),
             kills: vec![],
             orphaned: HashSet::new(),
+            slow: HashMap::new(),
             database,
             config,
             instances: (0..INSTANCES).map(|_| None).collect(),
@@ -177,7 +183,11 @@ impl Stage {
     }
 
     fn arm(&self, what: What) -> Option<oneshot::Receiver<Hit>> {
-        let (What::Change { visit, race, .. } | What::Kill { visit, race, .. }) = what else { return None };
+        let (visit, race) = match what {
+            What::Change { visit, race, .. } | What::Kill { visit, race, .. } => (visit, race),
+            What::Slow { visit } => (visit, Race::Asked),
+            _ => return None,
+        };
         match race {
             Race::None => None,
             Race::Asked | Race::Delayed => Some(self.truth.arm(Point::Asked, visit)),
@@ -190,6 +200,9 @@ impl Stage {
             Some(arm) => tokio::time::timeout(REACHED_WITHIN, arm).await.ok().and_then(Result::ok),
             None => None,
         };
+        if let (What::Change { visit, .. } | What::Kill { visit, .. } | What::Slow { visit }, None) = (what, &hit) {
+            self.truth.disarm(visit);
+        }
         match what {
             What::Book(visit) => self.truth.book(visit),
             What::Change { visit, to, race } => {
@@ -234,11 +247,23 @@ impl Stage {
                 }
             }
             What::Start(instance) => self.start(instance).await,
+            What::Slow { visit } => {
+                if let Some(hit) = hit {
+                    self.slow(visit, hit).await;
+                }
+            }
+            What::Arrive { visit } => drop(self.slow.remove(&visit)),
         }
-        if let (What::Change { visit, .. } | What::Kill { visit, .. }, true) = (what, hit.is_none()) {
-            self.truth.disarm(Point::Asked, visit);
-            self.truth.disarm(Point::Given, visit);
-        }
+    }
+
+    /// Lets an answer stay on the way; its message is not waited for until somebody else takes it up.
+    async fn slow(&mut self, visit: u128, hit: Hit) {
+        let Some(service) = &self.instances[hit.instance] else { return };
+        let ends_us = self.clock.now_us() + service.lease_us;
+        let open = self.rows.until(ends_us).await.into_iter();
+        let its = open.filter(|one| one.appointment_id.as_u128() == visit && one.wake_at_us == ends_us);
+        self.orphaned.extend(its.map(|one| (one.id, one.wake_at_us)));
+        self.slow.insert(visit, hit);
     }
 
     /// Ends a service as a killed process ends; `false` where it is dead already.
@@ -292,7 +317,9 @@ impl Stage {
             let in_hand = leases.iter().any(|lease_us| one.wake_at_us == now_us + lease_us);
             // What was never leased is nobody's, whenever it is due.
             let in_hand = in_hand && one.fence > 0 && !self.orphaned.contains(&(one.id, one.wake_at_us));
-            (due || in_hand) && !self.carrier.is_stalled(one.id)
+            // Who waits for the answer leaves it to another, and there may be none.
+            let slow = leases.len() < INSTANCES && self.slow.contains_key(&one.appointment_id.as_u128());
+            ((due && !slow) || in_hand) && !self.carrier.is_stalled(one.id)
         })
     }
 

@@ -149,8 +149,8 @@ impl Truth {
         receiver
     }
 
-    pub fn disarm(&self, point: Point, number: u128) {
-        self.lock().arms.remove(&(point, number));
+    pub fn disarm(&self, number: u128) {
+        self.lock().arms.retain(|(_, armed), _| *armed != number);
     }
 
     /// Waits where somebody wants to know of this point.
