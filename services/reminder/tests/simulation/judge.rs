@@ -36,6 +36,7 @@ pub struct Figures {
     crossed: usize,
     sent_again: usize,
     held_up: usize,
+    waited: usize,
     suppressed: std::collections::BTreeMap<String, usize>,
     /// Begun after the change was acknowledged.
     begun_after: Faults,
@@ -70,8 +71,13 @@ pub async fn judge(stage: &mut Stage, visits: &[Visit], offsets: &HashMap<Uuid, 
         let attempts = attempts.get(&message.id).map(Vec::as_slice).unwrap_or_default();
         by_visit.entry(message.appointment_id.as_u128()).or_default().push((message, attempts));
     }
-    let mut figures =
-        Figures { visits: visits.len(), messages: messages.len(), kills: stage.kills.len(), ..Figures::default() };
+    let mut figures = Figures {
+        visits: visits.len(),
+        messages: messages.len(),
+        kills: stage.kills.len(),
+        waited: stage.waited,
+        ..Figures::default()
+    };
     for visit in visits {
         let facts = stage.truth.facts(visit.number);
         let messages = by_visit.remove(&visit.number).unwrap_or_default();
@@ -261,6 +267,7 @@ impl fmt::Display for Figures {
         writeln!(f, "{:>8}  failed: refused, not delivered, or given up", self.failed)?;
         writeln!(f, "{:>8}  sent once more, as the provider's report allows", self.sent_again)?;
         writeln!(f, "{:>8}  kept by a busy provider until they were of no use", self.held_up)?;
+        writeln!(f, "{:>8}  waited for the end of a lease since the database failed", self.waited)?;
         writeln!(f, "{:>8}  crossed a change: right when booking answered", self.crossed)?;
         for (reason, count) in &self.suppressed {
             writeln!(f, "{count:>8}  suppressed: {reason}")?;

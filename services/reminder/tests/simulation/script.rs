@@ -129,6 +129,8 @@ impl Script {
             script.outage(45, What::Hold);
             script.outage(45, What::Cut);
             script.outage(60, What::Storm);
+            script.long_outage(What::Down);
+            script.long_outage(What::Hold);
         }
         script
     }
@@ -215,7 +217,7 @@ impl Script {
         let later = moved(self.between(1, 96));
         let first = if self.chance(0.3) && earlier > at_us + HOUR { earlier } else { later };
         self.at(at_us, What::Change { visit: number, to: To::At(first), race });
-        let then_us = at_us + self.between(15, 100) * SECOND;
+        let then_us = at_us + self.between(15, 240) * SECOND;
         let later_us = at_us + self.between(3, 240) * MINUTE;
         let (then_us, to) = match self.dice.fraction() {
             one if one < 0.3 => (then_us, To::At(visit.starts_at_us)),
@@ -246,5 +248,12 @@ impl Script {
         let until_us = from_us + self.between(5, minutes) * MINUTE;
         self.at(from_us, what(true));
         self.at(until_us, what(false));
+    }
+
+    /// From before the last message about a visit until after its start.
+    fn long_outage(&mut self, what: impl Fn(bool) -> What) {
+        let starts_at_us = self.any().starts_at_us;
+        self.at(starts_at_us - self.between(125, 180) * MINUTE, what(true));
+        self.at(starts_at_us + self.between(1, 20) * MINUTE, what(false));
     }
 }

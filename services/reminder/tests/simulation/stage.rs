@@ -22,7 +22,10 @@ use super::{
     text::Text,
     truth::{Hit, Point, Truth},
 };
-use crate::common::{self, PUBLIC_URL, TOKEN, organization, rows::Rows};
+use crate::common::{
+    self, PUBLIC_URL, TOKEN, organization,
+    rows::{Open, Rows},
+};
 
 /// How many services run side by side.
 const INSTANCES: usize = 2;
@@ -52,6 +55,8 @@ pub struct Stage {
     pub kills: Vec<i64>,
     /// The messages of leases that nobody alive holds, and when those end.
     orphaned: HashSet<(Uuid, i64)>,
+    /// How many messages waited for the end of a lease that somebody alive holds.
+    pub waited: usize,
     /// Answers that stay on the way, by their visit.
     slow: HashMap<u128, Hit>,
     database: Database,
@@ -88,6 +93,7 @@ impl Stage {
             outages: Outages::default(),
             kills: vec![],
             orphaned: HashSet::new(),
+            waited: 0,
             slow: HashMap::new(),
             database,
             config,
@@ -289,16 +295,26 @@ impl Stage {
     }
 
     /// Waits until the services know what they can know, and have done what is due.
-    async fn settle(&self) {
+    async fn settle(&mut self) {
         let done = poll::attempt(WITHIN, || async {
             self.report().await;
             self.is_settled().await.then_some(())
         });
-        if done.await.is_none() {
-            let open = self.rows.until(self.clock.now_us() + 180 * SECOND).await;
+        if done.await.is_some() {
+            return;
+        }
+        // Where the database fails a service, a message waits for the end of its lease.
+        let now_us = self.clock.now_us();
+        let open = self.rows.until(now_us + i64::from(LEASE_SECONDS + LEASES) * SECOND).await;
+        let waits = |one: &Open| one.fence > 0 && one.wake_at_us > now_us && one.status == "scheduled";
+        let waiting: Vec<_> = open.iter().filter(|one| waits(one)).map(|one| (one.id, one.wake_at_us)).collect();
+        self.waited += waiting.len();
+        self.orphaned.extend(waiting);
+        self.outages.add(now_us, now_us + 200 * SECOND);
+        if !self.is_settled().await {
             let open: Vec<_> = open.iter().map(|one| (one.id, &one.status, one.wake_at_us)).collect();
-            let at: Timestamp = self.clock.now();
-            panic!("at {at} the services do not come to rest: {open:?}, behind: {}", !self.is_applied().await);
+            let (at, behind): (Timestamp, _) = (self.clock.now(), !self.is_applied().await);
+            panic!("at {at} the services do not come to rest: {open:?}, behind: {behind}");
         }
     }
 
