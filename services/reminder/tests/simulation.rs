@@ -29,7 +29,7 @@ mod truth;
 
 use testkit::database::Database;
 
-const VISITS: u64 = 400;
+const VISITS: u64 = 300;
 const SEED: u64 = 1;
 
 testkit::engines!(patients_are_told_what_is_so);

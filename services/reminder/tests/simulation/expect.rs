@@ -91,3 +91,31 @@ pub fn should_know(facts: &[Fact], outages: &Outages) -> bool {
     let last = facts.last().unwrap();
     last.stands && facts.len() > 1 && outages.leave_time(last.at_us + SETTLE_US, last.starts_at_us)
 }
+
+#[test]
+fn a_history_asks_for_what_the_default_rules_say() {
+    let mut outages = Outages::default();
+    outages.close();
+    let (hour, start) = (60 * MINUTE, 1000 * 60 * MINUTE);
+    let fact = |at_us, version, stands, starts_at_us| Fact { at_us, version, stands, starts_at_us };
+    let asked = |facts: &[Fact], told: &Told| -> Vec<_> {
+        let must = wanted(facts, told, &outages).into_iter().filter(|one| one.must);
+        must.map(|one| format!("{} {} {}", one.trigger, one.channel, (one.due_us - start) / MINUTE)).collect()
+    };
+    let booked = fact(start - 50 * hour, 1, true, start);
+    let ahead = ["before_start sms -1440", "before_start sms -120"];
+    let news = ["booked sms -3000", "booked email -3000"];
+    let nobody = Told(vec![]);
+    assert_eq!(asked(&[booked], &nobody), [ahead, news].concat());
+    let cancelled = fact(start - 30 * hour, 2, false, start);
+    assert_eq!(asked(&[booked, cancelled], &nobody), [news, ["cancelled sms -1800", "cancelled email -1800"]].concat());
+    // Away and back around the day's reminder: it is told when the visit has settled, and nothing else is.
+    let away = fact(start - 24 * hour - MINUTE, 2, true, start + hour);
+    let back = fact(start - 24 * hour + MINUTE, 3, true, start);
+    let settled = ["before_start sms -1437", "before_start sms -120"];
+    assert_eq!(asked(&[booked, away, back], &nobody), [news, settled].concat());
+    // Where the patient was told the other time, they are told this one, which says the same.
+    let told = Told(vec![(away.at_us + MINUTE, away.starts_at_us)]);
+    let moved = ["before_start sms -120", "rescheduled sms -1437", "rescheduled email -1437"];
+    assert_eq!(asked(&[booked, away, back], &told), [&news[..], &moved].concat());
+}

@@ -60,3 +60,17 @@ impl Outages {
         until_us - free_from_us >= MARGIN_US
     }
 }
+
+#[test]
+fn a_message_has_time_where_a_stretch_between_outages_is_long_enough() {
+    let mut outages = Outages::default();
+    outages.turn("down", true, 1000 * SECOND);
+    outages.turn("held", true, 1100 * SECOND);
+    outages.turn("down", false, 1200 * SECOND);
+    outages.turn("held", false, 1300 * SECOND);
+    outages.add(1600 * SECOND, 1700 * SECOND);
+    outages.close();
+    let time = |from: i64, until: i64| outages.leave_time(from * SECOND, until * SECOND);
+    assert!(time(700, 1000) && time(0, 5000) && time(1250, 1500) && time(1650, 1900));
+    assert!(!time(850, 1250) && !time(1250, 1499) && !time(1450, 1850) && !time(1000, 1000));
+}
