@@ -8,6 +8,7 @@ mod fuzz;
 mod house;
 mod postgres;
 mod product;
+mod simulate;
 mod steps;
 mod test;
 
@@ -33,6 +34,8 @@ enum Task {
     Bench(bench::Options),
     /// Throws generated requests at the REST interface (PyPI's schemathesis).
     FuzzApi(fuzz::Options),
+    /// Eight weeks of messages to patients while everything fails, on a simulated clock; prints the figures.
+    Simulate(simulate::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,5 +56,6 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Check => house::check().map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::FuzzApi(options) => fuzz::run(&options),
+        Task::Simulate(options) => simulate::run(&options),
     }
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Names the cluster in which tests make their databases.
-const DATABASE_VARIABLE: &str = "MERIDIAN_TEST_DATABASE_URL";
+pub(crate) const DATABASE_VARIABLE: &str = "MERIDIAN_TEST_DATABASE_URL";
 
 /// What to run.
 #[derive(clap::Args)]

@@ -209,7 +209,7 @@ async fn what_has_waited_into_the_quiet_hours_waits_for_their_end(database: Data
     // Before the clock leaps: a lease that ends during a send leaves its outcome unknown.
     service.becomes(&visit, "booked", "email", "delivered").await;
     let asked = world.booking.asked();
-    world.seconds(120);
+    world.seconds(144);
     testkit::poll::until("the check", common::WITHIN, || async { (world.booking.asked() > asked).then_some(()) }).await;
     world.until("2026-03-04T14:59:59Z");
     assert_eq!(world.texts().len(), 1);

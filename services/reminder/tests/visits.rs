@@ -6,7 +6,10 @@ mod common;
 
 use common::{Running, World, booking::appointment_id, organization, patient, told, us};
 use testkit::database::Database;
-use wire::{booking::PatientDetails, reminder::ListMessagesRequest};
+use wire::{
+    booking::PatientDetails,
+    reminder::{ListMessagesRequest, Message},
+};
 
 /// A hundred hours before the visit that most tests are about.
 const NOW: &str = "2026-03-04T11:00:00Z";
@@ -44,6 +47,38 @@ async fn a_booking_is_told_at_once_and_again_before_the_start(database: Database
     assert_eq!(day_before.sent_at_us, us("2026-03-07T15:00:00Z"));
     world.until("2026-03-08T13:00:00Z");
     assert!(service.settled(&visit).await.iter().all(|one| one.status == "delivered"));
+    service.stop().await;
+}
+
+async fn what_came_due_while_a_visit_was_elsewhere_is_told_when_it_is_back(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    let visit = world.book(START);
+    service.becomes(&visit, "booked", "sms", "sent").await;
+    // Dragged away and back before the day's reminder is due, and once more around that time.
+    let moves = [("14:57:00", "14:57:30"), ("14:59:30", "15:00:30")];
+    let moved = |all: &[Message], status| told(all).iter().filter(|line| line.contains(status)).count();
+    for (count, (away, back)) in (1..).zip(moves) {
+        world.until(&format!("2026-03-07T{away}Z"));
+        world.reschedule(&visit, "2026-03-09T15:00:00Z");
+        service.when("the move", &visit, |all| moved(all, "rescheduled sms scheduled") == 1).await;
+        world.until(&format!("2026-03-07T{back}Z"));
+        world.reschedule(&visit, START);
+        service.when("the return", &visit, |all| moved(all, "rescheduled sms suppressed") == count).await;
+    }
+    world.until("2026-03-07T15:02:30Z");
+    let late = service.becomes(&visit, "before_start", "sms", "sent").await;
+    assert_eq!(late.sent_at_us, us("2026-03-07T15:02:30Z"));
+    // Once more after it has left: it is not told again.
+    world.reschedule(&visit, "2026-03-09T15:00:00Z");
+    world.seconds(30);
+    world.reschedule(&visit, START);
+    service.when("the last return", &visit, |all| moved(all, "rescheduled sms suppressed") == 3).await;
+    world.until("2026-03-08T13:00:00Z");
+    service.settled(&visit).await;
+    let texts = world.texts();
+    assert_eq!(texts.iter().filter(|text| text.contains("Sun, Mar 8")).count(), 3, "{texts:?}");
+    assert_eq!(texts.len(), 3, "booked, a day before, two hours before");
     service.stop().await;
 }
 
@@ -321,6 +356,7 @@ async fn the_list_is_read_page_by_page(database: Database) {
 on_both! {
     a_booking_is_told_at_once_and_again_before_the_start
     a_visit_cancelled_in_the_last_minute_is_not_reminded_of
+    what_came_due_while_a_visit_was_elsewhere_is_told_when_it_is_back
     a_move_is_told_once_it_has_settled
     a_restart_resumes_without_doubles
     an_old_booking_in_the_first_snapshot_is_not_news

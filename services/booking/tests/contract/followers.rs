@@ -63,6 +63,8 @@ fn id(change: &Change) -> &str {
         Owner::Hold(state) => &state.id,
         Owner::Group(state) => &state.id,
         Owner::Plan(state) => &state.id,
+        Owner::Offer(state) => &state.id,
+        Owner::Waitlist(state) => &state.id,
     }
 }
 

@@ -111,11 +111,6 @@ impl World {
         Self::start(self.target, self.clock, self.seed + 1).await
     }
 
-    /// Another process over the same database.
-    pub async fn beside(&self) -> Self {
-        Self::start(self.target.clone(), self.clock.clone(), self.seed + 1000).await
-    }
-
     pub fn context(&self) -> Context {
         Context::new(self.organization, "key_test", Duration::from_secs(20))
     }

@@ -190,12 +190,13 @@ fn counted(record: &Record<'_>) -> &'static str {
     if record.status == "scheduled" { "busy" } else { record.status }
 }
 
-/// How long to wait for a busy provider: as long as it says, within bounds, or twice as long each time.
+/// How long to wait for a busy provider: as long as it says, within bounds, or twice as long each time. What it sent away
+/// in one moment does not come back in one.
 fn delay_us(inner: &Inner, after: Option<Duration>, tries: i32) -> i64 {
     match after {
         Some(after) => {
-            let seconds = after.as_secs().clamp(1, 3600);
-            i64::try_from(seconds).unwrap_or(3600) * 1_000_000
+            let seconds = after.as_secs().clamp(1, 3600) as f64;
+            (seconds * (1.0 + 0.2 * inner.ids.fraction()) * 1_000_000.0) as i64
         }
         None => spread_us(inner, (BUSY_SECONDS * 2f64.powi(tries.min(16))).min(BUSY_SECONDS_MAX)),
     }

@@ -9,7 +9,8 @@
 //! - a visit that is first seen in a snapshot plans `before_start` only: the booking is old news;
 //! - a new time or place takes back everything pending, plans `before_start` anew, and a `rescheduled` message unless
 //!   the patient was last told just that time and place. All of these wait until the move has settled, so that a drag in
-//!   the diary and back sends nothing;
+//!   the diary and back sends nothing. What came due while the visit was elsewhere comes again then, for the same reason:
+//!   nothing else says it;
 //! - a cancellation takes back everything pending and plans `cancelled`, unless the visit was over already;
 //! - a visit that has begun takes back everything pending;
 //! - one that was completed or missed plans what follows it, once.
@@ -128,8 +129,19 @@ pub(crate) struct Plan {
     pub(crate) known: Known,
     /// Why everything that is pending is taken back; `None`: it stays.
     pub(crate) suppress: Option<&'static str>,
+    /// Where the visit is back at what the patient knows: what was taken back about it comes again.
+    pub(crate) revive: Option<Revive>,
     /// The messages to come.
     pub(crate) add: Vec<Planned>,
+}
+
+/// What was taken back while a visit was elsewhere, and comes again since nobody is told of anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Revive {
+    /// What came due by this instant; all else is planned anew.
+    pub(crate) until_us: i64,
+    /// When it is due now.
+    pub(crate) due_at_us: i64,
 }
 
 /// Decides what a change leads to; `None` where it is older than what is known.
@@ -150,7 +162,7 @@ pub(crate) fn plan(
     if !news {
         return None;
     }
-    let mut plan = Plan { known: carried(known, change), suppress: None, add: vec![] };
+    let mut plan = Plan { known: carried(known, change), suppress: None, revive: None, add: vec![] };
     let version = plan.known.visit_version;
     // What happened is as old as the change; how it stands in a snapshot is as old as this moment.
     let since_us = if change.event == Event::Snapshot { now_us } else { change.changed_at_us };
@@ -172,7 +184,9 @@ pub(crate) fn plan(
         plan.suppress = Some("superseded");
         let settled_us = since_us + settle_us;
         plan.add = before_start(rules, next, version, since_us, settled_us);
-        if next.visit != known.told {
+        if next.visit == known.told {
+            plan.revive = Some(Revive { until_us: since_us, due_at_us: settled_us });
+        } else {
             plan.add.extend(after_event(rules, Trigger::Rescheduled, next, version, settled_us));
         }
     } else if known.is_none() {

@@ -115,9 +115,11 @@ fn a_drag_and_back_tells_nothing_unless_the_patient_was_told_in_between() {
     assert_eq!(quiet.suppress, Some("superseded"));
     assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart && one.version == 3));
     assert_eq!(quiet.add.len(), 3);
+    assert_eq!(quiet.revive, Some(Revive { until_us: now + 1, due_at_us: now + 1 + SETTLE }));
     let told = Known { told: dragged.appointment.visit, ..dragged };
     let correction = plan(&rules(), Some(&told), &back, now + 1, SETTLE, Series::First).unwrap();
     assert_eq!(correction.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).count(), 2);
+    assert_eq!(correction.revive, None, "the correction says the same");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{
     deliveries::tell,
 };
 use crate::{
-    plan::{self, Again, Appointment, Change, Event, Known, Offered, Planned, Series},
+    plan::{self, Again, Appointment, Change, Event, Known, Offered, Planned, Revive, Series},
     rule::{self, Rule},
 };
 
@@ -55,6 +55,18 @@ const NEXT_OF_SERIES: &str = "SELECT * FROM appointments WHERE organization_id =
 const SUPPRESS: &str = "UPDATE messages SET status = 'suppressed', reason = $3, wake_at_us = NULL, fence = fence + 1, \
      updated_at_us = $4 WHERE organization_id = $1 AND appointment_id = $2 AND status = 'scheduled' \
      AND trigger <> 'reply'";
+/// Only the last that each rule planned about this visit, and none where one of them has left. A series may have told of
+/// its booking through another visit meanwhile.
+const REVIVE: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $6, wake_at_us = $6, tries = 0, \
+     fence = fence + 1, updated_at_us = $7 WHERE organization_id = $1 AND appointment_id = $2 AND starts_at_us = $3 \
+     AND location_id = $4 AND due_at_us <= $5 AND starts_at_us > $6 AND status = 'suppressed' AND reason = 'superseded' \
+     AND (trigger = 'before_start' OR (trigger = 'booked' AND $8)) AND rule_id IN \
+     (SELECT id FROM rules WHERE organization_id = $1 AND archived_at_us IS NULL) AND NOT EXISTS (SELECT 1 \
+     FROM messages other WHERE other.organization_id = messages.organization_id AND other.id <> messages.id \
+     AND other.appointment_id = messages.appointment_id AND other.rule_id = messages.rule_id \
+     AND other.channel = messages.channel AND other.starts_at_us = messages.starts_at_us \
+     AND other.location_id = messages.location_id AND (other.status <> 'suppressed' \
+     OR other.appointment_version > messages.appointment_version))";
 // What a rule took back, it can plan again; whatever else became of a message stays.
 const PLAN: &str = "INSERT INTO messages (organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
      channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, \
@@ -77,7 +89,8 @@ const PAGE: i64 = 500;
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 18] = [
+pub(crate) const STATEMENTS: [&str; 19] = [
+    REVIVE,
     TOLD_TOGETHER,
     UNTOLD,
     NEXT_OF_SERIES,
@@ -133,6 +146,9 @@ impl Store {
                 planned += hand_on(&mut tx, organization, &plan.known, rules, batch).await?;
                 let suppress = query(SUPPRESS).bind(organization).bind(change.appointment.id).bind(reason);
                 suppress.bind(batch.now_us).execute(&mut *tx).await?;
+            }
+            if let Some(again) = plan.revive {
+                planned += revive(&mut tx, organization, &change.appointment, again, batch.now_us).await?;
             }
             planned += add(&mut tx, organization, &change.appointment, &plan.add, batch.now_us, batch.ids).await?;
         }
@@ -270,6 +286,21 @@ async fn save(tx: &mut Tx, organization: Uuid, known: &Known, now_us: i64) -> Re
     let save = save.bind(known.booked_at_us).bind(now.confirmed_at_us);
     save.execute(&mut **tx).await?;
     Ok(())
+}
+
+/// Plans again what was taken back while a visit was elsewhere.
+async fn revive(
+    tx: &mut Tx,
+    organization: Uuid,
+    appointment: &Appointment,
+    again: Revive,
+    now_us: i64,
+) -> Result<u64, sqlx::Error> {
+    let visit = appointment.visit;
+    let revive = query(REVIVE).bind(organization).bind(appointment.id).bind(visit.starts_at_us).bind(visit.location);
+    let revive =
+        revive.bind(again.until_us).bind(again.due_at_us).bind(now_us).bind(appointment.plan_session.is_none());
+    Ok(revive.execute(&mut **tx).await?.rows_affected())
 }
 
 /// Plans messages; those that are planned already stay as they are.

@@ -5,6 +5,7 @@
 
 pub mod booking;
 pub mod replies;
+pub mod rows;
 
 use std::time::Duration;
 
@@ -178,6 +179,12 @@ impl World {
         self.booking.book(organization, self.clock.now_us(), appointment, patient)
     }
 
+    /// Books a seat in a group session, for a patient with this number.
+    pub fn book_seat(&self, starts_at: &str, phone: &str) -> String {
+        let group = domain::id::GroupId::new(Uuid::from_u128(30)).to_string();
+        self.book_as(organization(1), us(starts_at), with_phone(phone), |visit| visit.group_id = group)
+    }
+
     /// Books a visit of the first organisation for a patient who agreed to everything.
     pub fn book(&self, starts_at: &str) -> String {
         self.book_for(organization(1), us(starts_at), patient())
@@ -273,7 +280,8 @@ pub fn told(messages: &[Message]) -> Vec<String> {
 #[derive(Clone)]
 struct Search;
 
-fn availability() -> rpc::Channel {
+/// An availability that describes every visit alike.
+pub fn availability() -> rpc::Channel {
     rpc::Channel::in_process(rpc::guard(Routes::new(availability::search_server::SearchServer::new(Search))))
 }
 
