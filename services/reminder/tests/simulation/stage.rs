@@ -184,7 +184,9 @@ impl Stage {
     async fn next(&self, events: &Events) -> Option<i64> {
         let now_us = self.clock.now_us();
         let event = events.first_key_value().map(|((at_us, _), _)| (*at_us).max(now_us));
-        let wake = self.rows.next_wake(now_us).await.map(|wake_us| wake_us.max(now_us + STEP_US));
+        // While nothing can be asked, whatever is due only asks again and again.
+        let step_us = if self.down > 0 { 8 * STEP_US } else { STEP_US };
+        let wake = self.rows.next_wake(now_us).await.map(|wake_us| wake_us.max(now_us + step_us));
         [event, wake].into_iter().flatten().min()
     }
 
