@@ -84,7 +84,9 @@ async fn a_visit_that_is_called_off_is_offered_taken_and_offered_on() -> Result<
             let list = house.get("/v1/messages?status=delivered").await.ok()?;
             let texts = |it: &&Value| it["trigger"] == "waitlist_offer" && it["channel"] == "sms";
             let all = list.body["data"].as_array()?.clone();
-            let text = all.iter().filter(texts).find_map(|it| it["text"].as_str())?.to_owned();
+            // The newest of both offers, once it has left.
+            let told: Vec<&Value> = all.iter().filter(texts).collect();
+            let text = told.first().filter(|_| told.len() == 2)?["text"].as_str()?.to_owned();
             text.split_once("/v1/offer_links/").map(|(_, token)| format!("/v1/offer_links/{}", token.trim()))
         })
         .await;

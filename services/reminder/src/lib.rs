@@ -24,6 +24,7 @@ mod rule;
 mod service;
 mod store;
 mod sweep;
+mod unsubscribe;
 mod webhook;
 mod write;
 
@@ -34,6 +35,7 @@ use std::{
 };
 
 pub use config::{Config, Http, Providers, Smtp, Twilio, Vonage, Webhooks};
+use dispatch::gate::Gate;
 use domain::patient::Channel;
 use provider::Provider;
 pub use provider::{signature::twilio_signature, standard::standard_signature, vonage::vonage_signature};
@@ -108,6 +110,9 @@ pub(crate) struct Inner {
     pub(crate) texts: Texts,
     pub(crate) sms: Box<dyn Provider>,
     pub(crate) email: Box<dyn Provider>,
+    /// What stands before each of them.
+    pub(crate) sms_gate: Gate,
+    pub(crate) email_gate: Gate,
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
     pub(crate) plans: PlansClient<rpc::Channel>,
@@ -154,6 +159,8 @@ impl App {
             }
         };
         Ok(Self(Arc::new(Inner {
+            sms_gate: Gate::new(config.sms_per_second, config.breaker_failures),
+            email_gate: Gate::new(config.emails_per_second, config.breaker_failures),
             outbound: outbound::Client::new(config.webhooks.private_addresses),
             config,
             clock: deps.clock,
@@ -214,6 +221,14 @@ impl Inner {
         match channel {
             Channel::Sms => self.sms.as_ref(),
             Channel::Email => self.email.as_ref(),
+        }
+    }
+
+    /// What stands before it.
+    pub(crate) fn gate(&self, channel: Channel) -> &Gate {
+        match channel {
+            Channel::Sms => &self.sms_gate,
+            Channel::Email => &self.email_gate,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
     answer::{self, inbox},
     message, receive,
     rule::handle as rules,
+    unsubscribe,
 };
 
 /// The gRPC service.
@@ -82,6 +83,14 @@ impl reminder_server::Reminder for Service {
     ) -> Result<Response<wire::ReceiveResponse>, Status> {
         let ctx = Context::of(&request)?;
         Ok(Response::new(answer::receive(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: Request<wire::UnsubscribeRequest>,
+    ) -> Result<Response<wire::ReceiveResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(unsubscribe::unsubscribe(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn list_inbox(

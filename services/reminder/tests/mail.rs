@@ -4,12 +4,13 @@
 
 mod common;
 
-use common::World;
+use common::{Running, World, organization, us};
+use rpc::{Code, Fault};
 use testkit::{
     database::Database,
     smtp::{Behaviour, FakeMail},
 };
-use wire::reminder::Message;
+use wire::reminder::{CreateRuleRequest, Message, RuleBody, UnsubscribeRequest};
 
 const NOW: &str = "2026-03-04T11:00:00Z";
 const START: &str = "2026-03-08T15:00:00Z";
@@ -58,7 +59,38 @@ async fn an_email_that_is_put_off_is_tried_again_and_one_whose_fate_is_unknown_i
     service.stop().await;
 }
 
+async fn an_email_that_is_no_news_of_a_visit_ends_with_one_click(database: Database) {
+    let (world, mail) = with_mail(database).await;
+    let service = world.start().await;
+    let ctx = Running::context(organization(1));
+    let body = RuleBody { trigger: "after_completed".into(), channels: vec!["email".into()], ..RuleBody::default() };
+    service.client.clone().create_rule(ctx.request(CreateRuleRequest { body: Some(body) })).await.unwrap();
+    let visit = world.book(START);
+    service.becomes(&visit, "booked", "email", "sent").await;
+    assert_eq!(mail.wait_for(1).await[0].header("List-Unsubscribe"), None, "what says how a visit stands does not end");
+    world.until(START);
+    world.booking.change(&visit, "completed", us(START), |visit| visit.status = "fulfilled".into());
+    service.becomes(&visit, "after_completed", "email", "sent").await;
+    let all = mail.wait_for(2).await;
+    let got = all.iter().find(|one| one.header("List-Unsubscribe").is_some()).unwrap();
+    assert_eq!(got.header("List-Unsubscribe-Post").as_deref(), Some("List-Unsubscribe=One-Click"));
+    let link = got.header("List-Unsubscribe").unwrap();
+    let token = link.trim_matches(['<', '>']).strip_prefix("https://book.example.org/v1/unsubscribe/").unwrap();
+    let click = async |token: &str| {
+        let request = Running::context(organization(9)).request(UnsubscribeRequest { token: token.into() });
+        service.client.clone().unsubscribe(request).await.map(drop)
+    };
+    click(token).await.unwrap();
+    assert_eq!(world.booking.consents(), [("canary@example.org".to_owned(), false)]);
+    for wrong in ["", "AAAA", &token.replace(&token[30..34], "AAAA")] {
+        assert_eq!(Fault::from(click(wrong).await.unwrap_err()).code, Code::NotFound, "{wrong}");
+    }
+    assert_eq!(world.booking.consents().len(), 1);
+    service.stop().await;
+}
+
 on_both! {
+    an_email_that_is_no_news_of_a_visit_ends_with_one_click
     an_email_leaves_through_the_mail_server
     an_email_that_is_put_off_is_tried_again_and_one_whose_fate_is_unknown_is_not
 }

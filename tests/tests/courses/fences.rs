@@ -75,6 +75,11 @@ async fn call(booking: &Channel, ctx: &Context, method: &str, ids: &Ids) -> Opti
             let first = seen(plans.book_plan(ctx.request(by_session)).await);
             first + &seen(plans.book_plan(ctx.request(by_proposal)).await)
         }
+        "RecordCheckIn" => {
+            let appointment_id = id.replace("plan_", "appt_");
+            let request = proto::RecordCheckInRequest { appointment_id, score: 3 };
+            seen(plans.record_check_in(ctx.request(request)).await)
+        }
         "ReviewPlan" => {
             let activity = proto::Activity { activity: "walk".into(), score: 5 };
             let review = proto::Review { psfs: vec![activity], decision: "discharge".into(), ..Default::default() };

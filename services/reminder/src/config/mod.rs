@@ -32,6 +32,13 @@ pub struct Config {
     pub concurrency: u32,
     /// How long a process may be busy with one message before another may take it up, 30 to 3600 seconds.
     pub lease_seconds: u32,
+    /// Segments of text messages that this process gives its provider a second, 0 to 10000; 0: as many as it takes. A long code
+    /// of the United States sends about one.
+    pub sms_per_second: u32,
+    /// E-mails that this process gives the mail server a second, 0 to 10000; 0: as many as it takes.
+    pub emails_per_second: u32,
+    /// So many messages in a row that a provider did not answer, and it is left alone for a while, 0 to 1000; 0: never.
+    pub breaker_failures: u32,
     /// How often a message is given to a provider that does not take it (busy, or not reached), 1 to 20 times.
     pub attempts_max: u32,
     /// The providers.
@@ -60,6 +67,9 @@ impl Default for Config {
             daily_max: 8,
             concurrency: 8,
             lease_seconds: 120,
+            sms_per_second: 0,
+            emails_per_second: 0,
+            breaker_failures: 20,
             attempts_max: 6,
             providers: Providers::default(),
             smtp: Smtp::default(),
@@ -103,6 +113,13 @@ impl Section for Config {
         check((1..=50).contains(&self.daily_max), "daily_max", "must lie between 1 and 50");
         check((1..=256).contains(&self.concurrency), "concurrency", "must lie between 1 and 256");
         check((30..=3600).contains(&self.lease_seconds), "lease_seconds", "must lie between 30 and 3600");
+        for (key, rate) in [("sms_per_second", self.sms_per_second), ("emails_per_second", self.emails_per_second)] {
+            check(rate <= 10_000, key, "must lie between 0 and 10000");
+            // Who waits for a turn has a lease: the last in line must have it in half of that.
+            let in_time = rate == 0 || self.concurrency * 2 <= rate * self.lease_seconds / 2;
+            check(in_time, key, "too slow for so many at a time: lower reminder.concurrency");
+        }
+        check(self.breaker_failures <= 1000, "breaker_failures", "must lie between 0 and 1000");
         check((1..=20).contains(&self.attempts_max), "attempts_max", "must lie between 1 and 20");
         self.providers.validate(&self.sms_provider, self.lease_seconds, &mut check);
         self.smtp.validate(self.lease_seconds, &mut check);

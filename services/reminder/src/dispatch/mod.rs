@@ -4,6 +4,7 @@
 //! taken back by the check before the send. Each message runs in a task of its own: one that fails, or panics, ends
 //! nothing but itself. Several dispatchers may run side by side.
 
+pub(crate) mod gate;
 mod prepare;
 mod send;
 mod truth;

@@ -10,9 +10,11 @@ use domain::{
     id::{MessageId, OrganizationId},
     patient::Channel,
 };
+use jiff::Timestamp;
 use runtime::Shutdown;
 
 use super::{
+    gate::Turn,
     lease_us,
     prepare::{Next, Ready, prepare, reply},
 };
@@ -25,6 +27,7 @@ use crate::{
     render::gsm7,
     rule::{Trigger, channel},
     store::{Record, Sending, rows::MessageRow},
+    unsubscribe,
 };
 
 /// How long a message waits when its questions cannot be answered, in seconds of the clock.
@@ -36,6 +39,18 @@ const BUSY_SECONDS_MAX: f64 = 3600.0;
 /// Sends one message, or finds out why not.
 pub(super) async fn one(inner: &Inner, message: &MessageRow, shutdown: &Shutdown) {
     let Some(channel) = channel(&message.channel) else { return finish(inner, message, "failed", "unreadable").await };
+    // In its turn first, and only then the questions: what they answer must not grow old in a queue.
+    let gate = inner.gate(channel);
+    match gate.turn(inner.clock.now_us()) {
+        Turn::Now => {}
+        Turn::At(at_us) => {
+            let turn = inner.clock.sleep_until(Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::MAX));
+            if shutdown.until(turn).await.is_none() {
+                return put_off(inner, message, inner.clock.now_us()).await;
+            }
+        }
+        Turn::Closed(until_us) => return put_off(inner, message, until_us + spread_us(inner, 1.0)).await,
+    }
     let prepared = match message.trigger.parse::<Trigger>() {
         Ok(trigger) => prepare(inner, message, trigger, channel).await,
         Err(_) if message.trigger == REPLY => reply(inner, message).await,
@@ -48,6 +63,9 @@ pub(super) async fn one(inner: &Inner, message: &MessageRow, shutdown: &Shutdown
             Next::PutOff(inner.clock.now_us() + spread_us(inner, ASK_AGAIN_SECONDS))
         }
     };
+    if !matches!(next, Next::Send(_)) {
+        gate.give_back();
+    }
     match next {
         // Draining: nothing new begins, and the lease lets another take it up.
         Next::Send(_) if shutdown.has_begun() => put_off(inner, message, inner.clock.now_us()).await,
@@ -77,10 +95,10 @@ async fn send(inner: &Inner, message: &MessageRow, channel: Channel, ready: &Rea
     let attempt = match sql::retry_serialization(|| inner.ids.fraction(), || inner.store.begin_send(&sending)).await {
         Ok(Some(attempt)) => attempt,
         // Somebody else has it, or something newer is known: the plan for that is made already.
-        Ok(None) => return,
+        Ok(None) => return inner.gate(channel).give_back(),
         Err(error) => {
             tracing::warn!(%error, "a message waits: the database failed");
-            return;
+            return inner.gate(channel).give_back();
         }
     };
     let id = MessageId::new(message.id);
@@ -90,13 +108,14 @@ async fn send(inner: &Inner, message: &MessageRow, channel: Channel, ready: &Rea
         to: ready.to.clone(),
         subject: ready.rendered.subject.clone(),
         text: ready.rendered.text.clone(),
-        unsubscribe: None,
+        unsubscribe: one_click(inner, message),
         callback: callback(inner, message, provider.name(), attempt),
         reference: receive::reference(id, attempt),
         key: receive::reference(id, first),
     };
     let asked = Instant::now();
     let outcome = provider.send(&outgoing).await;
+    inner.gate(channel).note(&outcome, sending.segments, inner.clock.now_us());
     metrics::histogram!("reminder_provider_seconds", "provider" => provider.name(), "outcome" => outcome.as_str())
         .record(asked.elapsed());
     let record = recorded(inner, message, channel, attempt, &outcome, &ready.to);
@@ -118,6 +137,13 @@ async fn send(inner: &Inner, message: &MessageRow, channel: Channel, ready: &Rea
 /// How many segments carriers count.
 fn segments(text: &str) -> i32 {
     i32::try_from(gsm7::segments(text).1).unwrap_or(i32::MAX)
+}
+
+/// Where a patient ends such messages with one click; none for what only says how a visit stands.
+fn one_click(inner: &Inner, message: &MessageRow) -> Option<String> {
+    let trigger = message.trigger.parse::<Trigger>().ok()?;
+    let base = inner.config.public_url.as_ref().filter(|_| trigger.is_after_visit())?;
+    Some(format!("{base}/v1/unsubscribe/{}", unsubscribe::token(message)))
 }
 
 /// Where a provider reports on this attempt, so that a late report finds it.
