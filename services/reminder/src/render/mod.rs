@@ -276,7 +276,7 @@ pub(crate) fn example(lang: Lang) -> Words {
         replies: false,
         count: 1,
         visits: vec![],
-        until: None,
+        until: jiff::civil::date(2026, 3, 9).at(9, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok(),
         about: about.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
     }
 }

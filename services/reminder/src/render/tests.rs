@@ -148,6 +148,20 @@ fn a_clinics_own_text_is_checked_word_by_word() {
 }
 
 #[test]
+fn an_example_has_a_value_for_every_word() {
+    for lang in Lang::ALL {
+        for trigger in Trigger::ALL {
+            for channel in [Channel::Sms, Channel::Email] {
+                let text =
+                    texts().render(&Template::default(), trigger.as_str(), channel, lang, &example(lang)).unwrap();
+                let gap = text.text.contains(" .") || text.text.contains(" ,") || text.text.contains("  ");
+                assert!(!gap, "{}", text.text);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_subject_is_one_line() {
     let template = Template { email_subject: "Visit\nBcc: x@example.org".into(), ..Template::default() };
     let words = example(Lang::En);
