@@ -166,10 +166,8 @@ pub(super) async fn finish(inner: &Arc<Inner>, ctx: &Context, row: &OfferRow) ->
     let now_us = inner.clock.now_us();
     let answer = match booked {
         Ok(answer) => answer,
-        // Nobody can say whether it was booked: the sweep takes it up with the same key.
-        Err(fault) if matches!(fault.code, Code::Unavailable | Code::DeadlineExceeded | Code::Overloaded) => {
-            return Err(fault);
-        }
+        // It is being booked by another request, or nobody can say: the sweep takes it up with the same key.
+        Err(fault) if is_open_still(fault.code) => return Err(fault),
         Err(fault) => {
             pass_on(inner, row, "accepting", "expired", "offer_expired").await?;
             return Err(if fault.code == Code::HoldExpired { gone() } else { fault });
@@ -183,6 +181,12 @@ pub(super) async fn finish(inner: &Arc<Inner>, ctx: &Context, row: &OfferRow) ->
         metrics::counter!("waitlist_offers_total", "outcome" => "accepted").increment(1);
     }
     Ok(answer)
+}
+
+/// Whether a failure leaves open what becomes of the booking.
+fn is_open_still(code: Code) -> bool {
+    use Code::{DeadlineExceeded, IdempotencyInProgress, Internal, Overloaded, Unavailable, VersionMismatch};
+    matches!(code, IdempotencyInProgress | Unavailable | DeadlineExceeded | Overloaded | VersionMismatch | Internal)
 }
 
 async fn book(
