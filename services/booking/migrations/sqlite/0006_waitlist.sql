@@ -28,7 +28,7 @@ CREATE TABLE offers (
     waitlist_id       blob   NOT NULL,
     patient_id        blob   NOT NULL,
     hold_id           blob   NOT NULL,
-    -- open, accepting, accepted, declined, expired, withdrawn.
+    -- making (its hold is not laid yet), open, accepting, accepted, declined, expired, withdrawn.
     status            text   NOT NULL,
     slot_id           text   NOT NULL,
     -- The slot as availability showed it, JSON.
@@ -42,8 +42,10 @@ CREATE TABLE offers (
     FOREIGN KEY (organization_id, waitlist_id) REFERENCES waitlist (organization_id, id)
 );
 -- Never two offers of one slot, never two to one patient, whatever the code above does.
-CREATE UNIQUE INDEX offers_one_a_patient ON offers (organization_id, patient_id) WHERE status IN ('open', 'accepting');
-CREATE UNIQUE INDEX offers_one_a_slot ON offers (organization_id, slot_id) WHERE status IN ('open', 'accepting');
-CREATE INDEX offers_open ON offers (expires_at_us) WHERE status IN ('open', 'accepting');
+CREATE UNIQUE INDEX offers_one_a_patient ON offers (organization_id, patient_id)
+    WHERE status IN ('making', 'open', 'accepting');
+CREATE UNIQUE INDEX offers_one_a_slot ON offers (organization_id, slot_id)
+    WHERE status IN ('making', 'open', 'accepting');
+CREATE INDEX offers_open ON offers (expires_at_us) WHERE status IN ('making', 'open', 'accepting');
 CREATE INDEX offers_entry ON offers (organization_id, waitlist_id, id);
 CREATE UNIQUE INDEX offers_token ON offers (token_hash);

@@ -138,6 +138,8 @@ on_both! {
     fn entries_over(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure>;
     /// `false` where the slot or the patient has an open offer.
     fn make_offer(&self, row: &OfferRow) -> Result<bool, Failure>;
+    /// Lets an offer be taken, once its hold is laid.
+    fn open_offer(&self, row: &OfferRow) -> Result<(), Failure>;
     fn unmake_offer(&self, row: &OfferRow) -> Result<(), Failure>;
     fn offer(&self, organization: Uuid, id: Uuid) -> Result<Option<OfferRow>, Failure>;
     fn offer_by_token(&self, token_hash: &[u8]) -> Result<Option<OfferRow>, Failure>;

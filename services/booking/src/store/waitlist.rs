@@ -21,30 +21,35 @@ const REST: &str = "UPDATE waitlist SET status = 'waiting', rests_until_us = $3,
 /// Those to whom something may be offered now, who waited longest first.
 const WAITING: &str = "SELECT * FROM waitlist w WHERE status = 'waiting' AND rests_until_us <= $1 AND ends_at_us > $1 \
      AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.organization_id = w.organization_id \
-     AND o.patient_id = w.patient_id AND o.status IN ('open', 'accepting')) ORDER BY created_at_us, id LIMIT $2";
+     AND o.patient_id = w.patient_id AND o.status IN ('making', 'open', 'accepting')) ORDER BY created_at_us, id LIMIT $2";
 const ENTRIES_OVER: &str = "SELECT * FROM waitlist WHERE status = 'waiting' AND ends_at_us <= $1 LIMIT $2";
 const MAKE_OFFER: &str = "INSERT INTO offers VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
      ON CONFLICT DO NOTHING";
 const OFFERED: &str = "UPDATE waitlist SET status = 'offered', version = version + 1, updated_at_us = $3 \
      WHERE organization_id = $1 AND id = $2 AND status = 'waiting'";
-const UNMAKE_OFFER: &str = "DELETE FROM offers WHERE organization_id = $1 AND id = $2 AND status = 'open'";
+const UNMAKE_OFFER: &str = "DELETE FROM offers WHERE organization_id = $1 AND id = $2 AND status = 'making'";
+/// Its hold is laid: it can be taken.
+const OPEN_OFFER: &str =
+    "UPDATE offers SET status = 'open' WHERE organization_id = $1 AND id = $2 AND status = 'making'";
 const UNOFFERED: &str = "UPDATE waitlist SET status = 'waiting', version = version + 1 \
      WHERE organization_id = $1 AND id = $2 AND status = 'offered'";
 const OFFER: &str = "SELECT * FROM offers WHERE organization_id = $1 AND id = $2";
 const OFFER_BY_TOKEN: &str = "SELECT * FROM offers WHERE token_hash = $1";
-const OFFERS_OF: &str =
-    "SELECT * FROM offers WHERE organization_id = $1 AND waitlist_id = $2 ORDER BY id DESC LIMIT $3";
+const OFFERS_OF: &str = "SELECT * FROM offers WHERE organization_id = $1 AND waitlist_id = $2 AND status <> 'making' \
+     ORDER BY id DESC LIMIT $3";
 const SLOTS_OFFERED: &str = "SELECT slot_id FROM offers WHERE organization_id = $1 AND waitlist_id = $2";
 const MOVE_OFFER: &str = "UPDATE offers SET status = $4, version = version + 1, decided_at_us = $5, \
      appointment_id = coalesce($6, appointment_id) \
      WHERE organization_id = $1 AND id = $2 AND status = $3 RETURNING *";
 /// Open ones that ran out, and those that somebody began to take a minute ago.
 const OFFERS_OVER: &str = "SELECT * FROM offers WHERE (status = 'open' AND expires_at_us <= $1) \
-     OR (status = 'accepting' AND decided_at_us <= $1 - 60000000) ORDER BY expires_at_us LIMIT $2";
+     OR (status = 'accepting' AND decided_at_us <= $1 - 60000000) \
+     OR (status = 'making' AND created_at_us <= $1 - 60000000) ORDER BY expires_at_us LIMIT $2";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 17] = [
+pub(crate) const STATEMENTS: [&str; 18] = [
+    OPEN_OFFER,
     JOIN,
     UNJOIN,
     ENTRY,
@@ -154,6 +159,11 @@ impl Store {
     pub(crate) async fn unmake_offer(&self, row: &OfferRow) -> Result<(), Failure> {
         query(UNMAKE_OFFER).bind(row.organization_id).bind(row.id).execute(self.writer()).await?;
         query(UNOFFERED).bind(row.organization_id).bind(row.waitlist_id).execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn open_offer(&self, row: &OfferRow) -> Result<(), Failure> {
+        query(OPEN_OFFER).bind(row.organization_id).bind(row.id).execute(self.writer()).await?;
         Ok(())
     }
 

@@ -81,8 +81,8 @@ async fn pause(duration: Duration) {
 async fn sweep(inner: &Arc<Inner>) -> Result<(), Fault> {
     let now_us = inner.clock.now_us();
     for row in inner.store.offers_over(now_us, SWEPT_MAX).await.map_err(write::failure)? {
-        if row.status == "open" {
-            offers::pass_on(inner, &row, "open", "expired", "offer_expired").await?;
+        if row.status != "accepting" {
+            offers::pass_on(inner, &row, &row.status, "expired", "offer_expired").await?;
         } else {
             let ctx = context(row.organization_id);
             if let Err(fault) = offers::finish(inner, &ctx, &row).await {
@@ -224,7 +224,7 @@ async fn make(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &Slot) 
         waitlist_id: entry.id,
         patient_id: entry.patient_id,
         hold_id: inner.ids.uuid(now),
-        status: "open".to_owned(),
+        status: "making".to_owned(),
         slot_id: slot.slot_id.clone(),
         slot: offers::written(slot)?,
         token_hash: offers::token_hash(&offers::token(inner, entry.organization_id, id)),
@@ -248,6 +248,7 @@ async fn make(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &Slot) 
         inner.store.unmake_offer(&row).await.map_err(write::failure)?;
         return Err(fault);
     }
+    inner.store.open_offer(&row).await.map_err(write::failure)?;
     tracing::info!(offer = %HoldId::new(row.hold_id), "a free slot is offered to the waitlist");
     metrics::counter!("waitlist_offers_total", "outcome" => "offered").increment(1);
     Ok(())

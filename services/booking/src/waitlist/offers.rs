@@ -71,7 +71,7 @@ pub(super) fn slot_of(row: &OfferRow) -> Result<Slot, Fault> {
 
 /// A status as the public sees it: one that is being taken is open until it is taken.
 pub(super) fn public(status: &str) -> &str {
-    if status == "accepting" { "open" } else { status }
+    if matches!(status, "making" | "accepting") { "open" } else { status }
 }
 
 /// The token of an offer's link: as that of a manage link, over other words.
