@@ -1,9 +1,9 @@
 //! Patients, as far as booking must know them.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use domain::{
-    id::PatientId,
+    id::{AppointmentId, PatientId},
     patient::{Channel, ConsentWay, Details},
 };
 use rpc::{Context, Fault};
@@ -11,8 +11,9 @@ use tonic::Response;
 use uuid::Uuid;
 use wire::{
     booking::{
-        CreatePatientRequest, GetContactRequest, GetContactResponse, GetPatientRequest, ListPatientsRequest,
-        ListPatientsResponse, Patient, UpdatePatientRequest, book_appointment_request::Who,
+        CreatePatientRequest, GetContactRequest, GetContactResponse, GetContactsRequest, GetContactsResponse,
+        GetPatientRequest, ListPatientsRequest, ListPatientsResponse, Patient, UpdatePatientRequest,
+        book_appointment_request::Who,
     },
     convert::patient as convert,
 };
@@ -29,6 +30,8 @@ use crate::{
 };
 
 const ROUTE: &str = "CreatePatient";
+/// Contacts in one answer.
+const CONTACTS_MAX: usize = 500;
 
 /// For whom a booking is.
 pub(crate) struct Chosen {
@@ -157,17 +160,47 @@ pub(crate) async fn contact(
     ctx: &Context,
     request: GetContactRequest,
 ) -> Result<GetContactResponse, Fault> {
-    let row = appointments::load(inner, ctx, &request.appointment_id).await?;
-    let patient = inner.store.patient(row.organization_id, row.patient_id).await.map_err(write::failure)?;
-    let plan = match row.plan_session_id.filter(|_| request.with_plan) {
-        Some(session) => plans::of_session(inner, row.organization_id, session).await?,
-        None => None,
-    };
-    Ok(GetContactResponse {
-        plan: plan.map(|stored| plans::now(inner, &stored)),
-        appointment: Some(appointments::shown(inner, &row)),
-        patient: Some(shown(&patient.ok_or_else(Fault::not_found)?)?),
-    })
+    let GetContactRequest { appointment_id, with_plan } = request;
+    let all = contacts(inner, ctx, GetContactsRequest { appointment_ids: vec![appointment_id], with_plan }).await?;
+    all.contacts.into_iter().next().ok_or_else(Fault::not_found)
+}
+
+/// The same of many; an id that leads nowhere is left out.
+pub(crate) async fn contacts(
+    inner: &Inner,
+    ctx: &Context,
+    request: GetContactsRequest,
+) -> Result<GetContactsResponse, Fault> {
+    let ids = request.appointment_ids;
+    if ids.len() > CONTACTS_MAX {
+        return Err(Fault::violation("/appointment_ids", "too_many", "at most 500 at a time"));
+    }
+    let ids: Vec<_> = ids.iter().filter_map(|id| id.parse::<AppointmentId>().ok()).map(AppointmentId::uuid).collect();
+    if ids.is_empty() {
+        return Ok(GetContactsResponse::default());
+    }
+    let organization = ctx.organization.uuid();
+    let rows = inner.store.appointments_of(organization, &ids).await.map_err(write::failure)?;
+    if rows.is_empty() {
+        return Ok(GetContactsResponse::default());
+    }
+    let people: Vec<_> = rows.iter().map(|row| row.patient_id).collect();
+    let people = inner.store.patients_of(organization, &people).await.map_err(write::failure)?;
+    let people: HashMap<_, _> = people.iter().map(|row| (row.id, row)).collect();
+    let mut contacts = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(patient) = people.get(&row.patient_id) else { continue };
+        let plan = match row.plan_session_id.filter(|_| request.with_plan) {
+            Some(session) => plans::of_session(inner, organization, session).await?,
+            None => None,
+        };
+        contacts.push(GetContactResponse {
+            plan: plan.map(|stored| plans::now(inner, &stored)),
+            appointment: Some(appointments::shown(inner, &row)),
+            patient: Some(shown(patient)?),
+        });
+    }
+    Ok(GetContactsResponse { contacts })
 }
 
 /// The patients who can be reached at an address.

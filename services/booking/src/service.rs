@@ -142,4 +142,12 @@ impl booking_server::Booking for Service {
         let ctx = Context::of(&request)?;
         Ok(Response::new(patients::contact(&self.0, &ctx, request.into_inner()).await?))
     }
+
+    async fn get_contacts(
+        &self,
+        request: Request<wire::GetContactsRequest>,
+    ) -> Result<Response<wire::GetContactsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(patients::contacts(&self.0, &ctx, request.into_inner()).await?))
+    }
 }

@@ -20,12 +20,16 @@ pub(crate) async fn visit(
     ctx: &Context,
     appointment: &Appointment,
 ) -> Result<DescribeVisitResponse, Fault> {
-    let ask = DescribeVisitRequest {
+    Ok(inner.availability.clone().describe_visit(ctx.request(names(appointment))).await?.into_inner())
+}
+
+/// What is asked to name a visit's place, service and people.
+pub(crate) fn names(appointment: &Appointment) -> DescribeVisitRequest {
+    DescribeVisitRequest {
         service_id: appointment.service_id.clone(),
         location_id: appointment.location_id.clone(),
         practitioner_id: appointment.practitioner_id.clone(),
-    };
-    Ok(inner.availability.clone().describe_visit(ctx.request(ask)).await?.into_inner())
+    }
 }
 
 /// An offer and its patient, in the form of an appointment and its contact: an open offer is one that is booked, and what

@@ -24,6 +24,7 @@ mod rule;
 mod service;
 mod store;
 mod sweep;
+mod together;
 mod unsubscribe;
 mod webhook;
 mod write;
@@ -35,7 +36,7 @@ use std::{
 };
 
 pub use config::{Config, Http, Providers, Smtp, Twilio, Vonage, Webhooks};
-use dispatch::gate::Gate;
+use dispatch::{gate::Gate, questions::Questions};
 use domain::patient::Channel;
 use provider::Provider;
 pub use provider::{signature::twilio_signature, standard::standard_signature, vonage::vonage_signature};
@@ -113,6 +114,8 @@ pub(crate) struct Inner {
     /// What stands before each of them.
     pub(crate) sms_gate: Gate,
     pub(crate) email_gate: Gate,
+    /// What is asked of many messages together.
+    pub(crate) questions: Questions,
     pub(crate) booking: BookingClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
     pub(crate) plans: PlansClient<rpc::Channel>,
@@ -158,7 +161,10 @@ impl App {
                 Box::new(provider::sandbox::Sandbox)
             }
         };
+        let booking = BookingClient::new(deps.booking.clone());
+        let availability = SearchClient::new(deps.availability);
         Ok(Self(Arc::new(Inner {
+            questions: Questions::new(&store, &booking, &availability, &deps.ids),
             sms_gate: Gate::new(config.sms_per_second, config.breaker_failures),
             email_gate: Gate::new(config.emails_per_second, config.breaker_failures),
             outbound: outbound::Client::new(config.webhooks.private_addresses),
@@ -169,11 +175,11 @@ impl App {
             texts: Texts::new().map_err(|error| Error::Texts(error.to_string()))?,
             sms,
             email,
-            booking: BookingClient::new(deps.booking.clone()),
+            booking,
             plans: PlansClient::new(deps.booking.clone()),
             waitlist: WaitlistClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking),
-            availability: SearchClient::new(deps.availability),
+            availability,
             applied: watch::Sender::new(None),
             planned: Notify::new(),
             busy: Mutex::default(),

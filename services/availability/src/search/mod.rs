@@ -100,6 +100,15 @@ impl search_server::Search for Service {
     ) -> Result<Response<wire_availability::DescribeVisitResponse>, Status> {
         let ctx = Context::of(&request)?;
         self.0.fresh_directory(&ctx).await?;
-        Ok(Response::new(describe::describe(&self.0, &ctx, &request.into_inner()).await?))
+        Ok(Response::new(describe::describe(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn describe_visits(
+        &self,
+        request: Request<wire_availability::DescribeVisitsRequest>,
+    ) -> Result<Response<wire_availability::DescribeVisitsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.fresh_directory(&ctx).await?;
+        Ok(Response::new(describe::describe_all(&self.0, &ctx, request.into_inner()).await?))
     }
 }

@@ -372,6 +372,7 @@ not_played! {
     update_patient(UpdatePatientRequest) -> Patient;
     list_patients(ListPatientsRequest) -> ListPatientsResponse;
     get_contact(GetContactRequest) -> GetContactResponse;
+    get_contacts(GetContactsRequest) -> GetContactsResponse;
     list_consents(GetPatientRequest) -> ConsentHistory;
     record_consent(RecordConsentRequest) -> ConsentHistory;
     record_reply_consent(RecordReplyConsentRequest) -> RecordReplyConsentResponse;

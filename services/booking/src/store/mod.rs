@@ -156,6 +156,8 @@ on_both! {
     /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.
     fn tail(&self, after: Position, early: &Early, limit: i64) -> Result<Tail, Failure>;
     fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure>;
+    /// Those of these appointments that there are, in no order.
+    fn appointments_of(&self, organization: Uuid, ids: &[Uuid]) -> Result<Vec<AppointmentRow>, Failure>;
     /// Appointments that end after an instant, of all organisations, by their end and id.
     fn ahead(&self, after: (i64, Uuid), limit: i64) -> Result<Vec<AppointmentRow>, Failure>;
     fn appointments(&self, organization: Uuid, filter: &Filter) -> Result<Vec<AppointmentRow>, Failure>;
@@ -168,6 +170,7 @@ on_both! {
     fn group(&self, organization: Uuid, id: Uuid) -> Result<Option<GroupRow>, Failure>;
     fn hold_groups(&self, organization: Uuid, owner: Uuid) -> Result<Vec<Uuid>, Failure>;
     fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure>;
+    fn patients_of(&self, organization: Uuid, ids: &[Uuid]) -> Result<Vec<PatientRow>, Failure>;
     fn patient_like(&self, organization: Uuid, match_key: &str) -> Result<Option<PatientRow>, Failure>;
     fn patients(&self, organization: Uuid, like: &str, before: Option<Uuid>, limit: i64) -> Result<Vec<PatientRow>, Failure>;
     fn plan(&self, organization: Uuid, id: Uuid) -> Result<Option<PlanRow>, Failure>;

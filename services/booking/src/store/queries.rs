@@ -31,6 +31,8 @@ const GROUP: &str = "SELECT id, service_id, practitioner_id, location_id, room_i
 const HOLD_GROUPS: &str = "SELECT DISTINCT resource FROM claims WHERE organization_id = $1 AND owner = $2 AND kind = 6";
 const PATIENT: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
      WHERE organization_id = $1 AND id = $2";
+const PATIENTS_OF: &str =
+    "SELECT id, version, details, created_at_us, updated_at_us FROM patients WHERE organization_id = ";
 const PATIENT_LIKE: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
      WHERE organization_id = $1 AND match_key = $2 ORDER BY id LIMIT 1";
 const PATIENTS: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
@@ -113,6 +115,24 @@ impl Store {
         Ok(sqlx::query_as(APPOINTMENT).bind(organization).bind(id).fetch_optional(self.reader()).await?)
     }
 
+    pub(crate) async fn appointments_of(
+        &self,
+        organization: Uuid,
+        ids: &[Uuid],
+    ) -> Result<Vec<AppointmentRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM appointments WHERE organization_id = ");
+        query.push_bind(organization);
+        any_of(&mut query, "id", ids);
+        Ok(query.build_query_as().persistent(false).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn patients_of(&self, organization: Uuid, ids: &[Uuid]) -> Result<Vec<PatientRow>, Failure> {
+        let mut query = QueryBuilder::<Db>::new(PATIENTS_OF);
+        query.push_bind(organization);
+        any_of(&mut query, "id", ids);
+        Ok(query.build_query_as().persistent(false).fetch_all(self.reader()).await?)
+    }
+
     pub(crate) async fn ahead(&self, after: (i64, Uuid), limit: i64) -> Result<Vec<AppointmentRow>, Failure> {
         Ok(sqlx::query_as(AHEAD).bind(after.0).bind(after.1).bind(limit).fetch_all(self.reader()).await?)
     }
@@ -124,19 +144,9 @@ impl Store {
     ) -> Result<Vec<AppointmentRow>, Failure> {
         let mut query = QueryBuilder::<Db>::new("SELECT * FROM appointments WHERE organization_id = ");
         query.push_bind(organization);
-        let mut any_of = |column: &str, ids: &[Uuid]| {
-            if !ids.is_empty() {
-                query.push(format_args!(" AND {column} IN ("));
-                let mut list = query.separated(", ");
-                for id in ids {
-                    list.push_bind(*id);
-                }
-                query.push(")");
-            }
-        };
-        any_of("location_id", &filter.locations);
-        any_of("practitioner_id", &filter.practitioners);
-        any_of("patient_id", filter.patient.as_slice());
+        any_of(&mut query, "location_id", &filter.locations);
+        any_of(&mut query, "practitioner_id", &filter.practitioners);
+        any_of(&mut query, "patient_id", filter.patient.as_slice());
         if !filter.statuses.is_empty() {
             query.push(" AND status IN (");
             let mut list = query.separated(", ");
@@ -340,5 +350,17 @@ impl Store {
             gone = gone.max(done.rows_affected());
         }
         Ok(i64::try_from(gone).is_ok_and(|gone| gone >= limit))
+    }
+}
+
+/// Only what has one of these ids in a column; no ids: whatever it has.
+fn any_of(query: &mut QueryBuilder<Db>, column: &str, ids: &[Uuid]) {
+    if !ids.is_empty() {
+        query.push(format_args!(" AND {column} IN ("));
+        let mut list = query.separated(", ");
+        for id in ids {
+            list.push_bind(*id);
+        }
+        query.push(")");
     }
 }

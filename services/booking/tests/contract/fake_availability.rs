@@ -15,8 +15,9 @@ use uuid::Uuid;
 use wire::{
     availability::{
         self as proto, CheckSlotsRequest, CheckSlotsResponse, CheckedSlot, DescribeVisitRequest, DescribeVisitResponse,
-        EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, NearestSlotsRequest, NearestSlotsResponse,
-        NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest, SearchSlotsResponse,
+        DescribeVisitsRequest, DescribeVisitsResponse, EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse,
+        NearestSlotsRequest, NearestSlotsResponse, NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest,
+        SearchSlotsResponse,
         search_server::{Search, SearchServer},
     },
     common::Interval,
@@ -211,6 +212,13 @@ impl Search for FakeAvailability {
         &self,
         _: Request<DescribeVisitRequest>,
     ) -> Result<Response<DescribeVisitResponse>, Status> {
+        Err(Status::unimplemented("not asked by booking"))
+    }
+
+    async fn describe_visits(
+        &self,
+        _: Request<DescribeVisitsRequest>,
+    ) -> Result<Response<DescribeVisitsResponse>, Status> {
         Err(Status::unimplemented("not asked by booking"))
     }
 }

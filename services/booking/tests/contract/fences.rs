@@ -95,6 +95,10 @@ async fn call(world: &World, method: &str, ids: &Ids) -> Option<String> {
         "GetContact" => seen(
             booking.get_contact(world.request(proto::GetContactRequest { appointment_id: id, with_plan: true })).await,
         ),
+        "GetContacts" => {
+            let request = proto::GetContactsRequest { appointment_ids: vec![id], with_plan: true };
+            seen(booking.get_contacts(world.request(request)).await)
+        }
         other => panic!("{other} is new: say here what it is called with"),
     })
 }

@@ -14,8 +14,9 @@ use super::{
     meaning::{Meaning, Said},
 };
 use crate::{
-    Inner, address_hash, describe,
+    Inner, describe,
     rule::{Asks, Template},
+    store::Address,
     write,
 };
 
@@ -85,9 +86,8 @@ async fn consent(inner: &Inner, ctx: &Context, heard: &Heard, given: bool) -> Re
 
 /// Gives back what a stop word took. Whoever never stopped meant something else.
 async fn start(inner: &Inner, ctx: &Context, heard: &Heard, last: Option<Told>) -> Result<Dealt, Fault> {
-    let hash = address_hash(&heard.from);
-    let blocked = inner.store.is_blocked(ctx.organization.uuid(), CHANNEL.as_str(), &hash).await;
-    let blocked = blocked.map_err(write::failure)?;
+    let address = Address::of(ctx.organization.uuid(), CHANNEL.as_str(), &heard.from);
+    let blocked = !inner.store.blocked(&[address]).await.map_err(write::failure)?.is_empty();
     let changed = consent(inner, ctx, heard, true).await?;
     if blocked || changed > 0 {
         return Ok(Dealt { outcome: "done", about: last, block: Some(false), ..Dealt::default() });

@@ -5,11 +5,14 @@
 //! nothing but itself. Several dispatchers may run side by side.
 
 pub(crate) mod gate;
+mod line;
 mod prepare;
+pub(crate) mod questions;
 mod send;
 mod truth;
 
-pub(crate) use self::send::spread_us;
+use self::line::Line;
+pub(crate) use self::{line::Look, send::spread_us};
 
 use std::{
     sync::{Arc, PoisonError},
@@ -18,11 +21,10 @@ use std::{
 
 use jiff::Timestamp;
 use runtime::Shutdown;
-use sql::Failure;
 use tokio::{sync::futures::Notified, task::JoinSet};
 use uuid::Uuid;
 
-use crate::{Inner, count, store::rows::MessageRow};
+use crate::Inner;
 
 /// How long it sleeps at most, in real time: what other processes plan does not ring here.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -34,17 +36,19 @@ const PAUSE_FAILED: Duration = Duration::from_secs(1);
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
     let mut running = JoinSet::new();
     let places = usize::try_from(inner.config.concurrency).unwrap_or(1);
+    let mut line = Line::default();
     while !shutdown.has_begun() {
         reap(&mut running);
         let free = places.saturating_sub(running.len());
-        if free == 0 {
+        // Not for each that ends: a lease costs little more for many than for one.
+        if free < (places / 4).max(1) {
             let done = async { running.join_next().await };
             let _ = shutdown.until(done).await;
             continue;
         }
         // Asked for before the look, so that a plan in between still rings.
         let planned = inner.planned.notified();
-        match look(inner, free).await {
+        match line.look(inner, free).await {
             Ok(Look::Leased(messages)) => {
                 for message in messages {
                     let busy = Busy::new(inner, message.id);
@@ -71,33 +75,6 @@ fn reap(running: &mut JoinSet<()>) {
             tracing::error!(%error, "sending a message broke off; it is settled when its lease is over");
         }
     }
-}
-
-/// What a look at the database found.
-pub(crate) enum Look<T> {
-    Leased(Vec<T>),
-    /// Nothing is due before this instant, if ever.
-    Wait(Option<i64>),
-}
-
-async fn look(inner: &Arc<Inner>, free: usize) -> Result<Look<MessageRow>, Failure> {
-    let next = inner.store.next_wake().await?;
-    let now_us = inner.clock.now_us();
-    // How long the longest waiting message has been due: 0 while nothing waits.
-    let overdue_us = next.map_or(0, |next| now_us.saturating_sub(next).max(0));
-    metrics::gauge!("reminder_overdue_seconds").set(Duration::from_micros(overdue_us.unsigned_abs()).as_secs_f64());
-    if next.is_none_or(|next| next > now_us) {
-        return Ok(Look::Wait(next));
-    }
-    let busy: Vec<Uuid> = inner.busy.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-    for (trigger, channel) in inner.store.settle_stale(now_us, &busy).await? {
-        tracing::warn!(trigger, channel, "nobody knows whether a message was sent; it is not sent again");
-        count("unknown", &trigger, &channel);
-    }
-    let until_us = now_us + lease_us(inner);
-    let limit = i64::try_from(free).unwrap_or(1);
-    let leased = inner.store.lease(now_us, until_us, limit, &busy).await?;
-    Ok(if leased.is_empty() { Look::Wait(next) } else { Look::Leased(leased) })
 }
 
 /// How long this process may be busy with one message.

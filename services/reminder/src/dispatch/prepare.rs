@@ -1,31 +1,27 @@
 //! What a leased message would say now, and whether it may.
 
-use std::time::Duration;
-
-use domain::{
-    id::{AppointmentId, OrganizationId},
-    patient::Channel,
-};
+use domain::{id::OrganizationId, patient::Channel};
 use jiff::{Zoned, civil::Date, tz::TimeZone};
 use rpc::{Code, Context, Fault};
 use wire::{
     availability::DescribeVisitResponse,
-    booking::{GetContactRequest, GetContactResponse, PatientDetails},
+    booking::{GetContactResponse, PatientDetails},
 };
 
-use super::truth::{Verdict, judge};
+use super::{
+    questions::{ASK_WITHIN, Contact},
+    truth::{Verdict, judge},
+};
 use crate::{
-    Inner, address_hash, describe,
+    Inner, describe,
     plan::Visit,
     quiet,
     render::{self, Rendered, Words},
     rule::{Rule, Trigger},
-    store::rows::MessageRow,
+    store::{Address, rows::MessageRow},
     write,
 };
 
-/// The deadline of the questions before a send.
-const ASK_WITHIN: Duration = Duration::from_secs(5);
 /// Whoever wrote an hour ago has called by now.
 const REPLY_LATE_US: i64 = 3_600_000_000;
 /// What a patient has had enough of today goes on the next day at this hour of the location's clock.
@@ -59,7 +55,7 @@ pub(super) async fn prepare(
     channel: Channel,
 ) -> Result<Next, Fault> {
     let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", ASK_WITHIN);
-    let rule = inner.store.rule(message.organization_id, message.rule_id).await.map_err(write::failure)?;
+    let rule = inner.questions.rule.ask((message.organization_id, message.rule_id)).await?;
     let Some(rule) = rule else { return Ok(Next::Suppress("rule_archived")) };
     let (contact, expires_at_us) = match present(inner, &ctx, message, trigger).await {
         Ok(found) => found,
@@ -83,14 +79,14 @@ pub(super) async fn prepare(
     {
         return Ok(Next::PutOff(ends_at_us));
     }
-    let hash = address_hash(&to);
-    if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
+    if inner.questions.blocked.ask(Address::of(message.organization_id, &message.channel, &to)).await? {
         return Ok(Next::Suppress("opted_out"));
     }
     if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
         return Ok(later);
     }
-    let visit = describe::visit(inner, &ctx, &appointment).await?;
+    let names = inner.questions.visit.ask((message.organization_id, describe::names(&appointment))).await?;
+    let visit = names.ok_or_else(Fault::not_found)?;
     let details = patient.details.unwrap_or_default();
     let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
         Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
@@ -128,11 +124,12 @@ async fn present(
         let (contact, expires_at_us) = describe::offer(inner, ctx, message.appointment_id).await?;
         return Ok((contact, Some(expires_at_us)));
     }
-    let ask = GetContactRequest {
-        appointment_id: AppointmentId::new(message.appointment_id).to_string(),
+    let ask = Contact {
+        organization: message.organization_id,
+        appointment: message.appointment_id,
         with_plan: trigger == Trigger::PlanSessionUnbooked,
     };
-    Ok((inner.booking.clone().get_contact(ctx.request(ask)).await?.into_inner(), None))
+    Ok((inner.questions.contact.ask(ask).await?.ok_or_else(Fault::not_found)?, None))
 }
 
 /// Where a patient has had enough messages today: when this one goes, if it can wait at all.
@@ -170,8 +167,7 @@ pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Next, F
     if inner.clock.now_us() >= message.due_at_us + REPLY_LATE_US {
         return Ok(Next::Suppress("too_late"));
     }
-    let hash = address_hash(&message.recipient);
-    if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
+    if inner.questions.blocked.ask(Address::of(message.organization_id, &message.channel, &message.recipient)).await? {
         return Ok(Next::Suppress("opted_out"));
     }
     let rendered = Rendered { subject: String::new(), text: message.body.clone() };

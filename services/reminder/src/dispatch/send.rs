@@ -4,7 +4,10 @@
 //! statement that says "sending" only where the lease holds and nothing newer is known, committed; only then the
 //! provider. A process that dies after that leaves a message whose fate is unknown, never one that is sent again.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::{
     id::{MessageId, OrganizationId},
@@ -37,7 +40,7 @@ const BUSY_SECONDS: f64 = 30.0;
 const BUSY_SECONDS_MAX: f64 = 3600.0;
 
 /// Sends one message, or finds out why not.
-pub(super) async fn one(inner: &Inner, message: &MessageRow, shutdown: &Shutdown) {
+pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shutdown) {
     let Some(channel) = channel(&message.channel) else { return finish(inner, message, "failed", "unreadable").await };
     // In its turn first, and only then the questions: what they answer must not grow old in a queue.
     let gate = inner.gate(channel);
@@ -77,27 +80,28 @@ pub(super) async fn one(inner: &Inner, message: &MessageRow, shutdown: &Shutdown
 }
 
 /// Says "sending", sends, and records what became of it.
-async fn send(inner: &Inner, message: &MessageRow, channel: Channel, ready: &Ready) {
+async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, ready: &Ready) {
     let provider = inner.provider(channel);
     let now_us = inner.clock.now_us();
+    let segments = if channel == Channel::Sms { segments(&ready.rendered.text) } else { 0 };
     let sending = Sending {
-        message,
+        message: message.clone(),
         truth_version: ready.truth_version,
         tells: ready.tells,
         provider: provider.name(),
-        recipient: &ready.to,
-        subject: &ready.rendered.subject,
-        body: &ready.rendered.text,
-        segments: if channel == Channel::Sms { segments(&ready.rendered.text) } else { 0 },
+        recipient: ready.to.clone(),
+        subject: ready.rendered.subject.clone(),
+        body: ready.rendered.text.clone(),
+        segments,
         now_us,
         lease_until_us: now_us + lease_us(inner),
     };
-    let attempt = match sql::retry_serialization(|| inner.ids.fraction(), || inner.store.begin_send(&sending)).await {
+    let attempt = match inner.questions.begin.ask(sending).await {
         Ok(Some(attempt)) => attempt,
         // Somebody else has it, or something newer is known: the plan for that is made already.
         Ok(None) => return inner.gate(channel).give_back(),
-        Err(error) => {
-            tracing::warn!(%error, "a message waits: the database failed");
+        Err(fault) => {
+            tracing::warn!(code = fault.code.as_str(), "a message waits: the database failed");
             return inner.gate(channel).give_back();
         }
     };
@@ -115,16 +119,18 @@ async fn send(inner: &Inner, message: &MessageRow, channel: Channel, ready: &Rea
     };
     let asked = Instant::now();
     let outcome = provider.send(&outgoing).await;
-    inner.gate(channel).note(&outcome, sending.segments, inner.clock.now_us());
+    inner.gate(channel).note(&outcome, segments, inner.clock.now_us());
     metrics::histogram!("reminder_provider_seconds", "provider" => provider.name(), "outcome" => outcome.as_str())
         .record(asked.elapsed());
     let record = recorded(inner, message, channel, attempt, &outcome, &ready.to);
     let counted = counted(&record);
     for _ in 0..3 {
-        match inner.store.record(&record).await {
+        match inner.questions.record.ask(record.clone()).await {
             Ok(_) => break,
             // Left unrecorded, it becomes unknown when the lease is over, and is not sent again.
-            Err(error) => tracing::error!(%error, "what became of a message could not be recorded"),
+            Err(fault) => {
+                tracing::error!(code = fault.code.as_str(), "what became of a message could not be recorded");
+            }
         }
     }
     count(counted, &message.trigger, &message.channel);
@@ -154,17 +160,17 @@ fn callback(inner: &Inner, message: &MessageRow, provider: &str, attempt: i32) -
 }
 
 /// What is recorded of an outcome.
-fn recorded<'a>(
+fn recorded(
     inner: &Inner,
-    message: &'a MessageRow,
+    message: &Arc<MessageRow>,
     channel: Channel,
     attempt: i32,
-    outcome: &'a Outcome,
+    outcome: &Outcome,
     to: &str,
-) -> Record<'a> {
+) -> Record {
     let now_us = inner.clock.now_us();
     let mut record = Record {
-        message,
+        message: message.clone(),
         attempt,
         status: "failed",
         reason: "refused",
@@ -172,9 +178,9 @@ fn recorded<'a>(
         sent: false,
         rank: 0,
         outcome: "failed",
-        provider_message_id: "",
+        provider_message_id: String::new(),
         parts: 0,
-        error_code: "",
+        error_code: String::new(),
         detail: "",
         block: None,
         now_us,
@@ -187,17 +193,18 @@ fn recorded<'a>(
             if let Outcome::Sent { parts, .. } = outcome {
                 record.parts = *parts;
             }
-            (record.reason, record.outcome, record.sent, record.provider_message_id) = ("", "sent", true, id);
+            (record.reason, record.outcome, record.sent, record.provider_message_id) = ("", "sent", true, id.clone());
         }
         Outcome::Busy { after, code } => {
-            (record.reason, record.error_code, record.detail) = ("gave_up", code, "the provider has not taken it");
+            (record.reason, record.error_code, record.detail) =
+                ("gave_up", code.clone(), "the provider has not taken it");
             if message.tries + 1 < i32::try_from(inner.config.attempts_max).unwrap_or(1) {
                 (record.status, record.reason) = ("scheduled", "provider_busy");
                 record.wake_at_us = Some(now_us + delay_us(inner, *after, message.tries));
             }
         }
         Outcome::Refused { code, opted_out } => {
-            (record.error_code, record.detail) = (code, "the provider has refused it");
+            (record.error_code, record.detail) = (code.clone(), "the provider has refused it");
             if *opted_out {
                 (record.reason, record.block) = ("opted_out", Some((channel, address_hash(to))));
             }
@@ -212,7 +219,7 @@ fn recorded<'a>(
     record
 }
 
-fn counted(record: &Record<'_>) -> &'static str {
+fn counted(record: &Record) -> &'static str {
     if record.status == "scheduled" { "busy" } else { record.status }
 }
 

@@ -4,12 +4,16 @@
 //! together) are one text for both engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
 
 #[cfg(test)]
+mod crowd_tests;
+#[cfg(test)]
 mod delivery_tests;
 pub(crate) mod postgres;
 pub(crate) mod rows;
 pub(crate) mod sqlite;
 #[cfg(test)]
 mod tests;
+
+use std::{collections::HashSet, sync::Arc};
 
 use domain::patient::Channel;
 use runtime::Ids;
@@ -18,6 +22,7 @@ use uuid::Uuid;
 
 use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, ToldRow};
 use crate::{
+    address_hash,
     answer::{Dealt, NewInbound},
     plan::{Change, Offered, Risk, Visit},
     provider::receipt::Stage,
@@ -167,25 +172,43 @@ impl sql::AsFailure for Refusal {
 }
 
 /// A message about to be sent.
-pub(crate) struct Sending<'a> {
-    pub(crate) message: &'a MessageRow,
+#[derive(Clone)]
+pub(crate) struct Sending {
+    pub(crate) message: Arc<MessageRow>,
     /// The appointment's version that the message was checked against.
     pub(crate) truth_version: i64,
     /// What the message tells the patient; `None` where it tells no time that holds.
     pub(crate) tells: Option<Visit>,
     pub(crate) provider: &'static str,
-    pub(crate) recipient: &'a str,
-    pub(crate) subject: &'a str,
-    pub(crate) body: &'a str,
+    pub(crate) recipient: String,
+    pub(crate) subject: String,
+    pub(crate) body: String,
     /// As carriers count it; 0 for e-mail.
     pub(crate) segments: i32,
     pub(crate) now_us: i64,
     pub(crate) lease_until_us: i64,
 }
 
+/// An address of a patient.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Address {
+    pub(crate) organization: Uuid,
+    /// The channel's name.
+    pub(crate) channel: String,
+    /// See [`crate::address_hash`].
+    pub(crate) hash: Vec<u8>,
+}
+
+impl Address {
+    pub(crate) fn of(organization: Uuid, channel: &str, address: &str) -> Self {
+        Self { organization, channel: channel.to_owned(), hash: address_hash(address) }
+    }
+}
+
 /// What is recorded of an attempt.
-pub(crate) struct Record<'a> {
-    pub(crate) message: &'a MessageRow,
+#[derive(Clone)]
+pub(crate) struct Record {
+    pub(crate) message: Arc<MessageRow>,
     pub(crate) attempt: i32,
     pub(crate) status: &'static str,
     pub(crate) reason: &'static str,
@@ -194,11 +217,11 @@ pub(crate) struct Record<'a> {
     pub(crate) sent: bool,
     pub(crate) rank: i16,
     pub(crate) outcome: &'static str,
-    pub(crate) provider_message_id: &'a str,
+    pub(crate) provider_message_id: String,
     /// In how many parts the text travels; 0 where nobody has said.
     pub(crate) parts: i32,
-    pub(crate) error_code: &'a str,
-    pub(crate) detail: &'a str,
+    pub(crate) error_code: String,
+    pub(crate) detail: &'static str,
     /// The address to which nothing is sent any more.
     pub(crate) block: Option<(Channel, Vec<u8>)>,
     pub(crate) now_us: i64,
@@ -278,8 +301,10 @@ on_both! {
     fn attempts(&self, organization: Uuid, messages: &[Uuid]) -> Result<Vec<AttemptRow>, Failure>;
     /// When a dispatcher is needed next.
     fn next_wake(&self) -> Result<Option<i64>, Failure>;
-    /// Leases what is due, the earliest visit first; none of `busy`, which this process is at.
-    fn lease(&self, now_us: i64, until_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<MessageRow>, Failure>;
+    /// Organisation and id of what is due, the earliest visit first; none of `busy`, which this process is at.
+    fn due(&self, now_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, Failure>;
+    /// Leases those of these messages that are still due, in no order.
+    fn lease(&self, now_us: i64, until_us: i64, wanted: &[(Uuid, Uuid)]) -> Result<Vec<MessageRow>, Failure>;
     /// Marks as unknown what was being sent by a process that is gone; answers trigger and channel of each.
     fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure>;
     /// Puts a leased message off, or takes it back where there is no time; `false` where the lease is lost.
@@ -290,12 +315,13 @@ on_both! {
     fn series(&self, organization: Uuid, appointment: Uuid, after_us: i64, limit: i64) -> Result<Vec<(i64, String)>, Failure>;
     /// How many messages this one's patient was sent at an address since then.
     fn sent_since(&self, message: &MessageRow, to: &str, since_us: i64) -> Result<i64, Failure>;
-    fn is_blocked(&self, organization: Uuid, channel: &str, address_hash: &[u8]) -> Result<bool, Failure>;
-    /// The last word before a message leaves: only where the lease holds and no newer version of the appointment is
-    /// known. Answers the number of the attempt.
-    fn begin_send(&self, sending: &Sending<'_>) -> Result<Option<i32>, Failure>;
-    /// Records what became of an attempt; `false` where something newer is known.
-    fn record(&self, record: &Record<'_>) -> Result<bool, Failure>;
+    /// Those of these addresses to which nothing may be sent.
+    fn blocked(&self, addresses: &[Address]) -> Result<HashSet<Address>, Failure>;
+    /// The last word before messages leave: each only where its lease holds and no newer version of its appointment is
+    /// known. Answers the numbers of the attempts.
+    fn begin_sends(&self, sendings: &[Sending]) -> Result<Vec<Option<i32>>, Failure>;
+    /// Records what became of attempts; `false` where something newer is known.
+    fn record(&self, records: &[Record]) -> Result<Vec<bool>, Failure>;
     /// Keeps a provider's report and applies it where it goes further than what is known; answers whether it did, with
     /// the message's trigger and channel.
     fn report(&self, report: &Report<'_>) -> Result<Option<Reported>, Failure>;

@@ -25,15 +25,23 @@ pub(super) mod sends;
 #[path = "transactions.rs"]
 pub(super) mod transactions;
 
+use std::collections::HashSet;
+
 use sql::Failure;
 use sqlx::{PgPool, QueryBuilder, Transaction, migrate::Migrator};
 use uuid::Uuid;
 
-use super::rows::{DeliveryRow, MessageRow};
+use self::transactions::Tx;
+use super::{
+    Sending,
+    rows::{DeliveryRow, MessageRow},
+};
 
 pub(super) type Db = sqlx::Postgres;
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
+
+const WAIT_FOR: &str = "SELECT id FROM appointments WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE";
 
 /// Reminder's schema.
 #[derive(Clone)]
@@ -62,22 +70,39 @@ impl Store {
         &self,
         now_us: i64,
         until_us: i64,
-        limit: i64,
-        busy: &[Uuid],
+        wanted: &[(Uuid, Uuid)],
     ) -> Result<Vec<MessageRow>, Failure> {
-        let mut query = QueryBuilder::<Db>::new(
-            "WITH picked AS MATERIALIZED (SELECT organization_id, id FROM messages \
-             WHERE status = 'scheduled' AND wake_at_us <= ",
-        );
-        query.push_bind(now_us);
-        queries::none_of(&mut query, busy);
-        query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit).push(" FOR UPDATE SKIP LOCKED) ");
-        query.push("UPDATE messages SET fence = messages.fence + 1, wake_at_us = ").push_bind(until_us);
-        query.push(
+        let mut query =
+            QueryBuilder::<Db>::new("WITH picked AS MATERIALIZED (SELECT organization_id, id FROM messages WHERE ");
+        queries::these(&mut query, wanted);
+        query.push(" AND status = 'scheduled' AND wake_at_us <= ").push_bind(now_us);
+        query.push(" FOR UPDATE SKIP LOCKED) UPDATE messages SET fence = messages.fence + 1, wake_at_us = ");
+        query.push_bind(until_us).push(
             " FROM picked WHERE messages.organization_id = picked.organization_id AND messages.id = picked.id \
              RETURNING messages.*",
         );
-        Ok(query.build_query_as().fetch_all(self.writer()).await?)
+        Ok(query.build_query_as().persistent(false).fetch_all(self.writer()).await?)
+    }
+
+    /// Locks messages and their visits for this transaction, without waiting: answers which could be had at once.
+    pub(super) async fn lock(tx: &mut Tx, sendings: &[Sending]) -> Result<HashSet<Uuid>, Failure> {
+        let mut query = sends::given(&["organization", "id"], sendings, |mut row, one| {
+            row.push_bind(one.message.organization_id).push_bind(one.message.id);
+        });
+        query.push(
+            " SELECT m.id FROM given JOIN messages m ON m.organization_id = g_organization AND m.id = g_id \
+             JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id \
+             FOR NO KEY UPDATE OF a, m SKIP LOCKED",
+        );
+        Ok(query.build_query_scalar().persistent(false).fetch_all(&mut **tx).await?.into_iter().collect())
+    }
+
+    /// Locks a message's visit for this transaction; the message itself comes after it, as everywhere.
+    pub(super) async fn wait_for(tx: &mut Tx, sending: &Sending) -> Result<(), Failure> {
+        let message = &sending.message;
+        let lock = sqlx::query(WAIT_FOR).bind(message.organization_id).bind(message.appointment_id);
+        lock.execute(&mut **tx).await?;
+        Ok(())
     }
 
     pub(crate) async fn lease_deliveries(

@@ -1,13 +1,15 @@
 // One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
 // Single statements; what commits together is in `transactions.rs`.
 
+use std::collections::HashSet;
+
 use sql::Failure;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
     super::{
-        Filter,
+        Address, Filter,
         rows::{AttemptRow, MessageRow, ReplayRow, RuleRow},
     },
     Db, Store,
@@ -27,7 +29,6 @@ const PUT_OFF: &str = "UPDATE messages SET wake_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
 const FINISH: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = NULL, updated_at_us = $6 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
-const BLOCKED: &str = "SELECT count(*) FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
 const SERIES: &str = "SELECT b.starts_at_us, b.time_zone FROM appointments a JOIN appointments b \
      ON b.organization_id = a.organization_id AND b.patient_id = a.patient_id AND b.booked_at_us = a.booked_at_us \
      WHERE a.organization_id = $1 AND a.id = $2 AND a.plan_session_id IS NOT NULL AND b.plan_session_id IS NOT NULL \
@@ -43,7 +44,7 @@ const SWEEP_PARTS: &str = "DELETE FROM arrived_parts WHERE arrived_at_us < $1";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 15] = [
+pub(crate) const STATEMENTS: [&str; 14] = [
     SERIES,
     SENT_SINCE,
     POSITION,
@@ -54,7 +55,6 @@ pub(crate) const STATEMENTS: [&str; 15] = [
     NEXT_WAKE,
     PUT_OFF,
     FINISH,
-    BLOCKED,
     SWEEP_KEYS,
     SWEEP_EVENTS,
     SWEEP_INBOUND,
@@ -138,6 +138,14 @@ impl Store {
         Ok(sqlx::query_scalar::<Db, Option<i64>>(NEXT_WAKE).fetch_one(self.reader()).await?)
     }
 
+    pub(crate) async fn due(&self, now_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, Failure> {
+        let mut query = QueryBuilder::<Db>::new("SELECT organization_id, id FROM messages WHERE status = 'scheduled' ");
+        query.push("AND wake_at_us <= ").push_bind(now_us);
+        none_of(&mut query, busy);
+        query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit);
+        Ok(query.build_query_as().persistent(false).fetch_all(self.reader()).await?)
+    }
+
     pub(crate) async fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure> {
         let mut query = QueryBuilder::<Db>::new("UPDATE messages SET status = 'unknown', reason = 'no_answer', ");
         query.push("wake_at_us = NULL, updated_at_us = ").push_bind(now_us);
@@ -163,14 +171,14 @@ impl Store {
         Ok(query.bind(status).bind(reason).bind(now_us).execute(self.writer()).await?.rows_affected() == 1)
     }
 
-    pub(crate) async fn is_blocked(
-        &self,
-        organization: Uuid,
-        channel: &str,
-        address_hash: &[u8],
-    ) -> Result<bool, Failure> {
-        let query = sqlx::query_scalar::<Db, i64>(BLOCKED).bind(organization).bind(channel);
-        Ok(query.bind(address_hash.to_vec()).fetch_one(self.reader()).await? > 0)
+    pub(crate) async fn blocked(&self, addresses: &[Address]) -> Result<HashSet<Address>, Failure> {
+        let mut query = QueryBuilder::<Db>::new("SELECT organization_id, channel, address_hash FROM blocked WHERE ");
+        query.push("(organization_id, channel, address_hash) IN (").push_values(addresses, |mut row, one| {
+            row.push_bind(one.organization).push_bind(&one.channel).push_bind(&one.hash);
+        });
+        query.push(")");
+        let rows = query.build_query_as().persistent(false).fetch_all(self.reader()).await?;
+        Ok(rows.into_iter().map(|(organization, channel, hash)| Address { organization, channel, hash }).collect())
     }
 
     pub(crate) async fn series(
@@ -223,5 +231,13 @@ pub(super) fn none_in(query: &mut QueryBuilder<Db>, column: &'static str, ids: &
     for id in ids {
         list.push_bind(*id);
     }
+    query.push(")");
+}
+
+/// These messages, by organisation and id.
+pub(super) fn these(query: &mut QueryBuilder<Db>, messages: &[(Uuid, Uuid)]) {
+    query.push("(organization_id, id) IN (").push_values(messages, |mut row, one| {
+        row.push_bind(one.0).push_bind(one.1);
+    });
     query.push(")");
 }

@@ -1,30 +1,35 @@
 // One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
 // What commits together when a message is sent.
 
+use std::collections::{HashMap, HashSet};
+
 use sql::Failure;
-use sqlx::{query, query_scalar};
+use sqlx::{QueryBuilder, query_builder::Separated};
+use uuid::Uuid;
 
 use super::{
     super::{Record, Refusal, Remember, Sending, rows::MessageRow},
-    Store,
-    transactions::remember,
+    Db, Store,
+    transactions::{Tx, remember},
 };
 
-const TELL: &str = "UPDATE appointments SET told_starts_at_us = $3, told_location_id = $4 \
-     WHERE organization_id = $1 AND id = $2";
-const CLAIM: &str = "UPDATE messages SET status = 'sending', wake_at_us = $5, attempts = attempts + 1, \
-     provider_rank = 0, provider = $6, recipient = $7, subject = $8, body = $9, updated_at_us = $10, segments = $11 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled' \
-     AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = messages.organization_id \
-     AND a.id = messages.appointment_id AND a.version <= $4) RETURNING attempts";
-const ATTEMPT: &str = "INSERT INTO attempts VALUES ($1, $2, $3, $4, 'unknown', '', '', '', 0)";
-const RECORD: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = $6, \
-     tries = CASE WHEN $4 = 'scheduled' THEN tries + 1 ELSE tries END, sent_at_us = coalesce($7, sent_at_us), \
-     provider_rank = $8, updated_at_us = $9 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('sending', 'unknown')";
-const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message_id = $5, error_code = $6, detail = $7, \
-     parts = $8 \
-     WHERE organization_id = $1 AND message_id = $2 AND number = $3";
+// Before a message leaves: a move that is planned meanwhile must know that the old time may be out.
+const TELL: &str = " UPDATE appointments SET told_starts_at_us = g_starts, told_location_id = g_location FROM given \
+     WHERE organization_id = g_organization AND id = g_appointment \
+     AND (told_starts_at_us <> g_starts OR told_location_id <> g_location)";
+const CLAIM: &str = " UPDATE messages SET status = 'sending', wake_at_us = g_lease, attempts = attempts + 1, \
+     provider_rank = 0, provider = g_provider, recipient = g_recipient, subject = g_subject, body = g_body, \
+     updated_at_us = g_now, segments = g_segments FROM given \
+     WHERE organization_id = g_organization AND id = g_id AND fence = g_fence AND status = 'scheduled' \
+     AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = g_organization \
+     AND a.id = messages.appointment_id AND a.version <= g_truth) RETURNING id, attempts";
+const RECORD: &str = " UPDATE messages SET status = g_status, reason = g_reason, wake_at_us = g_wake, \
+     tries = tries + g_try, sent_at_us = coalesce(g_sent, sent_at_us), provider_rank = g_rank, updated_at_us = g_now \
+     FROM given WHERE organization_id = g_organization AND id = g_id AND fence = g_fence \
+     AND status IN ('sending', 'unknown') RETURNING id";
+const RECORD_ATTEMPT: &str = " UPDATE attempts SET outcome = g_outcome, provider_message_id = g_provider_message, \
+     error_code = g_code, detail = g_detail, parts = g_parts \
+     FROM given WHERE organization_id = g_organization AND message_id = g_id AND number = g_number";
 pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
 pub(super) const UNBLOCK: &str =
     "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
@@ -34,45 +39,54 @@ const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 8] = [TELL, CLAIM, ATTEMPT, RECORD, RECORD_ATTEMPT, BLOCK, UNBLOCK, RETRY];
+pub(crate) const STATEMENTS: [&str; 3] = [BLOCK, UNBLOCK, RETRY];
 
 impl Store {
-    pub(crate) async fn begin_send(&self, sending: &Sending<'_>) -> Result<Option<i32>, Failure> {
-        let message = sending.message;
+    pub(crate) async fn begin_sends(&self, sendings: &[Sending]) -> Result<Vec<Option<i32>>, Failure> {
         let mut tx = self.begin().await?;
-        if let Some(visit) = sending.tells {
-            // Before the message leaves: a move that is planned meanwhile must know that the old time may be out.
-            let tell = query(TELL).bind(message.organization_id).bind(message.appointment_id);
-            tell.bind(visit.starts_at_us).bind(visit.location).execute(&mut *tx).await?;
-        }
-        let claim = query_scalar(CLAIM).bind(message.organization_id).bind(message.id).bind(message.fence);
-        let claim = claim.bind(sending.truth_version).bind(sending.lease_until_us).bind(sending.provider);
-        let claim = claim.bind(sending.recipient).bind(sending.subject).bind(sending.body).bind(sending.now_us);
-        let claim = claim.bind(sending.segments);
-        let attempt: Option<i32> = claim.fetch_optional(&mut *tx).await?;
-        let Some(attempt) = attempt else { return Ok(None) };
-        let record = query(ATTEMPT).bind(message.organization_id).bind(message.id).bind(attempt);
-        record.bind(sending.now_us).execute(&mut *tx).await?;
+        let free = Self::lock(&mut tx, sendings).await?;
+        let (now, later): (Vec<_>, Vec<_>) = sendings.iter().partition(|one| free.contains(&one.message.id));
+        let mut begun = claim(&mut tx, &now).await?;
         tx.commit().await?;
-        Ok(Some(attempt))
+        // Whoever holds one of these may wait for what another needs: each waits by itself.
+        for one in later {
+            let mut tx = self.begin().await?;
+            Self::wait_for(&mut tx, one).await?;
+            begun.extend(claim(&mut tx, &[one]).await?);
+            tx.commit().await?;
+        }
+        Ok(sendings.iter().map(|one| begun.get(&one.message.id).copied()).collect())
     }
 
-    pub(crate) async fn record(&self, record: &Record<'_>) -> Result<bool, Failure> {
-        let message = record.message;
+    pub(crate) async fn record(&self, records: &[Record]) -> Result<Vec<bool>, Failure> {
         let mut tx = self.begin().await?;
-        let update = query(RECORD).bind(message.organization_id).bind(message.id).bind(message.fence);
-        let update = update.bind(record.status).bind(record.reason).bind(record.wake_at_us);
-        let update = update.bind(record.sent.then_some(record.now_us)).bind(record.rank).bind(record.now_us);
-        let recorded = update.execute(&mut *tx).await?.rows_affected() == 1;
-        let attempt = query(RECORD_ATTEMPT).bind(message.organization_id).bind(message.id).bind(record.attempt);
-        let attempt = attempt.bind(record.outcome).bind(record.provider_message_id).bind(record.error_code);
-        attempt.bind(record.detail).bind(record.parts).execute(&mut *tx).await?;
-        if let Some((channel, hash)) = &record.block {
-            let block = query(BLOCK).bind(message.organization_id).bind(channel.as_str()).bind(hash.clone());
-            block.bind(record.now_us).execute(&mut *tx).await?;
+        let columns = ["organization", "id", "fence", "status", "reason", "wake", "try", "sent", "rank", "now"];
+        let mut query = given(&columns, records, |mut row, one| {
+            let message = &one.message;
+            row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
+            row.push_bind(one.status).push_bind(one.reason).push_bind(one.wake_at_us);
+            row.push_bind(i32::from(one.status == "scheduled")).push_bind(one.sent.then_some(one.now_us));
+            row.push_bind(one.rank).push_bind(one.now_us);
+        });
+        query.push(RECORD);
+        let recorded: Vec<Uuid> = query.build_query_scalar().persistent(false).fetch_all(&mut *tx).await?;
+        let recorded: HashSet<_> = recorded.into_iter().collect();
+        let columns = ["organization", "id", "number", "outcome", "provider_message", "code", "detail", "parts"];
+        let mut query = given(&columns, records, |mut row, one| {
+            row.push_bind(one.message.organization_id).push_bind(one.message.id).push_bind(one.attempt);
+            row.push_bind(one.outcome).push_bind(&one.provider_message_id).push_bind(&one.error_code);
+            row.push_bind(one.detail).push_bind(one.parts);
+        });
+        query.push(RECORD_ATTEMPT);
+        query.build().persistent(false).execute(&mut *tx).await?;
+        for record in records {
+            if let Some((channel, hash)) = &record.block {
+                let block = sqlx::query(BLOCK).bind(record.message.organization_id).bind(channel.as_str());
+                block.bind(hash.clone()).bind(record.now_us).execute(&mut *tx).await?;
+            }
         }
         tx.commit().await?;
-        Ok(recorded)
+        Ok(records.iter().map(|one| recorded.contains(&one.message.id)).collect())
     }
 
     pub(crate) async fn retry(
@@ -84,14 +98,80 @@ impl Store {
     ) -> Result<(), Refusal> {
         let organization = message.organization_id;
         let mut tx = self.begin().await?;
-        let retry = query(RETRY).bind(organization).bind(message.id).bind(message.fence).bind(now_us);
+        let retry = sqlx::query(RETRY).bind(organization).bind(message.id).bind(message.fence).bind(now_us);
         if retry.execute(&mut *tx).await?.rows_affected() == 0 {
             return Err(Refusal::Stale);
         }
         // Whoever asks for it by hand knows that the patient wants messages again.
-        let unblock = query(UNBLOCK).bind(organization).bind(&message.channel).bind(address_hash.to_vec());
+        let unblock = sqlx::query(UNBLOCK).bind(organization).bind(&message.channel).bind(address_hash.to_vec());
         unblock.execute(&mut *tx).await?;
         remember(&mut tx, organization, now_us, kept).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// Marks as sending those whose lease and truth hold, with the attempt and what it tells.
+async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>, Failure> {
+    if sendings.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let columns = [
+        "organization",
+        "id",
+        "fence",
+        "truth",
+        "lease",
+        "provider",
+        "recipient",
+        "subject",
+        "body",
+        "now",
+        "segments",
+    ];
+    let mut query = given(&columns, sendings, |mut row, one| {
+        let message = &one.message;
+        row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
+        row.push_bind(one.truth_version).push_bind(one.lease_until_us).push_bind(one.provider);
+        row.push_bind(&one.recipient).push_bind(&one.subject).push_bind(&one.body).push_bind(one.now_us);
+        row.push_bind(one.segments);
+    });
+    query.push(CLAIM);
+    let begun: Vec<(Uuid, i32)> = query.build_query_as().persistent(false).fetch_all(&mut **tx).await?;
+    let begun: HashMap<_, _> = begun.into_iter().collect();
+    let claimed = sendings.iter().filter_map(|one| Some((one, *begun.get(&one.message.id)?)));
+    if begun.is_empty() {
+        return Ok(begun);
+    }
+    let mut query = QueryBuilder::<Db>::new("INSERT INTO attempts ");
+    query.push_values(claimed.clone(), |mut row, (one, attempt)| {
+        row.push_bind(one.message.organization_id).push_bind(one.message.id).push_bind(attempt).push_bind(one.now_us);
+        row.push("'unknown', '', '', '', 0");
+    });
+    query.build().persistent(false).execute(&mut **tx).await?;
+    let told: Vec<_> = claimed.filter_map(|(one, _)| Some((&one.message, one.tells?))).collect();
+    if !told.is_empty() {
+        let columns = ["organization", "appointment", "starts", "location"];
+        let mut query = given(&columns, &told, |mut row, (message, visit)| {
+            row.push_bind(message.organization_id).push_bind(message.appointment_id);
+            row.push_bind(visit.starts_at_us).push_bind(visit.location);
+        });
+        query.push(TELL);
+        query.build().persistent(false).execute(&mut **tx).await?;
+    }
+    Ok(begun)
+}
+
+/// A statement that begins with rows of its own, `given`, whose columns have a `g_` before their names.
+pub(super) fn given<'a, T>(
+    columns: &[&str],
+    rows: &'a [T],
+    push: impl FnMut(Separated<'_, Db, &'static str>, &'a T),
+) -> QueryBuilder<Db> {
+    let mut query = QueryBuilder::new("WITH given (");
+    let mut names = query.separated(", ");
+    for column in columns {
+        names.push(format_args!("g_{column}"));
+    }
+    query.push(") AS (").push_values(rows, push).push(")");
+    query
 }

@@ -25,11 +25,17 @@ pub(super) mod sends;
 #[path = "transactions.rs"]
 pub(super) mod transactions;
 
+use std::collections::HashSet;
+
 use sql::{Failure, SqlitePools};
 use sqlx::{QueryBuilder, SqlitePool, Transaction, migrate::Migrator};
 use uuid::Uuid;
 
-use super::rows::{DeliveryRow, MessageRow};
+use self::transactions::Tx;
+use super::{
+    Sending,
+    rows::{DeliveryRow, MessageRow},
+};
 
 pub(super) type Db = sqlx::Sqlite;
 
@@ -62,19 +68,23 @@ impl Store {
         &self,
         now_us: i64,
         until_us: i64,
-        limit: i64,
-        busy: &[Uuid],
+        wanted: &[(Uuid, Uuid)],
     ) -> Result<Vec<MessageRow>, Failure> {
         let mut query = QueryBuilder::<Db>::new("UPDATE messages SET fence = fence + 1, wake_at_us = ");
-        query.push_bind(until_us);
-        query.push(
-            " WHERE (organization_id, id) IN (SELECT organization_id, id FROM messages \
-             WHERE status = 'scheduled' AND wake_at_us <= ",
-        );
-        query.push_bind(now_us);
-        queries::none_of(&mut query, busy);
-        query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit).push(") RETURNING *");
-        Ok(query.build_query_as().fetch_all(self.writer()).await?)
+        query.push_bind(until_us).push(" WHERE status = 'scheduled' AND wake_at_us <= ").push_bind(now_us);
+        query.push(" AND ");
+        queries::these(&mut query, wanted);
+        query.push(" RETURNING *");
+        Ok(query.build_query_as().persistent(false).fetch_all(self.writer()).await?)
+    }
+
+    /// The one writer has all.
+    pub(super) async fn lock(_: &mut Tx, sendings: &[Sending]) -> Result<HashSet<Uuid>, Failure> {
+        Ok(sendings.iter().map(|one| one.message.id).collect())
+    }
+
+    pub(super) async fn wait_for(_: &mut Tx, _: &Sending) -> Result<(), Failure> {
+        Ok(())
     }
 
     pub(crate) async fn lease_deliveries(

@@ -6,20 +6,20 @@ use testkit::database::Database;
 use super::*;
 use crate::plan::{Appointment, Event};
 
-const HOUR: i64 = 3_600_000_000;
-const NOW: i64 = 1_772_000_000_000_000;
-const START: i64 = NOW + 100 * HOUR;
-const ORG: Uuid = Uuid::from_u128(1);
+pub(super) const HOUR: i64 = 3_600_000_000;
+pub(super) const NOW: i64 = 1_772_000_000_000_000;
+pub(super) const START: i64 = NOW + 100 * HOUR;
+pub(super) const ORG: Uuid = Uuid::from_u128(1);
 const VISIT: Uuid = Uuid::from_u128(7);
 
-struct Bed {
-    store: Store,
+pub(super) struct Bed {
+    pub(super) store: Store,
     ids: Ids,
     _database: Database,
 }
 
 impl Bed {
-    async fn on(database: Database) -> Self {
+    pub(super) async fn on(database: Database) -> Self {
         let target = Target::from_url(&database.for_service("reminder")).unwrap();
         let store = Store::open(&target).await.unwrap();
         store.migrate().await.unwrap();
@@ -28,54 +28,41 @@ impl Bed {
         Self { store, ids: Ids::seeded(1), _database: database }
     }
 
-    async fn apply(&self, step: Option<(Option<&str>, &str)>, changes: &[Change]) -> Applied {
+    pub(super) async fn apply(&self, step: Option<(Option<&str>, &str)>, changes: &[Change]) -> Applied {
         let step = step.map(|(from, to)| Step { from, to });
         let batch =
             Batch { changes, risks: &[], offers: &[], news: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
         self.store.apply(&batch).await.unwrap()
     }
 
-    async fn all(&self) -> Vec<MessageRow> {
+    pub(super) async fn all(&self) -> Vec<MessageRow> {
         self.store.messages(ORG, &Filter { limit: 1000, ..Filter::default() }).await.unwrap()
     }
 
     async fn lease(&self, now_us: i64) -> Option<MessageRow> {
-        self.store.lease(now_us, now_us + HOUR, 1, &[]).await.unwrap().pop()
+        self.lease_all(now_us, 1, &[]).await.pop()
+    }
+
+    pub(super) async fn lease_all(&self, now_us: i64, limit: i64, busy: &[Uuid]) -> Vec<MessageRow> {
+        match self.store.due(now_us, limit, busy).await.unwrap() {
+            due if due.is_empty() => vec![],
+            due => self.store.lease(now_us, now_us + HOUR, &due).await.unwrap(),
+        }
     }
 
     async fn begin(&self, message: &MessageRow, truth_version: i64) -> Option<i32> {
-        let sending = Sending {
-            message,
-            truth_version,
-            tells: Some(message.visit()),
-            provider: "sandbox",
-            recipient: "+15005550009",
-            subject: "",
-            body: "text",
-            segments: 1,
-            now_us: NOW,
-            lease_until_us: NOW + HOUR,
-        };
-        self.store.begin_send(&sending).await.unwrap()
+        self.store.begin_sends(&[sending(message, truth_version)]).await.unwrap()[0]
     }
 
-    fn record<'a>(&self, message: &'a MessageRow, attempt: i32, status: &'static str) -> Record<'a> {
-        Record {
-            message,
-            attempt,
-            status,
-            reason: "",
-            wake_at_us: (status == "scheduled").then_some(NOW + 1),
-            sent: status == "sent",
-            rank: 1,
-            outcome: "sent",
-            provider_message_id: "SM1",
-            parts: 1,
-            error_code: "",
-            detail: "",
-            block: None,
-            now_us: NOW,
-        }
+    async fn record(&self, record: Record) -> bool {
+        self.store.record(&[record]).await.unwrap()[0]
+    }
+
+    async fn blocked(&self, organization: Uuid, message: &MessageRow, hash: &[u8]) -> bool {
+        let address = Address { organization, channel: message.channel.clone(), hash: hash.to_vec() };
+        let found = self.store.blocked(std::slice::from_ref(&address)).await.unwrap();
+        assert!(found.is_empty() || found.contains(&address));
+        !found.is_empty()
     }
 
     async fn report(&self, message: Uuid, attempt: i32, stage: Stage) -> bool {
@@ -99,7 +86,41 @@ impl Bed {
     }
 }
 
-fn booked(version: i64, starts_at_us: i64, status: Status, event: Event) -> Change {
+pub(super) fn sending(message: &MessageRow, truth_version: i64) -> Sending {
+    Sending {
+        message: Arc::new(message.clone()),
+        truth_version,
+        tells: Some(message.visit()),
+        provider: "sandbox",
+        recipient: "+15005550009".into(),
+        subject: String::new(),
+        body: "text".into(),
+        segments: 1,
+        now_us: NOW,
+        lease_until_us: NOW + HOUR,
+    }
+}
+
+pub(super) fn record(message: &MessageRow, attempt: i32, status: &'static str) -> Record {
+    Record {
+        message: Arc::new(message.clone()),
+        attempt,
+        status,
+        reason: "",
+        wake_at_us: (status == "scheduled").then_some(NOW + 1),
+        sent: status == "sent",
+        rank: 1,
+        outcome: "sent",
+        provider_message_id: "SM1".into(),
+        parts: 1,
+        error_code: String::new(),
+        detail: "",
+        block: None,
+        now_us: NOW,
+    }
+}
+
+pub(super) fn booked(version: i64, starts_at_us: i64, status: Status, event: Event) -> Change {
     Change {
         organization: ORG,
         event,
@@ -157,17 +178,17 @@ async fn a_lease_is_fenced(bed: Bed) {
     assert_ne!(first.id, other.id);
     assert_eq!(bed.lease(NOW).await, None);
     // It is over: another takes the message up, and the first one's word counts no more.
-    let second = bed.store.lease(NOW + HOUR, NOW + 2 * HOUR, 10, &[other.id]).await.unwrap().pop().unwrap();
+    let second = bed.lease_all(NOW + HOUR, 10, &[other.id]).await.pop().unwrap();
     assert_eq!((second.id, second.fence), (first.id, first.fence + 1));
     assert_eq!(bed.begin(&first, 1).await, None);
     assert!(!bed.store.put_off(&first, NOW).await.unwrap());
     assert!(!bed.store.finish(&first, "suppressed", "x", NOW).await.unwrap());
     assert_eq!(bed.begin(&second, 1).await, Some(1));
     assert_eq!(bed.begin(&second, 1).await, None, "it is on its way already");
-    assert!(!bed.store.record(&bed.record(&first, 1, "failed")).await.unwrap());
-    assert!(bed.store.record(&bed.record(&second, 1, "sent")).await.unwrap());
+    assert!(!bed.record(record(&first, 1, "failed")).await);
+    assert!(bed.record(record(&second, 1, "sent")).await);
     // This process is at it: it is not leased by itself again.
-    assert_eq!(bed.store.lease(NOW + 9 * HOUR, NOW + 10 * HOUR, 10, &[other.id]).await.unwrap(), []);
+    assert_eq!(bed.lease_all(NOW + 9 * HOUR, 10, &[other.id]).await, []);
 }
 
 async fn what_is_no_longer_so_does_not_leave(bed: Bed) {
@@ -216,7 +237,7 @@ async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: 
         (row.status.as_str(), row.reason.as_str(), row.recipient.as_str()),
         ("unknown", "no_answer", "+15005550009")
     );
-    let again = bed.store.lease(NOW + 9 * HOUR, NOW + 10 * HOUR, 100, &[]).await.unwrap();
+    let again = bed.lease_all(NOW + 9 * HOUR, 100, &[]).await;
     assert!(again.iter().all(|row| row.id != leased.id), "it is never sent again");
     // Reports out of order and repeated: it only moves up.
     assert!(!bed.report(leased.id, attempt + 1, Stage::Failed).await, "there was no such attempt");
@@ -231,7 +252,7 @@ async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: 
     let attempts = bed.store.attempts(ORG, &[leased.id]).await.unwrap();
     assert_eq!((attempts[0].outcome.as_str(), attempts[0].provider_message_id.as_str()), ("sent", "SM1"));
     // The sender lives after all: its late word takes nothing back.
-    assert!(!bed.store.record(&bed.record(&leased, attempt, "sent")).await.unwrap());
+    assert!(!bed.record(record(&leased, attempt, "sent")).await);
 }
 
 async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
@@ -239,16 +260,16 @@ async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
     let leased = bed.lease(NOW).await.unwrap();
     let attempt = bed.begin(&leased, 1).await.unwrap();
     let hash = crate::address_hash("+15005550009");
-    let blocked = || bed.store.is_blocked(ORG, &leased.channel, &hash);
-    assert!(!blocked().await.unwrap());
+    let blocked = || bed.blocked(ORG, &leased, &hash);
+    assert!(!blocked().await);
     let channel = crate::rule::channel(&leased.channel).unwrap();
-    let record = Record { block: Some((channel, hash.clone())), ..bed.record(&leased, attempt, "failed") };
-    assert!(bed.store.record(&record).await.unwrap());
-    assert!(blocked().await.unwrap());
-    assert!(!bed.store.is_blocked(Uuid::from_u128(2), &leased.channel, &hash).await.unwrap(), "another organisation");
+    let record = Record { block: Some((channel, hash.clone())), ..record(&leased, attempt, "failed") };
+    assert!(bed.record(record).await);
+    assert!(blocked().await);
+    assert!(!bed.blocked(Uuid::from_u128(2), &leased, &hash).await, "another organisation");
     let failed = bed.store.message(ORG, leased.id).await.unwrap().unwrap();
     bed.store.retry(&failed, NOW, &hash, None).await.unwrap();
-    assert!(!blocked().await.unwrap());
+    assert!(!blocked().await);
     assert!(matches!(bed.store.retry(&failed, NOW, &hash, None).await, Err(Refusal::Stale)));
     assert_eq!(bed.store.message(ORG, leased.id).await.unwrap().unwrap().status, "scheduled");
 }

@@ -312,6 +312,24 @@ impl wire::booking_server::Booking for Booking {
         }))
     }
 
+    async fn get_contacts(
+        &self,
+        request: Request<wire::GetContactsRequest>,
+    ) -> Result<Response<wire::GetContactsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        let wire::GetContactsRequest { appointment_ids, with_plan } = request.into_inner();
+        let mut contacts = vec![];
+        for appointment_id in appointment_ids {
+            let one = Context::new(ctx.organization, "reminder", ctx.remaining());
+            match self.get_contact(one.request(GetContactRequest { appointment_id, with_plan })).await {
+                Ok(found) => contacts.push(found.into_inner()),
+                Err(status) if Fault::from(status.clone()).code == Code::NotFound => {}
+                Err(status) => return Err(status),
+            }
+        }
+        Ok(Response::new(wire::GetContactsResponse { contacts }))
+    }
+
     async fn transition_appointment(
         &self,
         request: Request<wire::TransitionAppointmentRequest>,

@@ -333,6 +333,18 @@ impl availability::search_server::Search for Search {
         }))
     }
 
+    async fn describe_visits(
+        &self,
+        request: Request<availability::DescribeVisitsRequest>,
+    ) -> Result<Response<availability::DescribeVisitsResponse>, Status> {
+        let mut visits = vec![];
+        for visit in request.into_inner().visits {
+            let found = self.describe_visit(Request::new(visit)).await;
+            visits.push(availability::DescribedVisit { visit: found.ok().map(Response::into_inner) });
+        }
+        Ok(Response::new(availability::DescribeVisitsResponse { visits }))
+    }
+
     unused! {
         search_slots(availability::SearchSlotsRequest) -> availability::SearchSlotsResponse;
         search_days(availability::SearchSlotsRequest) -> availability::SearchDaysResponse;

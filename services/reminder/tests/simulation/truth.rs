@@ -8,7 +8,7 @@ use std::{
 
 use domain::id::AppointmentId;
 use futures::{FutureExt, Stream, StreamExt, future};
-use rpc::{Code, Fault};
+use rpc::{Code, Context, Fault};
 use runtime::Clock;
 use tokio::sync::{oneshot, watch};
 use tonic::{Request, Response, Status, service::Routes};
@@ -221,6 +221,21 @@ impl booking::booking_server::Booking for Watched {
             self.truth.reached(Point::Asked, number, self.instance).await;
         }
         answer
+    }
+
+    async fn get_contacts(
+        &self,
+        request: Request<booking::GetContactsRequest>,
+    ) -> Result<Response<booking::GetContactsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        let booking::GetContactsRequest { appointment_ids, with_plan } = request.into_inner();
+        let mut contacts = vec![];
+        for appointment_id in appointment_ids {
+            let one = Context::new(ctx.organization, "reminder", ctx.remaining());
+            let found = self.get_contact(one.request(GetContactRequest { appointment_id, with_plan })).await?;
+            contacts.push(found.into_inner());
+        }
+        Ok(Response::new(booking::GetContactsResponse { contacts }))
     }
 
     crate::unused! {

@@ -1,0 +1,83 @@
+//! The line of what is due, in the order in which it goes: the earliest visit first.
+//!
+//! To find that order everything that is due is read, which in a crowd is much; so it is read for many messages at once,
+//! and these are leased a few at a time. What has changed meanwhile the lease finds out.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use sql::Failure;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::lease_us;
+use crate::{Inner, count, store::rows::MessageRow};
+
+/// Messages that are read at once.
+const READ_MAX: i64 = 2048;
+/// After so long it is read anew, in real time: something earlier may have come.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// What a look at the database found.
+pub(crate) enum Look<T> {
+    Leased(Vec<T>),
+    /// Nothing is due before this instant, if ever.
+    Wait(Option<i64>),
+}
+
+/// What one dispatcher knows of the line.
+#[derive(Default)]
+pub(super) struct Line {
+    /// Organisation and id.
+    due: VecDeque<(Uuid, Uuid)>,
+    read_at: Option<Instant>,
+}
+
+impl Line {
+    /// Leases up to `free` messages of those that are due.
+    pub(super) async fn look(&mut self, inner: &Inner, free: usize) -> Result<Look<Arc<MessageRow>>, Failure> {
+        if self.due.is_empty() || self.read_at.is_none_or(|at| at.elapsed() > FRESH_FOR) {
+            let next = self.read(inner).await?;
+            if self.due.is_empty() {
+                return Ok(Look::Wait(next));
+            }
+        }
+        let now_us = inner.clock.now_us();
+        let wanted: Vec<_> = self.due.drain(..free.min(self.due.len())).collect();
+        let mut leased = inner.store.lease(now_us, now_us + lease_us(inner), &wanted).await?;
+        if leased.is_empty() && self.due.is_empty() {
+            return Ok(Look::Wait(Some(now_us)));
+        }
+        leased.sort_by_key(|one| (one.starts_at_us, one.id));
+        if leased.len() * 2 < wanted.len() && !self.due.is_empty() {
+            // Another process goes along the same line: this one goes on elsewhere in it.
+            let place = (inner.ids.fraction() * self.due.len() as f64) as usize;
+            self.due.rotate_left(place % self.due.len());
+        }
+        Ok(Look::Leased(leased.into_iter().map(Arc::new).collect()))
+    }
+
+    /// Reads the line anew; answers when something is due next where nothing is now.
+    async fn read(&mut self, inner: &Inner) -> Result<Option<i64>, Failure> {
+        self.due.clear();
+        let next = inner.store.next_wake().await?;
+        let now_us = inner.clock.now_us();
+        // How long the longest waiting message has been due: 0 while nothing waits.
+        let overdue_us = next.map_or(0, |next| now_us.saturating_sub(next).max(0));
+        metrics::gauge!("reminder_overdue_seconds").set(Duration::from_micros(overdue_us.unsigned_abs()).as_secs_f64());
+        if next.is_none_or(|next| next > now_us) {
+            return Ok(next);
+        }
+        let busy: Vec<Uuid> = inner.busy.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
+        for (trigger, channel) in inner.store.settle_stale(now_us, &busy).await? {
+            warn!(trigger, channel, "nobody knows whether a message was sent; it is not sent again");
+            count("unknown", &trigger, &channel);
+        }
+        self.due = inner.store.due(now_us, READ_MAX, &busy).await?.into();
+        self.read_at = Some(Instant::now());
+        Ok(next)
+    }
+}

@@ -1,0 +1,73 @@
+//! Many messages in one transaction, on both engines.
+
+use std::time::Duration;
+
+use domain::appointment::Status;
+use testkit::{database::Database, poll};
+
+use super::{
+    tests::{Bed, NOW, ORG, START, booked, record, sending},
+    *,
+};
+use crate::plan::Event;
+
+async fn of_many_each_leaves_for_itself(bed: Bed) {
+    let visit = |id: u128| {
+        let mut change = booked(1, START, Status::Booked, Event::Booked);
+        change.appointment.id = Uuid::from_u128(id);
+        change.appointment.patient = Uuid::from_u128(1000 + id);
+        change
+    };
+    bed.apply(Some((None, "p1")), &[visit(101), visit(102), visit(103), visit(104)]).await;
+    let mut leased = bed.lease_all(NOW, 100, &[]).await;
+    leased.retain(|one| one.channel == "sms");
+    leased.sort_by_key(|one| one.appointment_id);
+    assert_eq!(leased.len(), 4);
+    // Of the second something newer is known, and the third was taken over by another process.
+    let mut newer = visit(102);
+    newer.appointment.version = 2;
+    bed.apply(Some((Some("p1"), "p2")), &[newer]).await;
+    leased[2].fence -= 1;
+    let all: Vec<_> = leased.iter().map(|one| sending(one, 1)).collect();
+    // The first is held by somebody else, who lets it go when the others have left.
+    let held = match &bed.store {
+        Store::Postgres(store) => {
+            let mut tx = store.pool.begin().await.unwrap();
+            let lock = "UPDATE appointments SET seen_at_us = 1 WHERE organization_id = $1 AND id = $2";
+            let lock = sqlx::query(lock).bind(ORG).bind(leased[0].appointment_id);
+            assert_eq!(lock.execute(&mut *tx).await.unwrap().rows_affected(), 1);
+            Some(tx)
+        }
+        Store::Sqlite(_) => None,
+    };
+    let release = async {
+        if let Some(tx) = held {
+            let sent = || async {
+                let row = bed.store.message(ORG, leased[3].id).await.unwrap().unwrap();
+                (row.status == "sending").then_some(())
+            };
+            poll::until("the others have left", Duration::from_secs(30), sent).await;
+            tx.commit().await.unwrap();
+        }
+    };
+    let (begun, ()) = tokio::join!(bed.store.begin_sends(&all), release);
+    assert_eq!(begun.unwrap(), [Some(1), None, None, Some(1)]);
+    let records = [record(&leased[0], 1, "sent"), record(&leased[1], 1, "sent"), record(&leased[3], 1, "scheduled")];
+    assert_eq!(bed.store.record(&records).await.unwrap(), [true, false, true]);
+    let mut rows = bed.all().await;
+    rows.retain(|row| row.channel == "sms" && row.trigger == "booked");
+    rows.sort_by_key(|one| one.appointment_id);
+    let shown = rows.iter().map(|row| (row.status.as_str(), row.attempts, row.tries, row.sent_at_us));
+    let (sent, left) = (("sent", 1, 0, Some(NOW)), ("scheduled", 0, 0, None));
+    assert_eq!(shown.collect::<Vec<_>>(), [sent, left, left, ("scheduled", 1, 1, None)]);
+}
+
+#[tokio::test]
+async fn of_many_each_leaves_for_itself_on_sqlite() {
+    of_many_each_leaves_for_itself(Bed::on(Database::sqlite().unwrap()).await).await;
+}
+
+#[tokio::test]
+async fn of_many_each_leaves_for_itself_on_postgres() {
+    of_many_each_leaves_for_itself(Bed::on(Database::postgres().await.unwrap()).await).await;
+}
