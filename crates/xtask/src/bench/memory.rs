@@ -28,7 +28,7 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     let addresses = free_addresses()?;
     let mut roles = Vec::new();
     for (role, address) in ROLES.into_iter().zip(&addresses) {
-        roles.push((role, start(plan, folder.path(), role, address, &addresses, cluster.url())?));
+        roles.push((role, start(plan, folder.path(), role, address, &addresses, cluster.url(), &[])?));
     }
     if let Some((_, gateway)) = roles.last() {
         let (rest, runtime) = (Rest::new(&gateway.url), runtime()?);
@@ -54,6 +54,7 @@ pub(super) fn start(
     listen: &str,
     addresses: &[String],
     database: &str,
+    more: &[(&str, &str)],
 ) -> Result<Product> {
     let arguments = ["serve", "--role", role, "--listen", listen];
     let peers = ROLES.into_iter().zip(addresses).filter(|(peer, _)| *peer != role && *peer != "gateway");
@@ -62,6 +63,7 @@ pub(super) fn start(
         .collect();
     let mut variables = search::UNHINDERED.to_vec();
     variables.extend([("MERIDIAN_DATABASE__URL", database), ("MERIDIAN_OPS_LISTEN", "127.0.0.1:0")]);
+    variables.extend_from_slice(more);
     variables.extend(peers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     Product::start(&plan.binary, folder, &arguments, &variables)
 }

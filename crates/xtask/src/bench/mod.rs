@@ -4,9 +4,11 @@
 
 mod beside;
 mod booking;
+mod carrier;
 mod kernel;
 mod load;
 mod memory;
+mod messages;
 mod pgbench;
 mod plans;
 pub(crate) mod rest;
@@ -48,9 +50,11 @@ enum What {
     Memory,
     /// A thousand practitioners and a million live claims: availability's memory, and how long it takes to begin.
     Start,
+    /// A hundred thousand reminders that are due at one instant: planning and sending them, and the provider's pace.
+    Messages,
 }
 
-const ALL: [What; 8] = [
+const ALL: [What; 9] = [
     What::Kernel,
     What::Plans,
     What::Search,
@@ -59,6 +63,7 @@ const ALL: [What; 8] = [
     What::BookingSqlite,
     What::Memory,
     What::Start,
+    What::Messages,
 ];
 
 /// What every part needs to know.
@@ -66,6 +71,8 @@ struct Plan {
     /// How long each figure is measured.
     window: Duration,
     binary: PathBuf,
+    /// Whether little is enough: to see that it works.
+    quick: bool,
     days: Days,
 }
 
@@ -97,7 +104,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     step("build", || cargo(&["build", "--quiet", "--release", "--bin", "meridian"]))?;
     let window = if options.quick { Duration::from_secs(1) } else { Duration::from_secs(10) };
-    let plan = Plan { window, binary: built_product()?, days: Days::next(28) };
+    let plan = Plan { quick: options.quick, window, binary: built_product()?, days: Days::next(28) };
     let parts = match options.what {
         Some(part) => vec![part],
         None => ALL.to_vec(),
@@ -112,6 +119,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             What::BookingSqlite => booking::on_sqlite(&plan)?,
             What::Memory => memory::run(&plan)?,
             What::Start => start::run(&plan)?,
+            What::Messages => messages::run(&plan)?,
         }
     }
     Ok(())

@@ -20,12 +20,12 @@ use crate::{
     product::{Product, wait_until},
 };
 
-const PRACTITIONERS: u32 = 1000;
+pub(super) const PRACTITIONERS: u32 = 1000;
 /// Visits of each, three claims each: a million claims in all.
 const VISITS: u32 = 334;
 const WITHIN: Duration = Duration::from_secs(120);
-const LOCATION: Uuid = Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0001);
-const SERVICE: Uuid = Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0002);
+pub(super) const LOCATION: Uuid = Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0001);
+pub(super) const SERVICE: Uuid = Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0002);
 
 pub(super) fn run(plan: &Plan) -> Result<()> {
     let cluster = postgres::start(Options::default())?;
@@ -57,7 +57,7 @@ fn fill(cluster: &Cluster, statements: &str) -> Result<()> {
 /// Starts the other roles, then availability; how long it takes to answer a search, and what it then holds.
 fn begun(plan: &Plan, folder: &std::path::Path, database: &str) -> Result<(Duration, u64)> {
     let addresses = free_addresses()?;
-    let role = |at: usize, role| start(plan, folder, role, &addresses[at], &addresses, database);
+    let role = |at: usize, role| start(plan, folder, role, &addresses[at], &addresses, database, &[]);
     let _booking = role(1, "booking")?;
     let gateway = role(3, "gateway")?;
     let (rest, runtime) = (Rest::new(&gateway.url), runtime()?);
@@ -70,7 +70,7 @@ fn begun(plan: &Plan, folder: &std::path::Path, database: &str) -> Result<(Durat
 }
 
 /// One location, one service, and practitioners who work there on weekdays.
-fn directory() -> String {
+pub(super) fn directory() -> String {
     let entry = |kind: &str, id: &str, parent: &str, body: &str| {
         format!(
             "SELECT o.id, {id}, '{kind}', {parent}, 1, 0, 0, NULL::bigint, '{{\"kind\": \"{kind}\", \"body\": {body}}}'"
