@@ -136,7 +136,7 @@ on_both! {
     fn rest(&self, organization: Uuid, id: Uuid, rests_until_us: i64, now_us: i64) -> Result<(), Failure>;
     fn waiting(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure>;
     fn entries_over(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure>;
-    /// `false` where the slot or the patient has an open offer.
+    /// `false` where the slot or the patient has an open offer, or the entry waits no longer.
     fn make_offer(&self, row: &OfferRow) -> Result<bool, Failure>;
     /// Lets an offer be taken, once its hold is laid.
     fn open_offer(&self, row: &OfferRow) -> Result<(), Failure>;

@@ -152,8 +152,12 @@ impl Store {
             return Ok(false);
         }
         let offered = query(OFFERED).bind(row.organization_id).bind(row.waitlist_id).bind(row.created_at_us);
-        offered.execute(self.writer()).await?;
-        Ok(true)
+        let offered = offered.execute(self.writer()).await?.rows_affected() == 1;
+        if !offered {
+            // Whoever waited has left since: nobody would take it.
+            query(UNMAKE_OFFER).bind(row.organization_id).bind(row.id).execute(self.writer()).await?;
+        }
+        Ok(offered)
     }
 
     pub(crate) async fn unmake_offer(&self, row: &OfferRow) -> Result<(), Failure> {

@@ -235,7 +235,7 @@ async fn make(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &Slot) 
         decided_at_us: None,
     };
     if !inner.store.make_offer(&row).await.map_err(write::failure)? {
-        return Err(Fault::new(Code::Duplicate, "the slot or the patient has an offer already"));
+        return Err(Fault::new(Code::Duplicate, "the slot or the patient has an offer already, or waits no longer"));
     }
     let request = CreateHoldRequest {
         slot_ids: vec![slot.slot_id.clone()],
