@@ -320,7 +320,7 @@ fn offer(entry: &EntryRow, id: u128) -> OfferRow {
 async fn nothing_is_offered_to_an_entry_that_has_left_since_it_was_read() {
     for (store, _database) in both().await {
         let entry = waiting(&store).await;
-        store.end_entry(ORG, entry.id, "left", 1).await.unwrap().unwrap();
+        store.end_entry(ORG, entry.id, 0, "left", 1).await.unwrap().unwrap();
         assert!(!store.make_offer(&offer(&entry, 40)).await.unwrap());
         assert!(store.offer(ORG, Uuid::from_u128(40)).await.unwrap().is_none(), "nothing of it stays");
         assert_eq!(store.entry(ORG, entry.id).await.unwrap().unwrap().status, "left");

@@ -174,9 +174,10 @@ pub(super) async fn finish(inner: &Arc<Inner>, ctx: &Context, row: &OfferRow) ->
         }
     };
     let appointment: AppointmentId = answer.get_ref().id.parse().map_err(Fault::internal)?;
+    // The entry first: where this breaks off, the sweep finishes what is still being taken.
+    entries::end(inner, &entry, 0, "booked").await?;
     let taken = inner.store.move_offer(row, "accepting", "accepted", Some(appointment.uuid()), now_us).await;
     if let Some(taken) = taken.map_err(write::failure)? {
-        entries::end(inner, &entry, "booked").await?;
         tell(inner, row.organization_id, offer_change(&taken, "offer_accepted")?).await?;
         metrics::counter!("waitlist_offers_total", "outcome" => "accepted").increment(1);
     }
@@ -239,11 +240,27 @@ pub(super) async fn decline(inner: &Arc<Inner>, ctx: &Context, id: &str) -> Resu
     Ok(Response::new(shown(inner, &row)?))
 }
 
-/// Ends the open offer of an entry that is left.
-pub(super) async fn withdraw(inner: &Arc<Inner>, entry: &EntryRow) -> Result<(), Fault> {
-    let offers = inner.store.offers_of(entry.organization_id, entry.id, 1).await.map_err(write::failure)?;
-    for row in offers.iter().filter(|row| row.status == "open") {
-        pass_on(inner, row, "open", "withdrawn", "offer_withdrawn").await?;
+/// Ends the offer of an entry that is left, one that is being made too; tells whether there was one.
+///
+/// # Errors
+/// `offer_gone` where it is being taken: the visit comes, and then there is nothing to leave.
+pub(super) async fn withdraw(inner: &Arc<Inner>, entry: &EntryRow) -> Result<bool, Fault> {
+    let live = inner.store.live_offer(entry.organization_id, entry.id).await.map_err(write::failure)?;
+    let Some(row) = live else { return Ok(false) };
+    if row.status == "accepting" {
+        return Err(Fault::new(Code::OfferGone, "its offer is being taken; cancel the appointment instead"));
+    }
+    pass_on(inner, &row, &row.status, "withdrawn", "offer_withdrawn").await?;
+    Ok(true)
+}
+
+/// Frees the slot of an offer that was ended while its hold was laid, and says once more that it has ended: the hold said
+/// that it was offered.
+pub(super) async fn ended_early(inner: &Arc<Inner>, made: &OfferRow) -> Result<(), Fault> {
+    let found = inner.store.offer(made.organization_id, made.id).await.map_err(write::failure)?;
+    let row = found.ok_or_else(|| Fault::internal("an offer that was ended is gone"))?;
+    if holds::end(inner, row.organization_id, row.hold_id).await?.is_some() {
+        tell(inner, row.organization_id, offer_change(&row, &format!("offer_{}", row.status))?).await?;
     }
     Ok(())
 }

@@ -17,6 +17,8 @@ testkit::engines!(
     what_is_declined_or_runs_out_goes_to_the_next_and_never_back,
     an_earlier_time_takes_the_place_of_a_later_visit,
     of_two_who_accept_at_once_one_visit_comes,
+    who_leaves_while_an_offer_is_taken_is_refused_and_the_visit_comes,
+    who_leaves_while_an_offer_is_made_never_gets_it,
     several_processes_never_make_two_offers_of_one_slot,
     what_is_wrong_with_a_wish_is_named,
 );
@@ -185,6 +187,58 @@ async fn of_two_who_accept_at_once_one_visit_comes(database: Database) {
     let (changes, _) = world.snapshot().await;
     let visits = changes.iter().filter(|change| matches!(change.owner, Some(Owner::Appointment(_))));
     assert_eq!(visits.count(), 1);
+}
+
+async fn leave(world: &World, id: &str) -> Result<WaitlistEntry, Code> {
+    let request = world.request(GetEntryRequest { id: id.to_owned() });
+    let answer = world.waitlist.clone().leave_waitlist(request).await;
+    answer.map(Response::into_inner).map_err(|status| fault(&status).code)
+}
+
+/// Waits until availability is asked about a slot once more.
+async fn asked_again(world: &World, before: usize) {
+    poll::until("a check", WITHIN, || async { (world.availability.checks() > before).then_some(()) }).await;
+}
+
+async fn who_leaves_while_an_offer_is_taken_is_refused_and_the_visit_comes(database: Database) {
+    let world = morning(&database).await;
+    let joined = join(&world, 1).await;
+    world.availability.open(&[slot(PLAIN, GRACE, after(0))]);
+    let offer = offered(&world, &joined.id).await;
+    let (stalled, before) = (world.availability.stall().await, world.availability.checks());
+    let taking = {
+        let (world, offer) = (world.clone(), offer.clone());
+        tokio::spawn(async move { accept(&world, &offer).await })
+    };
+    asked_again(&world, before).await;
+    assert_eq!(leave(&world, &joined.id).await.err(), Some(Code::OfferGone));
+    assert_eq!(entry(&world, &joined.id).await.status, "offered");
+    drop(stalled);
+    let booked = taking.await.unwrap().unwrap();
+    assert_eq!(booked.patient_id, offer.patient_id);
+    // The visit is there, and there is nothing to leave any more.
+    let after = leave(&world, &joined.id).await.unwrap();
+    assert_eq!((after.status.as_str(), after.offers[0].status.as_str()), ("booked", "accepted"));
+}
+
+async fn who_leaves_while_an_offer_is_made_never_gets_it(database: Database) {
+    let world = morning(&database).await;
+    let beginning = world.snapshot().await.1;
+    let joined = join(&world, 1).await;
+    let free = slot(PLAIN, GRACE, after(0));
+    let (stalled, before) = (world.availability.stall().await, world.availability.checks());
+    world.availability.open(std::slice::from_ref(&free));
+    asked_again(&world, before).await;
+    assert_eq!(leave(&world, &joined.id).await.unwrap().status, "left");
+    drop(stalled);
+    // The feed says that it was offered, and last that it was not.
+    let told = told(&world, beginning, 5).await;
+    assert_eq!((told[0].as_str(), told[4].as_str()), ("waitlisted", "offer_withdrawn"), "{told:?}");
+    let left = entry(&world, &joined.id).await;
+    assert_eq!((left.status.as_str(), left.offers[0].status.as_str()), ("left", "withdrawn"));
+    assert_eq!(accept(&world, &left.offers[0]).await.unwrap_err(), Code::OfferGone);
+    // Its slot is free for everybody.
+    world.book(visit(&free, 9)).await;
 }
 
 async fn several_processes_never_make_two_offers_of_one_slot(database: Database) {
