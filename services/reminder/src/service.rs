@@ -103,7 +103,7 @@ impl reminder_server::Reminder for Service {
 
     async fn mark_read(&self, request: Request<wire::MarkReadRequest>) -> Result<Response<wire::InboxItem>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(inbox::mark_read(&self.0, &ctx, request.into_inner()).await?))
+        Ok(inbox::mark_read(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn report_reminders(

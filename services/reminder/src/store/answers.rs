@@ -6,9 +6,13 @@ use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::{
-    super::rows::{InboundRow, ToldRow},
+    super::{
+        Kept, Refusal,
+        rows::{InboundRow, ToldRow},
+    },
     Store,
     sends::{BLOCK, UNBLOCK},
+    transactions::remember,
 };
 use crate::answer::{CHANNEL, Dealt, NewInbound};
 
@@ -130,8 +134,13 @@ impl Store {
         id: Uuid,
         now_us: i64,
         by: &str,
-    ) -> Result<Option<InboundRow>, Failure> {
-        let query = query_as(MARK_READ).bind(organization).bind(id).bind(now_us).bind(by);
-        Ok(query.fetch_optional(self.writer()).await?)
+        kept: &Kept<'_, InboundRow>,
+    ) -> Result<Option<InboundRow>, Refusal> {
+        let mut tx = self.begin().await?;
+        let read = query_as(MARK_READ).bind(organization).bind(id).bind(now_us).bind(by);
+        let row: Option<InboundRow> = read.fetch_optional(&mut *tx).await?;
+        remember(&mut tx, organization, now_us, row.as_ref().and_then(kept).as_ref()).await?;
+        tx.commit().await?;
+        Ok(row)
     }
 }
