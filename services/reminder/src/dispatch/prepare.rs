@@ -21,7 +21,7 @@ use crate::{
     render::{self, Rendered, Words},
     rule::{Rule, Trigger},
     store::rows::MessageRow,
-    write,
+    unsubscribe, write,
 };
 
 /// The deadline of the questions before a send.
@@ -86,6 +86,9 @@ pub(super) async fn prepare(
     let hash = address_hash(&to);
     if inner.store.is_blocked(message.organization_id, &message.channel, &hash).await.map_err(write::failure)? {
         return Ok(Next::Suppress("opted_out"));
+    }
+    if unsubscribe::has_ended(inner, message, trigger, rule.body.consent).await? {
+        return Ok(Next::Suppress("unsubscribed"));
     }
     if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
         return Ok(later);

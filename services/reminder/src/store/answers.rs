@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     super::{
         Kept, Refusal,
-        rows::{InboundRow, ToldRow},
+        rows::{InboundRow, MessageRow, ToldRow},
     },
     Store,
     sends::{BLOCK, UNBLOCK},
@@ -45,9 +45,16 @@ const UNREAD: &str =
 const MARK_READ: &str = "UPDATE inbound SET read_by = CASE WHEN read_at_us IS NULL THEN $4 ELSE read_by END, \
      read_at_us = coalesce(read_at_us, $3) WHERE organization_id = $1 AND id = $2 AND attention <> '' RETURNING *";
 
+const UNSUBSCRIBE: &str = "INSERT INTO unsubscribed SELECT organization_id, patient_id, $3 FROM appointments \
+     WHERE organization_id = $1 AND id = $2 ON CONFLICT DO NOTHING";
+const UNSUBSCRIBED: &str = "SELECT count(*) FROM unsubscribed u JOIN appointments a \
+     ON a.organization_id = u.organization_id AND a.patient_id = u.patient_id \
+     WHERE a.organization_id = $1 AND a.id = $2";
+
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 9] = [ORGANIZATION_OF, TOLD, ASKED, HEAR, SETTLE, REPLY, INBOX, UNREAD, MARK_READ];
+pub(crate) const STATEMENTS: [&str; 11] =
+    [ORGANIZATION_OF, TOLD, ASKED, HEAR, SETTLE, REPLY, INBOX, UNREAD, MARK_READ, UNSUBSCRIBE, UNSUBSCRIBED];
 
 impl Store {
     pub(crate) async fn organization_of(&self, sender: &str) -> Result<Option<Uuid>, Failure> {
@@ -122,6 +129,18 @@ impl Store {
         let (at_us, id) = after.unwrap_or((i64::MAX, Uuid::max()));
         let query = query_as(INBOX).bind(organization).bind(at_us).bind(id).bind(unread).bind(limit);
         Ok(query.fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn unsubscribe(&self, message: &MessageRow, now_us: i64) -> Result<(), Failure> {
+        let end = query(UNSUBSCRIBE).bind(message.organization_id).bind(message.appointment_id).bind(now_us);
+        end.execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn has_unsubscribed(&self, message: &MessageRow) -> Result<bool, Failure> {
+        let query = query_scalar(UNSUBSCRIBED).bind(message.organization_id).bind(message.appointment_id);
+        let count: i64 = query.fetch_one(self.reader()).await?;
+        Ok(count > 0)
     }
 
     pub(crate) async fn unread(&self, organization: Uuid) -> Result<i64, Failure> {
