@@ -31,6 +31,15 @@ use crate::{
 /// What stands between a client and its server takes a silent stream for a dead one.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
+/// What a page is, and what keeps it from running anything, from being framed, kept or listed, and from giving its link away.
+const PAGE: &str = "text/html; charset=utf-8";
+const PAGE_HEADERS: [(&str, &str); 4] = [
+    ("content-security-policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    ("cache-control", "no-store"),
+    ("x-robots-tag", "noindex"),
+    ("referrer-policy", "no-referrer"),
+];
+
 /// A request that has passed every check that its operation describes.
 pub(crate) struct Call {
     pub(crate) inner: Arc<Inner>,
@@ -133,6 +142,11 @@ impl Reply {
         Ok(Self { body: Some(body), ..Self::empty(status) })
     }
 
+    /// A page of HTML.
+    pub(crate) fn page(html: String) -> Self {
+        Self { body: Some(html.into_bytes()), media: PAGE, ..Self::empty(200) }
+    }
+
     /// A table as CSV.
     pub(crate) fn csv(table: String) -> Self {
         Self { body: Some(table.into_bytes()), media: "text/csv; charset=utf-8", ..Self::empty(200) }
@@ -218,6 +232,9 @@ impl Reply {
             }
         };
         set("cache-control", streams.then(|| "no-cache".to_owned()));
+        for (name, value) in PAGE_HEADERS.into_iter().filter(|_| self.media == PAGE) {
+            set(name, Some(value.to_owned()));
+        }
         set("etag", self.version.map(|version| format!("\"{version}\"")));
         set("location", self.location);
         set("meridian-revision", self.revision);

@@ -196,6 +196,9 @@ fn success(schema: Option<&str>, operation: &Operation) -> Value {
     if name == "Calendar" {
         return json!({"description": "The file", "content": {"text/calendar": {"schema": {"type": "string"}}}});
     }
+    if name == "Page" {
+        return json!({"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}});
+    }
     let schema = json!({"$ref": format!("#/components/schemas/{name}")});
     if operation.events {
         let description = "Server-sent events; the data of each is JSON of this schema";

@@ -85,10 +85,18 @@ impl reminder_server::Reminder for Service {
         Ok(Response::new(answer::receive(&self.0, &ctx, request.into_inner()).await?))
     }
 
+    async fn get_unsubscribe(
+        &self,
+        request: Request<wire::UnsubscribeRequest>,
+    ) -> Result<Response<wire::UnsubscribeState>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(unsubscribe::describe(&self.0, &ctx, request.into_inner()).await?))
+    }
+
     async fn unsubscribe(
         &self,
         request: Request<wire::UnsubscribeRequest>,
-    ) -> Result<Response<wire::ReceiveResponse>, Status> {
+    ) -> Result<Response<wire::UnsubscribeState>, Status> {
         let ctx = Context::of(&request)?;
         Ok(Response::new(unsubscribe::unsubscribe(&self.0, &ctx, request.into_inner()).await?))
     }
@@ -103,7 +111,7 @@ impl reminder_server::Reminder for Service {
 
     async fn mark_read(&self, request: Request<wire::MarkReadRequest>) -> Result<Response<wire::InboxItem>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(inbox::mark_read(&self.0, &ctx, request.into_inner()).await?))
+        Ok(inbox::mark_read(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn report_reminders(

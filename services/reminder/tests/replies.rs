@@ -9,7 +9,7 @@ use common::{
     replies::{PHONE, say, wrote},
     us,
 };
-use rpc::{Code, Fault};
+use rpc::{Code, Context, Fault, Idempotency};
 use testkit::{database::Database, poll};
 use wire::reminder::{
     CreateRuleRequest, InboxItem, ListInboxRequest, ListInboxResponse, MarkReadRequest, Message, ReceiveRequest,
@@ -257,10 +257,24 @@ async fn nothing_that_a_patient_wrote_is_lost(database: Database) {
     assert_eq!((first.read_at_us, first.read_by.as_str()), (world.clock.now_us(), "key_test"));
     world.seconds(60);
     assert!(read(1, &id).await.unwrap() == first, "the first reader stays");
+    reads_are_told_apart(&service, &id, &unread.items[1].id).await;
     let request = ListInboxRequest { unread: true, ..ListInboxRequest::default() };
     let left = service.client.clone().list_inbox(Running::context(organization(1)).request(request)).await.unwrap();
     assert_eq!((left.get_ref().unread_count, left.get_ref().items.len()), (1, 1));
     service.stop().await;
+}
+
+/// What is read with a key is answered alike for it, and says that it is a replay.
+async fn reads_are_told_apart(service: &Running, id: &str, other: &str) {
+    let keyed = async |id: &str, fingerprint: &str| {
+        let idempotency = Some(Idempotency { key: "one".into(), fingerprint: fingerprint.into() });
+        let ctx = Context { idempotency, ..Running::context(organization(1)) };
+        service.client.clone().mark_read(ctx.forward(MarkReadRequest { id: id.into() })).await
+    };
+    let (first, again) = (keyed(id, "a").await.unwrap(), keyed(id, "a").await.unwrap());
+    assert!(!rpc::is_replay(&first) && rpc::is_replay(&again));
+    assert!(first.into_inner() == again.into_inner());
+    assert_eq!(Fault::from(keyed(other, "b").await.err().unwrap()).code, Code::IdempotencyKeyReused);
 }
 
 on_both! {

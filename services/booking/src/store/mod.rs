@@ -130,16 +130,18 @@ on_both! {
     fn unjoin(&self, organization: Uuid, id: Uuid) -> Result<(), Failure>;
     fn entry(&self, organization: Uuid, id: Uuid) -> Result<Option<EntryRow>, Failure>;
     fn entries(&self, organization: Uuid, patient: Option<Uuid>, statuses: &[String], before: Option<Uuid>, limit: i64) -> Result<Vec<EntryRow>, Failure>;
-    /// Ends an entry; `None` where it has ended.
-    fn end_entry(&self, organization: Uuid, id: Uuid, status: &str, now_us: i64) -> Result<Option<EntryRow>, Failure>;
+    /// Ends an entry of this version, 0 for any; `None` where it has ended, or has another.
+    fn end_entry(&self, organization: Uuid, id: Uuid, version: i64, status: &str, now_us: i64) -> Result<Option<EntryRow>, Failure>;
     /// Lets an entry whose offer came to nothing wait again, from then on.
     fn rest(&self, organization: Uuid, id: Uuid, rests_until_us: i64, now_us: i64) -> Result<(), Failure>;
     fn waiting(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure>;
     fn entries_over(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure>;
-    /// `false` where the slot or the patient has an open offer.
+    /// `false` where the slot or the patient has an open offer, or the entry waits no longer.
     fn make_offer(&self, row: &OfferRow) -> Result<bool, Failure>;
-    /// Lets an offer be taken, once its hold is laid.
-    fn open_offer(&self, row: &OfferRow) -> Result<(), Failure>;
+    /// Lets an offer be taken, once its hold is laid; `false` where it was ended meanwhile.
+    fn open_offer(&self, row: &OfferRow) -> Result<bool, Failure>;
+    /// The offer of an entry that is being made, thought over or taken.
+    fn live_offer(&self, organization: Uuid, entry: Uuid) -> Result<Option<OfferRow>, Failure>;
     fn unmake_offer(&self, row: &OfferRow) -> Result<(), Failure>;
     fn offer(&self, organization: Uuid, id: Uuid) -> Result<Option<OfferRow>, Failure>;
     fn offer_by_token(&self, token_hash: &[u8]) -> Result<Option<OfferRow>, Failure>;

@@ -13,9 +13,9 @@ use uuid::Uuid;
 
 use super::{
     Before, Early, Store, Tail,
-    batch::{Batch, Hex, LeaveGroup, NewChange, Refusal},
+    batch::{Batch, Hex, LeaveGroup, NewChange, NewPatient, Refusal},
     postgres,
-    rows::{ChangeRow, ClaimRow},
+    rows::{ChangeRow, ClaimRow, EntryRow, OfferRow},
     sqlite,
 };
 
@@ -269,4 +269,86 @@ async fn a_restored_database_begins_a_new_life_and_forgets_what_it_told() {
     let fresh = store.snapshot(0).await.unwrap();
     assert_ne!(fresh.position.epoch, first.epoch);
     assert_eq!(fresh.claims.len(), 1, "nothing but the feed is forgotten");
+}
+
+/// Somebody who waits.
+async fn waiting(store: &Store, number: u128) -> EntryRow {
+    let id = Uuid::from_u128(20 + number);
+    let patient = NewPatient { id, match_key: number.to_string(), search_text: String::new(), details: "{}".into() };
+    store.commit(&Batch { patients: vec![patient], ..batch(0, vec![]) }).await.unwrap();
+    let entry = EntryRow {
+        organization_id: ORG,
+        id: Uuid::from_u128(30 + number),
+        version: 1,
+        status: "waiting".into(),
+        patient_id: id,
+        service_id: ROOM,
+        wish: "{}".into(),
+        ends_at_us: 1000,
+        rests_until_us: 0,
+        created_at_us: 0,
+        updated_at_us: 0,
+    };
+    store.join(&entry).await.unwrap();
+    entry
+}
+
+fn offer(entry: &EntryRow, id: u128) -> OfferRow {
+    OfferRow {
+        organization_id: entry.organization_id,
+        id: Uuid::from_u128(id),
+        version: 1,
+        waitlist_id: entry.id,
+        patient_id: entry.patient_id,
+        hold_id: Uuid::from_u128(id + 100),
+        status: "making".into(),
+        slot_id: format!("slot_{id}"),
+        slot: "{}".into(),
+        token_hash: id.to_be_bytes().to_vec(),
+        appointment_id: None,
+        expires_at_us: 500,
+        created_at_us: 1,
+        decided_at_us: None,
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_offered_to_an_entry_that_has_left_since_it_was_read() {
+    for (store, _database) in both().await {
+        let entry = waiting(&store, 1).await;
+        store.end_entry(ORG, entry.id, 0, "left", 1).await.unwrap().unwrap();
+        assert!(!store.make_offer(&offer(&entry, 40)).await.unwrap());
+        assert!(store.offer(ORG, Uuid::from_u128(40)).await.unwrap().is_none(), "nothing of it stays");
+        assert_eq!(store.entry(ORG, entry.id).await.unwrap().unwrap().status, "left");
+    }
+}
+
+#[tokio::test]
+async fn who_read_an_entry_before_it_changed_does_not_end_it() {
+    for (store, _database) in both().await {
+        let entry = waiting(&store, 1).await;
+        assert!(store.make_offer(&offer(&entry, 40)).await.unwrap());
+        assert!(store.end_entry(ORG, entry.id, entry.version, "left", 1).await.unwrap().is_none());
+        let offered = store.entry(ORG, entry.id).await.unwrap().unwrap();
+        assert_eq!(store.end_entry(ORG, entry.id, offered.version, "left", 1).await.unwrap().unwrap().status, "left");
+    }
+}
+
+#[tokio::test]
+async fn the_database_itself_refuses_a_second_offer_of_a_slot_or_to_a_patient() {
+    for (store, _database) in both().await {
+        let (first, second) = (waiting(&store, 1).await, waiting(&store, 2).await);
+        assert!(store.make_offer(&offer(&first, 40)).await.unwrap());
+        let same_slot = OfferRow { slot_id: offer(&first, 40).slot_id, ..offer(&second, 41) };
+        assert!(!store.make_offer(&same_slot).await.unwrap());
+        // Another entry of the same patient.
+        let again = EntryRow { id: Uuid::from_u128(39), ..first.clone() };
+        store.join(&again).await.unwrap();
+        assert!(!store.make_offer(&offer(&again, 42)).await.unwrap());
+        assert_eq!(store.entry(ORG, again.id).await.unwrap().unwrap().status, "waiting", "nothing of it stays");
+        // What is decided stands in nobody's way.
+        let open = offer(&first, 40);
+        store.move_offer(&open, "making", "declined", None, 2).await.unwrap().unwrap();
+        assert!(store.make_offer(&same_slot).await.unwrap() && store.make_offer(&offer(&again, 42)).await.unwrap());
+    }
 }

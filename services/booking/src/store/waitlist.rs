@@ -15,7 +15,8 @@ const JOIN: &str = "INSERT INTO waitlist VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
 const UNJOIN: &str = "DELETE FROM waitlist WHERE organization_id = $1 AND id = $2 AND version = 1";
 const ENTRY: &str = "SELECT * FROM waitlist WHERE organization_id = $1 AND id = $2";
 const END_ENTRY: &str = "UPDATE waitlist SET status = $3, version = version + 1, updated_at_us = $4 \
-     WHERE organization_id = $1 AND id = $2 AND status IN ('waiting', 'offered') RETURNING *";
+     WHERE organization_id = $1 AND id = $2 AND status IN ('waiting', 'offered') AND (version = $5 OR $5 = 0) \
+     RETURNING *";
 const REST: &str = "UPDATE waitlist SET status = 'waiting', rests_until_us = $3, version = version + 1, \
      updated_at_us = $4 WHERE organization_id = $1 AND id = $2 AND status = 'offered'";
 /// Those to whom something may be offered now, who waited longest first.
@@ -37,6 +38,9 @@ const OFFER: &str = "SELECT * FROM offers WHERE organization_id = $1 AND id = $2
 const OFFER_BY_TOKEN: &str = "SELECT * FROM offers WHERE token_hash = $1";
 const OFFERS_OF: &str = "SELECT * FROM offers WHERE organization_id = $1 AND waitlist_id = $2 AND status <> 'making' \
      ORDER BY id DESC LIMIT $3";
+/// The one that is not decided: the indexes allow one.
+const LIVE_OFFER: &str = "SELECT * FROM offers WHERE organization_id = $1 AND waitlist_id = $2 \
+     AND status IN ('making', 'open', 'accepting')";
 const SLOTS_OFFERED: &str = "SELECT slot_id FROM offers WHERE organization_id = $1 AND waitlist_id = $2";
 const MOVE_OFFER: &str = "UPDATE offers SET status = $4, version = version + 1, decided_at_us = $5, \
      appointment_id = coalesce($6, appointment_id) \
@@ -48,7 +52,8 @@ const OFFERS_OVER: &str = "SELECT * FROM offers WHERE (status = 'open' AND expir
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 18] = [
+pub(crate) const STATEMENTS: [&str; 19] = [
+    LIVE_OFFER,
     OPEN_OFFER,
     JOIN,
     UNJOIN,
@@ -117,10 +122,11 @@ impl Store {
         &self,
         organization: Uuid,
         id: Uuid,
+        version: i64,
         status: &str,
         now_us: i64,
     ) -> Result<Option<EntryRow>, Failure> {
-        let end = query_as(END_ENTRY).bind(organization).bind(id).bind(status).bind(now_us);
+        let end = query_as(END_ENTRY).bind(organization).bind(id).bind(status).bind(now_us).bind(version);
         Ok(end.fetch_optional(self.writer()).await?)
     }
 
@@ -152,8 +158,12 @@ impl Store {
             return Ok(false);
         }
         let offered = query(OFFERED).bind(row.organization_id).bind(row.waitlist_id).bind(row.created_at_us);
-        offered.execute(self.writer()).await?;
-        Ok(true)
+        let offered = offered.execute(self.writer()).await?.rows_affected() == 1;
+        if !offered {
+            // Whoever waited has left since: nobody would take it.
+            query(UNMAKE_OFFER).bind(row.organization_id).bind(row.id).execute(self.writer()).await?;
+        }
+        Ok(offered)
     }
 
     pub(crate) async fn unmake_offer(&self, row: &OfferRow) -> Result<(), Failure> {
@@ -162,9 +172,13 @@ impl Store {
         Ok(())
     }
 
-    pub(crate) async fn open_offer(&self, row: &OfferRow) -> Result<(), Failure> {
-        query(OPEN_OFFER).bind(row.organization_id).bind(row.id).execute(self.writer()).await?;
-        Ok(())
+    pub(crate) async fn open_offer(&self, row: &OfferRow) -> Result<bool, Failure> {
+        let open = query(OPEN_OFFER).bind(row.organization_id).bind(row.id);
+        Ok(open.execute(self.writer()).await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn live_offer(&self, organization: Uuid, entry: Uuid) -> Result<Option<OfferRow>, Failure> {
+        Ok(query_as(LIVE_OFFER).bind(organization).bind(entry).fetch_optional(self.reader()).await?)
     }
 
     pub(crate) async fn offer(&self, organization: Uuid, id: Uuid) -> Result<Option<OfferRow>, Failure> {

@@ -7,7 +7,7 @@ use domain::{
     fault::Faults,
     id::{ServiceId, WaitlistId},
 };
-use rpc::{Context, Fault};
+use rpc::{Code, Context, Fault};
 use tonic::Response;
 use uuid::Uuid;
 use wire::{
@@ -27,6 +27,8 @@ const ROUTE: &str = "JoinWaitlist";
 const STATUSES: [&str; 5] = ["waiting", "offered", "booked", "left", "expired"];
 /// Offers that an entry shows.
 const OFFERS_MAX: i64 = 20;
+/// How often leaving begins anew where the entry changes meanwhile.
+const LEAVE_TRIES_MAX: usize = 5;
 
 pub(super) async fn join(
     inner: &Arc<Inner>,
@@ -171,22 +173,32 @@ pub(super) async fn leave(
     ctx: &Context,
     request: GetEntryRequest,
 ) -> Result<Response<WaitlistEntry>, Fault> {
-    let row = load(inner, ctx, &request.id).await?;
-    if matches!(row.status.as_str(), "waiting" | "offered") {
-        offers::withdraw(inner, &row).await?;
-        if let Some(row) = end(inner, &row, "left").await? {
+    for _ in 0..LEAVE_TRIES_MAX {
+        let row = load(inner, ctx, &request.id).await?;
+        if !matches!(row.status.as_str(), "waiting" | "offered") {
+            return Ok(Response::new(shown(inner, &row).await?));
+        }
+        // The offer is looked for after the entry was read: one that is made later gives the entry another version.
+        if offers::withdraw(inner, &row).await? {
+            continue;
+        }
+        if let Some(row) = end(inner, &row, row.version, "left").await? {
             let wish = read(&row)?;
             let position = tell(inner, row.organization_id, entry_change(&row, &wish, "waitlist_left")).await?;
             return Ok(rpc::respond(shown(inner, &row).await?, &revision(position), false));
         }
     }
-    let row = load(inner, ctx, &request.id).await?;
-    Ok(Response::new(shown(inner, &row).await?))
+    Err(Fault::new(Code::Overloaded, "others wrote at the same moment; try again"))
 }
 
-/// Ends an entry; `None` where it has ended already.
-pub(super) async fn end(inner: &Inner, row: &EntryRow, status: &'static str) -> Result<Option<EntryRow>, Fault> {
-    let ended = inner.store.end_entry(row.organization_id, row.id, status, inner.clock.now_us()).await;
+/// Ends an entry of this version, 0 for any; `None` where it has ended already, or has another.
+pub(super) async fn end(
+    inner: &Inner,
+    row: &EntryRow,
+    version: i64,
+    status: &'static str,
+) -> Result<Option<EntryRow>, Fault> {
+    let ended = inner.store.end_entry(row.organization_id, row.id, version, status, inner.clock.now_us()).await;
     ended.map_err(write::failure)
 }
 

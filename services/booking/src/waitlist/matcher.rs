@@ -91,7 +91,7 @@ async fn sweep(inner: &Arc<Inner>) -> Result<(), Fault> {
         }
     }
     for row in inner.store.entries_over(now_us, SWEPT_MAX).await.map_err(write::failure)? {
-        if let Some(row) = entries::end(inner, &row, "expired").await? {
+        if let Some(row) = entries::end(inner, &row, row.version, "expired").await? {
             tell(inner, row.organization_id, entry_change(&row, &entries::read(&row)?, "waitlist_expired")).await?;
         }
     }
@@ -235,7 +235,7 @@ async fn make(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &Slot) 
         decided_at_us: None,
     };
     if !inner.store.make_offer(&row).await.map_err(write::failure)? {
-        return Err(Fault::new(Code::Duplicate, "the slot or the patient has an offer already"));
+        return Err(Fault::new(Code::Duplicate, "the slot or the patient has an offer already, or waits no longer"));
     }
     let request = CreateHoldRequest {
         slot_ids: vec![slot.slot_id.clone()],
@@ -248,7 +248,9 @@ async fn make(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &Slot) 
         inner.store.unmake_offer(&row).await.map_err(write::failure)?;
         return Err(fault);
     }
-    inner.store.open_offer(&row).await.map_err(write::failure)?;
+    if !inner.store.open_offer(&row).await.map_err(write::failure)? {
+        return offers::ended_early(inner, &row).await;
+    }
     tracing::info!(offer = %HoldId::new(row.hold_id), "a free slot is offered to the waitlist");
     metrics::counter!("waitlist_offers_total", "outcome" => "offered").increment(1);
     Ok(())

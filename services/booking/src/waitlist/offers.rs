@@ -5,6 +5,7 @@ use std::sync::Arc;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::{AppointmentId, HoldId, OfferId, OrganizationId, PatientId, PlanSessionId, WaitlistId};
 use hmac::{Hmac, KeyInit, Mac};
+use prost::Message;
 use rpc::{Code, Context, Fault, Idempotency};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -25,9 +26,15 @@ use crate::{
     Inner,
     appointments::{self, book, reschedule},
     holds, patients,
-    store::rows::{EntryRow, OfferRow},
-    write,
+    store::{
+        batch::{Batch, NewChange, Refusal},
+        rows::{EntryRow, OfferRow},
+    },
+    write::{self, Begun, begin, remember},
 };
+
+const ACCEPT: &str = "AcceptOffer";
+const DECLINE: &str = "DeclineOffer";
 
 /// A slot as it was offered.
 #[derive(Serialize, Deserialize)]
@@ -138,10 +145,14 @@ pub(super) async fn contact(inner: &Inner, ctx: &Context, id: &str) -> Result<Of
 /// Takes an offer. The step to `accepting` is the one that only one can make; what follows carries the offer's own key, so
 /// that a repeated step, after a crash too, has the effect of the first.
 pub(super) async fn accept(inner: &Arc<Inner>, ctx: &Context, id: &str) -> Result<Response<Appointment>, Fault> {
+    let _running = match begin(inner, ctx, ACCEPT).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
     let row = load(inner, ctx, id).await?;
     let now_us = inner.clock.now_us();
     match row.status.as_str() {
-        "accepted" => return again(inner, ctx, &row).await,
+        "accepted" => return answered(inner, ctx, ACCEPT, None, again(inner, ctx, &row).await?).await,
         "accepting" => {}
         "open" if row.expires_at_us > now_us => {
             let begun = inner.store.move_offer(&row, "open", "accepting", None, now_us).await;
@@ -174,11 +185,41 @@ pub(super) async fn finish(inner: &Arc<Inner>, ctx: &Context, row: &OfferRow) ->
         }
     };
     let appointment: AppointmentId = answer.get_ref().id.parse().map_err(Fault::internal)?;
+    // The entry first: where this breaks off, the sweep finishes what is still being taken.
+    entries::end(inner, &entry, 0, "booked").await?;
     let taken = inner.store.move_offer(row, "accepting", "accepted", Some(appointment.uuid()), now_us).await;
-    if let Some(taken) = taken.map_err(write::failure)? {
-        entries::end(inner, &entry, "booked").await?;
-        tell(inner, row.organization_id, offer_change(&taken, "offer_accepted")?).await?;
+    let taken = taken.map_err(write::failure)?;
+    let change = taken.map(|taken| offer_change(&taken, "offer_accepted")).transpose()?;
+    if change.is_some() {
         metrics::counter!("waitlist_offers_total", "outcome" => "accepted").increment(1);
+    }
+    answered(inner, ctx, ACCEPT, change, answer).await
+}
+
+/// Tells of a change, and keeps the answer for the request's key with it. What the request asks for is done by then, and
+/// has no second effect: where this is lost, a repeated request is answered anew.
+async fn answered<T: Message + Default>(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    route: &'static str,
+    change: Option<NewChange>,
+    answer: Response<T>,
+) -> Result<Response<T>, Fault> {
+    let organization = ctx.organization.uuid();
+    let kept = remember(ctx, route, answer.get_ref());
+    if kept.is_some() {
+        let changes = change.clone().into_iter().collect();
+        let now_us = inner.clock.now_us();
+        let batch = Batch { organization_id: organization, now_us, changes, idempotency: kept, ..Batch::default() };
+        match write::commit(inner, batch).await {
+            Ok(_) => return Ok(answer),
+            Err(Refusal::Replay) => {}
+            Err(other) => return Err(write::refused(other)),
+        }
+    }
+    // Without a key, or where the same key was kept by another process just now.
+    if let Some(change) = change {
+        tell(inner, organization, change).await?;
     }
     Ok(answer)
 }
@@ -228,6 +269,10 @@ async fn again(inner: &Inner, ctx: &Context, row: &OfferRow) -> Result<Response<
 }
 
 pub(super) async fn decline(inner: &Arc<Inner>, ctx: &Context, id: &str) -> Result<Response<Offer>, Fault> {
+    let _running = match begin(inner, ctx, DECLINE).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
     let row = load(inner, ctx, id).await?;
     if row.status == "open" {
         pass_on(inner, &row, "open", "declined", "offer_declined").await?;
@@ -236,14 +281,30 @@ pub(super) async fn decline(inner: &Arc<Inner>, ctx: &Context, id: &str) -> Resu
     if matches!(row.status.as_str(), "accepted" | "accepting") {
         return Err(Fault::new(Code::OfferGone, "the offer was taken; cancel the appointment instead"));
     }
-    Ok(Response::new(shown(inner, &row)?))
+    answered(inner, ctx, DECLINE, None, Response::new(shown(inner, &row)?)).await
 }
 
-/// Ends the open offer of an entry that is left.
-pub(super) async fn withdraw(inner: &Arc<Inner>, entry: &EntryRow) -> Result<(), Fault> {
-    let offers = inner.store.offers_of(entry.organization_id, entry.id, 1).await.map_err(write::failure)?;
-    for row in offers.iter().filter(|row| row.status == "open") {
-        pass_on(inner, row, "open", "withdrawn", "offer_withdrawn").await?;
+/// Ends the offer of an entry that is left, one that is being made too; tells whether there was one.
+///
+/// # Errors
+/// `offer_gone` where it is being taken: the visit comes, and then there is nothing to leave.
+pub(super) async fn withdraw(inner: &Arc<Inner>, entry: &EntryRow) -> Result<bool, Fault> {
+    let live = inner.store.live_offer(entry.organization_id, entry.id).await.map_err(write::failure)?;
+    let Some(row) = live else { return Ok(false) };
+    if row.status == "accepting" {
+        return Err(Fault::new(Code::OfferGone, "its offer is being taken; cancel the appointment instead"));
+    }
+    pass_on(inner, &row, &row.status, "withdrawn", "offer_withdrawn").await?;
+    Ok(true)
+}
+
+/// Frees the slot of an offer that was ended while its hold was laid, and says once more that it has ended: the hold said
+/// that it was offered.
+pub(super) async fn ended_early(inner: &Arc<Inner>, made: &OfferRow) -> Result<(), Fault> {
+    let found = inner.store.offer(made.organization_id, made.id).await.map_err(write::failure)?;
+    let row = found.ok_or_else(|| Fault::internal("an offer that was ended is gone"))?;
+    if holds::end(inner, row.organization_id, row.hold_id).await?.is_some() {
+        tell(inner, row.organization_id, offer_change(&row, &format!("offer_{}", row.status))?).await?;
     }
     Ok(())
 }

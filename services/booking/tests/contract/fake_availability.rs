@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use domain::{
@@ -10,6 +13,7 @@ use domain::{
     slot::Slot,
 };
 use jiff::SignedDuration;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tonic::{Request, Response, Status, service::Routes};
 use uuid::Uuid;
 use wire::{
@@ -70,6 +74,9 @@ pub struct FakeAvailability {
     offers: Arc<Mutex<HashMap<Uuid, Offer>>>,
     /// What a search finds open.
     open: Arc<Mutex<Vec<String>>>,
+    /// Whoever checks slots waits while a test holds it.
+    gate: Arc<RwLock<()>>,
+    checks: Arc<AtomicUsize>,
 }
 
 impl FakeAvailability {
@@ -80,6 +87,16 @@ impl FakeAvailability {
     /// What a search finds open from now on.
     pub fn open(&self, slots: &[String]) {
         *self.open.lock().unwrap() = slots.to_vec();
+    }
+
+    /// Lets every check of slots wait, until what is returned is dropped.
+    pub async fn stall(&self) -> OwnedRwLockWriteGuard<()> {
+        self.gate.clone().write_owned().await
+    }
+
+    /// Checks of slots that have come.
+    pub fn checks(&self) -> usize {
+        self.checks.load(Ordering::SeqCst)
     }
 
     pub fn channel(&self) -> rpc::Channel {
@@ -159,6 +176,8 @@ fn shown(slot: &Slot, ends_at_us: i64, places_left: u32) -> proto::Slot {
 #[tonic::async_trait]
 impl Search for FakeAvailability {
     async fn check_slots(&self, request: Request<CheckSlotsRequest>) -> Result<Response<CheckSlotsResponse>, Status> {
+        self.checks.fetch_add(1, Ordering::SeqCst);
+        let _open = self.gate.read().await;
         let slots = request.into_inner().slot_ids.iter().map(|text| self.checked(text)).collect();
         Ok(Response::new(CheckSlotsResponse { slots }))
     }

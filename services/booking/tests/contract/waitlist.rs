@@ -17,7 +17,10 @@ testkit::engines!(
     what_is_declined_or_runs_out_goes_to_the_next_and_never_back,
     an_earlier_time_takes_the_place_of_a_later_visit,
     of_two_who_accept_at_once_one_visit_comes,
+    who_leaves_while_an_offer_is_taken_is_refused_and_the_visit_comes,
+    who_leaves_while_an_offer_is_made_never_gets_it,
     several_processes_never_make_two_offers_of_one_slot,
+    a_repeated_key_is_answered_alike_and_says_so,
     what_is_wrong_with_a_wish_is_named,
 );
 
@@ -84,8 +87,10 @@ async fn told(world: &World, position: String, wanted: usize) -> Vec<String> {
     let request = SubscribeChangesRequest { position, early: false };
     let mut batches = world.feed.clone().subscribe_changes(world.request(request)).await.unwrap().into_inner();
     let mut events = Vec::new();
+    // The feed gives signs of life without end: all of them together have so long.
+    let ends_at = tokio::time::Instant::now() + WITHIN;
     while events.len() < wanted {
-        let batch = tokio::time::timeout(WITHIN, batches.message()).await.expect("more events").unwrap().unwrap();
+        let batch = tokio::time::timeout_at(ends_at, batches.message()).await.expect("more events").unwrap().unwrap();
         let of_waitlist = |owner: &Option<Owner>| matches!(owner, Some(Owner::Offer(_) | Owner::Waitlist(_)));
         events.extend(batch.changes.into_iter().filter(|it| of_waitlist(&it.owner)).map(|it| it.event));
     }
@@ -185,6 +190,82 @@ async fn of_two_who_accept_at_once_one_visit_comes(database: Database) {
     let (changes, _) = world.snapshot().await;
     let visits = changes.iter().filter(|change| matches!(change.owner, Some(Owner::Appointment(_))));
     assert_eq!(visits.count(), 1);
+}
+
+async fn leave(world: &World, id: &str) -> Result<WaitlistEntry, Code> {
+    let request = world.request(GetEntryRequest { id: id.to_owned() });
+    let answer = world.waitlist.clone().leave_waitlist(request).await;
+    answer.map(Response::into_inner).map_err(|status| fault(&status).code)
+}
+
+async fn a_repeated_key_is_answered_alike_and_says_so(database: Database) {
+    let world = morning(&database).await;
+    let entries = [join(&world, 1).await, join(&world, 2).await];
+    world.availability.open(&[slot(PLAIN, GRACE, after(0)), slot(PLAIN, ALAN, after(0))]);
+    let [taken, left] = [offered(&world, &entries[0].id).await, offered(&world, &entries[1].id).await];
+    let keyed = |offer: &Offer, fingerprint| world.keyed("one", fingerprint, GetOfferRequest { id: offer.id.clone() });
+
+    let first = world.waitlist.clone().accept_offer(keyed(&taken, "a")).await.unwrap();
+    // What becomes of the visit later does not change the answer.
+    world.cancel(&first.get_ref().id).await;
+    let again = world.waitlist.clone().accept_offer(keyed(&taken, "a")).await.unwrap();
+    assert!(!rpc::is_replay(&first) && rpc::is_replay(&again));
+    assert!(first.into_inner() == again.into_inner());
+    let other = world.waitlist.clone().accept_offer(keyed(&left, "b")).await.unwrap_err();
+    assert_eq!(fault(&other).code, Code::IdempotencyKeyReused);
+
+    // The same key on another route is another key.
+    let first = world.waitlist.clone().decline_offer(keyed(&left, "b")).await.unwrap();
+    let again = world.waitlist.clone().decline_offer(keyed(&left, "b")).await.unwrap();
+    assert!(!rpc::is_replay(&first) && rpc::is_replay(&again));
+    assert_eq!(first.get_ref().status, "declined");
+    assert!(first.into_inner() == again.into_inner());
+}
+
+/// Waits until availability is asked about a slot once more.
+async fn asked_again(world: &World, before: usize) {
+    poll::until("a check", WITHIN, || async { (world.availability.checks() > before).then_some(()) }).await;
+}
+
+async fn who_leaves_while_an_offer_is_taken_is_refused_and_the_visit_comes(database: Database) {
+    let world = morning(&database).await;
+    let joined = join(&world, 1).await;
+    world.availability.open(&[slot(PLAIN, GRACE, after(0))]);
+    let offer = offered(&world, &joined.id).await;
+    let (stalled, before) = (world.availability.stall().await, world.availability.checks());
+    let taking = {
+        let (world, offer) = (world.clone(), offer.clone());
+        tokio::spawn(async move { accept(&world, &offer).await })
+    };
+    asked_again(&world, before).await;
+    assert_eq!(leave(&world, &joined.id).await.err(), Some(Code::OfferGone));
+    assert_eq!(entry(&world, &joined.id).await.status, "offered");
+    drop(stalled);
+    let booked = taking.await.unwrap().unwrap();
+    assert_eq!(booked.patient_id, offer.patient_id);
+    // The visit is there, and there is nothing to leave any more.
+    let after = leave(&world, &joined.id).await.unwrap();
+    assert_eq!((after.status.as_str(), after.offers[0].status.as_str()), ("booked", "accepted"));
+}
+
+async fn who_leaves_while_an_offer_is_made_never_gets_it(database: Database) {
+    let world = morning(&database).await;
+    let beginning = world.snapshot().await.1;
+    let joined = join(&world, 1).await;
+    let free = slot(PLAIN, GRACE, after(0));
+    let (stalled, before) = (world.availability.stall().await, world.availability.checks());
+    world.availability.open(std::slice::from_ref(&free));
+    asked_again(&world, before).await;
+    assert_eq!(leave(&world, &joined.id).await.unwrap().status, "left");
+    drop(stalled);
+    // The feed says that it was offered, and last that it was not.
+    let told = told(&world, beginning, 5).await;
+    assert_eq!((told[0].as_str(), told[4].as_str()), ("waitlisted", "offer_withdrawn"), "{told:?}");
+    let left = entry(&world, &joined.id).await;
+    assert_eq!((left.status.as_str(), left.offers[0].status.as_str()), ("left", "withdrawn"));
+    assert_eq!(accept(&world, &left.offers[0]).await.unwrap_err(), Code::OfferGone);
+    // Its slot is free for everybody.
+    world.book(visit(&free, 9)).await;
 }
 
 async fn several_processes_never_make_two_offers_of_one_slot(database: Database) {

@@ -104,7 +104,10 @@ async fn list(call: Call) -> Result<Reply, Fault> {
 
 async fn read(call: Call) -> Result<Reply, Fault> {
     let request = MarkReadRequest { id: call.part("id") };
-    let item = call.inner.reminder.clone().mark_read(call.context().request(request)).await?.into_inner();
+    let response = call.inner.reminder.clone().mark_read(call.context().forward(request)).await?;
+    let replied = Reply::empty(200).after(&response);
+    let item = response.into_inner();
     let (id, patient) = (item.id.clone(), item.patient_id.clone());
-    Ok(Reply::json(200, &shown(item))?.target(&id).patient(&patient))
+    let json = Reply::json(200, &shown(item))?.target(&id).patient(&patient);
+    Ok(Reply { revision: replied.revision, replayed: replied.replayed, ..json })
 }

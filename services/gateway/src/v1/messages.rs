@@ -9,7 +9,7 @@ use wire::{
     convert::optional_text,
     reminder::{
         self, GetMessageRequest, ListMessagesRequest, PreviewMessageRequest, ReceiveRequest, RetryMessageRequest,
-        UnsubscribeRequest, receive_request,
+        receive_request,
     },
 };
 
@@ -134,15 +134,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         Access::Open,
         handler!(inbound),
     );
-    let unsubscribe = Operation::new(
-        "unsubscribe",
-        Method::POST,
-        "/v1/unsubscribe/{token}",
-        "messages",
-        "Ends such e-mails, by the link in one of them (RFC 8058)",
-        Access::Open,
-        handler!(unsubscribed),
-    );
     let status_params = CALLBACK.map(|name| Param::new(name, Type::Text(64), "As it was given"));
     vec![
         operation("list_messages", Method::GET, "/v1/messages", "Messages, newest due first", handler!(list))
@@ -166,7 +157,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         },
         status.params(&status_params).body("Form").no_body(200),
         inbound.body("Form").no_body(200),
-        Operation { body_optional: true, ..unsubscribe.body("Form") }.no_body(200),
     ]
 }
 
@@ -270,12 +260,6 @@ async fn inbound(call: Call) -> Result<Reply, Fault> {
     call.inner.reminder.clone().receive_inbound(call.context().request(request)).await?;
     // Twilio takes the answer for what it is to say in return: nothing, since ours is a message of its own.
     Ok(Reply { body: Some(b"<Response></Response>".to_vec()), media: "text/xml", ..Reply::empty(200) })
-}
-
-async fn unsubscribed(call: Call) -> Result<Reply, Fault> {
-    let request = UnsubscribeRequest { token: call.part("token") };
-    call.inner.reminder.clone().unsubscribe(call.context().request(request)).await?;
-    Ok(Reply::empty(200))
 }
 
 /// A provider's call as it came, below its own path.

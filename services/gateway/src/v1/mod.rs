@@ -19,6 +19,7 @@ pub(crate) mod reminder_rules;
 pub(crate) mod reports;
 pub(crate) mod slots;
 pub(crate) mod time;
+pub(crate) mod unsubscribe;
 pub(crate) mod waitlist;
 pub(crate) mod webhook_endpoints;
 
@@ -46,6 +47,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         waitlist::operations(),
         reports::operations(),
         messages::operations(),
+        unsubscribe::operations(),
         inbox::operations(),
         reminder_rules::operations(),
         webhook_endpoints::operations(),

@@ -309,14 +309,17 @@ async fn leave(call: Call) -> Result<Reply, Fault> {
     entry_reply(200, call.inner.waitlist.clone().leave_waitlist(call.context().request(request)).await?)
 }
 
-fn offer_reply(it: booking::Offer) -> Result<Reply, Fault> {
+fn offer_reply(response: tonic::Response<booking::Offer>) -> Result<Reply, Fault> {
+    let replied = Reply::empty(200).after(&response);
+    let it = response.into_inner();
     let (id, patient, version) = (it.id.clone(), it.patient_id.clone(), it.version);
-    Ok(Reply::json(200, &offer_shown(it))?.version(version).target(&id).patient(&patient))
+    let json = Reply::json(200, &offer_shown(it))?.version(version).target(&id).patient(&patient);
+    Ok(Reply { revision: replied.revision, replayed: replied.replayed, ..json })
 }
 
 async fn offer(call: Call) -> Result<Reply, Fault> {
     let request = GetOfferRequest { id: call.part("id") };
-    offer_reply(call.inner.waitlist.clone().get_offer(call.context().request(request)).await?.into_inner())
+    offer_reply(call.inner.waitlist.clone().get_offer(call.context().request(request)).await?)
 }
 
 async fn accept(call: Call) -> Result<Reply, Fault> {
@@ -325,13 +328,13 @@ async fn accept(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn accepted(call: &Call, ctx: &Context, id: String) -> Result<Reply, Fault> {
-    let response = call.inner.waitlist.clone().accept_offer(ctx.request(GetOfferRequest { id })).await?;
+    let response = call.inner.waitlist.clone().accept_offer(ctx.forward(GetOfferRequest { id })).await?;
     appointments::reply(call, 200, &response)
 }
 
 async fn decline(call: Call) -> Result<Reply, Fault> {
     let request = GetOfferRequest { id: call.part("id") };
-    offer_reply(call.inner.waitlist.clone().decline_offer(call.context().request(request)).await?.into_inner())
+    offer_reply(call.inner.waitlist.clone().decline_offer(call.context().forward(request)).await?)
 }
 
 /// The offer that a patient's link is for, and the context to act in.
@@ -344,7 +347,7 @@ async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
 
 async fn link_offer(mut call: Call) -> Result<Reply, Fault> {
     let (ctx, id) = resolve(&mut call).await?;
-    offer_reply(call.inner.waitlist.clone().get_offer(ctx.request(GetOfferRequest { id })).await?.into_inner())
+    offer_reply(call.inner.waitlist.clone().get_offer(ctx.request(GetOfferRequest { id })).await?)
 }
 
 async fn link_accept(mut call: Call) -> Result<Reply, Fault> {
@@ -354,5 +357,5 @@ async fn link_accept(mut call: Call) -> Result<Reply, Fault> {
 
 async fn link_decline(mut call: Call) -> Result<Reply, Fault> {
     let (ctx, id) = resolve(&mut call).await?;
-    offer_reply(call.inner.waitlist.clone().decline_offer(ctx.request(GetOfferRequest { id })).await?.into_inner())
+    offer_reply(call.inner.waitlist.clone().decline_offer(ctx.forward(GetOfferRequest { id })).await?)
 }

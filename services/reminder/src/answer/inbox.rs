@@ -1,13 +1,22 @@
 //! The clinic's inbox: what patients wrote that a person must read.
 
+use std::sync::Arc;
+
 use domain::{
     fault::Faults,
     id::{AppointmentId, InboundId, MessageId, PatientId},
 };
 use rpc::{Context, Fault};
+use tonic::Response;
 use wire::reminder::{InboxItem, ListInboxRequest, ListInboxResponse, MarkReadRequest};
 
-use crate::{Inner, page, store::rows::InboundRow, write};
+use crate::{
+    Inner, page,
+    store::rows::InboundRow,
+    write::{self, answer, refused, remember, replay},
+};
+
+const ROUTE: &str = "/meridian.reminder.v1.Reminder/MarkRead";
 
 pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListInboxRequest) -> Result<ListInboxResponse, Fault> {
     let mut faults = Faults::new();
@@ -27,11 +36,28 @@ pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListInboxRequest
     })
 }
 
-pub(crate) async fn mark_read(inner: &Inner, ctx: &Context, request: MarkReadRequest) -> Result<InboxItem, Fault> {
+pub(crate) async fn mark_read(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: MarkReadRequest,
+) -> Result<Response<InboxItem>, Fault> {
+    if let Some(response) = replay(inner, ctx, ROUTE).await? {
+        return Ok(response);
+    }
     let id: InboundId = request.id.parse().map_err(|_| Fault::not_found())?;
-    let (organization, now_us) = (ctx.organization.uuid(), inner.clock.now_us());
-    let found = inner.store.mark_read(organization, id.uuid(), now_us, &ctx.caller).await.map_err(write::failure)?;
-    found.map(shown).ok_or_else(Fault::not_found)
+    let revision = inner.revision();
+    let (owned, ctx_owned, kept_revision) = (inner.clone(), ctx.clone(), revision.clone());
+    // In a task of its own: a caller who hangs up cannot leave it half known.
+    let task = tokio::spawn(async move {
+        let kept = |row: &InboundRow| remember(&ctx_owned, ROUTE, &shown(row.clone()), &kept_revision);
+        let (organization, now_us) = (ctx_owned.organization.uuid(), owned.clock.now_us());
+        owned.store.mark_read(organization, id.uuid(), now_us, &ctx_owned.caller, &kept).await
+    });
+    match task.await.map_err(Fault::internal)? {
+        Ok(Some(row)) => Ok(answer(shown(row), &revision, false)),
+        Ok(None) => Err(Fault::not_found()),
+        Err(refusal) => refused(inner, ctx, ROUTE, refusal).await,
+    }
 }
 
 fn shown(row: InboundRow) -> InboxItem {

@@ -19,7 +19,7 @@ use crate::{
     render::{self, Rendered, Words},
     rule::{Rule, Trigger},
     store::{Address, rows::MessageRow},
-    write,
+    unsubscribe, write,
 };
 
 /// Whoever wrote an hour ago has called by now.
@@ -81,6 +81,9 @@ pub(super) async fn prepare(
     }
     if inner.questions.blocked.ask(Address::of(message.organization_id, &message.channel, &to)).await? {
         return Ok(Next::Suppress("opted_out"));
+    }
+    if unsubscribe::has_ended(inner, message, trigger, rule.body.consent).await? {
+        return Ok(Next::Suppress("unsubscribed"));
     }
     if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
         return Ok(later);

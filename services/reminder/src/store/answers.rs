@@ -6,9 +6,13 @@ use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::{
-    super::rows::{InboundRow, ToldRow},
+    super::{
+        Kept, Refusal,
+        rows::{InboundRow, MessageRow, ToldRow},
+    },
     Store,
     sends::{BLOCK, UNBLOCK},
+    transactions::remember,
 };
 use crate::answer::{CHANNEL, Dealt, NewInbound};
 
@@ -41,9 +45,16 @@ const UNREAD: &str =
 const MARK_READ: &str = "UPDATE inbound SET read_by = CASE WHEN read_at_us IS NULL THEN $4 ELSE read_by END, \
      read_at_us = coalesce(read_at_us, $3) WHERE organization_id = $1 AND id = $2 AND attention <> '' RETURNING *";
 
+const UNSUBSCRIBE: &str = "INSERT INTO unsubscribed SELECT organization_id, patient_id, $3 FROM appointments \
+     WHERE organization_id = $1 AND id = $2 ON CONFLICT DO NOTHING";
+const UNSUBSCRIBED: &str = "SELECT count(*) FROM unsubscribed u JOIN appointments a \
+     ON a.organization_id = u.organization_id AND a.patient_id = u.patient_id \
+     WHERE a.organization_id = $1 AND a.id = $2";
+
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 9] = [ORGANIZATION_OF, TOLD, ASKED, HEAR, SETTLE, REPLY, INBOX, UNREAD, MARK_READ];
+pub(crate) const STATEMENTS: [&str; 11] =
+    [ORGANIZATION_OF, TOLD, ASKED, HEAR, SETTLE, REPLY, INBOX, UNREAD, MARK_READ, UNSUBSCRIBE, UNSUBSCRIBED];
 
 impl Store {
     pub(crate) async fn organization_of(&self, sender: &str) -> Result<Option<Uuid>, Failure> {
@@ -120,6 +131,18 @@ impl Store {
         Ok(query.fetch_all(self.reader()).await?)
     }
 
+    pub(crate) async fn unsubscribe(&self, message: &MessageRow, now_us: i64) -> Result<(), Failure> {
+        let end = query(UNSUBSCRIBE).bind(message.organization_id).bind(message.appointment_id).bind(now_us);
+        end.execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn has_unsubscribed(&self, message: &MessageRow) -> Result<bool, Failure> {
+        let query = query_scalar(UNSUBSCRIBED).bind(message.organization_id).bind(message.appointment_id);
+        let count: i64 = query.fetch_one(self.reader()).await?;
+        Ok(count > 0)
+    }
+
     pub(crate) async fn unread(&self, organization: Uuid) -> Result<i64, Failure> {
         Ok(query_scalar(UNREAD).bind(organization).fetch_one(self.reader()).await?)
     }
@@ -130,8 +153,13 @@ impl Store {
         id: Uuid,
         now_us: i64,
         by: &str,
-    ) -> Result<Option<InboundRow>, Failure> {
-        let query = query_as(MARK_READ).bind(organization).bind(id).bind(now_us).bind(by);
-        Ok(query.fetch_optional(self.writer()).await?)
+        kept: &Kept<'_, InboundRow>,
+    ) -> Result<Option<InboundRow>, Refusal> {
+        let mut tx = self.begin().await?;
+        let read = query_as(MARK_READ).bind(organization).bind(id).bind(now_us).bind(by);
+        let row: Option<InboundRow> = read.fetch_optional(&mut *tx).await?;
+        remember(&mut tx, organization, now_us, row.as_ref().and_then(kept).as_ref()).await?;
+        tx.commit().await?;
+        Ok(row)
     }
 }

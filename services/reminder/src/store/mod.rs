@@ -85,7 +85,7 @@ pub(crate) struct Remember {
 }
 
 /// What to keep for the key of a request, by what it has made.
-pub(crate) type Kept<'a> = dyn Fn(&DeliveryRow) -> Option<Remember> + Send + Sync + 'a;
+pub(crate) type Kept<'a, T = DeliveryRow> = dyn Fn(&T) -> Option<Remember> + Send + Sync + 'a;
 
 /// A write of one rule.
 pub(crate) struct RuleWrite<'a> {
@@ -338,7 +338,10 @@ on_both! {
     /// What a person must read, the newest first.
     fn inbox(&self, organization: Uuid, unread: bool, after: Option<(i64, Uuid)>, limit: i64) -> Result<Vec<InboundRow>, Failure>;
     fn unread(&self, organization: Uuid) -> Result<i64, Failure>;
-    fn mark_read(&self, organization: Uuid, id: Uuid, now_us: i64, by: &str) -> Result<Option<InboundRow>, Failure>;
+    fn mark_read(&self, organization: Uuid, id: Uuid, now_us: i64, by: &str, kept: &Kept<'_, InboundRow>) -> Result<Option<InboundRow>, Refusal>;
+    /// Ends e-mails about what follows visits to the patient of a message.
+    fn unsubscribe(&self, message: &MessageRow, now_us: i64) -> Result<(), Failure>;
+    fn has_unsubscribed(&self, message: &MessageRow) -> Result<bool, Failure>;
     /// How many wait for a person in all organisations, and since when.
     fn unread_anywhere(&self) -> Result<(i64, Option<i64>), Failure>;
     /// The appointments that start before `until_us` and come after this one, the earliest first, with the counts of their

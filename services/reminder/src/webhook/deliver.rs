@@ -138,8 +138,9 @@ async fn one(inner: &Inner, delivery: &DeliveryRow) {
 async fn attempt(inner: &Inner, endpoint: &EndpointRow, delivery: &DeliveryRow) -> Verdict {
     let now_us = inner.clock.now_us();
     let id = WebhookDeliveryId::new(delivery.id).to_string();
-    let timestamp = now_us.div_euclid(1_000_000).to_string();
-    let signature = sign::signatures(&endpoint.secrets(now_us), &id, &timestamp, &delivery.payload);
+    let seconds = now_us.div_euclid(1_000_000);
+    let signature = sign::signatures(&endpoint.secrets(now_us), &id, seconds, &delivery.payload);
+    let timestamp = seconds.to_string();
     let headers = [
         ("user-agent", "Meridian"),
         ("webhook-id", id.as_str()),

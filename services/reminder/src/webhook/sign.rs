@@ -1,8 +1,8 @@
-//! Secrets and signatures of the Standard Webhooks specification, version 1.
+//! Secrets and signatures of our own webhooks, by the Standard Webhooks specification, version 1.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
+
+use crate::provider::standard::{secret_bytes, sign};
 
 const PREFIX: &str = "whsec_";
 
@@ -11,19 +11,10 @@ pub(crate) fn secret(bytes: &[u8; 32]) -> String {
     format!("{PREFIX}{}", STANDARD.encode(bytes))
 }
 
-/// The header `webhook-signature`: one signature for each secret, the present one first.
-pub(crate) fn signatures(secrets: &[&str], id: &str, timestamp: &str, body: &str) -> String {
-    let each = secrets.iter().filter_map(|secret| signature(secret, id, timestamp, body));
-    each.collect::<Vec<_>>().join(" ")
-}
-
-fn signature(secret: &str, id: &str, timestamp: &str, body: &str) -> Option<String> {
-    let key = STANDARD.decode(secret.strip_prefix(PREFIX)?).ok()?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(&key).ok()?;
-    for part in [id, ".", timestamp, ".", body] {
-        mac.update(part.as_bytes());
-    }
-    Some(format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes())))
+/// The header `webhook-signature`: one signature for each secret, the present one first; the time in seconds.
+pub(crate) fn signatures(secrets: &[&str], id: &str, timestamp: i64, body: &str) -> String {
+    let keys = secrets.iter().filter_map(|secret| secret_bytes(secret));
+    keys.map(|key| sign(&key, id, timestamp, body.as_bytes())).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -34,7 +25,7 @@ mod tests {
     fn the_vector_of_the_specification_is_met() {
         let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
         let body = r#"{"email":"test@example.com","username":"test_user"}"#;
-        let signed = |secrets: &[&str]| signatures(secrets, "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", "1649367553", body);
+        let signed = |secrets: &[&str]| signatures(secrets, "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", 1_649_367_553, body);
         let expected = "v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw=";
         assert_eq!(signed(&[secret]), expected);
         let other = self::secret(&[7; 32]);
