@@ -6,6 +6,7 @@
 
 pub(crate) mod gate;
 mod prepare;
+mod route;
 mod send;
 mod truth;
 

@@ -174,6 +174,8 @@ pub(crate) struct Sending<'a> {
     /// What the message tells the patient; `None` where it tells no time that holds.
     pub(crate) tells: Option<Visit>,
     pub(crate) provider: &'static str,
+    /// The attempt whose name is its key; 0: its own.
+    pub(crate) key_attempt: i32,
     pub(crate) recipient: &'a str,
     pub(crate) subject: &'a str,
     pub(crate) body: &'a str,
@@ -201,6 +203,8 @@ pub(crate) struct Record<'a> {
     pub(crate) detail: &'a str,
     /// The address to which nothing is sent any more.
     pub(crate) block: Option<(Channel, Vec<u8>)>,
+    /// Whether its provider may hold it, though it seemed not to take it: nobody else is given it.
+    pub(crate) held: bool,
     pub(crate) now_us: i64,
 }
 
@@ -210,6 +214,8 @@ pub(crate) struct Report<'a> {
     pub(crate) organization: Uuid,
     pub(crate) event: Uuid,
     pub(crate) message: Uuid,
+    /// Whose report it is: it counts only for attempts that went by them.
+    pub(crate) provider: &'a str,
     pub(crate) attempt: i32,
     /// Whether it speaks for the attempts before and after with the same key, too.
     pub(crate) by_key: bool,

@@ -107,6 +107,10 @@ pub(crate) struct MessageRow {
     /// As carriers count them; 0 for e-mail, and until it is sent.
     pub(crate) segments: i32,
     pub(crate) sent_at_us: Option<i64>,
+    /// The attempt whose name is the key of the last one.
+    pub(crate) key_attempt: i32,
+    /// Whether its provider may hold it, though it seemed not to take it.
+    pub(crate) held: bool,
 }
 
 impl fmt::Debug for MessageRow {
@@ -229,6 +233,8 @@ pub(crate) struct AttemptRow {
     pub(crate) provider_message_id: String,
     pub(crate) error_code: String,
     pub(crate) detail: String,
+    /// Empty where it was not kept.
+    pub(crate) provider: String,
 }
 
 /// A planned message of a rule that changes.

@@ -49,6 +49,7 @@ impl Bed {
             truth_version,
             tells: Some(message.visit()),
             provider: "sandbox",
+            key_attempt: 0,
             recipient: "+15005550009",
             subject: "",
             body: "text",
@@ -74,6 +75,7 @@ impl Bed {
             error_code: "",
             detail: "",
             block: None,
+            held: false,
             now_us: NOW,
         }
     }
@@ -83,6 +85,7 @@ impl Bed {
             organization: ORG,
             event: self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap()),
             message,
+            provider: "sandbox",
             attempt,
             by_key: false,
             stage,
