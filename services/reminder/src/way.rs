@@ -1,6 +1,9 @@
 //! The ways to patients: the providers of each channel in the order in which they are asked, each with its gate before it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, AtomicI64, Ordering},
+    time::Duration,
+};
 
 use domain::patient::Channel;
 use runtime::Clock;
@@ -18,9 +21,21 @@ pub(crate) struct Way {
     pub(crate) place: usize,
     pub(crate) provider: Box<dyn Provider>,
     pub(crate) gate: Gate,
+    /// When it last said to come back.
+    rests_until_us: AtomicI64,
 }
 
 impl Way {
+    fn new(place: usize, provider: Box<dyn Provider>, gate: Gate) -> Self {
+        Self { place, provider, gate, rests_until_us: AtomicI64::default() }
+    }
+
+    /// For how long it asked to be left alone, from now on.
+    pub(crate) fn rests(&self, now_us: i64) -> Option<Duration> {
+        let left_us = u64::try_from(self.rests_until_us.load(Ordering::Relaxed).saturating_sub(now_us)).ok()?;
+        (left_us > 0).then(|| Duration::from_secs(left_us.div_ceil(1_000_000)))
+    }
+
     /// The provider's name.
     pub(crate) fn name(&self) -> &'static str {
         self.provider.name()
@@ -41,10 +56,10 @@ impl Ways {
         let mut sms = Vec::new();
         for (place, name) in config.sms_providers().enumerate() {
             let gate = Gate::new(config.sms_per_second, config.breaker_failures);
-            sms.push(Way { place, provider: text_provider(config, name, clock)?, gate });
+            sms.push(Way::new(place, text_provider(config, name, clock)?, gate));
         }
         let gate = Gate::new(config.emails_per_second, config.breaker_failures);
-        let email = vec![Way { place: 0, provider: mail_provider(config, clock)?, gate }];
+        let email = vec![Way::new(0, mail_provider(config, clock)?, gate)];
         Ok(Self { sms, email, stood_in: AtomicBool::new(false) })
     }
 
@@ -64,6 +79,10 @@ impl Ways {
     /// What became of a message of so many segments that went this way.
     pub(crate) fn note(&self, way: &Way, outcome: &Outcome, segments: i32, now_us: i64) {
         way.gate.note(outcome, segments, now_us);
+        if let Outcome::Busy { after: Some(after), .. } = outcome {
+            let after_us = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
+            way.rests_until_us.store(now_us.saturating_add(after_us), Ordering::Relaxed);
+        }
         if !matches!(outcome, Outcome::Delivered { .. } | Outcome::Sent { .. }) {
             return;
         }

@@ -5,6 +5,8 @@ ALTER TABLE attempts ADD COLUMN provider text NOT NULL DEFAULT '';
 ALTER TABLE messages ADD COLUMN key_attempt integer NOT NULL DEFAULT 0;
 -- Whether the last provider may hold the message, though it seemed not to take it: nobody else is given it.
 ALTER TABLE messages ADD COLUMN held boolean NOT NULL DEFAULT false;
+-- The provider that is asked next; empty: the first one.
+ALTER TABLE messages ADD COLUMN next_way text NOT NULL DEFAULT '';
 
 -- Only this provider keeps count by keys.
 UPDATE messages SET key_attempt = attempts - tries

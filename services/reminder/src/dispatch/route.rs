@@ -29,10 +29,9 @@ pub(super) fn route<'a>(ways: &'a [Way], message: &MessageRow, now_us: i64) -> R
     opens_at_us.map_or(Route::Gone, Route::Closed)
 }
 
-/// The ways for this message: the one that may hold it alone, else all, beginning after the one that has not taken it.
+/// The ways for this message: the one that may hold it alone, else all, beginning with the one whose turn it is.
 fn in_order<'a>(ways: &'a [Way], message: &MessageRow) -> impl Iterator<Item = &'a Way> {
-    let last = ways.iter().find(|way| is_repeat(message, way));
-    let first = last.map_or(0, |way| way.place + 1);
+    let first = ways.iter().position(|way| way.name() == message.next_way).unwrap_or(0);
     ways.iter().cycle().skip(first).take(ways.len()).filter(|way| !message.held || way.name() == message.provider)
 }
 
@@ -53,14 +52,15 @@ pub(super) fn is_held(message: &MessageRow, outcome: &Outcome) -> bool {
     message.held || matches!(outcome, Outcome::Busy { may_hold: true, .. })
 }
 
-/// When a message is tried again that this way has not taken; `None` where there was enough patience with each.
-pub(super) fn again_at_us(
+/// When a message is tried again that this way has not taken, and by whom where it is not the first one; `None` where
+/// there was enough patience with each.
+pub(super) fn again(
     inner: &Inner,
     message: &MessageRow,
     channel: Channel,
     way: &Way,
     outcome: &Outcome,
-) -> Option<i64> {
+) -> Option<(i64, &'static str)> {
     let Outcome::Busy { after, .. } = outcome else { return None };
     let now_us = inner.clock.now_us();
     let ways = if is_held(message, outcome) { std::slice::from_ref(way) } else { inner.ways.of(channel) };
@@ -69,7 +69,10 @@ pub(super) fn again_at_us(
     if message.tries + 1 >= tries_max {
         return None;
     }
-    let next = ways.iter().find(|next| next.place > way.place && next.gate.is_open(now_us));
-    // A pause comes when each has been asked, and grows by how often that was.
-    Some(next.map_or_else(|| now_us + delay_us(inner, *after, message.tries / count.max(1)), |_| now_us))
+    if let Some(next) = ways.iter().find(|next| next.place > way.place && next.gate.is_open(now_us)) {
+        return Some((now_us, next.name()));
+    }
+    // The first one is next, and not sooner than it said. The pause grows by how often each was asked.
+    let after = (*after).max(ways.first().and_then(|first| first.rests(now_us)));
+    Some((now_us + delay_us(inner, after, message.tries / count.max(1)), ""))
 }

@@ -16,7 +16,7 @@ use runtime::Shutdown;
 use super::{
     lease_us,
     prepare::{Next, Ready, prepare, reply},
-    route::{Route, again_at_us, is_held, key_attempt, route},
+    route::{Route, again, is_held, key_attempt, route},
 };
 use crate::{
     Inner, address_hash,
@@ -179,6 +179,7 @@ fn recorded<'a>(
         detail: "",
         block: None,
         held: is_held(message, outcome),
+        next_way: "",
         now_us,
     };
     match outcome {
@@ -193,9 +194,9 @@ fn recorded<'a>(
         }
         Outcome::Busy { code, .. } => {
             (record.reason, record.error_code, record.detail) = ("gave_up", code, "the provider has not taken it");
-            record.wake_at_us = again_at_us(inner, message, channel, way, outcome);
-            if record.wake_at_us.is_some() {
+            if let Some((wake_at_us, next_way)) = again(inner, message, channel, way, outcome) {
                 (record.status, record.reason) = ("scheduled", "provider_busy");
+                (record.wake_at_us, record.next_way) = (Some(wake_at_us), next_way);
             }
         }
         Outcome::Refused { code, opted_out } => {

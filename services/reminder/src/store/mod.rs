@@ -205,6 +205,8 @@ pub(crate) struct Record<'a> {
     pub(crate) block: Option<(Channel, Vec<u8>)>,
     /// Whether its provider may hold it, though it seemed not to take it: nobody else is given it.
     pub(crate) held: bool,
+    /// Who is asked next; empty: the first one.
+    pub(crate) next_way: &'static str,
     pub(crate) now_us: i64,
 }
 

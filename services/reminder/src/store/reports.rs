@@ -14,7 +14,7 @@ use crate::{provider::receipt::Stage, render::gsm7};
 
 /// A write that locks the row: two reports on parts of one text must see each other.
 const KNOWN_MESSAGE: &str = "UPDATE messages SET provider_rank = provider_rank WHERE organization_id = $1 AND id = $2 \
-     RETURNING attempts, key_attempt, provider, trigger, channel, recipient, body";
+     RETURNING attempts, key_attempt, trigger, channel, recipient, body";
 /// By whom an attempt went; nothing, where that was not kept, counts for everybody.
 const WENT_BY: &str = "SELECT count(*) FROM attempts WHERE organization_id = $1 AND message_id = $2 AND number = $3 \
      AND provider IN ('', $4)";
@@ -46,7 +46,6 @@ pub(crate) const STATEMENTS: [&str; 9] =
 struct Known {
     attempts: i32,
     key_attempt: i32,
-    provider: String,
     trigger: String,
     channel: String,
     recipient: String,
@@ -57,8 +56,7 @@ impl Known {
     /// The attempt that a report speaks for: the last one, where the provider seemed not to take the one named and was
     /// given the message again under the same key.
     fn meant(&self, report: &Report<'_>) -> i32 {
-        let same = report.by_key && self.provider == report.provider && report.attempt >= self.key_attempt;
-        if same { self.attempts } else { report.attempt }
+        if report.by_key && report.attempt >= self.key_attempt { self.attempts } else { report.attempt }
     }
 }
 

@@ -111,6 +111,8 @@ pub(crate) struct MessageRow {
     pub(crate) key_attempt: i32,
     /// Whether its provider may hold it, though it seemed not to take it.
     pub(crate) held: bool,
+    /// Who is asked next; empty: the first one.
+    pub(crate) next_way: String,
 }
 
 impl fmt::Debug for MessageRow {

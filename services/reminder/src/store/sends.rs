@@ -22,7 +22,7 @@ const ATTEMPT: &str = "INSERT INTO attempts (organization_id, message_id, number
      error_code, detail, provider) VALUES ($1, $2, $3, $4, 'unknown', '', '', '', $5)";
 const RECORD: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = $6, \
      tries = CASE WHEN $4 = 'scheduled' THEN tries + 1 ELSE tries END, sent_at_us = coalesce($7, sent_at_us), \
-     provider_rank = $8, updated_at_us = $9, held = $10 \
+     provider_rank = $8, updated_at_us = $9, held = $10, next_way = $11 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('sending', 'unknown')";
 const RECORD_ATTEMPT: &str = "UPDATE attempts SET outcome = $4, provider_message_id = $5, error_code = $6, detail = $7, \
      parts = $8 \
@@ -31,7 +31,7 @@ pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON C
 pub(super) const UNBLOCK: &str =
     "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
 const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, \
-     fence = fence + 1, tries = 0, held = false, provider_rank = 0, updated_at_us = $4 \
+     fence = fence + 1, tries = 0, held = false, next_way = '', provider_rank = 0, updated_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
 
 /// Every statement of this file, for the test that prepares them on both engines.
@@ -65,7 +65,7 @@ impl Store {
         let update = query(RECORD).bind(message.organization_id).bind(message.id).bind(message.fence);
         let update = update.bind(record.status).bind(record.reason).bind(record.wake_at_us);
         let update = update.bind(record.sent.then_some(record.now_us)).bind(record.rank).bind(record.now_us);
-        let update = update.bind(record.held);
+        let update = update.bind(record.held).bind(record.next_way);
         let recorded = update.execute(&mut *tx).await?.rows_affected() == 1;
         let attempt = query(RECORD_ATTEMPT).bind(message.organization_id).bind(message.id).bind(record.attempt);
         let attempt = attempt.bind(record.outcome).bind(record.provider_message_id).bind(record.error_code);

@@ -76,6 +76,7 @@ impl Bed {
             detail: "",
             block: None,
             held: false,
+            next_way: "",
             now_us: NOW,
         }
     }
