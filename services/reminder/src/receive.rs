@@ -60,6 +60,7 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
     let report = Report {
         organization: organization.uuid(),
         event: inner.ids.uuid(now),
+        stand_in: inner.ids.uuid(now),
         message: message.uuid(),
         provider: provider.name(),
         attempt,
@@ -80,6 +81,10 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
     };
     if let Some(moved) = inner.store.report(&report).await.map_err(write::failure)? {
         count(if moved.again { "busy" } else { moved.status }, &moved.trigger, &moved.channel);
+        if lost {
+            // Another message may stand in for it, at once.
+            inner.planned.notify_waiters();
+        }
     }
     Ok(ReceiveResponse {})
 }

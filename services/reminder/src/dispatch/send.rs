@@ -180,6 +180,7 @@ fn recorded<'a>(
         block: None,
         held: is_held(message, outcome),
         next_way: "",
+        stand_in: inner.ids.uuid(inner.clock.now()),
         now_us,
     };
     match outcome {
@@ -237,7 +238,8 @@ pub(crate) fn spread_us(inner: &Inner, seconds: f64) -> i64 {
 }
 
 async fn finish(inner: &Inner, message: &MessageRow, status: &'static str, reason: &'static str) {
-    match inner.store.finish(message, status, reason, inner.clock.now_us()).await {
+    let now = inner.clock.now();
+    match inner.store.finish(message, status, reason, inner.ids.uuid(now), now.as_microsecond()).await {
         Ok(true) => count(status, &message.trigger, &message.channel),
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "a message could not be taken back; it is looked at again"),

@@ -1,7 +1,7 @@
 //! Reminder's own database, on either engine.
 //!
-//! `queries.rs` (single statements), `transactions.rs`, `reports.rs`, `endpoints.rs` and `deliveries.rs` (what commits
-//! together) are one text for both engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
+//! `queries.rs` (single statements), `transactions.rs`, `ends.rs`, `reports.rs`, `endpoints.rs` and `deliveries.rs` (what
+//! commits together) are one text for both engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
 
 #[cfg(test)]
 mod delivery_tests;
@@ -207,6 +207,8 @@ pub(crate) struct Record<'a> {
     pub(crate) held: bool,
     /// Who is asked next; empty: the first one.
     pub(crate) next_way: &'static str,
+    /// The id of the message that stands in for it, where one does.
+    pub(crate) stand_in: Uuid,
     pub(crate) now_us: i64,
 }
 
@@ -215,6 +217,8 @@ pub(crate) struct Record<'a> {
 pub(crate) struct Report<'a> {
     pub(crate) organization: Uuid,
     pub(crate) event: Uuid,
+    /// The id of the message that stands in for it, where one does.
+    pub(crate) stand_in: Uuid,
     pub(crate) message: Uuid,
     /// Whose report it is: it counts only for attempts that went by them.
     pub(crate) provider: &'a str,
@@ -292,8 +296,8 @@ on_both! {
     fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure>;
     /// Puts a leased message off, or takes it back where there is no time; `false` where the lease is lost.
     fn put_off(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure>;
-    /// Ends a leased message without sending it; `false` where the lease is lost.
-    fn finish(&self, message: &MessageRow, status: &str, reason: &str, now_us: i64) -> Result<bool, Failure>;
+    /// Ends a leased message without sending it, and plans the one that stands in for it; `false` where the lease is lost.
+    fn finish(&self, message: &MessageRow, status: &str, reason: &str, stand_in: Uuid, now_us: i64) -> Result<bool, Failure>;
     /// The visits ahead that were booked together with this one for a plan, the earliest first.
     fn series(&self, organization: Uuid, appointment: Uuid, after_us: i64, limit: i64) -> Result<Vec<(i64, String)>, Failure>;
     /// How many messages this one's patient was sent at an address since then.

@@ -7,6 +7,7 @@ use sqlx::{query, query_as, query_scalar};
 use super::{
     super::{Report, Reported},
     Store,
+    ends::replace,
     sends::BLOCK,
     transactions::Tx,
 };
@@ -85,6 +86,10 @@ impl Store {
                 update.bind(report.stage.status()).bind(report.reason).bind(report.stage.rank()).bind(report.now_us);
             update.execute(&mut *tx).await?.rows_affected() == 1
         };
+        if moved && !again {
+            let became = (report.stage.status(), report.reason);
+            replace(&mut tx, (organization, message), became, report.stand_in, report.now_us).await?;
+        }
         let settle = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(attempt);
         let outcome = if report.stage.is_lost() { "failed" } else { "sent" };
         let settle = settle.bind(outcome).bind(report.provider_message_id).bind(report.error_code);

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use domain::{appointment::Status, event::Kind};
+use domain::{appointment::Status, event::Kind, patient::Channel};
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
     answer::Told,
-    plan::{Appointment, Known, Pending, Visit},
+    plan::{self, Appointment, Known, Pending, Visit},
     report::{Messages, Seen},
-    rule::{Rule, Trigger, channel},
+    rule::{self, Rule, Trigger, channel},
 };
 
 /// A rule; `body` is the JSON of `rule::Body`.
@@ -250,6 +250,7 @@ pub(crate) struct PendingRow {
     pub(crate) service_id: Uuid,
     pub(crate) starts_at_us: i64,
     pub(crate) time_zone: String,
+    pub(crate) instead_of: Option<Uuid>,
 }
 
 impl PendingRow {
@@ -263,7 +264,27 @@ impl PendingRow {
             service: self.service_id,
             starts_at_us: self.starts_at_us,
             time_zone: self.time_zone,
+            stands_in: self.instead_of.is_some(),
         })
+    }
+}
+
+/// A message that has ended, with its rule's JSON.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct EndedRow {
+    trigger: String,
+    channel: String,
+    body: String,
+}
+
+impl EndedRow {
+    /// The channel on which another message stands in for it.
+    pub(crate) fn read(self) -> Result<Option<Channel>, sqlx::Error> {
+        // An answer to a patient's own message goes nowhere else.
+        let Ok(trigger) = self.trigger.parse::<Trigger>() else { return Ok(None) };
+        let body: rule::Body =
+            serde_json::from_str(&self.body).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok(plan::stand_in(&body, trigger, &self.channel))
     }
 }
 

@@ -7,6 +7,7 @@ use sqlx::{query, query_scalar};
 use super::{
     super::{Record, Refusal, Remember, Sending, rows::MessageRow},
     Store,
+    ends::replace,
     transactions::remember,
 };
 
@@ -73,6 +74,10 @@ impl Store {
         if let Some((channel, hash)) = &record.block {
             let block = query(BLOCK).bind(message.organization_id).bind(channel.as_str()).bind(hash.clone());
             block.bind(record.now_us).execute(&mut *tx).await?;
+        }
+        if recorded {
+            let ended = (message.organization_id, message.id);
+            replace(&mut tx, ended, (record.status, record.reason), record.stand_in, record.now_us).await?;
         }
         tx.commit().await?;
         Ok(recorded)

@@ -60,6 +60,10 @@ impl Bed {
         self.store.begin_send(&sending).await.unwrap()
     }
 
+    fn id(&self) -> Uuid {
+        self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap())
+    }
+
     fn record<'a>(&self, message: &'a MessageRow, attempt: i32, status: &'static str) -> Record<'a> {
         Record {
             message,
@@ -77,6 +81,7 @@ impl Bed {
             block: None,
             held: false,
             next_way: "",
+            stand_in: self.id(),
             now_us: NOW,
         }
     }
@@ -84,7 +89,8 @@ impl Bed {
     async fn report(&self, message: Uuid, attempt: i32, stage: Stage) -> bool {
         let report = Report {
             organization: ORG,
-            event: self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap()),
+            event: self.id(),
+            stand_in: self.id(),
             message,
             provider: "sandbox",
             attempt,
@@ -165,7 +171,7 @@ async fn a_lease_is_fenced(bed: Bed) {
     assert_eq!((second.id, second.fence), (first.id, first.fence + 1));
     assert_eq!(bed.begin(&first, 1).await, None);
     assert!(!bed.store.put_off(&first, NOW).await.unwrap());
-    assert!(!bed.store.finish(&first, "suppressed", "x", NOW).await.unwrap());
+    assert!(!bed.store.finish(&first, "suppressed", "x", bed.id(), NOW).await.unwrap());
     assert_eq!(bed.begin(&second, 1).await, Some(1));
     assert_eq!(bed.begin(&second, 1).await, None, "it is on its way already");
     assert!(!bed.store.record(&bed.record(&first, 1, "failed")).await.unwrap());
@@ -306,6 +312,7 @@ async fn statements_are_understood(bed: Bed) {
                 &sqlite::answers::STATEMENTS,
                 &sqlite::counts::STATEMENTS,
                 &sqlite::sends::STATEMENTS,
+                &sqlite::ends::STATEMENTS,
                 &sqlite::endpoints::STATEMENTS,
                 &sqlite::deliveries::STATEMENTS,
             ]
@@ -323,6 +330,7 @@ async fn statements_are_understood(bed: Bed) {
                 &postgres::answers::STATEMENTS,
                 &postgres::counts::STATEMENTS,
                 &postgres::sends::STATEMENTS,
+                &postgres::ends::STATEMENTS,
                 &postgres::endpoints::STATEMENTS,
                 &postgres::deliveries::STATEMENTS,
             ]
