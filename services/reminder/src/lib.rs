@@ -26,6 +26,7 @@ mod store;
 mod sweep;
 mod together;
 mod unsubscribe;
+mod way;
 mod webhook;
 mod write;
 
@@ -36,9 +37,7 @@ use std::{
 };
 
 pub use config::{Config, Http, Providers, Smtp, Twilio, Vonage, Webhooks};
-use dispatch::{gate::Gate, questions::Questions};
-use domain::patient::Channel;
-use provider::Provider;
+use dispatch::questions::Questions;
 pub use provider::{signature::twilio_signature, standard::standard_signature, vonage::vonage_signature};
 use render::Texts;
 use rpc::{Code, Context, Fault};
@@ -49,6 +48,7 @@ use store::Store;
 use tokio::sync::{Notify, watch};
 use tonic::service::Routes;
 use uuid::Uuid;
+use way::Ways;
 use wire::{
     availability::search_client::SearchClient,
     booking::{
@@ -109,11 +109,8 @@ pub(crate) struct Inner {
     pub(crate) ids: Ids,
     pub(crate) store: Store,
     pub(crate) texts: Texts,
-    pub(crate) sms: Box<dyn Provider>,
-    pub(crate) email: Box<dyn Provider>,
-    /// What stands before each of them.
-    pub(crate) sms_gate: Gate,
-    pub(crate) email_gate: Gate,
+    /// Who carries messages.
+    pub(crate) ways: Ways,
     /// What is asked of many messages together.
     pub(crate) questions: Questions,
     pub(crate) booking: BookingClient<rpc::Channel>,
@@ -143,38 +140,17 @@ impl App {
     pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
         let store = Store::open(&deps.database).await?;
         store.migrate().await?;
-        let sms: Box<dyn Provider> = match config.sms_provider.as_str() {
-            "twilio" => Box::new(provider::twilio::Twilio::new(&config.providers.twilio)?),
-            "vonage" => Box::new(provider::vonage::Vonage::new(&config.providers.vonage)?),
-            "http" => Box::new(provider::http::Http::new(&config.providers.http, deps.clock.clone())?),
-            _ => Box::new(provider::sandbox::Sandbox),
-        };
-        let email: Box<dyn Provider> = match (&config.smtp.url, &config.smtp.from) {
-            (Some(url), Some(from)) => {
-                let smtp = provider::smtp::Smtp::new(url, from, config.smtp.timeout_seconds, deps.clock.clone());
-                Box::new(smtp.map_err(Error::Smtp)?)
-            }
-            _ => {
-                if config.sms_provider != "sandbox" {
-                    tracing::warn!("text messages are sent, e-mails stay in the sandbox: set reminder.smtp.url");
-                }
-                Box::new(provider::sandbox::Sandbox)
-            }
-        };
         let booking = BookingClient::new(deps.booking.clone());
         let availability = SearchClient::new(deps.availability);
         Ok(Self(Arc::new(Inner {
+            ways: Ways::build(&config, &deps.clock)?,
             questions: Questions::new(&store, &booking, &availability, &deps.ids),
-            sms_gate: Gate::new(config.sms_per_second, config.breaker_failures),
-            email_gate: Gate::new(config.emails_per_second, config.breaker_failures),
             outbound: outbound::Client::new(config.webhooks.private_addresses),
             config,
             clock: deps.clock,
             ids: deps.ids,
             store,
             texts: Texts::new().map_err(|error| Error::Texts(error.to_string()))?,
-            sms,
-            email,
             booking,
             plans: PlansClient::new(deps.booking.clone()),
             waitlist: WaitlistClient::new(deps.booking.clone()),
@@ -222,22 +198,6 @@ impl App {
 }
 
 impl Inner {
-    /// Who carries messages of this channel.
-    pub(crate) fn provider(&self, channel: Channel) -> &dyn Provider {
-        match channel {
-            Channel::Sms => self.sms.as_ref(),
-            Channel::Email => self.email.as_ref(),
-        }
-    }
-
-    /// What stands before it.
-    pub(crate) fn gate(&self, channel: Channel) -> &Gate {
-        match channel {
-            Channel::Sms => &self.sms_gate,
-            Channel::Email => &self.email_gate,
-        }
-    }
-
     /// The revision that an answer is computed at: how far booking's feed is applied. Empty before the first snapshot.
     pub(crate) fn revision(&self) -> String {
         self.applied.borrow().map(|position| format!("b{position}")).unwrap_or_default()

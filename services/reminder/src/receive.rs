@@ -12,7 +12,10 @@ use crate::{
     answer::Heard,
     count,
     dispatch::spread_us,
-    provider::receipt::{Again, Fields, Receipt},
+    provider::{
+        Provider,
+        receipt::{Again, Fields, Receipt},
+    },
     store::Report,
     write,
 };
@@ -21,22 +24,22 @@ use crate::{
 const AGAIN_SECONDS: f64 = 300.0;
 
 /// What a provider sent, where its signature is right.
-fn checked(inner: &Inner, request: &ReceiveRequest) -> Result<Fields, Fault> {
-    if inner.sms.name() != request.provider {
-        return Err(Fault::not_found());
-    }
-    inner.sms.signed(request, inner.clock.now())
+fn checked<'a>(inner: &'a Inner, request: &ReceiveRequest) -> Result<(&'a dyn Provider, Fields), Fault> {
+    let provider = inner.ways.sms(&request.provider).ok_or_else(Fault::not_found)?;
+    Ok((provider, provider.signed(request, inner.clock.now())?))
 }
 
 /// A patient's message; `None` where it is none.
 pub(crate) fn heard(inner: &Inner, request: &ReceiveRequest) -> Result<Option<Heard>, Fault> {
-    Ok(inner.sms.heard(&checked(inner, request)?))
+    let (provider, fields) = checked(inner, request)?;
+    Ok(provider.heard(&fields))
 }
 
 /// A report on a message of ours.
 pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<ReceiveResponse, Fault> {
     let now = inner.clock.now();
-    let receipt = inner.sms.receipt(&checked(inner, &request)?);
+    let (provider, fields) = checked(inner, &request)?;
+    let receipt = provider.receipt(&fields);
     let Some((organization, message, attempt)) = addressed(&request.url) else {
         tracing::warn!("a provider's report names no message of ours");
         return Ok(ReceiveResponse {});
@@ -57,7 +60,9 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
     let report = Report {
         organization: organization.uuid(),
         event: inner.ids.uuid(now),
+        stand_in: inner.ids.uuid(now),
         message: message.uuid(),
+        provider: provider.name(),
         attempt,
         by_key: receipt.by_key,
         stage: receipt.stage,
@@ -76,6 +81,10 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
     };
     if let Some(moved) = inner.store.report(&report).await.map_err(write::failure)? {
         count(if moved.again { "busy" } else { moved.status }, &moved.trigger, &moved.channel);
+        if lost {
+            // Another message may stand in for it, at once.
+            inner.planned.notify_waiters();
+        }
     }
     Ok(ReceiveResponse {})
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{PUBLIC_URL, Running, World, organization, us};
+use common::{PUBLIC_URL, Running, World, organization, reports::http as report, us};
 use rpc::{Code, Fault};
 use serde_json::Value;
 use testkit::{
@@ -29,21 +29,6 @@ async fn with_http(database: Database) -> (World, Endpoint) {
 
 fn json(posted: &Posted) -> Value {
     serde_json::from_str(&posted.body).unwrap()
-}
-
-/// A call-back of the provider, signed at this time.
-fn report(url: &str, body: &str, at_us: i64, secret: &str) -> ReceiveRequest {
-    let seconds = at_us / 1_000_000;
-    let signature = reminder::standard_signature(secret, "evt_1", seconds, body.as_bytes()).unwrap();
-    let headers = [
-        ("content-type", "application/json".to_owned()),
-        ("webhook-id", "evt_1".to_owned()),
-        ("webhook-timestamp", seconds.to_string()),
-        ("webhook-signature", format!("v1,AAAA {signature}")),
-    ];
-    let headers = headers.map(|(name, value)| Field { name: name.to_owned(), value }).to_vec();
-    let (url, body) = (url.to_owned(), body.as_bytes().to_vec());
-    ReceiveRequest { provider: "http".into(), url, body, headers, ..Default::default() }
 }
 
 async fn a_text_is_posted_and_signed(database: Database) {

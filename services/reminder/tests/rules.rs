@@ -77,6 +77,7 @@ async fn every_fault_of_a_rule_is_named(database: Database) {
         trigger: "full_moon".into(),
         offset_minutes: 200_000,
         channels: vec!["sms".into(), "sms".into(), "fax".into()],
+        fallback_channels: vec!["sms".into(), "pigeon".into()],
         service_ids: vec!["loc_1".into()],
         template: Some(Template {
             sms: "Your {{ condition }}".into(),
@@ -96,6 +97,9 @@ async fn every_fault_of_a_rule_is_named(database: Database) {
         ("/offset_minutes", "out_of_range"),
         ("/channels/1", "duplicate"),
         ("/channels/2", "invalid_value"),
+        ("/fallback_channels/1", "invalid_value"),
+        ("/fallback_channels", "too_many"),
+        ("/fallback_channels/0", "duplicate"),
         ("/service_ids/0", "invalid_id"),
         ("/language", "invalid_language"),
         ("/template/sms", "unknown_word"),

@@ -5,10 +5,10 @@
 mod common;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::{PUBLIC_URL, Running, World, organization, us};
+use common::{PUBLIC_URL, Running, World, organization, reports::twilio as signed, us};
 use rpc::{Code, Fault};
 use testkit::{database::Database, poll, sms::Behaviour};
-use wire::reminder::{ListRulesRequest, Message, ReceiveRequest, RetryMessageRequest, receive_request::Field};
+use wire::reminder::{ListRulesRequest, Message, RetryMessageRequest};
 
 const NOW: &str = "2026-03-04T11:00:00Z";
 const START: &str = "2026-03-08T15:00:00Z";
@@ -269,14 +269,6 @@ async fn a_text_that_a_rule_breaks_fails_by_itself(database: Database) {
     service.becomes(&long, "booked", "email", "delivered").await;
     service.becomes(&short, "booked", "sms", "delivered").await;
     service.stop().await;
-}
-
-fn signed(url: &str, status: &str, error_code: &str, token: &str) -> ReceiveRequest {
-    let form = [("MessageStatus", status), ("MessageSid", "SM1"), ("ErrorCode", error_code), ("To", "+15005550009")];
-    let form = form.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let signature = reminder::twilio_signature(token, url, &form);
-    let form = form.into_iter().map(|(name, value)| Field { name, value }).collect();
-    ReceiveRequest { provider: "twilio".into(), url: url.to_owned(), form, signature, ..Default::default() }
 }
 
 on_both! {

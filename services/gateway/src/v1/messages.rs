@@ -29,6 +29,8 @@ pub(crate) struct Attempt {
     outcome: String,
     provider_message_id: Option<String>,
     error_code: Option<String>,
+    /// Who was given it.
+    provider: Option<String>,
 }
 
 /// A message to a patient.
@@ -176,6 +178,7 @@ fn shown(it: reminder::Message) -> Message {
         outcome: attempt.outcome,
         provider_message_id: optional_text(&attempt.provider_message_id),
         error_code: optional_text(&attempt.error_code),
+        provider: optional_text(&attempt.provider),
     });
     Message {
         attempts: attempts.collect(),

@@ -47,6 +47,11 @@ pub(crate) struct RuleBody {
     offset_minutes: u32,
     #[schema(min_items = 1, max_items = 2)]
     channels: Vec<domain::patient::Channel>,
+    /// Where a patient is told, at once, whom a message on one of `channels` cannot reach: it is refused or not delivered, or
+    /// there is no address or no consent for it. One that is not in `channels`. What may have arrived is told nowhere else.
+    #[serde(default)]
+    #[schema(max_items = 1)]
+    fallback_channels: Vec<domain::patient::Channel>,
     /// Only these services; none: all.
     #[serde(default)]
     #[schema(max_items = 200)]
@@ -94,6 +99,7 @@ pub(crate) struct RuleShown {
     trigger: String,
     offset_minutes: u32,
     channels: Vec<String>,
+    fallback_channels: Vec<String>,
     service_ids: Vec<String>,
     template: Template,
     language: Option<String>,
@@ -142,6 +148,7 @@ fn rule_to_wire(body: RuleBody) -> reminder::RuleBody {
         trigger: body.trigger,
         offset_minutes: body.offset_minutes,
         channels: body.channels.iter().map(|channel| channel.as_str().to_owned()).collect(),
+        fallback_channels: body.fallback_channels.iter().map(|channel| channel.as_str().to_owned()).collect(),
         service_ids: body.service_ids.iter().map(ToString::to_string).collect(),
         template: Some(template_to_wire(body.template)),
         language: body.language.unwrap_or_default(),
@@ -166,6 +173,7 @@ fn rule_shown(rule: reminder::Rule) -> Rule {
             trigger: body.trigger,
             offset_minutes: body.offset_minutes,
             channels: body.channels,
+            fallback_channels: body.fallback_channels,
             service_ids: body.service_ids,
             template: Template {
                 sms: template.sms,

@@ -17,10 +17,13 @@ pub struct Config {
     /// Who sends text messages: `sandbox` (kept here, nobody receives them), `twilio`,
     /// `vonage`, or `http` (whoever takes signed JSON).
     pub sms_provider: String,
+    /// Who sends the text messages that `sms_provider` does not take: `twilio`, `vonage` or `http`, and not the same. None:
+    /// they wait for it.
+    pub sms_fallback: Option<String>,
     /// Where patients and providers reach the public interface, such as `https://book.example.org`, without a slash at
     /// the end. None: messages carry no link, and providers are not asked to report what became of a message.
     pub public_url: Option<String>,
-    /// Whether patients may answer by text message: reminders then ask them to. Only where the SMS provider passes replies
+    /// Whether patients may answer by text message: reminders then ask them to. Only where each SMS provider passes replies
     /// on, and not where messages come from a name.
     pub replies: bool,
     /// How long a message about a moved visit waits for the move to settle, 0 to 3600 seconds.
@@ -32,14 +35,14 @@ pub struct Config {
     pub concurrency: u32,
     /// How long a process may be busy with one message before another may take it up, 30 to 3600 seconds.
     pub lease_seconds: u32,
-    /// Segments of text messages that this process gives its provider a second, 0 to 10000; 0: as many as it takes. A long code
+    /// Segments of text messages that this process gives each provider a second, 0 to 10000; 0: as many as it takes. A long code
     /// of the United States sends about one.
     pub sms_per_second: u32,
     /// E-mails that this process gives the mail server a second, 0 to 10000; 0: as many as it takes.
     pub emails_per_second: u32,
     /// So many messages in a row that a provider did not answer, and it is left alone for a while, 0 to 1000; 0: never.
     pub breaker_failures: u32,
-    /// How often a message is given to a provider that does not take it (busy, or not reached), 1 to 20 times.
+    /// How often a message is given to each provider that does not take it (busy, or not reached), 1 to 20 times.
     pub attempts_max: u32,
     /// The providers.
     pub providers: Providers,
@@ -61,6 +64,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             sms_provider: "sandbox".into(),
+            sms_fallback: None,
             public_url: None,
             replies: true,
             settle_seconds: 120,
@@ -85,16 +89,22 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
-    /// Whether a patient's answer comes here: not to a name, and not from the sandbox.
+    /// Who sends text messages, in the order in which they are asked.
+    pub(crate) fn sms_providers(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.sms_provider.as_str()).chain(self.sms_fallback.as_deref())
+    }
+
+    /// Whether a patient's answer comes here: not to a name, and not from the sandbox. The text is made before it is known
+    /// who sends it, so each must hear.
     pub(crate) fn hears_replies(&self) -> bool {
         let named = |from: &Option<String>| from.as_ref().is_some_and(|from| from.chars().any(char::is_alphabetic));
-        let heard = match self.sms_provider.as_str() {
+        let heard = |name: &str| match name {
             "twilio" => !named(&self.providers.twilio.from),
             "vonage" => self.providers.vonage.signature_secret.is_some() && !named(&self.providers.vonage.from),
             "http" => true,
             _ => false,
         };
-        self.replies && heard
+        self.replies && self.sms_providers().all(heard)
     }
 }
 
@@ -107,6 +117,10 @@ impl Section for Config {
         };
         let known = matches!(self.sms_provider.as_str(), "sandbox" | "twilio" | "vonage" | "http");
         check(known, "sms_provider", "use sandbox, twilio, vonage or http");
+        let known = self.sms_fallback.as_deref().is_none_or(|name| matches!(name, "twilio" | "vonage" | "http"));
+        check(known, "sms_fallback", "use twilio, vonage or http, or leave it out");
+        let other = self.sms_fallback.as_ref() != Some(&self.sms_provider);
+        check(other, "sms_fallback", "must be another than reminder.sms_provider");
         let url = self.public_url.as_deref().is_none_or(|url| is_http(url) && !url.ends_with('/'));
         check(url, "public_url", "write a URL such as https://book.example.org, without a slash at the end");
         check(self.settle_seconds <= 3600, "settle_seconds", "must lie between 0 and 3600");
@@ -121,7 +135,7 @@ impl Section for Config {
         }
         check(self.breaker_failures <= 1000, "breaker_failures", "must lie between 0 and 1000");
         check((1..=20).contains(&self.attempts_max), "attempts_max", "must lie between 1 and 20");
-        self.providers.validate(&self.sms_provider, self.lease_seconds, &mut check);
+        self.providers.validate(self.sms_providers(), self.lease_seconds, &mut check);
         self.smtp.validate(self.lease_seconds, &mut check);
     }
 }
@@ -232,6 +246,33 @@ mod tests {
         assert!(!format!("{:?}", load(&http).unwrap().providers).contains(secret));
         flags.push(("providers.vonage.timeout_seconds", "0"));
         assert!(load(&flags).unwrap_err().contains("vonage.timeout_seconds"));
+    }
+
+    #[test]
+    fn a_fallback_is_another_provider_and_as_complete() {
+        let first = ("sms_provider", "http");
+        let url = ("providers.http.url", "https://sms.example.org/m");
+        let secret = ("providers.http.secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+        let error = load(&[first, url, secret, ("sms_fallback", "vonage")]).unwrap_err();
+        for key in ["api_key", "api_secret", "signature_secret", "from"] {
+            assert!(error.contains(&format!("reminder.providers.vonage.{key}:")), "{key} is missing in {error}");
+        }
+        let same = load(&[first, url, secret, ("sms_fallback", "http")]).unwrap_err();
+        assert!(same.contains("reminder.sms_fallback: must be another"), "{same}");
+        let sandbox = load(&[("sms_fallback", "sandbox")]).unwrap_err();
+        assert!(sandbox.contains("reminder.sms_fallback: use twilio, vonage or http"), "{sandbox}");
+        let mut flags = vec![first, url, secret, ("sms_fallback", "vonage")];
+        flags.extend([
+            ("providers.vonage.api_key", "12345678"),
+            ("providers.vonage.api_secret", "hunter2"),
+            ("providers.vonage.signature_secret", "hunter3"),
+            ("providers.vonage.from", "+15005550006"),
+        ]);
+        let config = load(&flags).unwrap();
+        assert!(config.sms_providers().eq(["http", "vonage"]) && config.hears_replies());
+        // Who writes under a name hears no answer, so nobody is asked for one.
+        flags.push(("providers.vonage.from", "Northside"));
+        assert!(!load(&flags).unwrap().hears_replies());
     }
 
     #[test]

@@ -129,7 +129,12 @@ impl fmt::Debug for Vonage {
 }
 
 impl Providers {
-    pub(super) fn validate(&self, chosen: &str, lease_seconds: u32, check: &mut impl FnMut(bool, &str, &str)) {
+    pub(super) fn validate<'a>(
+        &self,
+        chosen: impl Iterator<Item = &'a str>,
+        lease_seconds: u32,
+        check: &mut impl FnMut(bool, &str, &str),
+    ) {
         let twilio = &self.twilio;
         check(is_http(&twilio.base_url), "providers.twilio.base_url", "write a URL such as https://api.twilio.com");
         check(is_timeout(twilio.timeout_seconds, lease_seconds), "providers.twilio.timeout_seconds", TIMEOUT);
@@ -138,11 +143,13 @@ impl Providers {
         check(is_timeout(vonage.timeout_seconds, lease_seconds), "providers.vonage.timeout_seconds", TIMEOUT);
         let timeout = self.http.timeout_seconds;
         check(is_timeout(timeout, lease_seconds), "providers.http.timeout_seconds", TIMEOUT);
-        match chosen {
-            "twilio" => twilio.validate(check),
-            "vonage" => vonage.validate(check),
-            "http" => self.http.validate(check),
-            _ => {}
+        for name in chosen {
+            match name {
+                "twilio" => twilio.validate(check),
+                "vonage" => vonage.validate(check),
+                "http" => self.http.validate(check),
+                _ => {}
+            }
         }
     }
 }

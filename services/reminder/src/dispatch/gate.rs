@@ -10,6 +10,8 @@ const CLOSED_FIRST_US: i64 = 15_000_000;
 const CLOSED_LAST_US: i64 = 300_000_000;
 /// The longest that the one may take which finds out.
 const PROBE_WITHIN_US: i64 = 120_000_000;
+/// Our own codes where no answer came.
+const SILENCE: [&str; 2] = ["not_connected", "no_answer"];
 
 /// What a message may do now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +67,12 @@ impl Gate {
         if at_us > now_us { Turn::At(at_us) } else { Turn::Now }
     }
 
+    /// Whether a message would get a turn now; takes none.
+    pub(crate) fn is_open(&self, now_us: i64) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.closed_until_us <= now_us && (state.closed_for_us == 0 || state.probing_until_us <= now_us)
+    }
+
     /// A turn that was taken and not used: the next message has it.
     pub(crate) fn give_back(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +88,7 @@ impl Gate {
         let silent = match outcome {
             Outcome::Unknown { .. } => true,
             // One that says when to come back is there.
-            Outcome::Busy { after, code } => after.is_none() && code == "not_connected",
+            Outcome::Busy { after, code, .. } => after.is_none() && SILENCE.contains(&code.as_str()),
             _ => false,
         };
         if !silent {
@@ -138,12 +146,17 @@ mod tests {
         }
         gate.note(&lost(), 1, 0);
         assert_eq!(gate.turn(0), Turn::Closed(15 * SECOND));
+        assert_eq!([0, 15].map(|at| gate.is_open(at * SECOND)), [false, true], "to look takes no turn");
         assert_eq!(gate.turn(15 * SECOND), Turn::Now, "one finds out");
+        assert!(!gate.is_open(15 * SECOND));
         assert_eq!(gate.turn(15 * SECOND), Turn::Closed(30 * SECOND), "and one only");
         gate.note(&Outcome::busy("not_connected"), 1, 16 * SECOND);
         assert_eq!(gate.turn(20 * SECOND), Turn::Closed(46 * SECOND), "twice as long");
         assert_eq!(gate.turn(46 * SECOND), Turn::Now);
-        gate.note(&Outcome::busy("20429"), 1, 46 * SECOND);
-        assert_eq!([gate.turn(46 * SECOND), gate.turn(46 * SECOND)], [Turn::Now; 2], "who says later is there");
+        gate.note(&Outcome::may_hold("no_answer"), 1, 46 * SECOND);
+        assert_eq!(gate.turn(46 * SECOND), Turn::Closed(106 * SECOND), "a silence, though it may be given again");
+        assert_eq!(gate.turn(106 * SECOND), Turn::Now);
+        gate.note(&Outcome::busy("20429"), 1, 106 * SECOND);
+        assert_eq!([gate.turn(106 * SECOND), gate.turn(106 * SECOND)], [Turn::Now; 2], "who says later is there");
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod gate;
 mod line;
 mod prepare;
 pub(crate) mod questions;
+mod route;
 mod send;
 mod truth;
 

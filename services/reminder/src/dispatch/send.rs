@@ -17,9 +17,9 @@ use jiff::Timestamp;
 use runtime::Shutdown;
 
 use super::{
-    gate::Turn,
     lease_us,
     prepare::{Next, Ready, prepare, reply},
+    route::{Route, again, is_held, key_attempt, route},
 };
 use crate::{
     Inner, address_hash,
@@ -31,6 +31,7 @@ use crate::{
     rule::{Trigger, channel},
     store::{Record, Sending, rows::MessageRow},
     unsubscribe,
+    way::Way,
 };
 
 /// How long a message waits when its questions cannot be answered, in seconds of the clock.
@@ -43,17 +44,18 @@ const BUSY_SECONDS_MAX: f64 = 3600.0;
 pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shutdown) {
     let Some(channel) = channel(&message.channel) else { return finish(inner, message, "failed", "unreadable").await };
     // In its turn first, and only then the questions: what they answer must not grow old in a queue.
-    let gate = inner.gate(channel);
-    match gate.turn(inner.clock.now_us()) {
-        Turn::Now => {}
-        Turn::At(at_us) => {
+    let way = match route(inner.ways.of(channel), message, inner.clock.now_us()) {
+        Route::Go(way, None) => way,
+        Route::Go(way, Some(at_us)) => {
             let turn = inner.clock.sleep_until(Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::MAX));
             if shutdown.until(turn).await.is_none() {
                 return put_off(inner, message, inner.clock.now_us()).await;
             }
+            way
         }
-        Turn::Closed(until_us) => return put_off(inner, message, until_us + spread_us(inner, 1.0)).await,
-    }
+        Route::Closed(until_us) => return put_off(inner, message, until_us + spread_us(inner, 1.0)).await,
+        Route::Gone => return finish(inner, message, "unknown", "no_answer").await,
+    };
     let prepared = match message.trigger.parse::<Trigger>() {
         Ok(trigger) => prepare(inner, message, trigger, channel).await,
         Err(_) if message.trigger == REPLY => reply(inner, message).await,
@@ -67,12 +69,12 @@ pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shu
         }
     };
     if !matches!(next, Next::Send(_)) {
-        gate.give_back();
+        way.gate.give_back();
     }
     match next {
         // Draining: nothing new begins, and the lease lets another take it up.
         Next::Send(_) if shutdown.has_begun() => put_off(inner, message, inner.clock.now_us()).await,
-        Next::Send(ready) => send(inner, message, channel, &ready).await,
+        Next::Send(ready) => send(inner, message, channel, way, &ready).await,
         Next::Suppress(reason) => finish(inner, message, "suppressed", reason).await,
         Next::Fail(reason) => finish(inner, message, "failed", reason).await,
         Next::PutOff(wake_at_us) => put_off(inner, message, wake_at_us).await,
@@ -80,15 +82,16 @@ pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shu
 }
 
 /// Says "sending", sends, and records what became of it.
-async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, ready: &Ready) {
-    let provider = inner.provider(channel);
+async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, way: &Way, ready: &Ready) {
     let now_us = inner.clock.now_us();
     let segments = if channel == Channel::Sms { segments(&ready.rendered.text) } else { 0 };
+    let key = key_attempt(message, way);
     let sending = Sending {
         message: message.clone(),
         truth_version: ready.truth_version,
         tells: ready.tells,
-        provider: provider.name(),
+        provider: way.name(),
+        key_attempt: key,
         recipient: ready.to.clone(),
         subject: ready.rendered.subject.clone(),
         body: ready.rendered.text.clone(),
@@ -99,30 +102,29 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, ready:
     let attempt = match inner.questions.begin.ask(sending).await {
         Ok(Some(attempt)) => attempt,
         // Somebody else has it, or something newer is known: the plan for that is made already.
-        Ok(None) => return inner.gate(channel).give_back(),
+        Ok(None) => return way.gate.give_back(),
         Err(fault) => {
             tracing::warn!(code = fault.code.as_str(), "a message waits: the database failed");
-            return inner.gate(channel).give_back();
+            return way.gate.give_back();
         }
     };
     let id = MessageId::new(message.id);
-    // Attempts that the provider seemed not to take are one for whoever keeps count by their key.
-    let first = if message.reason == "provider_busy" { attempt - message.tries } else { attempt };
+    let first = if key > 0 { key } else { attempt };
     let outgoing = Outgoing {
         to: ready.to.clone(),
         subject: ready.rendered.subject.clone(),
         text: ready.rendered.text.clone(),
         unsubscribe: one_click(inner, message),
-        callback: callback(inner, message, provider.name(), attempt),
+        callback: callback(inner, message, way.name(), attempt),
         reference: receive::reference(id, attempt),
         key: receive::reference(id, first),
     };
     let asked = Instant::now();
-    let outcome = provider.send(&outgoing).await;
-    inner.gate(channel).note(&outcome, segments, inner.clock.now_us());
-    metrics::histogram!("reminder_provider_seconds", "provider" => provider.name(), "outcome" => outcome.as_str())
+    let outcome = way.provider.send(&outgoing).await;
+    inner.ways.note(way, &outcome, segments, inner.clock.now_us());
+    metrics::histogram!("reminder_provider_seconds", "provider" => way.name(), "outcome" => outcome.as_str())
         .record(asked.elapsed());
-    let record = recorded(inner, message, channel, attempt, &outcome, &ready.to);
+    let record = recorded(inner, message, (channel, way), attempt, &outcome, &ready.to);
     let counted = counted(&record);
     for _ in 0..3 {
         match inner.questions.record.ask(record.clone()).await {
@@ -163,7 +165,7 @@ fn callback(inner: &Inner, message: &MessageRow, provider: &str, attempt: i32) -
 fn recorded(
     inner: &Inner,
     message: &Arc<MessageRow>,
-    channel: Channel,
+    (channel, way): (Channel, &Way),
     attempt: i32,
     outcome: &Outcome,
     to: &str,
@@ -183,6 +185,9 @@ fn recorded(
         error_code: String::new(),
         detail: "",
         block: None,
+        held: is_held(message, outcome),
+        next_way: "",
+        stand_in: inner.ids.uuid(inner.clock.now()),
         now_us,
     };
     match outcome {
@@ -195,12 +200,12 @@ fn recorded(
             }
             (record.reason, record.outcome, record.sent, record.provider_message_id) = ("", "sent", true, id.clone());
         }
-        Outcome::Busy { after, code } => {
+        Outcome::Busy { code, .. } => {
             (record.reason, record.error_code, record.detail) =
                 ("gave_up", code.clone(), "the provider has not taken it");
-            if message.tries + 1 < i32::try_from(inner.config.attempts_max).unwrap_or(1) {
+            if let Some((wake_at_us, next_way)) = again(inner, message, channel, way, outcome) {
                 (record.status, record.reason) = ("scheduled", "provider_busy");
-                record.wake_at_us = Some(now_us + delay_us(inner, *after, message.tries));
+                (record.wake_at_us, record.next_way) = (Some(wake_at_us), next_way);
             }
         }
         Outcome::Refused { code, opted_out } => {
@@ -225,7 +230,7 @@ fn counted(record: &Record) -> &'static str {
 
 /// How long to wait for a busy provider: as long as it says, within bounds, or twice as long each time. What it sent away
 /// in one moment does not come back in one.
-fn delay_us(inner: &Inner, after: Option<Duration>, tries: i32) -> i64 {
+pub(super) fn delay_us(inner: &Inner, after: Option<Duration>, tries: i32) -> i64 {
     match after {
         Some(after) => {
             let seconds = after.as_secs().clamp(1, 3600) as f64;
@@ -241,7 +246,8 @@ pub(crate) fn spread_us(inner: &Inner, seconds: f64) -> i64 {
 }
 
 async fn finish(inner: &Inner, message: &MessageRow, status: &'static str, reason: &'static str) {
-    match inner.store.finish(message, status, reason, inner.clock.now_us()).await {
+    let now = inner.clock.now();
+    match inner.store.finish(message, status, reason, inner.ids.uuid(now), now.as_microsecond()).await {
         Ok(true) => count(status, &message.trigger, &message.channel),
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "a message could not be taken back; it is looked at again"),

@@ -49,6 +49,7 @@ fn to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
         provider_message_id: one.provider_message_id,
         error_code: one.error_code,
         detail: one.detail,
+        provider: one.provider,
     };
     reminder::Message {
         id: MessageId::new(row.id).to_string(),

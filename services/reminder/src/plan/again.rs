@@ -20,6 +20,8 @@ pub(crate) struct Pending {
     pub(crate) service: Uuid,
     pub(crate) starts_at_us: i64,
     pub(crate) time_zone: String,
+    /// Whether it stands in for one that could not reach its patient on another channel.
+    pub(crate) stands_in: bool,
 }
 
 /// What becomes of a pending message.
@@ -40,11 +42,17 @@ pub(crate) fn again(rule: &Rule, pending: &Pending, now_us: i64) -> Again {
         return Again::Suppress("rule_archived");
     }
     let body = &rule.body;
-    let wanted = body.trigger == pending.trigger && body.channels.contains(&pending.channel);
+    let on = |channels: &[Channel]| channels.contains(&pending.channel);
+    let wanted =
+        body.trigger == pending.trigger && (on(&body.channels) || (pending.stands_in && on(&body.fallback_channels)));
     // An invitation is for a session that comes after the visit which it hangs on.
     let covered = body.trigger == Trigger::PlanSessionUnbooked || rule.covers(pending.service);
     if !wanted || !covered {
         return Again::Suppress("rule_changed");
+    }
+    if pending.stands_in {
+        // It is due since the other one failed, whatever the rule's time.
+        return Again::Keep;
     }
     let zone = domain::time::zone(&pending.time_zone).unwrap_or(TimeZone::UTC);
     let starts_at_us = pending.starts_at_us;

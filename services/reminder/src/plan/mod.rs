@@ -18,6 +18,7 @@
 mod again;
 mod offer;
 mod recall;
+mod stand_in;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ pub(crate) use self::{
     again::{Again, Pending, again, newly},
     offer::{Offered, offered},
     recall::{Risk, recall},
+    stand_in::{misses, stand_in},
 };
 use crate::{
     quiet,

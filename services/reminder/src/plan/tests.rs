@@ -237,6 +237,7 @@ fn a_changed_rule_moves_its_messages_and_drops_none() {
         service: Uuid::from_u128(8),
         starts_at_us: start,
         time_zone: "America/Edmonton".into(),
+        stands_in: false,
     };
     assert_eq!(again(&rule, &pending, now), Again::Keep);
     rule.body.offset_minutes = 48 * 60;
@@ -309,10 +310,36 @@ fn what_follows_a_visit_waits_for_the_end_of_the_quiet_hours() {
         service: Uuid::from_u128(8),
         starts_at_us: start,
         time_zone: "America/Edmonton".into(),
+        stands_in: false,
     };
     let rule = rules.iter_mut().find(|rule| rule.id == planned.rule).unwrap();
     rule.body.offset_minutes = 44 * 60;
     assert_eq!(again(rule, &pending, over), Again::Due(over + 44 * HOUR));
+}
+
+#[test]
+fn what_stands_in_for_another_message_stays_while_its_rule_has_that_channel() {
+    let (start, now) = (us("2026-03-10T15:00:00Z"), us("2026-03-09T15:00:00Z"));
+    let mut rule = rules().into_iter().find(|rule| rule.body.offset_minutes == 24 * 60).unwrap();
+    rule.body.fallback_channels = vec![Channel::Email];
+    let pending = Pending {
+        trigger: Trigger::BeforeStart,
+        channel: Channel::Email,
+        base_at_us: start,
+        due_at_us: now,
+        service: Uuid::from_u128(8),
+        starts_at_us: start,
+        time_zone: "America/Edmonton".into(),
+        stands_in: true,
+    };
+    let of_rule = Pending { stands_in: false, ..pending.clone() };
+    rule.body.offset_minutes = 2 * 60;
+    assert_eq!(again(&rule, &pending, now), Again::Keep, "it is due since the other one failed");
+    assert_eq!(again(&rule, &of_rule, now), Again::Suppress("rule_changed"), "its channel is the last resort now");
+    (rule.body.channels, rule.body.fallback_channels) = (vec![Channel::Sms, Channel::Email], vec![]);
+    assert_eq!(again(&rule, &pending, now), Again::Keep);
+    rule.body.channels = vec![Channel::Sms];
+    assert_eq!(again(&rule, &pending, now), Again::Suppress("rule_changed"));
 }
 
 proptest! {

@@ -1,7 +1,9 @@
 //! Whoever sends text messages and speaks this form: JSON, signed to Standard Webhooks, each message under its own id.
 //!
 //! The receiver sends a message that comes again under the same id only once. So a silence and a failure of theirs are no
-//! reason to leave a message unknown: it is simply given again.
+//! reason to leave a message unknown: it is simply given again. They are a reason to give it to nobody else.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
@@ -83,16 +85,13 @@ impl Provider for Http {
             Ok(response) => response,
             Err(error) => {
                 return match post::unanswered(&error) {
-                    Outcome::Unknown { .. } => Outcome::busy("no_answer"),
+                    Outcome::Unknown { .. } => Outcome::may_hold("no_answer"),
                     known => known,
                 };
             }
         };
         let (status, after) = (response.status(), post::retry_after(response.headers()));
-        match outcome(status, post::json(response).await.unwrap_or_default()) {
-            Outcome::Busy { code, .. } => Outcome::Busy { after, code },
-            known => known,
-        }
+        outcome(status, after, post::json(response).await.unwrap_or_default())
     }
 
     fn signed(&self, call: &ReceiveRequest, now: Timestamp) -> Result<Fields, Fault> {
@@ -114,17 +113,19 @@ impl Provider for Http {
     }
 }
 
-/// What an answer means.
-fn outcome(status: StatusCode, answer: Answer) -> Outcome {
+/// What an answer means. That it was not taken say a 429, and a 503 with a time to come back: one without may be of
+/// anybody on the way.
+fn outcome(status: StatusCode, after: Option<Duration>, answer: Answer) -> Outcome {
     let code = match receipt::code(&answer.code) {
         code if code.is_empty() => status.as_u16().to_string(),
         code => code,
     };
     match status {
         status if status.is_success() => Outcome::sent(answer.id),
-        StatusCode::TOO_MANY_REQUESTS => Outcome::busy(code),
+        StatusCode::TOO_MANY_REQUESTS => Outcome::Busy { after, code, may_hold: false },
         status if status.is_client_error() => Outcome::Refused { opted_out: code == OPTED_OUT, code },
-        _ => Outcome::busy(code),
+        StatusCode::SERVICE_UNAVAILABLE if after.is_some() => Outcome::Busy { after, code, may_hold: false },
+        _ => Outcome::Busy { after, code, may_hold: true },
     }
 }
 
@@ -160,17 +161,25 @@ mod tests {
     use super::*;
 
     fn answered(status: u16, body: &str) -> Outcome {
-        outcome(StatusCode::from_u16(status).unwrap(), serde_json::from_str(body).unwrap_or_default())
+        outcome(StatusCode::from_u16(status).unwrap(), None, serde_json::from_str(body).unwrap_or_default())
     }
 
     #[test]
     fn each_answer_has_one_meaning() {
         assert_eq!(answered(202, r#"{"id":"theirs","more":1}"#), Outcome::sent("theirs"));
         assert_eq!(answered(204, ""), Outcome::sent(""));
-        for status in [429, 500, 502, 503, 302] {
-            assert_eq!(answered(status, ""), Outcome::busy(status.to_string()));
+        assert_eq!(answered(429, ""), Outcome::busy("429"));
+        for status in [500, 502, 503, 504, 302] {
+            assert_eq!(answered(status, ""), Outcome::may_hold(status.to_string()));
         }
-        assert_eq!(answered(503, r#"{"code":"maintenance"}"#), Outcome::busy("maintenance"));
+        assert_eq!(answered(503, r#"{"code":"maintenance"}"#), Outcome::may_hold("maintenance"));
+        // Who says when to come back has not taken it; who has failed may have, whatever it says.
+        let after = Some(Duration::from_secs(90));
+        for (status, may_hold) in [(429, false), (503, false), (500, true)] {
+            let code = status.to_string();
+            let answered = outcome(StatusCode::from_u16(status).unwrap(), after, Answer::default());
+            assert_eq!(answered, Outcome::Busy { after, code, may_hold });
+        }
         for status in [400, 401, 404, 410, 422] {
             assert_eq!(answered(status, "no json"), Outcome::refused(status.to_string()));
         }

@@ -67,6 +67,9 @@ pub(crate) enum Outcome {
         after: Option<Duration>,
         /// Its error code, or ours.
         code: String,
+        /// Whether it may have taken it after all, and drops what comes again under the same key: nobody else may be given
+        /// such a message. Otherwise it says for certain that it has not.
+        may_hold: bool,
     },
     /// The provider has refused it, and will again.
     Refused {
@@ -88,7 +91,12 @@ impl Outcome {
     }
 
     pub(crate) fn busy(code: impl Into<String>) -> Self {
-        Self::Busy { after: None, code: code.into() }
+        Self::Busy { after: None, code: code.into(), may_hold: false }
+    }
+
+    /// Busy, for all that is known: what comes again under the same key does no harm.
+    pub(crate) fn may_hold(code: impl Into<String>) -> Self {
+        Self::Busy { after: None, code: code.into(), may_hold: true }
     }
 
     pub(crate) fn refused(code: impl Into<String>) -> Self {

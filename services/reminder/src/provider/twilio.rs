@@ -150,7 +150,7 @@ fn outcome(status: StatusCode, after: Option<Duration>, answer: Answer) -> Outco
     let code = answer.code.or(answer.error_code).unwrap_or(0);
     let named = |fallback: String| if code == 0 { fallback } else { code.to_string() };
     if status == StatusCode::TOO_MANY_REQUESTS || TRY_AGAIN.contains(&code) {
-        return Outcome::Busy { after, code: named("429".to_owned()) };
+        return Outcome::Busy { after, code: named("429".to_owned()), may_hold: false };
     }
     if status.is_success() {
         let word = answer.status.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();

@@ -87,7 +87,7 @@ impl Provider for Vonage {
         let status = response.status();
         let after = post::retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Outcome::Busy { after, code: "429".to_owned() };
+            return Outcome::Busy { after, code: "429".to_owned(), may_hold: false };
         }
         if status.is_client_error() {
             return Outcome::refused(status.as_str());

@@ -24,6 +24,7 @@ pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
             trigger: body.trigger.as_str().to_owned(),
             offset_minutes: body.offset_minutes,
             channels: body.channels.iter().map(|channel| channel.as_str().to_owned()).collect(),
+            fallback_channels: body.fallback_channels.iter().map(|channel| channel.as_str().to_owned()).collect(),
             service_ids: body.service_ids.iter().map(ToString::to_string).collect(),
             template: Some(reminder::Template {
                 sms: body.template.sms.clone(),
@@ -58,7 +59,9 @@ pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body,
         "out_of_range",
         format!("must lie between {least} and {OFFSET_MAX}"),
     );
-    let channels = channels(&mut faults, &body.channels);
+    faults.check(!body.channels.is_empty(), "/channels", "empty", "give sms, email or both");
+    let channels = channels(&mut faults, "/channels", &body.channels);
+    let fallback_channels = fallback_channels(&mut faults, &body.fallback_channels, &channels);
     faults.check(
         body.service_ids.len() <= SERVICES_MAX,
         "/service_ids",
@@ -73,7 +76,7 @@ pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body,
     let shown = language.as_deref().and_then(Lang::of).unwrap_or(Lang::En);
     texts.check(&mut faults, &template, shown);
     let quiet_hours = quiet_hours(&mut faults, &body.quiet_hours.unwrap_or_default());
-    let asks = asks(&mut faults, &body.asks, trigger, &channels);
+    let asks = asks(&mut faults, &body.asks, trigger, &channels, &fallback_channels);
     let consent = match body.consent.as_str() {
         "" | "service" => ConsentKind::Service,
         "marketing" => ConsentKind::Marketing,
@@ -86,11 +89,28 @@ pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body,
     // Without a fault there is a trigger.
     let trigger = trigger.unwrap_or(Trigger::Booked);
     let offset_minutes = body.offset_minutes;
-    Ok(Body { trigger, offset_minutes, channels, service_ids, template, language, quiet_hours, asks, consent })
+    Ok(Body {
+        trigger,
+        offset_minutes,
+        channels,
+        fallback_channels,
+        service_ids,
+        template,
+        language,
+        quiet_hours,
+        asks,
+        consent,
+    })
 }
 
 /// What a message asks for: how it is, after a visit, where the patient can answer.
-fn asks(faults: &mut Faults, text: &str, trigger: Option<Trigger>, channels: &[Channel]) -> Option<Asks> {
+fn asks(
+    faults: &mut Faults,
+    text: &str,
+    trigger: Option<Trigger>,
+    channels: &[Channel],
+    fallback_channels: &[Channel],
+) -> Option<Asks> {
     match text {
         "" => return None,
         "score" => {}
@@ -101,13 +121,11 @@ fn asks(faults: &mut Faults, text: &str, trigger: Option<Trigger>, channels: &[C
     }
     let after = trigger.is_none_or(|trigger| trigger == Trigger::AfterCompleted);
     faults.check(after, "/asks", "unexpected", "only a rule with the trigger after_completed asks for a score");
-    let sms = channels.iter().all(|channel| *channel == Channel::Sms);
-    faults.check(
-        sms,
-        "/channels",
-        "unexpected",
-        "what asks for a score is sent by sms alone: only there it is answered",
-    );
+    for (pointer, channels) in [("/channels", channels), ("/fallback_channels", fallback_channels)] {
+        let sms = channels.iter().all(|channel| *channel == Channel::Sms);
+        let detail = "what asks for a score is sent by sms alone: only there it is answered";
+        faults.check(sms, pointer, "unexpected", detail);
+    }
     Some(Asks::Score)
 }
 
@@ -139,18 +157,27 @@ pub(crate) fn language(faults: &mut Faults, text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn channels(faults: &mut Faults, words: &[String]) -> Vec<domain::patient::Channel> {
-    faults.check(!words.is_empty(), "/channels", "empty", "give sms, email or both");
+fn channels(faults: &mut Faults, pointer: &str, words: &[String]) -> Vec<Channel> {
     let mut found = Vec::new();
     for (at, word) in words.iter().enumerate() {
         match channel(word) {
-            None => faults.push(format!("/channels/{at}"), "invalid_value", "expected sms or email"),
+            None => faults.push(format!("{pointer}/{at}"), "invalid_value", "expected sms or email"),
             Some(channel) if found.contains(&channel) => {
-                faults.push(format!("/channels/{at}"), "duplicate", "name each channel once");
+                faults.push(format!("{pointer}/{at}"), "duplicate", "name each channel once");
             }
             Some(channel) => found.push(channel),
         }
     }
+    found
+}
+
+/// Where patients are told whom no other channel reaches.
+fn fallback_channels(faults: &mut Faults, words: &[String], channels: &[Channel]) -> Vec<Channel> {
+    let found = self::channels(faults, "/fallback_channels", words);
+    faults.check(words.len() <= 1, "/fallback_channels", "too_many", "at most one entry");
+    let new = found.iter().all(|channel| !channels.contains(channel));
+    let detail = "`channels` names it already: a message goes there in any case; name the other, or none";
+    faults.check(new, "/fallback_channels/0", "duplicate", detail);
     found
 }
 

@@ -125,6 +125,9 @@ pub(crate) struct Body {
     /// Minutes from the trigger to the message; for `before_start`, minutes before the start.
     pub(crate) offset_minutes: u32,
     pub(crate) channels: Vec<Channel>,
+    /// Where a patient is told whom none of `channels` reaches; at most one, and none of those.
+    #[serde(default)]
+    pub(crate) fallback_channels: Vec<Channel>,
     /// Empty: every service.
     pub(crate) service_ids: Vec<ServiceId>,
     pub(crate) template: Template,
@@ -192,6 +195,7 @@ pub(crate) fn defaults() -> Vec<Body> {
         trigger,
         offset_minutes,
         channels: channels.to_vec(),
+        fallback_channels: vec![],
         service_ids: vec![],
         template: Template::default(),
         language: None,

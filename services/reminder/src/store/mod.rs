@@ -1,7 +1,7 @@
 //! Reminder's own database, on either engine.
 //!
-//! `queries.rs` (single statements), `transactions.rs`, `reports.rs`, `endpoints.rs` and `deliveries.rs` (what commits
-//! together) are one text for both engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
+//! `queries.rs` (single statements), `transactions.rs`, `ends.rs`, `reports.rs`, `endpoints.rs` and `deliveries.rs` (what
+//! commits together) are one text for both engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
 
 #[cfg(test)]
 mod crowd_tests;
@@ -180,6 +180,8 @@ pub(crate) struct Sending {
     /// What the message tells the patient; `None` where it tells no time that holds.
     pub(crate) tells: Option<Visit>,
     pub(crate) provider: &'static str,
+    /// The attempt whose name is its key; 0: its own.
+    pub(crate) key_attempt: i32,
     pub(crate) recipient: String,
     pub(crate) subject: String,
     pub(crate) body: String,
@@ -224,6 +226,12 @@ pub(crate) struct Record {
     pub(crate) detail: &'static str,
     /// The address to which nothing is sent any more.
     pub(crate) block: Option<(Channel, Vec<u8>)>,
+    /// Whether its provider may hold it, though it seemed not to take it: nobody else is given it.
+    pub(crate) held: bool,
+    /// Who is asked next; empty: the first one.
+    pub(crate) next_way: &'static str,
+    /// The id of the message that stands in for it, where one does.
+    pub(crate) stand_in: Uuid,
     pub(crate) now_us: i64,
 }
 
@@ -232,7 +240,11 @@ pub(crate) struct Record {
 pub(crate) struct Report<'a> {
     pub(crate) organization: Uuid,
     pub(crate) event: Uuid,
+    /// The id of the message that stands in for it, where one does.
+    pub(crate) stand_in: Uuid,
     pub(crate) message: Uuid,
+    /// Whose report it is: it counts only for attempts that went by them.
+    pub(crate) provider: &'a str,
     pub(crate) attempt: i32,
     /// Whether it speaks for the attempts before and after with the same key, too.
     pub(crate) by_key: bool,
@@ -309,8 +321,8 @@ on_both! {
     fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure>;
     /// Puts a leased message off, or takes it back where there is no time; `false` where the lease is lost.
     fn put_off(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure>;
-    /// Ends a leased message without sending it; `false` where the lease is lost.
-    fn finish(&self, message: &MessageRow, status: &str, reason: &str, now_us: i64) -> Result<bool, Failure>;
+    /// Ends a leased message without sending it, and plans the one that stands in for it; `false` where the lease is lost.
+    fn finish(&self, message: &MessageRow, status: &str, reason: &str, stand_in: Uuid, now_us: i64) -> Result<bool, Failure>;
     /// The visits ahead that were booked together with this one for a plan, the earliest first.
     fn series(&self, organization: Uuid, appointment: Uuid, after_us: i64, limit: i64) -> Result<Vec<(i64, String)>, Failure>;
     /// How many messages this one's patient was sent at an address since then.

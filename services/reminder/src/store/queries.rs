@@ -27,8 +27,6 @@ const MESSAGE: &str = "SELECT * FROM messages WHERE organization_id = $1 AND id 
 const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM messages WHERE wake_at_us IS NOT NULL";
 const PUT_OFF: &str = "UPDATE messages SET wake_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
-const FINISH: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = NULL, updated_at_us = $6 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
 const SERIES: &str = "SELECT b.starts_at_us, b.time_zone FROM appointments a JOIN appointments b \
      ON b.organization_id = a.organization_id AND b.patient_id = a.patient_id AND b.booked_at_us = a.booked_at_us \
      WHERE a.organization_id = $1 AND a.id = $2 AND a.plan_session_id IS NOT NULL AND b.plan_session_id IS NOT NULL \
@@ -44,7 +42,7 @@ const SWEEP_PARTS: &str = "DELETE FROM arrived_parts WHERE arrived_at_us < $1";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 14] = [
+pub(crate) const STATEMENTS: [&str; 13] = [
     SERIES,
     SENT_SINCE,
     POSITION,
@@ -54,7 +52,6 @@ pub(crate) const STATEMENTS: [&str; 14] = [
     MESSAGE,
     NEXT_WAKE,
     PUT_OFF,
-    FINISH,
     SWEEP_KEYS,
     SWEEP_EVENTS,
     SWEEP_INBOUND,
@@ -158,17 +155,6 @@ impl Store {
     pub(crate) async fn put_off(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure> {
         let query = sqlx::query(PUT_OFF).bind(message.organization_id).bind(message.id).bind(message.fence);
         Ok(query.bind(wake_at_us).execute(self.writer()).await?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn finish(
-        &self,
-        message: &MessageRow,
-        status: &str,
-        reason: &str,
-        now_us: i64,
-    ) -> Result<bool, Failure> {
-        let query = sqlx::query(FINISH).bind(message.organization_id).bind(message.id).bind(message.fence);
-        Ok(query.bind(status).bind(reason).bind(now_us).execute(self.writer()).await?.rows_affected() == 1)
     }
 
     pub(crate) async fn blocked(&self, addresses: &[Address]) -> Result<HashSet<Address>, Failure> {

@@ -7,6 +7,7 @@ use sqlx::{query, query_as, query_scalar};
 use super::{
     super::{Report, Reported},
     Store,
+    ends::replace,
     sends::BLOCK,
     transactions::Tx,
 };
@@ -14,7 +15,10 @@ use crate::{provider::receipt::Stage, render::gsm7};
 
 /// A write that locks the row: two reports on parts of one text must see each other.
 const KNOWN_MESSAGE: &str = "UPDATE messages SET provider_rank = provider_rank WHERE organization_id = $1 AND id = $2 \
-     RETURNING attempts, tries, status, reason, trigger, channel, recipient, body";
+     RETURNING attempts, key_attempt, trigger, channel, recipient, body";
+/// By whom an attempt went; nothing, where that was not kept, counts for everybody.
+const WENT_BY: &str = "SELECT count(*) FROM attempts WHERE organization_id = $1 AND message_id = $2 AND number = $3 \
+     AND provider IN ('', $4)";
 const ARRIVE: &str = "INSERT INTO arrived_parts VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
 const ARRIVED: &str =
     "SELECT count(*) FROM arrived_parts WHERE organization_id = $1 AND message_id = $2 AND attempt = $3";
@@ -35,16 +39,14 @@ const REPORT_ATTEMPT: &str = "UPDATE attempts SET outcome = CASE WHEN outcome = 
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 8] =
-    [KNOWN_MESSAGE, ARRIVE, ARRIVED, PARTS, KEEP_EVENT, REPORT, AGAIN, REPORT_ATTEMPT];
+pub(crate) const STATEMENTS: [&str; 9] =
+    [KNOWN_MESSAGE, WENT_BY, ARRIVE, ARRIVED, PARTS, KEEP_EVENT, REPORT, AGAIN, REPORT_ATTEMPT];
 
 /// What a report needs to know of its message.
 #[derive(sqlx::FromRow)]
 struct Known {
     attempts: i32,
-    tries: i32,
-    status: String,
-    reason: String,
+    key_attempt: i32,
     trigger: String,
     channel: String,
     recipient: String,
@@ -54,10 +56,8 @@ struct Known {
 impl Known {
     /// The attempt that a report speaks for: the last one, where the provider seemed not to take the one named and was
     /// given the message again under the same key.
-    fn meant(&self, attempt: i32) -> i32 {
-        let waits = self.status == "scheduled" && self.reason == "provider_busy";
-        let first = self.attempts - self.tries + i32::from(waits);
-        if attempt >= first { self.attempts } else { attempt }
+    fn meant(&self, report: &Report<'_>) -> i32 {
+        if report.by_key && report.attempt >= self.key_attempt { self.attempts } else { report.attempt }
     }
 }
 
@@ -68,9 +68,15 @@ impl Store {
         let known = query_as(KNOWN_MESSAGE).bind(organization).bind(message);
         let known: Option<Known> = known.fetch_optional(&mut *tx).await?;
         let Some(known) = known.filter(|known| report.attempt <= known.attempts) else { return Ok(None) };
+        let went_by = query_scalar(WENT_BY).bind(organization).bind(message).bind(report.attempt);
+        let went_by: i64 = went_by.bind(report.provider).fetch_one(&mut *tx).await?;
+        if went_by == 0 {
+            tracing::warn!(provider = report.provider, "a report is about an attempt that went by another provider");
+            return Ok(None);
+        }
         let event = query(KEEP_EVENT).bind(organization).bind(report.event).bind(message).bind(report.attempt);
         event.bind(report.now_us).bind(report.form).execute(&mut *tx).await?;
-        let attempt = if report.by_key { known.meant(report.attempt) } else { report.attempt };
+        let attempt = known.meant(report);
         let report = &Report { attempt, ..*report };
         let report = &if report.is_part { of_all_parts(&mut tx, report, &known.body).await? } else { *report };
         let again = sent_again(&mut tx, report).await?;
@@ -80,6 +86,10 @@ impl Store {
                 update.bind(report.stage.status()).bind(report.reason).bind(report.stage.rank()).bind(report.now_us);
             update.execute(&mut *tx).await?.rows_affected() == 1
         };
+        if moved && !again {
+            let became = (report.stage.status(), report.reason);
+            replace(&mut tx, (organization, message), became, report.stand_in, report.now_us).await?;
+        }
         let settle = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(attempt);
         let outcome = if report.stage.is_lost() { "failed" } else { "sent" };
         let settle = settle.bind(outcome).bind(report.provider_message_id).bind(report.error_code);

@@ -2,15 +2,15 @@
 
 use std::fmt;
 
-use domain::{appointment::Status, event::Kind};
+use domain::{appointment::Status, event::Kind, patient::Channel};
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::{
     answer::Told,
-    plan::{Appointment, Known, Pending, Visit},
+    plan::{self, Appointment, Known, Pending, Visit},
     report::{Messages, Seen},
-    rule::{Rule, Trigger, channel},
+    rule::{self, Rule, Trigger, channel},
 };
 
 /// A rule; `body` is the JSON of `rule::Body`.
@@ -107,6 +107,12 @@ pub(crate) struct MessageRow {
     /// As carriers count them; 0 for e-mail, and until it is sent.
     pub(crate) segments: i32,
     pub(crate) sent_at_us: Option<i64>,
+    /// The attempt whose name is the key of the last one.
+    pub(crate) key_attempt: i32,
+    /// Whether its provider may hold it, though it seemed not to take it.
+    pub(crate) held: bool,
+    /// Who is asked next; empty: the first one.
+    pub(crate) next_way: String,
 }
 
 impl fmt::Debug for MessageRow {
@@ -229,6 +235,8 @@ pub(crate) struct AttemptRow {
     pub(crate) provider_message_id: String,
     pub(crate) error_code: String,
     pub(crate) detail: String,
+    /// Empty where it was not kept.
+    pub(crate) provider: String,
 }
 
 /// A planned message of a rule that changes.
@@ -242,6 +250,7 @@ pub(crate) struct PendingRow {
     pub(crate) service_id: Uuid,
     pub(crate) starts_at_us: i64,
     pub(crate) time_zone: String,
+    pub(crate) instead_of: Option<Uuid>,
 }
 
 impl PendingRow {
@@ -255,7 +264,27 @@ impl PendingRow {
             service: self.service_id,
             starts_at_us: self.starts_at_us,
             time_zone: self.time_zone,
+            stands_in: self.instead_of.is_some(),
         })
+    }
+}
+
+/// A message that has ended, with its rule's JSON.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct EndedRow {
+    trigger: String,
+    channel: String,
+    body: String,
+}
+
+impl EndedRow {
+    /// The channel on which another message stands in for it.
+    pub(crate) fn read(self) -> Result<Option<Channel>, sqlx::Error> {
+        // An answer to a patient's own message goes nowhere else.
+        let Ok(trigger) = self.trigger.parse::<Trigger>() else { return Ok(None) };
+        let body: rule::Body =
+            serde_json::from_str(&self.body).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        Ok(plan::stand_in(&body, trigger, &self.channel))
     }
 }
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     super::{Record, Refusal, Remember, Sending, rows::MessageRow},
     Db, Store,
+    ends::replace,
     transactions::{Tx, remember},
 };
 
@@ -19,13 +20,16 @@ const TELL: &str = " UPDATE appointments SET told_starts_at_us = g_starts, told_
      AND (told_starts_at_us <> g_starts OR told_location_id <> g_location)";
 const CLAIM: &str = " UPDATE messages SET status = 'sending', wake_at_us = g_lease, attempts = attempts + 1, \
      provider_rank = 0, provider = g_provider, recipient = g_recipient, subject = g_subject, body = g_body, \
-     updated_at_us = g_now, segments = g_segments FROM given \
+     updated_at_us = g_now, segments = g_segments, \
+     key_attempt = CASE WHEN g_key > 0 THEN g_key ELSE attempts + 1 END FROM given \
      WHERE organization_id = g_organization AND id = g_id AND fence = g_fence AND status = 'scheduled' \
      AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = g_organization \
      AND a.id = messages.appointment_id AND a.version <= g_truth) RETURNING id, attempts";
+const ATTEMPTS: &str = "INSERT INTO attempts (organization_id, message_id, number, at_us, outcome, provider_message_id, \
+     error_code, detail, provider) ";
 const RECORD: &str = " UPDATE messages SET status = g_status, reason = g_reason, wake_at_us = g_wake, \
-     tries = tries + g_try, sent_at_us = coalesce(g_sent, sent_at_us), provider_rank = g_rank, updated_at_us = g_now \
-     FROM given WHERE organization_id = g_organization AND id = g_id AND fence = g_fence \
+     tries = tries + g_try, sent_at_us = coalesce(g_sent, sent_at_us), provider_rank = g_rank, updated_at_us = g_now, \
+     held = g_held, next_way = g_next FROM given WHERE organization_id = g_organization AND id = g_id AND fence = g_fence \
      AND status IN ('sending', 'unknown') RETURNING id";
 const RECORD_ATTEMPT: &str = " UPDATE attempts SET outcome = g_outcome, provider_message_id = g_provider_message, \
      error_code = g_code, detail = g_detail, parts = g_parts \
@@ -34,7 +38,7 @@ pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON C
 pub(super) const UNBLOCK: &str =
     "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
 const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, \
-     fence = fence + 1, tries = 0, provider_rank = 0, updated_at_us = $4 \
+     fence = fence + 1, tries = 0, held = false, next_way = '', provider_rank = 0, updated_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
 
 /// Every statement of this file, for the test that prepares them on both engines.
@@ -60,13 +64,14 @@ impl Store {
 
     pub(crate) async fn record(&self, records: &[Record]) -> Result<Vec<bool>, Failure> {
         let mut tx = self.begin().await?;
-        let columns = ["organization", "id", "fence", "status", "reason", "wake", "try", "sent", "rank", "now"];
+        let columns =
+            ["organization", "id", "fence", "status", "reason", "wake", "try", "sent", "rank", "now", "held", "next"];
         let mut query = given(&columns, records, |mut row, one| {
             let message = &one.message;
             row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
             row.push_bind(one.status).push_bind(one.reason).push_bind(one.wake_at_us);
             row.push_bind(i32::from(one.status == "scheduled")).push_bind(one.sent.then_some(one.now_us));
-            row.push_bind(one.rank).push_bind(one.now_us);
+            row.push_bind(one.rank).push_bind(one.now_us).push_bind(one.held).push_bind(one.next_way);
         });
         query.push(RECORD);
         let recorded: Vec<Uuid> = query.build_query_scalar().persistent(false).fetch_all(&mut *tx).await?;
@@ -83,6 +88,10 @@ impl Store {
             if let Some((channel, hash)) = &record.block {
                 let block = sqlx::query(BLOCK).bind(record.message.organization_id).bind(channel.as_str());
                 block.bind(hash.clone()).bind(record.now_us).execute(&mut *tx).await?;
+            }
+            if recorded.contains(&record.message.id) {
+                let ended = (record.message.organization_id, record.message.id);
+                replace(&mut tx, ended, (record.status, record.reason), record.stand_in, record.now_us).await?;
             }
         }
         tx.commit().await?;
@@ -127,13 +136,14 @@ async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>,
         "body",
         "now",
         "segments",
+        "key",
     ];
     let mut query = given(&columns, sendings, |mut row, one| {
         let message = &one.message;
         row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
         row.push_bind(one.truth_version).push_bind(one.lease_until_us).push_bind(one.provider);
         row.push_bind(&one.recipient).push_bind(&one.subject).push_bind(&one.body).push_bind(one.now_us);
-        row.push_bind(one.segments);
+        row.push_bind(one.segments).push_bind(one.key_attempt);
     });
     query.push(CLAIM);
     let begun: Vec<(Uuid, i32)> = query.build_query_as().persistent(false).fetch_all(&mut **tx).await?;
@@ -142,10 +152,10 @@ async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>,
     if begun.is_empty() {
         return Ok(begun);
     }
-    let mut query = QueryBuilder::<Db>::new("INSERT INTO attempts ");
+    let mut query = QueryBuilder::<Db>::new(ATTEMPTS);
     query.push_values(claimed.clone(), |mut row, (one, attempt)| {
         row.push_bind(one.message.organization_id).push_bind(one.message.id).push_bind(attempt).push_bind(one.now_us);
-        row.push("'unknown', '', '', '', 0");
+        row.push("'unknown', '', '', ''").push_bind(one.provider);
     });
     query.build().persistent(false).execute(&mut **tx).await?;
     let told: Vec<_> = claimed.filter_map(|(one, _)| Some((&one.message, one.tells?))).collect();

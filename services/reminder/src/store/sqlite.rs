@@ -13,6 +13,9 @@ pub(super) mod deliveries;
 #[path = "endpoints.rs"]
 pub(super) mod endpoints;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "ends.rs"]
+pub(super) mod ends;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(super) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]

@@ -65,11 +65,17 @@ impl Bed {
         !found.is_empty()
     }
 
+    fn id(&self) -> Uuid {
+        self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap())
+    }
+
     async fn report(&self, message: Uuid, attempt: i32, stage: Stage) -> bool {
         let report = Report {
             organization: ORG,
-            event: self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap()),
+            event: self.id(),
+            stand_in: self.id(),
             message,
+            provider: "sandbox",
             attempt,
             by_key: false,
             stage,
@@ -92,6 +98,7 @@ pub(super) fn sending(message: &MessageRow, truth_version: i64) -> Sending {
         truth_version,
         tells: Some(message.visit()),
         provider: "sandbox",
+        key_attempt: 0,
         recipient: "+15005550009".into(),
         subject: String::new(),
         body: "text".into(),
@@ -116,6 +123,9 @@ pub(super) fn record(message: &MessageRow, attempt: i32, status: &'static str) -
         error_code: String::new(),
         detail: "",
         block: None,
+        held: false,
+        next_way: "",
+        stand_in: Uuid::from_u128(77),
         now_us: NOW,
     }
 }
@@ -182,7 +192,7 @@ async fn a_lease_is_fenced(bed: Bed) {
     assert_eq!((second.id, second.fence), (first.id, first.fence + 1));
     assert_eq!(bed.begin(&first, 1).await, None);
     assert!(!bed.store.put_off(&first, NOW).await.unwrap());
-    assert!(!bed.store.finish(&first, "suppressed", "x", NOW).await.unwrap());
+    assert!(!bed.store.finish(&first, "suppressed", "x", bed.id(), NOW).await.unwrap());
     assert_eq!(bed.begin(&second, 1).await, Some(1));
     assert_eq!(bed.begin(&second, 1).await, None, "it is on its way already");
     assert!(!bed.record(record(&first, 1, "failed")).await);
@@ -323,6 +333,7 @@ async fn statements_are_understood(bed: Bed) {
                 &sqlite::answers::STATEMENTS,
                 &sqlite::counts::STATEMENTS,
                 &sqlite::sends::STATEMENTS,
+                &sqlite::ends::STATEMENTS,
                 &sqlite::endpoints::STATEMENTS,
                 &sqlite::deliveries::STATEMENTS,
             ]
@@ -340,6 +351,7 @@ async fn statements_are_understood(bed: Bed) {
                 &postgres::answers::STATEMENTS,
                 &postgres::counts::STATEMENTS,
                 &postgres::sends::STATEMENTS,
+                &postgres::ends::STATEMENTS,
                 &postgres::endpoints::STATEMENTS,
                 &postgres::deliveries::STATEMENTS,
             ]

@@ -73,10 +73,10 @@ const PLAN: &str = "INSERT INTO messages (organization_id, id, appointment_id, a
      updated_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, 'scheduled', '', $8, $9, $9, $10, $11, $12, $13, $13) \
      ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) DO UPDATE SET \
      status = 'scheduled', reason = '', base_at_us = excluded.base_at_us, due_at_us = excluded.due_at_us, \
-     wake_at_us = excluded.wake_at_us, fence = messages.fence + 1, updated_at_us = excluded.updated_at_us \
-     WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')";
+     wake_at_us = excluded.wake_at_us, fence = messages.fence + 1, updated_at_us = excluded.updated_at_us, \
+     instead_of = NULL WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')";
 const PENDING: &str = "SELECT m.id, m.trigger, m.channel, m.base_at_us, m.due_at_us, a.service_id, m.starts_at_us, \
-     m.time_zone FROM messages m JOIN appointments a \
+     m.time_zone, m.instead_of FROM messages m JOIN appointments a \
      ON a.organization_id = m.organization_id AND a.id = m.appointment_id \
      WHERE m.organization_id = $1 AND m.rule_id = $2 AND m.id > $3 AND m.status = 'scheduled' \
      AND m.wake_at_us IS NOT NULL AND m.trigger <> 'reply' ORDER BY m.id LIMIT $4";

@@ -5,6 +5,7 @@
 
 pub mod booking;
 pub mod replies;
+pub mod reports;
 pub mod rows;
 
 use std::time::Duration;

@@ -1,0 +1,78 @@
+//! Which of its channel's ways a message goes, and when another is tried. Only what a provider has not taken for certain
+//! goes by another; what it may hold after all stays with it, and what nobody knows of goes by none.
+
+use domain::patient::Channel;
+
+use super::{gate::Turn, send::delay_us};
+use crate::{Inner, provider::Outcome, store::rows::MessageRow, way::Way};
+
+/// Where a message may go now.
+pub(super) enum Route<'a> {
+    /// This way, in its turn: at once where there is no instant.
+    Go(&'a Way, Option<i64>),
+    /// None before this instant.
+    Closed(i64),
+    /// The one that may hold it is not in use any more, and nobody else may be given it.
+    Gone,
+}
+
+/// Takes a turn on the first way that is open.
+pub(super) fn route<'a>(ways: &'a [Way], message: &MessageRow, now_us: i64) -> Route<'a> {
+    let mut opens_at_us: Option<i64> = None;
+    for way in in_order(ways, message) {
+        match way.gate.turn(now_us) {
+            Turn::Now => return Route::Go(way, None),
+            Turn::At(at_us) => return Route::Go(way, Some(at_us)),
+            Turn::Closed(until_us) => opens_at_us = Some(opens_at_us.map_or(until_us, |at_us| at_us.min(until_us))),
+        }
+    }
+    opens_at_us.map_or(Route::Gone, Route::Closed)
+}
+
+/// The ways for this message: the one that may hold it alone, else all, beginning with the one whose turn it is.
+fn in_order<'a>(ways: &'a [Way], message: &MessageRow) -> impl Iterator<Item = &'a Way> {
+    let first = ways.iter().position(|way| way.name() == message.next_way).unwrap_or(0);
+    ways.iter().cycle().skip(first).take(ways.len()).filter(|way| !message.held || way.name() == message.provider)
+}
+
+/// Whether this way was given the message the last time and seemed not to take it.
+fn is_repeat(message: &MessageRow, way: &Way) -> bool {
+    (message.held || message.reason == "provider_busy") && way.name() == message.provider
+}
+
+/// The attempt whose name is the key of the next one by this way: 0 for its own. Attempts that a provider seemed not to
+/// take are one for whoever keeps count by their key.
+pub(super) fn key_attempt(message: &MessageRow, way: &Way) -> i32 {
+    if is_repeat(message, way) { message.key_attempt } else { 0 }
+}
+
+/// Whether a message stays with this way from now on.
+pub(super) fn is_held(message: &MessageRow, outcome: &Outcome) -> bool {
+    // That it takes nothing now does not say that it holds nothing from before.
+    message.held || matches!(outcome, Outcome::Busy { may_hold: true, .. })
+}
+
+/// When a message is tried again that this way has not taken, and by whom where it is not the first one; `None` where
+/// there was enough patience with each.
+pub(super) fn again(
+    inner: &Inner,
+    message: &MessageRow,
+    channel: Channel,
+    way: &Way,
+    outcome: &Outcome,
+) -> Option<(i64, &'static str)> {
+    let Outcome::Busy { after, .. } = outcome else { return None };
+    let now_us = inner.clock.now_us();
+    let ways = if is_held(message, outcome) { std::slice::from_ref(way) } else { inner.ways.of(channel) };
+    let count = i32::try_from(ways.len()).unwrap_or(i32::MAX);
+    let tries_max = i32::try_from(inner.config.attempts_max).unwrap_or(1).saturating_mul(count);
+    if message.tries + 1 >= tries_max {
+        return None;
+    }
+    if let Some(next) = ways.iter().find(|next| next.place > way.place && next.gate.is_open(now_us)) {
+        return Some((now_us, next.name()));
+    }
+    // The first one is next, and not sooner than it said. The pause grows by how often each was asked.
+    let after = (*after).max(ways.first().and_then(|first| first.rests(now_us)));
+    Some((now_us + delay_us(inner, after, message.tries / count.max(1)), ""))
+}
