@@ -148,7 +148,8 @@ impl App {
         };
         let email: Box<dyn Provider> = match (&config.smtp.url, &config.smtp.from) {
             (Some(url), Some(from)) => {
-                let smtp = provider::smtp::Smtp::new(url, from, config.smtp.timeout_seconds, deps.clock.clone());
+                let (ca_file, within) = (config.smtp.ca_file.as_deref(), config.smtp.timeout_seconds);
+                let smtp = provider::smtp::Smtp::new(url, from, ca_file, within, deps.clock.clone());
                 Box::new(smtp.map_err(Error::Smtp)?)
             }
             _ => {
