@@ -17,3 +17,4 @@ pub mod product;
 pub mod python;
 pub mod sms;
 pub mod smtp;
+pub mod tls;

@@ -10,11 +10,14 @@ use std::{
 use anyhow::Result;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufStream},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::{AbortHandle, JoinSet},
 };
+use tokio_rustls::TlsAcceptor;
+
+use crate::tls::Tls;
 
 /// How long [`FakeMail::wait_for`] waits.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -53,6 +56,18 @@ pub struct Mail {
     pub signed_in: Option<String>,
     /// Header and text as they came.
     pub data: String,
+    /// Whether TLS was spoken.
+    pub secured: bool,
+}
+
+/// How a fake mail server keeps what is said to itself.
+enum Security {
+    /// Not at all; STARTTLS, where it is offered, is answered with 454.
+    None,
+    /// After STARTTLS.
+    StartTls(TlsAcceptor),
+    /// From the first byte.
+    Implicit(TlsAcceptor),
 }
 
 /// A running fake mail server on a free port of the loopback address; clones share it.
@@ -66,6 +81,7 @@ struct Running {
 }
 
 struct Shared {
+    security: Security,
     state: Mutex<State>,
     received: watch::Sender<usize>,
 }
@@ -84,9 +100,31 @@ impl FakeMail {
     /// # Errors
     /// When there is no port.
     pub async fn start() -> Result<Self> {
+        Self::with(Security::None).await
+    }
+
+    /// Starts one that offers STARTTLS, and speaks it.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub async fn with_starttls(tls: &Tls) -> Result<Self> {
+        let fake = Self::with(Security::StartTls(tls.acceptor.clone())).await?;
+        fake.offer_starttls();
+        Ok(fake)
+    }
+
+    /// Starts one that speaks TLS from the first byte.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub async fn with_tls(tls: &Tls) -> Result<Self> {
+        Self::with(Security::Implicit(tls.acceptor.clone())).await
+    }
+
+    async fn with(security: Security) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared { state: Mutex::default(), received: watch::Sender::new(0) });
+        let shared = Arc::new(Shared { security, state: Mutex::default(), received: watch::Sender::new(0) });
         let server = tokio::spawn(serve(listener, shared.clone())).abort_handle();
         Ok(Self(Arc::new(Running { port, shared, server })))
     }
@@ -101,7 +139,7 @@ impl FakeMail {
         self.0.shared.lock().script.extend(behaviours);
     }
 
-    /// Offers STARTTLS from now on, and answers it with 454: it has no certificate.
+    /// Offers STARTTLS from now on, and answers it with 454 where it has no certificate.
     pub fn offer_starttls(&self) {
         self.0.shared.lock().offers_starttls = true;
     }
@@ -194,17 +232,35 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         while connections.try_join_next().is_some() {}
         let shared = shared.clone();
         // The client sees what became of the connection; nobody else needs to know.
-        connections.spawn(async move { converse(BufStream::new(stream), &shared).await });
+        connections.spawn(async move { accept(stream, &shared).await });
     }
 }
 
-async fn say(stream: &mut BufStream<TcpStream>, line: &str) -> io::Result<()> {
+/// What a conversation is held over.
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+type Stream = BufStream<Box<dyn Wire>>;
+
+fn stream(wire: impl Wire + 'static) -> Stream {
+    BufStream::new(Box::new(wire))
+}
+
+async fn accept(tcp: TcpStream, shared: &Shared) -> io::Result<()> {
+    match &shared.security {
+        Security::Implicit(acceptor) => converse(stream(acceptor.accept(tcp).await?), shared, true).await,
+        _ => converse(stream(tcp), shared, false).await,
+    }
+}
+
+async fn say(stream: &mut Stream, line: &str) -> io::Result<()> {
     stream.write_all(format!("{line}\r\n").as_bytes()).await?;
     stream.flush().await
 }
 
 /// One connection, from the greeting to its end.
-async fn converse(mut stream: BufStream<TcpStream>, shared: &Shared) -> io::Result<()> {
+async fn converse(mut stream: Stream, shared: &Shared, mut secured: bool) -> io::Result<()> {
     let behaviour = shared.lock().script.pop_front().unwrap_or(Behaviour::Accept);
     let refused = |code: u16| format!("{code} refused");
     if let Behaviour::RefuseGreeting(code) = behaviour {
@@ -212,7 +268,7 @@ async fn converse(mut stream: BufStream<TcpStream>, shared: &Shared) -> io::Resu
     }
     say(&mut stream, "220 mail.example.test ESMTP").await?;
     let (mut mail, mut line) =
-        (Mail { from: String::new(), to: String::new(), signed_in: None, data: String::new() }, String::new());
+        (Mail { from: String::new(), to: String::new(), signed_in: None, data: String::new(), secured }, String::new());
     loop {
         line.clear();
         if stream.read_line(&mut line).await? == 0 {
@@ -221,9 +277,15 @@ async fn converse(mut stream: BufStream<TcpStream>, shared: &Shared) -> io::Resu
         let (command, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
         let command = command.to_ascii_uppercase();
         shared.lock().commands.push(command.clone());
+        if let ("STARTTLS", false, Security::StartTls(acceptor)) = (command.as_str(), secured, &shared.security) {
+            say(&mut stream, "220 go on").await?;
+            stream = self::stream(acceptor.accept(stream.into_inner()).await?);
+            (secured, mail.secured) = (true, true);
+            continue;
+        }
         let answer = match (command.as_str(), behaviour) {
             ("EHLO", _) => {
-                let starttls = if shared.lock().offers_starttls { "250-STARTTLS\r\n" } else { "" };
+                let starttls = if shared.lock().offers_starttls && !secured { "250-STARTTLS\r\n" } else { "" };
                 format!("250-mail.example.test\r\n{starttls}250-8BITMIME\r\n250 AUTH PLAIN LOGIN")
             }
             ("AUTH", Behaviour::RefuseAuth(code))
@@ -262,7 +324,7 @@ async fn converse(mut stream: BufStream<TcpStream>, shared: &Shared) -> io::Resu
 }
 
 /// Everything up to the line with a dot, the doubled dots single again.
-async fn text(stream: &mut BufStream<TcpStream>) -> io::Result<String> {
+async fn text(stream: &mut Stream) -> io::Result<String> {
     let (mut data, mut line) = (String::new(), String::new());
     loop {
         line.clear();
@@ -299,6 +361,7 @@ mod tests {
             to: String::new(),
             signed_in: None,
             data: format!("Subject: a\r\n b\r\n{head}\r\n\r\n{body}"),
+            secured: false,
         };
         let quoted = mail("Content-Transfer-Encoding: quoted-printable", "Fran=C3=A7=\r\nois =3D\r\n");
         assert_eq!(quoted.text().as_deref(), Some("François ="));

@@ -116,6 +116,7 @@ fn mail_provider(config: &Config, clock: &Clock) -> Result<Box<dyn Provider>, Er
         }
         return Ok(Box::new(Sandbox));
     };
-    let smtp = Smtp::new(url, from, config.smtp.timeout_seconds, clock.clone()).map_err(Error::Smtp)?;
+    let (ca_file, within) = (config.smtp.ca_file.as_deref(), config.smtp.timeout_seconds);
+    let smtp = Smtp::new(url, from, ca_file, within, clock.clone()).map_err(Error::Smtp)?;
     Ok(Box::new(smtp))
 }

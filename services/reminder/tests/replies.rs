@@ -10,7 +10,7 @@ use common::{
     us,
 };
 use rpc::{Code, Context, Fault, Idempotency};
-use testkit::{database::Database, poll};
+use testkit::{database::Database, poll, sms::Behaviour};
 use wire::reminder::{
     CreateRuleRequest, InboxItem, ListInboxRequest, ListInboxResponse, MarkReadRequest, Message, ReceiveRequest,
     RuleBody,
@@ -181,6 +181,23 @@ async fn who_writes_stop_is_left_alone_until_start(database: Database) {
     service.stop().await;
 }
 
+async fn an_answer_that_waits_survives_the_visit_that_it_is_about(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    let visit = booked(&world, &service, START).await;
+    reminded(&world, &service, &[&visit]).await;
+    world.provider.script([Behaviour::Busy(60)]);
+    say(&service, PHONE, "C", 1).await;
+    let waits = |all: &[Message]| all.iter().any(|one| one.trigger == "reply" && one.reason == "provider_busy");
+    service.when("the answer to wait", &visit, waits).await;
+    // What was planned about the visit is taken back; the patient wrote, and is answered.
+    world.cancel(&visit);
+    service.becomes(&visit, "cancelled", "sms", "sent").await;
+    world.seconds(90);
+    service.becomes(&visit, "reply", "sms", "sent").await;
+    service.stop().await;
+}
+
 async fn how_it_is_is_asked_kept_and_passed_on_where_it_is_bad(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
@@ -283,6 +300,7 @@ on_both! {
     what_a_day_names_is_done
     what_has_changed_since_is_not_done
     who_writes_stop_is_left_alone_until_start
+    an_answer_that_waits_survives_the_visit_that_it_is_about
     how_it_is_is_asked_kept_and_passed_on_where_it_is_bad
     nothing_that_a_patient_wrote_is_lost
 }

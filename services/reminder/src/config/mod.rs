@@ -276,6 +276,16 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_authorities_is_for_tls_and_must_be_there() {
+        let with =
+            |url| load(&[("smtp.url", url), ("smtp.from", "a@example.org"), ("smtp.ca_file", "/nowhere/ca.pem")]);
+        let error = with("smtps://mail.example.org").unwrap_err();
+        assert!(error.contains("reminder.smtp.ca_file: name a PEM file"), "{error}");
+        let error = with("smtp://127.0.0.1").unwrap_err();
+        assert!(error.contains("reminder.smtp.ca_file: leave it out"), "{error}");
+    }
+
+    #[test]
     fn a_number_survives_the_way_through_an_environment_variable() {
         let config = load(&[
             ("sms_provider", "twilio"),

@@ -1,12 +1,12 @@
 //! The section `reminder.smtp`: the mail server.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use lettre::message::Mailbox;
 use serde::{Deserialize, Serialize};
 
 use super::{TIMEOUT, is_timeout};
-use crate::provider::smtp::Server;
+use crate::provider::smtp::{Server, authorities};
 
 /// The section `reminder.smtp`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -17,13 +17,16 @@ pub struct Smtp {
     pub url: Option<String>,
     /// Whom e-mails come from, such as `Northside Physio <reminders@example.org>`.
     pub from: Option<String>,
+    /// A PEM file with certificates of authorities to trust beside those of this system, for a mail server whose certificate
+    /// is of a private one.
+    pub ca_file: Option<PathBuf>,
     /// How long it may take over one e-mail, 1 to 60 seconds; after that the outcome is unknown.
     pub timeout_seconds: u32,
 }
 
 impl Default for Smtp {
     fn default() -> Self {
-        Self { url: None, from: None, timeout_seconds: 20 }
+        Self { url: None, from: None, ca_file: None, timeout_seconds: 20 }
     }
 }
 
@@ -39,6 +42,14 @@ impl Smtp {
         check(is_timeout(self.timeout_seconds, lease_seconds), "smtp.timeout_seconds", TIMEOUT);
         if let Some(Err(problem)) = self.url.as_deref().map(Server::parse) {
             check(false, "smtp.url", problem);
+        }
+        if let Some(path) = &self.ca_file {
+            let server = self.url.as_deref().and_then(|url| Server::parse(url).ok());
+            let secured = server.is_some_and(|server| server.is_secured());
+            check(secured, "smtp.ca_file", "leave it out where smtp.url asks for no TLS");
+            if let Err(problem) = authorities(path) {
+                check(false, "smtp.ca_file", problem);
+            }
         }
         let one = self.url.is_some() == self.from.is_some();
         check(one, "smtp.from", "give both url and from, or neither: then e-mails stay in the sandbox");

@@ -4,7 +4,10 @@
 //! it came: before the text is on its way nobody can have sent it, and after that only the server's answer can tell.
 
 use std::{
+    fs::File,
+    io::Read,
     net::IpAddr,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
@@ -17,7 +20,7 @@ use lettre::{
     transport::smtp::{
         Error,
         authentication::{Credentials, DEFAULT_MECHANISMS},
-        client::{AsyncSmtpConnection, TlsParameters},
+        client::{AsyncSmtpConnection, Certificate, TlsParameters},
         commands::{Data, Mail, Rcpt},
         extension::{ClientId, Extension, MailParameter},
     },
@@ -32,6 +35,9 @@ use super::{Outcome, Outgoing, Provider};
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// How long the server has to say goodbye; nothing depends on it.
 const QUIT_WITHIN: Duration = Duration::from_secs(1);
+
+const CA_FILE_BYTES_MAX: u64 = 1 << 20;
+const CA_FILE: &str = "name a PEM file that can be read, with the certificates of the authorities to trust";
 
 /// How a connection is kept from being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +113,32 @@ impl Server {
         };
         Ok(Self { host: host.to_owned(), port: url.port().unwrap_or(port), security, hello, credentials })
     }
+
+    /// Whether TLS is asked for.
+    pub(crate) fn is_secured(&self) -> bool {
+        self.security != Security::None
+    }
+}
+
+/// Whose certificates are trusted: those of this system, and those of a file beside them.
+fn trust(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, &'static str> {
+    let system = TlsParameters::builder(host.to_owned());
+    let Some(path) = ca_file else {
+        return system.build().map_err(|_| "this system's certificates cannot be read");
+    };
+    system.add_root_certificate(authorities(path)?).build().map_err(|_| CA_FILE)
+}
+
+/// The certificates of a PEM file.
+pub(crate) fn authorities(path: &Path) -> Result<Certificate, &'static str> {
+    let file = File::open(path).map_err(|_| CA_FILE)?;
+    let mut pem = Vec::new();
+    file.take(CA_FILE_BYTES_MAX).read_to_end(&mut pem).map_err(|_| CA_FILE)?;
+    // A file without any would be taken, and then nobody trusted.
+    if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
+        return Err(CA_FILE);
+    }
+    Certificate::from_pem(&pem).map_err(|_| CA_FILE)
 }
 
 fn is_name(text: &str) -> bool {
@@ -115,13 +147,17 @@ fn is_name(text: &str) -> bool {
 
 impl Smtp {
     /// The provider that the configuration describes.
-    pub(crate) fn new(url: &str, from: &str, timeout_seconds: u32, clock: Clock) -> Result<Self, &'static str> {
+    pub(crate) fn new(
+        url: &str,
+        from: &str,
+        ca_file: Option<&Path>,
+        timeout_seconds: u32,
+        clock: Clock,
+    ) -> Result<Self, &'static str> {
         let server = Server::parse(url)?;
         let tls = match server.security {
             Security::None => None,
-            _ => {
-                Some(TlsParameters::new(server.host.clone()).map_err(|_| "this system's certificates cannot be read")?)
-            }
+            _ => Some(trust(&server.host, ca_file)?),
         };
         let from = from.parse().map_err(|_| "from is not an address")?;
         Ok(Self { server, tls, from, within: Duration::from_secs(u64::from(timeout_seconds)), clock })
@@ -250,142 +286,4 @@ fn refusal(error: &Error) -> Option<Outcome> {
 }
 
 #[cfg(test)]
-mod tests {
-    use testkit::smtp::{Behaviour, FakeMail};
-
-    use super::*;
-
-    fn provider(url: &str) -> Smtp {
-        let clock = Clock::manual("2026-03-04T11:00:00Z".parse().unwrap());
-        Smtp::new(url, "Café Physio <reminders@clinic.example>", 1, clock).unwrap()
-    }
-
-    fn message() -> Outgoing {
-        Outgoing {
-            to: "canary@example.org".into(),
-            subject: "Rendez-vous à 9 h".into(),
-            text: ".\nÀ demain, François.\n".into(),
-            callback: None,
-            unsubscribe: None,
-            reference: "msg_1-2".into(),
-            key: "msg_1-2".into(),
-        }
-    }
-
-    #[test]
-    fn urls_say_what_they_ask_for_or_how_to_mend_them() {
-        let read = |url| Server::parse(url).map(|it| (it.host, it.port, it.security, it.credentials.is_some()));
-        let (tls, starttls, none) = (Security::Implicit, Security::StartTls, Security::None);
-        assert_eq!(read("smtps://u:p%40@mail.example.org"), Ok(("mail.example.org".into(), 465, tls, true)));
-        assert_eq!(
-            read("smtp://m.example:2525/me.example?tls=required"),
-            Ok(("m.example".into(), 2525, starttls, false))
-        );
-        for (url, host, port) in [
-            ("smtp://127.0.0.1:1025", "127.0.0.1", 1025),
-            ("smtp://[::1]", "::1", 25),
-            ("smtp://localhost", "localhost", 25),
-            ("smtp://mailpit:1025?tls=none", "mailpit", 1025),
-        ] {
-            assert_eq!(read(url), Ok((host.into(), port, none, false)));
-        }
-        for (url, mended) in [
-            ("mail.example.org", "write a URL"),
-            ("http://mail.example.org", "begin with"),
-            ("smtp://mail.example.org:587", "tls=required"),
-            ("smtp://127.0.0.1.example.org", "tls=required"),
-            ("smtp://mail.example.org?tls=opportunistic", "required or none"),
-            ("smtps://mail.example.org?tls=none", "leave tls out"),
-            ("smtps://user@mail.example.org", "both user and password"),
-            ("smtps://:pass@mail.example.org", "both user and password"),
-            ("smtps://u:%ff@mail.example.org", "UTF-8"),
-            ("smtps:///x", "host"),
-            ("smtps://mail.example.org/a%0d%0ab", "EHLO"),
-        ] {
-            let problem = read(url).unwrap_err();
-            assert!(problem.contains(mended), "{url}: {problem}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_mail_arrives_whole_and_names_its_attempt() {
-        let fake = FakeMail::start().await.unwrap();
-        let provider = provider(&format!("smtp://us%40er:pa%3Ass@{}", fake.address()));
-        let sent = provider.send(&message()).await;
-        assert_eq!(sent, Outcome::sent("msg_1-2@clinic.example"));
-        let mail = fake.wait_for(1).await.remove(0);
-        assert_eq!((mail.from.as_str(), mail.to.as_str()), ("reminders@clinic.example", "canary@example.org"));
-        assert_eq!(mail.signed_in.as_deref(), Some("us@er:pa:ss"));
-        let header = |name| mail.header(name).unwrap_or_default();
-        assert_eq!(header("Message-ID"), "<msg_1-2@clinic.example>");
-        assert_eq!(header("Date"), "Wed, 04 Mar 2026 11:00:00 +0000");
-        assert_eq!(header("To"), "canary@example.org");
-        assert_eq!(header("Auto-Submitted"), "auto-generated");
-        assert!(header("From").ends_with("<reminders@clinic.example>"), "{}", header("From"));
-        assert!(header("Subject").contains("=?utf-8?b?"), "{}", header("Subject"));
-        assert!(header("Content-Type").contains("utf-8"));
-        // A dot alone on a line ends no mail.
-        assert_eq!(mail.text().as_deref(), Some(".\nÀ demain, François."));
-        assert!(mail.data.is_ascii() && mail.header("List-Unsubscribe").is_none());
-    }
-
-    #[tokio::test]
-    async fn one_click_ends_messages_where_there_is_an_address_for_it() {
-        let fake = FakeMail::start().await.unwrap();
-        let provider = provider(&format!("smtp://{}", fake.address()));
-        let url = format!("https://book.example.org/v1/unsubscribe/{}", "x".repeat(120));
-        for (subject, url) in [("Hello\r\nBcc: a@b.example", url.clone()), ("Hello", "https://a>\r\nBcc: <b".into())] {
-            let message = Outgoing { subject: subject.into(), unsubscribe: Some(url), ..message() };
-            assert!(matches!(provider.send(&message).await, Outcome::Sent { .. }));
-        }
-        let [mail, bad] = fake.wait_for(2).await.try_into().unwrap();
-        assert!(mail.data.contains(&format!("\r\nList-Unsubscribe: <{url}>\r\n")), "{}", mail.data);
-        assert_eq!(mail.header("List-Unsubscribe-Post").as_deref(), Some("List-Unsubscribe=One-Click"));
-        assert_eq!((mail.header("Bcc"), mail.header("Subject").as_deref()), (None, Some("Hello Bcc: a@b.example")));
-        assert_eq!((bad.header("Bcc"), bad.header("List-Unsubscribe-Post")), (None, None));
-    }
-
-    #[tokio::test]
-    async fn each_failure_has_one_meaning() {
-        let fake = FakeMail::start().await.unwrap();
-        let provider = provider(&format!("smtp://u:p@{}", fake.address()));
-        let cases = [
-            (Behaviour::RefuseGreeting(554), Outcome::busy("554")),
-            (Behaviour::RefuseGreeting(421), Outcome::busy("421")),
-            (Behaviour::RefuseAuth(535), Outcome::busy("535")),
-            (Behaviour::RefuseRcpt(550), Outcome::refused("550")),
-            (Behaviour::RefuseRcpt(451), Outcome::busy("451")),
-            (Behaviour::RefuseData(554), Outcome::refused("554")),
-            (Behaviour::RefuseData(421), Outcome::busy("421")),
-            (Behaviour::DropAtData, Outcome::busy("broke_off")),
-            (Behaviour::RefuseText(552), Outcome::refused("552")),
-            (Behaviour::RefuseText(452), Outcome::busy("452")),
-            (Behaviour::DropAfterText, Outcome::Unknown { detail: "the connection to the mail server broke off" }),
-            (Behaviour::Stall, Outcome::Unknown { detail: "the mail server did not answer in time" }),
-        ];
-        for (behaviour, outcome) in cases {
-            fake.script([behaviour]);
-            assert_eq!(provider.send(&message()).await, outcome, "{behaviour:?}");
-        }
-        assert_eq!(fake.mails().len(), 4);
-        let nobody = Outgoing { to: "canary at example.org".into(), ..message() };
-        assert_eq!(provider.send(&nobody).await, Outcome::refused("invalid_address"));
-        let abroad = Outgoing { to: "çanary@example.org".into(), ..message() };
-        assert_eq!(provider.send(&abroad).await, Outcome::refused("invalid_address"));
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let away = super::tests::provider(&format!("smtp://127.0.0.1:{port}"));
-        assert_eq!(away.send(&message()).await, Outcome::busy("not_connected"));
-    }
-
-    #[tokio::test]
-    async fn without_the_tls_that_is_required_nothing_is_said() {
-        let fake = FakeMail::start().await.unwrap();
-        let provider = provider(&format!("smtp://user:secret@{}?tls=required", fake.address()));
-        assert_eq!(provider.send(&message()).await, Outcome::busy("not_offered"));
-        fake.offer_starttls();
-        assert_eq!(provider.send(&message()).await, Outcome::busy("454"));
-        let commands = fake.commands();
-        assert!(commands.contains(&"STARTTLS".to_owned()), "{commands:?}");
-        assert!(!commands.iter().any(|one| one == "AUTH" || one == "MAIL"), "{commands:?}");
-    }
-}
+mod tests;

@@ -26,6 +26,12 @@ impl Booking {
         self.tell_offer(organization, id, &format!("offer_{status}"), now_us);
     }
 
+    /// An offer ends in this status, and nobody is told.
+    pub fn offer_ends_untold(&self, id: &str, status: &str) {
+        let mut state = self.state.lock().unwrap();
+        status.clone_into(&mut state.offers.get_mut(id).unwrap().0.status);
+    }
+
     /// The status of an offer.
     pub fn offer_status(&self, id: &str) -> String {
         self.state.lock().unwrap().offers[id].0.status.clone()

@@ -1,0 +1,209 @@
+//! The provider against a fake mail server, in clear and over TLS.
+
+use testkit::{
+    smtp::{Behaviour, FakeMail},
+    tls::Tls,
+};
+
+use super::*;
+
+fn provider(url: &str) -> Smtp {
+    let clock = Clock::manual("2026-03-04T11:00:00Z".parse().unwrap());
+    Smtp::new(url, "Café Physio <reminders@clinic.example>", None, 1, clock).unwrap()
+}
+
+fn message() -> Outgoing {
+    Outgoing {
+        to: "canary@example.org".into(),
+        subject: "Rendez-vous à 9 h".into(),
+        text: ".\nÀ demain, François.\n".into(),
+        callback: None,
+        unsubscribe: None,
+        reference: "msg_1-2".into(),
+        key: "msg_1-2".into(),
+    }
+}
+
+#[test]
+fn urls_say_what_they_ask_for_or_how_to_mend_them() {
+    let read = |url| Server::parse(url).map(|it| (it.host, it.port, it.security, it.credentials.is_some()));
+    let (tls, starttls, none) = (Security::Implicit, Security::StartTls, Security::None);
+    assert_eq!(read("smtps://u:p%40@mail.example.org"), Ok(("mail.example.org".into(), 465, tls, true)));
+    assert_eq!(read("smtp://m.example:2525/me.example?tls=required"), Ok(("m.example".into(), 2525, starttls, false)));
+    for (url, host, port) in [
+        ("smtp://127.0.0.1:1025", "127.0.0.1", 1025),
+        ("smtp://[::1]", "::1", 25),
+        ("smtp://localhost", "localhost", 25),
+        ("smtp://mailpit:1025?tls=none", "mailpit", 1025),
+    ] {
+        assert_eq!(read(url), Ok((host.into(), port, none, false)));
+    }
+    for (url, mended) in [
+        ("mail.example.org", "write a URL"),
+        ("http://mail.example.org", "begin with"),
+        ("smtp://mail.example.org:587", "tls=required"),
+        ("smtp://127.0.0.1.example.org", "tls=required"),
+        ("smtp://mail.example.org?tls=opportunistic", "required or none"),
+        ("smtps://mail.example.org?tls=none", "leave tls out"),
+        ("smtps://user@mail.example.org", "both user and password"),
+        ("smtps://:pass@mail.example.org", "both user and password"),
+        ("smtps://u:%ff@mail.example.org", "UTF-8"),
+        ("smtps:///x", "host"),
+        ("smtps://mail.example.org/a%0d%0ab", "EHLO"),
+    ] {
+        let problem = read(url).unwrap_err();
+        assert!(problem.contains(mended), "{url}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_arrives_whole_and_names_its_attempt() {
+    let fake = FakeMail::start().await.unwrap();
+    let provider = provider(&format!("smtp://us%40er:pa%3Ass@{}", fake.address()));
+    let sent = provider.send(&message()).await;
+    assert_eq!(sent, Outcome::sent("msg_1-2@clinic.example"));
+    let mail = fake.wait_for(1).await.remove(0);
+    assert_eq!((mail.from.as_str(), mail.to.as_str()), ("reminders@clinic.example", "canary@example.org"));
+    assert_eq!(mail.signed_in.as_deref(), Some("us@er:pa:ss"));
+    let header = |name| mail.header(name).unwrap_or_default();
+    assert_eq!(header("Message-ID"), "<msg_1-2@clinic.example>");
+    assert_eq!(header("Date"), "Wed, 04 Mar 2026 11:00:00 +0000");
+    assert_eq!(header("To"), "canary@example.org");
+    assert_eq!(header("Auto-Submitted"), "auto-generated");
+    assert!(header("From").ends_with("<reminders@clinic.example>"), "{}", header("From"));
+    assert!(header("Subject").contains("=?utf-8?b?"), "{}", header("Subject"));
+    assert!(header("Content-Type").contains("utf-8"));
+    // A dot alone on a line ends no mail.
+    assert_eq!(mail.text().as_deref(), Some(".\nÀ demain, François."));
+    assert!(mail.data.is_ascii() && mail.header("List-Unsubscribe").is_none());
+}
+
+#[tokio::test]
+async fn one_click_ends_messages_where_there_is_an_address_for_it() {
+    let fake = FakeMail::start().await.unwrap();
+    let provider = provider(&format!("smtp://{}", fake.address()));
+    let url = format!("https://book.example.org/v1/unsubscribe/{}", "x".repeat(120));
+    for (subject, url) in [("Hello\r\nBcc: a@b.example", url.clone()), ("Hello", "https://a>\r\nBcc: <b".into())] {
+        let message = Outgoing { subject: subject.into(), unsubscribe: Some(url), ..message() };
+        assert!(matches!(provider.send(&message).await, Outcome::Sent { .. }));
+    }
+    let [mail, bad] = fake.wait_for(2).await.try_into().unwrap();
+    assert!(mail.data.contains(&format!("\r\nList-Unsubscribe: <{url}>\r\n")), "{}", mail.data);
+    assert_eq!(mail.header("List-Unsubscribe-Post").as_deref(), Some("List-Unsubscribe=One-Click"));
+    assert_eq!((mail.header("Bcc"), mail.header("Subject").as_deref()), (None, Some("Hello Bcc: a@b.example")));
+    assert_eq!((bad.header("Bcc"), bad.header("List-Unsubscribe-Post")), (None, None));
+}
+
+#[tokio::test]
+async fn each_failure_has_one_meaning() {
+    let fake = FakeMail::start().await.unwrap();
+    let provider = provider(&format!("smtp://u:p@{}", fake.address()));
+    let cases = [
+        (Behaviour::RefuseGreeting(554), Outcome::busy("554")),
+        (Behaviour::RefuseGreeting(421), Outcome::busy("421")),
+        (Behaviour::RefuseAuth(535), Outcome::busy("535")),
+        (Behaviour::RefuseRcpt(550), Outcome::refused("550")),
+        (Behaviour::RefuseRcpt(451), Outcome::busy("451")),
+        (Behaviour::RefuseData(554), Outcome::refused("554")),
+        (Behaviour::RefuseData(421), Outcome::busy("421")),
+        (Behaviour::DropAtData, Outcome::busy("broke_off")),
+        (Behaviour::RefuseText(552), Outcome::refused("552")),
+        (Behaviour::RefuseText(452), Outcome::busy("452")),
+        (Behaviour::DropAfterText, Outcome::Unknown { detail: "the connection to the mail server broke off" }),
+        (Behaviour::Stall, Outcome::Unknown { detail: "the mail server did not answer in time" }),
+    ];
+    for (behaviour, outcome) in cases {
+        fake.script([behaviour]);
+        assert_eq!(provider.send(&message()).await, outcome, "{behaviour:?}");
+    }
+    assert_eq!(fake.mails().len(), 4);
+    let nobody = Outgoing { to: "canary at example.org".into(), ..message() };
+    assert_eq!(provider.send(&nobody).await, Outcome::refused("invalid_address"));
+    let abroad = Outgoing { to: "çanary@example.org".into(), ..message() };
+    assert_eq!(provider.send(&abroad).await, Outcome::refused("invalid_address"));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let away = self::provider(&format!("smtp://127.0.0.1:{port}"));
+    assert_eq!(away.send(&message()).await, Outcome::busy("not_connected"));
+}
+
+#[tokio::test]
+async fn without_the_tls_that_is_required_nothing_is_said() {
+    let fake = FakeMail::start().await.unwrap();
+    let provider = provider(&format!("smtp://user:secret@{}?tls=required", fake.address()));
+    assert_eq!(provider.send(&message()).await, Outcome::busy("not_offered"));
+    fake.offer_starttls();
+    assert_eq!(provider.send(&message()).await, Outcome::busy("454"));
+    let commands = fake.commands();
+    assert!(commands.contains(&"STARTTLS".to_owned()), "{commands:?}");
+    assert!(!commands.iter().any(|one| one == "AUTH" || one == "MAIL"), "{commands:?}");
+}
+
+/// As [`provider`], with an authority to trust.
+fn trusting(url: &str, tls: &Tls) -> Smtp {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &tls.authority_pem).unwrap();
+    let clock = Clock::manual("2026-03-04T11:00:00Z".parse().unwrap());
+    Smtp::new(url, "reminders@clinic.example", Some(file.path()), 5, clock).unwrap()
+}
+
+#[tokio::test]
+async fn after_starttls_the_mail_is_for_nobody_elses_eyes() {
+    let tls = Tls::new().unwrap();
+    let fake = FakeMail::with_starttls(&tls).await.unwrap();
+    let provider = trusting(&format!("smtp://user:secret@{}?tls=required", fake.address()), &tls);
+    assert_eq!(provider.send(&message()).await, Outcome::sent("msg_1-2@clinic.example"));
+    let mail = fake.wait_for(1).await.remove(0);
+    assert!(mail.secured && mail.signed_in.as_deref() == Some("user:secret"), "{mail:?}");
+    let commands = fake.commands();
+    assert_eq!(commands[..3], ["EHLO", "STARTTLS", "EHLO"], "nothing else was said before");
+}
+
+#[tokio::test]
+async fn smtps_is_tls_from_the_first_byte() {
+    let tls = Tls::new().unwrap();
+    let fake = FakeMail::with_tls(&tls).await.unwrap();
+    let provider = trusting(&format!("smtps://user:secret@{}", fake.address()), &tls);
+    assert_eq!(provider.send(&message()).await, Outcome::sent("msg_1-2@clinic.example"));
+    assert!(fake.wait_for(1).await[0].secured);
+    assert!(!fake.commands().contains(&"STARTTLS".to_owned()));
+    // A server that speaks in clear there gets nothing.
+    let clear = FakeMail::start().await.unwrap();
+    let provider = trusting(&format!("smtps://user:secret@{}", clear.address()), &tls);
+    assert!(matches!(provider.send(&message()).await, Outcome::Busy { .. }));
+    assert!(!clear.commands().iter().any(|one| one == "EHLO" || one == "AUTH"), "{:?}", clear.commands());
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let (tls, other) = (Tls::new().unwrap(), Tls::new().unwrap());
+    let (starttls, implicit) = (FakeMail::with_starttls(&tls).await.unwrap(), FakeMail::with_tls(&tls).await.unwrap());
+    let urls = [
+        (
+            format!("smtp://user:secret@{}?tls=required", starttls.address()),
+            vec!["EHLO".to_owned(), "STARTTLS".to_owned()],
+        ),
+        (format!("smtps://user:secret@{}", implicit.address()), vec![]),
+    ];
+    for (url, said) in urls {
+        for provider in [provider(&url), trusting(&url, &other)] {
+            assert!(matches!(provider.send(&message()).await, Outcome::Busy { .. }), "{url}");
+        }
+        let fake = if said.is_empty() { &implicit } else { &starttls };
+        let commands = fake.commands();
+        assert!(commands.chunks(2).all(|some| some == said), "{commands:?}");
+        assert!(fake.mails().is_empty());
+    }
+}
+
+#[test]
+fn a_file_of_authorities_must_hold_one() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    for bad in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA"] {
+        std::fs::write(file.path(), bad).unwrap();
+        assert!(authorities(file.path()).is_err(), "{bad}");
+    }
+    assert!(authorities(Path::new("/nowhere/ca.pem")).is_err());
+    let pem = Tls::new().unwrap().authority_pem;
+    std::fs::write(file.path(), format!("{pem}{pem}")).unwrap();
+    assert!(authorities(file.path()).is_ok());
+}
