@@ -48,9 +48,11 @@ enum What {
     Memory,
     /// A thousand practitioners and a million live claims: availability's memory, and how long it takes to begin.
     Start,
+    /// What an answer of slots takes from the allocator.
+    Allocations,
 }
 
-const ALL: [What; 8] = [
+const ALL: [What; 9] = [
     What::Kernel,
     What::Plans,
     What::Search,
@@ -59,6 +61,7 @@ const ALL: [What; 8] = [
     What::BookingSqlite,
     What::Memory,
     What::Start,
+    What::Allocations,
 ];
 
 /// What every part needs to know.
@@ -112,6 +115,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             What::BookingSqlite => booking::on_sqlite(&plan)?,
             What::Memory => memory::run(&plan)?,
             What::Start => start::run(&plan)?,
+            // A program of its own: it counts within the product's process, and this one builds on nothing of the services.
+            What::Allocations => cargo(&["bench", "--quiet", "--package", "scenarios", "--bench", "allocations"])?,
         }
     }
     Ok(())
