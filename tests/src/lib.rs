@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use testkit::{database::Database, product::Process};
 
 pub use events::Events;
-pub use stopped::{Stopped, context};
+pub use stopped::{ORGANIZATION, Stopped, context};
 
 /// The installation's own key in every scenario.
 pub const ADMIN: &str = "mrd_admin_key_of_the_scenarios";

@@ -20,7 +20,9 @@ use wire::{
 
 use crate::{ADMIN, Answer, House};
 
-const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0001));
+/// The organisation of everything that is made there.
+pub const ORGANIZATION: OrganizationId =
+    OrganizationId::new(Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0001));
 
 /// All services on one clock, which stands still until it is moved; messages go to the sandbox.
 pub struct Stopped {
@@ -30,6 +32,10 @@ pub struct Stopped {
     pub clock: Clock,
     /// The way to booking.
     pub booking: Channel,
+    /// The way to availability.
+    pub availability: Channel,
+    /// The gateway, for who asks it without a socket.
+    pub gateway: gateway::App,
     revision: std::sync::Mutex<String>,
     shutdown: Shutdown,
 }
@@ -80,7 +86,7 @@ impl Stopped {
         };
         let reminder = reminder::App::build(reminder::Config::default(), deps).await?;
         to_reminder.bind(reminder.routes());
-        let way = to_booking.clone();
+        let ways = (to_booking.clone(), to_availability.clone());
         let gateway = gateway::App::build(
             gateway::Config { requests_per_second: 100_000, ..gateway::Config::default() },
             gateway::Deps {
@@ -96,7 +102,7 @@ impl Stopped {
                 public_url: "https://scenarios.example".into(),
             },
         );
-        let gateway = gateway.await?;
+        let (gateway, revision) = (gateway.await?, std::sync::Mutex::default());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let shutdown = Shutdown::new();
@@ -104,9 +110,10 @@ impl Stopped {
         tokio::spawn(async move { booking.run(first).await });
         tokio::spawn(async move { availability.run(second).await });
         tokio::spawn(async move { reminder.run(fourth).await });
-        tokio::spawn(async move { gateway.serve(listener, third).await });
+        let serving = gateway.clone();
+        tokio::spawn(async move { serving.serve(listener, third).await });
         let house = House::ready(url, vec![], tempfile::tempdir()?, Some(database)).await?;
-        Ok(Self { house, clock, booking: way, revision: std::sync::Mutex::default(), shutdown })
+        Ok(Self { house, clock, booking: ways.0, availability: ways.1, gateway, revision, shutdown })
     }
 
     /// Moves the clock.

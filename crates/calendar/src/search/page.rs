@@ -78,9 +78,17 @@ pub fn search(query: &Query, places: &[Place<'_>], candidates: &[Candidate<'_>],
     if query.limit == 0 {
         return Answer { found: vec![], searched_until: query.window.start };
     }
-    let mut page = Page::new(query, candidates);
+    // Kept for the next search, unless more is asked for than a page has.
+    let keeps = query.limit <= SLACK;
+    let mut room = if keeps { std::mem::take(&mut scratch.found) } else { Vec::new() };
+    room.clear();
+    let mut page = Page { found: room, ..Page::new(query, candidates) };
     let full = walk(query, places, candidates, scratch, &mut page);
-    let found = page.sorted();
+    let mut found = page.sorted();
+    if keeps {
+        let first = found.clone();
+        scratch.found = std::mem::replace(&mut found, first);
+    }
     let last = found.last().filter(|_| full).map(|last| last.start);
     Answer { found, searched_until: last.unwrap_or(query.window.end) }
 }

@@ -1,6 +1,6 @@
 //! The walk through a window, block by block: what every kind of answer has in common.
 
-use super::{Candidate, Place, Query, clock::Clock};
+use super::{Candidate, Found, Place, Query, clock::Clock};
 use crate::{
     bits::{mask, runs},
     tick::{Span, Tick},
@@ -17,6 +17,8 @@ pub struct Scratch {
     one: Vec<u64>,
     places: Vec<Vec<u64>>,
     wanted: Vec<bool>,
+    /// Starts of which the first make a page.
+    pub(super) found: Vec<Found>,
 }
 
 /// What is made of the starts.

@@ -52,9 +52,11 @@ enum What {
     Start,
     /// A hundred thousand reminders that are due at one instant: planning and sending them, and the provider's pace.
     Messages,
+    /// What an answer of slots takes from the allocator.
+    Allocations,
 }
 
-const ALL: [What; 9] = [
+const ALL: [What; 10] = [
     What::Kernel,
     What::Plans,
     What::Search,
@@ -64,6 +66,7 @@ const ALL: [What; 9] = [
     What::Memory,
     What::Start,
     What::Messages,
+    What::Allocations,
 ];
 
 /// What every part needs to know.
@@ -120,6 +123,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             What::Memory => memory::run(&plan)?,
             What::Start => start::run(&plan)?,
             What::Messages => messages::run(&plan)?,
+            // A program of its own: it counts within the product's process, and this one builds on nothing of the services.
+            What::Allocations => cargo(&["bench", "--quiet", "--package", "scenarios", "--bench", "allocations"])?,
         }
     }
     Ok(())

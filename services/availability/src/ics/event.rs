@@ -35,6 +35,11 @@ impl Length {
         end.saturating_add(self.exact).unwrap_or(Timestamp::MAX)
     }
 
+    /// When what begins at this instant ends, on a clock that never changes.
+    pub(super) fn after(self, start: Timestamp) -> Timestamp {
+        start.saturating_add(self.civil).and_then(|end| end.saturating_add(self.exact)).unwrap_or(Timestamp::MAX)
+    }
+
     fn between(start: &Moment, end: &Moment) -> Self {
         if start.zone == end.zone {
             return Self { civil: end.civil.duration_since(start.civil), ..Self::default() };
@@ -42,7 +47,7 @@ impl Length {
         Self { exact: end.instant().duration_since(start.instant()), ..Self::default() }
     }
 
-    fn of(duration: &ICalendarDuration) -> Self {
+    pub(super) fn of(duration: &ICalendarDuration) -> Self {
         let days = i64::from(duration.weeks) * 7 + i64::from(duration.days);
         let seconds = i64::from(duration.hours) * 3600 + i64::from(duration.minutes) * 60 + i64::from(duration.seconds);
         Self { civil: SignedDuration::from_hours(days * 24), exact: SignedDuration::from_secs(seconds) }
@@ -63,6 +68,8 @@ pub(super) struct Event {
     pub(super) except: Vec<Moment>,
     /// Which occurrence of its series it stands for.
     pub(super) replaces: Option<Moment>,
+    /// Whether all occurrences that follow that one go with it.
+    pub(super) goes_on: bool,
     /// Neither cancelled nor transparent.
     pub(super) busy: bool,
 }
@@ -80,6 +87,7 @@ impl Event {
             more: vec![],
             except: vec![],
             replaces: one(component, &ICalendarProperty::RecurrenceId, zones, line)?,
+            goes_on: goes_on(component),
             busy: is_busy(component),
             start,
             rule: None,
@@ -97,14 +105,14 @@ impl Event {
                         event.except.push(moment_of(entry, value, zones, line)?);
                     }
                 }
-                ICalendarProperty::RecurrenceId
-                    if entry.parameters(&ICalendarParameterName::Range).next().is_some() =>
-                {
-                    let detail = "RANGE=THISANDFUTURE is not read; export the series as two events";
-                    return Err(Wrong::new(line, "unsupported", detail));
-                }
                 _ => {}
             }
+        }
+        let own = event.rule.is_some() || !event.more.is_empty() || !event.except.is_empty();
+        if event.goes_on && own {
+            let detail = "an event with RANGE=THISANDFUTURE follows its series and has no RRULE, RDATE or EXDATE; \
+                export the series as two";
+            return Err(Wrong::new(line, "unsupported", detail));
         }
         Ok(event)
     }
@@ -129,6 +137,12 @@ fn is_busy(component: &ICalendarComponent) -> bool {
                 | ICalendarValue::Status(ICalendarStatus::Cancelled)
         )
     })
+}
+
+/// Whether its RECURRENCE-ID has a RANGE: the parser knows the one that there is, THISANDFUTURE.
+fn goes_on(component: &ICalendarComponent) -> bool {
+    first(component, &ICalendarProperty::RecurrenceId)
+        .is_some_and(|entry| entry.parameters(&ICalendarParameterName::Range).next().is_some())
 }
 
 fn unreadable(entry: &ICalendarEntry, line: usize) -> Wrong {

@@ -4,9 +4,11 @@
 //! instants, so that a series keeps its hour across clock changes the way rosters do. Start reading at [`busy`].
 
 mod event;
+mod free_busy;
 mod lines;
 mod moment;
 mod series;
+mod turn;
 mod zone;
 
 #[cfg(test)]
@@ -23,7 +25,7 @@ use domain::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 
-use self::{event::Event, moment::Zones};
+use self::{event::Event, lines::List, moment::Zones};
 
 /// Something that cannot be read, and where.
 #[derive(Debug)]
@@ -52,15 +54,18 @@ impl Wrong {
 /// Every fault found, each with the line of its event.
 pub(crate) fn busy(text: &str, home: Option<&TimeZone>, window: Interval) -> Result<Vec<BusyTime>, Faults> {
     let mut faults = Faults::new();
-    let begins = lines::begins(text).map_err(|wrong| noted(wrong, Faults::new()))?;
+    let lines = lines::lines(text).map_err(|wrong| noted(wrong, Faults::new()))?;
     let calendar = match Parser::new(text).entry() {
         Entry::ICalendar(calendar) => calendar,
         _ => return Err(noted(Wrong::new(1, "not_a_calendar", "begin with BEGIN:VCALENDAR"), faults)),
     };
-    let events = events(&calendar, &begins, home, &mut faults);
+    let events = events(&calendar, &lines.events, home, &mut faults);
+    let listed = listed(&calendar, &lines.lists, &mut faults);
     faults.result()?;
     let mut faults = Faults::new();
     let mut spans = series::spans(&events, window).map_err(|wrong| noted(wrong, Faults::new()))?;
+    spans.extend(listed);
+    let mut spans: Vec<_> = spans.into_iter().filter_map(|span| within(window, span)).collect();
     spans.sort_unstable();
     let times = apart(spans);
     let detail = format!("more than {} busy times in the next 400 days; import fewer calendars", Busy::TIMES_MAX);
@@ -84,6 +89,19 @@ fn events(calendar: &ICalendar, begins: &[usize], home: Option<&TimeZone>, fault
         }
     }
     events
+}
+
+/// What the calendar lists as busy without saying why.
+fn listed(calendar: &ICalendar, lists: &[List], faults: &mut Faults) -> Vec<(Timestamp, Timestamp)> {
+    let components = calendar.components.iter().filter(|one| one.component_type == ICalendarComponentType::VFreebusy);
+    let mut left = free_busy::PERIODS_MAX;
+    components.zip(lists).flat_map(|(component, list)| free_busy::spans(component, list, &mut left, faults)).collect()
+}
+
+/// What of a stretch is in the window; nothing of one that takes no time.
+fn within(window: Interval, (start, end): (Timestamp, Timestamp)) -> Option<(Timestamp, Timestamp)> {
+    let touches = start < end && start < window.end() && end > window.start();
+    touches.then(|| (start.max(window.start()), end.min(window.end())))
 }
 
 /// The same time as stretches that do not touch.

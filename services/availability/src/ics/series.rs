@@ -1,6 +1,4 @@
-//! Events laid out in time: series without their exceptions, and what stands in place of an occurrence.
-
-use std::collections::{BTreeSet, HashMap};
+//! Events laid out in time: series without their exceptions, and turned where an event says that they turn.
 
 use calcard::{
     common::timezone::Tz,
@@ -12,11 +10,7 @@ use calcard::{
 use domain::time::Interval;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-use super::{
-    Wrong,
-    event::Event,
-    moment::{Moment, partial},
-};
+use super::{Wrong, event::Event, moment::partial, turn::Replacements};
 
 /// The most occurrences that are laid out for one file, those before the window among them.
 const OCCURRENCES_MAX: usize = 50_000;
@@ -35,71 +29,42 @@ struct Left {
     barren: usize,
 }
 
-/// The occurrences that make busy and touch the window, in no order.
+/// The occurrences that make busy, those after the window left out, in no order.
 pub(super) fn spans(events: &[Event], window: Interval) -> Result<Vec<(Timestamp, Timestamp)>, Wrong> {
-    let mut replaced: HashMap<&str, Vec<&Moment>> = HashMap::new();
-    for event in events {
-        if let Some(moment) = &event.replaces {
-            replaced.entry(&event.uid).or_default().push(moment);
-        }
-    }
+    let replacements = Replacements::of(events)?;
     let mut left = Left { occurrences: OCCURRENCES_MAX, steps: STEPS_MAX, series: SERIES_MAX, barren: BARREN_MAX };
     let mut spans = Vec::new();
-    let mut keep = |start: Timestamp, end: Timestamp| {
-        if start < end && start < window.end() && end > window.start() {
-            spans.push((start.max(window.start()), end.min(window.end())));
+    for event in events {
+        let turns = replacements.turns(event);
+        if !(event.busy || turns.any_busy()) || replacements.gives_way(event) {
+            continue;
         }
-    };
-    for event in events.iter().filter(|event| event.busy) {
-        let others = match event.replaces {
-            Some(_) => &[],
-            None => replaced.get(event.uid.as_str()).map_or(&[][..], Vec::as_slice),
-        };
-        let gone = Gone::new(event.except.iter().chain(others.iter().copied()));
-        for civil in starts(event, window, &mut left)? {
-            let start = event.start.at(civil);
-            if !gone.has(start, civil) {
-                keep(start, event.length.end(&event.start, civil));
+        let gone = replacements.gone(event);
+        let end = window.end().saturating_add(turns.earlier()).unwrap_or(Timestamp::MAX);
+        let of_rule = starts(event, end, &mut left)?.into_iter().map(|civil| (&event.start, civil, event.length));
+        let more = event.more.iter().map(|(moment, length)| (moment, moment.civil, length.unwrap_or(event.length)));
+        for (clock, civil, length) in of_rule.chain(more) {
+            let start = clock.at(civil);
+            if gone.has(start, civil) {
+                continue;
             }
-        }
-        for (moment, length) in &event.more {
-            if !gone.has(moment.instant(), moment.civil) {
-                keep(moment.instant(), length.unwrap_or(event.length).end(moment, moment.civil));
+            let (civil, length, busy) = match turns.at(start) {
+                Some(turn) => (civil.saturating_add(turn.shift), turn.length, turn.busy),
+                None => (civil, length, event.busy),
+            };
+            if busy {
+                spans.push((clock.at(civil), length.end(clock, civil)));
             }
         }
     }
     Ok(spans)
 }
 
-/// Occurrences that do not take place: by instant, or by date where the file names dates.
-struct Gone {
-    instants: BTreeSet<Timestamp>,
-    dates: BTreeSet<jiff::civil::Date>,
-}
-
-impl Gone {
-    fn new<'a>(moments: impl Iterator<Item = &'a Moment>) -> Self {
-        let mut gone = Self { instants: BTreeSet::new(), dates: BTreeSet::new() };
-        for moment in moments {
-            if moment.all_day {
-                gone.dates.insert(moment.civil.date());
-            } else {
-                gone.instants.insert(moment.instant());
-            }
-        }
-        gone
-    }
-
-    fn has(&self, instant: Timestamp, civil: DateTime) -> bool {
-        self.instants.contains(&instant) || self.dates.contains(&civil.date())
-    }
-}
-
-/// The wall-clock starts of an event, up to the window's end.
-fn starts(event: &Event, window: Interval, left: &mut Left) -> Result<Vec<DateTime>, Wrong> {
+/// The wall-clock starts of an event, up to an instant.
+fn starts(event: &Event, end: Timestamp, left: &mut Left) -> Result<Vec<DateTime>, Wrong> {
     let Some(rule) = &event.rule else { return Ok(vec![event.start.civil]) };
-    let window_end = event.start.zone.to_datetime(window.end());
-    let until = event.until.as_ref().map_or(window_end, |until| until.civil.min(window_end));
+    let end = event.start.zone.to_datetime(end);
+    let until = event.until.as_ref().map_or(end, |until| until.civil.min(end));
     if until < event.start.civil {
         return Ok(vec![]);
     }

@@ -11,8 +11,12 @@ use crate::world::{Clinic, World, fault, text_of, violations, worlds};
 const ALL: [&str; 6] = ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"];
 
 fn calendar(events: &[&str]) -> String {
-    let events: String = events.iter().map(|event| format!("BEGIN:VEVENT\r\n{event}\r\nEND:VEVENT\r\n")).collect();
-    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//test//EN\r\n{events}END:VCALENDAR\r\n")
+    components("VEVENT", events)
+}
+
+fn components(name: &str, all: &[&str]) -> String {
+    let all: String = all.iter().map(|one| format!("BEGIN:{name}\r\n{one}\r\nEND:{name}\r\n")).collect();
+    format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//test//EN\r\n{all}END:VCALENDAR\r\n")
 }
 
 async fn import(
@@ -113,6 +117,40 @@ async fn what_is_refused_names_the_line_and_nothing_of_the_content() {
         let stranger = Clinic { practitioner: clinic.practitioner.replace("prac_0", "prac_7"), ..clinic.clone() };
         assert_eq!(refused(&world, &stranger, calendar(&[])).await.code, Code::NotFound);
         assert_eq!(world.starts("", &clinic, "2026-03-06").await, ALL);
+    }
+}
+
+#[tokio::test]
+async fn a_series_that_turns_hides_its_new_hour_after_a_clock_change_too() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let series = "UID:1\r\nDTSTART;TZID=America/Edmonton:20260305T090000\r\nDURATION:PT1H\r\nRRULE:FREQ=DAILY";
+        let turned = "UID:1\r\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260306T160000Z\r\n\
+            DTSTART;TZID=America/Edmonton:20260306T110000\r\nDURATION:PT30M";
+        let ended = "UID:1\r\nRECURRENCE-ID;RANGE=THISANDFUTURE:20260310T150000Z\r\n\
+            DTSTART:20260310T150000Z\r\nSTATUS:CANCELLED";
+        imported(&world, &clinic, &[series, turned, ended]).await;
+        for day in ["2026-03-06", "2026-03-09"] {
+            assert_eq!(world.starts("", &clinic, day).await, ["09:00", "09:30", "10:00", "10:30", "11:30"], "{day}");
+        }
+        assert_eq!(world.starts("", &clinic, "2026-03-10").await, ALL);
+    }
+}
+
+#[tokio::test]
+async fn listed_periods_hide_slots() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let list = |periods: &str| components("VFREEBUSY", &["DTSTART:20260301T000000Z", periods]);
+        let periods = "FREEBUSY;FBTYPE=FREE:20260306T160000Z/PT3H\r\n\
+            FREEBUSY;FBTYPE=BUSY-TENTATIVE:20260306T160000Z/20260306T163000Z,20260306T180000Z/PT30M";
+        let made = import(&world, &clinic, "exchange", list(periods), false).await.unwrap().into_inner();
+        let expected = ["2026-03-06T16:00:00Z 2026-03-06T16:30:00Z", "2026-03-06T18:00:00Z 2026-03-06T18:30:00Z"];
+        assert_eq!(times(&made), expected);
+        assert_eq!(world.starts("", &clinic, "2026-03-06").await, ["09:30", "10:00", "10:30", "11:30"]);
+        let refusal = fault(import(&world, &clinic, "exchange", list("FREEBUSY:20260306T160000/PT1H"), false).await);
+        assert_eq!(violations(&refusal), ["/calendar invalid_time"]);
+        assert!(refusal.violations[0].detail.starts_with("line 8: "), "{refusal:?}");
     }
 }
 

@@ -32,18 +32,24 @@ pub(crate) struct Slot {
     places_left: u32,
 }
 
-impl From<&availability::Slot> for Slot {
-    fn from(slot: &availability::Slot) -> Self {
+impl From<availability::Slot> for Slot {
+    fn from(slot: availability::Slot) -> Self {
         Self {
-            slot_id: slot.slot_id.clone(),
-            service_id: slot.service_id.clone(),
-            practitioner_id: slot.practitioner_id.clone(),
-            location_id: slot.location_id.clone(),
             starts_at: time::shown(slot.starts_at_us, &slot.time_zone),
             ends_at: time::shown(slot.ends_at_us, &slot.time_zone),
-            time_zone: slot.time_zone.clone(),
+            slot_id: slot.slot_id,
+            service_id: slot.service_id,
+            practitioner_id: slot.practitioner_id,
+            location_id: slot.location_id,
+            time_zone: slot.time_zone,
             places_left: slot.places_left,
         }
+    }
+}
+
+impl From<&availability::Slot> for Slot {
+    fn from(slot: &availability::Slot) -> Self {
+        Self::from(slot.clone())
     }
 }
 
@@ -196,7 +202,7 @@ async fn slots(call: Call) -> Result<Reply, Fault> {
         200,
         &SlotPage {
             searched_until: time::shown(answer.searched_until_us, zone),
-            data: answer.slots.iter().map(Slot::from).collect(),
+            data: answer.slots.into_iter().map(Slot::from).collect(),
             next_cursor: next_cursor(answer.next_cursor),
             revision: answer.revision,
         },
@@ -219,7 +225,7 @@ async fn next(call: Call) -> Result<Reply, Fault> {
     let request = call.context().request(request(&call)?);
     let answer = call.inner.search.clone().next_slots(request).await?.into_inner();
     let data = answer.locations.into_iter().map(|location| NextSlots {
-        slots: location.slots.iter().map(Slot::from).collect(),
+        slots: location.slots.into_iter().map(Slot::from).collect(),
         location_id: location.location_id,
     });
     Reply::json(200, &NextPage { data: data.collect(), revision: answer.revision })
@@ -234,7 +240,7 @@ async fn watch(call: Call) -> Result<Reply, Fault> {
         let event = match change {
             Ok(change) => {
                 let change = SlotChange {
-                    came: change.came.iter().map(Slot::from).collect(),
+                    came: change.came.into_iter().map(Slot::from).collect(),
                     went: change.went,
                     revision: change.revision,
                 };
