@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{Answer, House, from_now, patient, service};
+use scenarios::{ADMIN, Answer, House, from_now, patient, service};
 use serde_json::{Value, json};
 
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
@@ -71,7 +71,12 @@ async fn a_visit_that_is_called_off_is_offered_taken_and_offered_on() -> Result<
         let held = house.post("/v1/holds", json!({"slot_id": offer["slot"]["slot_id"]})).await?;
         assert_eq!(held.text("/code"), "slot_taken");
         let taken = format!("/v1/offers/{}/accept", offer["id"].as_str().context("an id")?);
-        let moved = ok(house.post(&taken, json!({})).await?);
+        let keyed = [("idempotency-key", "taken-once")];
+        let moved = ok(house.send(Method::POST, &taken, ADMIN, &keyed, Some(json!({}))).await?);
+        let again = ok(house.send(Method::POST, &taken, ADMIN, &keyed, Some(json!({}))).await?);
+        assert!(!moved.headers.contains_key("idempotency-replayed"));
+        assert_eq!(again.headers.get("idempotency-replayed").context("a replay")?, "true");
+        assert_eq!(again.body, moved.body);
         assert_eq!((moved.text("/id"), &moved.body["starts_at"]), (later.text("/id"), &off.body["starts_at"]));
         assert_eq!(house.get(&first).await?.text("/status"), "booked");
 
