@@ -58,7 +58,7 @@ async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
     let email = service.becomes(&visit, "booked", "email", "delivered").await;
     assert_eq!((&email.rule_id, email.appointment_version), (&failed.rule_id, failed.appointment_version));
     assert_eq!((email.due_at_us, email.to.as_str()), (us(NOW), "canary@example.org"));
-    assert!(email.text.contains("Example Physio") && !email.subject.is_empty(), "the shipped text");
+    assert!(email.text.contains("Northside Physio") && !email.subject.is_empty(), "the shipped text");
     // Refused again, it is told no second time.
     let again = RetryMessageRequest { id: failed.id };
     service.client.clone().retry_message(Running::context(organization(1)).request(again)).await.unwrap();
