@@ -65,6 +65,7 @@ async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
     service.when("the second refusal", &visit, |all| all.iter().any(|one| one.attempts.len() == 2)).await;
     passes(&world, &service).await;
     assert_eq!(about_booking(&service, &visit).await, ["booked email delivered", "booked sms failed refused"]);
+    assert_eq!(service.becomes(&visit, "booked", "email", "delivered").await.attempts.len(), 1);
     service.stop().await;
 }
 
@@ -86,6 +87,7 @@ async fn what_is_reported_lost_is_told_by_email_once(database: Database) {
     passes(&world, &service).await;
     let all = ["booked email delivered", "booked sms undelivered not_delivered"];
     assert_eq!(about_booking(&service, &visit).await, all);
+    assert_eq!(service.becomes(&visit, "booked", "email", "delivered").await.attempts.len(), 1);
     service.stop().await;
 }
 
