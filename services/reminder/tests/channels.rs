@@ -58,13 +58,14 @@ async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
     let email = service.becomes(&visit, "booked", "email", "delivered").await;
     assert_eq!((&email.rule_id, email.appointment_version), (&failed.rule_id, failed.appointment_version));
     assert_eq!((email.due_at_us, email.to.as_str()), (us(NOW), "canary@example.org"));
-    assert!(email.text.contains("Example Physio") && !email.subject.is_empty(), "the shipped text");
+    assert!(email.text.contains("Northside Physio") && !email.subject.is_empty(), "the shipped text");
     // Refused again, it is told no second time.
     let again = RetryMessageRequest { id: failed.id };
     service.client.clone().retry_message(Running::context(organization(1)).request(again)).await.unwrap();
     service.when("the second refusal", &visit, |all| all.iter().any(|one| one.attempts.len() == 2)).await;
     passes(&world, &service).await;
     assert_eq!(about_booking(&service, &visit).await, ["booked email delivered", "booked sms failed refused"]);
+    assert_eq!(service.becomes(&visit, "booked", "email", "delivered").await.attempts.len(), 1);
     service.stop().await;
 }
 
@@ -86,6 +87,7 @@ async fn what_is_reported_lost_is_told_by_email_once(database: Database) {
     passes(&world, &service).await;
     let all = ["booked email delivered", "booked sms undelivered not_delivered"];
     assert_eq!(about_booking(&service, &visit).await, all);
+    assert_eq!(service.becomes(&visit, "booked", "email", "delivered").await.attempts.len(), 1);
     service.stop().await;
 }
 
