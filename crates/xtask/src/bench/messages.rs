@@ -91,14 +91,16 @@ fn provider(url: &str) -> Vec<(&str, &str)> {
     ]
 }
 
-/// Imports visits that all start at one instant, each of a patient of their own; answers when. Nothing guards them: the
-/// import of a chain's day would be no crowd.
+/// Imports visits that all start at one instant, each of a patient of their own; answers when: on a morning when everybody
+/// works, so that none counts as displaced. Nothing guards them: an import of what can be would be no crowd.
 fn visits(cluster: &Cluster, count: usize) -> Result<i64> {
     let statements = format!(
         "CREATE TABLE booking.v AS SELECT o.id AS org, md5('visit' || n)::uuid AS id, md5('person' || n)::uuid AS patient, \
          md5('p' || (1 + n % {PRACTITIONERS}))::uuid AS practitioner, n, \
-         (extract(epoch FROM date_trunc('minute', now() + interval '36 hours')) * 1000000)::bigint AS at \
-         FROM (SELECT id FROM availability.organizations LIMIT 1) o, generate_series(1, {count}) n; \
+         d.at FROM (SELECT id FROM availability.organizations LIMIT 1) o, generate_series(1, {count}) n, \
+         (SELECT (extract(epoch FROM min(day) + interval '16 hours') * 1000000)::bigint AS at FROM generate_series( \
+         date_trunc('day', now() AT TIME ZONE 'UTC') + interval '2 days', now() AT TIME ZONE 'UTC' + interval '9 days', \
+         '1 day') AS days(day) WHERE extract(isodow FROM day) < 6) d; \
          INSERT INTO booking.patients SELECT org, patient, 1, 'load' || n, 'load', json_build_object('given_name', 'A', \
          'family_name', 'B', 'phone', '+1780' || (1000000 + n), 'consents', \
          json_build_array(json_build_object('channel', 'sms', 'kind', 'service')))::text, 0, 0 FROM booking.v; \
