@@ -14,7 +14,7 @@ use domain::{
 use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
-use sql::Failure;
+use sql::{Failure, feed::Position};
 use tokio_stream::StreamExt;
 use uuid::Uuid;
 use wire::booking::{
@@ -101,8 +101,8 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
     // The feed spans organisations; its calls name none in particular.
     let ctx = Context::new(OrganizationId::new(Uuid::nil()), "reminder", CALL_WITHIN);
     let mut stored = match inner.store.position().await? {
-        Some(position) if !lost => position,
-        standing => snapshot(inner, &ctx, standing.as_deref()).await?,
+        Some(position) if !lost && position.parse::<Position>().is_ok() => position,
+        standing => snapshot(inner, &ctx, standing).await?,
     };
     inner.applied.send_replace(stored.parse().ok());
     let request = SubscribeChangesRequest { position: stored.clone(), early: false };
@@ -119,7 +119,7 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
         skipped += batch.changes.len();
         // Whatever is of matter here is news to webhooks, too.
         if !changes.is_empty() || !risks.is_empty() || !news.is_empty() || skipped >= SKIPPED_MAX {
-            let step = Some(Step { from: Some(&stored), to: &batch.position });
+            let step = Step { from: Some(&stored), to: &batch.position };
             apply(inner, (&changes, &risks, &offers, &news), step).await?;
             stored.clone_from(&batch.position);
             skipped = 0;
@@ -133,21 +133,26 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
     }
 }
 
-/// Takes a snapshot, part by part: each part is applied by itself, and the position comes with the last. A snapshot that
-/// breaks off is taken again from its beginning, to no other effect.
-async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> Result<String, End> {
+/// Takes a snapshot, part by part. Each part is a step of its own, to a place that is none in the feed: of several
+/// processes that begin at once one goes on, and the others stand by. A snapshot that breaks off is taken again from its
+/// beginning, to no other effect.
+async fn snapshot(inner: &Arc<Inner>, ctx: &Context, mut standing: Option<String>) -> Result<String, End> {
+    let id = inner.ids.uuid(inner.clock.now());
     let mut parts = inner.feed.clone().snapshot(ctx.request(SnapshotRequest::default())).await?.into_inner();
     let mut count = 0;
     while let Some(part) = parts.next().await {
         let part = part?;
         let (changes, risks) = (read(&part.changes, true), risks(&part.changes, Some(inner.clock.now_us())));
-        count += changes.len();
+        count += part.changes.len();
         let last = !part.position.is_empty();
-        apply(inner, (&changes, &risks, &[], &[]), last.then_some(Step { from: standing, to: &part.position })).await?;
+        let place = if last { part.position } else { format!("snapshot {id} {count}") };
+        let step = Step { from: standing.as_deref(), to: &place };
+        apply(inner, (&changes, &risks, &[], &[]), step).await?;
         if last {
             tracing::info!(changes = count, "the snapshot of bookings is applied");
-            return Ok(part.position);
+            return Ok(place);
         }
+        standing = Some(place);
     }
     Err(Fault::new(Code::Unavailable, "the snapshot broke off").into())
 }
@@ -155,7 +160,7 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, standing: Option<&str>) -> 
 async fn apply(
     inner: &Arc<Inner>,
     (changes, risks, offers, news): (&[Change], &[Risk], &[Offered], &[News]),
-    step: Option<Step<'_>>,
+    step: Step<'_>,
 ) -> Result<(), End> {
     let batch = Batch {
         changes,

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Running, World, booking::appointment_id, organization, patient, told, us};
+use common::{Running, World, booking::appointment_id, organization, patient, rows::Rows, told, us};
 use testkit::database::Database;
 use wire::{
     booking::PatientDetails,
@@ -149,6 +149,23 @@ async fn a_move_is_told_once_it_has_settled(database: Database) {
             "before_start sms suppressed too_late",
         ]
     );
+    service.stop().await;
+}
+
+async fn a_snapshot_that_broke_off_is_taken_again(database: Database) {
+    let world = World::new(database, NOW).await;
+    let rows = Rows::open(&world.database.for_service("reminder")).await;
+    let service = world.start().await;
+    let first = world.book(START);
+    service.becomes(&first, "booked", "sms", "delivered").await;
+    service.stop().await;
+    // As a process leaves it that ends between two parts.
+    rows.move_position("snapshot 0195 1000").await;
+    let second = world.book(START);
+    let service = world.start().await;
+    service.becomes(&second, "before_start", "sms", "scheduled").await;
+    assert_eq!(world.booking.snapshots(), 2);
+    assert!(rows.position().await.is_some_and(|place| !place.starts_with("snapshot")), "and it goes on from its end");
     service.stop().await;
 }
 
@@ -359,6 +376,7 @@ on_both! {
     what_came_due_while_a_visit_was_elsewhere_is_told_when_it_is_back
     a_move_is_told_once_it_has_settled
     a_restart_resumes_without_doubles
+    a_snapshot_that_broke_off_is_taken_again
     an_old_booking_in_the_first_snapshot_is_not_news
     one_patient_without_a_telephone_stops_nobody_else
     a_french_speaking_patient_reads_french

@@ -210,10 +210,12 @@ async fn a_busy_first_is_asked_when_it_said_though_the_second_is_out_of_reach(da
     world.provider.script([Behaviour::Busy(90), Behaviour::Busy(90)]);
     let service = world.start().await;
     // The first message finds the second provider out of reach, the next one finds it left alone.
-    let visits = [world.book(START), world.book(START)];
-    for (visit, tries) in visits.iter().zip([2, 1]) {
-        service.when("each to be asked", visit, waits(tries)).await;
-        service.becomes(visit, "booked", "email", "delivered").await;
+    let mut visits = vec![];
+    for tries in [2, 1] {
+        let visit = world.book(START);
+        service.when("each to be asked", &visit, waits(tries)).await;
+        service.becomes(&visit, "booked", "email", "delivered").await;
+        visits.push(visit);
     }
     poll::until("both to wait", WITHIN, || async {
         let texts = rows.until(us(NOW) + 110_000_000).await;

@@ -18,7 +18,7 @@ async fn of_many_each_leaves_for_itself(bed: Bed) {
         change.appointment.patient = Uuid::from_u128(1000 + id);
         change
     };
-    bed.apply(Some((None, "p1")), &[visit(101), visit(102), visit(103), visit(104)]).await;
+    bed.apply((None, "p1"), &[visit(101), visit(102), visit(103), visit(104)]).await;
     let mut leased = bed.lease_all(NOW, 100, &[]).await;
     leased.retain(|one| one.channel == "sms");
     leased.sort_by_key(|one| one.appointment_id);
@@ -26,7 +26,7 @@ async fn of_many_each_leaves_for_itself(bed: Bed) {
     // Of the second something newer is known, and the third was taken over by another process.
     let mut newer = visit(102);
     newer.appointment.version = 2;
-    bed.apply(Some((Some("p1"), "p2")), &[newer]).await;
+    bed.apply((Some("p1"), "p2"), &[newer]).await;
     leased[2].fence -= 1;
     let all: Vec<_> = leased.iter().map(|one| sending(one, 1)).collect();
     // The first is held by somebody else, who lets it go when the others have left.

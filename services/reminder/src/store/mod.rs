@@ -46,14 +46,13 @@ pub(crate) struct Batch<'a> {
     pub(crate) offers: &'a [Offered],
     /// What webhook endpoints are told.
     pub(crate) news: &'a [News],
-    /// The position before and after; `None`: a part of a snapshot, whose position comes with the last part.
-    pub(crate) step: Option<Step<'a>>,
+    pub(crate) step: Step<'a>,
     pub(crate) now_us: i64,
     pub(crate) settle_us: i64,
     pub(crate) ids: &'a Ids,
 }
 
-/// A step of the position in the feed.
+/// A step of the position in the feed, or through a snapshot: whoever else makes one from the same place is too late.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step<'a> {
     /// `None`: there was none.

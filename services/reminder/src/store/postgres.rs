@@ -27,6 +27,9 @@ pub(super) mod sends;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "transactions.rs"]
 pub(super) mod transactions;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "writes.rs"]
+pub(super) mod writes;
 
 use std::collections::HashSet;
 

@@ -58,6 +58,14 @@ pub(crate) struct AppointmentRow {
     pub(crate) confirmed_at_us: Option<i64>,
 }
 
+/// An appointment with its organisation.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct OwnedAppointmentRow {
+    pub(crate) organization_id: Uuid,
+    #[sqlx(flatten)]
+    pub(crate) row: AppointmentRow,
+}
+
 impl AppointmentRow {
     pub(crate) fn read(self) -> Result<Known, sqlx::Error> {
         Ok(Known {

@@ -28,8 +28,8 @@ impl Bed {
         Self { store, ids: Ids::seeded(1), _database: database }
     }
 
-    pub(super) async fn apply(&self, step: Option<(Option<&str>, &str)>, changes: &[Change]) -> Applied {
-        let step = step.map(|(from, to)| Step { from, to });
+    pub(super) async fn apply(&self, (from, to): (Option<&str>, &str), changes: &[Change]) -> Applied {
+        let step = Step { from, to };
         let batch =
             Batch { changes, risks: &[], offers: &[], news: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
         self.store.apply(&batch).await.unwrap()
@@ -158,18 +158,18 @@ fn statuses(rows: &[MessageRow]) -> Vec<(&str, &str)> {
 
 async fn position_and_messages_move_together(bed: Bed) {
     let book = [booked(1, START, Status::Booked, Event::Booked)];
-    assert_eq!(bed.apply(Some((None, "p1")), &book).await, Applied::Here { planned: 5 });
+    assert_eq!(bed.apply((None, "p1"), &book).await, Applied::Here { planned: 5 });
     assert_eq!(bed.store.position().await.unwrap().as_deref(), Some("p1"));
     // The same batch once more, by a process that has not noticed: nothing happens.
-    assert_eq!(bed.apply(Some((None, "p1")), &book).await, Applied::Elsewhere);
-    assert_eq!(bed.apply(Some((Some("p0"), "p9")), &book).await, Applied::Elsewhere);
+    assert_eq!(bed.apply((None, "p1"), &book).await, Applied::Elsewhere);
+    assert_eq!(bed.apply((Some("p0"), "p9"), &book).await, Applied::Elsewhere);
     // Seen again in a snapshot, or replayed: nothing is planned twice.
-    assert_eq!(bed.apply(Some((Some("p1"), "p2")), &book).await, Applied::Here { planned: 0 });
+    assert_eq!(bed.apply((Some("p1"), "p2"), &book).await, Applied::Here { planned: 0 });
     assert_eq!(bed.all().await.len(), 5);
     let moved = [booked(2, START + HOUR, Status::Booked, Event::Other)];
-    assert_eq!(bed.apply(Some((Some("p8"), "p9")), &moved).await, Applied::Elsewhere);
+    assert_eq!(bed.apply((Some("p8"), "p9"), &moved).await, Applied::Elsewhere);
     assert!(bed.all().await.iter().all(|row| row.status == "scheduled"), "a lost race changes nothing");
-    assert_eq!(bed.apply(Some((Some("p2"), "p3")), &moved).await, Applied::Here { planned: 5 });
+    assert_eq!(bed.apply((Some("p2"), "p3"), &moved).await, Applied::Here { planned: 5 });
     let rows = bed.all().await;
     let old: Vec<_> = rows.iter().filter(|row| row.appointment_version == 1).cloned().collect();
     assert_eq!(statuses(&old), [("suppressed", "superseded"); 5]);
@@ -181,7 +181,7 @@ async fn position_and_messages_move_together(bed: Bed) {
 }
 
 async fn a_lease_is_fenced(bed: Bed) {
-    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let first = bed.lease(NOW).await.unwrap();
     // While it holds, others get the other message, and then none.
     let other = bed.lease(NOW).await.unwrap();
@@ -202,14 +202,14 @@ async fn a_lease_is_fenced(bed: Bed) {
 }
 
 async fn what_is_no_longer_so_does_not_leave(bed: Bed) {
-    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
     // A newer version of no consequence was seen after the truth was asked for: asked again.
-    bed.apply(Some((Some("p1"), "p2")), &[booked(2, START, Status::Booked, Event::Other)]).await;
+    bed.apply((Some("p1"), "p2"), &[booked(2, START, Status::Booked, Event::Other)]).await;
     assert_eq!(bed.begin(&leased, 1).await, None);
     assert_eq!(bed.begin(&leased, 2).await, Some(1));
     let next = bed.lease(NOW).await.unwrap();
-    bed.apply(Some((Some("p2"), "p3")), &[booked(3, START, Status::Cancelled, Event::Other)]).await;
+    bed.apply((Some("p2"), "p3"), &[booked(3, START, Status::Cancelled, Event::Other)]).await;
     assert_eq!(bed.begin(&next, 3).await, None);
     let rows = bed.all().await;
     assert_eq!(rows.iter().filter(|row| row.reason == "cancelled").count(), 4);
@@ -218,8 +218,8 @@ async fn what_is_no_longer_so_does_not_leave(bed: Bed) {
 }
 
 async fn what_was_told_is_known_to_the_next_plan(bed: Bed) {
-    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
-    bed.apply(Some((Some("p1"), "p2")), &[booked(2, START + HOUR, Status::Booked, Event::Other)]).await;
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    bed.apply((Some("p1"), "p2"), &[booked(2, START + HOUR, Status::Booked, Event::Other)]).await;
     let moved = loop {
         let leased = bed.lease(NOW).await.unwrap();
         if leased.trigger == "rescheduled" {
@@ -229,14 +229,14 @@ async fn what_was_told_is_known_to_the_next_plan(bed: Bed) {
     // A claim that fails tells nothing.
     assert_eq!(bed.begin(&moved, 1).await, None);
     assert_eq!(bed.begin(&moved, 2).await, Some(1));
-    bed.apply(Some((Some("p2"), "p3")), &[booked(3, START, Status::Booked, Event::Other)]).await;
+    bed.apply((Some("p2"), "p3"), &[booked(3, START, Status::Booked, Event::Other)]).await;
     let rows = bed.all().await;
     let correction = rows.iter().filter(|row| row.trigger == "rescheduled" && row.appointment_version == 3);
     assert_eq!(correction.count(), 2);
 }
 
 async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: Bed) {
-    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
     let attempt = bed.begin(&leased, 1).await.unwrap();
     assert_eq!(bed.store.settle_stale(NOW + HOUR, &[leased.id]).await.unwrap(), [], "this process is at it");
@@ -266,7 +266,7 @@ async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: 
 }
 
 async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
-    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
     let attempt = bed.begin(&leased, 1).await.unwrap();
     let hash = crate::address_hash("+15005550009");
@@ -285,7 +285,7 @@ async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
 }
 
 async fn a_rule_takes_its_messages_along(bed: Bed) {
-    bed.apply(Some((None, "p1")), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let rules = bed.store.rules(ORG, false, None, 100).await.unwrap();
     let day_before = rules.iter().find(|rule| rule.body.offset_minutes == 24 * 60).unwrap().clone();
     let write = async |rule: &Rule| {

@@ -16,9 +16,10 @@ use super::{
     },
     Db, Store,
     deliveries::tell,
+    writes::Writes,
 };
 use crate::{
-    plan::{self, Again, Appointment, Change, Event, Known, Offered, Planned, Revive, Series},
+    plan::{self, Again, Appointment, Change, Event, Known, Offered, Revive, Series},
     rule::{self, Rule},
 };
 
@@ -31,19 +32,8 @@ const CHANGE_RULE: &str = "UPDATE rules SET version = $3, body = $4, updated_at_
      WHERE organization_id = $1 AND id = $2 AND version = $3 - 1";
 const RULES_IN_USE: &str = "SELECT id, version, body, created_at_us, updated_at_us, archived_at_us FROM rules \
      WHERE organization_id = $1 AND archived_at_us IS NULL ORDER BY id";
-// A write that locks the row: what a message tells meanwhile must not be missed.
-const APPOINTMENT: &str = "UPDATE appointments SET seen_at_us = $3 WHERE organization_id = $1 AND id = $2 RETURNING *";
 const APPOINTMENTS_AHEAD: &str = "SELECT * FROM appointments WHERE organization_id = $1 \
      AND (starts_at_us, id) > ($2, $3) AND status IN ('pending', 'booked') ORDER BY starts_at_us, id LIMIT $4";
-const SAVE_APPOINTMENT: &str = "INSERT INTO appointments (organization_id, id, version, status, \
-     service_id, practitioner_id, patient_id, location_id, starts_at_us, ends_at_us, time_zone, visit_version, \
-     told_starts_at_us, told_location_id, seen_at_us, plan_session_id, booked_at_us, confirmed_at_us) VALUES \
-     ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
-     ON CONFLICT (organization_id, id) DO UPDATE SET version = excluded.version, status = excluded.status, \
-     service_id = excluded.service_id, practitioner_id = excluded.practitioner_id, patient_id = excluded.patient_id, \
-     location_id = excluded.location_id, starts_at_us = excluded.starts_at_us, ends_at_us = excluded.ends_at_us, \
-     time_zone = excluded.time_zone, visit_version = excluded.visit_version, seen_at_us = excluded.seen_at_us, \
-     plan_session_id = excluded.plan_session_id, confirmed_at_us = excluded.confirmed_at_us";
 /// Another visit that was booked in the same moment for the same patient, and is known already.
 const TOLD_TOGETHER: &str = "SELECT count(*) FROM appointments WHERE organization_id = $1 AND patient_id = $2 \
      AND booked_at_us = $3 AND id <> $4 AND plan_session_id IS NOT NULL";
@@ -67,14 +57,6 @@ const REVIVE: &str = "UPDATE messages SET status = 'scheduled', reason = '', due
      AND other.channel = messages.channel AND other.starts_at_us = messages.starts_at_us \
      AND other.location_id = messages.location_id AND (other.status <> 'suppressed' \
      OR other.appointment_version > messages.appointment_version))";
-// What a rule took back, it can plan again; whatever else became of a message stays.
-const PLAN: &str = "INSERT INTO messages (organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
-     channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, \
-     updated_at_us) VALUES ($1, $2, $3, $4, $5, $6, $7, 'scheduled', '', $8, $9, $9, $10, $11, $12, $13, $13) \
-     ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) DO UPDATE SET \
-     status = 'scheduled', reason = '', base_at_us = excluded.base_at_us, due_at_us = excluded.due_at_us, \
-     wake_at_us = excluded.wake_at_us, fence = messages.fence + 1, updated_at_us = excluded.updated_at_us, \
-     instead_of = NULL WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')";
 const PENDING: &str = "SELECT m.id, m.trigger, m.channel, m.base_at_us, m.due_at_us, a.service_id, m.starts_at_us, \
      m.time_zone, m.instead_of FROM messages m JOIN appointments a \
      ON a.organization_id = m.organization_id AND a.id = m.appointment_id \
@@ -89,7 +71,7 @@ const PAGE: i64 = 500;
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 19] = [
+pub(crate) const STATEMENTS: [&str; 16] = [
     REVIVE,
     TOLD_TOGETHER,
     UNTOLD,
@@ -100,11 +82,8 @@ pub(crate) const STATEMENTS: [&str; 19] = [
     NEW_RULE,
     CHANGE_RULE,
     RULES_IN_USE,
-    APPOINTMENT,
     APPOINTMENTS_AHEAD,
-    SAVE_APPOINTMENT,
     SUPPRESS,
-    PLAN,
     PENDING,
     MOVE_MESSAGE,
     SUPPRESS_MESSAGE,
@@ -116,9 +95,7 @@ pub(super) type Tx = Transaction<'static, Db>;
 impl Store {
     pub(crate) async fn apply(&self, batch: &Batch<'_>) -> Result<Applied, Failure> {
         let mut tx = self.begin().await?;
-        if let Some(step) = batch.step
-            && !move_position(&mut tx, step, batch.now_us).await?
-        {
+        if !move_position(&mut tx, batch.step, batch.now_us).await? {
             return Ok(Applied::Elsewhere);
         }
         // The organisations in order: two writers that lock the same ones never wait for each other in a ring.
@@ -133,40 +110,29 @@ impl Store {
             let rows: Vec<RuleRow> = query_as(RULES_IN_USE).bind(*organization).fetch_all(&mut *tx).await?;
             *rules = rows.into_iter().map(RuleRow::read).collect::<Result<_, _>>()?;
         }
-        let mut planned = 0;
+        let mut writes = Writes::new(batch.now_us, batch.ids);
+        let known = batch.changes.iter().map(|change| (change.organization, change.appointment.id));
+        let at_risk = batch.risks.iter().map(|risk| (risk.organization, risk.visit));
+        writes.read(&mut tx, &known.chain(at_risk).collect::<Vec<_>>()).await?;
         for change in batch.changes {
-            let organization = change.organization;
-            let known = appointment(&mut tx, organization, change.appointment.id, batch.now_us).await?;
-            let rules = rules.get(&organization).map(Vec::as_slice).unwrap_or_default();
-            let series = series(&mut tx, change).await?;
-            let planned_now = plan::plan(rules, known.as_ref(), change, batch.now_us, batch.settle_us, series);
-            let Some(plan) = planned_now else { continue };
-            save(&mut tx, organization, &plan.known, batch.now_us).await?;
-            if let Some(reason) = plan.suppress {
-                planned += hand_on(&mut tx, organization, &plan.known, rules, batch).await?;
-                let suppress = query(SUPPRESS).bind(organization).bind(change.appointment.id).bind(reason);
-                suppress.bind(batch.now_us).execute(&mut *tx).await?;
-            }
-            if let Some(again) = plan.revive {
-                planned += revive(&mut tx, organization, &change.appointment, again, batch.now_us).await?;
-            }
-            planned += add(&mut tx, organization, &change.appointment, &plan.add, batch.now_us, batch.ids).await?;
+            let rules = rules.get(&change.organization).map(Vec::as_slice).unwrap_or_default();
+            follow(&mut tx, change, rules, batch, &mut writes).await?;
         }
         for risk in batch.risks {
             // A visit that was never seen here leads to nobody.
-            let known = appointment(&mut tx, risk.organization, risk.visit, batch.now_us).await?;
-            let Some(known) = known.map(|known| known.appointment) else { continue };
+            let known = writes.known(risk.organization, risk.visit).map(|known| known.appointment.clone());
+            let Some(known) = known else { continue };
             let rules = rules.get(&risk.organization).map(Vec::as_slice).unwrap_or_default();
-            let invitations = plan::recall(rules, risk, &known.zone());
-            planned += add(&mut tx, risk.organization, &known, &invitations, batch.now_us, batch.ids).await?;
+            writes.plan(risk.organization, &known, plan::recall(rules, risk, &known.zone()));
         }
         for offer in batch.offers {
             let rules = rules.get(&offer.organization).map(Vec::as_slice).unwrap_or_default();
-            planned += offered(&mut tx, offer, rules, batch).await?;
+            offered(&mut tx, offer, rules, &mut writes).await?;
         }
+        writes.flush(&mut tx).await?;
         tell(&mut tx, batch.news, batch.now_us, batch.ids).await?;
         tx.commit().await?;
-        Ok(Applied::Here { planned })
+        Ok(Applied::Here { planned: writes.planned })
     }
 
     pub(crate) async fn welcome(&self, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), Failure> {
@@ -196,12 +162,41 @@ impl Store {
     }
 }
 
+/// Does what a change of an appointment asks for.
+async fn follow(
+    tx: &mut Tx,
+    change: &Change,
+    rules: &[Rule],
+    batch: &Batch<'_>,
+    writes: &mut Writes<'_>,
+) -> Result<(), sqlx::Error> {
+    let (organization, id) = (change.organization, change.appointment.id);
+    let series = series(tx, change, writes).await?;
+    let known = writes.known(organization, id);
+    let Some(plan) = plan::plan(rules, known, change, batch.now_us, batch.settle_us, series) else { return Ok(()) };
+    writes.save(organization, plan.known.clone());
+    if plan.suppress.is_some() || plan.revive.is_some() {
+        writes.flush(tx).await?;
+    }
+    if let Some(reason) = plan.suppress {
+        hand_on(tx, organization, &plan.known, rules, writes).await?;
+        let suppress = query(SUPPRESS).bind(organization).bind(id).bind(reason).bind(batch.now_us);
+        suppress.execute(&mut **tx).await?;
+    }
+    if let Some(again) = plan.revive {
+        writes.planned += revive(tx, organization, &change.appointment, again, batch.now_us).await?;
+    }
+    writes.plan(organization, &change.appointment, plan.add);
+    Ok(())
+}
+
 /// Whether another visit of the same series is told of already.
-async fn series(tx: &mut Tx, change: &Change) -> Result<Series, sqlx::Error> {
+async fn series(tx: &mut Tx, change: &Change, writes: &mut Writes<'_>) -> Result<Series, sqlx::Error> {
     let visit = &change.appointment;
     if change.event != Event::Booked || visit.plan_session.is_none() {
         return Ok(Series::First);
     }
+    writes.flush(tx).await?;
     let together = query_scalar(TOLD_TOGETHER).bind(change.organization).bind(visit.patient);
     let together: i64 = together.bind(change.changed_at_us).bind(visit.id).fetch_one(&mut **tx).await?;
     Ok(if together > 0 { Series::Told } else { Series::First })
@@ -213,31 +208,34 @@ async fn hand_on(
     organization: Uuid,
     known: &Known,
     rules: &[Rule],
-    batch: &Batch<'_>,
-) -> Result<u64, sqlx::Error> {
+    writes: &mut Writes<'_>,
+) -> Result<(), sqlx::Error> {
     let visit = &known.appointment;
-    let (Some(booked_at_us), Some(_)) = (known.booked_at_us, visit.plan_session) else { return Ok(0) };
+    let (Some(booked_at_us), Some(_)) = (known.booked_at_us, visit.plan_session) else { return Ok(()) };
     let untold: i64 = query_scalar(UNTOLD).bind(organization).bind(visit.id).fetch_one(&mut **tx).await?;
     if untold == 0 {
-        return Ok(0);
+        return Ok(());
     }
     let next = query_as(NEXT_OF_SERIES).bind(organization).bind(visit.patient).bind(booked_at_us).bind(visit.id);
-    let next: Option<AppointmentRow> = next.bind(batch.now_us).fetch_optional(&mut **tx).await?;
-    let Some(next) = next.map(AppointmentRow::read).transpose()? else { return Ok(0) };
-    let messages = plan::handed_on(rules, &next, batch.now_us);
-    add(tx, organization, &next.appointment, &messages, batch.now_us, batch.ids).await
+    let next: Option<AppointmentRow> = next.bind(writes.now_us).fetch_optional(&mut **tx).await?;
+    if let Some(next) = next.map(AppointmentRow::read).transpose()? {
+        writes.plan(organization, &next.appointment, plan::handed_on(rules, &next, writes.now_us));
+    }
+    Ok(())
 }
 
 /// Plans what an offer brings, and takes back what has not left when it ends.
-async fn offered(tx: &mut Tx, offer: &Offered, rules: &[Rule], batch: &Batch<'_>) -> Result<u64, sqlx::Error> {
+async fn offered(tx: &mut Tx, offer: &Offered, rules: &[Rule], writes: &mut Writes<'_>) -> Result<(), sqlx::Error> {
     let (organization, visit) = (offer.organization, &offer.visit);
     let known = Known { appointment: visit.clone(), visit_version: 1, booked_at_us: None, told: visit.visit };
-    save(tx, organization, &known, batch.now_us).await?;
+    writes.save(organization, known);
     if !offer.open {
-        let suppress = query(SUPPRESS).bind(organization).bind(visit.id).bind("superseded").bind(batch.now_us);
+        writes.flush(tx).await?;
+        let suppress = query(SUPPRESS).bind(organization).bind(visit.id).bind("superseded").bind(writes.now_us);
         suppress.execute(&mut **tx).await?;
     }
-    add(tx, organization, visit, &plan::offered(rules, offer), batch.now_us, batch.ids).await
+    writes.plan(organization, visit, plan::offered(rules, offer));
+    Ok(())
 }
 
 async fn move_position(tx: &mut Tx, step: Step<'_>, now_us: i64) -> Result<bool, sqlx::Error> {
@@ -271,23 +269,6 @@ fn body(rule: &Rule) -> Result<String, sqlx::Error> {
     serde_json::to_string(&rule.body).map_err(|error| sqlx::Error::Encode(Box::new(error)))
 }
 
-async fn appointment(tx: &mut Tx, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<Known>, sqlx::Error> {
-    let found = query_as(APPOINTMENT).bind(organization).bind(id).bind(now_us);
-    let row: Option<AppointmentRow> = found.fetch_optional(&mut **tx).await?;
-    row.map(AppointmentRow::read).transpose()
-}
-
-async fn save(tx: &mut Tx, organization: Uuid, known: &Known, now_us: i64) -> Result<(), sqlx::Error> {
-    let now = &known.appointment;
-    let save = query(SAVE_APPOINTMENT).bind(organization).bind(now.id).bind(now.version).bind(now.status.as_str());
-    let save = save.bind(now.service).bind(now.practitioner).bind(now.patient).bind(now.visit.location);
-    let save = save.bind(now.visit.starts_at_us).bind(now.ends_at_us).bind(&now.time_zone).bind(known.visit_version);
-    let save = save.bind(known.told.starts_at_us).bind(known.told.location).bind(now_us).bind(now.plan_session);
-    let save = save.bind(known.booked_at_us).bind(now.confirmed_at_us);
-    save.execute(&mut **tx).await?;
-    Ok(())
-}
-
 /// Plans again what was taken back while a visit was elsewhere.
 async fn revive(
     tx: &mut Tx,
@@ -301,26 +282,6 @@ async fn revive(
     let revive =
         revive.bind(again.until_us).bind(again.due_at_us).bind(now_us).bind(appointment.plan_session.is_none());
     Ok(revive.execute(&mut **tx).await?.rows_affected())
-}
-
-/// Plans messages; those that are planned already stay as they are.
-async fn add(
-    tx: &mut Tx,
-    organization: Uuid,
-    appointment: &Appointment,
-    planned: &[Planned],
-    now_us: i64,
-    ids: &Ids,
-) -> Result<u64, sqlx::Error> {
-    let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
-    let mut added = 0;
-    for one in planned {
-        let insert = query(PLAN).bind(organization).bind(ids.uuid(now)).bind(appointment.id).bind(one.version);
-        let insert = insert.bind(one.rule).bind(one.trigger.as_str()).bind(one.channel.as_str()).bind(one.base_at_us);
-        let insert = insert.bind(one.due_at_us).bind(appointment.visit.starts_at_us).bind(appointment.visit.location);
-        added += insert.bind(&appointment.time_zone).bind(now_us).execute(&mut **tx).await?.rows_affected();
-    }
-    Ok(added)
 }
 
 /// Does to a rule's planned messages what its change asks for.
@@ -346,17 +307,17 @@ async fn again(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<(), sqlx::Error> {
 /// Plans what a new or changed rule asks for of the visits ahead.
 async fn newly(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<u64, sqlx::Error> {
     let mut after = (write.now_us, Uuid::max());
-    let mut planned = 0;
+    let mut writes = Writes::new(write.now_us, write.ids);
     loop {
         let page = query_as(APPOINTMENTS_AHEAD).bind(write.organization).bind(after.0).bind(after.1).bind(PAGE);
         let rows: Vec<AppointmentRow> = page.fetch_all(&mut **tx).await?;
-        let Some(last) = rows.last() else { return Ok(planned) };
+        let Some(last) = rows.last() else { return Ok(writes.planned) };
         after = (last.starts_at_us, last.id);
         for row in rows {
             let known = row.read()?;
-            let new = plan::newly(write.rule, &known, write.now_us);
-            planned += add(tx, write.organization, &known.appointment, &new, write.now_us, write.ids).await?;
+            writes.plan(write.organization, &known.appointment, plan::newly(write.rule, &known, write.now_us));
         }
+        writes.flush(tx).await?;
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use sql::Target;
-use sqlx::{FromRow, PgPool, SqlitePool};
+use sql::{SqlitePools, Target};
+use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
 const OPEN: &str = "SELECT id, appointment_id, status, fence, wake_at_us FROM messages WHERE wake_at_us <= $1";
 const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM messages WHERE wake_at_us > $1";
 const POSITION: &str = "SELECT position FROM feed_position WHERE id = 1";
+const MOVE_POSITION: &str = "UPDATE feed_position SET position = $1 WHERE id = 1";
 const MESSAGES: &str = "SELECT id, appointment_id, rule_id, trigger, channel, status, reason, \
      appointment_version, starts_at_us FROM messages";
 const ATTEMPTS: &str = "SELECT message_id, at_us, outcome FROM attempts ORDER BY message_id, number";
@@ -44,9 +45,9 @@ pub struct Attempt {
     pub outcome: String,
 }
 
-/// A reader of either engine.
+/// Either engine, beside the services.
 pub enum Rows {
-    Sqlite(SqlitePool),
+    Sqlite(SqlitePools),
     Postgres(PgPool),
 }
 
@@ -54,7 +55,10 @@ pub enum Rows {
 macro_rules! both {
     ($rows:expr, $pool:ident => $read:expr) => {
         match $rows {
-            Rows::Sqlite($pool) => $read.await.unwrap(),
+            Rows::Sqlite(pools) => {
+                let $pool = &pools.reader;
+                $read.await.unwrap()
+            }
             Rows::Postgres($pool) => $read.await.unwrap(),
         }
     };
@@ -63,7 +67,7 @@ macro_rules! both {
 impl Rows {
     pub async fn open(url: &str) -> Self {
         match Target::from_url(url).unwrap() {
-            Target::Sqlite(path) => Self::Sqlite(sql::connect_sqlite(&path).await.unwrap().reader),
+            Target::Sqlite(path) => Self::Sqlite(sql::connect_sqlite(&path).await.unwrap()),
             Target::Postgres(url) => Self::Postgres(sql::connect_postgres(&url, "reminder").await.unwrap()),
         }
     }
@@ -75,6 +79,19 @@ impl Rows {
 
     pub async fn next_wake(&self, after_us: i64) -> Option<i64> {
         both!(self, pool => sqlx::query_scalar(NEXT_WAKE).bind(after_us).fetch_one(pool))
+    }
+
+    /// Leaves the position elsewhere.
+    pub async fn move_position(&self, position: &str) {
+        let moved = match self {
+            Self::Sqlite(pools) => {
+                sqlx::query(MOVE_POSITION).bind(position).execute(&pools.writer).await.unwrap().rows_affected()
+            }
+            Self::Postgres(pool) => {
+                sqlx::query(MOVE_POSITION).bind(position).execute(pool).await.unwrap().rows_affected()
+            }
+        };
+        assert_eq!(moved, 1);
     }
 
     pub async fn position(&self) -> Option<String> {
