@@ -114,12 +114,14 @@ fn visits(cluster: &Cluster, count: usize) -> Result<i64> {
     Ok(at.trim().parse()?)
 }
 
-/// Waits until the import is planned: the position of the snapshot comes with its last part.
+/// Waits until the import is planned: the position in the feed comes with the last part of the snapshot.
 fn planned(cluster: &Cluster) -> Result<()> {
-    let wait = "DO $$ BEGIN FOR i IN 1..6000 LOOP EXIT WHEN EXISTS (SELECT FROM reminder.feed_position); \
-         PERFORM pg_sleep(0.1); END LOOP; END $$";
-    psql(cluster, cluster.url(), &["-c", wait])?;
-    let stands = psql(cluster, cluster.url(), &["-Atc", "SELECT count(*) FROM reminder.feed_position"])?;
+    let there = "SELECT 1 FROM reminder.feed_position WHERE position NOT LIKE 'snapshot %'";
+    let wait = format!(
+        "DO $$ BEGIN FOR i IN 1..6000 LOOP EXIT WHEN EXISTS ({there}); PERFORM pg_sleep(0.1); END LOOP; END $$"
+    );
+    psql(cluster, cluster.url(), &["-c", &wait])?;
+    let stands = psql(cluster, cluster.url(), &["-Atc", there])?;
     ensure!(stands.trim() == "1", "the import was not planned within ten minutes");
     Ok(())
 }

@@ -167,7 +167,11 @@ impl Store {
     }
 
     pub(crate) async fn unmake_offer(&self, row: &OfferRow) -> Result<(), Failure> {
-        query(UNMAKE_OFFER).bind(row.organization_id).bind(row.id).execute(self.writer()).await?;
+        let unmade = query(UNMAKE_OFFER).bind(row.organization_id).bind(row.id).execute(self.writer()).await?;
+        if unmade.rows_affected() == 0 {
+            // It was ended meanwhile, and the entry may have another by now.
+            return Ok(());
+        }
         query(UNOFFERED).bind(row.organization_id).bind(row.waitlist_id).execute(self.writer()).await?;
         Ok(())
     }

@@ -98,7 +98,8 @@ async fn look(call: Call) -> Result<Reply, Fault> {
 async fn unsubscribe(call: Call) -> Result<Reply, Fault> {
     let request = UnsubscribeRequest { token: call.part("token") };
     let state = call.inner.reminder.clone().unsubscribe(call.context().request(request)).await?.into_inner();
-    Ok(Reply::page(page(&state)))
+    // One that is older than this gateway says nothing of it.
+    Ok(Reply::page(page(&UnsubscribeState { ended: true, ..state })))
 }
 
 /// The page: nothing runs in it, and nothing is fetched for it.

@@ -135,6 +135,9 @@ pub(crate) struct WaitPage {
 
 const STATUSES: [&str; 5] = ["waiting", "offered", "booked", "left", "expired"];
 
+/// What leaving is, and when it is refused.
+const LEAVES: &str = "Waits no longer; 409 `offer_gone` while an offer is being taken";
+
 pub(crate) fn operations() -> Vec<Operation> {
     let write = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
@@ -159,8 +162,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             .params(&params)
             .answer(200, "WaitPage"),
         operation("get_wait", get.clone(), entry, "One entry with its offers", read, handler!(one)).answer(200, "Wait"),
-        operation("leave_waitlist", Method::DELETE, entry, "Waits no longer", write, handler!(leave))
-            .answer(200, "Wait"),
+        operation("leave_waitlist", Method::DELETE, entry, LEAVES, write, handler!(leave)).answer(200, "Wait"),
         operation("get_offer", get.clone(), "/v1/offers/{id}", "One offer", read, handler!(offer)).answer(200, "Offer"),
         without_body(operation("accept_offer", post.clone(), "/v1/offers/{id}/accept", taken, write, handler!(accept)))
             .answer(200, "Appointment"),
@@ -342,7 +344,12 @@ async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
     let request = ResolveManageLinkRequest { token: call.part("token") };
     let link = call.inner.waitlist.clone().resolve_offer_link(call.context().request(request)).await?.into_inner();
     call.caller = Caller::patient(link.organization_id.parse().map_err(Fault::internal)?);
-    Ok((call.context(), link.offer_id))
+    let mut ctx = call.context();
+    if let Some(kept) = &mut ctx.idempotency {
+        // All patients are one caller: another's key is not this one's.
+        kept.key = format!("{} {}", link.offer_id, kept.key);
+    }
+    Ok((ctx, link.offer_id))
 }
 
 async fn link_offer(mut call: Call) -> Result<Reply, Fault> {

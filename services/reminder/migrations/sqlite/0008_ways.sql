@@ -8,8 +8,8 @@ ALTER TABLE messages ADD COLUMN held boolean NOT NULL DEFAULT false;
 -- The provider that is asked next; empty: the first one.
 ALTER TABLE messages ADD COLUMN next_way text NOT NULL DEFAULT '';
 
--- Only this provider keeps count by keys.
+-- Only this provider keeps count by keys. Of what is over, a late report speaks for its own attempt.
 UPDATE messages SET key_attempt = attempts - tries
     + CASE WHEN status = 'scheduled' AND reason = 'provider_busy' THEN 1 ELSE 0 END,
     held = (status = 'scheduled' AND reason = 'provider_busy')
-WHERE provider = 'http' AND attempts > 0;
+WHERE wake_at_us IS NOT NULL AND provider = 'http' AND attempts > 0;

@@ -17,9 +17,13 @@ use super::lease_us;
 use crate::{Inner, count, store::rows::MessageRow};
 
 /// Messages that are read at once.
-const READ_MAX: i64 = 2048;
+const READ_MAX: i64 = 8192;
 /// After so long it is read anew, in real time: something earlier may have come.
 const FRESH_FOR: Duration = Duration::from_secs(1);
+/// Where reading is long, after so many times as long: reading must not be what a crowd waits for.
+const FRESH_TIMES: u32 = 50;
+/// So many leases in a row of which others have taken all, and the line is read anew.
+const IN_VAIN_MAX: u32 = 3;
 
 /// What a look at the database found.
 pub(crate) enum Look<T> {
@@ -33,13 +37,14 @@ pub(crate) enum Look<T> {
 pub(super) struct Line {
     /// Organisation and id.
     due: VecDeque<(Uuid, Uuid)>,
-    read_at: Option<Instant>,
+    fresh_until: Option<Instant>,
+    in_vain: u32,
 }
 
 impl Line {
     /// Leases up to `free` messages of those that are due.
     pub(super) async fn look(&mut self, inner: &Inner, free: usize) -> Result<Look<Arc<MessageRow>>, Failure> {
-        if self.due.is_empty() || self.read_at.is_none_or(|at| at.elapsed() > FRESH_FOR) {
+        if self.due.is_empty() || self.fresh_until.is_none_or(|until| Instant::now() > until) {
             let next = self.read(inner).await?;
             if self.due.is_empty() {
                 return Ok(Look::Wait(next));
@@ -48,7 +53,10 @@ impl Line {
         let now_us = inner.clock.now_us();
         let wanted: Vec<_> = self.due.drain(..free.min(self.due.len())).collect();
         let mut leased = inner.store.lease(now_us, now_us + lease_us(inner), &wanted).await?;
-        if leased.is_empty() && self.due.is_empty() {
+        self.in_vain = if leased.is_empty() { self.in_vain + 1 } else { 0 };
+        if self.in_vain >= IN_VAIN_MAX || (leased.is_empty() && self.due.is_empty()) {
+            // The line is not what it was.
+            (self.in_vain, self.fresh_until) = (0, None);
             return Ok(Look::Wait(Some(now_us)));
         }
         leased.sort_by_key(|one| (one.starts_at_us, one.id));
@@ -76,8 +84,9 @@ impl Line {
             warn!(trigger, channel, "nobody knows whether a message was sent; it is not sent again");
             count("unknown", &trigger, &channel);
         }
+        let began = Instant::now();
         self.due = inner.store.due(now_us, READ_MAX, &busy).await?.into();
-        self.read_at = Some(Instant::now());
+        self.fresh_until = Some(Instant::now() + FRESH_FOR.max(began.elapsed() * FRESH_TIMES));
         Ok(next)
     }
 }

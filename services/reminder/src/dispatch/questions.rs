@@ -7,8 +7,8 @@ use std::{
 };
 
 use domain::id::{AppointmentId, OrganizationId};
-use futures::future::try_join_all;
-use rpc::{Context, Fault};
+use futures::future::join_all;
+use rpc::{Code, Context, Fault};
 use runtime::Ids;
 use uuid::Uuid;
 use wire::{
@@ -18,7 +18,7 @@ use wire::{
 
 use crate::{
     rule::Rule,
-    store::{Address, Record, Sending, Store},
+    store::{Address, Begun, Record, Sending, Store},
     together::Together,
     write,
 };
@@ -31,16 +31,19 @@ pub(crate) struct Questions {
     /// A rule by organisation and id.
     pub(super) rule: Together<(Uuid, Uuid), Option<Arc<Rule>>>,
     /// How an appointment stands, and how its patient can be reached; `None`: nobody knows it.
-    pub(super) contact: Together<Contact, Option<GetContactResponse>>,
+    pub(super) contact: Together<Contact, Result<Option<GetContactResponse>, Fault>>,
     /// The names of a visit in an organisation; `None`: nobody knows them.
-    pub(super) visit: Together<(Uuid, DescribeVisitRequest), Option<DescribeVisitResponse>>,
+    pub(super) visit: Together<(Uuid, DescribeVisitRequest), Result<Option<DescribeVisitResponse>, Fault>>,
     /// Whether nothing may be sent to an address.
     pub(super) blocked: Together<Address, bool>,
     /// The last word before a message leaves; see [`Store::begin_sends`].
-    pub(super) begin: Together<Sending, Option<i32>>,
+    pub(super) begin: Together<Sending, Begun>,
     /// See [`Store::record`].
     pub(super) record: Together<Record, bool>,
 }
+
+/// What a round comes to where one question's fault is not another's.
+type Answers<A> = Result<Vec<Result<A, Fault>>, Fault>;
 
 /// Which contact is wanted.
 #[derive(Clone, Copy)]
@@ -64,8 +67,11 @@ impl Questions {
             contact: Together::new(move |asked| contacts(booking.clone(), asked)),
             visit: Together::new(move |asked| visits(availability.clone(), asked)),
             blocked: Together::new(move |asked| blocked_of(blocked.clone(), asked)),
-            begin: Together::new(move |asked| begun(begin.clone(), ids.clone(), asked)),
-            record: Together::new(move |asked| recorded(record.clone(), asked)),
+            begin: Together::new({
+                let ids = ids.clone();
+                move |asked| begun(begin.clone(), ids.clone(), asked)
+            }),
+            record: Together::new(move |asked| recorded(record.clone(), ids.clone(), asked)),
         }
     }
 }
@@ -85,57 +91,71 @@ async fn rules(store: Store, asked: Arc<[(Uuid, Uuid)]>) -> Result<Vec<Option<Ar
     Ok(asked.iter().map(|one| known.get(one).cloned().flatten()).collect())
 }
 
-async fn contacts(
-    booking: BookingClient<rpc::Channel>,
-    asked: Arc<[Contact]>,
-) -> Result<Vec<Option<GetContactResponse>>, Fault> {
-    let mut calls = BTreeMap::<_, Vec<String>>::new();
-    for one in &*asked {
-        let ids = calls.entry((one.organization, one.with_plan)).or_default();
-        ids.push(AppointmentId::new(one.appointment).to_string());
-    }
-    let calls = calls.into_iter().map(|((organization, with_plan), appointment_ids)| {
+async fn contacts(booking: BookingClient<rpc::Channel>, asked: Arc<[Contact]>) -> Answers<Option<GetContactResponse>> {
+    let of = |one: &Contact| (one.organization, one.with_plan);
+    let ask = |(organization, with_plan), some: Vec<Contact>| {
         let mut booking = booking.clone();
         async move {
-            let request = GetContactsRequest { appointment_ids, with_plan };
-            let answer = booking.get_contacts(context(organization).request(request)).await?;
-            Ok::<_, Fault>(((organization, with_plan), answer.into_inner().contacts))
+            let appointment_ids = some.iter().map(|one| AppointmentId::new(one.appointment).to_string()).collect();
+            let request = context(organization).request(GetContactsRequest { appointment_ids, with_plan });
+            let contacts = booking.get_contacts(request).await?.into_inner().contacts;
+            let id = |contact: &GetContactResponse| contact.appointment.as_ref()?.id.parse::<AppointmentId>().ok();
+            let known: HashMap<_, _> = contacts.into_iter().map(|contact| (id(&contact), contact)).collect();
+            Ok(some.iter().map(|one| known.get(&Some(AppointmentId::new(one.appointment))).cloned()).collect())
         }
-    });
-    let mut known = HashMap::new();
-    for ((organization, with_plan), contacts) in try_join_all(calls).await? {
-        for contact in contacts {
-            let id = contact.appointment.as_ref().and_then(|one| one.id.parse::<AppointmentId>().ok());
-            known.insert((organization, with_plan, id.map(AppointmentId::uuid)), contact);
-        }
-    }
-    let of = |one: &Contact| known.get(&(one.organization, one.with_plan, Some(one.appointment))).cloned();
-    Ok(asked.iter().map(of).collect())
+    };
+    by_group(&asked, of, ask).await
 }
 
 async fn visits(
     availability: SearchClient<rpc::Channel>,
     asked: Arc<[(Uuid, DescribeVisitRequest)]>,
-) -> Result<Vec<Option<DescribeVisitResponse>>, Fault> {
-    let mut calls = BTreeMap::<Uuid, (Vec<usize>, Vec<DescribeVisitRequest>)>::new();
-    for (place, (organization, visit)) in asked.iter().enumerate() {
-        let call = calls.entry(*organization).or_default();
-        call.0.push(place);
-        call.1.push(visit.clone());
-    }
-    let calls = calls.into_iter().map(|(organization, (places, visits))| {
+) -> Answers<Option<DescribeVisitResponse>> {
+    let ask = |organization, some: Vec<(Uuid, DescribeVisitRequest)>| {
         let mut availability = availability.clone();
         async move {
+            let visits = some.into_iter().map(|one| one.1).collect();
             let request = context(organization).request(DescribeVisitsRequest { visits });
             let described = availability.describe_visits(request).await?.into_inner().visits;
-            Ok::<_, Fault>(places.into_iter().zip(described))
+            Ok(described.into_iter().map(|one| one.visit).collect())
         }
-    });
-    let mut answers = vec![None; asked.len()];
-    for (place, described) in try_join_all(calls).await?.into_iter().flatten() {
-        answers[place] = described.visit;
+    };
+    by_group(&asked, |one| one.0, ask).await
+}
+
+/// Asks for each group by itself, all at a time: what one meets is not the others' matter.
+async fn by_group<Q: Clone, K: Ord + Copy, A, F>(
+    asked: &[Q],
+    group_of: impl Fn(&Q) -> K,
+    ask: impl Fn(K, Vec<Q>) -> F,
+) -> Answers<A>
+where
+    F: Future<Output = Result<Vec<A>, Fault>>,
+{
+    let mut groups = BTreeMap::<K, Vec<usize>>::new();
+    for (place, one) in asked.iter().enumerate() {
+        groups.entry(group_of(one)).or_default().push(place);
     }
-    Ok(answers)
+    let whole = groups.iter().map(|(group, places)| ask(*group, places.iter().map(|at| asked[*at].clone()).collect()));
+    let whole = join_all(whole).await;
+    let mut answers = BTreeMap::new();
+    for ((group, places), answered) in groups.into_iter().zip(whole) {
+        let each: Vec<_> = match answered {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            // One of them may be what cannot be read: now each is asked alone.
+            Err(fault) if fault.code == Code::Internal && places.len() > 1 => {
+                let alone = join_all(places.iter().map(|at| ask(group, vec![asked[*at].clone()]))).await;
+                alone.into_iter().map(|answers| only(answers?)).collect()
+            }
+            Err(fault) => places.iter().map(|_| Err(fault.clone())).collect(),
+        };
+        answers.extend(places.into_iter().zip(each));
+    }
+    Ok(answers.into_values().collect())
+}
+
+fn only<A>(answers: Vec<A>) -> Result<A, Fault> {
+    answers.into_iter().next().ok_or_else(|| Fault::internal("a question had no answer"))
 }
 
 async fn blocked_of(store: Store, asked: Arc<[Address]>) -> Result<Vec<bool>, Fault> {
@@ -143,11 +163,12 @@ async fn blocked_of(store: Store, asked: Arc<[Address]>) -> Result<Vec<bool>, Fa
     Ok(asked.iter().map(|one| blocked.contains(one)).collect())
 }
 
-async fn begun(store: Store, ids: Ids, asked: Arc<[Sending]>) -> Result<Vec<Option<i32>>, Fault> {
+async fn begun(store: Store, ids: Ids, asked: Arc<[Sending]>) -> Result<Vec<Begun>, Fault> {
     let begun = sql::retry_serialization(|| ids.fraction(), || store.begin_sends(&asked)).await;
     begun.map_err(write::failure)
 }
 
-async fn recorded(store: Store, asked: Arc<[Record]>) -> Result<Vec<bool>, Fault> {
-    store.record(&asked).await.map_err(write::failure)
+async fn recorded(store: Store, ids: Ids, asked: Arc<[Record]>) -> Result<Vec<bool>, Fault> {
+    let recorded = sql::retry_serialization(|| ids.fraction(), || store.record(&asked)).await;
+    recorded.map_err(write::failure)
 }

@@ -20,6 +20,15 @@ pub(super) enum Route<'a> {
 pub(super) fn route<'a>(ways: &'a [Way], message: &MessageRow, now_us: i64) -> Route<'a> {
     let mut opens_at_us: Option<i64> = None;
     for way in in_order(ways, message) {
+        // One that said when to come back is left alone while there is another.
+        if ways.len() > 1
+            && !message.held
+            && let Some(rests) = way.rests(now_us)
+        {
+            let until_us = now_us.saturating_add(i64::try_from(rests.as_micros()).unwrap_or(i64::MAX));
+            opens_at_us = Some(opens_at_us.map_or(until_us, |at_us| at_us.min(until_us)));
+            continue;
+        }
         match way.gate.turn(now_us) {
             Turn::Now => return Route::Go(way, None),
             Turn::At(at_us) => return Route::Go(way, Some(at_us)),
@@ -64,7 +73,8 @@ pub(super) fn again(
     let Outcome::Busy { after, .. } = outcome else { return None };
     let now_us = inner.clock.now_us();
     let ways = if is_held(message, outcome) { std::slice::from_ref(way) } else { inner.ways.of(channel) };
-    let count = i32::try_from(ways.len()).unwrap_or(i32::MAX);
+    // By all of them: it may have been given to others before one held it.
+    let count = i32::try_from(inner.ways.of(channel).len()).unwrap_or(i32::MAX);
     let tries_max = i32::try_from(inner.config.attempts_max).unwrap_or(1).saturating_mul(count);
     if message.tries + 1 >= tries_max {
         return None;

@@ -1,7 +1,7 @@
 //! One message from its lease to its outcome.
 //!
 //! The order is what keeps patients from wrong and double messages: the present truth from booking, the text, then one
-//! statement that says "sending" only where the lease holds and nothing newer is known, committed; only then the
+//! transaction that says "sending" only where the lease holds and nothing newer is known, committed; only then the
 //! provider. A process that dies after that leaves a message whose fate is unknown, never one that is sent again.
 
 use std::{
@@ -14,6 +14,7 @@ use domain::{
     patient::Channel,
 };
 use jiff::Timestamp;
+use rpc::Fault;
 use runtime::Shutdown;
 
 use super::{
@@ -29,9 +30,10 @@ use crate::{
     receive,
     render::gsm7,
     rule::{Trigger, channel},
-    store::{Record, Sending, rows::MessageRow},
+    store::{Begun, Record, Sending, rows::MessageRow},
     unsubscribe,
     way::Way,
+    write,
 };
 
 /// How long a message waits when its questions cannot be answered, in seconds of the clock.
@@ -99,7 +101,7 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, way: &
         now_us,
         lease_until_us: now_us + lease_us(inner),
     };
-    let attempt = match inner.questions.begin.ask(sending).await {
+    let attempt = match begin(inner, sending).await {
         Ok(Some(attempt)) => attempt,
         // Somebody else has it, or something newer is known: the plan for that is made already.
         Ok(None) => return way.gate.give_back(),
@@ -139,6 +141,18 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, way: &
     if record.sent {
         let lag_us = record.now_us.saturating_sub(message.due_at_us).max(0).unsigned_abs();
         metrics::histogram!("reminder_lag_seconds").record(Duration::from_micros(lag_us));
+    }
+}
+
+/// Says "sending" together with others, or alone where somebody holds the visit: the others are not to wait.
+async fn begin(inner: &Inner, sending: Sending) -> Result<Option<i32>, Fault> {
+    match inner.questions.begin.ask(sending.clone()).await? {
+        Begun::Attempt(attempt) => Ok(Some(attempt)),
+        Begun::Refused => Ok(None),
+        Begun::Held => {
+            let alone = || inner.store.begin_alone(&sending);
+            sql::retry_serialization(|| inner.ids.fraction(), alone).await.map_err(write::failure)
+        }
     }
 }
 

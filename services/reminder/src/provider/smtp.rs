@@ -37,7 +37,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const QUIT_WITHIN: Duration = Duration::from_secs(1);
 
 const CA_FILE_BYTES_MAX: u64 = 1 << 20;
-const CA_FILE: &str = "name a PEM file that can be read, with the certificates of the authorities to trust";
+const CA_FILE: &str =
+    "ca_file must name a PEM file that can be read, with the certificates of the authorities to trust";
 
 /// How a connection is kept from being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,10 +131,13 @@ fn trust(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, &'static s
 }
 
 /// The certificates of a PEM file.
-pub(crate) fn authorities(path: &Path) -> Result<Certificate, &'static str> {
+fn authorities(path: &Path) -> Result<Certificate, &'static str> {
     let file = File::open(path).map_err(|_| CA_FILE)?;
     let mut pem = Vec::new();
-    file.take(CA_FILE_BYTES_MAX).read_to_end(&mut pem).map_err(|_| CA_FILE)?;
+    file.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut pem).map_err(|_| CA_FILE)?;
+    if pem.len() as u64 > CA_FILE_BYTES_MAX {
+        return Err("ca_file must name a PEM file of at most 1 MiB");
+    }
     // A file without any would be taken, and then nobody trusted.
     if !String::from_utf8_lossy(&pem).contains("-----BEGIN CERTIFICATE-----") {
         return Err(CA_FILE);

@@ -25,7 +25,8 @@ const STAND_IN: &str = "INSERT INTO messages (organization_id, id, appointment_i
      WHERE organization_id = $1 AND id = $2 \
      ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) DO UPDATE SET \
      status = 'scheduled', reason = '', due_at_us = excluded.due_at_us, wake_at_us = excluded.wake_at_us, \
-     fence = messages.fence + 1, updated_at_us = excluded.updated_at_us, instead_of = excluded.instead_of \
+     tries = 0, next_way = '', provider_rank = 0, fence = messages.fence + 1, updated_at_us = excluded.updated_at_us, \
+     instead_of = excluded.instead_of \
      WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')";
 
 /// Every statement of this file, for the test that prepares them on both engines.

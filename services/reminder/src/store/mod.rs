@@ -1,7 +1,8 @@
 //! Reminder's own database, on either engine.
 //!
-//! `queries.rs` (single statements), `transactions.rs`, `ends.rs`, `reports.rs`, `endpoints.rs` and `deliveries.rs` (what
-//! commits together) are one text for both engines; what truly differs, taking leases, is in `sqlite.rs` and `postgres.rs`.
+//! `queries.rs` and `counts.rs` (single statements) and what commits together (`transactions.rs` with `writes.rs`,
+//! `sends.rs`, `ends.rs`, `reports.rs`, `answers.rs`, `endpoints.rs`, `deliveries.rs`) are one text for both engines; what
+//! truly differs, leases and locks, is in `sqlite.rs` and `postgres.rs`.
 
 #[cfg(test)]
 mod crowd_tests;
@@ -190,6 +191,17 @@ pub(crate) struct Sending {
     pub(crate) lease_until_us: i64,
 }
 
+/// What became of a message that was to leave with others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begun {
+    /// It leaves, as this attempt.
+    Attempt(i32),
+    /// Its lease is lost, or something newer is known.
+    Refused,
+    /// Somebody holds it or its visit just now.
+    Held,
+}
+
 /// An address of a patient.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Address {
@@ -329,8 +341,10 @@ on_both! {
     /// Those of these addresses to which nothing may be sent.
     fn blocked(&self, addresses: &[Address]) -> Result<HashSet<Address>, Failure>;
     /// The last word before messages leave: each only where its lease holds and no newer version of its appointment is
-    /// known. Answers the numbers of the attempts.
-    fn begin_sends(&self, sendings: &[Sending]) -> Result<Vec<Option<i32>>, Failure>;
+    /// known. Waits for no lock; all or nothing where it fails.
+    fn begin_sends(&self, sendings: &[Sending]) -> Result<Vec<Begun>, Failure>;
+    /// The same of one, which waits for whoever holds its visit. Answers the number of the attempt.
+    fn begin_alone(&self, sending: &Sending) -> Result<Option<i32>, Failure>;
     /// Records what became of attempts; `false` where something newer is known.
     fn record(&self, records: &[Record]) -> Result<Vec<bool>, Failure>;
     /// Keeps a provider's report and applies it where it goes further than what is known; answers whether it did, with

@@ -220,7 +220,7 @@ pub(super) fn none_in(query: &mut QueryBuilder<Db>, column: &'static str, ids: &
     query.push(")");
 }
 
-/// These messages, by organisation and id.
+/// Those of these, by organisation and id.
 pub(super) fn these(query: &mut QueryBuilder<Db>, messages: &[(Uuid, Uuid)]) {
     query.push("(organization_id, id) IN (").push_values(messages, |mut row, one| {
         row.push_bind(one.0).push_bind(one.1);

@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, query_builder::Separated};
 use uuid::Uuid;
 
 use super::{
-    super::{Record, Refusal, Remember, Sending, rows::MessageRow},
+    super::{Begun, Record, Refusal, Remember, Sending, rows::MessageRow},
     Db, Store,
     ends::replace,
     transactions::{Tx, remember},
@@ -41,25 +41,31 @@ const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_
      fence = fence + 1, tries = 0, held = false, next_way = '', provider_rank = 0, updated_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
 
-/// Every statement of this file, for the test that prepares them on both engines.
+/// Those that do not grow with their rows, for the test that prepares them on both engines; `crowd_tests.rs` runs the others.
 #[cfg(test)]
 pub(crate) const STATEMENTS: [&str; 3] = [BLOCK, UNBLOCK, RETRY];
 
 impl Store {
-    pub(crate) async fn begin_sends(&self, sendings: &[Sending]) -> Result<Vec<Option<i32>>, Failure> {
+    pub(crate) async fn begin_sends(&self, sendings: &[Sending]) -> Result<Vec<Begun>, Failure> {
         let mut tx = self.begin().await?;
         let free = Self::lock(&mut tx, sendings).await?;
-        let (now, later): (Vec<_>, Vec<_>) = sendings.iter().partition(|one| free.contains(&one.message.id));
-        let mut begun = claim(&mut tx, &now).await?;
+        let now: Vec<_> = sendings.iter().filter(|one| free.contains(&one.message.id)).collect();
+        let begun = claim(&mut tx, &now).await?;
         tx.commit().await?;
-        // Whoever holds one of these may wait for what another needs: each waits by itself.
-        for one in later {
-            let mut tx = self.begin().await?;
-            Self::wait_for(&mut tx, one).await?;
-            begun.extend(claim(&mut tx, &[one]).await?);
-            tx.commit().await?;
-        }
-        Ok(sendings.iter().map(|one| begun.get(&one.message.id).copied()).collect())
+        let became = |one: &Sending| match begun.get(&one.message.id) {
+            Some(attempt) => Begun::Attempt(*attempt),
+            None if free.contains(&one.message.id) => Begun::Refused,
+            None => Begun::Held,
+        };
+        Ok(sendings.iter().map(became).collect())
+    }
+
+    pub(crate) async fn begin_alone(&self, sending: &Sending) -> Result<Option<i32>, Failure> {
+        let mut tx = self.begin().await?;
+        Self::wait_for(&mut tx, sending).await?;
+        let begun = claim(&mut tx, &[sending]).await?;
+        tx.commit().await?;
+        Ok(begun.get(&sending.message.id).copied())
     }
 
     pub(crate) async fn record(&self, records: &[Record]) -> Result<Vec<bool>, Failure> {

@@ -51,7 +51,11 @@ impl Bed {
     }
 
     async fn begin(&self, message: &MessageRow, truth_version: i64) -> Option<i32> {
-        self.store.begin_sends(&[sending(message, truth_version)]).await.unwrap()[0]
+        match self.store.begin_sends(&[sending(message, truth_version)]).await.unwrap()[0] {
+            Begun::Attempt(attempt) => Some(attempt),
+            Begun::Refused => None,
+            Begun::Held => panic!("nobody holds it"),
+        }
     }
 
     async fn record(&self, record: Record) -> bool {
