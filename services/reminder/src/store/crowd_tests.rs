@@ -1,13 +1,53 @@
 //! Many messages in one transaction, on both engines.
 
+use std::sync::Arc;
+
 use domain::appointment::Status;
 use testkit::database::Database;
 
 use super::{
-    tests::{Bed, NOW, ORG, START, booked, record, sending},
+    tests::{Bed, HOUR, NOW, ORG, START, booked},
     *,
 };
 use crate::plan::Event;
+
+pub(super) fn sending(message: &MessageRow, truth_version: i64) -> Sending {
+    Sending {
+        message: Arc::new(message.clone()),
+        truth_version,
+        tells: Some(message.visit()),
+        provider: "sandbox",
+        key_attempt: 0,
+        recipient: "+15005550009".into(),
+        subject: String::new(),
+        body: "text".into(),
+        segments: 1,
+        now_us: NOW,
+        lease_until_us: NOW + HOUR,
+    }
+}
+
+pub(super) fn record(message: &MessageRow, attempt: i32, status: &'static str) -> Record {
+    Record {
+        message: Arc::new(message.clone()),
+        attempt,
+        status,
+        reason: "",
+        wake_at_us: (status == "scheduled").then_some(NOW + 1),
+        sent: status == "sent",
+        rank: 1,
+        outcome: "sent",
+        provider_message_id: "SM1".into(),
+        parts: 1,
+        error_code: String::new(),
+        detail: "",
+        block: None,
+        held: false,
+        next_way: "",
+        stand_in: Uuid::from_u128(77),
+        now_us: NOW,
+    }
+}
 
 async fn of_many_each_leaves_for_itself(bed: Bed) {
     let visit = |id: u128| {

@@ -4,6 +4,7 @@
 //! `sends.rs`, `ends.rs`, `reports.rs`, `answers.rs`, `endpoints.rs`, `deliveries.rs`) are one text for both engines; what
 //! truly differs, leases and locks, is in `sqlite.rs` and `postgres.rs`.
 
+mod attempt;
 #[cfg(test)]
 mod crowd_tests;
 #[cfg(test)]
@@ -14,19 +15,17 @@ pub(crate) mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
-use domain::patient::Channel;
 use runtime::Ids;
 use sql::{Failure, Target};
 use uuid::Uuid;
 
+pub(crate) use self::attempt::{Address, Begun, Record, Report, Reported, Sending};
 use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, ToldRow};
 use crate::{
-    address_hash,
     answer::{Dealt, NewInbound},
-    plan::{Change, Offered, Risk, Visit},
-    provider::receipt::Stage,
+    plan::{Change, Offered, Risk},
     rule::Rule,
     webhook::event::News,
 };
@@ -169,117 +168,6 @@ impl sql::AsFailure for Refusal {
             _ => None,
         }
     }
-}
-
-/// A message about to be sent.
-#[derive(Clone)]
-pub(crate) struct Sending {
-    pub(crate) message: Arc<MessageRow>,
-    /// The appointment's version that the message was checked against.
-    pub(crate) truth_version: i64,
-    /// What the message tells the patient; `None` where it tells no time that holds.
-    pub(crate) tells: Option<Visit>,
-    pub(crate) provider: &'static str,
-    /// The attempt whose name is its key; 0: its own.
-    pub(crate) key_attempt: i32,
-    pub(crate) recipient: String,
-    pub(crate) subject: String,
-    pub(crate) body: String,
-    /// As carriers count it; 0 for e-mail.
-    pub(crate) segments: i32,
-    pub(crate) now_us: i64,
-    pub(crate) lease_until_us: i64,
-}
-
-/// What became of a message that was to leave with others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Begun {
-    /// It leaves, as this attempt.
-    Attempt(i32),
-    /// Its lease is lost, or something newer is known.
-    Refused,
-    /// Somebody holds it or its visit just now.
-    Held,
-}
-
-/// An address of a patient.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Address {
-    pub(crate) organization: Uuid,
-    /// The channel's name.
-    pub(crate) channel: String,
-    /// See [`crate::address_hash`].
-    pub(crate) hash: Vec<u8>,
-}
-
-impl Address {
-    pub(crate) fn of(organization: Uuid, channel: &str, address: &str) -> Self {
-        Self { organization, channel: channel.to_owned(), hash: address_hash(address) }
-    }
-}
-
-/// What is recorded of an attempt.
-#[derive(Clone)]
-pub(crate) struct Record {
-    pub(crate) message: Arc<MessageRow>,
-    pub(crate) attempt: i32,
-    pub(crate) status: &'static str,
-    pub(crate) reason: &'static str,
-    /// When it is tried again.
-    pub(crate) wake_at_us: Option<i64>,
-    pub(crate) sent: bool,
-    pub(crate) rank: i16,
-    pub(crate) outcome: &'static str,
-    pub(crate) provider_message_id: String,
-    /// In how many parts the text travels; 0 where nobody has said.
-    pub(crate) parts: i32,
-    pub(crate) error_code: String,
-    pub(crate) detail: &'static str,
-    /// The address to which nothing is sent any more.
-    pub(crate) block: Option<(Channel, Vec<u8>)>,
-    /// Whether its provider may hold it, though it seemed not to take it: nobody else is given it.
-    pub(crate) held: bool,
-    /// Who is asked next; empty: the first one.
-    pub(crate) next_way: &'static str,
-    /// The id of the message that stands in for it, where one does.
-    pub(crate) stand_in: Uuid,
-    pub(crate) now_us: i64,
-}
-
-/// A report of a provider.
-#[derive(Clone, Copy)]
-pub(crate) struct Report<'a> {
-    pub(crate) organization: Uuid,
-    pub(crate) event: Uuid,
-    /// The id of the message that stands in for it, where one does.
-    pub(crate) stand_in: Uuid,
-    pub(crate) message: Uuid,
-    /// Whose report it is: it counts only for attempts that went by them.
-    pub(crate) provider: &'a str,
-    pub(crate) attempt: i32,
-    /// Whether it speaks for the attempts before and after with the same key, too.
-    pub(crate) by_key: bool,
-    pub(crate) stage: Stage,
-    pub(crate) reason: &'static str,
-    pub(crate) provider_message_id: &'a str,
-    /// Whether it is about one part of a text, which `provider_message_id` names.
-    pub(crate) is_part: bool,
-    pub(crate) error_code: &'a str,
-    pub(crate) form: &'a str,
-    pub(crate) block: bool,
-    /// Where it is worth another attempt: when, and after how many at most.
-    pub(crate) again: Option<(i64, i32)>,
-    pub(crate) now_us: i64,
-}
-
-/// What a report has changed.
-pub(crate) struct Reported {
-    pub(crate) trigger: String,
-    pub(crate) channel: String,
-    /// The message's status by this report.
-    pub(crate) status: &'static str,
-    /// Whether the message is to be sent once more.
-    pub(crate) again: bool,
 }
 
 /// Which messages a list shows.

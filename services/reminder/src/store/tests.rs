@@ -3,8 +3,14 @@
 use domain::{appointment::Status, patient::Channel};
 use testkit::database::Database;
 
-use super::*;
-use crate::plan::{Appointment, Event};
+use super::{
+    crowd_tests::{record, sending},
+    *,
+};
+use crate::{
+    plan::{Appointment, Event, Visit},
+    provider::receipt::Stage,
+};
 
 pub(super) const HOUR: i64 = 3_600_000_000;
 pub(super) const NOW: i64 = 1_772_000_000_000_000;
@@ -93,44 +99,6 @@ impl Bed {
             now_us: NOW,
         };
         self.store.report(&report).await.unwrap().is_some()
-    }
-}
-
-pub(super) fn sending(message: &MessageRow, truth_version: i64) -> Sending {
-    Sending {
-        message: Arc::new(message.clone()),
-        truth_version,
-        tells: Some(message.visit()),
-        provider: "sandbox",
-        key_attempt: 0,
-        recipient: "+15005550009".into(),
-        subject: String::new(),
-        body: "text".into(),
-        segments: 1,
-        now_us: NOW,
-        lease_until_us: NOW + HOUR,
-    }
-}
-
-pub(super) fn record(message: &MessageRow, attempt: i32, status: &'static str) -> Record {
-    Record {
-        message: Arc::new(message.clone()),
-        attempt,
-        status,
-        reason: "",
-        wake_at_us: (status == "scheduled").then_some(NOW + 1),
-        sent: status == "sent",
-        rank: 1,
-        outcome: "sent",
-        provider_message_id: "SM1".into(),
-        parts: 1,
-        error_code: String::new(),
-        detail: "",
-        block: None,
-        held: false,
-        next_way: "",
-        stand_in: Uuid::from_u128(77),
-        now_us: NOW,
     }
 }
 
