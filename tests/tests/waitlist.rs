@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, Answer, House, from_now, patient, service};
+use scenarios::{ADMIN, Answer, Clinic, House, from_now, patient, service};
 use serde_json::{Value, json};
 
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
@@ -27,22 +27,37 @@ fn ok(answer: Answer) -> Answer {
     answer
 }
 
+/// Books all of a day.
+async fn full_day(house: &House, clinic: &Clinic) -> Result<(Vec<Answer>, String)> {
+    let mut visits = Vec::new();
+    let mut revision = clinic.revision.clone();
+    loop {
+        let free = house.slots(clinic, (3, 4), &revision).await?;
+        let Some(slot) = free.first() else { return Ok((visits, revision)) };
+        let body = json!({"slot_id": slot["slot_id"], "patient": patient("Taken", "+447700900123")});
+        let booked = ok(house.post("/v1/appointments", body).await?);
+        revision = booked.revision();
+        visits.push(booked);
+    }
+}
+
+/// Takes an offer twice with one key: the second answer is the first one's.
+async fn taken_twice(house: &House, path: &str) -> Result<Answer> {
+    let keyed = [("idempotency-key", "taken-once")];
+    let moved = ok(house.send(Method::POST, path, ADMIN, &keyed, Some(json!({}))).await?);
+    let again = ok(house.send(Method::POST, path, ADMIN, &keyed, Some(json!({}))).await?);
+    assert!(!moved.headers.contains_key("idempotency-replayed"));
+    assert_eq!(again.headers.get("idempotency-replayed").context("a replay")?, "true");
+    assert_eq!(again.body, moved.body);
+    Ok(moved)
+}
+
 #[tokio::test]
 async fn a_visit_that_is_called_off_is_offered_taken_and_offered_on() -> Result<()> {
     for house in [House::embedded(&AWAKE).await?, House::apart(&AWAKE).await?] {
         let clinic = house.clinic("Europe/London", service()).await?;
         let slots = house.slots(&clinic, (3, 4), &clinic.revision).await?;
-        // The day is full.
-        let mut visits = Vec::new();
-        let mut revision = clinic.revision.clone();
-        loop {
-            let free = house.slots(&clinic, (3, 4), &revision).await?;
-            let Some(slot) = free.first() else { break };
-            let body = json!({"slot_id": slot["slot_id"], "patient": patient("Taken", "+447700900123")});
-            let booked = ok(house.post("/v1/appointments", body).await?);
-            revision = booked.revision();
-            visits.push(booked);
-        }
+        let (visits, revision) = full_day(&house, &clinic).await?;
         assert!(visits.len() > 10 && slots.len() > 10);
         let later_body = json!({"slot_id": house.slots(&clinic, (5, 6), &revision).await?[0]["slot_id"],
             "patient_id": known(&house, 1).await?});
@@ -71,12 +86,7 @@ async fn a_visit_that_is_called_off_is_offered_taken_and_offered_on() -> Result<
         let held = house.post("/v1/holds", json!({"slot_id": offer["slot"]["slot_id"]})).await?;
         assert_eq!(held.text("/code"), "slot_taken");
         let taken = format!("/v1/offers/{}/accept", offer["id"].as_str().context("an id")?);
-        let keyed = [("idempotency-key", "taken-once")];
-        let moved = ok(house.send(Method::POST, &taken, ADMIN, &keyed, Some(json!({}))).await?);
-        let again = ok(house.send(Method::POST, &taken, ADMIN, &keyed, Some(json!({}))).await?);
-        assert!(!moved.headers.contains_key("idempotency-replayed"));
-        assert_eq!(again.headers.get("idempotency-replayed").context("a replay")?, "true");
-        assert_eq!(again.body, moved.body);
+        let moved = taken_twice(&house, &taken).await?;
         assert_eq!((moved.text("/id"), &moved.body["starts_at"]), (later.text("/id"), &off.body["starts_at"]));
         assert_eq!(house.get(&first).await?.text("/status"), "booked");
 

@@ -20,8 +20,10 @@ use crate::{Inner, count, store::rows::MessageRow};
 const READ_MAX: i64 = 8192;
 /// After so long it is read anew, in real time: something earlier may have come.
 const FRESH_FOR: Duration = Duration::from_secs(1);
-/// Where reading is long, after so many times as long: reading must not be what a crowd waits for.
+/// Where reading is long, after so many times as long: reading must not be what a crowd waits for. Nor may what came since
+/// wait for much longer.
 const FRESH_TIMES: u32 = 50;
+const FRESH_MAX: Duration = Duration::from_secs(10);
 /// So many leases in a row of which others have taken all, and the line is read anew.
 const IN_VAIN_MAX: u32 = 3;
 
@@ -86,7 +88,7 @@ impl Line {
         }
         let began = Instant::now();
         self.due = inner.store.due(now_us, READ_MAX, &busy).await?.into();
-        self.fresh_until = Some(Instant::now() + FRESH_FOR.max(began.elapsed() * FRESH_TIMES));
+        self.fresh_until = Some(Instant::now() + (began.elapsed() * FRESH_TIMES).clamp(FRESH_FOR, FRESH_MAX));
         Ok(next)
     }
 }
