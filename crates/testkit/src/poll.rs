@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// For what comes within milliseconds and is waited for many thousand times.
+const SHORT_PAUSE_MAX: Duration = Duration::from_millis(4);
 
 /// Asks until there is an answer, with growing pauses, or panics when the time is up.
 ///
@@ -17,7 +19,20 @@ pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, within: Duratio
 }
 
 /// As [`until`], but `None` when the time is up.
-pub async fn attempt<T, F: Future<Output = Option<T>>>(within: Duration, mut ask: impl FnMut() -> F) -> Option<T> {
+pub async fn attempt<T, F: Future<Output = Option<T>>>(within: Duration, ask: impl FnMut() -> F) -> Option<T> {
+    with_pauses(within, PAUSE_MAX, ask).await
+}
+
+/// As [`attempt`], with pauses that stay short: asking must cost little.
+pub async fn attempt_often<T, F: Future<Output = Option<T>>>(within: Duration, ask: impl FnMut() -> F) -> Option<T> {
+    with_pauses(within, SHORT_PAUSE_MAX, ask).await
+}
+
+async fn with_pauses<T, F: Future<Output = Option<T>>>(
+    within: Duration,
+    longest: Duration,
+    mut ask: impl FnMut() -> F,
+) -> Option<T> {
     let end = Instant::now() + within;
     let mut pause = FIRST_PAUSE;
     loop {
@@ -27,7 +42,7 @@ pub async fn attempt<T, F: Future<Output = Option<T>>>(within: Duration, mut ask
             return Some(answer);
         }
         real_pause(pause.min(left)).await;
-        pause = (pause * 2).min(PAUSE_MAX);
+        pause = (pause * 2).min(longest);
     }
 }
 

@@ -298,7 +298,7 @@ impl Stage {
 
     /// Waits until the services know what they can know, and have done what is due.
     async fn settle(&mut self) {
-        let done = poll::attempt(WITHIN, || async {
+        let done = poll::attempt_often(WITHIN, || async {
             self.report().await;
             self.is_settled().await.then_some(())
         });
