@@ -3,10 +3,10 @@
 //! A round is on its way at any time; whoever asks meanwhile goes with the next one. So a question that comes alone waits
 //! for nobody, and a crowd costs as many rounds as there is time for.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use futures::future::join_all;
-use rpc::Fault;
+use rpc::{Code, Fault};
 use tokio::sync::{mpsc, oneshot};
 
 /// Questions in one round.
@@ -24,12 +24,29 @@ impl<Q: Clone + Send + Sync + 'static, A: Send + 'static> Together<Q, A> {
         R: Fn(Arc<[Q]>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Vec<A>, Fault>> + Send + 'static,
     {
+        Self::grouped(|_| (), round)
+    }
+
+    /// The same with a round for each group of questions, all at a time: what one group meets is not the others' matter.
+    pub(crate) fn grouped<K, R, F>(group_of: impl Fn(&Q) -> K + Send + Sync + 'static, round: R) -> Self
+    where
+        K: Ord + Send + Sync + 'static,
+        R: Fn(Arc<[Q]>) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Vec<A>, Fault>> + Send + 'static,
+    {
         let (asked, mut waiting) = mpsc::unbounded_channel::<Asked<Q, A>>();
         tokio::spawn(async move {
             let mut next = Vec::new();
             while waiting.recv_many(&mut next, MOST).await > 0 {
-                let (questions, callers): (Vec<Q>, Vec<_>) = next.drain(..).unzip();
-                for (caller, answer) in callers.into_iter().zip(answers(&round, questions.into()).await) {
+                let mut groups = BTreeMap::<K, (Vec<Q>, Vec<_>)>::new();
+                for (question, caller) in next.drain(..) {
+                    let group = groups.entry(group_of(&question)).or_default();
+                    group.0.push(question);
+                    group.1.push(caller);
+                }
+                let (questions, callers): (Vec<_>, Vec<_>) = groups.into_values().unzip();
+                let answered = join_all(questions.into_iter().map(|some| answers(&round, some.into()))).await;
+                for (caller, answer) in callers.into_iter().flatten().zip(answered.into_iter().flatten()) {
                     // Whoever has gone meanwhile needs no answer.
                     let _ = caller.send(answer);
                 }
@@ -58,15 +75,15 @@ where
 {
     match by_itself(round(questions.clone())).await {
         Ok(all) => all.into_iter().map(Ok).collect(),
-        Err(fault) if questions.len() == 1 => vec![Err(fault)],
-        // One of them may be at fault: now each is asked alone.
-        Err(_) => {
+        // One of them may be what cannot be read: now each is asked alone.
+        Err(fault) if fault.code == Code::Internal && questions.len() > 1 => {
             join_all(questions.iter().map(async |one| {
                 let all = by_itself(round(Arc::from([one.clone()]))).await?;
                 all.into_iter().next().ok_or_else(|| Fault::internal("a question had no answer"))
             }))
             .await
         }
+        Err(fault) => questions.iter().map(|_| Err(fault.clone())).collect(),
     }
 }
 
@@ -81,7 +98,6 @@ async fn by_itself<A: Send + 'static>(
 mod tests {
     use std::sync::Mutex;
 
-    use rpc::Code;
     use tokio::sync::Semaphore;
 
     use super::*;
@@ -96,7 +112,7 @@ mod tests {
                 rounds.lock().map_err(Fault::internal)?.push(numbers.len());
                 assert!(!numbers.contains(&14));
                 if numbers.contains(&13) {
-                    return Err(Fault::new(Code::Unavailable, "not this one"));
+                    return Err(Fault::internal("not this one"));
                 }
                 Ok(numbers.iter().map(|number| number * 2).collect())
             }
@@ -135,7 +151,26 @@ mod tests {
         let tasks = asked(&together, &[1, 13, 14, 5]).await;
         permits.add_permits(100);
         let answers = join_all(tasks).await.into_iter().map(|one| one.unwrap().map_err(|fault| fault.code));
-        assert_eq!(answers.collect::<Vec<_>>(), [Ok(2), Err(Code::Unavailable), Err(Code::Internal), Ok(10)]);
+        assert_eq!(answers.collect::<Vec<_>>(), [Ok(2), Err(Code::Internal), Err(Code::Internal), Ok(10)]);
         assert_eq!(together.ask(7).await, Ok(14), "and the next round goes on");
+    }
+
+    #[tokio::test]
+    async fn what_one_group_meets_is_not_the_others_matter() {
+        let rounds = Arc::<Mutex<Vec<usize>>>::default();
+        let seen = rounds.clone();
+        let together = Arc::new(Together::grouped(
+            |number: &u32| number / 10,
+            move |numbers: Arc<[u32]>| {
+                seen.lock().unwrap().push(numbers.len());
+                let down = numbers[0] / 10 == 1;
+                let answer = if down { Err(Fault::new(Code::Unavailable, "down")) } else { Ok(numbers.to_vec()) };
+                std::future::ready(answer)
+            },
+        ));
+        let answers = join_all([1, 11, 2, 12, 3].map(|number| together.ask(number))).await;
+        let answers: Vec<_> = answers.into_iter().map(|one| one.map_err(|fault| fault.code)).collect();
+        assert_eq!(answers, [Ok(1), Err(Code::Unavailable), Ok(2), Err(Code::Unavailable), Ok(3)]);
+        assert!(rounds.lock().unwrap().len() <= 3, "who is down is not asked again for each");
     }
 }

@@ -88,7 +88,7 @@ pub(super) async fn prepare(
     if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
         return Ok(later);
     }
-    let names = inner.questions.visit.ask((message.organization_id, describe::names(&appointment))).await??;
+    let names = inner.questions.visit.ask((message.organization_id, describe::names(&appointment))).await?;
     let visit = names.ok_or_else(Fault::not_found)?;
     let details = patient.details.unwrap_or_default();
     let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
@@ -132,7 +132,7 @@ async fn present(
         appointment: message.appointment_id,
         with_plan: trigger == Trigger::PlanSessionUnbooked,
     };
-    Ok((inner.questions.contact.ask(ask).await??.ok_or_else(Fault::not_found)?, None))
+    Ok((inner.questions.contact.ask(ask).await?.ok_or_else(Fault::not_found)?, None))
 }
 
 /// Where a patient has had enough messages today: when this one goes, if it can wait at all.

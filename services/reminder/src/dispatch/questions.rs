@@ -1,14 +1,13 @@
 //! What is asked for each message on its way, of many messages together.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
 
 use domain::id::{AppointmentId, OrganizationId};
-use futures::future::join_all;
-use rpc::{Code, Context, Fault};
+use rpc::{Context, Fault};
 use runtime::Ids;
 use uuid::Uuid;
 use wire::{
@@ -31,9 +30,9 @@ pub(crate) struct Questions {
     /// A rule by organisation and id.
     pub(super) rule: Together<(Uuid, Uuid), Option<Arc<Rule>>>,
     /// How an appointment stands, and how its patient can be reached; `None`: nobody knows it.
-    pub(super) contact: Together<Contact, Result<Option<GetContactResponse>, Fault>>,
+    pub(super) contact: Together<Contact, Option<GetContactResponse>>,
     /// The names of a visit in an organisation; `None`: nobody knows them.
-    pub(super) visit: Together<(Uuid, DescribeVisitRequest), Result<Option<DescribeVisitResponse>, Fault>>,
+    pub(super) visit: Together<(Uuid, DescribeVisitRequest), Option<DescribeVisitResponse>>,
     /// Whether nothing may be sent to an address.
     pub(super) blocked: Together<Address, bool>,
     /// The last word before a message leaves; see [`Store::begin_sends`].
@@ -41,9 +40,6 @@ pub(crate) struct Questions {
     /// See [`Store::record`].
     pub(super) record: Together<Record, bool>,
 }
-
-/// What a round comes to where one question's fault is not another's.
-type Answers<A> = Result<Vec<Result<A, Fault>>, Fault>;
 
 /// Which contact is wanted.
 #[derive(Clone, Copy)]
@@ -64,8 +60,14 @@ impl Questions {
         let (booking, availability, ids) = (booking.clone(), availability.clone(), ids.clone());
         Self {
             rule: Together::new(move |asked| rules(rule.clone(), asked)),
-            contact: Together::new(move |asked| contacts(booking.clone(), asked)),
-            visit: Together::new(move |asked| visits(availability.clone(), asked)),
+            contact: Together::grouped(
+                |one: &Contact| (one.organization, one.with_plan),
+                move |asked| contacts(booking.clone(), asked),
+            ),
+            visit: Together::grouped(
+                |one: &(Uuid, DescribeVisitRequest)| one.0,
+                move |asked| visits(availability.clone(), asked),
+            ),
             blocked: Together::new(move |asked| blocked_of(blocked.clone(), asked)),
             begin: Together::new({
                 let ids = ids.clone();
@@ -91,71 +93,30 @@ async fn rules(store: Store, asked: Arc<[(Uuid, Uuid)]>) -> Result<Vec<Option<Ar
     Ok(asked.iter().map(|one| known.get(one).cloned().flatten()).collect())
 }
 
-async fn contacts(booking: BookingClient<rpc::Channel>, asked: Arc<[Contact]>) -> Answers<Option<GetContactResponse>> {
-    let of = |one: &Contact| (one.organization, one.with_plan);
-    let ask = |(organization, with_plan), some: Vec<Contact>| {
-        let mut booking = booking.clone();
-        async move {
-            let appointment_ids = some.iter().map(|one| AppointmentId::new(one.appointment).to_string()).collect();
-            let request = context(organization).request(GetContactsRequest { appointment_ids, with_plan });
-            let contacts = booking.get_contacts(request).await?.into_inner().contacts;
-            let id = |contact: &GetContactResponse| contact.appointment.as_ref()?.id.parse::<AppointmentId>().ok();
-            let known: HashMap<_, _> = contacts.into_iter().map(|contact| (id(&contact), contact)).collect();
-            Ok(some.iter().map(|one| known.get(&Some(AppointmentId::new(one.appointment))).cloned()).collect())
-        }
-    };
-    by_group(&asked, of, ask).await
+/// All of one organisation, with their plans or without.
+async fn contacts(
+    mut booking: BookingClient<rpc::Channel>,
+    asked: Arc<[Contact]>,
+) -> Result<Vec<Option<GetContactResponse>>, Fault> {
+    let Some(Contact { organization, with_plan, .. }) = asked.first().copied() else { return Ok(vec![]) };
+    let appointment_ids = asked.iter().map(|one| AppointmentId::new(one.appointment).to_string()).collect();
+    let request = context(organization).request(GetContactsRequest { appointment_ids, with_plan });
+    let contacts = booking.get_contacts(request).await?.into_inner().contacts;
+    let id = |contact: &GetContactResponse| contact.appointment.as_ref()?.id.parse::<AppointmentId>().ok();
+    let known: HashMap<_, _> = contacts.into_iter().map(|contact| (id(&contact), contact)).collect();
+    Ok(asked.iter().map(|one| known.get(&Some(AppointmentId::new(one.appointment))).cloned()).collect())
 }
 
+/// All of one organisation.
 async fn visits(
-    availability: SearchClient<rpc::Channel>,
+    mut availability: SearchClient<rpc::Channel>,
     asked: Arc<[(Uuid, DescribeVisitRequest)]>,
-) -> Answers<Option<DescribeVisitResponse>> {
-    let ask = |organization, some: Vec<(Uuid, DescribeVisitRequest)>| {
-        let mut availability = availability.clone();
-        async move {
-            let visits = some.into_iter().map(|one| one.1).collect();
-            let request = context(organization).request(DescribeVisitsRequest { visits });
-            let described = availability.describe_visits(request).await?.into_inner().visits;
-            Ok(described.into_iter().map(|one| one.visit).collect())
-        }
-    };
-    by_group(&asked, |one| one.0, ask).await
-}
-
-/// Asks for each group by itself, all at a time: what one meets is not the others' matter.
-async fn by_group<Q: Clone, K: Ord + Copy, A, F>(
-    asked: &[Q],
-    group_of: impl Fn(&Q) -> K,
-    ask: impl Fn(K, Vec<Q>) -> F,
-) -> Answers<A>
-where
-    F: Future<Output = Result<Vec<A>, Fault>>,
-{
-    let mut groups = BTreeMap::<K, Vec<usize>>::new();
-    for (place, one) in asked.iter().enumerate() {
-        groups.entry(group_of(one)).or_default().push(place);
-    }
-    let whole = groups.iter().map(|(group, places)| ask(*group, places.iter().map(|at| asked[*at].clone()).collect()));
-    let whole = join_all(whole).await;
-    let mut answers = BTreeMap::new();
-    for ((group, places), answered) in groups.into_iter().zip(whole) {
-        let each: Vec<_> = match answered {
-            Ok(answers) => answers.into_iter().map(Ok).collect(),
-            // One of them may be what cannot be read: now each is asked alone.
-            Err(fault) if fault.code == Code::Internal && places.len() > 1 => {
-                let alone = join_all(places.iter().map(|at| ask(group, vec![asked[*at].clone()]))).await;
-                alone.into_iter().map(|answers| only(answers?)).collect()
-            }
-            Err(fault) => places.iter().map(|_| Err(fault.clone())).collect(),
-        };
-        answers.extend(places.into_iter().zip(each));
-    }
-    Ok(answers.into_values().collect())
-}
-
-fn only<A>(answers: Vec<A>) -> Result<A, Fault> {
-    answers.into_iter().next().ok_or_else(|| Fault::internal("a question had no answer"))
+) -> Result<Vec<Option<DescribeVisitResponse>>, Fault> {
+    let Some((organization, _)) = asked.first() else { return Ok(vec![]) };
+    let visits = asked.iter().map(|one| one.1.clone()).collect();
+    let request = context(*organization).request(DescribeVisitsRequest { visits });
+    let described = availability.describe_visits(request).await?.into_inner().visits;
+    Ok(described.into_iter().map(|one| one.visit).collect())
 }
 
 async fn blocked_of(store: Store, asked: Arc<[Address]>) -> Result<Vec<bool>, Fault> {

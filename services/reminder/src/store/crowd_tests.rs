@@ -6,7 +6,7 @@ use domain::appointment::Status;
 use testkit::database::Database;
 
 use super::{
-    tests::{Bed, HOUR, NOW, ORG, START, booked},
+    tests::{Bed, HOUR, NOW, ORG, START, booked, suite},
     *,
 };
 use crate::plan::Event;
@@ -97,12 +97,6 @@ async fn of_many_each_leaves_for_itself(bed: Bed) {
     assert_eq!(shown.collect::<Vec<_>>(), [sent, left, left, ("scheduled", 1, 1, None)]);
 }
 
-#[tokio::test]
-async fn of_many_each_leaves_for_itself_on_sqlite() {
-    of_many_each_leaves_for_itself(Bed::on(Database::sqlite().unwrap()).await).await;
-}
-
-#[tokio::test]
-async fn of_many_each_leaves_for_itself_on_postgres() {
-    of_many_each_leaves_for_itself(Bed::on(Database::postgres().await.unwrap()).await).await;
+suite! {
+    of_many_each_leaves_for_itself
 }

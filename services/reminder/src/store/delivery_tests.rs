@@ -2,7 +2,7 @@
 
 use testkit::database::Database;
 
-use super::*;
+use super::{tests::suite, *};
 
 const DAY: i64 = 24 * 3_600_000_000;
 const NOW: i64 = 1_772_000_000_000_000;
@@ -161,23 +161,6 @@ fn no_debug_shows_an_address_or_a_secret() {
     let request = ::wire::reminder::CreateWebhookEndpointRequest { body: wire.body.clone() };
     let shown = format!("{row:?} {wire:?} {request:?}");
     assert!(!shown.contains("example.org") && !shown.contains("whsec"), "{shown}");
-}
-
-macro_rules! suite {
-    ($($name:ident)*) => {
-        mod on_sqlite {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Bed::on(super::Database::sqlite().unwrap()).await).await;
-            })*
-        }
-        mod on_postgres {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name(super::Bed::on(super::Database::postgres().await.unwrap()).await).await;
-            })*
-        }
-    };
 }
 
 suite! {

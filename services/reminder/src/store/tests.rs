@@ -335,6 +335,7 @@ async fn statements_are_understood(bed: Bed) {
     }
 }
 
+/// The same on both engines.
 macro_rules! suite {
     ($($name:ident)*) => {
         mod on_sqlite {
@@ -351,6 +352,7 @@ macro_rules! suite {
         }
     };
 }
+pub(super) use suite;
 
 suite! {
     position_and_messages_move_together
