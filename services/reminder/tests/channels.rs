@@ -8,7 +8,7 @@ use common::{Running, TOKEN, WITHIN, World, organization, patient, replies, repo
 use testkit::{database::Database, poll, sms::Behaviour};
 use wire::{
     booking::{Consent, PatientDetails},
-    reminder::{ListRulesRequest, Message, RetryMessageRequest, RuleBody, UpdateRuleRequest},
+    reminder::{Message, RetryMessageRequest, RuleBody},
 };
 
 const NOW: &str = "2026-03-04T11:00:00Z";
@@ -17,16 +17,12 @@ const START: &str = "2026-03-08T15:00:00Z";
 /// A service whose bookings are told by text, and by e-mail where that reaches nobody.
 async fn with_fallback(world: &World) -> Running {
     let service = world.start().await;
-    let ctx = Running::context(organization(1));
-    let mut client = service.client.clone();
-    let rules = client.list_rules(ctx.request(ListRulesRequest::default())).await.unwrap().into_inner().rules;
-    let rule = rules.into_iter().find(|rule| rule.body.as_ref().unwrap().trigger == "booked").unwrap();
-    let mut body = rule.body.unwrap();
-    (body.channels, body.fallback_channels) = (vec!["sms".into()], vec!["email".into()]);
-    // Its own text is for text messages alone: e-mails say what is shipped.
-    body.template.as_mut().unwrap().sms = "See you on {{ date }}".into();
-    let update = UpdateRuleRequest { id: rule.id, body: Some(body), if_version: 1 };
-    let changed = client.update_rule(ctx.request(update)).await.unwrap().into_inner().body.unwrap();
+    let change = service.change_rule("booked", |body| {
+        (body.channels, body.fallback_channels) = (vec!["sms".into()], vec!["email".into()]);
+        // Its own text is for text messages alone: e-mails say what is shipped.
+        body.template.as_mut().unwrap().sms = "See you on {{ date }}".into();
+    });
+    let changed = change.await;
     assert_eq!((changed.channels, changed.fallback_channels), (vec!["sms".into()], vec!["email".into()]));
     service
 }
@@ -58,6 +54,7 @@ async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
     let email = service.becomes(&visit, "booked", "email", "delivered").await;
     assert_eq!((&email.rule_id, email.appointment_version), (&failed.rule_id, failed.appointment_version));
     assert_eq!((email.due_at_us, email.to.as_str()), (us(NOW), "canary@example.org"));
+    assert_eq!((email.instead_of.as_str(), failed.instead_of.as_str()), (failed.id.as_str(), ""));
     assert!(email.text.contains("Northside Physio") && !email.subject.is_empty(), "the shipped text");
     // Refused again, it is told no second time.
     let again = RetryMessageRequest { id: failed.id };

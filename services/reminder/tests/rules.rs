@@ -88,6 +88,7 @@ async fn every_fault_of_a_rule_is_named(database: Database) {
         quiet_hours: Some(QuietHours { from: "9pm".into(), to: "08:00".into() }),
         asks: "money".into(),
         consent: "any".into(),
+        repeat_unknown: true,
     };
     let refused = service.client.clone().create_rule(ctx().request(CreateRuleRequest { body: Some(bad) })).await;
     let fault = Fault::from(refused.unwrap_err());

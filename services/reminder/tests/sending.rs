@@ -5,10 +5,10 @@
 mod common;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::{PUBLIC_URL, Running, World, organization, reports::twilio as signed, us};
+use common::{PUBLIC_URL, Running, WITHIN, World, organization, reports::twilio as signed, us};
 use rpc::{Code, Fault};
 use testkit::{database::Database, poll, sms::Behaviour};
-use wire::reminder::{ListRulesRequest, Message, RetryMessageRequest};
+use wire::reminder::{ListMessagesRequest, Message, RetryMessageRequest, RuleBody};
 
 const NOW: &str = "2026-03-04T11:00:00Z";
 const START: &str = "2026-03-08T15:00:00Z";
@@ -225,6 +225,41 @@ async fn a_sender_that_dies_between_send_and_record_leaves_it_unknown(database: 
     service.stop().await;
 }
 
+/// Lets a patient confirm while booking's answer about the visit is on its way.
+async fn confirms_meanwhile(world: &World, service: &Running, visit: &str, asked: usize) {
+    poll::until("the question", WITHIN, async || (world.booking.asked() > asked).then_some(())).await;
+    world.booking.change(visit, "confirmed", world.clock.now_us(), |one| one.confirmed_at_us += 1);
+    let mut ctx = Running::context(organization(1));
+    ctx.revision = Some(world.booking.revision());
+    service.client.clone().list_messages(ctx.request(ListMessagesRequest::default())).await.unwrap();
+}
+
+async fn an_answer_that_is_old_when_it_comes_is_asked_for_again(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    world.booking.set_slow(true);
+    let visit = world.book(START);
+    confirms_meanwhile(&world, &service, &visit, 0).await;
+    world.until("2026-03-04T20:00:00Z");
+    world.booking.set_slow(false);
+    // Where hours have passed: at once.
+    service.becomes(&visit, "booked", "sms", "sent").await;
+    service.becomes(&visit, "booked", "email", "delivered").await;
+    world.booking.set_slow(true);
+    let (due, asked) = ("2026-03-07T15:00:00Z", world.booking.asked());
+    world.until(due);
+    confirms_meanwhile(&world, &service, &visit, asked).await;
+    world.booking.set_slow(false);
+    let sent = poll::until("the reminder", WITHIN, async || {
+        world.seconds(1);
+        let all = service.messages(&visit).await;
+        all.into_iter().find(|one| one.channel == "sms" && one.due_at_us == us(due) && one.status == "sent")
+    });
+    let waited_us = sent.await.sent_at_us - us(due);
+    assert!(waited_us < 60_000_000, "not until the lease is over: {waited_us}");
+    service.stop().await;
+}
+
 async fn dispatchers_side_by_side_send_each_message_once(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let (one, two) = (world.start().await, world.start().await);
@@ -253,15 +288,9 @@ async fn dispatchers_side_by_side_send_each_message_once(database: Database) {
 async fn a_text_that_a_rule_breaks_fails_by_itself(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
-    let ctx = Running::context(organization(1));
-    let mut client = service.client.clone();
-    let rules = client.list_rules(ctx.request(ListRulesRequest::default())).await.unwrap().into_inner().rules;
-    let rule = rules.iter().find(|rule| rule.body.as_ref().unwrap().trigger == "booked").unwrap().clone();
-    let mut body = rule.body.unwrap();
     // It is short for most, and longer than a message may be for one.
-    body.template.as_mut().unwrap().sms = "{{ patient_given_name }}".repeat(40);
-    let update = wire::reminder::UpdateRuleRequest { id: rule.id, body: Some(body), if_version: 1 };
-    client.update_rule(ctx.request(update)).await.unwrap();
+    let long = |body: &mut RuleBody| body.template.as_mut().unwrap().sms = "{{ patient_given_name }}".repeat(40);
+    service.change_rule("booked", long).await;
     let long = wire::booking::PatientDetails { given_name: "x".repeat(100), ..common::patient() };
     let long = world.book_for(organization(1), us(START), long);
     let short = world.book(START);
@@ -282,6 +311,7 @@ on_both! {
     a_provider_out_of_reach_is_tried_again
     a_silent_provider_leaves_it_unknown_and_a_late_report_settles_it
     a_sender_that_dies_between_send_and_record_leaves_it_unknown
+    an_answer_that_is_old_when_it_comes_is_asked_for_again
     dispatchers_side_by_side_send_each_message_once
     a_text_that_a_rule_breaks_fails_by_itself
 }

@@ -38,10 +38,9 @@ async fn patients_are_told_what_is_so(database: Database) {
     let (seed, visits) = (number("MERIDIAN_SIMULATION_SEED", SEED), number("MERIDIAN_SIMULATION", VISITS));
     let mut script = script::Script::draw(seed, u128::from(visits));
     let mut stage = stage::Stage::new(database, seed).await;
-    let rules = stage.rules().await;
-    let offsets = rules.into_iter().map(|(id, rule)| (id, i64::from(rule.body.unwrap().offset_minutes))).collect();
+    let rules = stage.rules().await.into_iter().collect();
     stage.play(&mut script).await;
-    let figures = judge::judge(&mut stage, &script.visits, &offsets).await;
+    let figures = judge::judge(&mut stage, &script.visits, &rules).await;
     println!("seed {seed}\n{figures}");
     assert!(figures.are_good(), "run it again with MERIDIAN_SIMULATION={visits} MERIDIAN_SIMULATION_SEED={seed}");
 }

@@ -122,6 +122,27 @@ async fn one_whose_fate_is_unknown_goes_no_other_way(database: Database) {
     service.stop().await;
 }
 
+async fn what_one_that_keeps_keys_may_have_is_given_again_under_the_same_key(database: Database) {
+    let (mut world, fake) = with_both(database, "http", "twilio").await;
+    world.config.providers.http.timeout_seconds = 60;
+    fake.script([Answer::Silence]);
+    let service = world.start().await;
+    service.change_rule("booked", |body| body.repeat_unknown = true).await;
+    let visit = world.book(START);
+    poll::until("the request", WITHIN, || async { (fake.posted().len() == 1).then_some(()) }).await;
+    service.becomes(&visit, "booked", "sms", "sending").await;
+    service.becomes(&visit, "booked", "email", "delivered").await;
+    service.kill().await;
+    let service = world.start().await;
+    world.seconds(120);
+    service.becomes(&visit, "booked", "sms", "unknown").await;
+    world.seconds(600);
+    let sent = service.becomes(&visit, "booked", "sms", "sent").await;
+    let ids: Vec<_> = fake.posted().iter().map(|one| one.headers["webhook-id"].clone()).collect();
+    assert_eq!(ids, vec![format!("{}-1", sent.id); 2]);
+    service.stop().await;
+}
+
 async fn what_the_first_may_hold_stays_with_it(database: Database) {
     let (world, fake) = with_both(database, "http", "twilio").await;
     // A silence, a failure of anybody on the way, and a refusal that says nothing of what came before.
@@ -260,6 +281,7 @@ on_both! {
     what_the_first_cannot_be_given_the_second_sends
     what_a_busy_first_sends_away_goes_by_the_second_at_once
     one_whose_fate_is_unknown_goes_no_other_way
+    what_one_that_keeps_keys_may_have_is_given_again_under_the_same_key
     what_the_first_may_hold_stays_with_it
     what_one_may_hold_that_is_gone_is_given_to_nobody
     a_first_that_is_left_alone_is_passed_over_until_it_answers

@@ -56,6 +56,8 @@ pub(crate) struct Message {
     text: Option<String>,
     /// As carriers count and charge them; 0 for e-mail, and until it is sent.
     segments: u32,
+    /// The message that it stands in for, since that one could not reach the patient.
+    instead_of: Option<String>,
     attempts: Vec<Attempt>,
 }
 
@@ -197,6 +199,7 @@ fn shown(it: reminder::Message) -> Message {
         subject: optional_text(&it.subject),
         text: optional_text(&it.text),
         segments: it.segments,
+        instead_of: optional_text(&it.instead_of),
     }
 }
 

@@ -72,6 +72,10 @@ pub(crate) struct RuleBody {
     /// The consent that it needs. What speaks of buying or of offers needs `marketing`.
     #[serde(default = "service")]
     consent: domain::patient::ConsentKind,
+    /// Whether a message of which nobody knows whether it was sent (the provider fell silent, and has not reported since)
+    /// is sent once more, ten minutes later: rather twice than not at all.
+    #[serde(default)]
+    repeat_unknown: bool,
 }
 
 fn service() -> domain::patient::ConsentKind {
@@ -106,6 +110,7 @@ pub(crate) struct RuleShown {
     quiet_hours: Option<QuietHours>,
     asks: Option<String>,
     consent: String,
+    repeat_unknown: bool,
 }
 
 /// The rules of an organisation.
@@ -157,6 +162,7 @@ fn rule_to_wire(body: RuleBody) -> reminder::RuleBody {
             .map(|quiet| reminder::QuietHours { from: quiet.from.to_string(), to: quiet.to.to_string() }),
         asks: body.asks.unwrap_or_default(),
         consent: body.consent.as_str().to_owned(),
+        repeat_unknown: body.repeat_unknown,
     }
 }
 
@@ -184,6 +190,7 @@ fn rule_shown(rule: reminder::Rule) -> Rule {
             quiet_hours: quiet,
             asks: optional_text(&body.asks),
             consent: body.consent,
+            repeat_unknown: body.repeat_unknown,
         },
         created_at: time::utc(rule.created_at_us),
         updated_at: time::utc(rule.updated_at_us),

@@ -83,7 +83,7 @@ impl Line {
         }
         let busy: Vec<Uuid> = inner.busy.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         for (trigger, channel) in inner.store.settle_stale(now_us, &busy).await? {
-            warn!(trigger, channel, "nobody knows whether a message was sent; it is not sent again");
+            warn!(trigger, channel, "nobody knows whether a message was sent");
             count("unknown", &trigger, &channel);
         }
         let began = Instant::now();

@@ -44,9 +44,9 @@ fn in_order<'a>(ways: &'a [Way], message: &MessageRow) -> impl Iterator<Item = &
     ways.iter().cycle().skip(first).take(ways.len()).filter(|way| !message.held || way.name() == message.provider)
 }
 
-/// Whether this way was given the message the last time and seemed not to take it.
+/// Whether this way was given the message the last time and may or may not have taken it.
 fn is_repeat(message: &MessageRow, way: &Way) -> bool {
-    (message.held || message.reason == "provider_busy") && way.name() == message.provider
+    (message.held || message.is_unknown() || message.reason == "provider_busy") && way.name() == message.provider
 }
 
 /// The attempt whose name is the key of the next one by this way: 0 for its own. Attempts that a provider seemed not to

@@ -2,7 +2,8 @@
 //!
 //! The order is what keeps patients from wrong and double messages: the present truth from booking, the text, then one
 //! transaction that says "sending" only where the lease holds and nothing newer is known, committed; only then the
-//! provider. A process that dies after that leaves a message whose fate is unknown, never one that is sent again.
+//! provider. A process that dies after that leaves a message whose fate is unknown, and that is sent once more only where
+//! its rule prefers a double to a miss.
 
 use std::{
     sync::Arc,
@@ -30,7 +31,7 @@ use crate::{
     receive,
     render::gsm7,
     rule::{Trigger, channel},
-    store::{Begun, Record, Sending, rows::MessageRow},
+    store::{Begun, Record, Sending, UNKNOWN_US, rows::MessageRow},
     unsubscribe,
     way::Way,
     write,
@@ -38,13 +39,23 @@ use crate::{
 
 /// How long a message waits when its questions cannot be answered, in seconds of the clock.
 const ASK_AGAIN_SECONDS: f64 = 20.0;
+/// How long after it was taken up it is again, when what it was told is older than what is known here.
+const BEHIND_SECONDS: f64 = 1.0;
 /// The first pause after a provider was busy, doubled each time.
 const BUSY_SECONDS: f64 = 30.0;
 const BUSY_SECONDS_MAX: f64 = 3600.0;
 
 /// Sends one message, or finds out why not.
 pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shutdown) {
+    let taken_us = inner.clock.now_us();
     let Some(channel) = channel(&message.channel) else { return finish(inner, message, "failed", "unreadable").await };
+    if message.is_unknown() {
+        match is_repeated(inner, message).await {
+            Ok(true) => {}
+            Ok(false) => return finish(inner, message, "unknown", "no_answer").await,
+            Err(fault) => return ask_again(inner, message, &fault).await,
+        }
+    }
     // In its turn first, and only then the questions: what they answer must not grow old in a queue.
     let way = match route(inner.ways.of(channel), message, inner.clock.now_us()) {
         Route::Go(way, None) => way,
@@ -63,28 +74,32 @@ pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shu
         Err(_) if message.trigger == REPLY => reply(inner, message).await,
         Err(_) => Ok(Next::Fail("unreadable")),
     };
-    let next = match prepared {
-        Ok(next) => next,
-        Err(fault) => {
-            tracing::warn!(code = fault.code.as_str(), "a message waits: what it says could not be checked");
-            Next::PutOff(inner.clock.now_us() + spread_us(inner, ASK_AGAIN_SECONDS))
-        }
-    };
-    if !matches!(next, Next::Send(_)) {
+    if !matches!(prepared, Ok(Next::Send(_))) {
         way.gate.give_back();
     }
+    let next = match prepared {
+        Ok(next) => next,
+        Err(fault) => return ask_again(inner, message, &fault).await,
+    };
     match next {
         // Draining: nothing new begins, and the lease lets another take it up.
         Next::Send(_) if shutdown.has_begun() => put_off(inner, message, inner.clock.now_us()).await,
-        Next::Send(ready) => send(inner, message, channel, way, &ready).await,
+        Next::Send(ready) => send(inner, message, (channel, way), &ready, taken_us).await,
         Next::Suppress(reason) => finish(inner, message, "suppressed", reason).await,
         Next::Fail(reason) => finish(inner, message, "failed", reason).await,
         Next::PutOff(wake_at_us) => put_off(inner, message, wake_at_us).await,
     }
 }
 
+/// Whether a message that may have been sent is sent once more: its rule prefers a double to a miss. A reply never is.
+async fn is_repeated(inner: &Inner, message: &MessageRow) -> Result<bool, Fault> {
+    let Ok(trigger) = message.trigger.parse::<Trigger>() else { return Ok(false) };
+    let rule = inner.questions.rule.ask((message.organization_id, message.rule_id)).await?;
+    Ok(rule.is_some_and(|rule| rule.repeats(trigger)))
+}
+
 /// Says "sending", sends, and records what became of it.
-async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, way: &Way, ready: &Ready) {
+async fn send(inner: &Inner, message: &Arc<MessageRow>, (channel, way): (Channel, &Way), ready: &Ready, taken_us: i64) {
     let now_us = inner.clock.now_us();
     let segments = if channel == Channel::Sms { segments(&ready.rendered.text) } else { 0 };
     let key = key_attempt(message, way);
@@ -103,8 +118,11 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, way: &
     };
     let attempt = match begin(inner, sending).await {
         Ok(Some(attempt)) => attempt,
-        // Somebody else has it, or something newer is known: the plan for that is made already.
-        Ok(None) => return way.gate.give_back(),
+        // Somebody else has it, or something newer is known, and its plan may have left the message as it was.
+        Ok(None) => {
+            way.gate.give_back();
+            return put_off(inner, message, taken_us + spread_us(inner, BEHIND_SECONDS)).await;
+        }
         Err(fault) => {
             tracing::warn!(code = fault.code.as_str(), "a message waits: the database failed");
             return way.gate.give_back();
@@ -131,7 +149,7 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, channel: Channel, way: &
     for _ in 0..3 {
         match inner.questions.record.ask(record.clone()).await {
             Ok(_) => break,
-            // Left unrecorded, it becomes unknown when the lease is over, and is not sent again.
+            // Left unrecorded, it becomes unknown when the lease is over.
             Err(fault) => {
                 tracing::error!(code = fault.code.as_str(), "what became of a message could not be recorded");
             }
@@ -233,6 +251,9 @@ fn recorded(
         }
         Outcome::Unknown { detail } => {
             (record.status, record.reason, record.outcome, record.detail) = ("unknown", "no_answer", "unknown", detail);
+            // Once: whatever becomes of it the second time.
+            let once = message.is_unknown() || message.repeated;
+            record.wake_at_us = (!once).then_some(now_us + UNKNOWN_US);
         }
     }
     record
@@ -260,12 +281,21 @@ pub(crate) fn spread_us(inner: &Inner, seconds: f64) -> i64 {
 }
 
 async fn finish(inner: &Inner, message: &MessageRow, status: &'static str, reason: &'static str) {
+    // What may have been sent is not unsent by what keeps it from being sent once more.
+    let known = !message.is_unknown();
+    let (status, reason) = if known { (status, reason) } else { ("unknown", "no_answer") };
     let now = inner.clock.now();
     match inner.store.finish(message, status, reason, inner.ids.uuid(now), now.as_microsecond()).await {
-        Ok(true) => count(status, &message.trigger, &message.channel),
-        Ok(false) => {}
+        Ok(true) if known => count(status, &message.trigger, &message.channel),
+        Ok(_) => {}
         Err(error) => tracing::warn!(%error, "a message could not be taken back; it is looked at again"),
     }
+}
+
+/// Leaves a message for a while, since a question about it was not answered.
+async fn ask_again(inner: &Inner, message: &MessageRow, fault: &Fault) {
+    tracing::warn!(code = fault.code.as_str(), "a message waits: what it says could not be checked");
+    put_off(inner, message, inner.clock.now_us() + spread_us(inner, ASK_AGAIN_SECONDS)).await;
 }
 
 async fn put_off(inner: &Inner, message: &MessageRow, wake_at_us: i64) {

@@ -70,5 +70,6 @@ fn to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
         time_zone: row.time_zone.clone(),
         provider: row.provider.clone(),
         segments: u32::try_from(row.segments).unwrap_or(0),
+        instead_of: row.instead_of.map(|id| MessageId::new(id).to_string()).unwrap_or_default(),
     }
 }

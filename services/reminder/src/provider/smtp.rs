@@ -210,7 +210,7 @@ impl Smtp {
             .to(Mailbox::new(None, to))
             .subject(message.subject.split_whitespace().collect::<Vec<_>>().join(" "))
             .date(SystemTime::from(self.clock.now()))
-            .message_id(Some(format!("<{}>", self.id(&message.reference))))
+            .message_id(Some(format!("<{}>", self.id(&message.key))))
             // Nobody's absence is to be answered to us (RFC 3834).
             .raw_header(plain("Auto-Submitted", "auto-generated".to_owned()));
         // A URL that is none would let text into the header.
@@ -249,7 +249,7 @@ impl Provider for Smtp {
         };
         let answer = timeout_at(ends_at, connection.message(&mail)).await;
         let outcome = match answer {
-            Ok(Ok(_)) => Outcome::sent(self.id(&message.reference)),
+            Ok(Ok(_)) => Outcome::sent(self.id(&message.key)),
             Ok(Err(error)) => {
                 refusal(&error).unwrap_or(Outcome::Unknown { detail: "the connection to the mail server broke off" })
             }

@@ -38,6 +38,7 @@ pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
             })),
             asks: if body.asks.is_some() { "score".to_owned() } else { String::new() },
             consent: body.consent.as_str().to_owned(),
+            repeat_unknown: body.repeat_unknown,
         }),
         created_at_us: rule.created_at_us,
         updated_at_us: rule.updated_at_us,
@@ -100,6 +101,7 @@ pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body,
         quiet_hours,
         asks,
         consent,
+        repeat_unknown: body.repeat_unknown,
     })
 }
 

@@ -139,6 +139,9 @@ pub(crate) struct Body {
     /// The consent that it needs.
     #[serde(default = "service")]
     pub(crate) consent: ConsentKind,
+    /// Whether a message of which nobody knows whether it was sent is sent once more.
+    #[serde(default)]
+    pub(crate) repeat_unknown: bool,
 }
 
 fn service() -> ConsentKind {
@@ -178,6 +181,11 @@ impl Rule {
         self.archived_at_us.is_none() && (services.is_empty() || services.iter().any(|id| id.uuid() == service))
     }
 
+    /// Whether it would rather have a message sent twice than not at all; not one that it planned as something else.
+    pub(crate) fn repeats(&self, trigger: Trigger) -> bool {
+        self.archived_at_us.is_none() && self.body.repeat_unknown && self.body.trigger == trigger
+    }
+
     pub(crate) fn offset_us(&self) -> i64 {
         i64::from(self.body.offset_minutes) * 60_000_000
     }
@@ -202,6 +210,7 @@ pub(crate) fn defaults() -> Vec<Body> {
         quiet_hours: None,
         asks: None,
         consent: ConsentKind::Service,
+        repeat_unknown: false,
     };
     let both = [Channel::Sms, Channel::Email];
     vec![

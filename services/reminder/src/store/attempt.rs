@@ -8,6 +8,10 @@ use uuid::Uuid;
 use super::rows::MessageRow;
 use crate::{address_hash, plan::Visit, provider::receipt::Stage};
 
+/// How long nobody knows whether a message was sent before its rule is asked whether it is sent once more: most late
+/// reports have come by then.
+pub(crate) const UNKNOWN_US: i64 = 600_000_000;
+
 /// A message about to be sent.
 #[derive(Clone)]
 pub(crate) struct Sending {

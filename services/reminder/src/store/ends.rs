@@ -13,7 +13,7 @@ use super::{
 use crate::plan;
 
 const FINISH: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = NULL, updated_at_us = $6 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
+     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('scheduled', 'unknown')";
 const ENDED: &str = "SELECT m.trigger, m.channel, r.body FROM messages m JOIN rules r \
      ON r.organization_id = m.organization_id AND r.id = m.rule_id \
      WHERE m.organization_id = $1 AND m.id = $2 AND r.archived_at_us IS NULL";

@@ -21,7 +21,7 @@ use runtime::Ids;
 use sql::{Failure, Target};
 use uuid::Uuid;
 
-pub(crate) use self::attempt::{Address, Begun, Record, Report, Reported, Sending};
+pub(crate) use self::attempt::{Address, Begun, Record, Report, Reported, Sending, UNKNOWN_US};
 use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, ToldRow};
 use crate::{
     answer::{Dealt, NewInbound},

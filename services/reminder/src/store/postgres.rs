@@ -81,7 +81,7 @@ impl Store {
         let mut query =
             QueryBuilder::<Db>::new("WITH picked AS MATERIALIZED (SELECT organization_id, id FROM messages WHERE ");
         queries::these(&mut query, wanted);
-        query.push(" AND status = 'scheduled' AND wake_at_us <= ").push_bind(now_us);
+        query.push(" AND status IN ('scheduled', 'unknown') AND wake_at_us <= ").push_bind(now_us);
         query.push(" FOR UPDATE SKIP LOCKED) UPDATE messages SET fence = messages.fence + 1, wake_at_us = ");
         query.push_bind(until_us).push(
             " FROM picked WHERE messages.organization_id = picked.organization_id AND messages.id = picked.id \

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Address, Filter,
+        Address, Filter, UNKNOWN_US,
         rows::{AttemptRow, MessageRow, ReplayRow, RuleRow},
     },
     Db, Store,
@@ -26,7 +26,7 @@ const REPLAY: &str = "SELECT fingerprint, response, revision FROM idempotency \
 const MESSAGE: &str = "SELECT * FROM messages WHERE organization_id = $1 AND id = $2";
 const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM messages WHERE wake_at_us IS NOT NULL";
 const PUT_OFF: &str = "UPDATE messages SET wake_at_us = $4 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status = 'scheduled'";
+     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('scheduled', 'unknown')";
 const SERIES: &str = "SELECT b.starts_at_us, b.time_zone FROM appointments a JOIN appointments b \
      ON b.organization_id = a.organization_id AND b.patient_id = a.patient_id AND b.booked_at_us = a.booked_at_us \
      WHERE a.organization_id = $1 AND a.id = $2 AND a.plan_session_id IS NOT NULL AND b.plan_session_id IS NOT NULL \
@@ -136,8 +136,8 @@ impl Store {
     }
 
     pub(crate) async fn due(&self, now_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, Failure> {
-        let mut query = QueryBuilder::<Db>::new("SELECT organization_id, id FROM messages WHERE status = 'scheduled' ");
-        query.push("AND wake_at_us <= ").push_bind(now_us);
+        let mut query = QueryBuilder::<Db>::new("SELECT organization_id, id FROM messages WHERE ");
+        query.push("status IN ('scheduled', 'unknown') AND wake_at_us <= ").push_bind(now_us);
         none_of(&mut query, busy);
         query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit);
         Ok(query.build_query_as().persistent(false).fetch_all(self.reader()).await?)
@@ -145,7 +145,8 @@ impl Store {
 
     pub(crate) async fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure> {
         let mut query = QueryBuilder::<Db>::new("UPDATE messages SET status = 'unknown', reason = 'no_answer', ");
-        query.push("wake_at_us = NULL, updated_at_us = ").push_bind(now_us);
+        query.push("wake_at_us = CASE WHEN repeated THEN NULL ELSE ").push_bind(now_us + UNKNOWN_US);
+        query.push(" END, updated_at_us = ").push_bind(now_us);
         query.push(" WHERE status = 'sending' AND wake_at_us <= ").push_bind(now_us);
         none_of(&mut query, busy);
         query.push(" RETURNING trigger, channel");

@@ -121,6 +121,10 @@ pub(crate) struct MessageRow {
     pub(crate) held: bool,
     /// Who is asked next; empty: the first one.
     pub(crate) next_way: String,
+    /// The message that it stands in for.
+    pub(crate) instead_of: Option<Uuid>,
+    /// Whether it was sent once more since nobody knew whether it was sent.
+    pub(crate) repeated: bool,
 }
 
 impl fmt::Debug for MessageRow {
@@ -130,6 +134,11 @@ impl fmt::Debug for MessageRow {
 }
 
 impl MessageRow {
+    /// Whether nobody knows whether it was sent.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.status == "unknown"
+    }
+
     /// What the message tells.
     pub(crate) fn visit(&self) -> Visit {
         Visit { starts_at_us: self.starts_at_us, location: self.location_id }

@@ -77,7 +77,10 @@ impl Store {
         wanted: &[(Uuid, Uuid)],
     ) -> Result<Vec<MessageRow>, Failure> {
         let mut query = QueryBuilder::<Db>::new("UPDATE messages SET fence = fence + 1, wake_at_us = ");
-        query.push_bind(until_us).push(" WHERE status = 'scheduled' AND wake_at_us <= ").push_bind(now_us);
+        query
+            .push_bind(until_us)
+            .push(" WHERE status IN ('scheduled', 'unknown') AND wake_at_us <= ")
+            .push_bind(now_us);
         query.push(" AND ");
         queries::these(&mut query, wanted);
         query.push(" RETURNING *");

@@ -48,8 +48,9 @@ const SUPPRESS: &str = "UPDATE messages SET status = 'suppressed', reason = $3, 
 /// Only the last that each rule planned about this visit, and none where one of them has left. A series may have told of
 /// its booking through another visit meanwhile.
 const REVIVE: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $6, wake_at_us = $6, tries = 0, \
-     next_way = '', provider_rank = 0, fence = fence + 1, updated_at_us = $7 WHERE organization_id = $1 AND appointment_id = $2 AND starts_at_us = $3 \
-     AND location_id = $4 AND due_at_us <= $5 AND starts_at_us > $6 AND status = 'suppressed' AND reason = 'superseded' \
+     next_way = '', provider_rank = 0, fence = fence + 1, updated_at_us = $7 \
+     WHERE organization_id = $1 AND appointment_id = $2 AND starts_at_us = $3 AND location_id = $4 \
+     AND due_at_us <= $5 AND starts_at_us > $6 AND status = 'suppressed' AND reason = 'superseded' \
      AND (trigger = 'before_start' OR (trigger = 'booked' AND $8)) AND rule_id IN \
      (SELECT id FROM rules WHERE organization_id = $1 AND archived_at_us IS NULL) AND NOT EXISTS (SELECT 1 \
      FROM messages other WHERE other.organization_id = messages.organization_id AND other.id <> messages.id \

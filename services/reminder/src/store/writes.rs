@@ -27,7 +27,8 @@ const PLAN: &str = "INSERT INTO messages (organization_id, id, appointment_id, a
 const PLAN_AGAIN: &str = " ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) \
      DO UPDATE SET status = 'scheduled', reason = '', base_at_us = excluded.base_at_us, due_at_us = excluded.due_at_us, \
      wake_at_us = excluded.wake_at_us, fence = messages.fence + 1, updated_at_us = excluded.updated_at_us, \
-     tries = 0, next_way = '', provider_rank = 0, instead_of = NULL WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')";
+     tries = 0, next_way = '', provider_rank = 0, instead_of = NULL \
+     WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')";
 /// Rows of one statement: what it is given is bounded by both engines.
 const ROWS_MAX: usize = 500;
 

@@ -56,12 +56,14 @@ struct State {
 pub struct Booking {
     state: Arc<Mutex<State>>,
     rings: watch::Sender<u64>,
+    /// Whether answers about visits are made and stay on their way.
+    slow: watch::Sender<bool>,
 }
 
 impl Booking {
     pub fn new() -> Self {
         let state = State { epoch: 1, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)), rings: watch::Sender::new(0) }
+        Self { state: Arc::new(Mutex::new(state)), rings: watch::Sender::new(0), slow: watch::Sender::new(false) }
     }
 
     pub fn channel(&self) -> rpc::Channel {
@@ -167,6 +169,11 @@ impl Booking {
     /// Whether questions are answered.
     pub fn set_down(&self, down: bool) {
         self.state.lock().unwrap().down = down;
+    }
+
+    /// Whether answers about visits stay on their way, as they were made.
+    pub fn set_slow(&self, slow: bool) {
+        self.slow.send_replace(slow);
     }
 
     /// What patients answered to how they are.
@@ -327,6 +334,7 @@ impl wire::booking_server::Booking for Booking {
                 Err(status) => return Err(status),
             }
         }
+        let _ = self.slow.subscribe().wait_for(|slow| !slow).await;
         Ok(Response::new(wire::GetContactsResponse { contacts }))
     }
 

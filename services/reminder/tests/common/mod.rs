@@ -24,7 +24,10 @@ use uuid::Uuid;
 use wire::{
     availability::{self, DescribeVisitRequest, DescribeVisitResponse},
     booking::{Appointment, Consent, PatientDetails},
-    reminder::{ListMessagesRequest, Message, reminder_client::ReminderClient, webhooks_client::WebhooksClient},
+    reminder::{
+        ListMessagesRequest, ListRulesRequest, Message, RuleBody, UpdateRuleRequest, reminder_client::ReminderClient,
+        webhooks_client::WebhooksClient,
+    },
 };
 
 pub const WITHIN: Duration = Duration::from_secs(20);
@@ -230,6 +233,18 @@ impl Running {
         let mut messages = answer.unwrap().into_inner().messages;
         messages.reverse();
         messages
+    }
+
+    /// Changes the one rule with this trigger that every organisation begins with; answers what it says now.
+    pub async fn change_rule(&self, trigger: &str, change: impl FnOnce(&mut RuleBody)) -> RuleBody {
+        let ctx = Self::context(organization(1));
+        let mut client = self.client.clone();
+        let rules = client.list_rules(ctx.request(ListRulesRequest::default())).await.unwrap().into_inner().rules;
+        let rule = rules.into_iter().find(|rule| rule.body.as_ref().unwrap().trigger == trigger).unwrap();
+        let mut body = rule.body.unwrap();
+        change(&mut body);
+        let update = UpdateRuleRequest { id: rule.id, body: Some(body), if_version: rule.version };
+        client.update_rule(ctx.request(update)).await.unwrap().into_inner().body.unwrap()
     }
 
     /// Waits until the messages about a visit are as wanted.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, fmt};
 
 use uuid::Uuid;
+use wire::reminder::RuleBody;
 
 use super::{
     carrier::{Answer, Known},
@@ -16,8 +17,13 @@ use crate::common::rows::{Attempt, Message};
 
 /// Nothing is later than that where all goes well.
 const LATE_US: i64 = 200 * SECOND;
+/// How long it stays unknown whether a message was sent before its rule is asked.
+const UNKNOWN_US: i64 = 600 * SECOND;
 /// How many faults of a kind are shown.
 const SHOWN: usize = 5;
+
+/// What each rule says, by its id.
+pub type Rules = HashMap<Uuid, RuleBody>;
 
 /// Faults of one kind.
 #[derive(Default)]
@@ -35,6 +41,10 @@ pub struct Figures {
     failed: usize,
     crossed: usize,
     sent_again: usize,
+    repeated: usize,
+    told_twice: usize,
+    /// By the visit's number.
+    repeated_about: HashMap<u128, usize>,
     held_up: usize,
     waited: usize,
     suppressed: std::collections::BTreeMap<String, usize>,
@@ -62,7 +72,7 @@ struct Case<'a> {
     messages: Vec<(&'a Message, &'a [Attempt])>,
 }
 
-pub async fn judge(stage: &mut Stage, visits: &[Visit], offsets: &HashMap<Uuid, i64>) -> Figures {
+pub async fn judge(stage: &mut Stage, visits: &[Visit], rules: &Rules) -> Figures {
     stage.outages.close();
     let known = stage.carrier.known();
     let (messages, attempts) = (stage.rows.messages().await, stage.rows.attempts().await);
@@ -86,8 +96,14 @@ pub async fn judge(stage: &mut Stage, visits: &[Visit], offsets: &HashMap<Uuid, 
         for (message, attempts) in &case.messages {
             figures.outcome(&case, message, attempts, &known, &stage.kills);
             figures.moments(&case, message, attempts);
+            let lost = attempts.iter().any(|attempt| stage.kills.contains(&attempt.at_us))
+                || known.given.get(&message.id).is_some_and(|given| given.iter().any(|answer| !answer.is_clear()));
+            figures.doubles(&case, message, attempts, &known, lost && rules[&message.rule_id].repeat_unknown);
+            if rules[&message.rule_id].repeat_unknown {
+                figures.left_unknown(&case, message, attempts, stage);
+            }
         }
-        figures.completeness(&case, stage, offsets);
+        figures.completeness(&case, stage, rules);
     }
     figures.texts(visits, stage, &known);
     figures
@@ -139,12 +155,34 @@ impl Figures {
             "failed" => self.failed += 1,
             _ => self.sent += 1,
         }
+    }
+
+    /// Whether it was sent more often than reports and its rule allow.
+    fn doubles(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt], known: &Known, repeats: bool) {
+        let taken = known.given.get(&message.id).into_iter().flatten().filter(|answer| answer.is_taken()).count();
         let again = known.again.get(&message.id).copied().unwrap_or_default();
         self.sent_again += taken.saturating_sub(1).min(again);
         // A sender who got an answer that says no has not sent; all else counts as sent.
         let tries = attempts.iter().filter(|attempt| attempt.outcome != "failed").count();
-        if taken > 1 + again || tries > 1 + again {
+        let repeats = usize::from(repeats);
+        if taken > 1 + again + repeats || tries > 1 + again + repeats {
             self.doubled.0.push(case.line(message));
+        }
+        if tries > 1 + again {
+            self.repeated += 1;
+            self.told_twice += usize::from(taken > 1 + again);
+            *self.repeated_about.entry(case.visit.number).or_default() += 1;
+        }
+    }
+
+    /// Whether what nobody knows of was sent once more, where there was time for it and it was still so.
+    fn left_unknown(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt], stage: &Stage) {
+        let [once] = attempts else { return };
+        let changed = case.facts.iter().any(|fact| fact.at_us > once.at_us);
+        // One that was lost with its sender is unknown when its lease is over.
+        let due_us = once.at_us + UNKNOWN_US + 2 * LATE_US;
+        if message.status == "unknown" && !changed && stage.outages.leave_time(due_us, message.starts_at_us) {
+            self.missing.0.push(format!("not sent once more: {}", case.line(message)));
         }
     }
 
@@ -172,12 +210,12 @@ impl Figures {
     }
 
     /// Whether a visit's patient got all that its history asks for, and nothing else.
-    fn completeness(&mut self, case: &Case<'_>, stage: &Stage, offsets: &HashMap<Uuid, i64>) {
+    fn completeness(&mut self, case: &Case<'_>, stage: &Stage, rules: &Rules) {
         let told = case.told();
         let wanted = wanted(&case.facts, &told, &stage.outages);
         let same = |wanted: &Wanted, message: &Message| {
             wanted.trigger == message.trigger
-                && wanted.offset_minutes == offsets[&message.rule_id]
+                && wanted.offset_minutes == i64::from(rules[&message.rule_id].offset_minutes)
                 && wanted.channel == message.channel
                 && wanted.starts_at_us == message.starts_at_us
                 && wanted.version.is_none_or(|version| version == message.appointment_version)
@@ -232,7 +270,8 @@ impl Figures {
             // Once for each time that the visit came to be at this start, and for each report that asked for more.
             let times = facts.iter().filter(|fact| text.is_about(fact.starts_at_us, visit.zone)).count();
             let again = known.again_texts.get(&(*number, text.clone())).copied().unwrap_or_default();
-            if *taken > times.max(1) + again {
+            let repeated = self.repeated_about.get(number).copied().unwrap_or_default();
+            if *taken > times.max(1) + again + repeated {
                 self.doubled.0.push(format!("{visit:?} was told {taken} times: {text:?}"));
             }
         }
@@ -266,6 +305,8 @@ impl fmt::Display for Figures {
         writeln!(f, "{:>8}  with an unknown outcome", self.unknown)?;
         writeln!(f, "{:>8}  failed: refused, not delivered, or given up", self.failed)?;
         writeln!(f, "{:>8}  sent once more, as the provider's report allows", self.sent_again)?;
+        writeln!(f, "{:>8}  sent once more, as the rule allows of what nobody knows of", self.repeated)?;
+        writeln!(f, "{:>8}  of these had arrived the first time", self.told_twice)?;
         writeln!(f, "{:>8}  kept by a busy provider until they were of no use", self.held_up)?;
         writeln!(f, "{:>8}  waited for the end of a lease since the database failed", self.waited)?;
         writeln!(f, "{:>8}  crossed a change: right when booking answered", self.crossed)?;

@@ -13,7 +13,7 @@ use sql::Target;
 use testkit::{database::Database, poll};
 use tokio::{sync::oneshot, task::JoinHandle};
 use uuid::Uuid;
-use wire::reminder::{ListRulesRequest, Rule, UpdateRuleRequest, reminder_client::ReminderClient};
+use wire::reminder::{ListRulesRequest, RuleBody, UpdateRuleRequest, reminder_client::ReminderClient};
 
 use super::{
     carrier::Carrier,
@@ -34,10 +34,11 @@ const STEP_US: i64 = 20 * SECOND + 700_000;
 /// Real time in which a message comes to a point of its way, if it ever does.
 const REACHED_WITHIN: Duration = Duration::from_millis(150);
 const WITHIN: Duration = Duration::from_secs(40);
-/// Each run of a service has a lease of its own length, by which the driver tells whose message is whose.
-const LEASE_SECONDS: u32 = 100;
-const LEASES: u32 = 60;
-const WEEK_US: i64 = 7 * 24 * 60 * MINUTE;
+/// Each run of a service has a lease of its own length, by which the driver tells whose message is whose. All are longer
+/// than a move takes to settle: a message that waits for that is in nobody's hand.
+const LEASE_SECONDS: u32 = 121;
+const LEASES: u32 = 40;
+const DAY_US: i64 = 24 * 60 * MINUTE;
 
 /// A running service.
 struct Instance {
@@ -130,8 +131,9 @@ impl Stage {
         self.instances[instance] = Some(Instance { client, task, lease_us });
     }
 
-    /// Gives the default rules texts that the provider can read; answers what each rule is.
-    pub async fn rules(&self) -> Vec<(Uuid, Rule)> {
+    /// Gives the default rules texts that the provider can read, and lets some repeat what may not have arrived; answers what
+    /// each rule is.
+    pub async fn rules(&self) -> Vec<(Uuid, RuleBody)> {
         let mut found = vec![];
         let mut client = self.instances[0].as_ref().unwrap().client.clone();
         for zone in 1..=2 {
@@ -141,10 +143,11 @@ impl Stage {
                 let mut body = rule.body.clone().unwrap();
                 let template = body.template.get_or_insert_default();
                 template.sms = Text::template(&body.trigger, body.offset_minutes);
+                body.repeat_unknown = body.trigger == "before_start";
                 let update = UpdateRuleRequest { id: rule.id.clone(), body: Some(body), if_version: 1 };
-                client.update_rule(ctx.request(update)).await.unwrap();
+                let rule = client.update_rule(ctx.request(update)).await.unwrap().into_inner();
                 let id: domain::id::RuleId = rule.id.parse().unwrap();
-                found.push((id.uuid(), rule));
+                found.push((id.uuid(), rule.body.unwrap()));
             }
         }
         found
@@ -157,7 +160,7 @@ impl Stage {
         }
         self.settle().await;
         let first_us = self.clock.now_us();
-        let mut week = 0;
+        let mut day = 0;
         while let Some(next_us) = self.next(&script.events).await {
             let mut events = vec![];
             while let Some(entry) = script.events.first_entry().filter(|entry| entry.key().0 <= next_us) {
@@ -170,9 +173,9 @@ impl Stage {
                 self.happens(what, arm, &mut script.events).await;
             }
             self.settle().await;
-            if (next_us - first_us) / WEEK_US > week {
-                week = (next_us - first_us) / WEEK_US;
-                println!("week {week} is over");
+            if (next_us - first_us) / DAY_US > day {
+                day = (next_us - first_us) / DAY_US;
+                println!("day {day} is over");
             }
         }
         for instance in 0..INSTANCES {
@@ -308,8 +311,8 @@ impl Stage {
         // Where the database fails a service, a message waits for the end of its lease.
         let now_us = self.clock.now_us();
         let open = self.rows.until(now_us + i64::from(LEASE_SECONDS + LEASES) * SECOND).await;
-        let waits = |one: &Open| one.fence > 0 && one.wake_at_us > now_us && one.status == "scheduled";
-        let waiting: Vec<_> = open.iter().filter(|one| waits(one)).map(|one| (one.id, one.wake_at_us)).collect();
+        let waits = open.iter().filter(|one| self.is_in_hand(one, now_us));
+        let waiting: Vec<_> = waits.map(|one| (one.id, one.wake_at_us)).collect();
         self.waited += waiting.len();
         self.orphaned.extend(waiting);
         self.outages.add(now_us, now_us + 200 * SECOND);
@@ -321,8 +324,8 @@ impl Stage {
     }
 
     async fn is_settled(&self) -> bool {
-        let leases: Vec<_> = self.instances.iter().flatten().map(|instance| instance.lease_us).collect();
-        if leases.is_empty() {
+        let alive = self.instances.iter().flatten().count();
+        if alive == 0 {
             return true;
         }
         if self.follows() && !self.is_applied().await {
@@ -332,13 +335,16 @@ impl Stage {
         let open = self.rows.until(now_us + i64::from(LEASE_SECONDS + LEASES) * SECOND).await;
         !open.iter().any(|one| {
             let due = one.wake_at_us <= now_us;
-            let in_hand = leases.iter().any(|lease_us| one.wake_at_us == now_us + lease_us);
-            // What was never leased is nobody's, whenever it is due.
-            let in_hand = in_hand && one.fence > 0 && !self.orphaned.contains(&(one.id, one.wake_at_us));
             // Who waits for the answer leaves it to another, and there may be none.
-            let slow = leases.len() < INSTANCES && self.slow.contains_key(&one.appointment_id.as_u128());
-            ((due && !slow) || in_hand) && !self.carrier.is_stalled(one.id)
+            let slow = alive < INSTANCES && self.slow.contains_key(&one.appointment_id.as_u128());
+            ((due && !slow) || self.is_in_hand(one, now_us)) && !self.carrier.is_stalled(one.id)
         })
+    }
+
+    /// Whether a service that is alive has leased it just now. What was never leased is nobody's, whenever it is due.
+    fn is_in_hand(&self, one: &Open, now_us: i64) -> bool {
+        let leased = self.instances.iter().flatten().any(|service| one.wake_at_us == now_us + service.lease_us);
+        leased && one.fence > 0 && !self.orphaned.contains(&(one.id, one.wake_at_us))
     }
 
     /// Hands the provider's reports that are due to a service.
