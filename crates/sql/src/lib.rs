@@ -14,5 +14,6 @@ mod open;
 
 pub use failure::{AsFailure, Failure, retry_serialization};
 pub use open::{
-    SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, migrate_postgres, migrate_sqlite, pending,
+    SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, is_kept, migrate_postgres, migrate_sqlite,
+    pending,
 };

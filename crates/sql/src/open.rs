@@ -97,6 +97,15 @@ pub async fn connect_sqlite(path: &Path) -> Result<SqlitePools, sqlx::Error> {
     Ok(SqlitePools { writer, reader })
 }
 
+/// Rows of a statement up to which it is kept prepared.
+const KEPT_ROWS: usize = 4;
+
+/// Whether a statement whose text grows with its rows is to be kept prepared: one of few rows comes again and again, and to
+/// plan it costs more than to run it; one of many is hardly ever met again.
+pub fn is_kept(rows: usize) -> bool {
+    rows <= KEPT_ROWS
+}
+
 /// Opens a PostgreSQL pool that lives in this schema, made where it is missing.
 ///
 /// # Errors
@@ -111,6 +120,7 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
             ("statement_timeout", "30s"),
             ("lock_timeout", "10s"),
         ])
+        .statement_cache_capacity(256)
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(16)

@@ -19,12 +19,18 @@ pub(super) fn away(
     }
     let longest = model.roads.longest();
     let near = Span::new(window.start - longest, window.end + longest);
-    let road = |location: &uuid::Uuid| model.roads.between(model.place(*location)?.0, place);
-    let roads: Vec<Option<Tick>> = projection.locations().iter().map(road).collect();
+    let road = |location: u16| {
+        let location = projection.locations().get(usize::from(location))?;
+        model.roads.between(model.place(*location)?.0, place)
+    };
     let visits = projection.whereabouts(model.people[person as usize].id, near, ignored);
+    // A day's visits are at one place, mostly: its road is looked up once.
+    let mut last: Option<(u16, Option<Tick>)> = None;
     let spans = visits.filter_map(|(visit, location)| {
-        let road = (*roads.get(usize::from(location))?)?;
-        Some(Span::new(visit.start - road, visit.end + road))
+        let known = last.filter(|(known, _)| *known == location).map(|(_, road)| road);
+        let found = known.unwrap_or_else(|| road(location));
+        last = Some((location, found));
+        Some(Span::new(visit.start - found?, visit.end + found?))
     });
     spans.filter(|span| !span.and(window).is_empty()).collect()
 }

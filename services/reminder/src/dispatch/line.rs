@@ -73,7 +73,7 @@ impl Line {
     /// Reads the line anew; answers when something is due next where nothing is now.
     async fn read(&mut self, inner: &Inner) -> Result<Option<i64>, Failure> {
         self.due.clear();
-        let next = inner.store.next_wake().await?;
+        let (next, next_stale) = inner.store.next_wake().await?;
         let now_us = inner.clock.now_us();
         // How long the longest waiting message has been due: 0 while nothing waits.
         let overdue_us = next.map_or(0, |next| now_us.saturating_sub(next).max(0));
@@ -82,9 +82,11 @@ impl Line {
             return Ok(next);
         }
         let busy: Vec<Uuid> = inner.busy.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        for (trigger, channel) in inner.store.settle_stale(now_us, &busy).await? {
-            warn!(trigger, channel, "nobody knows whether a message was sent");
-            count("unknown", &trigger, &channel);
+        if next_stale.is_some_and(|stale| stale <= now_us) {
+            for (trigger, channel) in inner.store.settle_stale(now_us, &busy).await? {
+                warn!(trigger, channel, "nobody knows whether a message was sent");
+                count("unknown", &trigger, &channel);
+            }
         }
         let began = Instant::now();
         self.due = inner.store.due(now_us, READ_MAX, &busy).await?.into();

@@ -16,6 +16,7 @@ use self::line::Line;
 pub(crate) use self::{line::Look, send::spread_us};
 
 use std::{
+    future::pending,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -60,7 +61,8 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
                     });
                 }
             }
-            Ok(Look::Wait(until_us)) => rest(inner, shutdown, planned, &mut running, until_us).await,
+            // What ends leaves nothing due that does not ring.
+            Ok(Look::Wait(until_us)) => rest(inner, shutdown, planned, pending(), until_us).await,
             Err(error) => {
                 tracing::warn!(%error, "due messages could not be read; it is tried again shortly");
                 let _ = shutdown.until(pause(PAUSE_FAILED)).await;
@@ -88,7 +90,7 @@ pub(crate) async fn rest(
     inner: &Inner,
     shutdown: &Shutdown,
     planned: Notified<'_>,
-    running: &mut JoinSet<()>,
+    ended: impl Future<Output = ()>,
     until_us: Option<i64>,
 ) {
     let due = async {
@@ -98,20 +100,14 @@ pub(crate) async fn rest(
             Some(until_us) => {
                 inner.clock.sleep_until(Timestamp::from_microsecond(until_us).unwrap_or(Timestamp::MAX)).await;
             }
-            None => std::future::pending().await,
-        }
-    };
-    let done = async {
-        match running.join_next().await {
-            Some(_) => {}
-            None => std::future::pending().await,
+            None => pending().await,
         }
     };
     let any = async {
         tokio::select! {
             () = due => {}
             () = planned => {}
-            () = done => {}
+            () = ended => {}
         }
     };
     // Either way it is time to look again.

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     Inner, address_hash,
     answer::REPLY,
-    count,
+    count, plan,
     provider::{Outcome, Outgoing, receipt::Stage, twilio},
     receive,
     render::gsm7,
@@ -148,7 +148,10 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, (channel, way): (Channel
     let counted = counted(&record);
     for _ in 0..3 {
         match inner.questions.record.ask(record.clone()).await {
-            Ok(_) => break,
+            Ok(_) => {
+                ring(inner, &record);
+                break;
+            }
             // Left unrecorded, it becomes unknown when the lease is over.
             Err(fault) => {
                 tracing::error!(code = fault.code.as_str(), "what became of a message could not be recorded");
@@ -159,6 +162,13 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, (channel, way): (Channel
     if record.sent {
         let lag_us = record.now_us.saturating_sub(message.due_at_us).max(0).unsigned_abs();
         metrics::histogram!("reminder_lag_seconds").record(Duration::from_micros(lag_us));
+    }
+}
+
+/// Rings where what was recorded is looked at again, or another message may stand in for it.
+fn ring(inner: &Inner, record: &Record) {
+    if record.wake_at_us.is_some() || plan::misses(record.status, record.reason) {
+        inner.planned.notify_waiters();
     }
 }
 
@@ -286,8 +296,15 @@ async fn finish(inner: &Inner, message: &MessageRow, status: &'static str, reaso
     let (status, reason) = if known { (status, reason) } else { ("unknown", "no_answer") };
     let now = inner.clock.now();
     match inner.store.finish(message, status, reason, inner.ids.uuid(now), now.as_microsecond()).await {
-        Ok(true) if known => count(status, &message.trigger, &message.channel),
-        Ok(_) => {}
+        Ok(true) => {
+            if plan::misses(status, reason) {
+                inner.planned.notify_waiters();
+            }
+            if known {
+                count(status, &message.trigger, &message.channel);
+            }
+        }
+        Ok(false) => {}
         Err(error) => tracing::warn!(%error, "a message could not be taken back; it is looked at again"),
     }
 }
@@ -299,7 +316,10 @@ async fn ask_again(inner: &Inner, message: &MessageRow, fault: &Fault) {
 }
 
 async fn put_off(inner: &Inner, message: &MessageRow, wake_at_us: i64) {
-    if let Err(error) = inner.store.put_off(message, wake_at_us).await {
-        tracing::warn!(%error, "a message could not be put off; it is looked at again when its lease is over");
+    match inner.store.put_off(message, wake_at_us).await {
+        Ok(_) => inner.planned.notify_waiters(),
+        Err(error) => {
+            tracing::warn!(%error, "a message could not be put off; it is looked at again when its lease is over");
+        }
     }
 }

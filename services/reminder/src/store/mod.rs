@@ -210,8 +210,8 @@ on_both! {
     fn messages(&self, organization: Uuid, filter: &Filter) -> Result<Vec<MessageRow>, Failure>;
     /// The attempts of these messages, the oldest first.
     fn attempts(&self, organization: Uuid, messages: &[Uuid]) -> Result<Vec<AttemptRow>, Failure>;
-    /// When a dispatcher is needed next.
-    fn next_wake(&self) -> Result<Option<i64>, Failure>;
+    /// When a dispatcher is needed next, and when the lease of what is being sent is over.
+    fn next_wake(&self) -> Result<(Option<i64>, Option<i64>), Failure>;
     /// Organisation and id of what is due, the earliest visit first; none of `busy`, which this process is at.
     fn due(&self, now_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, Failure>;
     /// Leases those of these messages that are still due, in no order.

@@ -87,7 +87,7 @@ impl Store {
             " FROM picked WHERE messages.organization_id = picked.organization_id AND messages.id = picked.id \
              RETURNING messages.*",
         );
-        Ok(query.build_query_as().persistent(false).fetch_all(self.writer()).await?)
+        Ok(query.build_query_as().persistent(sql::is_kept(wanted.len())).fetch_all(self.writer()).await?)
     }
 
     /// Locks messages and their visits for this transaction, without waiting: answers which could be had at once.
@@ -100,7 +100,13 @@ impl Store {
              JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id \
              FOR NO KEY UPDATE OF a, m SKIP LOCKED",
         );
-        Ok(query.build_query_scalar().persistent(false).fetch_all(&mut **tx).await?.into_iter().collect())
+        Ok(query
+            .build_query_scalar()
+            .persistent(sql::is_kept(sendings.len()))
+            .fetch_all(&mut **tx)
+            .await?
+            .into_iter()
+            .collect())
     }
 
     /// Locks a message's visit for this transaction; the message itself comes after it, as everywhere.

@@ -24,7 +24,8 @@ const RULES: &str = "SELECT id, version, body, created_at_us, updated_at_us, arc
 const REPLAY: &str = "SELECT fingerprint, response, revision FROM idempotency \
      WHERE organization_id = $1 AND caller = $2 AND route = $3 AND key = $4";
 const MESSAGE: &str = "SELECT * FROM messages WHERE organization_id = $1 AND id = $2";
-const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM messages WHERE wake_at_us IS NOT NULL";
+const NEXT_WAKE: &str = "SELECT (SELECT min(wake_at_us) FROM messages WHERE wake_at_us IS NOT NULL), \
+     (SELECT min(wake_at_us) FROM messages WHERE status = 'sending')";
 const PUT_OFF: &str = "UPDATE messages SET wake_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('scheduled', 'unknown')";
 const SERIES: &str = "SELECT b.starts_at_us, b.time_zone FROM appointments a JOIN appointments b \
@@ -131,8 +132,8 @@ impl Store {
         Ok(query.build_query_as().fetch_all(self.reader()).await?)
     }
 
-    pub(crate) async fn next_wake(&self) -> Result<Option<i64>, Failure> {
-        Ok(sqlx::query_scalar::<Db, Option<i64>>(NEXT_WAKE).fetch_one(self.reader()).await?)
+    pub(crate) async fn next_wake(&self) -> Result<(Option<i64>, Option<i64>), Failure> {
+        Ok(sqlx::query_as(NEXT_WAKE).fetch_one(self.reader()).await?)
     }
 
     pub(crate) async fn due(&self, now_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>, Failure> {
@@ -140,7 +141,7 @@ impl Store {
         query.push("status IN ('scheduled', 'unknown') AND wake_at_us <= ").push_bind(now_us);
         none_of(&mut query, busy);
         query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit);
-        Ok(query.build_query_as().persistent(false).fetch_all(self.reader()).await?)
+        Ok(query.build_query_as().persistent(sql::is_kept(busy.len())).fetch_all(self.reader()).await?)
     }
 
     pub(crate) async fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure> {
@@ -150,7 +151,7 @@ impl Store {
         query.push(" WHERE status = 'sending' AND wake_at_us <= ").push_bind(now_us);
         none_of(&mut query, busy);
         query.push(" RETURNING trigger, channel");
-        Ok(query.build_query_as().fetch_all(self.writer()).await?)
+        Ok(query.build_query_as().persistent(sql::is_kept(busy.len())).fetch_all(self.writer()).await?)
     }
 
     pub(crate) async fn put_off(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure> {
@@ -164,7 +165,7 @@ impl Store {
             row.push_bind(one.organization).push_bind(&one.channel).push_bind(&one.hash);
         });
         query.push(")");
-        let rows = query.build_query_as().persistent(false).fetch_all(self.reader()).await?;
+        let rows = query.build_query_as().persistent(sql::is_kept(addresses.len())).fetch_all(self.reader()).await?;
         Ok(rows.into_iter().map(|(organization, channel, hash)| Address { organization, channel, hash }).collect())
     }
 

@@ -80,7 +80,8 @@ impl Store {
             row.push_bind(one.rank).push_bind(one.now_us).push_bind(one.held).push_bind(one.next_way);
         });
         query.push(RECORD);
-        let recorded: Vec<Uuid> = query.build_query_scalar().persistent(false).fetch_all(&mut *tx).await?;
+        let recorded: Vec<Uuid> =
+            query.build_query_scalar().persistent(sql::is_kept(records.len())).fetch_all(&mut *tx).await?;
         let recorded: HashSet<_> = recorded.into_iter().collect();
         let columns = ["organization", "id", "number", "outcome", "provider_message", "code", "detail", "parts"];
         let mut query = given(&columns, records, |mut row, one| {
@@ -89,7 +90,7 @@ impl Store {
             row.push_bind(one.detail).push_bind(one.parts);
         });
         query.push(RECORD_ATTEMPT);
-        query.build().persistent(false).execute(&mut *tx).await?;
+        query.build().persistent(sql::is_kept(records.len())).execute(&mut *tx).await?;
         for record in records {
             if let Some((channel, hash)) = &record.block {
                 let block = sqlx::query(BLOCK).bind(record.message.organization_id).bind(channel.as_str());
@@ -152,7 +153,8 @@ async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>,
         row.push_bind(one.segments).push_bind(one.key_attempt);
     });
     query.push(CLAIM);
-    let begun: Vec<(Uuid, i32)> = query.build_query_as().persistent(false).fetch_all(&mut **tx).await?;
+    let begun: Vec<(Uuid, i32)> =
+        query.build_query_as().persistent(sql::is_kept(sendings.len())).fetch_all(&mut **tx).await?;
     let begun: HashMap<_, _> = begun.into_iter().collect();
     let claimed = sendings.iter().filter_map(|one| Some((one, *begun.get(&one.message.id)?)));
     if begun.is_empty() {
@@ -163,7 +165,7 @@ async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>,
         row.push_bind(one.message.organization_id).push_bind(one.message.id).push_bind(attempt).push_bind(one.now_us);
         row.push("'unknown', '', '', ''").push_bind(one.provider);
     });
-    query.build().persistent(false).execute(&mut **tx).await?;
+    query.build().persistent(sql::is_kept(begun.len())).execute(&mut **tx).await?;
     let told: Vec<_> = claimed.filter_map(|(one, _)| Some((&one.message, one.tells?))).collect();
     if !told.is_empty() {
         let columns = ["organization", "appointment", "starts", "location"];
@@ -172,7 +174,7 @@ async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>,
             row.push_bind(visit.starts_at_us).push_bind(visit.location);
         });
         query.push(TELL);
-        query.build().persistent(false).execute(&mut **tx).await?;
+        query.build().persistent(sql::is_kept(told.len())).execute(&mut **tx).await?;
     }
     Ok(begun)
 }

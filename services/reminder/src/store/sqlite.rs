@@ -84,7 +84,7 @@ impl Store {
         query.push(" AND ");
         queries::these(&mut query, wanted);
         query.push(" RETURNING *");
-        Ok(query.build_query_as().persistent(false).fetch_all(self.writer()).await?)
+        Ok(query.build_query_as().persistent(sql::is_kept(wanted.len())).fetch_all(self.writer()).await?)
     }
 
     /// The one writer has all.

@@ -69,7 +69,8 @@ impl<'a> Writes<'a> {
             query.push_bind(self.now_us).push(" WHERE ");
             these(&mut query, some);
             query.push(" RETURNING *");
-            let rows: Vec<OwnedAppointmentRow> = query.build_query_as().persistent(false).fetch_all(&mut **tx).await?;
+            let rows: Vec<OwnedAppointmentRow> =
+                query.build_query_as().persistent(sql::is_kept(some.len())).fetch_all(&mut **tx).await?;
             for row in rows {
                 let key = (row.organization_id, row.row.id);
                 self.known.insert(key, row.row.read()?);
@@ -125,7 +126,7 @@ impl<'a> Writes<'a> {
             row.push_bind(known.booked_at_us).push_bind(now.confirmed_at_us);
         });
         query.push(SAVE_AGAIN);
-        query.build().persistent(false).execute(&mut **tx).await?;
+        query.build().persistent(sql::is_kept(some.len())).execute(&mut **tx).await?;
         Ok(())
     }
 }
@@ -140,5 +141,5 @@ async fn plan_some(tx: &mut Tx, some: &[(MessageKey, New)], now_us: i64) -> Resu
         row.push_bind(now_us).push_bind(now_us);
     });
     query.push(PLAN_AGAIN);
-    Ok(query.build().persistent(false).execute(&mut **tx).await?.rows_affected())
+    Ok(query.build().persistent(sql::is_kept(some.len())).execute(&mut **tx).await?.rows_affected())
 }

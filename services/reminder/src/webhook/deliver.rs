@@ -66,7 +66,15 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
                     });
                 }
             }
-            Ok(Look::Wait(until_us)) => rest(inner, shutdown, told, &mut running, until_us).await,
+            Ok(Look::Wait(until_us)) => {
+                // Whatever ends lets the next of its line go.
+                let ended = async {
+                    if running.join_next().await.is_none() {
+                        std::future::pending().await
+                    }
+                };
+                rest(inner, shutdown, told, ended, until_us).await;
+            }
             Err(error) => {
                 tracing::warn!(%error, "due deliveries could not be read; it is tried again shortly");
                 let _ = shutdown.until(pause(PAUSE_FAILED)).await;
