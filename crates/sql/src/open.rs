@@ -101,7 +101,8 @@ pub async fn connect_sqlite(path: &Path) -> Result<SqlitePools, sqlx::Error> {
 const KEPT_ROWS: usize = 4;
 
 /// Whether a statement whose text grows with its rows is to be kept prepared: one of few rows comes again and again, and to
-/// plan it costs more than to run it; one of many is hardly ever met again.
+/// plan it costs more than to run it; one of many is hardly ever met again. One that is kept must name the columns that it
+/// answers: with `*` PostgreSQL refuses it as soon as a newer process adds one.
 pub fn is_kept(rows: usize) -> bool {
     rows <= KEPT_ROWS
 }

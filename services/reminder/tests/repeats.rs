@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Running, TOKEN, WITHIN, World, organization, reports::twilio as signed, us};
+use common::{Running, TOKEN, WITHIN, World, organization, reports::twilio as signed, told, us};
 use testkit::{database::Database, poll, sms::Behaviour};
 use wire::reminder::{ArchiveRuleRequest, ListRulesRequest, Message, RetryMessageRequest};
 
@@ -86,6 +86,40 @@ async fn it_is_sent_once_more_and_no_oftener(database: Database) {
     service.stop().await;
 }
 
+async fn what_is_not_taken_the_second_time_stays_unknown(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    let change = service.change_rule("booked", |body| {
+        (body.channels, body.fallback_channels) = (vec!["sms".into()], vec!["email".into()]);
+        body.repeat_unknown = true;
+    });
+    change.await;
+    let is_twice = |all: &[Message]| all.iter().any(|one| outcomes(one) == ["unknown", "failed"]);
+    let refused = lost(&world, &service).await;
+    world.provider.script([Behaviour::Refuse(400, 21211)]);
+    world.seconds(UNKNOWN_SECONDS);
+    service.when("the refusal", &refused, is_twice).await;
+    passes(&world, &service).await;
+    let about = told(&service.messages(&refused).await);
+    assert!(about.contains(&"booked sms unknown no_answer".to_owned()), "{about:?}");
+    assert!(!about.iter().any(|line| line.starts_with("booked email")), "it may have arrived: {about:?}");
+    // One that is too busy is asked again, until a late report says that it arrived the first time.
+    let busy = lost(&world, &service).await;
+    let first = world.texts().len() - 1;
+    world.provider.script([Behaviour::Busy(5), Behaviour::Busy(5)]);
+    world.seconds(UNKNOWN_SECONDS);
+    service.when("the busy answer", &busy, is_twice).await;
+    world.seconds(10);
+    let thrice = |all: &[Message]| all.iter().any(|one| outcomes(one) == ["unknown", "failed", "failed"]);
+    service.when("another", &busy, thrice).await;
+    assert_eq!(service.becomes(&busy, "booked", "sms", "unknown").await.reason, "no_answer");
+    report(&world, &service, first, "delivered").await;
+    world.seconds(60);
+    passes(&world, &service).await;
+    assert_eq!(service.becomes(&busy, "booked", "sms", "delivered").await.attempts.len(), 3);
+    service.stop().await;
+}
+
 async fn what_its_sender_could_not_record_is_sent_once_more(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     world.config.providers.twilio.timeout_seconds = 60;
@@ -148,6 +182,13 @@ async fn the_rule_as_it_is_by_then_decides(database: Database) {
     passes(&world, &service).await;
     assert_eq!(outcomes(&service.becomes(&never, "booked", "sms", "unknown").await), ["unknown"]);
     service.change_rule("booked", |body| body.repeat_unknown = true).await;
+    let unwanted = lost(&world, &service).await;
+    service.change_rule("booked", |body| body.channels = vec!["email".into()]).await;
+    world.seconds(UNKNOWN_SECONDS);
+    let next = world.book(START);
+    service.becomes(&next, "booked", "email", "delivered").await;
+    assert_eq!(outcomes(&service.becomes(&unwanted, "booked", "sms", "unknown").await), ["unknown"]);
+    service.change_rule("booked", |body| body.channels = vec!["sms".into(), "email".into()]).await;
     let archived = lost(&world, &service).await;
     let ctx = Running::context(organization(1));
     let mut client = service.client.clone();
@@ -165,6 +206,7 @@ async fn the_rule_as_it_is_by_then_decides(database: Database) {
 on_both! {
     it_is_sent_once_more_where_its_rule_says_so_and_nobody_has_reported
     it_is_sent_once_more_and_no_oftener
+    what_is_not_taken_the_second_time_stays_unknown
     what_its_sender_could_not_record_is_sent_once_more
     a_late_report_spares_it
     what_is_no_longer_so_is_not_sent_once_more_and_stays_unknown

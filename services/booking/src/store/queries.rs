@@ -123,7 +123,7 @@ impl Store {
         let mut query = QueryBuilder::<Db>::new("SELECT * FROM appointments WHERE organization_id = ");
         query.push_bind(organization);
         any_of(&mut query, "id", ids);
-        Ok(query.build_query_as().persistent(sql::is_kept(ids.len())).fetch_all(self.reader()).await?)
+        Ok(query.build_query_as().persistent(false).fetch_all(self.reader()).await?)
     }
 
     pub(crate) async fn patients_of(&self, organization: Uuid, ids: &[Uuid]) -> Result<Vec<PatientRow>, Failure> {

@@ -1,11 +1,14 @@
 //! What a leased message would say now, and whether it may.
 
-use domain::{id::OrganizationId, patient::Channel};
+use domain::{
+    id::{OrganizationId, ServiceId},
+    patient::Channel,
+};
 use jiff::{Zoned, civil::Date, tz::TimeZone};
 use rpc::{Code, Context, Fault};
 use wire::{
     availability::DescribeVisitResponse,
-    booking::{GetContactResponse, PatientDetails},
+    booking::{Appointment, GetContactResponse, PatientDetails},
 };
 
 use super::{
@@ -57,6 +60,10 @@ pub(super) async fn prepare(
     let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", ASK_WITHIN);
     let rule = inner.questions.rule.ask((message.organization_id, message.rule_id)).await?;
     let Some(rule) = rule else { return Ok(Next::Suppress("rule_archived")) };
+    // One that may have been sent is sent once more only where its rule, as it is now, prefers a double to a miss.
+    if message.is_unknown() && !rule.body.repeat_unknown {
+        return Ok(Next::Suppress("no_answer"));
+    }
     let (contact, expires_at_us) = match present(inner, &ctx, message, trigger).await {
         Ok(found) => found,
         Err(fault) if fault.code == Code::NotFound => return Ok(Next::Suppress("gone")),
@@ -71,6 +78,9 @@ pub(super) async fn prepare(
     let GetContactResponse { appointment: Some(appointment), patient: Some(patient), plan } = contact else {
         return Ok(Next::Suppress("gone"));
     };
+    if message.is_unknown() && !is_wanted(&rule, message, trigger, channel, &appointment) {
+        return Ok(Next::Suppress("rule_changed"));
+    }
     let zone = domain::time::zone(&appointment.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
     // Planned outside the quiet hours, it may still have waited into them.
     let stretch = rule.body.quiet_hours.and_then(|hours| quiet::stretch(hours, now_us, &zone));
@@ -114,6 +124,12 @@ pub(super) async fn prepare(
         Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version, tells })),
         Err(next) => next,
     })
+}
+
+/// Whether its rule would plan a message still.
+fn is_wanted(rule: &Rule, message: &MessageRow, trigger: Trigger, channel: Channel, visit: &Appointment) -> bool {
+    let service = visit.service_id.parse::<ServiceId>();
+    service.is_ok_and(|service| rule.wants(trigger, channel, message.instead_of.is_some(), service.uuid()))
 }
 
 /// How things stand now: of an offer, also when it ends.

@@ -1,5 +1,6 @@
 //! Which of its channel's ways a message goes, and when another is tried. Only what a provider has not taken for certain
-//! goes by another; what it may hold after all stays with it, and what nobody knows of goes by none.
+//! goes by another; what it may hold after all stays with it, and what nobody knows of goes by none unless its rule has it
+//! repeated.
 
 use domain::patient::Channel;
 

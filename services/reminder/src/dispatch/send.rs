@@ -49,13 +49,6 @@ const BUSY_SECONDS_MAX: f64 = 3600.0;
 pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shutdown) {
     let taken_us = inner.clock.now_us();
     let Some(channel) = channel(&message.channel) else { return finish(inner, message, "failed", "unreadable").await };
-    if message.is_unknown() {
-        match is_repeated(inner, message).await {
-            Ok(true) => {}
-            Ok(false) => return finish(inner, message, "unknown", "no_answer").await,
-            Err(fault) => return ask_again(inner, message, &fault).await,
-        }
-    }
     // In its turn first, and only then the questions: what they answer must not grow old in a queue.
     let way = match route(inner.ways.of(channel), message, inner.clock.now_us()) {
         Route::Go(way, None) => way,
@@ -71,6 +64,8 @@ pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shu
     };
     let prepared = match message.trigger.parse::<Trigger>() {
         Ok(trigger) => prepare(inner, message, trigger, channel).await,
+        // Its patient will ask again.
+        Err(_) if message.is_unknown() => Ok(Next::Suppress("no_answer")),
         Err(_) if message.trigger == REPLY => reply(inner, message).await,
         Err(_) => Ok(Next::Fail("unreadable")),
     };
@@ -89,13 +84,6 @@ pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shu
         Next::Fail(reason) => finish(inner, message, "failed", reason).await,
         Next::PutOff(wake_at_us) => put_off(inner, message, wake_at_us).await,
     }
-}
-
-/// Whether a message that may have been sent is sent once more: its rule prefers a double to a miss. A reply never is.
-async fn is_repeated(inner: &Inner, message: &MessageRow) -> Result<bool, Fault> {
-    let Ok(trigger) = message.trigger.parse::<Trigger>() else { return Ok(false) };
-    let rule = inner.questions.rule.ask((message.organization_id, message.rule_id)).await?;
-    Ok(rule.is_some_and(|rule| rule.repeats(trigger)))
 }
 
 /// Says "sending", sends, and records what became of it.
@@ -213,6 +201,7 @@ fn recorded(
     to: &str,
 ) -> Record {
     let now_us = inner.clock.now_us();
+    let once = message.is_unknown() || message.repeated;
     let mut record = Record {
         message: message.clone(),
         attempt,
@@ -261,16 +250,18 @@ fn recorded(
         }
         Outcome::Unknown { detail } => {
             (record.status, record.reason, record.outcome, record.detail) = ("unknown", "no_answer", "unknown", detail);
-            // Once: whatever becomes of it the second time.
-            let once = message.is_unknown() || message.repeated;
             record.wake_at_us = (!once).then_some(now_us + UNKNOWN_US);
         }
+    }
+    // What may have arrived the first time is not unsent by who does not take it the second time.
+    if once && !record.sent {
+        (record.status, record.reason) = ("unknown", "no_answer");
     }
     record
 }
 
 fn counted(record: &Record) -> &'static str {
-    if record.status == "scheduled" { "busy" } else { record.status }
+    if record.is_busy() { "busy" } else { record.status }
 }
 
 /// How long to wait for a busy provider: as long as it says, within bounds, or twice as long each time. What it sent away

@@ -42,12 +42,7 @@ pub(crate) fn again(rule: &Rule, pending: &Pending, now_us: i64) -> Again {
         return Again::Suppress("rule_archived");
     }
     let body = &rule.body;
-    let on = |channels: &[Channel]| channels.contains(&pending.channel);
-    let wanted =
-        body.trigger == pending.trigger && (on(&body.channels) || (pending.stands_in && on(&body.fallback_channels)));
-    // An invitation is for a session that comes after the visit which it hangs on.
-    let covered = body.trigger == Trigger::PlanSessionUnbooked || rule.covers(pending.service);
-    if !wanted || !covered {
+    if !rule.wants(pending.trigger, pending.channel, pending.stands_in, pending.service) {
         return Again::Suppress("rule_changed");
     }
     if pending.stands_in {

@@ -1,7 +1,7 @@
 //! Vonage's form of sending text messages, and what its answers and receipts mean.
 //!
 //! It answers for each part of a text, and reports on each part by itself. Nothing makes a request idempotent: a text of
-//! which some parts may have left is never sent again by itself.
+//! which some parts may have left is sent again, whole, only where its rule has it repeated.
 
 use jiff::Timestamp;
 use reqwest::{Client, StatusCode, Url};

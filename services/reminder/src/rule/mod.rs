@@ -181,9 +181,13 @@ impl Rule {
         self.archived_at_us.is_none() && (services.is_empty() || services.iter().any(|id| id.uuid() == service))
     }
 
-    /// Whether it would rather have a message sent twice than not at all; not one that it planned as something else.
-    pub(crate) fn repeats(&self, trigger: Trigger) -> bool {
-        self.archived_at_us.is_none() && self.body.repeat_unknown && self.body.trigger == trigger
+    /// Whether a message that it planned would be planned still; `stands_in` says whether for one on another channel.
+    pub(crate) fn wants(&self, trigger: Trigger, channel: Channel, stands_in: bool, service: Uuid) -> bool {
+        let Body { channels, fallback_channels, .. } = &self.body;
+        let on = channels.contains(&channel) || (stands_in && fallback_channels.contains(&channel));
+        // An invitation is for a session that comes after the visit which it hangs on.
+        let covered = trigger == Trigger::PlanSessionUnbooked || self.covers(service);
+        self.archived_at_us.is_none() && self.body.trigger == trigger && on && covered
     }
 
     pub(crate) fn offset_us(&self) -> i64 {

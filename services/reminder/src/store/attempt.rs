@@ -87,6 +87,13 @@ pub(crate) struct Record {
     pub(crate) now_us: i64,
 }
 
+impl Record {
+    /// Whether it was not taken and is tried again.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.outcome == "failed" && self.wake_at_us.is_some()
+    }
+}
+
 /// A report of a provider.
 #[derive(Clone, Copy)]
 pub(crate) struct Report<'a> {

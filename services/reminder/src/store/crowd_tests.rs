@@ -36,7 +36,7 @@ pub(super) fn record(message: &MessageRow, attempt: i32, status: &'static str) -
         wake_at_us: (status == "scheduled").then_some(NOW + 1),
         sent: status == "sent",
         rank: 1,
-        outcome: "sent",
+        outcome: if status == "scheduled" { "failed" } else { "sent" },
         provider_message_id: "SM1".into(),
         parts: 1,
         error_code: String::new(),

@@ -40,7 +40,7 @@ use uuid::Uuid;
 use self::transactions::Tx;
 use super::{
     Sending,
-    rows::{DeliveryRow, MessageRow},
+    rows::{DeliveryRow, MESSAGE_COLUMNS, MessageRow},
 };
 
 pub(super) type Db = sqlx::Postgres;
@@ -78,15 +78,14 @@ impl Store {
         until_us: i64,
         wanted: &[(Uuid, Uuid)],
     ) -> Result<Vec<MessageRow>, Failure> {
-        let mut query =
-            QueryBuilder::<Db>::new("WITH picked AS MATERIALIZED (SELECT organization_id, id FROM messages WHERE ");
+        let mut query = QueryBuilder::<Db>::new(
+            "WITH picked AS MATERIALIZED (SELECT organization_id AS picked_of, id AS picked_id FROM messages WHERE ",
+        );
         queries::these(&mut query, wanted);
         query.push(" AND status IN ('scheduled', 'unknown') AND wake_at_us <= ").push_bind(now_us);
         query.push(" FOR UPDATE SKIP LOCKED) UPDATE messages SET fence = messages.fence + 1, wake_at_us = ");
-        query.push_bind(until_us).push(
-            " FROM picked WHERE messages.organization_id = picked.organization_id AND messages.id = picked.id \
-             RETURNING messages.*",
-        );
+        query.push_bind(until_us).push(" FROM picked WHERE organization_id = picked_of AND id = picked_id RETURNING ");
+        query.push(MESSAGE_COLUMNS);
         Ok(query.build_query_as().persistent(sql::is_kept(wanted.len())).fetch_all(self.writer()).await?)
     }
 

@@ -24,11 +24,11 @@ const ARRIVED: &str =
     "SELECT count(*) FROM arrived_parts WHERE organization_id = $1 AND message_id = $2 AND attempt = $3";
 const PARTS: &str = "SELECT parts FROM attempts WHERE organization_id = $1 AND message_id = $2 AND number = $3";
 const KEEP_EVENT: &str = "INSERT INTO provider_events VALUES ($1, $2, $3, $4, $5, $6)";
-/// Of a message that was given twice, and of which nobody knows still, it is enough that it arrived once.
+/// Of a message that is given twice it is enough that it arrived once, while nothing is known of the second time.
 const REPORT: &str = "UPDATE messages SET status = $4, reason = $5, provider_rank = $6, wake_at_us = NULL, \
      sent_at_us = coalesce(sent_at_us, $7), updated_at_us = $7 WHERE organization_id = $1 AND id = $2 AND provider_rank < $6 \
      AND (attempts = $3 AND (status IN ('sending', 'unknown', 'sent', 'delivered', 'undelivered', 'failed') \
-     OR (status = 'scheduled' AND reason = 'provider_busy')) OR (repeated AND status = 'unknown' AND $4 = 'delivered'))";
+     OR (status = 'scheduled' AND reason = 'provider_busy')) OR (repeated AND status IN ('sending', 'unknown') AND $4 = 'delivered'))";
 /// Once more, while it is of use and patience lasts. The rank begins anew: the next reports are on another attempt.
 const AGAIN: &str = "UPDATE messages SET status = 'scheduled', reason = $7, wake_at_us = $5, fence = fence + 1, \
      tries = tries + 1, provider_rank = 0, updated_at_us = $8 WHERE organization_id = $1 AND id = $2 AND attempts = $3 \

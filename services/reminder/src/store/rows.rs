@@ -89,6 +89,12 @@ impl AppointmentRow {
     }
 }
 
+/// The columns of a message. A statement that is kept prepared names them: with `*` it would fail, in a process that is older,
+/// as soon as a newer one adds a column.
+pub(crate) const MESSAGE_COLUMNS: &str = "organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
+     channel, status, reason, due_at_us, starts_at_us, location_id, time_zone, fence, tries, attempts, provider, recipient, \
+     subject, body, segments, sent_at_us, key_attempt, held, next_way, instead_of, repeated";
+
 /// A message. Its `Debug` shows no recipient and no text.
 #[derive(Clone, PartialEq, FromRow)]
 pub(crate) struct MessageRow {

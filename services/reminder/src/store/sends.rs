@@ -76,7 +76,7 @@ impl Store {
             let message = &one.message;
             row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
             row.push_bind(one.status).push_bind(one.reason).push_bind(one.wake_at_us);
-            row.push_bind(i32::from(one.status == "scheduled")).push_bind(one.sent.then_some(one.now_us));
+            row.push_bind(i32::from(one.is_busy())).push_bind(one.sent.then_some(one.now_us));
             row.push_bind(one.rank).push_bind(one.now_us).push_bind(one.held).push_bind(one.next_way);
         });
         query.push(RECORD);

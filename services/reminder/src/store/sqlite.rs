@@ -40,7 +40,7 @@ use uuid::Uuid;
 use self::transactions::Tx;
 use super::{
     Sending,
-    rows::{DeliveryRow, MessageRow},
+    rows::{DeliveryRow, MESSAGE_COLUMNS, MessageRow},
 };
 
 pub(super) type Db = sqlx::Sqlite;
@@ -83,7 +83,7 @@ impl Store {
             .push_bind(now_us);
         query.push(" AND ");
         queries::these(&mut query, wanted);
-        query.push(" RETURNING *");
+        query.push(" RETURNING ").push(MESSAGE_COLUMNS);
         Ok(query.build_query_as().persistent(sql::is_kept(wanted.len())).fetch_all(self.writer()).await?)
     }
 

@@ -69,8 +69,7 @@ impl<'a> Writes<'a> {
             query.push_bind(self.now_us).push(" WHERE ");
             these(&mut query, some);
             query.push(" RETURNING *");
-            let rows: Vec<OwnedAppointmentRow> =
-                query.build_query_as().persistent(sql::is_kept(some.len())).fetch_all(&mut **tx).await?;
+            let rows: Vec<OwnedAppointmentRow> = query.build_query_as().persistent(false).fetch_all(&mut **tx).await?;
             for row in rows {
                 let key = (row.organization_id, row.row.id);
                 self.known.insert(key, row.row.read()?);

@@ -132,7 +132,7 @@ impl Figures {
     /// What became of a message, and whether that has its reason in what happened.
     fn outcome(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt], known: &Known, kills: &[i64]) {
         let given = known.given.get(&message.id).map(Vec::as_slice).unwrap_or_default();
-        let died = attempts.last().is_some_and(|last| kills.contains(&last.at_us));
+        let died = attempts.iter().any(|attempt| kills.contains(&attempt.at_us));
         let text = message.channel == "sms";
         let taken = given.iter().filter(|answer| answer.is_taken()).count();
         let explained = match (message.status.as_str(), message.reason.as_str()) {
