@@ -31,6 +31,11 @@ const GROUP: &str = "SELECT id, service_id, practitioner_id, location_id, room_i
 const HOLD_GROUPS: &str = "SELECT DISTINCT resource FROM claims WHERE organization_id = $1 AND owner = $2 AND kind = 6";
 const PATIENT: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
      WHERE organization_id = $1 AND id = $2";
+/// By name, since the statement is kept.
+const APPOINTMENTS_OF: &str = "SELECT organization_id, id, version, status, service_id, practitioner_id, location_id, \
+     room_id, group_id, starts_at_us, ends_at_us, time_zone, starts_local, patient_id, plan_session_id, displaced, \
+     confirmed_at_us, cancel_reason_code, cancel_reason, cancel_by, cancel_late, note, previous_starts_at_us, \
+     link_generation, created_at_us, updated_at_us FROM appointments WHERE organization_id = ";
 const PATIENTS_OF: &str =
     "SELECT id, version, details, created_at_us, updated_at_us FROM patients WHERE organization_id = ";
 const PATIENT_LIKE: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
@@ -120,10 +125,10 @@ impl Store {
         organization: Uuid,
         ids: &[Uuid],
     ) -> Result<Vec<AppointmentRow>, Failure> {
-        let mut query = QueryBuilder::<Db>::new("SELECT * FROM appointments WHERE organization_id = ");
+        let mut query = QueryBuilder::<Db>::new(APPOINTMENTS_OF);
         query.push_bind(organization);
         any_of(&mut query, "id", ids);
-        Ok(query.build_query_as().persistent(false).fetch_all(self.reader()).await?)
+        Ok(query.build_query_as().persistent(sql::is_kept(ids.len())).fetch_all(self.reader()).await?)
     }
 
     pub(crate) async fn patients_of(&self, organization: Uuid, ids: &[Uuid]) -> Result<Vec<PatientRow>, Failure> {

@@ -20,6 +20,10 @@ const SAVE_AGAIN: &str = " ON CONFLICT (organization_id, id) DO UPDATE SET versi
      ends_at_us = excluded.ends_at_us, time_zone = excluded.time_zone, visit_version = excluded.visit_version, \
      seen_at_us = excluded.seen_at_us, plan_session_id = excluded.plan_session_id, \
      confirmed_at_us = excluded.confirmed_at_us";
+/// What is read of an appointment, by name since the statement is kept.
+const OWNED: &str = "organization_id, id, version, status, service_id, practitioner_id, patient_id, location_id, \
+     starts_at_us, ends_at_us, time_zone, visit_version, told_starts_at_us, told_location_id, plan_session_id, \
+     booked_at_us, confirmed_at_us";
 const PLAN: &str = "INSERT INTO messages (organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
      channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, \
      updated_at_us) ";
@@ -68,8 +72,9 @@ impl<'a> Writes<'a> {
             let mut query = QueryBuilder::<Db>::new("UPDATE appointments SET seen_at_us = ");
             query.push_bind(self.now_us).push(" WHERE ");
             these(&mut query, some);
-            query.push(" RETURNING *");
-            let rows: Vec<OwnedAppointmentRow> = query.build_query_as().persistent(false).fetch_all(&mut **tx).await?;
+            query.push(" RETURNING ").push(OWNED);
+            let rows: Vec<OwnedAppointmentRow> =
+                query.build_query_as().persistent(sql::is_kept(some.len())).fetch_all(&mut **tx).await?;
             for row in rows {
                 let key = (row.organization_id, row.row.id);
                 self.known.insert(key, row.row.read()?);
