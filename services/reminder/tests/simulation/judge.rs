@@ -178,7 +178,9 @@ impl Figures {
     /// Whether what nobody knows of was sent once more, where there was time for it and it was still so.
     fn left_unknown(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt], stage: &Stage) {
         let [once] = attempts else { return };
-        let changed = case.facts.iter().any(|fact| fact.at_us > once.at_us);
+        // Also by a change in the same instant, on whichever side of it the attempt was.
+        let is_so = |fact: &Fact| fact.stands && fact.starts_at_us == message.starts_at_us;
+        let changed = case.facts.iter().any(|fact| fact.at_us >= once.at_us && !is_so(fact));
         // One that was lost with its sender is unknown when its lease is over.
         let due_us = once.at_us + UNKNOWN_US + 2 * LATE_US;
         if message.status == "unknown" && !changed && stage.outages.leave_time(due_us, message.starts_at_us) {
