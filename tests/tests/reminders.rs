@@ -5,11 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
 use runtime::Clock;
-use scenarios::{ADMIN, House, patient, service};
+use scenarios::{ADMIN, House, patient, service, sms};
 use serde_json::{Value, json};
 use testkit::{
     endpoint::{Answer, Endpoint},
-    sms::{ACCOUNT_SID, AUTH_TOKEN, Behaviour, FakeProvider},
+    sms::{AUTH_TOKEN, Behaviour, FakeProvider},
 };
 
 const WITHIN: Duration = Duration::from_secs(60);
@@ -98,11 +98,8 @@ async fn a_provider_that_speaks_twilio_gets_each_message_once() -> Result<()> {
     provider.script([Behaviour::Busy(1), Behaviour::Busy(1), Behaviour::Accept]);
     provider.for_number(broken, Behaviour::Broken);
     provider.for_number(wrong, Behaviour::Refuse(400, 21211));
-    let base = format!("reminder.providers.twilio.base_url={}", provider.url());
-    let sid = format!("reminder.providers.twilio.account_sid={ACCOUNT_SID}");
-    let token = format!("reminder.providers.twilio.auth_token={AUTH_TOKEN}");
-    let settings = ["reminder.sms_provider=twilio", &base, &sid, &token, "reminder.providers.twilio.from=+15005550006"];
-    let extra: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+    let settings = sms::settings(&provider);
+    let extra: Vec<&str> = settings.iter().map(String::as_str).collect();
     let house = House::apart(&extra).await?;
     let clinic = house.clinic("America/New_York", service()).await?;
     let slots = house.slots(&clinic, (5, 6), &clinic.revision).await?;
@@ -129,13 +126,49 @@ async fn a_provider_that_speaks_twilio_gets_each_message_once() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_rule_that_repeats_has_sent_once_more_what_nobody_knows_of() -> Result<()> {
+    let provider = FakeProvider::start().await?;
+    provider.script([Behaviour::Broken, Behaviour::Accept]);
+    let mut settings = sms::settings(&provider);
+    // The ten minutes of a repeat pass in a second.
+    settings.extend(["--dev", "--clock", "2026-03-05T15:00:00Z@600"].map(str::to_owned));
+    let extra: Vec<&str> = settings.iter().map(String::as_str).collect();
+    let house = House::embedded(&extra).await?;
+    let clinic = house.clinic("America/Edmonton", service()).await?;
+    let rules = house.get("/v1/reminder_rules").await?;
+    let mut booked = rules.body["data"].as_array().context("rules")?.iter().filter(|it| it["trigger"] == "booked");
+    let rule = booked.next().context("a rule")?;
+    assert_eq!(rule["repeat_unknown"], false, "none of the rules that one begins with repeats");
+    let path = format!("/v1/reminder_rules/{}", rule["id"].as_str().context("an id")?);
+    let version = format!("\"{}\"", rule["version"]);
+    let patch = json!({"repeat_unknown": true});
+    let changed = house.send(Method::PATCH, &path, ADMIN, &[("if-match", &version)], Some(patch)).await?;
+    assert_eq!((changed.status, &changed.body["repeat_unknown"]), (StatusCode::OK, &json!(true)), "{}", changed.body);
+    let path =
+        format!("/v1/slots?service_id={}&from=2026-03-09T00:00:00Z&to=2026-03-12T00:00:00Z&limit=1", clinic.service);
+    let headers = [("meridian-revision", clinic.revision.as_str())];
+    let slots = house.send(Method::GET, &path, ADMIN, &headers, None).await?;
+    let body = json!({"slot_id": slots.text("/data/0/slot_id"), "patient": patient("Example", "+17805550123")});
+    let visit = house.post("/v1/appointments", body).await?;
+    assert_eq!(visit.status, StatusCode::CREATED, "{}", visit.body);
+    let path = format!("/v1/messages?appointment_id={}&status=sent", visit.text("/id"));
+    let sent = testkit::poll::until("the text to be sent once more", WITHIN, || async {
+        let list = house.get(&path).await.ok()?;
+        let texts = |it: &&Value| it["trigger"] == "booked" && it["channel"] == "sms";
+        list.body["data"].as_array()?.iter().find(texts).cloned()
+    })
+    .await;
+    let outcomes = sent["attempts"].as_array().context("attempts")?.iter().map(|one| one["outcome"].clone());
+    assert_eq!(outcomes.collect::<Vec<_>>(), ["unknown", "sent"], "{sent}");
+    assert_eq!(sent["instead_of"], Value::Null);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_the_provider_reports_reaches_its_message_and_forged_reports_do_not() -> Result<()> {
     let provider = FakeProvider::start().await?;
-    let base = format!("reminder.providers.twilio.base_url={}", provider.url());
-    let sid = format!("reminder.providers.twilio.account_sid={ACCOUNT_SID}");
-    let token = format!("reminder.providers.twilio.auth_token={AUTH_TOKEN}");
-    let settings = ["reminder.sms_provider=twilio", &base, &sid, &token, "reminder.providers.twilio.from=+15005550006"];
-    let extra: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+    let settings = sms::settings(&provider);
+    let extra: Vec<&str> = settings.iter().map(String::as_str).collect();
     let house = House::embedded(&extra).await?;
     let clinic = house.clinic("America/New_York", service()).await?;
     let slots = house.slots(&clinic, (5, 6), &clinic.revision).await?;

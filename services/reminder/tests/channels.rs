@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Running, TOKEN, WITHIN, World, organization, patient, replies, reports, told, us};
+use common::{Running, WITHIN, World, moments, organization, patient, replies, reports, told, us};
 use testkit::{database::Database, poll, sms::Behaviour};
 use wire::{
     booking::{Consent, PatientDetails},
@@ -32,19 +32,6 @@ async fn about_booking(service: &Running, visit: &str) -> Vec<String> {
     told(&service.messages(visit).await).into_iter().filter(|line| line.starts_with("booked")).collect()
 }
 
-/// Reports on the text about a visit, which went by Twilio in the order of `sent`.
-async fn report(world: &World, service: &Running, sent: usize, status: &str, code: &str) {
-    let url = world.provider.received()[sent].form["StatusCallback"].clone();
-    let report = Running::context(organization(1)).request(reports::twilio(&url, status, code, TOKEN));
-    service.client.clone().receive_status(report).await.unwrap();
-}
-
-/// Waits until a later visit's text was sent: what was due before has been looked at.
-async fn passes(world: &World, service: &Running) {
-    let later = world.book_for(organization(1), us(START), common::with_phone("+15005550077"));
-    service.becomes(&later, "booked", "sms", "sent").await;
-}
-
 async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     world.provider.script([Behaviour::Refuse(400, 21211); 2]);
@@ -60,7 +47,7 @@ async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
     let again = RetryMessageRequest { id: failed.id };
     service.client.clone().retry_message(Running::context(organization(1)).request(again)).await.unwrap();
     service.when("the second refusal", &visit, |all| all.iter().any(|one| one.attempts.len() == 2)).await;
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     assert_eq!(about_booking(&service, &visit).await, ["booked email delivered", "booked sms failed refused"]);
     assert_eq!(service.becomes(&visit, "booked", "email", "delivered").await.attempts.len(), 1);
     service.stop().await;
@@ -72,16 +59,16 @@ async fn what_is_reported_lost_is_told_by_email_once(database: Database) {
     let visit = world.book(START);
     service.becomes(&visit, "booked", "sms", "sent").await;
     // Out of reach for now: it is sent once more, and nothing stands in for it yet.
-    report(&world, &service, 0, "undelivered", "30003").await;
+    reports::arrives(&world, &service, 0, "undelivered", "30003").await;
     assert_eq!(about_booking(&service, &visit).await, ["booked sms scheduled not_delivered"]);
     world.seconds(400);
     poll::until("the next attempt", WITHIN, || async { (world.texts().len() == 2).then_some(()) }).await;
     service.becomes(&visit, "booked", "sms", "sent").await;
-    let twice = [(); 4].map(|()| report(&world, &service, 1, "undelivered", "30005"));
+    let twice = [(); 4].map(|()| reports::arrives(&world, &service, 1, "undelivered", "30005"));
     futures::future::join_all(twice).await;
     service.becomes(&visit, "booked", "email", "delivered").await;
-    report(&world, &service, 1, "failed", "30005").await;
-    passes(&world, &service).await;
+    reports::arrives(&world, &service, 1, "failed", "30005").await;
+    moments::passes(&world, &service).await;
     let all = ["booked email delivered", "booked sms undelivered not_delivered"];
     assert_eq!(about_booking(&service, &visit).await, all);
     assert_eq!(service.becomes(&visit, "booked", "email", "delivered").await.attempts.len(), 1);
@@ -117,7 +104,7 @@ async fn who_agreed_to_no_email_gets_none(database: Database) {
     let patient = PatientDetails { phone: String::new(), consents, ..patient() };
     let visit = world.book_for(organization(1), us(START), patient);
     service.becomes(&visit, "booked", "email", "suppressed").await;
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     let all = ["booked email suppressed no_consent", "booked sms suppressed no_phone"];
     assert_eq!(about_booking(&service, &visit).await, all);
     service.stop().await;
@@ -145,11 +132,11 @@ async fn nothing_stands_in_for_what_may_have_arrived_or_is_of_no_use(database: D
     service.when("the busy provider", &off, busy).await;
     world.cancel(&off);
     service.becomes(&off, "cancelled", "sms", "sent").await;
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     assert_eq!(about_booking(&service, &visit).await, ["booked sms unknown no_answer"]);
     assert_eq!(about_booking(&service, &off).await, ["booked sms suppressed cancelled"]);
     // Known at last, and lost.
-    report(&world, &service, 0, "undelivered", "30005").await;
+    reports::arrives(&world, &service, 0, "undelivered", "30005").await;
     service.becomes(&visit, "booked", "email", "delivered").await;
     service.stop().await;
 }
@@ -162,7 +149,7 @@ async fn an_answer_that_cannot_be_sent_goes_nowhere_else(database: Database) {
     service.becomes(&visit, "booked", "sms", "sent").await;
     replies::say(&service, replies::PHONE, "help", 1).await;
     service.becomes(&visit, "reply", "sms", "failed").await;
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     assert!(service.messages(&visit).await.iter().all(|one| one.trigger != "reply" || one.channel == "sms"));
     service.stop().await;
 }

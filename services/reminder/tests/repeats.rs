@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Running, TOKEN, WITHIN, World, organization, reports::twilio as signed, told, us};
+use common::{Running, WITHIN, World, moments, organization, reports, told};
 use testkit::{database::Database, poll, sms::Behaviour};
 use wire::reminder::{ArchiveRuleRequest, ListRulesRequest, Message, RetryMessageRequest};
 
@@ -28,19 +28,6 @@ async fn lost(world: &World, service: &Running) -> String {
     visit
 }
 
-/// Waits until a later visit's text was sent: what was due before has been looked at.
-async fn passes(world: &World, service: &Running) {
-    let later = world.book_for(organization(1), us(START) - 1, common::with_phone("+15005550077"));
-    service.becomes(&later, "booked", "sms", "sent").await;
-}
-
-/// Reports on the text that the provider was given in this place.
-async fn report(world: &World, service: &Running, place: usize, status: &str) {
-    let url = world.provider.received()[place].form["StatusCallback"].clone();
-    let report = Running::context(organization(1)).request(signed(&url, status, "", TOKEN));
-    service.client.clone().receive_status(report).await.unwrap();
-}
-
 fn outcomes(message: &Message) -> Vec<&str> {
     message.attempts.iter().map(|one| one.outcome.as_str()).collect()
 }
@@ -50,7 +37,7 @@ async fn it_is_sent_once_more_where_its_rule_says_so_and_nobody_has_reported(dat
     let service = repeating(&world).await;
     let visit = lost(&world, &service).await;
     world.seconds(UNKNOWN_SECONDS - 1);
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     assert_eq!(outcomes(&service.becomes(&visit, "booked", "sms", "unknown").await), ["unknown"], "not yet");
     world.seconds(1);
     let sent = service.becomes(&visit, "booked", "sms", "sent").await;
@@ -74,14 +61,14 @@ async fn it_is_sent_once_more_and_no_oftener(database: Database) {
     .await;
     for _ in 0..3 {
         world.seconds(UNKNOWN_SECONDS + 1);
-        passes(&world, &service).await;
+        moments::passes(&world, &service).await;
     }
     let unknown = service.becomes(&visit, "booked", "sms", "unknown").await;
     assert_eq!((unknown.attempts.len(), unknown.reason.as_str()), (2, "no_answer"));
     // It is enough that it arrived once, whichever time that was.
-    report(&world, &service, 0, "undelivered").await;
+    reports::arrives(&world, &service, 0, "undelivered", "").await;
     service.becomes(&visit, "booked", "sms", "unknown").await;
-    report(&world, &service, 0, "delivered").await;
+    reports::arrives(&world, &service, 0, "delivered", "").await;
     service.becomes(&visit, "booked", "sms", "delivered").await;
     service.stop().await;
 }
@@ -99,7 +86,7 @@ async fn what_is_not_taken_the_second_time_stays_unknown(database: Database) {
     world.provider.script([Behaviour::Refuse(400, 21211)]);
     world.seconds(UNKNOWN_SECONDS);
     service.when("the refusal", &refused, is_twice).await;
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     let about = told(&service.messages(&refused).await);
     assert!(about.contains(&"booked sms unknown no_answer".to_owned()), "{about:?}");
     assert!(!about.iter().any(|line| line.starts_with("booked email")), "it may have arrived: {about:?}");
@@ -113,10 +100,54 @@ async fn what_is_not_taken_the_second_time_stays_unknown(database: Database) {
     let thrice = |all: &[Message]| all.iter().any(|one| outcomes(one) == ["unknown", "failed", "failed"]);
     service.when("another", &busy, thrice).await;
     assert_eq!(service.becomes(&busy, "booked", "sms", "unknown").await.reason, "no_answer");
-    report(&world, &service, first, "delivered").await;
+    reports::arrives(&world, &service, first, "delivered", "").await;
     world.seconds(60);
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     assert_eq!(service.becomes(&busy, "booked", "sms", "delivered").await.attempts.len(), 3);
+    service.stop().await;
+}
+
+async fn patience_with_a_repeat_ends_and_begins_anew_by_hand(database: Database) {
+    let mut world = World::with_twilio(database, NOW).await;
+    world.config.attempts_max = 3;
+    let service = repeating(&world).await;
+    let visit = lost(&world, &service).await;
+    world.provider.script([Behaviour::Busy(5), Behaviour::Busy(5), Behaviour::Busy(5)]);
+    world.seconds(UNKNOWN_SECONDS);
+    poll::until("the end of its patience", WITHIN, || async {
+        world.seconds(5);
+        service.messages(&visit).await.iter().any(|one| outcomes(one).len() == 4).then_some(())
+    })
+    .await;
+    world.seconds(3600);
+    moments::passes(&world, &service).await;
+    let unknown = service.becomes(&visit, "booked", "sms", "unknown").await;
+    assert_eq!(outcomes(&unknown), ["unknown", "failed", "failed", "failed"]);
+    // A retry by hand is a message like the first.
+    world.provider.script([Behaviour::Stall]);
+    let again = RetryMessageRequest { id: unknown.id };
+    service.client.clone().retry_message(Running::context(organization(1)).request(again)).await.unwrap();
+    let once_more = |all: &[Message]| all.iter().any(|one| one.attempts.len() == 5 && one.status == "unknown");
+    service.when("another silence", &visit, once_more).await;
+    world.seconds(UNKNOWN_SECONDS);
+    assert_eq!(service.becomes(&visit, "booked", "sms", "sent").await.attempts.len(), 6);
+    service.stop().await;
+}
+
+async fn that_the_first_arrived_is_known_while_the_second_is_on_its_way(database: Database) {
+    let mut world = World::with_twilio(database, NOW).await;
+    world.config.providers.twilio.timeout_seconds = 4;
+    let service = repeating(&world).await;
+    let visit = lost(&world, &service).await;
+    world.provider.script([Behaviour::Stall]);
+    world.seconds(UNKNOWN_SECONDS);
+    service.becomes(&visit, "booked", "sms", "sending").await;
+    reports::arrives(&world, &service, 0, "delivered", "").await;
+    assert_eq!(service.becomes(&visit, "booked", "sms", "delivered").await.attempts.len(), 2);
+    service.stop().await;
+    let service = world.start().await;
+    let after = service.becomes(&visit, "booked", "sms", "delivered").await;
+    assert_eq!(outcomes(&after), ["sent", "unknown"]);
     service.stop().await;
 }
 
@@ -127,11 +158,7 @@ async fn what_its_sender_could_not_record_is_sent_once_more(database: Database) 
     world.provider.script([Behaviour::Stall]);
     let visit = world.book(START);
     poll::until("the request", WITHIN, || async { (world.texts().len() == 1).then_some(()) }).await;
-    service.becomes(&visit, "booked", "sms", "sending").await;
-    service.becomes(&visit, "booked", "email", "delivered").await;
-    service.kill().await;
-    let service = world.start().await;
-    world.seconds(120);
+    let service = moments::dies_sending(&world, service, &visit).await;
     assert_eq!(service.becomes(&visit, "booked", "sms", "unknown").await.attempts.len(), 1);
     world.seconds(UNKNOWN_SECONDS);
     let sent = service.becomes(&visit, "booked", "sms", "sent").await;
@@ -144,9 +171,9 @@ async fn a_late_report_spares_it(database: Database) {
     let service = repeating(&world).await;
     let visit = lost(&world, &service).await;
     world.seconds(UNKNOWN_SECONDS - 1);
-    report(&world, &service, 0, "sent").await;
+    reports::arrives(&world, &service, 0, "sent", "").await;
     world.seconds(2);
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     assert_eq!(service.becomes(&visit, "booked", "sms", "sent").await.attempts.len(), 1);
     assert_eq!(world.texts().len(), 2);
     service.stop().await;
@@ -159,7 +186,7 @@ async fn what_is_no_longer_so_is_not_sent_once_more_and_stays_unknown(database: 
     world.cancel(&visit);
     service.becomes(&visit, "cancelled", "sms", "sent").await;
     world.seconds(UNKNOWN_SECONDS);
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     let unknown = service.becomes(&visit, "booked", "sms", "unknown").await;
     assert_eq!((unknown.attempts.len(), unknown.reason.as_str()), (1, "no_answer"));
     // Whoever sends it by hand all the same meets the same check.
@@ -179,7 +206,7 @@ async fn the_rule_as_it_is_by_then_decides(database: Database) {
     let never = lost(&world, &service).await;
     service.change_rule("booked", |body| body.repeat_unknown = false).await;
     world.seconds(UNKNOWN_SECONDS);
-    passes(&world, &service).await;
+    moments::passes(&world, &service).await;
     assert_eq!(outcomes(&service.becomes(&never, "booked", "sms", "unknown").await), ["unknown"]);
     service.change_rule("booked", |body| body.repeat_unknown = true).await;
     let unwanted = lost(&world, &service).await;
@@ -207,6 +234,8 @@ on_both! {
     it_is_sent_once_more_where_its_rule_says_so_and_nobody_has_reported
     it_is_sent_once_more_and_no_oftener
     what_is_not_taken_the_second_time_stays_unknown
+    patience_with_a_repeat_ends_and_begins_anew_by_hand
+    that_the_first_arrived_is_known_while_the_second_is_on_its_way
     what_its_sender_could_not_record_is_sent_once_more
     a_late_report_spares_it
     what_is_no_longer_so_is_not_sent_once_more_and_stays_unknown

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{PUBLIC_URL, Running, TOKEN, WITHIN, World, organization, reports, rows::Rows, us};
+use common::{PUBLIC_URL, Running, TOKEN, WITHIN, World, moments, organization, reports, rows::Rows, us};
 use testkit::{
     database::Database,
     endpoint::{Answer, Endpoint},
@@ -130,11 +130,7 @@ async fn what_one_that_keeps_keys_may_have_is_given_again_under_the_same_key(dat
     service.change_rule("booked", |body| body.repeat_unknown = true).await;
     let visit = world.book(START);
     poll::until("the request", WITHIN, || async { (fake.posted().len() == 1).then_some(()) }).await;
-    service.becomes(&visit, "booked", "sms", "sending").await;
-    service.becomes(&visit, "booked", "email", "delivered").await;
-    service.kill().await;
-    let service = world.start().await;
-    world.seconds(120);
+    let service = moments::dies_sending(&world, service, &visit).await;
     service.becomes(&visit, "booked", "sms", "unknown").await;
     world.seconds(600);
     let sent = service.becomes(&visit, "booked", "sms", "sent").await;

@@ -227,3 +227,27 @@ pub(crate) fn defaults() -> Vec<Body> {
         rule(Trigger::WaitlistOffer, 0, &both),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_wants_what_it_would_plan_and_nothing_once_it_is_archived() {
+        let mut rule = Rule::new(Uuid::nil(), defaults().remove(0), 0);
+        (rule.body.channels, rule.body.fallback_channels) = (vec![Channel::Sms], vec![Channel::Email]);
+        rule.body.service_ids = vec![ServiceId::new(Uuid::from_u128(1))];
+        let (mine, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let wants = |rule: &Rule, trigger, channel, stands_in| {
+            [mine, other].map(|service| rule.wants(trigger, channel, stands_in, service))
+        };
+        assert_eq!(wants(&rule, Trigger::Booked, Channel::Sms, false), [true, false]);
+        assert_eq!(wants(&rule, Trigger::Booked, Channel::Email, true), [true, false]);
+        assert_eq!(wants(&rule, Trigger::Booked, Channel::Email, false), [false; 2]);
+        assert_eq!(wants(&rule, Trigger::Missed, Channel::Sms, false), [false; 2]);
+        rule.body.trigger = Trigger::PlanSessionUnbooked;
+        assert_eq!(wants(&rule, Trigger::PlanSessionUnbooked, Channel::Sms, false), [true; 2], "whatever came before");
+        rule.archived_at_us = Some(1);
+        assert_eq!(wants(&rule, Trigger::PlanSessionUnbooked, Channel::Sms, false), [false; 2]);
+    }
+}

@@ -19,8 +19,8 @@ const TELL: &str = " UPDATE appointments SET told_starts_at_us = g_starts, told_
      WHERE organization_id = g_organization AND id = g_appointment \
      AND (told_starts_at_us <> g_starts OR told_location_id <> g_location)";
 const CLAIM: &str = " UPDATE messages SET status = 'sending', wake_at_us = g_lease, attempts = attempts + 1, \
-     repeated = repeated OR status = 'unknown', provider_rank = 0, provider = g_provider, recipient = g_recipient, subject = g_subject, body = g_body, \
-     updated_at_us = g_now, segments = g_segments, \
+     repeated = repeated OR status = 'unknown', provider_rank = 0, provider = g_provider, recipient = g_recipient, \
+     subject = g_subject, body = g_body, updated_at_us = g_now, segments = g_segments, \
      key_attempt = CASE WHEN g_key > 0 THEN g_key ELSE attempts + 1 END FROM given \
      WHERE organization_id = g_organization AND id = g_id AND fence = g_fence AND status IN ('scheduled', 'unknown') \
      AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = g_organization \
@@ -38,7 +38,8 @@ pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON C
 pub(super) const UNBLOCK: &str =
     "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
 const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, \
-     fence = fence + 1, tries = 0, held = false, repeated = false, next_way = '', provider_rank = 0, updated_at_us = $4 \
+     fence = fence + 1, tries = 0, held = false, repeated = false, next_way = '', provider_rank = 0, \
+     updated_at_us = $4 \
      WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
 
 /// Those that do not grow with their rows, for the test that prepares them on both engines; `crowd_tests.rs` runs the others.

@@ -4,6 +4,7 @@
 #![expect(dead_code, reason = "each test file uses its part")]
 
 pub mod booking;
+pub mod moments;
 pub mod replies;
 pub mod reports;
 pub mod rows;

@@ -2,6 +2,15 @@
 
 use wire::reminder::{ReceiveRequest, receive_request::Field};
 
+use super::{Running, TOKEN, World, organization};
+
+/// Hands a service Twilio's report on the text that the provider was given in this place.
+pub async fn arrives(world: &World, service: &Running, place: usize, status: &str, error_code: &str) {
+    let url = world.provider.received()[place].form["StatusCallback"].clone();
+    let report = Running::context(organization(1)).request(twilio(&url, status, error_code, TOKEN));
+    service.client.clone().receive_status(report).await.unwrap();
+}
+
 /// Twilio's report on the message that this URL names.
 pub fn twilio(url: &str, status: &str, error_code: &str, token: &str) -> ReceiveRequest {
     let form = [("MessageStatus", status), ("MessageSid", "SM1"), ("ErrorCode", error_code), ("To", "+15005550009")];
