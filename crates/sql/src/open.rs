@@ -98,7 +98,7 @@ pub async fn connect_sqlite(path: &Path) -> Result<SqlitePools, sqlx::Error> {
 }
 
 /// Rows of a statement up to which it is kept prepared.
-const KEPT_ROWS: usize = 4;
+const KEPT_ROWS: usize = 16;
 
 /// Whether a statement whose text grows with its rows is to be kept prepared: one of few rows comes again and again, and to
 /// plan it costs more than to run it; one of many is hardly ever met again. One that is kept must name the columns that it
@@ -120,8 +120,10 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
             ("idle_in_transaction_session_timeout", "10s"),
             ("statement_timeout", "30s"),
             ("lock_timeout", "10s"),
+            // Every statement of ours is over long before machine code for it would be made.
+            ("jit", "off"),
         ])
-        .statement_cache_capacity(256)
+        .statement_cache_capacity(512)
         .disable_statement_logging();
     let pool = PgPoolOptions::new()
         .max_connections(16)

@@ -86,6 +86,7 @@ async fn postgres_sessions_carry_their_name_and_their_limits() {
         ("idle_in_transaction_session_timeout", "10s"),
         ("statement_timeout", "30s"),
         ("lock_timeout", "10s"),
+        ("jit", "off"),
     ] {
         let found: String =
             sqlx::query_scalar("SELECT current_setting($1)").bind(setting).fetch_one(&pool).await.unwrap();

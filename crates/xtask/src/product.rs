@@ -49,6 +49,11 @@ impl Product {
         Ok(product)
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Memory that it holds, in bytes (its resident set).
     ///
     /// # Errors

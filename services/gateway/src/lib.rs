@@ -188,7 +188,8 @@ impl App {
     /// # Errors
     /// When the socket fails.
     pub async fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
-        let router = self.router();
+        // Made once: a router itself would be put together anew for each connection.
+        let router = self.router().into_make_service();
         let mut lines = self.lines.lock().await;
         let (last, answered) = oneshot::channel();
         let serving = async {

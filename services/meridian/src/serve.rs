@@ -111,7 +111,7 @@ async fn one(
     if let Some(address) = &config.ops_listen {
         let (listener, local) = listen(address).await?;
         println!("operations on http://{local}");
-        let (router, end) = (operations(&around.readiness), shutdown.clone());
+        let (router, end) = (operations(&around.readiness).into_make_service(), shutdown.clone());
         background.run(async move {
             if let Err(error) =
                 axum::serve(listener, router).with_graceful_shutdown(async move { end.begun().await }).await

@@ -5,10 +5,12 @@
 mod beside;
 mod booking;
 mod carrier;
+mod flame;
 mod kernel;
 mod load;
 mod memory;
 mod messages;
+mod past;
 mod pgbench;
 mod plans;
 pub(crate) mod rest;
@@ -50,13 +52,18 @@ enum What {
     Memory,
     /// A thousand practitioners and a million live claims: availability's memory, and how long it takes to begin.
     Start,
+    /// Searches and bookings beside a thousand and beside ten million visits that are over.
+    Past,
     /// A hundred thousand reminders that are due at one instant: planning and sending them, and the provider's pace.
     Messages,
     /// What an answer of slots takes from the allocator.
     Allocations,
+    /// Draws a flame graph of the product while it is searched, by `perf`: target/flame/search.svg.
+    Flame,
 }
 
-const ALL: [What; 10] = [
+/// All figures; a picture is drawn only where it is asked for.
+const ALL: [What; 11] = [
     What::Kernel,
     What::Plans,
     What::Search,
@@ -65,6 +72,7 @@ const ALL: [What; 10] = [
     What::BookingSqlite,
     What::Memory,
     What::Start,
+    What::Past,
     What::Messages,
     What::Allocations,
 ];
@@ -122,6 +130,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             What::BookingSqlite => booking::on_sqlite(&plan)?,
             What::Memory => memory::run(&plan)?,
             What::Start => start::run(&plan)?,
+            What::Past => past::run(&plan)?,
+            What::Flame => flame::run(&plan)?,
             What::Messages => messages::run(&plan)?,
             // A program of its own: it counts within the product's process, and this one builds on nothing of the services.
             What::Allocations => cargo(&["bench", "--quiet", "--package", "scenarios", "--bench", "allocations"])?,

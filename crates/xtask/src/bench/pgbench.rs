@@ -14,7 +14,7 @@ use crate::{postgres::Cluster, steps::output};
 const MIGRATIONS: &str = "services/booking/migrations/postgres";
 const DATABASE: &str = "pgbench";
 /// What booking's connections set as well.
-const SETTINGS: &str = "-c search_path=booking,public";
+const SETTINGS: &str = "-c search_path=booking,public -c jit=off";
 
 /// What pgbench says.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -26,7 +26,7 @@ pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
 /// The statement that commits a batch; its parameter is the batch as JSON.
 pub(crate) const COMMIT: &str = "SELECT pos, seqs, versions FROM commit_told($1::jsonb)";
-const EPOCH: &str = "SELECT value FROM epoch";
+const EPOCH: &str = "SELECT value FROM epoch WHERE id = 1";
 /// Server, timeline and database: where one of them is another, transaction numbers begin elsewhere and committed changes
 /// may be missing. What was told in the life before is in no order with what comes, so it goes.
 const NEW_LIFE: &str = "WITH present AS (SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid) AS life \
@@ -37,16 +37,9 @@ const NEW_LIFE: &str = "WITH present AS (SELECT concat_ws('/', s.system_identifi
      gone AS (DELETE FROM changes WHERE EXISTS (SELECT FROM begun WHERE before <> '') RETURNING seq) \
      SELECT count(*) FROM begun WHERE before <> ''";
 const HORIZON: &str = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
-const END: &str = "SELECT value, pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM epoch";
-/// All of it in one statement, so of one snapshot: a row below its oldest running transaction is in order, any other is
-/// early.
-const TAIL: &str = "SELECT e.value AS epoch, e.floor_xid, e.floor_seq, s::text AS seen, \
-     pg_snapshot_xmin(s)::text::bigint AS horizon, \
-     c.seq, c.xid, c.organization_id, c.version, c.changed_at_us, c.payload \
-     FROM epoch e CROSS JOIN pg_current_snapshot() s LEFT JOIN LATERAL ( \
-     SELECT seq, xid::text::bigint AS xid, organization_id, version, changed_at_us, payload FROM changes \
-     WHERE (changes.xid, seq) > ($1::text::xid8, $2) AND ($3 OR changes.xid < pg_snapshot_xmin(s)) \
-     AND seq <> ALL($4) ORDER BY changes.xid, seq LIMIT $5) c ON true ORDER BY c.xid, c.seq";
+const END: &str = "SELECT value, pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM epoch WHERE id = 1";
+const TAIL: &str = "SELECT epoch, floor_xid, floor_seq, seen, horizon, seq, xid, organization_id, version, changed_at_us, \
+     payload FROM feed_tail($1::text::xid8, $2, $3, $4, $5)";
 const SWEEP_CHANGES: &str = "WITH gone AS (DELETE FROM changes WHERE changed_at_us < $1 \
      AND seq < (SELECT min(seq) FROM changes) + $2 AND xid < pg_snapshot_xmin(pg_current_snapshot()) RETURNING xid, seq), \
      last AS (SELECT xid::text::bigint AS xid, seq FROM gone ORDER BY gone.xid DESC, seq DESC LIMIT 1), \

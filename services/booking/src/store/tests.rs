@@ -23,13 +23,22 @@ const ORG: Uuid = Uuid::from_u128(1);
 const ROOM: Uuid = Uuid::from_u128(2);
 
 async fn both() -> Vec<(Store, Database)> {
-    let mut stores = Vec::new();
-    for database in [Database::sqlite().unwrap(), Database::postgres().await.unwrap()] {
-        let store = Store::open(&Target::from_url(&database.for_service("booking")).unwrap()).await.unwrap();
-        store.migrate().await.unwrap();
-        stores.push((store, database));
-    }
-    stores
+    vec![on(Database::sqlite().unwrap()).await, on_postgres().await]
+}
+
+async fn on_postgres() -> (Store, Database) {
+    on(Database::postgres().await.unwrap()).await
+}
+
+async fn on(database: Database) -> (Store, Database) {
+    let store = Store::open(&Target::from_url(&database.for_service("booking")).unwrap()).await.unwrap();
+    store.migrate().await.unwrap();
+    (store, database)
+}
+
+fn pool(store: &Store) -> &sqlx::PgPool {
+    let Store::Postgres(store) = store else { panic!("it is not on PostgreSQL") };
+    store.writer()
 }
 
 fn claim(owner: u128, starts_at_us: i64, ends_at_us: i64, expires_at_us: Option<i64>) -> ClaimRow {
@@ -174,6 +183,34 @@ async fn a_commit_answers_what_the_feed_will_tell() {
     }
 }
 
+#[tokio::test]
+async fn a_process_of_the_version_before_commits_under_the_same_guard() {
+    let (store, _database) = on_postgres().await;
+    let commit = async |batch: &Batch| {
+        let document = serde_json::to_string(batch).unwrap();
+        let query = sqlx::query_scalar::<_, String>("SELECT commit_batch($1::jsonb)").bind(document);
+        query.fetch_one(pool(&store)).await.map(|text| text.parse::<Position>().unwrap())
+    };
+    let before = store.end().await.unwrap();
+    let first = commit(&batch(5, vec![claim(10, 100, 200, None)])).await.unwrap();
+    assert!(first.epoch == before.epoch && first.xid > before.xid, "{before} {first}");
+    let refused = commit(&batch(6, vec![claim(11, 150, 250, None)])).await.unwrap_err();
+    assert_eq!(refused.as_database_error().unwrap().code().as_deref(), Some("MR005"));
+}
+
+/// Whoever replaces a function has to say this again.
+#[tokio::test]
+async fn what_each_write_and_each_look_at_the_feed_runs_is_planned_once_a_connection() {
+    let (store, _database) = on_postgres().await;
+    for function in ["commit_told(jsonb)", "feed_tail(xid8, bigint, boolean, bigint[], bigint)"] {
+        let settings = "SELECT coalesce(proconfig, '{}') FROM pg_proc WHERE oid = $1::regprocedure";
+        let settings: Vec<String> = sqlx::query_scalar(settings).bind(function).fetch_one(pool(&store)).await.unwrap();
+        for expected in ["plan_cache_mode=force_generic_plan", "enable_seqscan=off"] {
+            assert!(settings.iter().any(|setting| setting == expected), "{function}: {settings:?}");
+        }
+    }
+}
+
 #[test]
 fn what_does_not_fit_what_was_stored_is_told_of_by_nobody() {
     let change = |version| NewChange { version, payload: Hex(vec![u8::try_from(version).unwrap()]) };
@@ -195,9 +232,7 @@ fn what_does_not_fit_what_was_stored_is_told_of_by_nobody() {
 
 #[tokio::test]
 async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
-    let database = Database::postgres().await.unwrap();
-    let store = Store::open(&Target::from_url(&database.url).unwrap()).await.unwrap();
-    store.migrate().await.unwrap();
+    let (store, database) = on_postgres().await;
     let start = store.snapshot(0).await.unwrap().position;
     let mut slow = sqlx::PgConnection::connect(&database.url).await.unwrap();
     slow.execute("SET search_path = booking, public").await.unwrap();
@@ -251,9 +286,7 @@ async fn a_reader_who_fell_off_the_end_or_knows_another_life_is_told_so() {
 
 #[tokio::test]
 async fn a_restored_database_begins_a_new_life_and_forgets_what_it_told() {
-    let database = Database::postgres().await.unwrap();
-    let store = Store::open(&Target::from_url(&database.url).unwrap()).await.unwrap();
-    store.migrate().await.unwrap();
+    let (store, _database) = on_postgres().await;
     let first = store.snapshot(0).await.unwrap().position;
     assert!(!store.notice_new_life().await.unwrap(), "the first start is no restore");
     store.commit(&batch(10, vec![claim(10, 100, 200, None)])).await.unwrap();

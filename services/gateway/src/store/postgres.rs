@@ -4,7 +4,9 @@
 #[path = "queries.rs"]
 mod queries;
 
-use sqlx::{PgPool, Postgres, Transaction, migrate::Migrator};
+use sqlx::{PgPool, migrate::Migrator};
+
+type Db = sqlx::Postgres;
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -21,10 +23,6 @@ impl Store {
 
     fn writer(&self) -> &PgPool {
         &self.pool
-    }
-
-    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        self.pool.begin().await
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {

@@ -1,11 +1,12 @@
 // One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Store`.
 
 use sql::Failure;
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
     super::{AuditRow, KeyRow},
-    Store,
+    Db, Store,
 };
 use crate::calendars::Subject;
 
@@ -24,7 +25,7 @@ const CALENDAR: &str =
     "SELECT generation FROM calendars WHERE organization_id = $1 AND kind = $2 AND subject = $3 AND live";
 const KEEP_SECRET: &str = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 const SECRET: &str = "SELECT value FROM secrets WHERE name = $1";
-const ADD_AUDIT: &str = "INSERT INTO audit VALUES ($1, $2, $3, $4, $5, $6, $7)";
+const ADD_AUDITS: &str = "INSERT INTO audit (organization_id, id, at_us, caller, action, target, patient_id) ";
 const AUDIT: &str = "SELECT * FROM audit WHERE organization_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
 const AUDIT_OF_PATIENT: &str =
     "SELECT * FROM audit WHERE organization_id = $1 AND id < $2 AND patient_id = $4 ORDER BY id DESC LIMIT $3";
@@ -74,13 +75,18 @@ impl Store {
         Ok(sqlx::query_scalar(SECRET).bind(name).fetch_one(self.writer()).await?)
     }
 
+    /// In one statement, so that they are kept together or not at all.
     pub(crate) async fn add_audits(&self, rows: &[AuditRow]) -> Result<(), Failure> {
-        let mut tx = self.begin().await?;
-        for row in rows {
-            let query = sqlx::query(ADD_AUDIT).bind(row.organization_id).bind(row.id).bind(row.at_us).bind(&row.caller);
-            query.bind(&row.action).bind(&row.target).bind(row.patient_id).execute(&mut *tx).await?;
+        if rows.is_empty() {
+            return Ok(());
         }
-        Ok(tx.commit().await?)
+        let mut query = QueryBuilder::<Db>::new(ADD_AUDITS);
+        query.push_values(rows, |mut line, row| {
+            line.push_bind(row.organization_id).push_bind(row.id).push_bind(row.at_us).push_bind(&row.caller);
+            line.push_bind(&row.action).push_bind(&row.target).push_bind(row.patient_id);
+        });
+        query.build().persistent(sql::is_kept(rows.len())).execute(self.writer()).await?;
+        Ok(())
     }
 
     pub(crate) async fn audit(

@@ -5,7 +5,9 @@
 mod queries;
 
 use sql::SqlitePools;
-use sqlx::{Sqlite, SqlitePool, Transaction, migrate::Migrator};
+use sqlx::{SqlitePool, migrate::Migrator};
+
+type Db = sqlx::Sqlite;
 
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
@@ -22,10 +24,6 @@ impl Store {
 
     fn writer(&self) -> &SqlitePool {
         &self.pools.writer
-    }
-
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, sqlx::Error> {
-        self.pools.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {

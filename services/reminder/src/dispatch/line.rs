@@ -13,11 +13,14 @@ use sql::Failure;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::lease_us;
+use super::{lease_us, pause};
 use crate::{Inner, count, store::rows::MessageRow};
 
 /// Messages that are read at once.
 const READ_MAX: i64 = 8192;
+/// Nor sooner than so long after it was read before, in real time: what rings meanwhile is read, asked about and leased
+/// together.
+const PACE: Duration = Duration::from_millis(20);
 /// After so long it is read anew, in real time: something earlier may have come.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// Where reading is long, after so many times as long: reading must not be what a crowd waits for. Nor may what came since
@@ -39,6 +42,7 @@ pub(crate) enum Look<T> {
 pub(super) struct Line {
     /// Organisation and id.
     due: VecDeque<(Uuid, Uuid)>,
+    read_at: Option<Instant>,
     fresh_until: Option<Instant>,
     in_vain: u32,
 }
@@ -73,6 +77,10 @@ impl Line {
     /// Reads the line anew; answers when something is due next where nothing is now.
     async fn read(&mut self, inner: &Inner) -> Result<Option<i64>, Failure> {
         self.due.clear();
+        if let Some(rest) = self.read_at.and_then(|before| PACE.checked_sub(before.elapsed())) {
+            pause(rest).await;
+        }
+        self.read_at = Some(Instant::now());
         let (next, next_stale) = inner.store.next_wake().await?;
         let now_us = inner.clock.now_us();
         // How long the longest waiting message has been due: 0 while nothing waits.

@@ -17,7 +17,7 @@ use wire::{
 
 use crate::{
     rule::Rule,
-    store::{Address, Begun, Record, Sending, Store},
+    store::{Address, Begun, End, Record, Sending, Store},
     together::Together,
     write,
 };
@@ -39,6 +39,8 @@ pub(crate) struct Questions {
     pub(super) begin: Together<Sending, Begun>,
     /// See [`Store::record`].
     pub(super) record: Together<Record, bool>,
+    /// See [`Store::finish`].
+    pub(super) finish: Together<End, bool>,
 }
 
 /// Which contact is wanted.
@@ -56,7 +58,8 @@ impl Questions {
         availability: &SearchClient<rpc::Channel>,
         ids: &Ids,
     ) -> Self {
-        let (rule, blocked, begin, record) = (store.clone(), store.clone(), store.clone(), store.clone());
+        let (rule, blocked, begin, record, finish) =
+            (store.clone(), store.clone(), store.clone(), store.clone(), store.clone());
         let (booking, availability, ids) = (booking.clone(), availability.clone(), ids.clone());
         Self {
             rule: Together::new(move |asked| rules(rule.clone(), asked)),
@@ -73,7 +76,11 @@ impl Questions {
                 let ids = ids.clone();
                 move |asked| begun(begin.clone(), ids.clone(), asked)
             }),
-            record: Together::new(move |asked| recorded(record.clone(), ids.clone(), asked)),
+            record: Together::new({
+                let ids = ids.clone();
+                move |asked| recorded(record.clone(), ids.clone(), asked)
+            }),
+            finish: Together::new(move |asked| finished(finish.clone(), ids.clone(), asked)),
         }
     }
 }
@@ -132,4 +139,9 @@ async fn begun(store: Store, ids: Ids, asked: Arc<[Sending]>) -> Result<Vec<Begu
 async fn recorded(store: Store, ids: Ids, asked: Arc<[Record]>) -> Result<Vec<bool>, Fault> {
     let recorded = sql::retry_serialization(|| ids.fraction(), || store.record(&asked)).await;
     recorded.map_err(write::failure)
+}
+
+async fn finished(store: Store, ids: Ids, asked: Arc<[End]>) -> Result<Vec<bool>, Fault> {
+    let finished = sql::retry_serialization(|| ids.fraction(), || store.finish(&asked)).await;
+    finished.map_err(write::failure)
 }

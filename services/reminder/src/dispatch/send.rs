@@ -31,7 +31,7 @@ use crate::{
     receive,
     render::gsm7,
     rule::{Trigger, channel},
-    store::{Begun, Record, Sending, UNKNOWN_US, rows::MessageRow},
+    store::{Begun, End, Record, Sending, UNKNOWN_US, rows::MessageRow},
     unsubscribe,
     way::Way,
     write,
@@ -281,12 +281,13 @@ pub(crate) fn spread_us(inner: &Inner, seconds: f64) -> i64 {
     (seconds * (0.8 + 0.4 * inner.ids.fraction()) * 1_000_000.0) as i64
 }
 
-async fn finish(inner: &Inner, message: &MessageRow, status: &'static str, reason: &'static str) {
+async fn finish(inner: &Inner, message: &Arc<MessageRow>, status: &'static str, reason: &'static str) {
     // What may have been sent is not unsent by what keeps it from being sent once more.
     let known = !message.is_unknown();
     let (status, reason) = if known { (status, reason) } else { ("unknown", "no_answer") };
     let now = inner.clock.now();
-    match inner.store.finish(message, status, reason, inner.ids.uuid(now), now.as_microsecond()).await {
+    let (stand_in, now_us) = (inner.ids.uuid(now), now.as_microsecond());
+    match inner.questions.finish.ask(End { message: message.clone(), status, reason, stand_in, now_us }).await {
         Ok(true) => {
             if plan::misses(status, reason) {
                 inner.planned.notify_waiters();
@@ -296,7 +297,9 @@ async fn finish(inner: &Inner, message: &MessageRow, status: &'static str, reaso
             }
         }
         Ok(false) => {}
-        Err(error) => tracing::warn!(%error, "a message could not be taken back; it is looked at again"),
+        Err(fault) => {
+            tracing::warn!(code = fault.code.as_str(), "a message could not be taken back; it is looked at again");
+        }
     }
 }
 

@@ -94,6 +94,17 @@ impl Record {
     }
 }
 
+/// A message that ends without being sent.
+#[derive(Clone)]
+pub(crate) struct End {
+    pub(crate) message: Arc<MessageRow>,
+    pub(crate) status: &'static str,
+    pub(crate) reason: &'static str,
+    /// The id of the message that stands in for it, where one does.
+    pub(crate) stand_in: Uuid,
+    pub(crate) now_us: i64,
+}
+
 /// A report of a provider.
 #[derive(Clone, Copy)]
 pub(crate) struct Report<'a> {

@@ -49,6 +49,11 @@ pub(super) fn record(message: &MessageRow, attempt: i32, status: &'static str) -
     }
 }
 
+pub(super) fn end(message: &MessageRow, reason: &'static str) -> End {
+    let (message, status) = (Arc::new(message.clone()), "suppressed");
+    End { message, status, reason, stand_in: Uuid::from_u128(78), now_us: NOW }
+}
+
 async fn of_many_each_leaves_for_itself(bed: Bed) {
     let visit = |id: u128| {
         let mut change = booked(1, START, Status::Booked, Event::Booked);
@@ -97,6 +102,21 @@ async fn of_many_each_leaves_for_itself(bed: Bed) {
     assert_eq!(shown.collect::<Vec<_>>(), [sent, left, left, ("scheduled", 1, 1, None)]);
 }
 
+async fn of_many_each_ends_for_itself(bed: Bed) {
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    let first = bed.lease(NOW).await.unwrap();
+    let other = bed.lease(NOW).await.unwrap();
+    let lost = MessageRow { fence: other.fence - 1, ..other.clone() };
+    // Nobody ends one whose lease is lost, and what another end meets is no matter of this one.
+    assert_eq!(bed.store.finish(&[end(&lost, "no_phone"), end(&first, "no_phone")]).await.unwrap(), [false, true]);
+    assert_eq!(bed.store.finish(&[end(&first, "gone"), end(&other, "too_late")]).await.unwrap(), [false, true]);
+    let rows = bed.all().await;
+    let ended = |id| rows.iter().find(|row| row.id == id).map(|row| (row.status.as_str(), row.reason.as_str()));
+    assert_eq!(ended(first.id), Some(("suppressed", "no_phone")));
+    assert_eq!(ended(other.id), Some(("suppressed", "too_late")));
+}
+
 suite! {
     of_many_each_leaves_for_itself
+    of_many_each_ends_for_itself
 }

@@ -1,22 +1,26 @@
 // One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
 // What commits together when a message ends without reaching its patient: its end, and the one that stands in for it.
 
+use std::collections::HashSet;
+
 use sql::Failure;
-use sqlx::{query, query_as};
+use sqlx::query;
 use uuid::Uuid;
 
 use super::{
-    super::rows::{EndedRow, MessageRow},
+    super::{End, rows::EndedRow},
     Store,
+    sends::given,
     transactions::Tx,
 };
 use crate::plan;
 
-const FINISH: &str = "UPDATE messages SET status = $4, reason = $5, wake_at_us = NULL, updated_at_us = $6 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('scheduled', 'unknown')";
-const ENDED: &str = "SELECT m.trigger, m.channel, r.body FROM messages m JOIN rules r \
-     ON r.organization_id = m.organization_id AND r.id = m.rule_id \
-     WHERE m.organization_id = $1 AND m.id = $2 AND r.archived_at_us IS NULL";
+const FINISH: &str = " UPDATE messages SET status = g_status, reason = g_reason, wake_at_us = NULL, updated_at_us = g_now \
+     FROM given WHERE organization_id = g_organization AND id = g_id AND fence = g_fence \
+     AND status IN ('scheduled', 'unknown') RETURNING id";
+const ENDED: &str = " SELECT m.id, m.trigger, m.channel, r.body FROM given JOIN messages m \
+     ON m.organization_id = g_organization AND m.id = g_id \
+     JOIN rules r ON r.organization_id = m.organization_id AND r.id = m.rule_id WHERE r.archived_at_us IS NULL";
 // Once for each version: its key says so. What the rule took back before it left, it may plan again.
 const STAND_IN: &str = "INSERT INTO messages (organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
      channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, \
@@ -29,47 +33,63 @@ const STAND_IN: &str = "INSERT INTO messages (organization_id, id, appointment_i
      instead_of = excluded.instead_of \
      WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')";
 
-/// Every statement of this file, for the test that prepares them on both engines.
+/// The one that does not grow with its rows, for the test that prepares such on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 3] = [FINISH, ENDED, STAND_IN];
+pub(crate) const STATEMENTS: [&str; 1] = [STAND_IN];
 
 impl Store {
-    pub(crate) async fn finish(
-        &self,
-        message: &MessageRow,
-        status: &str,
-        reason: &str,
-        stand_in: Uuid,
-        now_us: i64,
-    ) -> Result<bool, Failure> {
+    pub(crate) async fn finish(&self, ends: &[End]) -> Result<Vec<bool>, Failure> {
         let mut tx = self.begin().await?;
-        let finish = query(FINISH).bind(message.organization_id).bind(message.id).bind(message.fence);
-        let finish = finish.bind(status).bind(reason).bind(now_us);
-        let finished = finish.execute(&mut *tx).await?.rows_affected() == 1;
-        if finished {
-            let ended = (message.organization_id, message.id);
-            replace(&mut tx, ended, (status, reason), stand_in, now_us).await?;
-        }
+        let columns = ["organization", "id", "fence", "status", "reason", "now"];
+        let mut query = given(&columns, ends, |mut row, one| {
+            row.push_bind(one.message.organization_id).push_bind(one.message.id).push_bind(one.message.fence);
+            row.push_bind(one.status).push_bind(one.reason).push_bind(one.now_us);
+        });
+        query.push(FINISH);
+        let finished: Vec<Uuid> =
+            query.build_query_scalar().persistent(sql::is_kept(ends.len())).fetch_all(&mut *tx).await?;
+        let finished: HashSet<_> = finished.into_iter().collect();
+        let ended = ends.iter().filter(|one| finished.contains(&one.message.id)).map(|one| Ended {
+            message: (one.message.organization_id, one.message.id),
+            became: (one.status, one.reason),
+            stand_in: one.stand_in,
+            now_us: one.now_us,
+        });
+        replace(&mut tx, ended).await?;
         tx.commit().await?;
-        Ok(finished)
+        Ok(ends.iter().map(|one| finished.contains(&one.message.id)).collect())
     }
 }
 
-/// Plans what stands in for a message, where it has ended without reaching its patient and its rule names another
+/// A message that has ended.
+pub(super) struct Ended<'a> {
+    /// Its organisation and id.
+    pub(super) message: (Uuid, Uuid),
+    /// Its status and reason.
+    pub(super) became: (&'a str, &'a str),
+    /// The id of the message that stands in for it, where one does.
+    pub(super) stand_in: Uuid,
+    pub(super) now_us: i64,
+}
+
+/// Plans what stands in for messages, where they have ended without reaching their patient and their rule names another
 /// channel.
-pub(super) async fn replace(
-    tx: &mut Tx,
-    (organization, message): (Uuid, Uuid),
-    (status, reason): (&str, &str),
-    stand_in: Uuid,
-    now_us: i64,
-) -> Result<(), sqlx::Error> {
-    if !plan::misses(status, reason) {
+pub(super) async fn replace(tx: &mut Tx, ended: impl Iterator<Item = Ended<'_>>) -> Result<(), sqlx::Error> {
+    let missed: Vec<_> = ended.filter(|one| plan::misses(one.became.0, one.became.1)).collect();
+    if missed.is_empty() {
         return Ok(());
     }
-    let ended: Option<EndedRow> = query_as(ENDED).bind(organization).bind(message).fetch_optional(&mut **tx).await?;
-    let Some(channel) = ended.map(EndedRow::read).transpose()?.flatten() else { return Ok(()) };
-    let plan = query(STAND_IN).bind(organization).bind(message).bind(stand_in).bind(channel.as_str());
-    plan.bind(now_us).execute(&mut **tx).await?;
+    let mut asked = given(&["organization", "id"], &missed, |mut row, one| {
+        row.push_bind(one.message.0).push_bind(one.message.1);
+    });
+    asked.push(ENDED);
+    let rows: Vec<EndedRow> =
+        asked.build_query_as().persistent(sql::is_kept(missed.len())).fetch_all(&mut **tx).await?;
+    for row in rows {
+        let Some(one) = missed.iter().find(|one| one.message.1 == row.id) else { continue };
+        let Some(channel) = row.read()? else { continue };
+        let plan = query(STAND_IN).bind(one.message.0).bind(one.message.1).bind(one.stand_in).bind(channel.as_str());
+        plan.bind(one.now_us).execute(&mut **tx).await?;
+    }
     Ok(())
 }

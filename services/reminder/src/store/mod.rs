@@ -21,7 +21,7 @@ use runtime::Ids;
 use sql::{Failure, Target};
 use uuid::Uuid;
 
-pub(crate) use self::attempt::{Address, Begun, Record, Report, Reported, Sending, UNKNOWN_US};
+pub(crate) use self::attempt::{Address, Begun, End, Record, Report, Reported, Sending, UNKNOWN_US};
 use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, ToldRow};
 use crate::{
     answer::{Dealt, NewInbound},
@@ -220,8 +220,8 @@ on_both! {
     fn settle_stale(&self, now_us: i64, busy: &[Uuid]) -> Result<Vec<(String, String)>, Failure>;
     /// Puts a leased message off, or takes it back where there is no time; `false` where the lease is lost.
     fn put_off(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure>;
-    /// Ends a leased message without sending it, and plans the one that stands in for it; `false` where the lease is lost.
-    fn finish(&self, message: &MessageRow, status: &str, reason: &str, stand_in: Uuid, now_us: i64) -> Result<bool, Failure>;
+    /// Ends leased messages without sending them, and plans what stands in for them; `false` where the lease is lost.
+    fn finish(&self, ends: &[End]) -> Result<Vec<bool>, Failure>;
     /// The visits ahead that were booked together with this one for a plan, the earliest first.
     fn series(&self, organization: Uuid, appointment: Uuid, after_us: i64, limit: i64) -> Result<Vec<(i64, String)>, Failure>;
     /// How many messages this one's patient was sent at an address since then.

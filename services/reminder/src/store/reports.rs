@@ -7,7 +7,7 @@ use sqlx::{query, query_as, query_scalar};
 use super::{
     super::{Report, Reported},
     Store,
-    ends::replace,
+    ends::{Ended, replace},
     sends::BLOCK,
     transactions::Tx,
 };
@@ -89,7 +89,8 @@ impl Store {
         };
         if moved && !again {
             let became = (report.stage.status(), report.reason);
-            replace(&mut tx, (organization, message), became, report.stand_in, report.now_us).await?;
+            let (message, stand_in, now_us) = ((organization, message), report.stand_in, report.now_us);
+            replace(&mut tx, std::iter::once(Ended { message, became, stand_in, now_us })).await?;
         }
         let settle = query(REPORT_ATTEMPT).bind(organization).bind(message).bind(attempt);
         let outcome = if report.stage.is_lost() { "failed" } else { "sent" };

@@ -295,6 +295,7 @@ impl PendingRow {
 /// A message that has ended, with its rule's JSON.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct EndedRow {
+    pub(crate) id: Uuid,
     trigger: String,
     channel: String,
     body: String,

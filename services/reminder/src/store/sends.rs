@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     super::{Begun, Record, Refusal, Remember, Sending, rows::MessageRow},
     Db, Store,
-    ends::replace,
+    ends::{Ended, replace},
     transactions::{Tx, remember},
 };
 
@@ -97,11 +97,14 @@ impl Store {
                 let block = sqlx::query(BLOCK).bind(record.message.organization_id).bind(channel.as_str());
                 block.bind(hash.clone()).bind(record.now_us).execute(&mut *tx).await?;
             }
-            if recorded.contains(&record.message.id) {
-                let ended = (record.message.organization_id, record.message.id);
-                replace(&mut tx, ended, (record.status, record.reason), record.stand_in, record.now_us).await?;
-            }
         }
+        let ended = records.iter().filter(|one| recorded.contains(&one.message.id)).map(|one| Ended {
+            message: (one.message.organization_id, one.message.id),
+            became: (one.status, one.reason),
+            stand_in: one.stand_in,
+            now_us: one.now_us,
+        });
+        replace(&mut tx, ended).await?;
         tx.commit().await?;
         Ok(records.iter().map(|one| recorded.contains(&one.message.id)).collect())
     }

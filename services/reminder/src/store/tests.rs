@@ -4,7 +4,7 @@ use domain::{appointment::Status, patient::Channel};
 use testkit::database::Database;
 
 use super::{
-    crowd_tests::{record, sending},
+    crowd_tests::{end, record, sending},
     *,
 };
 use crate::{
@@ -45,7 +45,7 @@ impl Bed {
         self.store.messages(ORG, &Filter { limit: 1000, ..Filter::default() }).await.unwrap()
     }
 
-    async fn lease(&self, now_us: i64) -> Option<MessageRow> {
+    pub(super) async fn lease(&self, now_us: i64) -> Option<MessageRow> {
         self.lease_all(now_us, 1, &[]).await.pop()
     }
 
@@ -164,7 +164,7 @@ async fn a_lease_is_fenced(bed: Bed) {
     assert_eq!((second.id, second.fence), (first.id, first.fence + 1));
     assert_eq!(bed.begin(&first, 1).await, None);
     assert!(!bed.store.put_off(&first, NOW).await.unwrap());
-    assert!(!bed.store.finish(&first, "suppressed", "x", bed.id(), NOW).await.unwrap());
+    assert_eq!(bed.store.finish(&[end(&first, "x")]).await.unwrap(), [false]);
     assert_eq!(bed.begin(&second, 1).await, Some(1));
     assert_eq!(bed.begin(&second, 1).await, None, "it is on its way already");
     assert!(!bed.record(record(&first, 1, "failed")).await);
