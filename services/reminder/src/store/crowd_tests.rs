@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::appointment::Status;
+use domain::{appointment::Status, patient::Channel};
 use testkit::database::Database;
 
 use super::{
@@ -116,7 +116,29 @@ async fn of_many_each_ends_for_itself(bed: Bed) {
     assert_eq!(ended(other.id), Some(("suppressed", "too_late")));
 }
 
+async fn another_stands_in_for_what_has_ended_and_not_for_what_was_lost(bed: Bed) {
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    let leased = bed.lease_all(NOW, 10, &[]).await;
+    let text = leased.iter().find(|one| one.trigger == "booked" && one.channel == "sms").unwrap();
+    let mut rule = bed.store.rule(ORG, text.rule_id).await.unwrap().unwrap();
+    rule.version += 1;
+    (rule.body.channels, rule.body.fallback_channels) = (vec![Channel::Sms], vec![Channel::Email]);
+    let write = RuleWrite { organization: ORG, rule: &rule, now_us: NOW, remember: None, ids: &Ids::seeded(2) };
+    bed.store.write_rule(&write).await.unwrap();
+    let stand_ins = async || {
+        let rows = bed.all().await;
+        let of = |row: &MessageRow| row.instead_of == Some(text.id) && row.status == "scheduled";
+        rows.into_iter().filter(of).count()
+    };
+    let lost = MessageRow { fence: text.fence - 1, ..text.clone() };
+    assert_eq!(bed.store.finish(&[end(&lost, "no_phone")]).await.unwrap(), [false]);
+    assert_eq!(stand_ins().await, 0);
+    assert_eq!(bed.store.finish(&[end(text, "no_phone")]).await.unwrap(), [true]);
+    assert_eq!(stand_ins().await, 1);
+}
+
 suite! {
     of_many_each_leaves_for_itself
     of_many_each_ends_for_itself
+    another_stands_in_for_what_has_ended_and_not_for_what_was_lost
 }
