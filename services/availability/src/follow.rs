@@ -113,7 +113,9 @@ fn apply(inner: &Inner, batch: &ChangeBatch) -> Result<Position, Fault> {
     for change in &batch.changes {
         let news = inner.orgs.apply(change, now);
         touched.extend(news.filter(|_| matches!(change.owner, Some(Owner::Appointment(_)))));
-        let lag_us = now.as_microsecond().saturating_sub(change.changed_at_us).max(0);
+        // Of what another process committed it is only known when the write began.
+        let known_us = if change.committed_at_us > 0 { change.committed_at_us } else { change.changed_at_us };
+        let lag_us = inner.clock.now_us().saturating_sub(known_us).max(0);
         metrics::histogram!("availability_feed_lag_seconds").record(Duration::from_micros(lag_us.unsigned_abs()));
     }
     let writes = batch.writes.iter().filter_map(|write| write.parse().ok()).collect();

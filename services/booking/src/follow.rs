@@ -161,7 +161,8 @@ impl Known {
             return false;
         }
         self.told_early.extend(fresh.iter().map(|row| (row.seq, row.xid)));
-        changes.extend(fresh.into_iter().filter_map(|row| feed::told(row, write.epoch)));
+        let told = fresh.into_iter().filter_map(|row| feed::told(row, write.epoch));
+        changes.extend(told.map(|change| Change { committed_at_us: committed.at_us, ..change }));
         self.reach.writes.push(write);
         true
     }

@@ -11,7 +11,10 @@ use uuid::Uuid;
 
 use crate::{
     Inner,
-    store::batch::{Batch, Hex, Refusal, Remember},
+    store::{
+        Committed,
+        batch::{Batch, Hex, Refusal, Remember},
+    },
 };
 
 /// The revision that a write answers: booking's part, a `b` and the position of its last change.
@@ -106,7 +109,7 @@ pub(crate) async fn commit(inner: &Arc<Inner>, batch: Batch) -> Result<Position,
         let committed = sql::retry_serialization(fraction, || owned.store.commit(&batch)).await?;
         let position = committed.position;
         // It fails where nobody follows.
-        let _ = owned.told.send(Arc::new(committed));
+        let _ = owned.told.send(Arc::new(Committed { at_us: owned.clock.now_us(), ..committed }));
         if frees {
             owned.freed.notify_waiters();
         }

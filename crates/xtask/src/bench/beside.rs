@@ -1,6 +1,7 @@
 //! Searches while others book, at a fixed rate of each; and how long one waits to see what one has booked.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -57,10 +58,11 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
         print!("{}", table.text());
 
         // One who books and at once looks for what is left, among many others who book.
-        let end = Instant::now() + plan.window;
+        let (end, before) = (Instant::now() + plan.window, lags(&rest.text("/metrics").await?));
         let (many, waited) = tokio::join!(at_rate(MANY, book.clone()), own_writes(&rest, &book, end));
-        let title =
-            format!("A search that must know its caller's booking, at {:.0} bookings/s, server time", many?.rate());
+        let many = many?.rate();
+        print!("{}", kept_up(&before, &lags(&rest.text("/metrics").await?), many).text());
+        let title = format!("A search that must know its caller's booking, at {many:.0} bookings/s, server time");
         let mut table = Table::new(&title, &["asked", "p50 µs", "p99 µs"]);
         let mut waited = waited?;
         waited.sort_unstable();
@@ -84,4 +86,45 @@ async fn own_writes(rest: &Rest, book: &Arc<load::Next>, end: Instant) -> Result
         times.extend(rest.send(Method::GET, &path, None).await?.1);
     }
     Ok(times)
+}
+
+/// How many changes the projection had at most so many seconds after their commit, by these seconds as they are written.
+type Lags = BTreeMap<String, u64>;
+
+/// Reads them from the metrics.
+fn lags(metrics: &str) -> Lags {
+    let buckets = metrics.lines().filter_map(|line| line.strip_prefix("availability_feed_lag_seconds_bucket{le=\""));
+    buckets
+        .filter_map(|line| line.split_once("\"} "))
+        .filter_map(|(le, n)| Some((le.to_owned(), n.parse().ok()?)))
+        .collect()
+}
+
+/// Which part of the changes between two readings the projection had how soon.
+fn kept_up(before: &Lags, after: &Lags, rate: f64) -> Table {
+    let title = format!("Changes that the projection had so soon after their commit, at {rate:.0} bookings/s");
+    let counted = |le: &str| after.get(le).copied().unwrap_or(0) - before.get(le).copied().unwrap_or(0);
+    let part = |le: &str| format!("{:.1} %", 100.0 * counted(le) as f64 / (counted("+Inf").max(1)) as f64);
+    let mut table = Table::new(&title, &["changes", "1 ms", "2.5 ms", "5 ms", "10 ms", "25 ms"]);
+    let [one, two, five, ten, many] = ["0.001", "0.0025", "0.005", "0.01", "0.025"].map(part);
+    table.row([counted("+Inf").to_string(), one, two, five, ten, many]);
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lags_are_counted_between_two_readings() {
+        let shown = |few: u32, all: u32| {
+            format!(
+                "other_bucket{{le=\"0.005\"}} 7\navailability_feed_lag_seconds_bucket{{le=\"0.005\"}} {few}\n\
+                 availability_feed_lag_seconds_bucket{{le=\"+Inf\"}} {all}\n"
+            )
+        };
+        let text = kept_up(&lags(&shown(1, 4)), &lags(&shown(4, 8)), 99.6).text();
+        assert!(text.contains("at 100 bookings/s") && text.contains("75.0 %"), "{text}");
+        assert!(text.lines().last().is_some_and(|row| row.trim_start().starts_with("4 ")), "{text}");
+    }
 }

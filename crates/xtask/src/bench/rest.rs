@@ -69,11 +69,25 @@ impl Rest {
         self.sent(self.request(method, path, body).context("the path is no URI")?).await
     }
 
+    /// Reads what is no JSON.
+    ///
+    /// # Errors
+    /// When the answer is no success or no text.
+    pub(super) async fn text(&self, path: &str) -> Result<String> {
+        let (bytes, _) = self.answered(self.request(Method::GET, path, None).context("the path is no URI")?).await?;
+        Ok(String::from_utf8(bytes.into())?)
+    }
+
     /// Sends a request that was made before.
     ///
     /// # Errors
     /// As [`Rest::send`].
-    pub(super) async fn sent(&self, mut request: Request<Full<Bytes>>) -> Result<(Value, Option<Duration>)> {
+    pub(super) async fn sent(&self, request: Request<Full<Bytes>>) -> Result<(Value, Option<Duration>)> {
+        let (bytes, took) = self.answered(request).await?;
+        Ok((serde_json::from_slice(&bytes)?, took))
+    }
+
+    async fn answered(&self, mut request: Request<Full<Bytes>>) -> Result<(Bytes, Option<Duration>)> {
         let what = format!("{} {}", request.method(), request.uri());
         let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(revision) = HeaderValue::try_from(revision).ok().filter(|revision| !revision.is_empty()) {
@@ -93,7 +107,7 @@ impl Rest {
         if !status.is_success() {
             bail!("{what} was answered by {status}: {}", String::from_utf8_lossy(&body));
         }
-        Ok((serde_json::from_slice(&body)?, took))
+        Ok((body, took))
     }
 
     /// Open slots of every service that do not exclude each other, at most `count`: of each practitioner at most one

@@ -39,7 +39,7 @@ impl Rig {
     }
 
     fn commit(&self, position: Position, changes: Option<Vec<ChangeRow>>) {
-        self.told.send(Arc::new(Committed { position, changes })).ok().unwrap();
+        self.told.send(Arc::new(Committed { position, changes, at_us: 3 })).ok().unwrap();
     }
 
     /// Ends a read with these changes.
@@ -81,6 +81,7 @@ async fn a_commit_of_this_process_is_told_while_no_read_ends() {
     let mut rig = Rig::new(true);
     rig.commit(at(12, 31), Some(vec![row(12, 30), row(12, 31)]));
     let (seqs, batch) = rig.changes(2).await;
+    assert!(batch.changes.iter().all(|change| change.committed_at_us == 3), "its time is known");
     assert_eq!((seqs, batch.position.as_str(), batch.writes), (vec![30, 31], "1.9.9", vec!["1.12.31".to_owned()]));
     // One without changes is news as well: who made it waits for nothing more.
     rig.commit(at(13, 0), Some(vec![]));
@@ -98,6 +99,7 @@ async fn what_was_heard_is_not_told_again_and_counts_until_a_read_has_it() {
     // Read early, beside another's change; the write is among what was seen.
     rig.read(vec![row(11, 28), row(12, 31)], at(9, i64::MAX), "10:13:10");
     let (seqs, batch) = rig.changes(1).await;
+    assert_eq!(batch.changes[0].committed_at_us, 0, "it was read");
     assert_eq!((seqs, batch.writes.is_empty(), batch.seen.as_str()), (vec![28], true, "10:13:10"));
     // Read in its turn.
     rig.read(vec![row(10, 35), row(11, 28), row(12, 31), row(14, 36)], at(14, i64::MAX), "15:15:");
@@ -128,9 +130,14 @@ fn a_commit_that_a_read_has_brought_is_no_news() {
     known.read(Tail { changes: vec![row(12, 31)], position: Some(at(10, 20)), seen }).unwrap();
     let mut changes = vec![];
     for (xid, seq) in [(10, 20), (12, 31)] {
-        assert!(!known.hear(&Committed { position: at(xid, seq), changes: Some(vec![row(xid, seq)]) }, &mut changes));
+        assert!(
+            !known.hear(
+                &Committed { position: at(xid, seq), changes: Some(vec![row(xid, seq)]), at_us: 3 },
+                &mut changes
+            )
+        );
     }
-    assert!(known.hear(&Committed { position: at(11, 30), changes: Some(vec![row(11, 30)]) }, &mut changes));
+    assert!(known.hear(&Committed { position: at(11, 30), changes: Some(vec![row(11, 30)]), at_us: 3 }, &mut changes));
     assert_eq!((changes.len(), known.reach.writes), (1, vec![at(11, 30)]));
 }
 
@@ -181,9 +188,9 @@ fn a_write_without_changes_does_not_stand_for_the_one_before_it() {
     let mut known = Known::new(at(0, 50), true);
     let mut changes = vec![];
     // As on SQLite, where it stands where another one has ended, which has not been told.
-    assert!(!known.hear(&Committed { position: at(0, 57), changes: Some(vec![]) }, &mut changes));
+    assert!(!known.hear(&Committed { position: at(0, 57), changes: Some(vec![]), at_us: 3 }, &mut changes));
     assert!(known.reach.writes.is_empty());
-    assert!(known.hear(&Committed { position: at(0, 57), changes: Some(vec![row(0, 57)]) }, &mut changes));
+    assert!(known.hear(&Committed { position: at(0, 57), changes: Some(vec![row(0, 57)]), at_us: 3 }, &mut changes));
     assert_eq!(known.reach.writes, [at(0, 57)]);
 }
 
@@ -193,10 +200,10 @@ fn no_more_is_told_early_than_can_be_remembered() {
     let mut changes = Vec::new();
     let rows: Vec<ChangeRow> = (1..=i64::try_from(EARLY_MAX).unwrap()).map(|seq| row(12, seq)).collect();
     let last = rows.last().unwrap().seq;
-    assert!(known.hear(&Committed { position: at(12, last), changes: Some(rows) }, &mut changes));
+    assert!(known.hear(&Committed { position: at(12, last), changes: Some(rows), at_us: 3 }, &mut changes));
     assert!(!known.early().wanted);
     let more = |known: &mut Known, changes: &mut Vec<Change>| {
-        known.hear(&Committed { position: at(13, last + 1), changes: Some(vec![row(13, last + 1)]) }, changes)
+        known.hear(&Committed { position: at(13, last + 1), changes: Some(vec![row(13, last + 1)]), at_us: 3 }, changes)
     };
     assert!(!more(&mut known, &mut changes));
     assert_eq!(changes.len(), EARLY_MAX);

@@ -69,6 +69,8 @@ pub(crate) struct Committed {
     pub(crate) position: Position,
     /// Its changes as the feed tells them; `None` where that is not certain, and they are to be read.
     pub(crate) changes: Option<Vec<ChangeRow>>,
+    /// When this was known, by the clock; the store knows none.
+    pub(crate) at_us: i64,
 }
 
 /// What a reader of the feed wants beyond its position.

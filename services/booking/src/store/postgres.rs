@@ -83,7 +83,7 @@ impl Store {
         let (text, seqs, versions) = outcome.await.map_err(refusal)?;
         let position: Position = text.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
         let stored: Vec<(i64, i64)> = seqs.into_iter().zip(versions).collect();
-        Ok(Committed { position, changes: batch.told(position.xid, &stored) })
+        Ok(Committed { position, changes: batch.told(position.xid, &stored), at_us: 0 })
     }
 
     /// Reads everything live in one repeatable-read transaction: its snapshot's horizon is the position, so that

@@ -185,7 +185,7 @@ async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Re
         let query = sqlx::query(statement).bind(position.to_string()).bind(org).bind(&key.caller);
         query.bind(&key.route).bind(&key.key).execute(&mut *tx).await?;
     }
-    Ok(Committed { position, changes: batch.told(position.xid, &stored) })
+    Ok(Committed { position, changes: batch.told(position.xid, &stored), at_us: 0 })
 }
 
 async fn remember(tx: &mut SqliteConnection, batch: &Batch) -> Result<(), Refusal> {
