@@ -39,6 +39,11 @@ pub(crate) fn has_cargo(command: &str) -> bool {
     Command::new("cargo").args([command, "--version"]).output().is_ok_and(|output| output.status.success())
 }
 
+/// Whether the product is one that `MERIDIAN_BIN` names.
+pub(crate) fn is_named() -> bool {
+    std::env::var_os("MERIDIAN_BIN").is_some()
+}
+
 /// The product: `MERIDIAN_BIN`, else what this profile's build makes beside this very program.
 pub(crate) fn built_product() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("MERIDIAN_BIN") {

@@ -1,7 +1,7 @@
 //! A flame graph of the product while it is searched (<https://www.brendangregg.com/flamegraphs.html>): `perf` samples, inferno
 //! draws.
 
-use std::{fs, io::Write, path::Path, process::Command};
+use std::{fs, io::Write, process::Command};
 
 use anyhow::{Result, bail};
 use inferno::{
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     product::Product,
-    steps::{cargo, output, step},
+    steps::{is_named, output, step},
 };
 
 const CONNECTIONS: usize = 8;
@@ -33,11 +33,9 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
             "perf is not installed: a flame graph is drawn from its samples (Debian: sudo apt-get install linux-perf)"
         );
     }
-    // As released, and with the names of its functions.
-    step("build", || cargo(&["build", "--quiet", "--profile", "profiling", "--bin", "meridian"]))?;
-    let binary = Path::new(&std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned()))
-        .join("profiling/meridian")
-        .canonicalize()?;
+    // As released, and with the names of its functions: the profile's own folder lies beside that of the release.
+    let own = if is_named() { plan.binary.clone() } else { plan.binary.with_file_name("../profiling/meridian") };
+    let binary = own.canonicalize()?;
     fs::create_dir_all(FOLDER)?;
     let (samples, picture) = (format!("{FOLDER}/search.data"), format!("{FOLDER}/search.svg"));
     let folder = tempfile::tempdir()?;

@@ -22,7 +22,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::Result;
 
-use crate::steps::{built_product, cargo, run as run_command, step};
+use crate::steps::{built_product, cargo, is_named, run as run_command, step};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -113,7 +113,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Command::new("cargo").args(["run", "--quiet", "--release", "--package", "xtask", "--"]).args(arguments),
         );
     }
-    step("build", || cargo(&["build", "--quiet", "--release", "--bin", "meridian"]))?;
+    // One that is named is measured as it is.
+    if !is_named() {
+        let profile = if matches!(options.what, Some(What::Flame)) { "profiling" } else { "release" };
+        step("build", || cargo(&["build", "--quiet", "--profile", profile, "--bin", "meridian"]))?;
+    }
     let window = if options.quick { Duration::from_secs(1) } else { Duration::from_secs(10) };
     let plan = Plan { quick: options.quick, window, binary: built_product()?, days: Days::next(28) };
     let parts = match options.what {
