@@ -88,7 +88,12 @@ fn measure(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Result<Out
 
 /// Books one slot after the other, each for a new patient.
 pub(super) fn bookings(rest: Arc<Rest>, slots: Vec<String>) -> Arc<load::Next> {
-    let (slots, patient) = (Mutex::new(slots), AtomicUsize::new(0));
+    bookings_from(rest, slots, 0)
+}
+
+/// The same with patients from this number on: those before have visits already.
+pub(super) fn bookings_from(rest: Arc<Rest>, slots: Vec<String>, first: usize) -> Arc<load::Next> {
+    let (slots, patient) = (Mutex::new(slots), AtomicUsize::new(first));
     Arc::new(move || {
         let slot = slots.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
         let number = patient.fetch_add(1, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use domain::id::ServiceId;
 
 use super::{
     Days, Plan,
-    booking::bookings,
+    booking::bookings_from,
     load,
     pgbench::psql,
     rest::Rest,
@@ -26,6 +26,8 @@ const MANY: u64 = 10_000_000;
 const MANY_QUICK: u64 = 100_000;
 /// Visits that are written at a time.
 const PART: u64 = 500_000;
+/// In half hours. What was a day ago still counts in the calendars.
+const TWO_WEEKS: u64 = 14 * 48;
 const SEARCHES: usize = 8;
 const BOOKERS: usize = 4;
 const BOOKINGS_MAX: usize = 400;
@@ -43,18 +45,18 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     let title = format!("Requests beside visits that are over: {PRACTITIONERS} practitioners, PostgreSQL");
     let columns = ["visits", "s to the first answer", "search p50 µs", "p99 µs", "booking p50 µs", "p99 µs", "MB"];
     let (mut table, mut there) = (Table::new(&title, &columns), 0);
-    for visits in [FEW, if plan.quick { MANY_QUICK } else { MANY }] {
+    for (turn, visits) in [FEW, if plan.quick { MANY_QUICK } else { MANY }].into_iter().enumerate() {
         fill(&cluster, there, visits)?;
         there = visits;
         let began = Instant::now();
         let product = serve()?;
-        table.row(measured(plan, &product, began, visits)?);
+        table.row(measured(plan, &product, began, (turn, visits))?);
     }
     print!("{}", table.text());
     Ok(())
 }
 
-fn measured(plan: &Plan, product: &Product, began: Instant, visits: u64) -> Result<[String; 7]> {
+fn measured(plan: &Plan, product: &Product, began: Instant, (turn, visits): (usize, u64)) -> Result<[String; 7]> {
     let (rest, runtime) = (std::sync::Arc::new(Rest::new(&product.url)), runtime()?);
     let Days { from, to } = &plan.days;
     let first = format!("/v1/slots?service_id={}&from={from}&to={to}&limit=1", ServiceId::new(SERVICE));
@@ -64,7 +66,8 @@ fn measured(plan: &Plan, product: &Product, began: Instant, visits: u64) -> Resu
         let asked = searches(rest.clone(), paths(&rest, &plan.days).await?);
         let searched = load::run(&rest.address, SEARCHES, plan.window, asked).await?;
         let slots = rest.slots(&Days::next(84), BOOKINGS_MAX).await?;
-        let booked = load::run(&rest.address, BOOKERS, plan.window, bookings(rest.clone(), slots)).await?;
+        let book = bookings_from(rest.clone(), slots, turn * BOOKINGS_MAX);
+        let booked = load::run(&rest.address, BOOKERS, plan.window, book).await?;
         Ok([
             visits.to_string(),
             format!("{:.2}", first.as_secs_f64()),
@@ -77,8 +80,8 @@ fn measured(plan: &Plan, product: &Product, began: Instant, visits: u64) -> Resu
     })
 }
 
-/// Writes visits that are over, from one number up to another, each of one of 100,000 patients; without looking for the
-/// patients, which would be done a hundred times over.
+/// Writes visits that are over for two weeks and more, from one number up to another, each of one of 100,000 patients; without
+/// looking for the patients, which would be done a hundred times over.
 fn fill(cluster: &Cluster, mut from: u64, to: u64) -> Result<()> {
     psql(cluster, cluster.url(), &["-c", PATIENTS])?;
     while from < to {
@@ -93,7 +96,7 @@ fn fill(cluster: &Cluster, mut from: u64, to: u64) -> Result<()> {
              '2020-03-09T09:00', md5('patient' || n % 100000)::uuid, false, '', 0, at, at \
              FROM (SELECT id FROM availability.organizations LIMIT 1) o, generate_series({from}::bigint, {until} - 1) n, \
              LATERAL (SELECT (extract(epoch FROM date_trunc('day', now())) * 1000000)::bigint \
-             - (48 + n / {PRACTITIONERS}) * {half_hour} AS at) times"
+             - ({TWO_WEEKS} + n / {PRACTITIONERS}) * {half_hour} AS at) times"
         );
         psql(cluster, cluster.url(), &["-c", &visits])?;
         from = until;
