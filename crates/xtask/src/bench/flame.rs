@@ -27,12 +27,20 @@ const SAMPLES_A_SECOND: &str = "--freq=499";
 const STACK: &str = "--call-graph=dwarf,24576";
 const FOLDER: &str = "target/flame";
 
-pub(super) fn run(plan: &Plan) -> Result<()> {
+/// Whether a picture can be drawn here; asked before anything is built for it.
+///
+/// # Errors
+/// When `perf` is missing; says what to install.
+pub(super) fn possible() -> Result<()> {
     if !Command::new("perf").arg("--version").output().is_ok_and(|output| output.status.success()) {
         bail!(
             "perf is not installed: a flame graph is drawn from its samples (Debian: sudo apt-get install linux-perf)"
         );
     }
+    Ok(())
+}
+
+pub(super) fn run(plan: &Plan) -> Result<()> {
     // As released, and with the names of its functions: the profile's own folder lies beside that of the release.
     let own = if is_named() { plan.binary.clone() } else { plan.binary.with_file_name("../profiling/meridian") };
     let binary = own.canonicalize()?;

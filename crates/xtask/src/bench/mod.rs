@@ -113,9 +113,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Command::new("cargo").args(["run", "--quiet", "--release", "--package", "xtask", "--"]).args(arguments),
         );
     }
+    let draws = matches!(options.what, Some(What::Flame));
+    if draws {
+        flame::possible()?;
+    }
     // One that is named is measured as it is.
     if !is_named() {
-        let profile = if matches!(options.what, Some(What::Flame)) { "profiling" } else { "release" };
+        let profile = if draws { "profiling" } else { "release" };
         step("build", || cargo(&["build", "--quiet", "--profile", profile, "--bin", "meridian"]))?;
     }
     let window = if options.quick { Duration::from_secs(1) } else { Duration::from_secs(10) };

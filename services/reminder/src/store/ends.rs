@@ -8,7 +8,10 @@ use sqlx::query;
 use uuid::Uuid;
 
 use super::{
-    super::{End, rows::EndedRow},
+    super::{
+        End,
+        rows::{EndedRow, MessageRow},
+    },
     Store,
     sends::given,
     transactions::Tx,
@@ -49,12 +52,8 @@ impl Store {
         let finished: Vec<Uuid> =
             query.build_query_scalar().persistent(sql::is_kept(ends.len())).fetch_all(&mut *tx).await?;
         let finished: HashSet<_> = finished.into_iter().collect();
-        let ended = ends.iter().filter(|one| finished.contains(&one.message.id)).map(|one| Ended {
-            message: (one.message.organization_id, one.message.id),
-            became: (one.status, one.reason),
-            stand_in: one.stand_in,
-            now_us: one.now_us,
-        });
+        let ended = ends.iter().filter(|one| finished.contains(&one.message.id));
+        let ended = ended.map(|one| Ended::of(&one.message, (one.status, one.reason), one.stand_in, one.now_us));
         replace(&mut tx, ended).await?;
         tx.commit().await?;
         Ok(ends.iter().map(|one| finished.contains(&one.message.id)).collect())
@@ -70,6 +69,12 @@ pub(super) struct Ended<'a> {
     /// The id of the message that stands in for it, where one does.
     pub(super) stand_in: Uuid,
     pub(super) now_us: i64,
+}
+
+impl<'a> Ended<'a> {
+    pub(super) fn of(message: &MessageRow, became: (&'a str, &'a str), stand_in: Uuid, now_us: i64) -> Self {
+        Self { message: (message.organization_id, message.id), became, stand_in, now_us }
+    }
 }
 
 /// Plans what stands in for messages, where they have ended without reaching their patient and their rule names another

@@ -98,12 +98,8 @@ impl Store {
                 block.bind(hash.clone()).bind(record.now_us).execute(&mut *tx).await?;
             }
         }
-        let ended = records.iter().filter(|one| recorded.contains(&one.message.id)).map(|one| Ended {
-            message: (one.message.organization_id, one.message.id),
-            became: (one.status, one.reason),
-            stand_in: one.stand_in,
-            now_us: one.now_us,
-        });
+        let ended = records.iter().filter(|one| recorded.contains(&one.message.id));
+        let ended = ended.map(|one| Ended::of(&one.message, (one.status, one.reason), one.stand_in, one.now_us));
         replace(&mut tx, ended).await?;
         tx.commit().await?;
         Ok(records.iter().map(|one| recorded.contains(&one.message.id)).collect())
