@@ -12,7 +12,7 @@ use tokio_stream::StreamExt;
 use uuid::Uuid;
 use wire::booking::{ChangeBatch, SnapshotRequest, SubscribeChangesRequest, change::Owner};
 
-use crate::{Inner, model::span_at};
+use crate::{Inner, model::span_at, orgs::Projections};
 
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(55);
 /// A feed that says nothing for so long is taken as cut; it beats every second.
@@ -89,19 +89,19 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context) -> Result<Position, Fault> 
     let from = tick::instant(span_at(inner.clock.now()).start);
     let request = SnapshotRequest { ends_after_us: from.as_microsecond() };
     let mut parts = inner.feed.clone().snapshot(ctx.request(request)).await?.into_inner();
-    let mut changes = Vec::new();
-    let mut position = None;
+    let (mut fresh, mut changes, mut position) = (Projections::new(inner.clock.now()), 0, None);
     let silent = |_| Fault::new(Code::Unavailable, "the feed fell silent");
     while let Some(part) = tokio::time::timeout(SILENCE_MAX, parts.next()).await.map_err(silent)? {
         let part = part?;
-        changes.extend(part.changes);
+        changes += part.changes.len();
+        part.changes.iter().for_each(|change| fresh.apply(change));
         position = part.position.parse::<Position>().ok().or(position);
     }
     let position = position.ok_or_else(|| Fault::new(Code::Unavailable, "the snapshot broke off"))?;
-    inner.orgs.replace(&changes, inner.clock.now());
+    inner.orgs.replace(fresh, inner.clock.now());
     inner.applied.send_replace(Some(Reach::at(position)));
     inner.readiness.ready("projection");
-    tracing::info!(changes = changes.len(), "the snapshot of bookings is applied");
+    tracing::info!(changes, "the snapshot of bookings is applied");
     inner.orgs.ids().into_iter().for_each(|organization| inner.doubts.all(organization));
     Ok(position)
 }

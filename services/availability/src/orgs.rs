@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
+use calendar::Span;
 use domain::id::OrganizationId;
 use jiff::Timestamp;
 use tokio::sync::broadcast;
@@ -96,17 +97,11 @@ impl Orgs {
     }
 
     /// Puts a whole snapshot of bookings in the place of everything that the feed has told.
-    pub(crate) fn replace(&self, changes: &[Change], now: Timestamp) {
-        let mut projections: HashMap<Uuid, Projection> = HashMap::new();
-        for change in changes {
-            if let Some(organization) = organization(change) {
-                projections.entry(organization).or_insert_with(|| Projection::new(span_at(now))).apply(change);
-            }
-        }
+    pub(crate) fn replace(&self, mut fresh: Projections, now: Timestamp) {
         for organization in self.ids() {
-            projections.entry(organization).or_insert_with(|| Projection::new(span_at(now)));
+            fresh.of(organization);
         }
-        for (organization, projection) in projections {
+        for (organization, projection) in fresh.all {
             let org = self.get_or_new(organization, now);
             *org.projection.write().unwrap_or_else(PoisonError::into_inner) = projection;
             org.tell(News::Everything);
@@ -125,6 +120,28 @@ impl Orgs {
                 org.projection.write().unwrap_or_else(PoisonError::into_inner).rebase(span);
             }
         }
+    }
+}
+
+/// A snapshot of bookings, as far as it has come.
+pub(crate) struct Projections {
+    span: Span,
+    all: HashMap<Uuid, Projection>,
+}
+
+impl Projections {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { span: span_at(now), all: HashMap::new() }
+    }
+
+    pub(crate) fn apply(&mut self, change: &Change) {
+        if let Some(organization) = organization(change) {
+            self.of(organization).apply(change);
+        }
+    }
+
+    fn of(&mut self, organization: Uuid) -> &mut Projection {
+        self.all.entry(organization).or_insert_with(|| Projection::new(self.span))
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use prost::Message;
 use rpc::{Code, Fault};
 use sql::feed::Position;
-use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 use wire::{
@@ -26,16 +26,14 @@ use wire::{
 use crate::{
     Inner,
     follow::{BATCH_MAX, Follower},
-    plans,
+    snapshot::Parts,
     store::{
-        Early, Snapshot,
+        Early,
         batch::{Hex, LeaveGroup, NewChange},
         rows::{AppointmentRow, ChangeRow, ClaimRow, GroupRow},
     },
     write,
 };
-
-const PART_MAX: usize = 1000;
 
 /// What is told of a change of an appointment.
 pub(crate) fn appointment_change(row: &AppointmentRow, claims: &[ClaimRow], event: &str) -> NewChange {
@@ -78,7 +76,7 @@ pub(crate) fn plan_change(plan: &Plan, version: i64, now: Timestamp, at_risk: bo
     NewChange { version, payload: Hex(change.encode_to_vec()) }
 }
 
-fn plan_state(plan: &Plan, now: Timestamp, at_risk: bool) -> PlanState {
+pub(crate) fn plan_state(plan: &Plan, now: Timestamp, at_risk: bool) -> PlanState {
     let chain = plan.chain(now);
     let sessions = chain.iter().map(|link| &plan.sessions[link.session]);
     let next = sessions.clone().find(|session| session.status == SessionStatus::ToBook);
@@ -97,7 +95,7 @@ fn plan_state(plan: &Plan, now: Timestamp, at_risk: bool) -> PlanState {
     }
 }
 
-fn hold_change(id: Uuid, event: &str, claims: &[ClaimRow]) -> Change {
+pub(crate) fn hold_change(id: Uuid, event: &str, claims: &[ClaimRow]) -> Change {
     Change {
         claims: claims.iter().map(claim_to_wire).collect(),
         event: event.to_owned(),
@@ -106,7 +104,7 @@ fn hold_change(id: Uuid, event: &str, claims: &[ClaimRow]) -> Change {
     }
 }
 
-fn group_change(row: &GroupRow, claims: &[ClaimRow]) -> Change {
+pub(crate) fn group_change(row: &GroupRow, claims: &[ClaimRow]) -> Change {
     let state = GroupState {
         id: GroupId::new(row.id).to_string(),
         service_id: ServiceId::new(row.service_id).to_string(),
@@ -125,7 +123,7 @@ fn group_change(row: &GroupRow, claims: &[ClaimRow]) -> Change {
     }
 }
 
-fn state(row: &AppointmentRow) -> AppointmentState {
+pub(crate) fn state(row: &AppointmentRow) -> AppointmentState {
     AppointmentState {
         id: AppointmentId::new(row.id).to_string(),
         status: row.status.clone(),
@@ -146,7 +144,7 @@ fn state(row: &AppointmentRow) -> AppointmentState {
     }
 }
 
-fn claim_to_wire(claim: &ClaimRow) -> common::Claim {
+pub(crate) fn claim_to_wire(claim: &ClaimRow) -> common::Claim {
     common::Claim {
         kind: i32::from(claim.kind),
         resource: claim.resource.as_bytes().to_vec(),
@@ -161,33 +159,27 @@ fn claim_to_wire(claim: &ClaimRow) -> common::Claim {
 /// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
 
-type Parts<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl feed_server::Feed for Service {
-    type SnapshotStream = Parts<SnapshotPart>;
-    type SubscribeChangesStream = Parts<ChangeBatch>;
+    type SnapshotStream = Answers<SnapshotPart>;
+    type SubscribeChangesStream = Answers<ChangeBatch>;
 
-    async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Parts<SnapshotPart>>, Status> {
+    async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Answers<SnapshotPart>>, Status> {
         let after = match request.into_inner().ends_after_us {
             0 => self.0.clock.now_us(),
             us => us,
         };
-        let snapshot = self.0.store.snapshot(after).await.map_err(write::failure)?;
-        let position = snapshot.position.to_string();
-        let changes = whole(snapshot, self.0.clock.now());
-        let mut parts: Vec<SnapshotPart> = changes
-            .chunks(PART_MAX)
-            .map(|changes| SnapshotPart { changes: changes.to_vec(), position: String::new() })
-            .collect();
-        parts.push(SnapshotPart { changes: vec![], position });
-        Ok(Response::new(Box::pin(futures::stream::iter(parts.into_iter().map(Ok)))))
+        let (parts, receiver) = Parts::new(self.0.clock.now());
+        tokio::spawn(parts.read(self.0.store.clone(), after));
+        Ok(Response::new(Box::pin(UnboundedReceiverStream::new(receiver))))
     }
 
     async fn subscribe_changes(
         &self,
         request: Request<SubscribeChangesRequest>,
-    ) -> Result<Response<Parts<ChangeBatch>>, Status> {
+    ) -> Result<Response<Answers<ChangeBatch>>, Status> {
         let request = request.into_inner();
         let position: Position = if request.position.is_empty() {
             self.0.store.end().await.map_err(write::failure)?
@@ -222,60 +214,4 @@ pub(crate) fn told(row: &ChangeRow, epoch: i64) -> Option<Change> {
         changed_at_us: row.changed_at_us,
         ..change
     })
-}
-
-/// Everything live, one change an owner.
-fn whole(snapshot: Snapshot, now: Timestamp) -> Vec<Change> {
-    let mut claims = std::collections::HashMap::<(Uuid, Uuid), Vec<ClaimRow>>::new();
-    for row in snapshot.claims {
-        claims.entry((row.organization_id, row.claim.owner)).or_default().push(row.claim);
-    }
-    let mut changes = Vec::new();
-    for row in &snapshot.appointments {
-        let own = claims.remove(&(row.organization_id, row.id)).unwrap_or_default();
-        changes.push(Change {
-            organization_id: OrganizationId::new(row.organization_id).to_string(),
-            version: row.version,
-            changed_at_us: row.updated_at_us,
-            claims: own.iter().map(claim_to_wire).collect(),
-            event: "snapshot".to_owned(),
-            owner: Some(Owner::Appointment(state(row))),
-            ..Change::default()
-        });
-    }
-    for row in &snapshot.groups {
-        let own = claims.remove(&(row.organization_id, row.group.id)).unwrap_or_default();
-        changes.push(Change {
-            organization_id: OrganizationId::new(row.organization_id).to_string(),
-            version: row.version,
-            ..group_change(&row.group, &own)
-        });
-    }
-    for row in snapshot.plans {
-        let (version, changed_at_us) = (row.plan.version, row.plan.updated_at_us);
-        // One plan that cannot be read must not keep every follower from everything else.
-        let Ok(stored) = plans::read(row.plan) else {
-            tracing::error!("a plan at risk cannot be read; it is left out of the snapshot");
-            continue;
-        };
-        let state = plan_state(&stored.plan, now, true);
-        changes.push(Change {
-            organization_id: OrganizationId::new(row.organization_id).to_string(),
-            version,
-            changed_at_us,
-            event: "snapshot".to_owned(),
-            owner: Some(Owner::Plan(state)),
-            ..Change::default()
-        });
-    }
-    for ((organization, owner), own) in claims {
-        // What is left belongs to holds.
-        changes.push(Change {
-            organization_id: OrganizationId::new(organization).to_string(),
-            version: 1,
-            claims_expire_at_us: own.iter().filter_map(|claim| claim.expires_at_us).max().unwrap_or(0),
-            ..hold_change(owner, "snapshot", &own)
-        });
-    }
-    changes
 }

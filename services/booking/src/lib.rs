@@ -22,6 +22,7 @@ mod pace;
 mod patients;
 mod plans;
 mod service;
+mod snapshot;
 mod store;
 mod sweep;
 mod taking;

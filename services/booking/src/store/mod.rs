@@ -53,15 +53,17 @@ pub(crate) struct Before {
     pub(crate) now_us: i64,
 }
 
-/// Everything that is live, and the position that it was read at.
-pub(crate) struct Snapshot {
-    pub(crate) appointments: Vec<AppointmentRow>,
-    pub(crate) groups: Vec<LiveGroupRow>,
-    pub(crate) claims: Vec<OwnedClaimRow>,
-    /// Those at risk.
-    pub(crate) plans: Vec<OwnedPlanRow>,
-    pub(crate) position: Position,
+/// One row of everything that is live.
+pub(crate) enum Live {
+    Claim(OwnedClaimRow),
+    Appointment(Box<AppointmentRow>),
+    Group(LiveGroupRow),
+    /// One at risk.
+    Plan(OwnedPlanRow),
 }
+
+/// What is done with each row.
+pub(crate) type Each<'a> = &'a mut (dyn FnMut(Live) + Send);
 
 /// What came of a batch.
 pub(crate) struct Committed {
@@ -154,7 +156,6 @@ on_both! {
     fn move_offer(&self, row: &OfferRow, from: &str, to: &str, appointment: Option<Uuid>, now_us: i64) -> Result<Option<OfferRow>, Failure>;
     fn offers_over(&self, now_us: i64, limit: i64) -> Result<Vec<OfferRow>, Failure>;
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
-    fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure>;
     /// Where a reader stands who wants nothing of before.
     fn end(&self) -> Result<Position, Failure>;
     /// Changes after a position, of transactions before all that still run and, where they are wanted, early ones.
@@ -211,5 +212,16 @@ impl Store {
             Target::Sqlite(path) => Self::Sqlite(sqlite::Store::new(sql::connect_sqlite(path).await?)),
             Target::Postgres(url) => Self::Postgres(postgres::Store::new(sql::connect_postgres(url, "booking").await?)),
         })
+    }
+
+    /// Reads everything live as of one instant, the claims first; answers the position that it was read at.
+    ///
+    /// In no span of its own, and best in none at all: sqlx enters the present one anew for every row, which was a
+    /// quarter of the time that a million rows took.
+    pub(crate) async fn snapshot(&self, ends_after_us: i64, each: Each<'_>) -> Result<Position, Failure> {
+        match self {
+            Self::Sqlite(store) => store.snapshot(ends_after_us, each).await,
+            Self::Postgres(store) => store.snapshot(ends_after_us, each).await,
+        }
     }
 }

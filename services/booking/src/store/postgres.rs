@@ -2,6 +2,9 @@
 //! transaction that still runs.
 
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "live.rs"]
+pub(crate) mod live;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(crate) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
@@ -15,7 +18,7 @@ use sqlx::{PgPool, migrate::Migrator, postgres::PgDatabaseError};
 use uuid::Uuid;
 
 use super::{
-    Committed, Early, Snapshot, Tail,
+    Committed, Each, Early, Tail,
     batch::{Batch, Refusal},
     rows::ChangeRow,
 };
@@ -48,11 +51,6 @@ const SWEEP_CHANGES: &str = "WITH gone AS (DELETE FROM changes WHERE changed_at_
 /// Without waiting for the disk, in this transaction only.
 const KEEP_PROPOSALS: &str = "INSERT INTO proposals SELECT $1, kept.id, $2, kept.sessions, $3 \
      FROM unnest($4::uuid[], $5::text[]) AS kept(id, sessions), set_config('synchronous_commit', 'off', true)";
-const APPOINTMENTS: &str = "SELECT * FROM appointments WHERE ends_at_us > $1";
-const GROUPS: &str = "SELECT organization_id, version, id, service_id, practitioner_id, location_id, room_id, \
-     starts_at_us, ends_at_us, capacity FROM groups WHERE live AND ends_at_us > $1";
-const CLAIMS: &str = "SELECT organization_id, kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us, \
-     location_id, needling FROM claims WHERE ends_at_us > $1";
 
 /// Booking's schema.
 #[derive(Clone)]
@@ -88,24 +86,15 @@ impl Store {
 
     /// Reads everything live in one repeatable-read transaction: its snapshot's horizon is the position, so that
     /// whatever committed before is in the rows and whatever commits after is in the tail.
-    pub(crate) async fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure> {
+    pub(crate) async fn snapshot(&self, ends_after_us: i64, each: Each<'_>) -> Result<Position, Failure> {
         let mut tx = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let epoch = sqlx::query_scalar(EPOCH).fetch_one(&mut *tx).await?;
         let horizon: i64 = sqlx::query_scalar(HORIZON).fetch_one(&mut *tx).await?;
-        let appointments = sqlx::query_as(APPOINTMENTS).bind(ends_after_us).fetch_all(&mut *tx).await?;
-        let groups = sqlx::query_as(GROUPS).bind(ends_after_us).fetch_all(&mut *tx).await?;
-        let claims = sqlx::query_as(CLAIMS).bind(ends_after_us).fetch_all(&mut *tx).await?;
-        let plans = sqlx::query_as(queries::PLANS_AT_RISK).fetch_all(&mut *tx).await?;
+        live::read(&mut tx, ends_after_us, each).await?;
         tx.commit().await?;
         // Changes of transactions at or above the horizon come in the tail; those the snapshot saw already are
         // applied again to no effect.
-        Ok(Snapshot {
-            appointments,
-            groups,
-            claims,
-            plans,
-            position: Position { epoch, xid: horizon - 1, seq: i64::MAX },
-        })
+        Ok(Position { epoch, xid: horizon - 1, seq: i64::MAX })
     }
 
     pub(crate) async fn notice_new_life(&self) -> Result<bool, Failure> {

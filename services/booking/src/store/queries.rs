@@ -48,8 +48,6 @@ const PLAN_OF_SESSION: &str = "SELECT p.id, p.version, p.document, p.created_at_
      JOIN plans p ON p.organization_id = s.organization_id AND p.id = s.plan_id \
      WHERE s.organization_id = $1 AND s.id = $2";
 /// Those of all organisations that have been told to be at risk.
-pub(crate) const PLANS_AT_RISK: &str = "SELECT organization_id, id, version, document, created_at_us, updated_at_us, \
-     at_risk FROM plans WHERE at_risk";
 const PLANS_DUE: &str = "SELECT organization_id, id, version, document, created_at_us, updated_at_us, at_risk FROM plans \
      WHERE NOT at_risk AND risk_at_us <= $1 ORDER BY risk_at_us LIMIT $2";
 const ENTRIES: &str = "SELECT entries FROM plan_entries WHERE organization_id = $1 AND plan_id = $2 ORDER BY version";
@@ -81,7 +79,7 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 31] = [
+pub(crate) const STATEMENTS: [&str; 30] = [
     APPOINTMENT,
     AHEAD,
     CLAIMS_OF,
@@ -96,7 +94,6 @@ pub(crate) const STATEMENTS: [&str; 31] = [
     PATIENTS,
     PLAN,
     PLAN_OF_SESSION,
-    PLANS_AT_RISK,
     PLANS_DUE,
     ENTRIES,
     KEEP_MOVES,

@@ -105,11 +105,33 @@ pub(crate) struct ClaimRow {
 }
 
 /// A claim of a snapshot, with its organisation.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub(crate) struct OwnedClaimRow {
     pub(crate) organization_id: Uuid,
-    #[sqlx(flatten)]
     pub(crate) claim: ClaimRow,
+}
+
+/// Its columns in their order: a million of them are read by number, not looked up by name.
+pub(crate) type ClaimColumns = (Uuid, i16, Uuid, i16, i64, i64, Uuid, Option<i64>, Option<Uuid>, bool);
+
+impl From<ClaimColumns> for OwnedClaimRow {
+    fn from(columns: ClaimColumns) -> Self {
+        let (
+            organization_id,
+            kind,
+            resource,
+            unit,
+            starts_at_us,
+            ends_at_us,
+            owner,
+            expires_at_us,
+            location_id,
+            needling,
+        ) = columns;
+        let claim =
+            ClaimRow { kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us, location_id, needling };
+        Self { organization_id, claim }
+    }
 }
 
 /// A change of the feed.

@@ -3,6 +3,9 @@
 
 mod claims;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "live.rs"]
+pub(crate) mod live;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(crate) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
@@ -14,7 +17,7 @@ use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};
 use uuid::Uuid;
 
 use super::{
-    Committed, Early, Snapshot, Tail,
+    Committed, Each, Early, Tail,
     batch::{Batch, JoinGroup, LeaveGroup, PlanChange, Refusal},
     rows::{AppointmentRow, ChangeRow, ClaimRow},
 };
@@ -32,11 +35,6 @@ const FLOOR: &str = "UPDATE epoch SET floor_seq = max(floor_seq, (SELECT coalesc
 const SWEEP_CHANGES: &str = "DELETE FROM changes WHERE seq <= (SELECT floor_seq FROM epoch)";
 const TAIL: &str = "SELECT seq, 0 AS xid, organization_id, version, changed_at_us, payload FROM changes \
      WHERE seq > $1 ORDER BY seq LIMIT $2";
-const APPOINTMENTS: &str = "SELECT * FROM appointments WHERE ends_at_us > $1";
-const GROUPS: &str = "SELECT organization_id, version, id, service_id, practitioner_id, location_id, room_id, \
-     starts_at_us, ends_at_us, capacity FROM groups WHERE live AND ends_at_us > $1";
-const CLAIMS: &str = "SELECT organization_id, kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us, \
-     location_id, needling FROM claims WHERE ends_at_us > $1";
 const CHANGE: &str = "INSERT INTO changes (organization_id, version, changed_at_us, payload) VALUES ($1, $2, $3, $4)";
 
 /// Booking's file.
@@ -69,16 +67,13 @@ impl Store {
         Ok(committed)
     }
 
-    pub(crate) async fn snapshot(&self, ends_after_us: i64) -> Result<Snapshot, Failure> {
+    pub(crate) async fn snapshot(&self, ends_after_us: i64, each: Each<'_>) -> Result<Position, Failure> {
         // A deferred transaction that only reads sees one state of the file throughout.
         let mut tx = self.pools.reader.begin().await?;
         let epoch = sqlx::query_scalar(EPOCH).fetch_one(&mut *tx).await?;
         let seq = sqlx::query_scalar(LAST).fetch_one(&mut *tx).await?;
-        let appointments = sqlx::query_as(APPOINTMENTS).bind(ends_after_us).fetch_all(&mut *tx).await?;
-        let groups = sqlx::query_as(GROUPS).bind(ends_after_us).fetch_all(&mut *tx).await?;
-        let claims = sqlx::query_as(CLAIMS).bind(ends_after_us).fetch_all(&mut *tx).await?;
-        let plans = sqlx::query_as(queries::PLANS_AT_RISK).fetch_all(&mut *tx).await?;
-        Ok(Snapshot { appointments, groups, claims, plans, position: Position { epoch, xid: 0, seq } })
+        live::read(&mut tx, ends_after_us, each).await?;
+        Ok(Position { epoch, xid: 0, seq })
     }
 
     /// A file does not tell that it was put back. Who restores an older one restores the other services' files with it;

@@ -12,10 +12,10 @@ use testkit::database::Database;
 use uuid::Uuid;
 
 use super::{
-    Before, Early, Store, Tail,
+    Before, Early, Live, Store, Tail,
     batch::{Batch, Hex, LeaveGroup, NewChange, NewPatient, Refusal},
     postgres,
-    rows::{ChangeRow, ClaimRow, EntryRow, OfferRow},
+    rows::{ChangeRow, ClaimRow, EntryRow, OfferRow, OwnedClaimRow},
     sqlite,
 };
 
@@ -61,6 +61,14 @@ async fn told(store: &Store, after: Position, count: usize) -> Tail {
         (tail.changes.len() == count).then_some(tail)
     })
     .await
+}
+
+/// The claims that end after an instant, and the position that they were read at.
+async fn snapshot(store: &Store, ends_after_us: i64) -> (Vec<OwnedClaimRow>, Position) {
+    let mut claims = Vec::new();
+    let mut each = |live| claims.extend(if let Live::Claim(row) = live { Some(row) } else { None });
+    let position = store.snapshot(ends_after_us, &mut each).await.unwrap();
+    (claims, position)
 }
 
 async fn raw(store: &Store, statement: &'static str) -> Result<(), sqlx::Error> {
@@ -156,7 +164,7 @@ async fn many_writers_of_overlapping_times_leave_no_overlap() {
         for writer in writers.collect::<Vec<_>>() {
             won += writer.await.unwrap();
         }
-        let mut claims = store.snapshot(-1).await.unwrap().claims;
+        let mut claims = snapshot(&store, -1).await.0;
         assert_eq!(claims.len(), won, "each success left its claim, each refusal none");
         claims.sort_by_key(|row| row.claim.starts_at_us);
         assert!(claims.windows(2).all(|pair| pair[0].claim.ends_at_us <= pair[1].claim.starts_at_us));
@@ -168,7 +176,7 @@ async fn many_writers_of_overlapping_times_leave_no_overlap() {
 async fn a_commit_answers_what_the_feed_will_tell() {
     let shown = |changes: &[ChangeRow]| format!("{changes:?}");
     for (store, _database) in both().await {
-        let start = store.snapshot(0).await.unwrap().position;
+        let start = snapshot(&store, 0).await.1;
         let mut both = batch(5, vec![]);
         both.changes.push(NewChange { version: 7, payload: Hex(vec![7]) });
         let first = store.commit(&both).await.unwrap();
@@ -233,7 +241,7 @@ fn what_does_not_fit_what_was_stored_is_told_of_by_nobody() {
 #[tokio::test]
 async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
     let (store, database) = on_postgres().await;
-    let start = store.snapshot(0).await.unwrap().position;
+    let start = snapshot(&store, 0).await.1;
     let mut slow = sqlx::PgConnection::connect(&database.url).await.unwrap();
     slow.execute("SET search_path = booking, public").await.unwrap();
     slow.execute("BEGIN").await.unwrap();
@@ -268,13 +276,13 @@ async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
 #[tokio::test]
 async fn a_reader_who_fell_off_the_end_or_knows_another_life_is_told_so() {
     for (store, _database) in both().await {
-        let start = store.snapshot(0).await.unwrap().position;
+        let start = snapshot(&store, 0).await.1;
         store.commit(&batch(10, vec![])).await.unwrap();
         told(&store, start, 1).await;
         let before = Before { keys_us: 11, claims_us: 11, changes_us: 11, now_us: 11 };
         store.sweep(before, 100).await.unwrap();
         assert!(store.tail(start, &Early::default(), 10).await.unwrap().position.is_none(), "its change was swept");
-        let fresh = store.snapshot(0).await.unwrap().position;
+        let fresh = snapshot(&store, 0).await.1;
         assert!(store.tail(fresh, &Early::default(), 10).await.unwrap().position.is_some());
         raw(&store, "UPDATE epoch SET value = value + 1").await.unwrap();
         assert!(
@@ -287,7 +295,7 @@ async fn a_reader_who_fell_off_the_end_or_knows_another_life_is_told_so() {
 #[tokio::test]
 async fn a_restored_database_begins_a_new_life_and_forgets_what_it_told() {
     let (store, _database) = on_postgres().await;
-    let first = store.snapshot(0).await.unwrap().position;
+    let first = snapshot(&store, 0).await.1;
     assert!(!store.notice_new_life().await.unwrap(), "the first start is no restore");
     store.commit(&batch(10, vec![claim(10, 100, 200, None)])).await.unwrap();
     assert!(!store.notice_new_life().await.unwrap(), "the same server, timeline and database");
@@ -299,9 +307,8 @@ async fn a_restored_database_begins_a_new_life_and_forgets_what_it_told() {
         store.tail(first, &Early::default(), 10).await.unwrap().position.is_none(),
         "followers take a new snapshot"
     );
-    let fresh = store.snapshot(0).await.unwrap();
-    assert_ne!(fresh.position.epoch, first.epoch);
-    assert_eq!(fresh.claims.len(), 1, "nothing but the feed is forgotten");
+    assert_ne!(snapshot(&store, 0).await.1.epoch, first.epoch);
+    assert_eq!(snapshot(&store, 0).await.0.len(), 1, "nothing but the feed is forgotten");
 }
 
 /// Somebody who waits.

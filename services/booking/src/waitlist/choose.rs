@@ -51,7 +51,7 @@ pub(crate) struct Free {
 
 /// Which slot is offered to whom: the earliest slot first, each to the one whom it helps most: the session of a plan whose
 /// gap it mends by the most days, then whoever has waited longest. Nobody gets two.
-pub(crate) fn choose(waiting: &[Waiting], free: &mut [Free]) -> Vec<(usize, usize)> {
+pub(crate) fn choose(waiting: &[Waiting], free: &[Free]) -> Vec<(usize, usize)> {
     let mut order: Vec<usize> = (0..free.len()).collect();
     order.sort_by(|a, b| (free[*a].starts_at_us, &free[*a].slot_id).cmp(&(free[*b].starts_at_us, &free[*b].slot_id)));
     let (mut served, mut offers) = (HashSet::new(), Vec::new());
@@ -108,15 +108,15 @@ mod tests {
             waiting(3, 60, Some(Place { now: Some(112), ..PLACE })),
             waiting(4, 5, None),
         ];
-        assert_eq!(choose(&all, &mut [free(1, 107, &[0, 1, 2, 3])]), [(2, 0)]);
-        let mut three = [free(3, 107, &[0, 1, 2, 3]), free(1, 107, &[0, 1, 2, 3]), free(2, 107, &[0, 1, 2, 3])];
-        assert_eq!(choose(&all, &mut three), [(2, 1), (1, 2), (3, 0)], "the earliest slot first");
+        assert_eq!(choose(&all, &[free(1, 107, &[0, 1, 2, 3])]), [(2, 0)]);
+        let three = [free(3, 107, &[0, 1, 2, 3]), free(1, 107, &[0, 1, 2, 3]), free(2, 107, &[0, 1, 2, 3])];
+        assert_eq!(choose(&all, &three), [(2, 1), (1, 2), (3, 0)], "the earliest slot first");
     }
 
     #[test]
     fn nobody_gets_two_and_nobody_gets_what_was_not_wished_for() {
         let all = [waiting(1, 10, None), Waiting { patient: Uuid::from_u128(101), ..waiting(2, 20, None) }];
-        assert_eq!(choose(&all, &mut [free(1, 1, &[0]), free(2, 1, &[0, 1])]), [(0, 0)]);
-        assert_eq!(choose(&all, &mut [free(1, 1, &[])]), []);
+        assert_eq!(choose(&all, &[free(1, 1, &[0]), free(2, 1, &[0, 1])]), [(0, 0)]);
+        assert_eq!(choose(&all, &[free(1, 1, &[])]), []);
     }
 }

@@ -138,12 +138,16 @@ async fn offer(inner: &Arc<Inner>, organization: Uuid, rows: &[EntryRow], now_us
             wished_by: wished_by.clone(),
         })
         .collect();
-    for (one, at) in choose(&waiting, &mut free) {
-        match make(inner, &ctx, &rows[one], &slots[at].0).await {
-            Ok(()) => {}
-            // Someone was faster: the next round looks again.
-            Err(fault) if matches!(fault.code, Code::SlotTaken | Code::Duplicate) => {}
-            Err(fault) => tracing::info!(code = fault.code.as_str(), "a slot could not be offered"),
+    let mut missed = true;
+    while std::mem::take(&mut missed) {
+        for (one, at) in choose(&waiting, &free) {
+            match make(inner, &ctx, &rows[one], &slots[at].0).await {
+                Ok(()) => free.iter_mut().for_each(|slot| slot.wished_by.retain(|other| *other != one)),
+                // Someone was faster, or another place of a group is being offered: the next best will do.
+                Err(fault) if matches!(fault.code, Code::SlotTaken | Code::Duplicate) => missed = true,
+                Err(fault) => tracing::info!(code = fault.code.as_str(), "a slot could not be offered"),
+            }
+            free[at].wished_by.clear();
         }
     }
     Ok(())

@@ -21,6 +21,7 @@ testkit::engines!(
     who_leaves_while_an_offer_is_made_never_gets_it,
     several_processes_never_make_two_offers_of_one_slot,
     a_repeated_key_is_answered_alike_and_says_so,
+    who_misses_a_slot_is_offered_the_next,
     what_is_wrong_with_a_wish_is_named,
 );
 
@@ -220,6 +221,19 @@ async fn a_repeated_key_is_answered_alike_and_says_so(database: Database) {
     assert!(!rpc::is_replay(&first) && rpc::is_replay(&again));
     assert_eq!(first.get_ref().status, "declined");
     assert!(first.into_inner() == again.into_inner());
+}
+
+async fn who_misses_a_slot_is_offered_the_next(database: Database) {
+    let world = morning(&database).await;
+    let group = slot(PLAIN, GRACE, after(0));
+    world.availability.open(std::slice::from_ref(&group));
+    let first = join(&world, 1).await;
+    offered(&world, &first.id).await;
+    // As with another place of a group: the search shows it still.
+    let later = slot(PLAIN, ALAN, after(60));
+    world.availability.open(&[group, later.clone()]);
+    let second = join(&world, 2).await;
+    assert_eq!(offered(&world, &second.id).await.slot.unwrap().slot_id, later);
 }
 
 /// Waits until availability is asked about a slot once more.

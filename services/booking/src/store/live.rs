@@ -1,0 +1,46 @@
+// One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db`.
+// Reading everything that is live, row by row.
+
+use futures::TryStreamExt;
+use sql::Failure;
+use sqlx::{FromRow, query::QueryAs, query_as};
+
+use super::{
+    super::{Each, Live, rows::ClaimColumns},
+    Db,
+};
+
+const CLAIMS: &str = "SELECT organization_id, kind, resource, unit, starts_at_us, ends_at_us, owner, expires_at_us, \
+     location_id, needling FROM claims WHERE ends_at_us > $1";
+const APPOINTMENTS: &str = "SELECT * FROM appointments WHERE ends_at_us > $1";
+const GROUPS: &str = "SELECT organization_id, version, id, service_id, practitioner_id, location_id, room_id, \
+     starts_at_us, ends_at_us, capacity FROM groups WHERE live AND ends_at_us > $1";
+const PLANS: &str = "SELECT organization_id, id, version, document, created_at_us, updated_at_us, at_risk FROM plans \
+     WHERE at_risk";
+
+type Connection = <Db as sqlx::Database>::Connection;
+type Row = <Db as sqlx::Database>::Row;
+type Arguments = <Db as sqlx::Database>::Arguments;
+
+/// Reads it in one transaction, the claims first.
+pub(crate) async fn read(tx: &mut Connection, ends_after_us: i64, each: Each<'_>) -> Result<(), Failure> {
+    pass(query_as(CLAIMS).bind(ends_after_us), tx, |row: ClaimColumns| each(Live::Claim(row.into()))).await?;
+    pass(query_as(APPOINTMENTS).bind(ends_after_us), tx, |row| each(Live::Appointment(Box::new(row)))).await?;
+    pass(query_as(GROUPS).bind(ends_after_us), tx, |row| each(Live::Group(row))).await?;
+    pass(query_as(PLANS), tx, |row| each(Live::Plan(row))).await
+}
+
+async fn pass<'q, R>(
+    query: QueryAs<'q, Db, R, Arguments>,
+    tx: &'q mut Connection,
+    mut each: impl FnMut(R),
+) -> Result<(), Failure>
+where
+    R: for<'r> FromRow<'r, Row> + Send + Unpin + 'q,
+{
+    let mut rows = query.fetch(tx);
+    while let Some(row) = rows.try_next().await? {
+        each(row);
+    }
+    Ok(())
+}
