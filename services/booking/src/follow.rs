@@ -23,7 +23,7 @@ use wire::booking::{Change, ChangeBatch};
 
 use crate::{
     feed,
-    pace::Rounds,
+    rounds::Rounds,
     store::{Committed, Early, Tail, rows::ChangeRow},
     write,
 };

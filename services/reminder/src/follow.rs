@@ -13,12 +13,15 @@ use domain::{
 };
 use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
-use runtime::Shutdown;
+use runtime::{Pace, Shutdown};
 use sql::{Failure, feed::Position};
+use tokio::time::Instant;
 use tokio_stream::StreamExt;
+use tonic::Streaming;
 use uuid::Uuid;
 use wire::booking::{
-    AppointmentState, Change as Wire, OfferState, PlanState, SnapshotRequest, SubscribeChangesRequest, change::Owner,
+    AppointmentState, Change as Wire, ChangeBatch, OfferState, PlanState, SnapshotRequest, SubscribeChangesRequest,
+    change::Owner,
 };
 
 use crate::{
@@ -37,6 +40,11 @@ const PAUSE_LAST: Duration = Duration::from_secs(5);
 /// How often a process that stands by looks, and how long the position may stand still before it takes over.
 const STAND_BY_EVERY: Duration = Duration::from_secs(1);
 const STAND_STILL_MAX: u32 = 5;
+/// In a busy time changes are applied this often, and so many times without a wait after a quiet time.
+const PERIOD: Duration = Duration::from_millis(50);
+const BURST: u32 = 4;
+/// Nor more changes at once than about so many.
+const GATHERED_MAX: usize = 500;
 /// After so many changes of no matter here, the position is stored all the same.
 const SKIPPED_MAX: usize = 1000;
 
@@ -107,12 +115,9 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
     inner.applied.send_replace(stored.parse().ok());
     let request = SubscribeChangesRequest { position: stored.clone(), early: false };
     let mut batches = inner.feed.clone().subscribe_changes(ctx.request(request)).await?.into_inner();
-    let mut skipped = 0;
+    let (mut skipped, mut pace, mut at) = (0, Pace::new(PERIOD, BURST), Instant::now());
     loop {
-        let batch = match tokio::time::timeout(SILENCE_MAX, batches.next()).await {
-            Ok(Some(batch)) => batch?,
-            Ok(None) | Err(_) => return Err(Fault::new(Code::Unavailable, "the feed fell silent").into()),
-        };
+        let batch = gathered(&mut batches, at).await?;
         *pause = PAUSE_FIRST;
         let (changes, risks, news) = (read(&batch.changes, false), risks(&batch.changes, None), news(&batch.changes));
         let offers = offers(&batch.changes);
@@ -122,7 +127,7 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
             let step = Step { from: Some(&stored), to: &batch.position };
             apply(inner, (&changes, &risks, &offers, &news), step).await?;
             stored.clone_from(&batch.position);
-            skipped = 0;
+            (skipped, at) = (0, pace.take(Instant::now()));
             let now_us = inner.clock.now_us();
             for change in &changes {
                 let lag_us = now_us.saturating_sub(change.changed_at_us).max(0).unsigned_abs();
@@ -131,6 +136,20 @@ async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<
         }
         inner.applied.send_replace(batch.position.parse().ok());
     }
+}
+
+/// What comes until then, at least the next batch, as one: what is planned together costs little more than one plan.
+async fn gathered(batches: &mut Streaming<ChangeBatch>, until: Instant) -> Result<ChangeBatch, Fault> {
+    let silent = || Fault::new(Code::Unavailable, "the feed fell silent");
+    let next = tokio::time::timeout(SILENCE_MAX, batches.next()).await.map_err(|_| silent())?;
+    let mut batch = next.ok_or_else(silent)??;
+    while batch.changes.len() < GATHERED_MAX {
+        let Ok(next) = tokio::time::timeout_at(until, batches.next()).await else { break };
+        let next = next.ok_or_else(silent)??;
+        batch.changes.extend(next.changes);
+        batch.position = next.position;
+    }
+    Ok(batch)
 }
 
 /// Takes a snapshot, part by part. Each part is a step of its own, to a place that is none in the feed: of several

@@ -69,7 +69,7 @@ impl Default for Config {
             replies: true,
             settle_seconds: 120,
             daily_max: 8,
-            concurrency: 8,
+            concurrency: 24,
             lease_seconds: 120,
             sms_per_second: 0,
             emails_per_second: 0,

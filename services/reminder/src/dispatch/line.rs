@@ -6,21 +6,24 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use runtime::Pace;
 use sql::Failure;
+use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{lease_us, pause};
+use super::lease_us;
 use crate::{Inner, count, store::rows::MessageRow};
 
 /// Messages that are read at once.
 const READ_MAX: i64 = 8192;
-/// Nor sooner than so long after it was read before, in real time: what rings meanwhile is read, asked about and leased
-/// together.
-const PACE: Duration = Duration::from_millis(20);
+/// In a busy time it is read this often: what rings meanwhile is read, asked about, leased and sent together.
+const PERIOD: Duration = Duration::from_millis(50);
+/// So many times without a wait after a quiet time. One message takes two: one that finds it, and one that finds no more.
+const BURST: u32 = 8;
 /// After so long it is read anew, in real time: something earlier may have come.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 /// Where reading is long, after so many times as long: reading must not be what a crowd waits for. Nor may what came since
@@ -38,16 +41,19 @@ pub(crate) enum Look<T> {
 }
 
 /// What one dispatcher knows of the line.
-#[derive(Default)]
 pub(super) struct Line {
     /// Organisation and id.
     due: VecDeque<(Uuid, Uuid)>,
-    read_at: Option<Instant>,
+    pace: Pace,
     fresh_until: Option<Instant>,
     in_vain: u32,
 }
 
 impl Line {
+    pub(super) fn new() -> Self {
+        Self { due: VecDeque::new(), pace: Pace::new(PERIOD, BURST), fresh_until: None, in_vain: 0 }
+    }
+
     /// Leases up to `free` messages of those that are due.
     pub(super) async fn look(&mut self, inner: &Inner, free: usize) -> Result<Look<Arc<MessageRow>>, Failure> {
         if self.due.is_empty() || self.fresh_until.is_none_or(|until| Instant::now() > until) {
@@ -77,10 +83,7 @@ impl Line {
     /// Reads the line anew; answers when something is due next where nothing is now.
     async fn read(&mut self, inner: &Inner) -> Result<Option<i64>, Failure> {
         self.due.clear();
-        if let Some(rest) = self.read_at.and_then(|before| PACE.checked_sub(before.elapsed())) {
-            pause(rest).await;
-        }
-        self.read_at = Some(Instant::now());
+        tokio::time::sleep_until(self.pace.take(Instant::now())).await;
         let (next, next_stale) = inner.store.next_wake().await?;
         let now_us = inner.clock.now_us();
         // How long the longest waiting message has been due: 0 while nothing waits.

@@ -38,7 +38,7 @@ const PAUSE_FAILED: Duration = Duration::from_secs(1);
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
     let mut running = JoinSet::new();
     let places = usize::try_from(inner.config.concurrency).unwrap_or(1);
-    let mut line = Line::default();
+    let mut line = Line::new();
     while !shutdown.has_begun() {
         reap(&mut running);
         let free = places.saturating_sub(running.len());
