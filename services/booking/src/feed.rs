@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use prost::Message;
 use rpc::{Code, Fault};
 use sql::feed::Position;
-use tokio_stream::wrappers::{ReceiverStream, UnboundedReceiverStream};
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 use wire::{
@@ -186,16 +186,15 @@ impl feed_server::Feed for Service {
         } else {
             request.position.parse().map_err(|_| lost())?
         };
-        let (sender, receiver) = tokio::sync::mpsc::channel(4);
         let store = self.0.store.clone();
         let read = move |after, early: Early| {
             let store = store.clone();
             async move { store.tail(after, &early, BATCH_MAX).await }
         };
         // Heard from before the first read on: what is committed in between comes twice and is told once.
-        let (heard, draining) = (self.0.told.subscribe(), self.0.draining.clone());
-        tokio::spawn(Follower { position, early: request.early, heard, draining, sender }.run(read));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+        let heard = request.early.then(|| self.0.told.subscribe());
+        let follower = Follower::new(position, heard, self.0.draining.clone(), read);
+        Ok(Response::new(Box::pin(follower.batches())))
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures::{Stream, stream};
 use rpc::Fault;
 use runtime::Shutdown;
 use sql::{
@@ -12,18 +13,15 @@ use sql::{
     feed::{Position, Reach},
 };
 use tokio::{
-    sync::{
-        broadcast::{self, error::RecvError},
-        mpsc,
-    },
+    sync::broadcast::{self, error::RecvError},
     task::JoinHandle,
+    time::Instant,
 };
 use tonic::Status;
 use wire::booking::{Change, ChangeBatch};
 
 use crate::{
     feed,
-    rounds::Rounds,
     store::{Committed, Early, Tail, rows::ChangeRow},
     write,
 };
@@ -35,80 +33,109 @@ mod tests;
 pub(crate) const BATCH_MAX: i64 = 500;
 /// Commits that a follower may have before it; one that missed some reads them.
 pub(crate) const HEARD_MAX: usize = 256;
-/// How often a follower looks for changes of other processes.
-pub(crate) const POLL: Duration = Duration::from_millis(20);
+/// How long after one read a follower makes the next.
+const POLL: Duration = Duration::from_millis(20);
 /// So many changes are told early at once; the rest waits for the transaction that holds them up.
 const EARLY_MAX: usize = 5000;
 /// How often a follower hears that nothing has changed, in reads.
 const HEARTBEAT_READS: u32 = 40;
 
-/// One who follows the feed.
-pub(crate) struct Follower {
-    pub(crate) position: Position,
-    /// Whether changes may come before those of transactions that still run.
-    pub(crate) early: bool,
-    pub(crate) heard: broadcast::Receiver<Arc<Committed>>,
-    pub(crate) draining: Shutdown,
-    pub(crate) sender: mpsc::Sender<Result<ChangeBatch, Status>>,
+/// One who follows the feed. It does something only while it is asked for more.
+pub(crate) struct Follower<R> {
+    /// What this process commits, for those who take changes before those of transactions that still run.
+    heard: Option<broadcast::Receiver<Arc<Committed>>>,
+    draining: Shutdown,
+    /// Reads the feed.
+    read: R,
+    known: Known,
+    due: Instant,
+    reading: Option<Reading>,
 }
 
-impl Follower {
-    /// Sends changes as they come until the follower is gone. Real time, not the clock's: the feed must not be late
-    /// because time is simulated.
-    pub(crate) async fn run<F>(mut self, read: impl Fn(Position, Early) -> F)
-    where
-        F: Future<Output = Result<Tail, Failure>> + Send + 'static,
-    {
-        let mut known = Known::new(self.position, self.early);
-        let (mut rounds, mut reading) = (Rounds::new(), None);
+type Reading = JoinHandle<Result<Tail, Failure>>;
+
+impl<R, F> Follower<R>
+where
+    R: Fn(Position, Early) -> F + Send + 'static,
+    F: Future<Output = Result<Tail, Failure>> + Send + 'static,
+{
+    /// One who stands at a position.
+    pub(crate) fn new(
+        position: Position,
+        heard: Option<broadcast::Receiver<Arc<Committed>>>,
+        draining: Shutdown,
+        read: R,
+    ) -> Self {
+        let known = Known::new(position, heard.is_some());
+        Self { heard, draining, read, known, due: Instant::now(), reading: None }
+    }
+
+    /// The changes as they come, until draining begins. Real time, not the clock's: the feed must not be late because time
+    /// is simulated.
+    ///
+    /// Whoever takes them does this work too, with no task and no channel in between: each would be one more place where a
+    /// change waits until it is its turn.
+    pub(crate) fn batches(self) -> impl Stream<Item = Result<ChangeBatch, Status>> + Send {
+        stream::unfold(Some(self), |follower| async {
+            let mut follower = follower?;
+            match follower.next().await? {
+                Ok(batch) => Some((Ok(batch), Some(follower))),
+                Err(fault) => Some((Err(fault.into()), None)),
+            }
+        })
+    }
+
+    async fn next(&mut self) -> Option<Result<ChangeBatch, Fault>> {
         loop {
             let told = tokio::select! {
-                heard = self.heard.recv() => match heard {
-                    Err(RecvError::Closed) => return,
-                    heard if self.early => Ok(self.hear(heard.ok(), &mut known)),
-                    _ => {
-                        rounds.ring();
-                        Ok(None)
-                    }
+                heard = heard(&mut self.heard) => match heard {
+                    Err(RecvError::Closed) => return None,
+                    heard => Ok(self.hear(heard.ok())),
                 },
-                () = tokio::time::sleep_until(rounds.due()), if reading.is_none() => {
-                    rounds.begin();
+                () = tokio::time::sleep_until(self.due), if self.reading.is_none() => {
                     // In a task of its own: a follower who takes nothing must not keep a connection of the database.
-                    reading = Some(tokio::spawn(read(known.reach.position, known.early())));
+                    let read = (self.read)(self.known.reach.position, self.known.early());
+                    self.reading = Some(tokio::spawn(read));
                     Ok(None)
                 }
-                tail = ended(&mut reading) => {
-                    reading = None;
+                tail = ended(&mut self.reading) => {
+                    self.reading = None;
                     tail.and_then(|tail| {
-                        rounds.end(is_full(&tail));
-                        known.read(tail)
+                        let more = is_full(&tail);
+                        self.due = if more { Instant::now() } else { Instant::now() + POLL };
+                        self.known.read(tail)
                     })
                 }
-                () = self.sender.closed() => return,
-                () = self.draining.begun() => return,
+                () = self.draining.begun() => return None,
             };
-            let failed = told.is_err();
-            let Some(told) = told.map_err(Status::from).transpose() else { continue };
-            if self.sender.send(told).await.is_err() || failed {
-                return;
+            if let Some(told) = told.transpose() {
+                return Some(told);
             }
         }
     }
 
     /// What is to be told of a commit, and of others that have been made since.
-    fn hear(&mut self, first: Option<Arc<Committed>>, known: &mut Known) -> Option<ChangeBatch> {
+    fn hear(&mut self, first: Option<Arc<Committed>>) -> Option<ChangeBatch> {
         let (mut changes, mut news, mut next) = (Vec::new(), false, first);
         while let Some(committed) = next {
-            news |= known.hear(&committed, &mut changes);
+            news |= self.known.hear(&committed, &mut changes);
             let room = i64::try_from(changes.len()).is_ok_and(|count| count < BATCH_MAX);
-            next = room.then(|| self.heard.try_recv().ok()).flatten();
+            next = self.heard.as_mut().filter(|_| room).and_then(|heard| heard.try_recv().ok());
         }
-        news.then(|| known.batch(changes, false))
+        news.then(|| self.known.batch(changes, false))
+    }
+}
+
+/// The next commit, for those who hear of them.
+async fn heard(heard: &mut Option<broadcast::Receiver<Arc<Committed>>>) -> Result<Arc<Committed>, RecvError> {
+    match heard {
+        Some(heard) => heard.recv().await,
+        None => std::future::pending().await,
     }
 }
 
 /// The end of the read that runs, if one runs.
-async fn ended(reading: &mut Option<JoinHandle<Result<Tail, Failure>>>) -> Result<Tail, Fault> {
+async fn ended(reading: &mut Option<Reading>) -> Result<Tail, Fault> {
     match reading {
         Some(reading) => reading.await.map_err(Fault::internal)?.map_err(write::failure),
         None => std::future::pending().await,

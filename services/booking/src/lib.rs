@@ -20,7 +20,6 @@ mod laying;
 mod manage;
 mod patients;
 mod plans;
-mod rounds;
 mod service;
 mod snapshot;
 mod store;

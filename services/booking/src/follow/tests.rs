@@ -1,7 +1,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::id::HoldId;
+use futures::{StreamExt, stream::BoxStream};
 use prost::Message;
+use tokio::sync::mpsc;
 use uuid::Uuid;
 use wire::booking::{HoldState, change::Owner};
 
@@ -12,7 +14,7 @@ struct Rig {
     told: broadcast::Sender<Arc<Committed>>,
     tails: mpsc::UnboundedSender<Tail>,
     reads: Arc<AtomicUsize>,
-    batches: mpsc::Receiver<Result<ChangeBatch, Status>>,
+    batches: BoxStream<'static, Result<ChangeBatch, Status>>,
 }
 
 impl Rig {
@@ -20,7 +22,6 @@ impl Rig {
     fn new(early: bool) -> Self {
         let told = broadcast::Sender::new(HEARD_MAX);
         let (tails, scripted) = mpsc::unbounded_channel();
-        let (sender, batches) = mpsc::channel(4);
         let (scripted, reads) = (Arc::new(tokio::sync::Mutex::new(scripted)), Arc::new(AtomicUsize::new(0)));
         let begun = reads.clone();
         let read = move |_, _| {
@@ -33,13 +34,14 @@ impl Rig {
                 }
             }
         };
-        let (heard, draining) = (told.subscribe(), Shutdown::new());
-        tokio::spawn(Follower { position: at(9, 9), early, heard, draining, sender }.run(read));
+        let heard = early.then(|| told.subscribe());
+        let batches = Follower::new(at(9, 9), heard, Shutdown::new(), read).batches().boxed();
         Self { told, tails, reads, batches }
     }
 
     fn commit(&self, position: Position, changes: Option<Vec<ChangeRow>>) {
-        self.told.send(Arc::new(Committed { position, changes, at_us: 3 })).ok().unwrap();
+        // Nobody may be listening.
+        let _ = self.told.send(Arc::new(Committed { position, changes, at_us: 3 }));
     }
 
     /// Ends a read with these changes.
@@ -49,7 +51,7 @@ impl Rig {
     }
 
     async fn batch(&mut self) -> ChangeBatch {
-        let batch = tokio::time::timeout(Duration::from_secs(20), self.batches.recv()).await;
+        let batch = tokio::time::timeout(Duration::from_secs(20), self.batches.next()).await;
         batch.expect("the follower is told").expect("the feed goes on").unwrap()
     }
 
@@ -178,9 +180,9 @@ async fn a_commit_that_is_not_known_whole_or_is_of_another_life_is_left_to_readi
     let (seqs, batch) = rig.changes(1).await;
     assert_eq!((seqs, batch.writes), (vec![33], vec!["1.14.33".to_owned()]));
     rig.tails.send(Tail { changes: vec![], position: None, seen: None }).unwrap();
-    let lost = tokio::time::timeout(Duration::from_secs(20), rig.batches.recv()).await.unwrap().unwrap();
+    let lost = tokio::time::timeout(Duration::from_secs(20), rig.batches.next()).await.unwrap().unwrap();
     assert_eq!(Fault::from(lost.unwrap_err()).code, rpc::Code::FeedPositionLost);
-    assert!(rig.batches.recv().await.is_none(), "a lost follower takes a new snapshot");
+    assert!(rig.batches.next().await.is_none(), "a lost follower takes a new snapshot");
 }
 
 #[test]
