@@ -8,6 +8,7 @@ mod doctor;
 mod keys;
 mod roles;
 mod serve;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     end_with_the_reader();
     let arguments = cli::Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() {
+    let runtime = match threads::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("meridian cannot start: {error}");
@@ -35,13 +36,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Threads that work: one a core, and on small machines, which have the database beside them, four: one that has to wait for
-/// a core then holds up fewer of the others' tasks.
-fn workers() -> usize {
-    const LEAST: usize = 4;
-    std::thread::available_parallelism().map_or(LEAST, |cores| cores.get().max(LEAST))
 }
 
 /// Ends quietly where whoever reads the output has seen enough (`meridian keys list | head -1`): the standard library's

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 use wire::availability::{CreateOrganizationRequest, directory_client::DirectoryClient};
 
-use crate::config::Config;
+use crate::{config::Config, threads::Quiet};
 
 /// A role of the binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,21 +138,24 @@ pub(crate) async fn booking(config: &Config, around: &Surroundings, ways: &Ways)
     Ok(app)
 }
 
-/// Builds reminder.
-pub(crate) async fn reminder(config: &Config, around: &Surroundings, ways: &Ways) -> Result<reminder::App> {
+/// Builds reminder, in the quiet threads: a message may leave some milliseconds later, a search may not.
+pub(crate) async fn reminder(
+    config: &Config,
+    around: &Surroundings,
+    ways: &Ways,
+    quiet: &Quiet,
+) -> Result<reminder::App> {
     let mut section = config.reminder.service.clone();
     section.public_url = section.public_url.or_else(|| Some(around.public_url.clone()));
-    let app = reminder::App::build(
-        section,
-        reminder::Deps {
-            clock: around.clock.clone(),
-            ids: around.ids.clone(),
-            database: config.database_of(Role::Reminder),
-            booking: ways.booking.clone(),
-            availability: ways.availability.clone(),
-        },
-    )
-    .await?;
+    let deps = reminder::Deps {
+        clock: around.clock.clone(),
+        ids: around.ids.clone(),
+        database: config.database_of(Role::Reminder),
+        booking: ways.booking.clone(),
+        availability: ways.availability.clone(),
+    };
+    // What it spawns runs there, too.
+    let app = quiet.handle().spawn(reminder::App::build(section, deps)).await??;
     ways.reminder.bind(app.routes());
     Ok(app)
 }
@@ -182,6 +185,11 @@ impl Background {
     /// Runs something until draining begins.
     pub(crate) fn run(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(work);
+    }
+
+    /// The same in threads that give way.
+    pub(crate) fn run_quietly(&mut self, quiet: &Quiet, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn_on(work, quiet.handle());
     }
 
     /// Waits until everything has ended.

@@ -12,6 +12,7 @@ use crate::{
     cli::Common,
     config::Config,
     roles::{self, Background, Role, Surroundings, Ways},
+    threads::Quiet,
 };
 
 /// Serves all roles, or one.
@@ -55,7 +56,8 @@ async fn all(config: &Config, around: &Surroundings, listener: TcpListener, shut
     let ways = Ways::in_process();
     let availability = roles::availability(config, around, &ways).await?;
     let booking = roles::booking(config, around, &ways).await?;
-    let reminder = roles::reminder(config, around, &ways).await?;
+    let quiet = Quiet::new()?;
+    let reminder = roles::reminder(config, around, &ways, &quiet).await?;
     let gateway = roles::gateway(config, around, &ways).await?;
     let mut background = Background::default();
     let end = shutdown.clone();
@@ -63,7 +65,7 @@ async fn all(config: &Config, around: &Surroundings, listener: TcpListener, shut
     let end = shutdown.clone();
     background.run(async move { availability.run(end).await });
     let end = shutdown.clone();
-    background.run(async move { reminder.run(end).await });
+    background.run_quietly(&quiet, async move { reminder.run(end).await });
     println!("listening on http://{}", listener.local_addr()?);
     let served = gateway.serve(listener, shutdown.clone()).await;
     background.ended(shutdown).await;
@@ -78,7 +80,7 @@ async fn one(
     listener: TcpListener,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let ways = Ways::over_tcp(config)?;
+    let (ways, quiet) = (Ways::over_tcp(config)?, Quiet::new()?);
     let mut background = Background::default();
     let end = shutdown.clone();
     let (routes, services): (_, &[&str]) = match role {
@@ -102,9 +104,9 @@ async fn one(
             (routes, &booking::SERVICES)
         }
         Role::Reminder => {
-            let app = roles::reminder(config, around, &ways).await?;
+            let app = roles::reminder(config, around, &ways, &quiet).await?;
             let routes = app.routes();
-            background.run(async move { app.run(end).await });
+            background.run_quietly(&quiet, async move { app.run(end).await });
             (routes, &reminder::SERVICES)
         }
     };

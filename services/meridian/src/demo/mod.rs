@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     roles::{self, Background, DEFAULT_ORGANIZATION, Role, Surroundings, Ways},
     serve,
+    threads::Quiet,
 };
 
 const SETTLE_SECONDS: u32 = 2;
@@ -54,10 +55,11 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
         return Ok(());
     }
     // Only now: whoever starts from a snapshot sends no word about visits that were booked before.
-    let reminder = roles::reminder(&config, &around, &ways).await?;
+    let quiet = Quiet::new()?;
+    let reminder = roles::reminder(&config, &around, &ways, &quiet).await?;
     let gateway = roles::gateway(&config, &around, &ways).await?;
     let end = shutdown.clone();
-    background.run(async move { reminder.run(end).await });
+    background.run_quietly(&quiet, async move { reminder.run(end).await });
     load::reminders(&around.clock, &ways, &shutdown).await;
     load::care_rules(&ways).await?;
     let (front_end, staff) = keys(&config, &around).await?;
