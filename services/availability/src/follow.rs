@@ -14,6 +14,7 @@ use wire::booking::{ChangeBatch, SnapshotRequest, SubscribeChangesRequest, chang
 
 use crate::{Inner, model::span_at, orgs::Projections};
 
+/// Within which a snapshot begins, and each of its parts follows the one before.
 const SNAPSHOT_WITHIN: Duration = Duration::from_secs(55);
 /// A feed that says nothing for so long is taken as cut; it beats every second.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -91,7 +92,8 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context) -> Result<Position, Fault> 
     let mut parts = inner.feed.clone().snapshot(ctx.request(request)).await?.into_inner();
     let (mut fresh, mut changes, mut position) = (Projections::new(inner.clock.now()), 0, None);
     let silent = |_| Fault::new(Code::Unavailable, "the feed fell silent");
-    while let Some(part) = tokio::time::timeout(SILENCE_MAX, parts.next()).await.map_err(silent)? {
+    // The first part comes when booking has read all claims.
+    while let Some(part) = tokio::time::timeout(SNAPSHOT_WITHIN, parts.next()).await.map_err(silent)? {
         let part = part?;
         changes += part.changes.len();
         part.changes.iter().for_each(|change| fresh.apply(change));
