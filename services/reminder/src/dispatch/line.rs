@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::lease_us;
+use super::{lease_us, pause};
 use crate::{Inner, count, store::rows::MessageRow};
 
 /// Messages that are read at once.
@@ -83,7 +83,8 @@ impl Line {
     /// Reads the line anew; answers when something is due next where nothing is now.
     async fn read(&mut self, inner: &Inner) -> Result<Option<i64>, Failure> {
         self.due.clear();
-        tokio::time::sleep_until(self.pace.take(Instant::now())).await;
+        let now = Instant::now();
+        pause(self.pace.take(now).saturating_duration_since(now)).await;
         let (next, next_stale) = inner.store.next_wake().await?;
         let now_us = inner.clock.now_us();
         // How long the longest waiting message has been due: 0 while nothing waits.
