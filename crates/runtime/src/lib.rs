@@ -5,13 +5,11 @@
 pub mod clock;
 pub mod config;
 pub mod ids;
-mod pace;
 mod readiness;
 pub mod shutdown;
 pub mod telemetry;
 
 pub use clock::Clock;
 pub use ids::Ids;
-pub use pace::Pace;
 pub use readiness::Readiness;
 pub use shutdown::Shutdown;

@@ -13,7 +13,7 @@ use domain::{
 };
 use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
-use runtime::{Pace, Shutdown};
+use runtime::Shutdown;
 use sql::{Failure, feed::Position};
 use tokio::time::Instant;
 use tokio_stream::StreamExt;
@@ -26,6 +26,7 @@ use wire::booking::{
 
 use crate::{
     Inner,
+    pace::Pace,
     plan::{Appointment, Change, Event, Offered, Risk, Visit},
     store::{Applied, Batch, Step},
     webhook::event::{News, news},

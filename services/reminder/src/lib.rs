@@ -13,6 +13,7 @@ mod describe;
 mod dispatch;
 mod follow;
 mod message;
+mod pace;
 mod page;
 mod plan;
 mod provider;

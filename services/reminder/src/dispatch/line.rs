@@ -9,14 +9,13 @@ use std::{
     time::Duration,
 };
 
-use runtime::Pace;
 use sql::Failure;
 use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
 use super::{lease_us, pause};
-use crate::{Inner, count, store::rows::MessageRow};
+use crate::{Inner, count, pace::Pace, store::rows::MessageRow};
 
 /// Messages that are read at once.
 const READ_MAX: i64 = 8192;

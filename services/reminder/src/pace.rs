@@ -8,7 +8,7 @@ use tokio::time::Instant;
 ///
 /// In real time, whatever the clock shows: it spares the machine.
 #[derive(Debug)]
-pub struct Pace {
+pub(crate) struct Pace {
     period: Duration,
     burst: u32,
     /// When the next one is due by the long run alone.
@@ -17,13 +17,12 @@ pub struct Pace {
 
 impl Pace {
     /// A pace with its whole burst before it.
-    #[must_use]
-    pub fn new(period: Duration, burst: u32) -> Self {
+    pub(crate) fn new(period: Duration, burst: u32) -> Self {
         Self { period, burst, due: Instant::now() }
     }
 
     /// Takes the next one, asked for now: when it may be done.
-    pub fn take(&mut self, now: Instant) -> Instant {
+    pub(crate) fn take(&mut self, now: Instant) -> Instant {
         let ahead = self.period * self.burst.saturating_sub(1);
         let at = self.due.checked_sub(ahead).map_or(now, |early| early.max(now));
         self.due = self.due.max(at) + self.period;
