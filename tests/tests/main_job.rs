@@ -52,6 +52,34 @@ async fn a_slot_is_found_held_booked_moved_and_cancelled() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_first_three_available_appointments_can_all_be_booked() -> Result<()> {
+    for house in both(&[]).await? {
+        let own = json!({"code": "visit", "name": "Visit", "duration_minutes": 45, "start_alignment_minutes": 15,
+            "room_type": "treatment-room", "horizon_days": 365});
+        let clinic = house.clinic("America/Edmonton", own).await?;
+        let path = format!(
+            "/v1/slots/next?service_id={}&from={}&to={}&not_before=08:00",
+            clinic.service,
+            from_now(2)?,
+            from_now(9)?
+        );
+        let headers = [("meridian-revision", clinic.revision.as_str())];
+        let answer = house.send(Method::GET, &path, ADMIN, &headers, None).await?;
+        let open = answer.body["data"][0]["slots"].as_array().context("slots")?.clone();
+        assert_eq!(open.len(), 3, "{}", answer.body);
+        let ends: Vec<_> = open.iter().map(|slot| slot["ends_at"].as_str()).collect();
+        let starts: Vec<_> = open.iter().map(|slot| slot["starts_at"].as_str()).collect();
+        assert!(starts[1] >= ends[0] && starts[2] >= ends[1], "one practitioner, one after the other: {}", answer.body);
+        for (number, slot) in ids(&open).into_iter().enumerate() {
+            let patient = patient("Example", &format!("+1780555013{number}"));
+            let booked = house.post("/v1/appointments", json!({"slot_id": slot, "patient": patient})).await?;
+            assert_eq!(booked.status, StatusCode::CREATED, "{number}: {}", booked.body);
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_search_knows_its_callers_booking_while_another_transaction_stays_open() -> Result<()> {
     let house = House::apart(&[]).await?;
     let clinic = house.clinic("America/Edmonton", service()).await?;

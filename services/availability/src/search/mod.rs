@@ -1,6 +1,7 @@
 //! The questions about open slots, one file each; what they share is in `ask.rs` (what is asked), `find.rs`
 //! (how it is answered) and `rules.rs` (what hides one start).
 
+mod access;
 mod ask;
 mod caps;
 mod check;

@@ -1,4 +1,4 @@
-//! Open slots, by page, by day, and the next three of each location.
+//! Open slots, by page, by day, and the next three appointments of each location.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,12 +10,13 @@ use wire::availability::{
 };
 
 use super::{
+    access,
     ask::Ask,
     find::{LONGEST, windows},
 };
 use crate::{Inner, orgs::Org};
 
-/// Slots of each location that tell how soon one can come: the third is the industry's measure of access.
+/// Appointments of each location that say how soon a patient can come: the third is the measure of access.
 const NEXT: usize = 3;
 
 /// A question, whose it is, and the revision that its answer is at least as fresh as.
@@ -84,13 +85,12 @@ pub(super) async fn next(
     request: &SearchSlotsRequest,
 ) -> Result<NextSlotsResponse, Fault> {
     let Asked { org, mut ask, revision } = read(inner, ctx, request)?;
-    ask.query.after = None;
     let mut locations = Vec::with_capacity(ask.places.len());
-    for place in &ask.places {
-        let page = ask.page_at(&org, &[*place], NEXT).await;
+    for place in ask.places.clone() {
+        let appointments = access::first_available(&mut ask, &org, place, NEXT).await;
         locations.push(next_slots_response::Location {
-            location_id: ask.model.places[*place as usize].shown_id.clone(),
-            slots: page.open.iter().map(|open| ask.shown(open)).collect(),
+            location_id: ask.model.places[place as usize].shown_id.clone(),
+            slots: appointments.iter().map(|open| ask.shown(open)).collect(),
         });
     }
     Ok(NextSlotsResponse { locations, revision })

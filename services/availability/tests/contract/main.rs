@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
+mod access;
 mod agreement;
 mod busy;
 mod directory;

@@ -83,16 +83,20 @@ pub(crate) struct DayPage {
     revision: String,
 }
 
-/// The next open slots of a location.
+/// The next available appointments of a location.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NextSlots {
     location_id: String,
-    /// The first, second and third open slot; fewer where there are fewer.
+    /// The first, second and third available appointment; fewer where there are fewer. They could all be booked: each is
+    /// the earliest that is open once those before it are booked, so starts of one practitioner that overlap are one
+    /// appointment, and practitioners share rooms and equipment. Each place of a group session is an appointment: the
+    /// slot of a class with three places left stands three times. The days to the third are the access measure of the
+    /// Institute for Healthcare Improvement, "third next available appointment" (<https://www.ihi.org>).
     #[schema(max_items = 3)]
     slots: Vec<Slot>,
 }
 
-/// The next open slots of each location.
+/// The next available appointments of each location.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NextPage {
     data: Vec<NextSlots>,
@@ -161,8 +165,14 @@ pub(crate) fn operations() -> Vec<Operation> {
         get("search_slots", "/v1/slots", "Open slots, earliest first", "SlotPage", handler!(slots)).params(&PARAMS),
         get("search_days", "/v1/slots/days", "Open slots by day, for a month view", "DayPage", handler!(days))
             .params(&PARAMS[..13]),
-        get("next_slots", "/v1/slots/next", "The next three open slots of each location", "NextPage", handler!(next))
-            .params(&PARAMS[..13]),
+        get(
+            "next_slots",
+            "/v1/slots/next",
+            "The first three available appointments of each location, which could all be booked",
+            "NextPage",
+            handler!(next),
+        )
+        .params(&PARAMS[..13]),
         get("explain_slot", "/v1/slots/explain", "Which rule hides a start", "Explanation", handler!(explained))
             .params(&explain),
     ]
