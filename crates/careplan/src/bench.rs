@@ -46,7 +46,7 @@ pub fn chronic_case(seed: u64) -> Problem {
         }
     });
     let sessions = sessions.collect();
-    Problem { sessions, start_on, practitioner: None, weights: Weights::default() }
+    Problem { sessions, start_on, practitioner: None, weights: Weights::default(), steady: false }
 }
 
 /// The open starts of one day: half-hour visits on the quarter hour, 40% of them.

@@ -15,5 +15,6 @@ pub mod event;
 pub mod fault;
 pub mod id;
 pub mod patient;
+pub mod preference;
 pub mod slot;
 pub mod time;

@@ -4,5 +4,6 @@
 mod displaced;
 mod disturbed;
 mod fences;
+mod preference;
 mod repair;
 mod world;

@@ -5,25 +5,15 @@
 //! in two passes. Whatever the hours forbid makes a series dearer, never cheaper; so a candidate whose cheapest way is
 //! dearer than k series that are known need not be looked at.
 
-use std::sync::Arc;
-
 use super::{
-    CURRENT, Candidate, Problem, Session, day,
+    Problem, day,
     nodes::{Numbers, Pair},
+    pools::{Lean, LeftOut, Pools},
     solve::gap_between,
 };
 
 /// No way: more than any series costs, and small enough to be added to.
-const NONE: u64 = u64::MAX / 8;
-
-/// A candidate, and what it costs alone.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Lean {
-    pub(super) day: i32,
-    pub(super) pair: u16,
-    pub(super) pick: usize,
-    pub(super) cost: u64,
-}
+pub(super) const NONE: u64 = u64::MAX / 8;
 
 /// A value for each day and pair.
 struct Table {
@@ -32,34 +22,19 @@ struct Table {
     values: Vec<u64>,
 }
 
-/// Starts of one day, practitioner and location that stand together.
-struct Group {
-    day: i32,
-    pair: u16,
-    /// Their places and what each costs alone, the cheapest first.
-    starts: Vec<(u64, u32)>,
-}
-
-/// The open starts that some sessions share, in groups.
-struct Pool {
-    open: Arc<Vec<Candidate>>,
-    groups: Vec<Group>,
-}
-
 /// What a session may take.
-struct Own {
-    /// Its pool, and which of its groups.
-    pool: usize,
+struct Own<'a> {
+    /// Its groups, by their places among those of its pool.
     groups: Vec<u32>,
-    current: Option<Lean>,
+    left_out: &'a LeftOut,
     /// What each day costs beyond what a start costs alone, from the first day of its table.
     late: Vec<u64>,
 }
 
 /// The candidates of every session with the cost of the cheapest way through each.
-pub(super) struct Bounds {
-    pools: Vec<Pool>,
-    own: Vec<Own>,
+pub(super) struct Bounds<'a> {
+    pools: &'a Pools,
+    own: Vec<Own<'a>>,
     /// What the rest of the series costs at least.
     around: Vec<Table>,
     /// What any series costs at least.
@@ -140,17 +115,13 @@ fn spread(
     spread
 }
 
-impl Bounds {
-    /// The bounds of a problem; `earliest` is the first day of each session that the ideal gaps give.
-    pub(super) fn of(problem: &Problem, earliest: &[i32], numbers: &mut Numbers) -> Self {
-        let mut pools: Vec<Pool> = Vec::new();
-        let places: Vec<usize> =
-            problem.sessions.iter().map(|session| pool(problem, session, &mut pools, numbers)).collect();
-        let current: Vec<Option<Lean>> =
-            (0..places.len()).map(|at| current(problem, at, earliest[at], numbers)).collect();
-        let (mut owns, mut own) = (Vec::with_capacity(places.len()), Vec::with_capacity(places.len()));
-        for (at, (pool, current)) in places.into_iter().zip(current).enumerate() {
-            let (session, table) = what_it_takes(problem, at, earliest[at], pool, &pools, current, numbers.list.len());
+impl<'a> Bounds<'a> {
+    /// The bounds of a problem of which each session leaves some open starts out.
+    pub(super) fn of(problem: &Problem, pools: &'a Pools, left_out: &'a [LeftOut], numbers: &Numbers) -> Self {
+        let count = problem.sessions.len();
+        let (mut owns, mut own) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for (at, left_out) in left_out.iter().enumerate() {
+            let (session, table) = what_it_takes(problem, at, pools, left_out, numbers.list.len());
             owns.push(session);
             own.push(table);
         }
@@ -199,79 +170,49 @@ impl Bounds {
     pub(super) fn within(&self, at: usize, limit: u64) -> impl Iterator<Item = Lean> {
         let (own, around) = (&self.own[at], &self.around[at]);
         let left = move |day: i32, pair: u16| limit.checked_sub(around.values[around.at(day, pair)]);
-        let groups = own.groups.iter().map(|group| &self.pools[own.pool].groups[*group as usize]);
-        let open = groups.flat_map(move |group| {
-            let (day, pair) = (group.day, group.pair);
+        let all = self.pools.groups(at);
+        let open = own.groups.iter().map(move |group| &all[*group as usize]).flat_map(move |group| {
+            let (day, pair) = (group.day, group.pair.number);
             let late = own.late[(day - around.first) as usize];
             let most = left(day, pair).and_then(|left| left.checked_sub(late));
-            let cheap = group.starts.iter().take_while(move |(cost, _)| most.is_some_and(|most| *cost <= most));
-            cheap.map(move |(cost, pick)| Lean { day, pair, pick: *pick as usize, cost: cost + late })
+            let cheap = group.starts.iter().take_while(move |(cost, ..)| most.is_some_and(|most| *cost <= most));
+            let cheap = cheap.filter(move |start| own.left_out.allows(start));
+            cheap.map(move |(cost, pick, _)| Lean { day, pair, pick: *pick as usize, cost: cost + late })
         });
-        let current = own.current.filter(|lean| left(lean.day, lean.pair).is_some_and(|left| lean.cost <= left));
+        let current = self.pools.current[at];
+        let current = current.filter(|lean| left(lean.day, lean.pair).is_some_and(|left| lean.cost <= left));
         current.into_iter().chain(open)
     }
 }
 
-/// The pool of a session's starts, made once for all that share it.
-fn pool(problem: &Problem, session: &Session, pools: &mut Vec<Pool>, numbers: &mut Numbers) -> usize {
-    if let Some(known) = pools.iter().position(|pool| Arc::ptr_eq(&pool.open, &session.open)) {
-        return known;
-    }
-    let mut groups: Vec<Group> = Vec::new();
-    let mut last = None;
-    for (pick, candidate) in (0..).zip(session.open.iter()) {
-        let key = (candidate.date, candidate.practitioner, candidate.location);
-        if last != Some(key) {
-            let pair = numbers.pair(candidate.practitioner, candidate.location).number;
-            groups.push(Group { day: day(candidate.date), pair, starts: vec![] });
-            last = Some(key);
-        }
-        if let Some(group) = groups.last_mut() {
-            group.starts.push((problem.alone(candidate).cost(), pick));
-        }
-    }
-    groups.iter_mut().for_each(|group| group.starts.sort_unstable());
-    pools.push(Pool { open: session.open.clone(), groups });
-    pools.len() - 1
-}
-
-fn current(problem: &Problem, at: usize, earliest: i32, numbers: &mut Numbers) -> Option<Lean> {
-    let session = &problem.sessions[at];
-    let candidate = session.current.as_ref()?;
-    let day = day(candidate.date);
-    let cost = if session.fixed { 0 } else { problem.alone(candidate).cost() + problem.late(day - earliest) };
-    let pair = numbers.pair(candidate.practitioner, candidate.location).number;
-    Some(Lean { day, pair, pick: CURRENT, cost })
-}
-
 /// What a session may take, and the cheapest of each day and pair.
-fn what_it_takes(
+fn what_it_takes<'a>(
     problem: &Problem,
     at: usize,
-    earliest: i32,
-    pool: usize,
-    pools: &[Pool],
-    current: Option<Lean>,
+    pools: &Pools,
+    left_out: &'a LeftOut,
     pairs: usize,
-) -> (Own, Table) {
+) -> (Own<'a>, Table) {
     let session = &problem.sessions[at];
     let days = day(session.days.0)..=day(session.days.1);
-    let all = if session.fixed { &[][..] } else { pools[pool].groups.as_slice() };
-    let groups: Vec<u32> =
-        (0..).zip(all).filter(|(_, group)| days.contains(&group.day)).map(|(number, _)| number).collect();
+    let (all, current) = (if session.fixed { &[][..] } else { pools.groups(at) }, pools.current[at]);
+    let mine = (0..).zip(all).filter(|(_, group)| days.contains(&group.day) && left_out.allows_group(group));
+    let groups: Vec<u32> = mine.map(|(number, _)| number).collect();
     let on = groups.iter().map(|group| all[*group as usize].day).chain(current.map(|lean| lean.day));
     let mut table = Table::over(on, pairs);
     let count = table.values.len() / pairs.max(1);
     let moving = problem.moving(at);
-    let late: Vec<u64> = (table.first..).take(count).map(|day| problem.late(day - earliest) + moving).collect();
+    let late = |day: i32| problem.late(day - pools.earliest[at]) + moving;
+    let late: Vec<u64> = (table.first..).take(count).map(late).collect();
     for group in groups.iter().map(|group| &all[*group as usize]) {
-        let place = table.at(group.day, group.pair);
-        let least = group.starts.first().map_or(NONE, |(cost, _)| cost + late[(group.day - table.first) as usize]);
+        let place = table.at(group.day, group.pair.number);
+        let first = group.starts.iter().find(|start| left_out.allows(start));
+        let least = first.map_or(NONE, |(cost, ..)| cost + late[(group.day - table.first) as usize]);
         table.values[place] = table.values[place].min(least);
     }
     if let Some(lean) = &current {
         let place = table.at(lean.day, lean.pair);
         table.values[place] = table.values[place].min(lean.cost);
     }
-    (Own { pool, groups, current, late }, table)
+    (Own { groups, left_out, late }, table)
 }

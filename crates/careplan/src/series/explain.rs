@@ -1,58 +1,112 @@
 //! A series in one sentence.
 
-use super::{Problem, Series};
+use super::{CURRENT, Candidate, Difference, PartOfDay, Problem, Series, day};
+
+fn count(number: usize, one: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        many => format!("{many} {one}s"),
+    }
+}
 
 impl Problem {
-    /// What a person reads: how many, from when to when, with how many practitioners and where, and each departure from
-    /// the best.
-    pub fn explain(&self, series: &Series) -> String {
-        let chosen: Vec<_> =
-            self.sessions.iter().zip(&series.picks).map(|(session, pick)| session.candidate(*pick)).collect();
-        let (Some(first), Some(last)) = (chosen.first(), chosen.last()) else { return "no sessions".to_owned() };
-        let count = |number: usize, one: &str| match number {
-            1 => format!("1 {one}"),
-            many => format!("{many} {one}s"),
-        };
+    /// What a person reads: how many sessions, from when to when, with how many practitioners and where, each departure
+    /// from the best, and how the series differs from the first of those that it stands among.
+    pub fn explain(&self, series: &Series, first: &Series) -> String {
+        let chosen = self.chosen(series);
+        let (Some(from), Some(to)) = (chosen.first(), chosen.last()) else { return "no sessions".to_owned() };
         let mut people: Vec<_> = chosen.iter().map(|candidate| candidate.practitioner).collect();
         people.sort();
         people.dedup();
         let mut places: Vec<_> = chosen.iter().map(|candidate| candidate.location).collect();
         places.sort();
         places.dedup();
-        let span = if first.date == last.date {
-            format!("on {}", first.date)
+        let span = if from.date == to.date {
+            format!("on {}", from.date)
         } else {
-            format!("from {} to {}", first.date, last.date)
+            format!("from {} to {}", from.date, to.date)
         };
-        let mut text = format!(
+        let whole = format!(
             "{} {span} with {} at {}",
             count(chosen.len(), "session"),
             count(people.len(), "practitioner"),
             count(places.len(), "location"),
         );
-        let days = |points: u64, weight: u32| usize::try_from(points / u64::from(weight.max(1))).unwrap_or(0);
+        let departures = self.departures(series);
+        let departures = if departures.is_empty() { vec!["every gap is ideal".to_owned()] } else { departures };
+        let unlike = (series.picks != first.picks).then(|| self.unlike(series, first));
+        [vec![whole], departures, unlike.into_iter().collect()].concat().join("; ")
+    }
+
+    fn chosen(&self, series: &Series) -> Vec<&Candidate> {
+        self.sessions.iter().zip(&series.picks).map(|(session, pick)| session.candidate(*pick)).collect()
+    }
+
+    fn departures(&self, series: &Series) -> Vec<String> {
         let (terms, weights) = (&series.terms, &self.weights);
+        let number = |points: u64, weight: u64| usize::try_from(points / weight.max(1)).unwrap_or(0);
         let mut departures = Vec::new();
         if terms.gaps > 0 {
-            departures
-                .push(format!("gaps off the ideal by {} in all", count(days(terms.gaps, weights.gap_day), "day")));
+            let days = number(terms.gaps, u64::from(weights.gap_day));
+            departures.push(format!("gaps off the ideal by {} in all", count(days, "day")));
         }
-        if terms.hours > 0 {
+        if let Some(part) = self.kept_part(&series.picks) {
+            departures.push(self.kept(series, part));
+        } else if terms.hours > 0 {
             departures.push("some hours or days that were not wished".to_owned());
         }
         if terms.lateness > 0 {
-            departures
-                .push(format!("{} later than the earliest", count(days(terms.lateness, weights.late_day), "day")));
+            departures.push(self.late_by(series));
         }
         if terms.moved > 0 {
-            departures.push(format!("{} moved", count(days(terms.moved, weights.moved), "booked session")));
+            departures.push(format!("{} moved", count(number(terms.moved, weights.moved), "booked session")));
         }
-        if departures.is_empty() {
-            text.push_str("; every gap is ideal");
-        } else {
-            text.push_str("; ");
-            text.push_str(&departures.join("; "));
+        departures
+    }
+
+    /// How well a series keeps to its part of the day.
+    fn kept(&self, series: &Series, part: PartOfDay) -> String {
+        let open = self.sessions.iter().zip(&series.picks).filter(|(session, _)| !session.fixed);
+        match open.filter(|(session, pick)| session.candidate(**pick).part() != part).count() {
+            0 => format!("all in the {}", part.as_str()),
+            others => format!("{} outside the {}", count(others, "session"), part.as_str()),
         }
-        text
+    }
+
+    /// By how much a series begins, or at least some sessions of it are, later than the ideal gaps give.
+    fn late_by(&self, series: &Series) -> String {
+        let days = self.chosen(series).into_iter().zip(self.earliest()).zip(&self.sessions);
+        let late = days.filter(|(_, session)| !session.fixed);
+        let mut late =
+            late.map(|((candidate, earliest), _)| usize::try_from(day(candidate.date) - earliest).unwrap_or(0));
+        match late.next() {
+            Some(days) if days > 0 => format!("begins {} after the first possible day", count(days, "day")),
+            _ => format!("up to {} later than the ideal gaps give", count(late.max().unwrap_or(0), "day")),
+        }
+    }
+
+    /// In which respects a series differs from the first one.
+    fn unlike(&self, series: &Series, first: &Series) -> String {
+        let chosen = self.chosen(series).into_iter().zip(self.chosen(first));
+        let picks = series.picks.iter().zip(&first.picks);
+        let both = chosen.zip(picks).filter(|(_, (own, other))| **own != CURRENT && **other != CURRENT);
+        let both: Vec<(&Candidate, &Candidate)> = both.map(|(pair, _)| pair).collect();
+        let Some((own, other)) = both.first() else {
+            return "unlike the first proposal, it gives other sessions a new time".to_owned();
+        };
+        let differences = self.differences(&series.picks, &first.picks).map(|difference| match difference {
+            Difference::Practitioner => "with another practitioner".to_owned(),
+            Difference::PartOfDay if both.iter().all(|(one, _)| one.part() == own.part()) => {
+                format!("in the {}", own.part().as_str())
+            }
+            Difference::PartOfDay => "in another part of the day".to_owned(),
+            Difference::Day => {
+                let days = day(own.date) - day(other.date);
+                let side = if days < 0 { "earlier" } else { "later" };
+                format!("on another day, the first {} {side}", count(days.unsigned_abs() as usize, "day"))
+            }
+        });
+        let which = if both.len() == 1 { "the session is" } else { "every session is" };
+        format!("unlike the first proposal, {which} {}", differences.collect::<Vec<_>>().join(" and "))
     }
 }

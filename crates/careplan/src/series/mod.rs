@@ -2,7 +2,8 @@
 //!
 //! A [`Problem`] is the sessions of a plan in their order, each with the starts that it may take; what is done already is
 //! fixed, and what is booked may keep the start that it has. [`best`] answers the k cheapest series that keep every rule, exactly:
-//! no series outside the answer is cheaper than one in it. `solve.rs` says how.
+//! no series outside the answer is cheaper than one in it. [`varied`] answers k that are different in kind, each the
+//! cheapest that differs from those before it. `search.rs` and `solve.rs` say how.
 //!
 //! The rules, which nothing is paid for:
 //! - each session keeps its gap to the session that it is measured from, in the locations' own dates;
@@ -16,32 +17,43 @@
 //! gaps          gap_day      for each day between a gap and its ideal
 //! practitioner  practitioner for each change between neighbours, and for each session not with the one who was wished
 //! location      location     for each change between neighbours
-//! hours         hour         for each hour, begun, between a start and the wished hours; day for a day not wished
+//! hours         hour         for each hour, begun, between a start and the wished hours; day for a day not wished;
+//!                            where the series is to be steady, hour as well for each hour, begun, between a start and
+//!                            the part of the day that suits the series best
 //! lateness      late_day     for each day after the first day that the ideal gaps give
 //! demand        demand       for each start, times how wanted its hour is in the chain, from 0 to 1
 //! moved         moved        for each booked session that moves
 //! ```
+//!
+//! A [`Preference`] changes the weights: see [`Problem::prefer`].
 
 mod bounds;
 mod explain;
 mod nodes;
+mod part;
+mod pools;
 mod relax;
+mod search;
 mod shape;
 mod solve;
 #[cfg(test)]
 mod tests;
+mod varied;
 
 use std::sync::Arc;
 
 use domain::{
     directory::GapDays,
     id::{LocationId, PractitionerId},
+    preference::Preference,
     time::Interval,
 };
 use jiff::civil::Date;
 
+pub use part::PartOfDay;
 pub use relax::{NoSeries, Relaxation, best_or_relaxed};
-pub use solve::best;
+pub use search::best;
+pub use varied::{Difference, varied};
 
 /// Most series that can be asked for.
 pub const SERIES_MAX: usize = 10;
@@ -143,7 +155,7 @@ pub struct Weights {
     /// For a start at the chain's most wanted hour.
     pub demand: u32,
     /// For each booked session that moves: more than all else together, so that the fewest move.
-    pub moved: u32,
+    pub moved: u64,
 }
 
 impl Default for Weights {
@@ -156,7 +168,7 @@ impl Default for Weights {
             day: 150,
             late_day: 10,
             demand: 40,
-            moved: 1_000_000_000,
+            moved: 1_000_000_000_000,
         }
     }
 }
@@ -172,6 +184,8 @@ pub struct Problem {
     pub practitioner: Option<PractitionerId>,
     /// What departures cost.
     pub weights: Weights,
+    /// Whether the sessions are to keep to one part of the day, whichever suits best.
+    pub steady: bool,
 }
 
 /// What a series costs, term by term, in points.
@@ -217,15 +231,40 @@ pub struct Infeasible {
     pub session: usize,
 }
 
+/// By how much a preference multiplies the weights that it is about.
+const SOONER: u32 = 20;
+const SAME: u32 = 5;
+const STEADIER: u32 = 10;
+
 impl Problem {
-    /// What a start costs by itself, whichever session takes it.
-    pub(crate) fn alone(&self, candidate: &Candidate) -> Terms {
+    /// The problem with the weights of a preference:
+    ///
+    /// - soonest: `late_day` times 20, so that a session two days later costs as much as a change of practitioner;
+    /// - continuity: `practitioner` times 5, so that one practitioner is worth twenty days between gaps and their ideals;
+    /// - hours: `hour` and `day` times 10, and the series is to be steady.
+    #[must_use]
+    pub fn prefer(mut self, preference: Preference) -> Self {
+        let weights = &mut self.weights;
+        match preference {
+            Preference::Soonest => weights.late_day = weights.late_day.saturating_mul(SOONER),
+            Preference::Continuity => weights.practitioner = weights.practitioner.saturating_mul(SAME),
+            Preference::Hours => {
+                weights.hour = weights.hour.saturating_mul(STEADIER);
+                weights.day = weights.day.saturating_mul(STEADIER);
+                self.steady = true;
+            }
+        }
+        self
+    }
+
+    /// What a start costs by itself, whichever session takes it, in a series that keeps to a part of the day or to none.
+    pub(crate) fn alone(&self, candidate: &Candidate, part: Option<PartOfDay>) -> Terms {
         let weights = &self.weights;
         let other = self.practitioner.is_some_and(|wished| wished != candidate.practitioner);
-        let hours = u64::from(candidate.outside.minutes.div_ceil(60)) * u64::from(weights.hour);
+        let hours = self.hours(candidate, part);
         Terms {
             practitioner: paid(other, weights.practitioner),
-            hours: hours + paid(candidate.outside.day, weights.day),
+            hours,
             demand: u64::from(candidate.demand) * u64::from(weights.demand) / 1000,
             ..Terms::default()
         }
@@ -238,7 +277,7 @@ impl Problem {
 
     /// What a session pays for taking another start than its own.
     pub(crate) fn moving(&self, at: usize) -> u64 {
-        paid(self.sessions[at].current.is_some(), self.weights.moved)
+        if self.sessions[at].current.is_some() { self.weights.moved } else { 0 }
     }
 
     /// Whether nothing can change any more between two sessions.
@@ -265,9 +304,10 @@ impl Problem {
         let mut sum = Terms::default();
         let chosen: Vec<&Candidate> =
             self.sessions.iter().zip(picks).map(|(session, pick)| session.candidate(*pick)).collect();
+        let part = self.kept_part(picks);
         for (at, earliest) in self.earliest().into_iter().enumerate() {
             if !self.sessions[at].fixed {
-                let own = self.alone(chosen[at]);
+                let own = self.alone(chosen[at], part);
                 sum.practitioner += own.practitioner;
                 sum.hours += own.hours;
                 sum.demand += own.demand;

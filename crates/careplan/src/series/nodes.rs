@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use domain::id::{LocationId, PractitionerId};
 
-use super::{Problem, bounds::Lean, shape::Shape};
+use super::{Problem, pools::Lean, shape::Shape};
 
 /// A candidate, and what it costs alone.
 pub(super) struct Node {

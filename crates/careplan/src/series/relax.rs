@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{CURRENT, Candidate, Infeasible, Problem, Series, Session, best};
+use super::{CURRENT, Candidate, Infeasible, Problem, Series, Session, best, varied};
 
 /// Days by which a gap may be made longer or shorter, at most.
 const DAYS_MAX: u32 = 14;
@@ -61,7 +61,7 @@ pub struct NoSeries {
     pub relaxation: Option<Relaxation>,
 }
 
-/// The k best series of the candidates that keep every wish; where there is none, what to give up.
+/// The k series of [`varied`] of the candidates that keep every wish; where there is none, what to give up.
 ///
 /// Tried in this order, the first that gives a series is the answer: a gap of the session longer by a day, shorter by a
 /// day, and so on up to 14 days; other hours; other days; another practitioner; another location.
@@ -72,12 +72,12 @@ pub fn best_or_relaxed(problem: &Problem, k: usize) -> Result<Vec<Series>, NoSer
     let inside = |candidate: &Candidate| candidate.outside == super::Outside::default();
     // Most questions bring what is wished and nothing else: that need not be copied.
     if problem.sessions.iter().all(|session| session.open.iter().all(inside))
-        && let Ok(series) = best(problem, k)
+        && let Ok(series) = varied(problem, k)
     {
         return Ok(series);
     }
     let wished = keeping(problem, inside);
-    let Infeasible { session } = match best(&wished.problem, k) {
+    let Infeasible { session } = match varied(&wished.problem, k) {
         Ok(series) => return Ok(series.into_iter().map(|series| wished.named(series)).collect()),
         Err(infeasible) => infeasible,
     };

@@ -6,10 +6,6 @@
 //! measured from the session before the last (a paired programme), or a needling session lies before the last, the
 //! label carries that as its *memory*, and labels of different memory never replace each other.
 //!
-//! Before that, `bounds.rs` says what a series through each candidate costs at least. The search looks at the candidates of
-//! a *corridor* only, those through which a series may cost at most so much: where it finds k series that cost no more,
-//! no series outside is cheaper; else the corridor is made wider, at last as wide as all candidates.
-//!
 //! From one session to the next, labels lie in a bucket for each day and memory, each with the k cheapest in all, of
 //! each practitioner, of each location and of each pair: whatever the change costs, the k cheapest ways to a node are
 //! among these, so that no pair of candidates need be looked at.
@@ -19,15 +15,11 @@ use std::collections::BTreeMap;
 use domain::{claim::NEEDLING_SPACING_HOURS, directory::GapDays};
 
 use super::{
-    Infeasible, Problem, SERIES_MAX, Series,
-    bounds::Bounds,
-    nodes::{Node, Numbers, nodes},
-    shape::{NEEDLING_DAYS, Shape, shapes},
+    Problem,
+    nodes::{Node, Numbers},
+    shape::{NEEDLING_DAYS, Shape},
     week,
 };
-
-/// How wide the corridor is, in points, before it takes in everything.
-const CORRIDORS: [u64; 4] = [10, 40, 200, 4000];
 
 /// Before the first session.
 const NONE: u32 = u32::MAX;
@@ -42,60 +34,17 @@ struct Memory {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Label {
-    cost: u64,
-    node: u32,
-    before: u32,
+pub(super) struct Label {
+    pub(super) cost: u64,
+    pub(super) node: u32,
+    pub(super) before: u32,
     memory: Memory,
 }
 
 /// The nodes and the labels of one session.
-struct Layer {
-    nodes: Vec<Node>,
-    labels: Vec<Label>,
-}
-
-/// The k cheapest series, cheapest first; at most [`SERIES_MAX`].
-///
-/// # Errors
-/// Where none keeps the rules: the first session that cannot be reached.
-pub fn best(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
-    let k = k.clamp(1, SERIES_MAX);
-    let (mut numbers, shapes) = (Numbers::default(), shapes(&problem.sessions));
-    let bounds = Bounds::of(problem, &problem.earliest(), &mut numbers);
-    for width in CORRIDORS {
-        let limit = bounds.least.saturating_add(width);
-        let found = within(problem, &shapes, &bounds, limit, &numbers, k);
-        let sure = |series: &Vec<Series>| series.get(k - 1).is_some_and(|last| last.terms.cost() <= limit);
-        if found.as_ref().is_ok_and(sure) {
-            return found;
-        }
-    }
-    within(problem, &shapes, &bounds, u64::MAX, &numbers, k)
-}
-
-/// The k cheapest series of the candidates through which one may cost no more than a limit.
-fn within(
-    problem: &Problem,
-    shapes: &[Shape],
-    bounds: &Bounds,
-    limit: u64,
-    numbers: &Numbers,
-    k: usize,
-) -> Result<Vec<Series>, Infeasible> {
-    let mut layers: Vec<Layer> = Vec::with_capacity(problem.sessions.len());
-    for (at, shape) in shapes.iter().enumerate() {
-        let nodes = nodes(problem, at, bounds.within(at, limit), shape, k, numbers);
-        let labels = match layers.last() {
-            None => first(&nodes),
-            Some(before) => Step { problem, at, shape, k, before, nodes: &nodes, numbers }.labels(),
-        };
-        if labels.is_empty() {
-            return Err(Infeasible { session: at });
-        }
-        layers.push(Layer { nodes, labels });
-    }
-    Ok(read_back(problem, &layers, k))
+pub(super) struct Layer {
+    pub(super) nodes: Vec<Node>,
+    pub(super) labels: Vec<Label>,
 }
 
 /// What the days between a session and the one before it cost, or `None` where they break a rule whatever lies further
@@ -119,7 +68,8 @@ fn gap_cost(problem: &Problem, gap: GapDays, days: i32) -> Option<u64> {
     kept.then(|| u64::from(days.abs_diff(gap.ideal as i32)) * u64::from(problem.weights.gap_day))
 }
 
-fn first(nodes: &[Node]) -> Vec<Label> {
+/// The labels of the first session.
+pub(super) fn first(nodes: &[Node]) -> Vec<Label> {
     let label = |(at, node): (usize, &Node)| Label {
         cost: node.cost,
         node: at as u32,
@@ -138,18 +88,18 @@ struct Bucket {
 }
 
 /// From one session to the next.
-struct Step<'a> {
-    problem: &'a Problem,
-    at: usize,
-    shape: &'a Shape,
-    k: usize,
-    before: &'a Layer,
-    nodes: &'a [Node],
-    numbers: &'a Numbers,
+pub(super) struct Step<'a> {
+    pub(super) problem: &'a Problem,
+    pub(super) at: usize,
+    pub(super) shape: &'a Shape,
+    pub(super) k: usize,
+    pub(super) before: &'a Layer,
+    pub(super) nodes: &'a [Node],
+    pub(super) numbers: &'a Numbers,
 }
 
 impl Step<'_> {
-    fn labels(&self) -> Vec<Label> {
+    pub(super) fn labels(&self) -> Vec<Label> {
         let buckets = self.buckets();
         let (mut labels, mut from) = (Vec::new(), 0);
         let (mut ways, mut own, mut by_hour): (Vec<Way>, Vec<Way>, Vec<(&Bucket, u64)>) = Default::default();
@@ -355,22 +305,4 @@ fn keep(group: &[Node], from: usize, ways: &[Way], labels: &mut Vec<Label>) {
             memory: *memory,
         }));
     }
-}
-
-fn read_back(problem: &Problem, layers: &[Layer], k: usize) -> Vec<Series> {
-    let Some(last) = layers.last() else { return vec![] };
-    let mut ends: Vec<usize> = (0..last.labels.len()).collect();
-    ends.sort_by_key(|index| last.labels[*index].cost);
-    ends.truncate(k);
-    let series = ends.into_iter().map(|end| {
-        let (mut picks, mut at) = (Vec::with_capacity(layers.len()), end);
-        for layer in layers.iter().rev() {
-            let label = &layer.labels[at];
-            picks.push(layer.nodes[label.node as usize].pick);
-            at = label.before as usize;
-        }
-        picks.reverse();
-        Series { terms: problem.terms(&picks), picks }
-    });
-    series.collect()
 }

@@ -41,7 +41,7 @@ fn session(gap: Option<GapDays>, candidates: Vec<Candidate>) -> Session {
 }
 
 fn problem(sessions: Vec<Session>) -> Problem {
-    Problem { sessions, start_on: start_on(), practitioner: None, weights: Weights::default() }
+    Problem { sessions, start_on: start_on(), practitioner: None, weights: Weights::default(), steady: false }
 }
 
 /// Whether picks keep every rule.
@@ -69,8 +69,8 @@ fn keeps_rules(problem: &Problem, picks: &[usize]) -> bool {
     })
 }
 
-/// The costs of all series that keep the rules, cheapest first.
-fn all_costs(problem: &Problem) -> Vec<u64> {
+/// All series that keep the rules with their costs, cheapest first.
+fn all_series(problem: &Problem) -> Vec<(u64, Vec<usize>)> {
     let mut series: Vec<Vec<usize>> = vec![vec![]];
     for session in &problem.sessions {
         let longer = |picks: &Vec<usize>| {
@@ -79,16 +79,28 @@ fn all_costs(problem: &Problem) -> Vec<u64> {
         };
         series = series.iter().flat_map(longer).collect();
     }
-    let kept = series.iter().filter(|picks| keeps_rules(problem, picks));
-    let mut costs: Vec<u64> = kept.map(|picks| problem.terms(picks).cost()).collect();
-    costs.sort_unstable();
-    costs
+    series.retain(|picks| keeps_rules(problem, picks));
+    let mut series: Vec<_> = series.into_iter().map(|picks| (problem.terms(&picks).cost(), picks)).collect();
+    series.sort_unstable();
+    series
+}
+
+/// Whether all sessions that two series both move have another practitioner, or all another part of the day, or all
+/// another day.
+fn differ(problem: &Problem, one: &[usize], other: &[usize]) -> bool {
+    let both = (0..one.len()).filter(|at| one[*at] != CURRENT && other[*at] != CURRENT);
+    let both = both.map(|at| (problem.sessions[at].candidate(one[at]), problem.sessions[at].candidate(other[at])));
+    let both: Vec<_> = both.collect();
+    let part = |it: &Candidate| (it.minute >= 12 * 60) as u8 + (it.minute >= 17 * 60) as u8;
+    both.iter().all(|(one, other)| one.practitioner != other.practitioner)
+        || both.iter().all(|(one, other)| part(one) != part(other))
+        || both.iter().all(|(one, other)| one.date != other.date)
 }
 
 fn any_candidate(days: std::ops::Range<i32>) -> impl Strategy<Value = Candidate> {
     (
         days,
-        prop::sample::select(vec![8_i8, 9, 12, 16]),
+        prop::sample::select(vec![8_i8, 9, 12, 18]),
         1..3_u128,
         1..3_u128,
         prop::sample::select(vec![0_u16, 500, 1000]),
@@ -123,7 +135,7 @@ fn any_session(at: i32) -> impl Strategy<Value = Session> {
 
 fn any_problem() -> impl Strategy<Value = Problem> {
     let sessions = (2..5_i32).prop_flat_map(|count| (0..count).map(any_session).collect::<Vec<_>>());
-    (sessions, prop::option::of(1..3_u128)).prop_map(|(mut sessions, wished)| {
+    (sessions, prop::option::of(1..3_u128), any::<bool>()).prop_map(|(mut sessions, wished, steady)| {
         let mut ended = Timestamp::MIN;
         for session in sessions.iter_mut().filter(|session| session.fixed) {
             let visit = session.current.unwrap().visit;
@@ -131,7 +143,7 @@ fn any_problem() -> impl Strategy<Value = Problem> {
             ended = if session.fixed { visit.end() } else { ended };
         }
         let practitioner = wished.map(|wished| PractitionerId::new(Uuid::from_u128(wished)));
-        Problem { practitioner, ..problem(sessions) }
+        Problem { practitioner, steady, ..problem(sessions) }
     })
 }
 
@@ -140,7 +152,7 @@ proptest! {
 
     #[test]
     fn the_k_best_are_the_k_best_of_all(problem in any_problem(), k in 1..6_usize) {
-        let all = all_costs(&problem);
+        let all: Vec<u64> = all_series(&problem).into_iter().map(|(cost, _)| cost).collect();
         match best(&problem, k) {
             Ok(series) => {
                 let costs: Vec<u64> = series.iter().map(|series| series.terms.cost()).collect();
@@ -160,6 +172,86 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn each_of_the_varied_is_the_cheapest_that_differs_from_those_before_it(problem in any_problem(), k in 1..7_usize) {
+        let all = all_series(&problem);
+        let Ok(found) = varied(&problem, k) else {
+            prop_assert!(all.is_empty());
+            return Ok(());
+        };
+        let is_left = |known: &[Series], picks: &[usize]| known.iter().all(|it| differ(&problem, &it.picks, picks));
+        for (at, series) in found.iter().enumerate() {
+            prop_assert!(keeps_rules(&problem, &series.picks) && is_left(&found[..at], &series.picks));
+            let cheapest = all.iter().find(|(_, picks)| is_left(&found[..at], picks)).map(|(cost, _)| *cost);
+            prop_assert_eq!(Some(series.terms.cost()), cheapest);
+        }
+        let none_new = found[0].picks.iter().all(|pick| *pick == CURRENT);
+        let more = !none_new && all.iter().any(|(_, picks)| is_left(&found, picks));
+        prop_assert!(found.len() == k || !more, "{} of {k}, and there are more", found.len());
+    }
+}
+
+#[test]
+fn varied_series_differ_in_every_session_and_say_how() {
+    // Each day in the morning and in the afternoon with one, and in the morning with another.
+    let days = |days: std::ops::Range<i32>| {
+        let all = |day| [candidate(day, 9, 1, 1, 0), candidate(day, 14, 1, 1, 400), candidate(day, 9, 2, 1, 1000)];
+        days.flat_map(all).collect()
+    };
+    let plan = problem(vec![
+        session(None, days(0..3)),
+        session(Some(gap(3, 5, 7)), days(3..10)),
+        session(Some(gap(3, 5, 7)), days(6..17)),
+    ]);
+    let found = varied(&plan, 4).unwrap();
+    let text: Vec<String> = found.iter().map(|series| plan.explain(series, &found[0])).collect();
+    let whole = "3 sessions from 2026-03-02 to 2026-03-12 with 1 practitioner at 1 location; every gap is ideal";
+    assert_eq!(text[0], whole);
+    assert_eq!(found[1].terms.lateness, 30, "a day later each");
+    assert_eq!(
+        text[1],
+        "3 sessions from 2026-03-03 to 2026-03-13 with 1 practitioner at 1 location; begins 1 day after the first \
+         possible day; unlike the first proposal, every session is on another day, the first 1 day later"
+    );
+    assert_eq!(text[2], format!("{whole}; unlike the first proposal, every session is in the afternoon"));
+    assert_eq!(
+        text[3].split("; ").last(),
+        Some("unlike the first proposal, every session is on another day, the first 2 days later")
+    );
+    let seventh = &varied(&plan, 7).unwrap()[6];
+    let text = plan.explain(seventh, &found[0]);
+    assert_eq!(text, format!("{whole}; unlike the first proposal, every session is with another practitioner"));
+}
+
+#[test]
+fn a_preference_says_what_counts_most() {
+    // One practitioner is open soon, for two sessions; another one is, for all three, in four weeks.
+    let few = |days: &[i32], who: u128| days.iter().map(|day| candidate(*day, 9, who, 1, 0)).collect::<Vec<_>>();
+    let sessions = vec![
+        session(None, [few(&[4], 1), few(&[22], 2)].concat()),
+        session(Some(gap(3, 5, 7)), [few(&[7], 1), few(&[27], 2)].concat()),
+        session(Some(gap(3, 5, 7)), [few(&[14], 3), few(&[32], 2)].concat()),
+    ];
+    let first = |plan: &Problem| best(plan, 1).unwrap()[0].picks.clone();
+    let plan = problem(sessions);
+    assert_eq!(first(&plan.clone().prefer(Preference::Soonest)), [0, 0, 0]);
+    assert_eq!(first(&plan.prefer(Preference::Continuity)), [1, 1, 1]);
+
+    // Ideal gaps at changing hours, or the same hour each time.
+    let both = |day: i32, other: i8| vec![candidate(day, other, 1, 1, 0), candidate(day + 1, 9, 1, 1, 0)];
+    let plan = problem(vec![
+        session(None, vec![candidate(0, 9, 1, 1, 0)]),
+        session(Some(gap(3, 5, 7)), both(5, 18)),
+        session(Some(gap(3, 5, 7)), vec![candidate(10, 14, 1, 1, 0), candidate(10, 11, 1, 1, 40)]),
+    ]);
+    assert_eq!(first(&plan), [0, 0, 0]);
+    let plan = plan.prefer(Preference::Hours);
+    let steady = best(&plan, 1).unwrap().remove(0);
+    assert_eq!((steady.picks.as_slice(), steady.terms.hours), ([0, 1, 1].as_slice(), 0));
+    assert!(plan.explain(&steady, &steady).contains("; all in the morning"), "{}", plan.explain(&steady, &steady));
+    let other = plan.terms(&[0, 0, 0]);
+    assert_eq!(other.hours, 600 * (3 + 2), "three hours before the afternoon, and the second hour after it begun");
 }
 
 #[test]
@@ -175,7 +267,7 @@ fn ideal_gaps_with_one_practitioner_beat_everything_else() {
     assert_eq!(series[0].terms.cost(), 0, "days 0, 5 and 10, all with one of them");
     assert_eq!(series[1].terms.cost(), 0, "or all with the other");
     assert_eq!(
-        plan.explain(&series[0]),
+        plan.explain(&series[0], &series[0]),
         "3 sessions from 2026-03-02 to 2026-03-12 with 1 practitioner at 1 location; every gap is ideal"
     );
 }

@@ -11,8 +11,11 @@ pub mod patient;
 use domain::{
     fault::Faults,
     id::{Id, Kind},
+    preference::Preference,
 };
 use jiff::{Timestamp, civil::Date};
+
+use crate::availability::Preference as WirePreference;
 
 /// Reads an id, noting a fault where it is not of the kind.
 pub fn id<K: Kind>(faults: &mut Faults, pointer: &str, text: &str) -> Option<Id<K>> {
@@ -22,6 +25,26 @@ pub fn id<K: Kind>(faults: &mut Faults, pointer: &str, text: &str) -> Option<Id<
             faults.push(pointer, "invalid_id", format!("{error}"));
             None
         }
+    }
+}
+
+/// A preference between series, for the wire.
+pub fn preference_to_wire(preference: Option<Preference>) -> WirePreference {
+    match preference {
+        None => WirePreference::Unspecified,
+        Some(Preference::Soonest) => WirePreference::Soonest,
+        Some(Preference::Continuity) => WirePreference::Continuity,
+        Some(Preference::Hours) => WirePreference::Hours,
+    }
+}
+
+/// Reads a preference between series; `None` for none.
+pub fn preference(wire: WirePreference) -> Option<Preference> {
+    match wire {
+        WirePreference::Unspecified => None,
+        WirePreference::Soonest => Some(Preference::Soonest),
+        WirePreference::Continuity => Some(Preference::Continuity),
+        WirePreference::Hours => Some(Preference::Hours),
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) async fn book(
         Begun::Replay(response) => return Ok(response),
     };
     let stored = load(inner, ctx, &request.id).await?;
+    let (mut stretch_days, mut prefer) = (0, None);
     if !request.proposal_id.is_empty() {
         if !request.sessions.is_empty() {
             return Err(Fault::violation("/sessions", "unexpected", "give either proposal_id or sessions"));
@@ -68,13 +69,15 @@ pub(super) async fn book(
             slot_id: it.slot,
             appointment_id: it.appointment,
         };
-        request.sessions = kept.into_iter().map(choice).collect();
+        request.sessions = kept.sessions.into_iter().map(choice).collect();
+        (stretch_days, prefer) = (kept.stretch_days, kept.prefer);
     }
     let chosen = chosen(inner, ctx, &request, &stored).await?;
     match lay(inner, ctx, &request, &chosen, &stored).await {
         Err(fault) if fault.code == Code::SlotTaken => {
-            let moves = chosen.iter().any(|chosen| chosen.old.is_some());
-            Err(conflict(inner, ctx, &request, &stored, &fault, moves).await)
+            let repair = chosen.iter().any(|chosen| chosen.old.is_some());
+            let asked = Asked { limit: 1, channel: request.channel, stretch_days, prefer, repair };
+            Err(conflict(inner, ctx, &stored, &fault, asked).await)
         }
         other => other,
     }
@@ -217,18 +220,10 @@ fn comes_before(grounds: &[Ground], ground: &Ground) -> bool {
     })
 }
 
-/// A `series_conflict`: what is gone, and the cheapest series now.
-async fn conflict(
-    inner: &Inner,
-    ctx: &Context,
-    request: &BookPlanRequest,
-    stored: &Stored,
-    fault: &Fault,
-    repair: bool,
-) -> Fault {
+/// A `series_conflict`: what is gone, and the cheapest series now, as the lost one was asked for.
+async fn conflict(inner: &Inner, ctx: &Context, stored: &Stored, fault: &Fault, asked: Asked) -> Fault {
     let taken = fault.extra.as_ref().and_then(|extra| SlotTaken::decode(extra.value.as_slice()).ok());
     // The proposal is a courtesy: without it the answer is still right.
-    let asked = Asked { limit: 1, channel: request.channel, stretch_days: 0, repair };
     let fresh = propose::proposals(inner, ctx, &stored.plan, asked).await.unwrap_or_default();
     let detail = SeriesConflict {
         slot_ids: taken.map(|taken| taken.slot_ids).unwrap_or_default(),

@@ -4,7 +4,12 @@ use careplan::{
     chain::{Attention, Link, later},
     plan::{Plan, PlanSession, SessionStatus, Status, Visit},
 };
-use domain::{directory::GapDays, fault::Faults, id::ProposalId};
+use domain::{
+    directory::{Course, GapDays},
+    fault::Faults,
+    id::ProposalId,
+    preference::Preference,
+};
 use jiff::civil::Date;
 use rpc::{Code, Context, Fault};
 use serde::{Deserialize, Serialize};
@@ -31,6 +36,8 @@ pub(super) struct Asked {
     pub(super) limit: u32,
     pub(super) channel: i32,
     pub(super) stretch_days: u32,
+    /// Without it, the plan's course says what counts most.
+    pub(super) prefer: Option<Preference>,
     /// Whether booked sessions that are ahead may move.
     pub(super) repair: bool,
 }
@@ -50,7 +57,13 @@ pub(super) async fn propose(
         let detail = "the plan is on-hold; a review that continues it comes first";
         return Err(Fault::new(Code::InvalidTransition, detail));
     }
-    let asked = Asked { limit: request.limit, channel: request.channel, stretch_days: request.stretch_days, repair };
+    let asked = Asked {
+        limit: request.limit,
+        channel: request.channel,
+        stretch_days: request.stretch_days,
+        prefer: wire::convert::preference(request.prefer()),
+        repair,
+    };
     Ok(ProposePlanResponse { proposals: proposals(inner, ctx, &plan, asked).await? })
 }
 
@@ -63,8 +76,16 @@ pub(super) struct Kept {
     pub(super) appointment: String,
 }
 
-/// The sessions and slots of a proposal that was made for this plan within the last day.
-pub(super) async fn remembered(inner: &Inner, ctx: &Context, plan: &Plan, proposal: &str) -> Result<Vec<Kept>, Fault> {
+/// A proposal as it is remembered, with what it was asked for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Remembered {
+    pub(super) stretch_days: u32,
+    pub(super) prefer: Option<Preference>,
+    pub(super) sessions: Vec<Kept>,
+}
+
+/// A proposal that was made for this plan within the last day.
+pub(super) async fn remembered(inner: &Inner, ctx: &Context, plan: &Plan, proposal: &str) -> Result<Remembered, Fault> {
     let unknown = || {
         Fault::violation(
             "/proposal_id",
@@ -79,7 +100,13 @@ pub(super) async fn remembered(inner: &Inner, ctx: &Context, plan: &Plan, propos
 }
 
 /// Gives proposals their ids, and remembers them for a day.
-async fn remember(inner: &Inner, ctx: &Context, plan: &Plan, proposals: &mut [PlanProposal]) -> Result<(), Fault> {
+async fn remember(
+    inner: &Inner,
+    ctx: &Context,
+    plan: &Plan,
+    asked: Asked,
+    proposals: &mut [PlanProposal],
+) -> Result<(), Fault> {
     let now = inner.clock.now();
     let mut kept = Vec::with_capacity(proposals.len());
     for proposal in proposals {
@@ -90,8 +117,12 @@ async fn remember(inner: &Inner, ctx: &Context, plan: &Plan, proposals: &mut [Pl
             slot: session.slot.as_ref().map(|slot| slot.slot_id.clone()).unwrap_or_default(),
             appointment: session.appointment_id.clone(),
         };
-        let sessions: Vec<Kept> = proposal.sessions.iter().map(session).collect();
-        kept.push((id, serde_json::to_string(&sessions).map_err(Fault::internal)?));
+        let remembered = Remembered {
+            stretch_days: asked.stretch_days,
+            prefer: asked.prefer,
+            sessions: proposal.sessions.iter().map(session).collect(),
+        };
+        kept.push((id, serde_json::to_string(&remembered).map_err(Fault::internal)?));
     }
     let (organization, plan, expires_at_us) = (ctx.organization.uuid(), plan.id.uuid(), now.as_microsecond() + KEPT_US);
     inner.store.keep_proposals(organization, plan, &kept, expires_at_us).await.map_err(write::failure)
@@ -114,7 +145,7 @@ pub(super) async fn proposals(
     if proposals.first().is_none_or(|best| best.sessions.is_empty()) {
         return Ok(vec![]);
     }
-    remember(inner, ctx, plan, &mut proposals).await?;
+    remember(inner, ctx, plan, asked, &mut proposals).await?;
     Ok(proposals)
 }
 
@@ -177,10 +208,16 @@ impl<'a> Rest<'a> {
             patient_id: order.patient.to_string(),
             limit: asked.limit,
             channel: asked.channel,
+            prefer: wire::convert::preference_to_wire(asked.prefer.or(self.preference())).into(),
             ignore_owners: movable
                 .filter_map(|place| self.session(place).visit.map(|visit| visit.appointment.to_string()))
                 .collect(),
         }
+    }
+
+    /// What counts most of this plan's series where nothing else is asked for: acute means soon.
+    fn preference(&self) -> Option<Preference> {
+        (self.plan.course == Course::Acute).then_some(Preference::Soonest)
     }
 
     fn series_session(&self, place: usize, stretch_days: u32) -> SeriesSession {

@@ -90,7 +90,8 @@ async fn with_proposals(
     if plan.status == careplan::plan::Status::OnHold {
         return answer;
     }
-    let asked = Asked { limit: PROPOSED, channel: BookingChannel::Staff.into(), stretch_days: 0, repair: false };
+    let channel = BookingChannel::Staff.into();
+    let asked = Asked { limit: PROPOSED, channel, stretch_days: 0, prefer: None, repair: false };
     // The time of the appointments that fell away is free for the search.
     let ctx = ctx.after(&answer);
     match proposals(inner, &ctx, plan, asked).await {

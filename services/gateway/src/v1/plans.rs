@@ -12,6 +12,7 @@ use wire::{
         ProposePlanRequest, ProposePlanResponse, ReviewPlanRequest, book_plan_request::Choice,
     },
     common::Page,
+    convert,
 };
 
 pub(crate) use self::{
@@ -48,7 +49,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         "propose_plan",
         Method::POST,
         "/v1/plans/{id}/proposals",
-        "The best series for what is still to be booked",
+        "The best series for what is still to be booked, and others that differ from it in every session",
         write,
         handler!(propose),
     );
@@ -164,6 +165,7 @@ fn asked(call: &Call) -> Result<ProposePlanRequest, Fault> {
         limit: asked.limit.unwrap_or(0),
         channel: call.channel(None),
         stretch_days: asked.stretch_days.unwrap_or(0),
+        prefer: convert::preference_to_wire(asked.prefer).into(),
     })
 }
 

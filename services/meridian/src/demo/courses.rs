@@ -123,7 +123,7 @@ impl Courses<'_> {
         };
         let plan = self.plans.create_plan(self.fresh().request(request)).await.map_err(Fault::from)?.into_inner();
         let channel = BookingChannel::Staff as i32;
-        let ask = ProposePlanRequest { id: plan.id.clone(), limit: 1, channel, stretch_days: 0 };
+        let ask = ProposePlanRequest { id: plan.id.clone(), limit: 1, channel, ..Default::default() };
         let proposals = match self.plans.propose_plan(self.fresh().request(ask)).await.map_err(Fault::from) {
             Ok(proposals) => proposals.into_inner().proposals,
             // Nobody at this clinic gives the treatment often enough: the plan stays a draft.

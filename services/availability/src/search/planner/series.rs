@@ -45,12 +45,12 @@ pub(super) async fn propose(
     let limit = if request.limit == 0 { 3 } else { request.limit as usize };
     let wished = Found::of(inner, &org, &asked, true).await?;
     if let Ok(series) = solve(&wished.problem, limit).await? {
-        return Ok(ProposeSeriesResponse { series: series.iter().map(|it| wished.shown(it)).collect() });
+        return Ok(ProposeSeriesResponse { series: wished.to_wire(&series) });
     }
     // Only now: what lies outside the wishes is many times as much.
     let all = Found::of(inner, &org, &asked, false).await?;
     match solve(&all.problem, 1).await? {
-        Ok(series) => Ok(ProposeSeriesResponse { series: series.iter().map(|it| all.shown(it)).collect() }),
+        Ok(series) => Ok(ProposeSeriesResponse { series: all.to_wire(&series) }),
         Err(none) => Err(no_series(none)),
     }
 }
@@ -153,11 +153,21 @@ impl Found {
             start_on: asked.start_on,
             practitioner: asked.wishes.practitioner,
             weights: inner.weights,
+            steady: false,
+        };
+        let preference = wire::convert::preference(asked.request.prefer());
+        let problem = match preference {
+            Some(preference) => problem.prefer(preference),
+            None => problem,
         };
         Ok(Self { problem: Arc::new(problem), opened, services })
     }
 
-    fn shown(&self, series: &Series) -> ProposedSeries {
+    fn to_wire(&self, all: &[Series]) -> Vec<ProposedSeries> {
+        all.iter().map(|series| self.one_to_wire(series, &all[0])).collect()
+    }
+
+    fn one_to_wire(&self, series: &Series, first: &Series) -> ProposedSeries {
         let terms = series.terms;
         let picked = self.services.iter().zip(&series.picks);
         let slots = picked.filter_map(|(service, pick)| {
@@ -172,9 +182,9 @@ impl Found {
                 hours: terms.hours,
                 lateness: terms.lateness,
                 demand: terms.demand,
-                moved: terms.moved / u64::from(self.problem.weights.moved.max(1)),
+                moved: terms.moved / self.problem.weights.moved.max(1),
             }),
-            explanation: self.problem.explain(series),
+            explanation: self.problem.explain(series, first),
             slots: slots.collect(),
         }
     }

@@ -1,12 +1,13 @@
 //! Proposals of whole series and of repairs, and what is booked of them.
 
+use domain::preference::Preference;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::booking;
 
 use super::super::{slots::Slot, time};
 
-/// How many proposals are wanted.
+/// How many proposals are wanted, and what counts most.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskProposals {
@@ -18,6 +19,13 @@ pub(crate) struct AskProposals {
     #[serde(default)]
     #[schema(minimum = 0, maximum = 28, nullable = false)]
     pub(crate) stretch_days: Option<u32>,
+    /// What counts most: `soonest` (each session as near as can be to the first day that the ideal gaps give: a day later
+    /// costs 20 times as much), `continuity` (a change of practitioner costs 5 times as much) or `hours` (an hour or a day
+    /// that is not wished costs 10 times as much, and so does an hour outside the part of the day that suits the series
+    /// best). Without it, `soonest` for an acute plan, and the costs as they are configured for a chronic one.
+    #[serde(default)]
+    #[schema(value_type = Preference)]
+    pub(crate) prefer: Option<Preference>,
 }
 
 /// What a series costs, in points, term by term; less is better.
@@ -29,7 +37,8 @@ pub(crate) struct CostTerms {
     pub(crate) practitioner: u64,
     /// Changes of location.
     pub(crate) location: u64,
-    /// Hours and days that are not wished.
+    /// Hours and days that are not wished; with `prefer: hours` also hours outside one part of the day (morning before
+    /// 12:00, afternoon, evening from 17:00), whichever suits the series best.
     pub(crate) hours: u64,
     /// Days after the earliest.
     pub(crate) lateness: u64,
@@ -69,12 +78,14 @@ pub(crate) struct Proposal {
     /// The sum of its terms. Of two repairs the one that moves fewer booked sessions is better, whatever they cost.
     pub(crate) cost: u64,
     pub(crate) cost_terms: CostTerms,
-    /// One sentence.
+    /// One sentence: what it is, where it departs from the best, and how it differs from the first proposal.
     pub(crate) explanation: String,
     pub(crate) sessions: Vec<ProposedSession>,
 }
 
-/// Proposals, best first; none where every session is booked.
+/// Proposals, best first; none where every session is booked. The first one is the cheapest. Each one after it is the
+/// cheapest of those that differ from every one before it: in each session that both give a new time, by practitioner, or
+/// in each by part of the day, or in each by day. There are fewer than asked for where no more differ.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProposalPage {
     pub(crate) data: Vec<Proposal>,
