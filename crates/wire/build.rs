@@ -2,7 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "meridian/common/v1/common.proto",
     "meridian/availability/v1/directory.proto",
     "meridian/availability/v1/search.proto",
@@ -11,6 +11,7 @@ const FILES: [&str; 11] = [
     "meridian/booking/v1/displaced.proto",
     "meridian/booking/v1/feed.proto",
     "meridian/booking/v1/plan.proto",
+    "meridian/booking/v1/reason.proto",
     "meridian/booking/v1/waitlist.proto",
     "meridian/reminder/v1/reminder.proto",
     "meridian/reminder/v1/webhooks.proto",
@@ -31,7 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             "meridian.booking.v1.PatientDetails",
             "meridian.booking.v1.BookAppointmentRequest",
             "meridian.booking.v1.Appointment",
+            "meridian.booking.v1.Cancellation",
             "meridian.booking.v1.TransitionAppointmentRequest",
+            "meridian.booking.v1.UpdateAppointmentRequest",
             "meridian.booking.v1.ResolveManageLinkRequest",
             "meridian.booking.v1.ListPatientsRequest",
             "meridian.booking.v1.RecordReplyConsentRequest",

@@ -4,6 +4,7 @@
 
 use std::{fmt, str::FromStr};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// FHIR R4 AppointmentStatus, as far as scheduling uses it.
@@ -78,6 +79,11 @@ impl Status {
     pub fn allowed(self) -> Vec<Transition> {
         Transition::ALL.into_iter().filter(|transition| transition.from(self).is_some()).collect()
     }
+
+    /// The transitions that this status allows to this person at this time.
+    pub fn allowed_now(self, by: By, timing: Timing) -> Vec<Transition> {
+        self.allowed().into_iter().filter(|transition| transition.is_timely(by, timing)).collect()
+    }
 }
 
 impl fmt::Display for Status {
@@ -94,6 +100,48 @@ impl FromStr for Status {
             "expected one of pending, booked, arrived, checked-in, fulfilled, cancelled, noshow, entered-in-error",
         )
     }
+}
+
+/// Who asks for a change of an appointment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum By {
+    /// Its patient, through a link, a reply or an offer.
+    Patient,
+    /// The clinic.
+    Staff,
+}
+
+impl By {
+    /// The word of the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::Staff => "staff",
+        }
+    }
+}
+
+impl FromStr for By {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "patient" => Ok(Self::Patient),
+            "staff" => Ok(Self::Staff),
+            _ => Err("expected one of patient, staff"),
+        }
+    }
+}
+
+/// The instants that decide which transitions of a visit make sense.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// The present.
+    pub now: Timestamp,
+    /// When the visit's day begins at its location.
+    pub day_starts_at: Timestamp,
+    /// When the visit begins.
+    pub starts_at: Timestamp,
 }
 
 /// What can be done to an appointment.
@@ -146,6 +194,18 @@ impl Transition {
             _ => None,
         }
     }
+
+    /// Whether this person may do this now, whatever the status. A patient confirms, cancels and moves until the visit
+    /// begins. Staff receive a patient on the visit's own day, and miss nobody before the start.
+    pub fn is_timely(self, by: By, timing: Timing) -> bool {
+        match (by, self) {
+            (By::Patient, Self::Confirm | Self::Cancel | Self::Reschedule) => timing.now < timing.starts_at,
+            (By::Patient, _) => false,
+            (By::Staff, Self::Confirm | Self::Cancel | Self::Reschedule) => true,
+            (By::Staff, Self::Arrive | Self::Start | Self::Complete) => timing.now >= timing.day_starts_at,
+            (By::Staff, Self::NoShow) => timing.now >= timing.starts_at,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -156,6 +216,27 @@ mod tests {
     fn nothing_leaves_a_final_status() {
         for status in [Status::Fulfilled, Status::Cancelled, Status::Noshow, Status::EnteredInError] {
             assert_eq!(status.allowed(), vec![], "{status}");
+        }
+    }
+
+    #[test]
+    fn the_time_allows_what_makes_sense_then() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let timing = |now: &str| Timing {
+            now: at(now),
+            day_starts_at: at("2026-03-10T06:00:00Z"),
+            starts_at: at("2026-03-10T16:00:00Z"),
+        };
+        use Transition as T;
+        let ahead = [T::Confirm, T::Cancel, T::Reschedule];
+        for (now, patient, staff) in [
+            ("2026-03-10T05:59:59Z", &ahead[..], &ahead[..]),
+            ("2026-03-10T06:00:00Z", &ahead, &[T::Confirm, T::Cancel, T::Reschedule, T::Arrive, T::Start]),
+            ("2026-03-10T15:59:59Z", &ahead, &[T::Confirm, T::Cancel, T::Reschedule, T::Arrive, T::Start]),
+            ("2026-03-10T16:00:00Z", &[], &[T::Confirm, T::Cancel, T::Reschedule, T::Arrive, T::Start, T::NoShow]),
+        ] {
+            assert_eq!(Status::Booked.allowed_now(By::Patient, timing(now)), patient, "{now}");
+            assert_eq!(Status::Booked.allowed_now(By::Staff, timing(now)), staff, "{now}");
         }
     }
 

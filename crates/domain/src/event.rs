@@ -207,6 +207,24 @@ pub struct AppointmentData {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false, format = DateTime))]
     pub previous_starts_at: Option<String>,
+    /// How it was called off, where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub cancellation: Option<CancellationData>,
+}
+
+/// How an appointment was called off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = EventCancellation))]
+pub struct CancellationData {
+    /// The code of the reason; none where what was given is no code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
+    pub reason_code: Option<String>,
+    /// `patient` or `staff`.
+    pub by: String,
+    /// Whether the patient gave too little notice.
+    pub late: bool,
 }
 
 /// A care plan after a change.

@@ -26,6 +26,7 @@ use wire::{
 use crate::{
     Inner,
     follow::{BATCH_MAX, Follower},
+    reasons::is_code,
     snapshot::Parts,
     store::{
         Early,
@@ -141,6 +142,10 @@ pub(crate) fn state(row: &AppointmentRow) -> AppointmentState {
         confirmed_at_us: row.confirmed_at_us.unwrap_or(0),
         created_at_us: row.created_at_us,
         previous_starts_at_us: row.previous_starts_at_us.unwrap_or(0),
+        // A code may go outside, a sentence that somebody typed in its place may not.
+        cancel_reason_code: row.cancel_reason_code.clone().filter(|code| is_code(code)).unwrap_or_default(),
+        cancel_by: row.cancel_by.clone().unwrap_or_default(),
+        cancel_late: row.cancel_late.unwrap_or(false),
     }
 }
 

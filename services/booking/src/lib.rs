@@ -20,6 +20,7 @@ mod laying;
 mod manage;
 mod patients;
 mod plans;
+mod reasons;
 mod service;
 mod snapshot;
 mod store;
@@ -45,16 +46,17 @@ use wire::{
     availability::{directory_client::DirectoryClient, planner_client::PlannerClient, search_client::SearchClient},
     booking::{
         booking_server::BookingServer, displaced_server::DisplacedServer, feed_server::FeedServer,
-        plans_server::PlansServer, waitlist_server::WaitlistServer,
+        plans_server::PlansServer, reason_codes_server::ReasonCodesServer, waitlist_server::WaitlistServer,
     },
 };
 
 /// The full names of the services that it serves.
-pub const SERVICES: [&str; 5] = [
+pub const SERVICES: [&str; 6] = [
     "meridian.booking.v1.Booking",
     "meridian.booking.v1.Displaced",
     "meridian.booking.v1.Feed",
     "meridian.booking.v1.Plans",
+    "meridian.booking.v1.ReasonCodes",
     "meridian.booking.v1.Waitlist",
 ];
 
@@ -142,6 +144,7 @@ impl App {
     pub fn routes(&self) -> Routes {
         let routes = Routes::new(BookingServer::new(service::Service(self.0.clone())));
         let routes = routes.add_service(PlansServer::new(plans::Service(self.0.clone())));
+        let routes = routes.add_service(ReasonCodesServer::new(reasons::Service(self.0.clone())));
         let routes = routes.add_service(WaitlistServer::new(waitlist::Service(self.0.clone())));
         let routes = routes.add_service(DisplacedServer::new(displaced::Service(self.0.clone())));
         rpc::guard(routes.add_service(FeedServer::new(feed::Service(self.0.clone()))))

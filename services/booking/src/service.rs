@@ -59,6 +59,14 @@ impl booking_server::Booking for Service {
         Ok(appointments::transition::transition(&self.0, &ctx, request.into_inner()).await?)
     }
 
+    async fn update_appointment(
+        &self,
+        request: Request<wire::UpdateAppointmentRequest>,
+    ) -> Result<Response<wire::Appointment>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(appointments::update::update(&self.0, &ctx, request.into_inner()).await?)
+    }
+
     async fn reschedule_appointment(
         &self,
         request: Request<wire::RescheduleAppointmentRequest>,

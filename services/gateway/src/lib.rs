@@ -40,7 +40,7 @@ use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
     booking::{
         booking_client::BookingClient, displaced_client::DisplacedClient, feed_client::FeedClient,
-        plans_client::PlansClient, waitlist_client::WaitlistClient,
+        plans_client::PlansClient, reason_codes_client::ReasonCodesClient, waitlist_client::WaitlistClient,
     },
     reminder::{reminder_client::ReminderClient, webhooks_client::WebhooksClient},
 };
@@ -108,6 +108,7 @@ pub(crate) struct Inner {
     pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) waitlist: WaitlistClient<rpc::Channel>,
     pub(crate) displaced: DisplacedClient<rpc::Channel>,
+    pub(crate) reasons: ReasonCodesClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
     /// Where all streams of events hear of the feed.
     pub(crate) hub: hub::Hub,
@@ -144,7 +145,8 @@ impl App {
         // A form, a merge patch and a calendar file have no schema of their own.
         let named = |name: &&str| !matches!(*name, "Form" | "MergePatch" | "Calendar");
         let bodies = operations.iter().filter_map(|operation| operation.body).filter(named);
-        let bodies = bodies.chain(v1::directory::BODIES).chain(["CalendarAddress"]);
+        let bodies =
+            bodies.chain(v1::directory::BODIES).chain(["CalendarAddress", "AppointmentNotes", "ReasonMeaning"]);
         let (audit, lines) = mpsc::channel(audit::WAITING_MAX);
         let inner = Inner {
             calendar_key: store.secret("calendar_key", &deps.ids.bytes::<32>()).await?,
@@ -155,6 +157,7 @@ impl App {
             plans: PlansClient::new(deps.booking.clone()),
             waitlist: WaitlistClient::new(deps.booking.clone()),
             displaced: DisplacedClient::new(deps.booking.clone()),
+            reasons: ReasonCodesClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking.clone()),
             hub: hub::Hub::default(),
             booking: BookingClient::new(deps.booking),

@@ -8,7 +8,7 @@ use crate::{
     problem::Problem,
     v1::{
         appointments, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
-        patients, plans, reminder_rules, reports, slots, waitlist, webhook_endpoints,
+        patients, plans, reason_codes, reminder_rules, reports, slots, waitlist, webhook_endpoints,
     },
 };
 
@@ -46,6 +46,11 @@ use crate::{
     appointments::Cancel,
     appointments::Reschedule,
     appointments::Nothing,
+    appointments::AppointmentNotes,
+    reason_codes::NewReasonCode,
+    reason_codes::ReasonMeaning,
+    reason_codes::ReasonCode,
+    reason_codes::ReasonCodePage,
     patients::Patient,
     patients::PatientPage,
     consents::NewConsent,

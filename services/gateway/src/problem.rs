@@ -54,7 +54,7 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     relaxation: Option<String>,
-    /// For `invalid_transition`: what the status allows.
+    /// For `invalid_transition`: what the status and the time allow; none: nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     allowed: Option<Vec<String>>,
@@ -81,10 +81,10 @@ impl From<Fault> for Problem {
             taken.map(|taken| taken.slot_ids).or_else(|| conflict.as_ref().map(|conflict| conflict.slot_ids.clone()));
         let said = |name: &str| fault.metadata.get(name).filter(|text| !text.is_empty()).cloned();
         let (session, relaxation) = (said("session").and_then(|text| text.parse().ok()), said("relaxation"));
-        let allowed = fault
-            .metadata
-            .get("allowed")
-            .map(|list| list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect());
+        let words = |list: &String| list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
+        let allowed = fault.metadata.get("allowed").map(words);
+        // Where nothing is said to be allowed, nothing is.
+        let allowed = allowed.or_else(|| (code == Code::InvalidTransition).then(Vec::new));
         Self {
             problem_type: format!("{TYPE_BASE}{}", code.as_str()),
             title: code.title().to_owned(),

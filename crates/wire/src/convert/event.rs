@@ -1,7 +1,7 @@
 //! What the outside is told of a change of booking's feed.
 
 use domain::{
-    event::{AppointmentData, Data, Event, Kind, OfferData, PlanData, WaitlistData, shown},
+    event::{AppointmentData, CancellationData, Data, Event, Kind, OfferData, PlanData, WaitlistData, shown},
     id::OrganizationId,
     time::from_micros,
 };
@@ -53,6 +53,11 @@ fn appointment(organization_id: OrganizationId, version: i64, state: &Appointmen
         group_id: state.group_id.parse().ok(),
         displaced: state.displaced,
         previous_starts_at: (state.previous_starts_at_us != 0).then(|| at(state.previous_starts_at_us)).flatten(),
+        cancellation: (!state.cancel_by.is_empty()).then(|| CancellationData {
+            reason_code: super::optional_text(&state.cancel_reason_code),
+            by: state.cancel_by.clone(),
+            late: state.cancel_late,
+        }),
     })
 }
 
@@ -163,6 +168,25 @@ mod tests {
         };
         let event = serde_json::to_value(of(&change("plan_at_risk", Owner::Plan(plan))).unwrap()).unwrap();
         assert_eq!((&event["type"], &event["data"]["book_by"]), (&json!("plan.at_risk"), &json!("2026-03-01")));
+    }
+
+    #[test]
+    fn a_cancellation_says_why_by_whom_and_whether_late() {
+        let off = AppointmentState {
+            status: "cancelled".into(),
+            cancel_reason_code: "patient_ill".into(),
+            cancel_by: "patient".into(),
+            cancel_late: true,
+            ..visit()
+        };
+        let said = |state| {
+            let event = of(&change("cancelled", Owner::Appointment(state))).unwrap();
+            serde_json::to_value(event).unwrap()["data"]["cancellation"].clone()
+        };
+        assert_eq!(said(off.clone()), json!({"reason_code": "patient_ill", "by": "patient", "late": true}));
+        let without = AppointmentState { cancel_reason_code: String::new(), ..off };
+        assert_eq!(said(without), json!({"by": "patient", "late": true}));
+        assert_eq!(said(visit()), serde_json::Value::Null);
     }
 
     #[test]

@@ -366,6 +366,7 @@ not_played! {
     list_appointments(ListAppointmentsRequest) -> ListAppointmentsResponse;
     transition_appointment(TransitionAppointmentRequest) -> Appointment;
     reschedule_appointment(RescheduleAppointmentRequest) -> Appointment;
+    update_appointment(UpdateAppointmentRequest) -> Appointment;
     resolve_manage_link(ResolveManageLinkRequest) -> ResolveManageLinkResponse;
     create_patient(CreatePatientRequest) -> Patient;
     get_patient(GetPatientRequest) -> Patient;

@@ -69,7 +69,8 @@ BEGIN
             id uuid, version bigint, status text, service_id uuid, practitioner_id uuid, location_id uuid, room_id uuid,
             group_id uuid, starts_at_us bigint, ends_at_us bigint, time_zone text, starts_local text, patient_id uuid,
             plan_session_id uuid, displaced boolean, confirmed_at_us bigint, cancel_reason_code text, cancel_reason text,
-            cancel_by text, cancel_late boolean, note text, previous_starts_at_us bigint, link_generation integer,
+            cancel_by text, cancel_late boolean, rescheduled_late boolean, note text, previous_starts_at_us bigint,
+            link_generation integer,
             created_at_us bigint, updated_at_us bigint)
         ON CONFLICT (organization_id, id) DO UPDATE SET
             version = excluded.version, status = excluded.status, practitioner_id = excluded.practitioner_id,
@@ -78,11 +79,23 @@ BEGIN
             starts_local = excluded.starts_local, displaced = excluded.displaced,
             confirmed_at_us = excluded.confirmed_at_us, cancel_reason_code = excluded.cancel_reason_code,
             cancel_reason = excluded.cancel_reason, cancel_by = excluded.cancel_by, cancel_late = excluded.cancel_late,
+            rescheduled_late = excluded.rescheduled_late, note = excluded.note,
             previous_starts_at_us = excluded.previous_starts_at_us, link_generation = excluded.link_generation,
             updated_at_us = excluded.updated_at_us
         WHERE appointments.version = excluded.version - 1;
         GET DIAGNOSTICS n = ROW_COUNT;
         IF n <> jsonb_array_length(b->'appointments') THEN RAISE EXCEPTION 'stale' USING ERRCODE = 'MR003'; END IF;
+    END IF;
+
+    IF jsonb_typeof(b->'reason_code') = 'object' THEN
+        INSERT INTO reason_codes SELECT org, r.code, r.version, r.meaning, r.archived, r.created_at_us, now_us
+        FROM jsonb_to_record(b->'reason_code') AS r(code text, version bigint, meaning text, archived boolean,
+                                                    created_at_us bigint)
+        ON CONFLICT (organization_id, code) DO UPDATE SET version = excluded.version, meaning = excluded.meaning,
+            archived = excluded.archived, updated_at_us = excluded.updated_at_us
+        WHERE reason_codes.version = excluded.version - 1;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        IF n = 0 THEN RAISE EXCEPTION 'stale' USING ERRCODE = 'MR003'; END IF;
     END IF;
 
     IF jsonb_array_length(b->'plans') > 0 THEN PERFORM commit_plans(org, now_us, b->'plans'); END IF;

@@ -74,6 +74,8 @@ CREATE TABLE appointments (
     cancel_reason        text,
     cancel_by            text,
     cancel_late          boolean,
+    -- Whether the patient moved it within the late window, then or before.
+    rescheduled_late     boolean NOT NULL,
     note                 text    NOT NULL,
     previous_starts_at_us integer,
     link_generation      integer NOT NULL,
@@ -86,6 +88,21 @@ CREATE TABLE appointments (
 CREATE INDEX appointments_start ON appointments (organization_id, starts_at_us, id);
 CREATE INDEX appointments_patient ON appointments (organization_id, patient_id, starts_at_us);
 CREATE INDEX appointments_end ON appointments (ends_at_us);
+
+-- What an organisation has written of the reasons for which visits are called off or moved; it stands over the list that the
+-- product ships.
+CREATE TABLE reason_codes (
+    organization_id blob    NOT NULL,
+    code            text    NOT NULL,
+    version         integer  NOT NULL,
+    -- JSON of `reasons::Meaning`.
+    meaning         text    NOT NULL,
+    -- Out of use: taken as a code that nobody knows.
+    archived        boolean NOT NULL,
+    created_at_us   integer  NOT NULL,
+    updated_at_us   integer  NOT NULL,
+    PRIMARY KEY (organization_id, code)
+);
 
 -- The guard: no two claims on one unit of one resource overlap, whatever the code above it does.
 CREATE TABLE claims (

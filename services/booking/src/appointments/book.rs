@@ -11,7 +11,7 @@ use wire::booking::{
     book_appointment_request::{Time, Who},
 };
 
-use super::{shown, wall_clock};
+use super::{shown, update::NOTE_MAX, wall_clock};
 use crate::{
     Inner, feed,
     ground::{self, Ground},
@@ -82,7 +82,7 @@ fn checked(request: &BookAppointmentRequest) -> Result<Option<Uuid>, Fault> {
     let mut faults = Faults::new();
     faults.check(request.time.is_some(), "/slot_id", "missing", "give a slot_id or a hold_id");
     faults.check(request.who.is_some(), "/patient", "missing", "give a patient_id or a patient");
-    faults.check(request.note.chars().count() <= 2000, "/note", "too_long", "at most 2000 characters");
+    faults.check(request.note.chars().count() <= NOTE_MAX, "/note", "too_long", "at most 2000 characters");
     let session: Option<PlanSessionId> =
         wire::convert::optional_id(&mut faults, "/plan_session_id", &request.plan_session_id);
     if let Some(Who::Patient(details)) = &request.who
@@ -159,6 +159,7 @@ pub(crate) fn row(ctx: &Context, new: &New<'_>, now_us: i64, (ground, laid): &(G
         cancel_reason: None,
         cancel_by: None,
         cancel_late: None,
+        rescheduled_late: false,
         note: new.note.to_owned(),
         previous_starts_at_us: None,
         link_generation: 0,

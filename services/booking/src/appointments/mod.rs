@@ -3,8 +3,10 @@
 pub(crate) mod book;
 pub(crate) mod displace;
 pub(crate) mod list;
+pub(crate) mod permission;
 pub(crate) mod reschedule;
 pub(crate) mod transition;
+pub(crate) mod update;
 
 use domain::{
     id::{AppointmentId, GroupId, LocationId, PatientId, PlanSessionId, PractitionerId, RoomId, ServiceId},
@@ -55,11 +57,13 @@ pub(crate) fn listed(row: &AppointmentRow) -> Appointment {
             reason_code: code.clone(),
             by: row.cancel_by.clone().unwrap_or_default(),
             late: row.cancel_late.unwrap_or(false),
+            reason: row.cancel_reason.clone().unwrap_or_default(),
         }),
         confirmed_at_us: row.confirmed_at_us.unwrap_or(0),
         manage_token: String::new(),
         group_id: row.group_id.map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
         note: row.note.clone(),
+        rescheduled_late: row.rescheduled_late,
     }
 }
 

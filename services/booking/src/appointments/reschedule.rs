@@ -11,7 +11,12 @@ use rpc::{Context, Fault};
 use tonic::Response;
 use wire::booking::{Appointment, RescheduleAppointmentRequest};
 
-use super::{book::prior, load, shown, transition, wall_clock};
+use super::{
+    book::prior,
+    load,
+    permission::{by, is_late, target},
+    shown, wall_clock,
+};
 use crate::{
     Inner, feed,
     ground::{self, Ground},
@@ -19,6 +24,7 @@ use crate::{
     laying::Laid,
     manage,
     plans::{self, follow},
+    reasons,
     store::{
         batch::Batch,
         rows::{AppointmentRow, ClaimRow},
@@ -53,7 +59,11 @@ async fn once(
     if request.if_version != 0 && request.if_version != old.version {
         return Err(stale());
     }
-    transition::target(&old, Transition::Reschedule)?;
+    let (by, now_us) = (by(&request.by)?, inner.clock.now_us());
+    target(&old, Transition::Reschedule, by, now_us)?;
+    let cause = reasons::cause(inner, old.organization_id, by, &request.reason_code).await?;
+    // Whoever takes a time that the clinic offers gives nothing up at the clinic's cost.
+    let late = hold.is_none() && is_late(inner, &old, cause, now_us);
     same_service(&request.slot_id, &old)?;
     let held = match hold {
         Some(text) => Some(holds::of_one_slot(inner, ctx, text).await?.0),
@@ -72,6 +82,7 @@ async fn once(
     let mut answer = Appointment::default();
     let taken = take(inner, ctx, &mut grounds, taker, |batch, laid, claims| {
         let row = moved(&old, &laid[0], batch.now_us);
+        let row = AppointmentRow { rescheduled_late: late || old.rescheduled_late, ..row };
         answer = shown(inner, &row);
         if let Some((session, stored)) = &plan {
             follow::booked(inner, batch, stored, PlanSessionId::new(*session), &row)?;

@@ -1,4 +1,4 @@
-//! Confirm, cancel, arrive, start, complete, no-show: what the status allows, and no more.
+//! Confirm, cancel, arrive, start, complete, no-show: what the status and the time allow, and no more.
 
 use std::sync::Arc;
 
@@ -9,13 +9,19 @@ use domain::{
     fault::{Faults, check_text},
     id::{AppointmentId, PlanSessionId},
 };
-use rpc::{Code, Context, Fault};
+use rpc::{Context, Fault};
 use tonic::Response;
 
-use super::{claims_of, load, shown, starts_at};
+use super::{
+    claims_of, load,
+    permission::{by, is_late, target},
+    shown,
+    update::NOTE_MAX,
+};
 use crate::{
     Inner, feed,
     plans::follow,
+    reasons::{self, Cause},
     store::{batch::Batch, rows::AppointmentRow},
     write::{self, Begun, begin, remember, stale},
 };
@@ -40,12 +46,38 @@ async fn once(
     request: &TransitionAppointmentRequest,
 ) -> Result<Response<Appointment>, Fault> {
     let (transition, event) = named(request.transition)?;
+    let by = by(&request.by)?;
     let old = load(inner, ctx, &request.id).await?;
     if request.if_version != 0 && request.if_version != old.version {
         return Err(stale());
     }
     let now_us = inner.clock.now_us();
-    let row = changed(inner, &old, transition, request, now_us)?;
+    let status = target(&old, transition, by, now_us)?;
+    let cause = match transition {
+        Transition::Cancel => {
+            checked(request)?;
+            reasons::cause(inner, old.organization_id, by, &request.reason_code).await?
+        }
+        _ => Cause::CLINIC,
+    };
+    let mut row = AppointmentRow {
+        version: old.version + 1,
+        status: status.as_str().to_owned(),
+        updated_at_us: now_us,
+        ..old.clone()
+    };
+    match transition {
+        Transition::Confirm => row.confirmed_at_us = old.confirmed_at_us.or(Some(now_us)),
+        Transition::Cancel => {
+            row.cancel_reason_code = Some(request.reason_code.clone());
+            row.cancel_reason = (!request.reason.is_empty()).then(|| request.reason.clone());
+            row.cancel_by = Some(by.as_str().to_owned());
+            // Who moved a visit away at the last moment and then calls it off has dodged nothing.
+            let late = is_late(inner, &old, cause, now_us) || (cause.is_patients && old.rescheduled_late);
+            row.cancel_late = Some(late);
+        }
+        _ => {}
+    }
     let mut batch =
         Batch { organization_id: old.organization_id, now_us, appointments: vec![row.clone()], ..Batch::default() };
     let mut claims = claims_of(inner, old.organization_id, &old).await?;
@@ -56,7 +88,9 @@ async fn once(
     }
     let appointment = AppointmentId::new(row.id);
     let followed = match transition {
-        Transition::Cancel => Some(Event::Cancelled { appointment, forfeits: forfeits(inner, &row) }),
+        Transition::Cancel => {
+            Some(Event::Cancelled { appointment, forfeits: row.cancel_late == Some(true) && cause.forfeits })
+        }
         Transition::Complete => Some(Event::Completed(appointment)),
         Transition::NoShow => {
             let given_back =
@@ -74,68 +108,11 @@ async fn once(
     write::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
-/// The status after a transition, refused where the status before does not allow it.
-pub(crate) fn target(row: &AppointmentRow, transition: Transition) -> Result<Status, Fault> {
-    let status: Status = row.status.parse().map_err(Fault::internal)?;
-    transition.from(status).ok_or_else(|| {
-        let allowed: Vec<&str> = status.allowed().into_iter().map(Transition::as_str).collect();
-        let may = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
-        let detail = format!("an appointment that is {status} allows {may}, not {}", transition.as_str());
-        Fault::new(Code::InvalidTransition, detail).with("allowed", allowed.join(","))
-    })
-}
-
-fn changed(
-    inner: &Inner,
-    old: &AppointmentRow,
-    transition: Transition,
-    request: &TransitionAppointmentRequest,
-    now_us: i64,
-) -> Result<AppointmentRow, Fault> {
-    let status = target(old, transition)?;
-    let mut row = AppointmentRow {
-        version: old.version + 1,
-        status: status.as_str().to_owned(),
-        updated_at_us: now_us,
-        ..old.clone()
-    };
-    match transition {
-        Transition::Confirm => row.confirmed_at_us = old.confirmed_at_us.or(Some(now_us)),
-        Transition::NoShow if now_us < old.starts_at_us => {
-            let detail = "a visit that has not begun cannot be missed yet; cancel it instead";
-            return Err(Fault::new(Code::InvalidTransition, detail));
-        }
-        Transition::Cancel => {
-            let mut faults = Faults::new();
-            check_text(&mut faults, "/reason_code", &request.reason_code, 64);
-            faults.check(request.reason.chars().count() <= 2000, "/reason", "too_long", "at most 2000 characters");
-            faults.result()?;
-            row.cancel_reason_code = Some(request.reason_code.clone());
-            row.cancel_reason = wire_text(&request.reason);
-            row.cancel_by = Some(if request.by.is_empty() { "staff".to_owned() } else { request.by.clone() });
-            row.cancel_late = Some(is_late(inner, old, now_us));
-        }
-        _ => {}
-    }
-    Ok(row)
-}
-
-/// Whether a cancellation now would come within the policy's late window.
-pub(crate) fn is_late(inner: &Inner, row: &AppointmentRow, now_us: i64) -> bool {
-    let notice = starts_at(row).as_microsecond() - now_us;
-    notice < i64::from(inner.config.late_cancellation_minutes) * 60_000_000
-}
-
-/// Whether a session is used up by its cancellation: late, and the patient's doing. FHIR's reasons of the patient begin
-/// with `pat` ([value set](https://hl7.org/fhir/R4/valueset-appointment-cancellation-reason.html)).
-fn forfeits(inner: &Inner, row: &AppointmentRow) -> bool {
-    let patients = row.cancel_by.as_deref() == Some("patient")
-        || row.cancel_reason_code.as_deref().is_some_and(|code| code.starts_with("pat"));
-    inner.config.late_cancellation_forfeits && row.cancel_late == Some(true) && patients
-}
-
-fn wire_text(text: &str) -> Option<String> {
-    (!text.is_empty()).then(|| text.to_owned())
+fn checked(request: &TransitionAppointmentRequest) -> Result<(), Fault> {
+    let mut faults = Faults::new();
+    check_text(&mut faults, "/reason_code", &request.reason_code, 64);
+    faults.check(request.reason.chars().count() <= NOTE_MAX, "/reason", "too_long", "at most 2000 characters");
+    Ok(faults.result()?)
 }
 
 fn named(number: i32) -> Result<(Transition, &'static str), Fault> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use careplan::plan::Event;
 use domain::{
-    appointment::Transition,
+    appointment::{By, Transition},
     fault::Faults,
     id::{Appointment, PatientId, PlanId, PlanSessionId, ProposalId},
 };
@@ -21,8 +21,8 @@ use crate::{
     appointments::{
         self,
         book::prior,
+        permission,
         reschedule::{self, same_service},
-        transition,
     },
     ground,
     plans::{self, Stored, follow},
@@ -146,7 +146,7 @@ async fn part(
         Begun::Replay(response) => return Ok(response),
     };
     for moving in moves {
-        transition::target(&moving.row, Transition::Reschedule)?;
+        permission::target(&moving.row, Transition::Reschedule, By::Staff, inner.clock.now_us())?;
         same_service(&moving.slot_id, &moving.row)?;
     }
     if moves.len() > 1 && moves.iter().any(|it| it.row.group_id.is_some()) {

@@ -55,7 +55,7 @@ pub(super) async fn propose(
     let plan = load(inner, ctx, &request.id).await?.plan;
     if plan.status == Status::OnHold {
         let detail = "the plan is on-hold; a review that continues it comes first";
-        return Err(Fault::new(Code::InvalidTransition, detail));
+        return Err(Fault::new(Code::InvalidTransition, detail).with("allowed", "reviews"));
     }
     let asked = Asked {
         limit: request.limit,

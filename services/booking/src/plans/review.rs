@@ -7,7 +7,7 @@ use careplan::{
     review::{Activity, Decision, Rejection, Review},
 };
 use domain::{
-    appointment::{Status, Transition},
+    appointment::{By, Status, Transition},
     fault::{Faults, check_text},
     id::PlanSessionId,
 };
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     Inner,
-    appointments::transition,
+    appointments::permission,
     feed,
     store::{batch::Batch, rows::AppointmentRow},
     write::{self, Begun, begin, remember, stale},
@@ -72,7 +72,7 @@ pub(super) async fn review(
         let found =
             inner.store.appointment(ctx.organization.uuid(), appointment.uuid()).await.map_err(write::failure)?;
         if let Some(row) = found {
-            cancel(inner, &mut batch, row)?;
+            cancel(&mut batch, row)?;
         }
     }
     let answer = write::finish(inner, ctx, ROUTE, batch, answer).await?;
@@ -111,8 +111,8 @@ async fn with_proposals(
 }
 
 /// Adds the cancellation of an appointment to a batch.
-fn cancel(inner: &Inner, batch: &mut Batch, old: AppointmentRow) -> Result<(), Fault> {
-    transition::target(&old, Transition::Cancel)?;
+fn cancel(batch: &mut Batch, old: AppointmentRow) -> Result<(), Fault> {
+    permission::target(&old, Transition::Cancel, By::Staff, batch.now_us)?;
     if old.group_id.is_some() && batch.leave_group.is_some() {
         let detail = "the plan has several group sessions ahead; cancel them one by one first";
         return Err(Fault::new(Code::InvalidTransition, detail));
@@ -122,7 +122,8 @@ fn cancel(inner: &Inner, batch: &mut Batch, old: AppointmentRow) -> Result<(), F
         status: Status::Cancelled.as_str().to_owned(),
         cancel_reason_code: Some(REASON.to_owned()),
         cancel_by: Some("staff".to_owned()),
-        cancel_late: Some(transition::is_late(inner, &old, batch.now_us)),
+        // It is the clinic's decision.
+        cancel_late: Some(false),
         updated_at_us: batch.now_us,
         ..old
     };

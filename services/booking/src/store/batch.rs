@@ -29,6 +29,8 @@ pub(crate) struct Batch {
     pub(crate) appointments: Vec<AppointmentRow>,
     /// As appointments.
     pub(crate) plans: Vec<PlanChange>,
+    /// As appointments.
+    pub(crate) reason_code: Option<ReasonChange>,
     /// Owners whose claims go.
     pub(crate) release: Vec<Uuid>,
     pub(crate) leave_group: Option<LeaveGroup>,
@@ -130,6 +132,16 @@ impl std::fmt::Debug for PlanChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PlanChange({}, version {})", self.id, self.version)
     }
+}
+
+/// A reason code as it is after the batch.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ReasonChange {
+    pub(crate) code: String,
+    pub(crate) version: i64,
+    pub(crate) meaning: String,
+    pub(crate) archived: bool,
+    pub(crate) created_at_us: i64,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -18,7 +18,7 @@ use self::{
     batch::{Batch, Refusal, Remember},
     rows::{
         AppointmentRow, ChangeRow, ClaimRow, EntryRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OfferRow,
-        OwnedClaimRow, OwnedPlanRow, PatientRow, PlanRow, ReplayRow,
+        OwnedClaimRow, OwnedPlanRow, PatientRow, PlanRow, ReasonRow, ReplayRow,
     },
 };
 
@@ -186,6 +186,10 @@ on_both! {
     fn plans_due(&self, now_us: i64, limit: i64) -> Result<Vec<OwnedPlanRow>, Failure>;
     /// The entries of a plan's ledger, a JSON list for each version that changed a session.
     fn ledger(&self, organization: Uuid, plan: Uuid) -> Result<Vec<String>, Failure>;
+    /// What an organisation has written of a reason code.
+    fn reason(&self, organization: Uuid, code: &str) -> Result<Option<ReasonRow>, Failure>;
+    /// All that an organisation has written of reason codes, in no order.
+    fn reasons(&self, organization: Uuid) -> Result<Vec<ReasonRow>, Failure>;
     fn keep_moves(&self, organization: Uuid, id: Uuid, moves: &str, expires_at_us: i64) -> Result<(), Failure>;
     /// The moves of a proposal for displaced appointments that is still remembered.
     fn moves(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<String>, Failure>;

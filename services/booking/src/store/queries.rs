@@ -8,7 +8,10 @@ use super::{
     super::{
         Before, Filter,
         batch::Remember,
-        rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, OwnedPlanRow, PatientRow, PlanRow, ReplayRow},
+        rows::{
+            AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, OwnedPlanRow, PatientRow, PlanRow, ReasonRow,
+            ReplayRow,
+        },
     },
     Db, Store,
 };
@@ -34,7 +37,7 @@ const PATIENT: &str = "SELECT id, version, details, created_at_us, updated_at_us
 /// By name, since the statement is kept.
 const APPOINTMENTS_OF: &str = "SELECT organization_id, id, version, status, service_id, practitioner_id, location_id, \
      room_id, group_id, starts_at_us, ends_at_us, time_zone, starts_local, patient_id, plan_session_id, displaced, \
-     confirmed_at_us, cancel_reason_code, cancel_reason, cancel_by, cancel_late, note, previous_starts_at_us, \
+     confirmed_at_us, cancel_reason_code, cancel_reason, cancel_by, cancel_late, rescheduled_late, note, previous_starts_at_us, \
      link_generation, created_at_us, updated_at_us FROM appointments WHERE organization_id = ";
 const PATIENTS_OF: &str =
     "SELECT id, version, details, created_at_us, updated_at_us FROM patients WHERE organization_id = ";
@@ -50,6 +53,10 @@ const PLAN_OF_SESSION: &str = "SELECT p.id, p.version, p.document, p.created_at_
 /// Those of all organisations that have been told to be at risk.
 const PLANS_DUE: &str = "SELECT organization_id, id, version, document, created_at_us, updated_at_us, at_risk FROM plans \
      WHERE NOT at_risk AND risk_at_us <= $1 ORDER BY risk_at_us LIMIT $2";
+const REASON: &str = "SELECT code, version, meaning, archived, created_at_us, updated_at_us FROM reason_codes \
+     WHERE organization_id = $1 AND code = $2";
+const REASONS: &str = "SELECT code, version, meaning, archived, created_at_us, updated_at_us FROM reason_codes \
+     WHERE organization_id = $1";
 const ENTRIES: &str = "SELECT entries FROM plan_entries WHERE organization_id = $1 AND plan_id = $2 ORDER BY version";
 const KEEP_MOVES: &str = "INSERT INTO displaced_proposals VALUES ($1, $2, $3, $4)";
 const MOVES: &str =
@@ -79,7 +86,7 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 30] = [
+pub(crate) const STATEMENTS: [&str; 32] = [
     APPOINTMENT,
     AHEAD,
     CLAIMS_OF,
@@ -95,6 +102,8 @@ pub(crate) const STATEMENTS: [&str; 30] = [
     PLAN,
     PLAN_OF_SESSION,
     PLANS_DUE,
+    REASON,
+    REASONS,
     ENTRIES,
     KEEP_MOVES,
     MOVES,
@@ -280,6 +289,14 @@ impl Store {
 
     pub(crate) async fn ledger(&self, organization: Uuid, plan: Uuid) -> Result<Vec<String>, Failure> {
         Ok(sqlx::query_scalar(ENTRIES).bind(organization).bind(plan).fetch_all(self.reader()).await?)
+    }
+
+    pub(crate) async fn reason(&self, organization: Uuid, code: &str) -> Result<Option<ReasonRow>, Failure> {
+        Ok(sqlx::query_as(REASON).bind(organization).bind(code).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn reasons(&self, organization: Uuid) -> Result<Vec<ReasonRow>, Failure> {
+        Ok(sqlx::query_as(REASONS).bind(organization).fetch_all(self.reader()).await?)
     }
 
     pub(crate) async fn keep_moves(

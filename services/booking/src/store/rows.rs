@@ -28,6 +28,7 @@ pub(crate) struct AppointmentRow {
     pub(crate) cancel_reason: Option<String>,
     pub(crate) cancel_by: Option<String>,
     pub(crate) cancel_late: Option<bool>,
+    pub(crate) rescheduled_late: bool,
     pub(crate) note: String,
     pub(crate) previous_starts_at_us: Option<i64>,
     pub(crate) link_generation: i32,
@@ -39,6 +40,17 @@ impl std::fmt::Debug for AppointmentRow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "AppointmentRow({}, version {}, {})", self.id, self.version, self.status)
     }
+}
+
+/// What an organisation has written of a reason code; `meaning` is the JSON of `reasons::Meaning`.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct ReasonRow {
+    pub(crate) code: String,
+    pub(crate) version: i64,
+    pub(crate) meaning: String,
+    pub(crate) archived: bool,
+    pub(crate) created_at_us: i64,
+    pub(crate) updated_at_us: i64,
 }
 
 /// A plan; `document` is the JSON of `careplan::plan::Plan`.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     Committed, Each, Early, Tail,
-    batch::{Batch, JoinGroup, LeaveGroup, PlanChange, Refusal},
+    batch::{Batch, JoinGroup, LeaveGroup, PlanChange, ReasonChange, Refusal},
     rows::{AppointmentRow, ChangeRow, ClaimRow},
 };
 
@@ -154,6 +154,9 @@ async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Re
     for appointment in &batch.appointments {
         write_appointment(tx, org, appointment).await?;
     }
+    if let Some(reason) = &batch.reason_code {
+        write_reason(tx, batch, reason).await?;
+    }
     for plan in &batch.plans {
         write_plan(tx, batch, plan).await?;
     }
@@ -245,7 +248,7 @@ async fn write_plan(tx: &mut SqliteConnection, batch: &Batch, plan: &PlanChange)
 
 async fn write_appointment(tx: &mut SqliteConnection, org: Uuid, row: &AppointmentRow) -> Result<(), Refusal> {
     let statement = "INSERT INTO appointments VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-         $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) \
+         $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27) \
          ON CONFLICT (organization_id, id) DO UPDATE SET version = excluded.version, status = excluded.status, \
          practitioner_id = excluded.practitioner_id, location_id = excluded.location_id, \
          room_id = excluded.room_id, group_id = excluded.group_id, starts_at_us = excluded.starts_at_us, \
@@ -253,6 +256,7 @@ async fn write_appointment(tx: &mut SqliteConnection, org: Uuid, row: &Appointme
          displaced = excluded.displaced, confirmed_at_us = excluded.confirmed_at_us, \
          cancel_reason_code = excluded.cancel_reason_code, cancel_reason = excluded.cancel_reason, \
          cancel_by = excluded.cancel_by, cancel_late = excluded.cancel_late, \
+         rescheduled_late = excluded.rescheduled_late, note = excluded.note, \
          previous_starts_at_us = excluded.previous_starts_at_us, link_generation = excluded.link_generation, \
          updated_at_us = excluded.updated_at_us WHERE appointments.version = excluded.version - 1";
     let done = sqlx::query(statement)
@@ -277,6 +281,7 @@ async fn write_appointment(tx: &mut SqliteConnection, org: Uuid, row: &Appointme
         .bind(&row.cancel_reason)
         .bind(&row.cancel_by)
         .bind(row.cancel_late)
+        .bind(row.rescheduled_late)
         .bind(&row.note)
         .bind(row.previous_starts_at_us)
         .bind(row.link_generation)
@@ -285,6 +290,16 @@ async fn write_appointment(tx: &mut SqliteConnection, org: Uuid, row: &Appointme
         .execute(tx)
         .await?;
     if done.rows_affected() == 0 { Err(Refusal::Stale) } else { Ok(()) }
+}
+
+async fn write_reason(tx: &mut SqliteConnection, batch: &Batch, reason: &ReasonChange) -> Result<(), Refusal> {
+    let statement = "INSERT INTO reason_codes VALUES ($1, $2, $3, $4, $5, $6, $7) \
+         ON CONFLICT (organization_id, code) DO UPDATE SET version = excluded.version, meaning = excluded.meaning, \
+         archived = excluded.archived, updated_at_us = excluded.updated_at_us \
+         WHERE reason_codes.version = excluded.version - 1";
+    let query = sqlx::query(statement).bind(batch.organization_id).bind(&reason.code).bind(reason.version);
+    let query = query.bind(&reason.meaning).bind(reason.archived).bind(reason.created_at_us).bind(batch.now_us);
+    if query.execute(tx).await?.rows_affected() == 0 { Err(Refusal::Stale) } else { Ok(()) }
 }
 
 async fn release(tx: &mut SqliteConnection, org: Uuid, owner: Uuid) -> Result<(), Refusal> {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::id::{AppointmentId, HoldId, OfferId, OrganizationId, PatientId, PlanSessionId, WaitlistId};
+use domain::{
+    appointment::By,
+    id::{AppointmentId, HoldId, OfferId, OrganizationId, PatientId, PlanSessionId, WaitlistId},
+};
 use hmac::{Hmac, KeyInit, Mac};
 use prost::Message;
 use rpc::{Code, Context, Fault, Idempotency};
@@ -248,6 +251,8 @@ async fn book(
             slot_id: row.slot_id.clone(),
             if_version: 0,
             channel: BookingChannel::Online.into(),
+            by: By::Patient.as_str().to_owned(),
+            reason_code: String::new(),
         };
         return reschedule::reschedule(inner, &ctx, request, Some(hold_id)).await;
     }

@@ -66,10 +66,30 @@ async fn call(world: &World, method: &str, ids: &Ids) -> Option<String> {
             let request = proto::RescheduleAppointmentRequest { id, slot_id, ..Default::default() };
             seen(booking.reschedule_appointment(world.request(request)).await)
         }
+        "UpdateAppointment" => {
+            let request = proto::UpdateAppointmentRequest { id, note: "theirs".into(), if_version: 0 };
+            seen(booking.update_appointment(world.request(request)).await)
+        }
         "SetDisplaced" => {
             let items = vec![Item { appointment_id: id, displaced: true, seen_version: 99 }];
             seen(booking.set_displaced(world.request(proto::SetDisplacedRequest { items })).await)
         }
+        _ if method.contains("Patient") || method.contains("Consent") => call_patients(world, method, patient_id).await,
+        "GetContact" => seen(
+            booking.get_contact(world.request(proto::GetContactRequest { appointment_id: id, with_plan: true })).await,
+        ),
+        "GetContacts" => {
+            let request = proto::GetContactsRequest { appointment_ids: vec![id], with_plan: true };
+            seen(booking.get_contacts(world.request(request)).await)
+        }
+        other => panic!("{other} is new: say here what it is called with"),
+    })
+}
+
+/// The same of the calls about patients.
+async fn call_patients(world: &World, method: &str, patient_id: String) -> String {
+    let mut booking = world.booking.clone();
+    match method {
         "GetPatient" => seen(booking.get_patient(world.request(proto::GetPatientRequest { id: patient_id })).await),
         "UpdatePatient" => {
             let details = Some(patient(8));
@@ -92,15 +112,8 @@ async fn call(world: &World, method: &str, ids: &Ids) -> Option<String> {
             let request = proto::RecordReplyConsentRequest { channel, address, how, ..Default::default() };
             seen(booking.record_reply_consent(world.request(request)).await)
         }
-        "GetContact" => seen(
-            booking.get_contact(world.request(proto::GetContactRequest { appointment_id: id, with_plan: true })).await,
-        ),
-        "GetContacts" => {
-            let request = proto::GetContactsRequest { appointment_ids: vec![id], with_plan: true };
-            seen(booking.get_contacts(world.request(request)).await)
-        }
         other => panic!("{other} is new: say here what it is called with"),
-    })
+    }
 }
 
 async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_call(database: Database) {

@@ -16,5 +16,6 @@ mod holds;
 mod idempotency;
 mod limits;
 mod races;
+mod visits;
 mod waitlist;
 mod world;

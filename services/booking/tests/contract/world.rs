@@ -21,6 +21,7 @@ use wire::{
         book_appointment_request::{Time, Who},
         booking_client::BookingClient,
         feed_client::FeedClient,
+        reason_codes_client::ReasonCodesClient,
         waitlist_client::WaitlistClient,
     },
     common::BookingChannel,
@@ -48,6 +49,7 @@ pub struct World {
     pub booking: BookingClient<rpc::Channel>,
     pub feed: FeedClient<rpc::Channel>,
     pub waitlist: WaitlistClient<rpc::Channel>,
+    pub reasons: ReasonCodesClient<rpc::Channel>,
     pub clock: Clock,
     pub availability: FakeAvailability,
     pub organization: OrganizationId,
@@ -90,7 +92,8 @@ impl World {
         Self {
             booking: BookingClient::new(channel.clone()),
             feed: FeedClient::new(channel.clone()),
-            waitlist: WaitlistClient::new(channel),
+            waitlist: WaitlistClient::new(channel.clone()),
+            reasons: ReasonCodesClient::new(channel),
             clock,
             availability,
             organization: OrganizationId::new(Uuid::from_u128(0xaa)),
@@ -136,7 +139,8 @@ impl World {
 
     pub async fn reschedule(&self, id: &str, slot_id: String) -> Result<Appointment, Fault> {
         let channel = BookingChannel::Staff as i32;
-        let request = RescheduleAppointmentRequest { id: id.into(), slot_id, if_version: 0, channel };
+        let request =
+            RescheduleAppointmentRequest { id: id.into(), slot_id, channel, ..RescheduleAppointmentRequest::default() };
         let answer = self.booking.clone().reschedule_appointment(self.request(request)).await;
         answer.map(Response::into_inner).map_err(|status| fault(&status))
     }

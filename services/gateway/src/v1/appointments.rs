@@ -1,147 +1,29 @@
 //! Appointments.
 
+mod shapes;
+
 use axum::http::Method;
-use domain::{appointment::Status, patient::Details};
 use rpc::Fault;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
 use wire::{
     booking::{
         self, BookAppointmentRequest, GetAppointmentRequest, ListAppointmentsRequest, RescheduleAppointmentRequest,
-        Transition, TransitionAppointmentRequest,
+        Transition, TransitionAppointmentRequest, UpdateAppointmentRequest,
         book_appointment_request::{Time, Who},
     },
     common::Page,
     convert,
 };
 
-use super::{CURSOR, LIMIT, next_cursor, time};
+pub(crate) use self::shapes::{
+    Appointment, AppointmentNotes, AppointmentPage, Cancel, NewAppointment, Nothing, Reschedule, shown,
+};
+use super::{CURSOR, LIMIT, directory::merge, next_cursor};
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
+    call::{Call, Reply, read},
     operation::{Access, Operation, Param, Type, handler},
 };
-
-/// An appointment.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Appointment {
-    id: String,
-    #[schema(value_type = Status)]
-    status: String,
-    version: i64,
-    service_id: String,
-    practitioner_id: String,
-    location_id: String,
-    room_id: Option<String>,
-    #[schema(format = DateTime)]
-    starts_at: String,
-    #[schema(format = DateTime)]
-    ends_at: String,
-    /// IANA time zone of the location.
-    time_zone: String,
-    patient_id: String,
-    plan_session_id: Option<String>,
-    /// Whether the ground has been taken from under it: a roster, room or certificate has changed.
-    displaced: bool,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    updated_at: String,
-    /// When the patient said that they will come.
-    #[schema(format = DateTime)]
-    confirmed_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    cancellation: Option<Cancellation>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    links: Option<Links>,
-}
-
-/// How an appointment was called off.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Cancellation {
-    reason_code: String,
-    /// `patient`, `staff` or `system`.
-    by: String,
-    /// Whether it came within the policy's late window.
-    late: bool,
-}
-
-/// Where an appointment can be managed.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Links {
-    /// The patient's own link: no login, for this appointment alone.
-    manage: String,
-}
-
-/// A page of appointments, earliest start first.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AppointmentPage {
-    data: Vec<Appointment>,
-    next_cursor: Option<String>,
-}
-
-/// An appointment to book: a slot or a hold, for a patient who is known or one who is described.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewAppointment {
-    /// The slot to book; this or `hold_id`.
-    #[serde(default)]
-    #[schema(max_length = 200, nullable = false)]
-    slot_id: Option<String>,
-    /// The hold to book.
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    hold_id: Option<String>,
-    /// A patient who is known; this or `patient`.
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    patient_id: Option<String>,
-    /// A patient as they describe themselves.
-    #[serde(default)]
-    #[schema(nullable = false)]
-    patient: Option<Details>,
-    /// The session of a care plan that this is.
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    plan_session_id: Option<String>,
-    /// For the clinic's staff.
-    #[serde(default)]
-    #[schema(max_length = 2000, nullable = false)]
-    note: Option<String>,
-    /// `online` or `staff`.
-    #[serde(default)]
-    #[schema(pattern = "^(online|staff)$", nullable = false)]
-    channel: Option<String>,
-}
-
-/// Why an appointment is called off.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Cancel {
-    /// The clinic's own code, such as `patient_ill`.
-    #[schema(min_length = 1, max_length = 64)]
-    pub(crate) reason_code: String,
-    /// In words, for the clinic's staff.
-    #[serde(default)]
-    #[schema(max_length = 2000, nullable = false)]
-    pub(crate) reason: Option<String>,
-}
-
-/// Where an appointment moves.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Reschedule {
-    /// An open slot of the same service.
-    #[schema(max_length = 200)]
-    pub(crate) slot_id: String,
-}
-
-/// A body without fields; it may be left out.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
 
 const READ: Access = Access::Scopes(&[Scope::PatientsRead]);
 const WRITE: Access = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
@@ -162,28 +44,17 @@ pub(crate) fn operations() -> Vec<Operation> {
         LIMIT,
         CURSOR,
     ];
+    let (all, one) = ("/v1/appointments", "/v1/appointments/{id}");
+    let noted = "Changes the clinic's note (`{\"note\": \"…\"}`, null for none)";
     let mut operations = vec![
-        operation(
-            "book_appointment",
-            Method::POST,
-            "/v1/appointments",
-            "Books a slot for a patient",
-            book,
-            handler!(book_one),
-        )
-        .body("NewAppointment")
-        .answer(201, "Appointment"),
-        operation(
-            "list_appointments",
-            Method::GET,
-            "/v1/appointments",
-            "Appointments, earliest first",
-            READ,
-            handler!(self::list),
-        )
-        .params(&list)
-        .answer(200, "AppointmentPage"),
-        operation("get_appointment", Method::GET, "/v1/appointments/{id}", "One appointment", READ, handler!(get)),
+        operation("book_appointment", Method::POST, all, "Books a slot for a patient", book, handler!(book_one))
+            .body("NewAppointment")
+            .answer(201, "Appointment"),
+        operation("list_appointments", Method::GET, all, "Appointments, earliest first", READ, handler!(self::list))
+            .params(&list)
+            .answer(200, "AppointmentPage"),
+        operation("get_appointment", Method::GET, one, "One appointment", READ, handler!(get)),
+        operation("patch_appointment", Method::PATCH, one, noted, WRITE, handler!(patch)).body("MergePatch"),
         operation(
             "cancel_appointment",
             Method::POST,
@@ -220,37 +91,6 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 const STATUSES: [&str; 8] =
     ["pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "entered-in-error"];
-
-/// An appointment as answers show it.
-pub(crate) fn shown(call: &Call, it: &booking::Appointment) -> Appointment {
-    let zone = it.time_zone.as_str();
-    let link = (!it.manage_token.is_empty())
-        .then(|| Links { manage: format!("{}/v1/manage/{}", call.inner.public_url, it.manage_token) });
-    Appointment {
-        id: it.id.clone(),
-        status: it.status.clone(),
-        version: it.version,
-        service_id: it.service_id.clone(),
-        practitioner_id: it.practitioner_id.clone(),
-        location_id: it.location_id.clone(),
-        room_id: convert::optional_text(&it.room_id),
-        starts_at: time::shown(it.starts_at_us, zone),
-        ends_at: time::shown(it.ends_at_us, zone),
-        time_zone: it.time_zone.clone(),
-        patient_id: it.patient_id.clone(),
-        plan_session_id: convert::optional_text(&it.plan_session_id),
-        displaced: it.displaced,
-        created_at: time::shown(it.created_at_us, zone),
-        updated_at: time::shown(it.updated_at_us, zone),
-        confirmed_at: time::optional(it.confirmed_at_us, zone),
-        cancellation: it.cancellation.as_ref().map(|cancellation| Cancellation {
-            reason_code: cancellation.reason_code.clone(),
-            by: cancellation.by.clone(),
-            late: cancellation.late,
-        }),
-        links: link,
-    }
-}
 
 /// A reply that shows what booking answered.
 pub(crate) fn reply(
@@ -322,6 +162,22 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     })
 }
 
+async fn patch(call: Call) -> Result<Reply, Fault> {
+    let id = call.part("id");
+    let request = GetAppointmentRequest { id: id.clone() };
+    let present = call.inner.booking.clone().get_appointment(call.context().request(request)).await?.into_inner();
+    let mut merged = json!({"note": convert::optional_text(&present.note)});
+    merge(&mut merged, &call.body);
+    call.inner.schemas.check("AppointmentNotes", &merged)?;
+    let notes: AppointmentNotes = read(&merged)?;
+    let if_version = match call.if_version()? {
+        0 => present.version,
+        version => version,
+    };
+    let request = UpdateAppointmentRequest { id, note: notes.note.unwrap_or_default(), if_version };
+    reply(&call, 200, &call.inner.booking.clone().update_appointment(call.context().request(request)).await?)
+}
+
 async fn transition(call: Call, transition: Transition) -> Result<Reply, Fault> {
     let cancel: Option<Cancel> = (transition == Transition::Cancel).then(|| call.read()).transpose()?;
     let (reason_code, reason) = cancel.map(|cancel| (cancel.reason_code, cancel.reason)).unwrap_or_default();
@@ -368,6 +224,8 @@ async fn reschedule(call: Call) -> Result<Reply, Fault> {
         slot_id: body.slot_id,
         if_version: call.if_version()?,
         channel: call.channel(None),
+        by: "staff".to_owned(),
+        reason_code: body.reason_code.unwrap_or_default(),
     };
     let response = call.inner.booking.clone().reschedule_appointment(call.context().forward(request)).await?;
     reply(&call, 200, &response)

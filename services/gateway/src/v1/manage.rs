@@ -98,6 +98,8 @@ async fn reschedule(mut call: Call) -> Result<Reply, Fault> {
         slot_id: body.slot_id,
         if_version: call.if_version()?,
         channel: BookingChannel::Online as i32,
+        by: "patient".to_owned(),
+        reason_code: body.reason_code.unwrap_or_default(),
     };
     let response = call.inner.booking.clone().reschedule_appointment(ctx.forward(request)).await?;
     reply(&call, 200, &response)

@@ -15,6 +15,7 @@ pub(crate) mod messages;
 pub(crate) mod organizations;
 pub(crate) mod patients;
 pub(crate) mod plans;
+pub(crate) mod reason_codes;
 pub(crate) mod reminder_rules;
 pub(crate) mod reports;
 pub(crate) mod slots;
@@ -39,6 +40,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         slots::operations(),
         holds::operations(),
         appointments::operations(),
+        reason_codes::operations(),
         manage::operations(),
         patients::operations(),
         consents::operations(),

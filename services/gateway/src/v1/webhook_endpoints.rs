@@ -35,7 +35,7 @@ pub(crate) struct WebhookEndpointBody {
     url: String,
     /// Only these; none: all.
     #[serde(default)]
-    #[schema(max_items = 12)]
+    #[schema(max_items = 20)]
     events: Vec<Kind>,
     #[serde(default)]
     #[schema(max_length = 200)]

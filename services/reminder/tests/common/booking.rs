@@ -382,6 +382,7 @@ impl wire::booking_server::Booking for Booking {
         get_appointment(wire::GetAppointmentRequest) -> wire::Appointment;
         list_appointments(wire::ListAppointmentsRequest) -> wire::ListAppointmentsResponse;
         reschedule_appointment(wire::RescheduleAppointmentRequest) -> wire::Appointment;
+        update_appointment(wire::UpdateAppointmentRequest) -> wire::Appointment;
         set_displaced(wire::SetDisplacedRequest) -> wire::SetDisplacedResponse;
         resolve_manage_link(wire::ResolveManageLinkRequest) -> wire::ResolveManageLinkResponse;
         create_patient(wire::CreatePatientRequest) -> wire::Patient;

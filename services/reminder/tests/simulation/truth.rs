@@ -245,6 +245,7 @@ impl booking::booking_server::Booking for Watched {
         get_appointment(booking::GetAppointmentRequest) -> booking::Appointment;
         list_appointments(booking::ListAppointmentsRequest) -> booking::ListAppointmentsResponse;
         reschedule_appointment(booking::RescheduleAppointmentRequest) -> booking::Appointment;
+        update_appointment(booking::UpdateAppointmentRequest) -> booking::Appointment;
         transition_appointment(booking::TransitionAppointmentRequest) -> booking::Appointment;
         record_reply_consent(booking::RecordReplyConsentRequest) -> booking::RecordReplyConsentResponse;
         set_displaced(booking::SetDisplacedRequest) -> booking::SetDisplacedResponse;
