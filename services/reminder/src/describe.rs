@@ -11,6 +11,7 @@ use wire::{
 
 use crate::{
     Inner,
+    plan::Changed,
     render::{self, Lang, Words},
 };
 
@@ -105,6 +106,7 @@ pub(crate) fn words(
         count: 1,
         visits: vec![],
         until: None,
+        changed: Changed::default(),
         about,
     }
 }

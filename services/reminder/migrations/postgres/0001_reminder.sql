@@ -41,11 +41,13 @@ CREATE TABLE appointments (
     starts_at_us       bigint NOT NULL,
     ends_at_us         bigint NOT NULL,
     time_zone          text   NOT NULL,
-    -- The version at which the present time and place became true.
+    -- The version at which the present time, place, practitioner and service became true.
     visit_version      bigint NOT NULL,
     -- What the patient knows: what was booked, or what the last message said.
     told_starts_at_us  bigint NOT NULL,
     told_location_id   uuid   NOT NULL,
+    told_practitioner_id uuid NOT NULL,
+    told_service_id    uuid   NOT NULL,
     seen_at_us         bigint NOT NULL,
     PRIMARY KEY (organization_id, id)
 );
@@ -81,6 +83,8 @@ CREATE TABLE messages (
     recipient           text     NOT NULL DEFAULT '',
     subject             text     NOT NULL DEFAULT '',
     body                text     NOT NULL DEFAULT '',
+    -- What it says has changed, a letter each: time, location, practitioner, service.
+    changed             text     NOT NULL DEFAULT '',
     sent_at_us          bigint,
     created_at_us       bigint   NOT NULL,
     updated_at_us       bigint   NOT NULL,

@@ -1,11 +1,12 @@
 //! What a leased message would say now, and whether it may.
 
 use domain::{
-    id::{OrganizationId, ServiceId},
+    id::{OrganizationId, PractitionerId, ServiceId},
     patient::Channel,
 };
 use jiff::{Zoned, civil::Date, tz::TimeZone};
 use rpc::{Code, Context, Fault};
+use uuid::Uuid;
 use wire::{
     availability::DescribeVisitResponse,
     booking::{Appointment, GetContactResponse, PatientDetails},
@@ -48,6 +49,8 @@ pub(super) struct Ready {
     pub(super) truth_version: i64,
     /// What it tells the patient; `None` where it tells no time that holds.
     pub(super) tells: Option<Visit>,
+    /// The practitioner and the service that it names, where it says that something has changed.
+    pub(super) names: Option<(Uuid, Uuid)>,
 }
 
 /// Asks for the present truth and makes the text.
@@ -98,8 +101,8 @@ pub(super) async fn prepare(
     if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
         return Ok(later);
     }
-    let names = inner.questions.visit.ask((message.organization_id, describe::names(&appointment))).await?;
-    let visit = names.ok_or_else(Fault::not_found)?;
+    let found = inner.questions.visit.ask((message.organization_id, describe::names(&appointment))).await?;
+    let visit = found.ok_or_else(Fault::not_found)?;
     let details = patient.details.unwrap_or_default();
     let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
         Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
@@ -112,18 +115,26 @@ pub(super) async fn prepare(
     };
     let silent = matches!(trigger, Trigger::Cancelled | Trigger::WaitlistOffer) || trigger.is_after_visit();
     let tells = (!silent).then(|| message.visit());
+    let names = if trigger == Trigger::Rescheduled { named(&appointment) } else { None };
     let truth_version = appointment.version;
     let mut words = match expires_at_us {
         Some(at_us) => describe::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
         None => describe::words(inner, &appointment, &details, visit.clone(), about),
     };
+    words.changed = message.changed();
     if series.len() > 1 {
         (words.count, words.visits) = (series.len(), series);
     }
     Ok(match text(inner, &rule, channel, &details, &visit, &words) {
-        Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version, tells })),
+        Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version, tells, names })),
         Err(next) => next,
     })
+}
+
+/// Whom and what a text about an appointment names.
+fn named(appointment: &Appointment) -> Option<(Uuid, Uuid)> {
+    let practitioner = appointment.practitioner_id.parse::<PractitionerId>().ok()?;
+    Some((practitioner.uuid(), appointment.service_id.parse::<ServiceId>().ok()?.uuid()))
 }
 
 /// Whether its rule would plan a message still.
@@ -190,7 +201,8 @@ pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Next, F
         return Ok(Next::Suppress("opted_out"));
     }
     let rendered = Rendered { subject: String::new(), text: message.body.clone() };
-    Ok(Next::Send(Box::new(Ready { to: message.recipient.clone(), rendered, truth_version: i64::MAX, tells: None })))
+    let to = message.recipient.clone();
+    Ok(Next::Send(Box::new(Ready { to, rendered, truth_version: i64::MAX, tells: None, names: None })))
 }
 
 /// The text in the patient's language and the location's time.

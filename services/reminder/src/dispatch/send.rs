@@ -95,6 +95,7 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, (channel, way): (Channel
         message: message.clone(),
         truth_version: ready.truth_version,
         tells: ready.tells,
+        names: ready.names,
         provider: way.name(),
         key_attempt: key,
         recipient: ready.to.clone(),

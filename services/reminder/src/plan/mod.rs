@@ -7,8 +7,8 @@
 //! - a booking plans `booked` and what is still ahead of `before_start`; a `before_start` message whose time had come
 //!   when the visit was booked is not planned, since the `booked` message says the same;
 //! - a visit that is first seen in a snapshot plans `before_start` only: the booking is old news;
-//! - a new time or place takes back everything pending, plans `before_start` anew, and a `rescheduled` message unless
-//!   the patient was last told just that time and place. All of these wait until the move has settled, so that a drag in
+//! - a new time, place, practitioner or service takes back everything pending, plans `before_start` anew, and a
+//!   `rescheduled` message that names what changed, unless the patient was last told just that. All of these wait until the move has settled, so that a drag in
 //!   the diary and back sends nothing. What came due while the visit was elsewhere comes again then, for the same reason:
 //!   nothing else says it;
 //! - a cancellation takes back everything pending and plans `cancelled`, unless the visit was over already;
@@ -16,6 +16,7 @@
 //! - one that was completed or missed plans what follows it, once.
 
 mod again;
+mod arrangement;
 mod offer;
 mod recall;
 mod stand_in;
@@ -28,6 +29,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     again::{Again, Pending, again, newly},
+    arrangement::{Arrangement, Changed},
     offer::{Offered, offered},
     recall::{Risk, recall},
     stand_in::{misses, stand_in},
@@ -72,12 +74,12 @@ impl Appointment {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) appointment: Appointment,
-    /// The version at which the present time and place became true.
+    /// The version at which the present arrangement became true.
     pub(crate) visit_version: i64,
     /// When it was booked, where that was seen.
     pub(crate) booked_at_us: Option<i64>,
     /// What the patient knows: what was booked, or what the last message said.
-    pub(crate) told: Visit,
+    pub(crate) told: Arrangement,
 }
 
 /// How a change came.
@@ -113,6 +115,8 @@ pub(crate) struct Planned {
     /// What the rule's offset counts from.
     pub(crate) base_at_us: i64,
     pub(crate) due_at_us: i64,
+    /// What it says has changed.
+    pub(crate) changed: Changed,
 }
 
 /// What is known of the visits that were booked together with one.
@@ -182,14 +186,14 @@ pub(crate) fn plan(
         if let Some(trigger) = follows(next.status).filter(|_| became && news) {
             plan.add = after_event(rules, trigger, next, next.version, since_us);
         }
-    } else if let Some(known) = known.filter(|known| known.appointment.visit != next.visit) {
+    } else if let Some(known) = known.filter(|known| known.appointment.arrangement() != next.arrangement()) {
         plan.suppress = Some("superseded");
         let settled_us = since_us + settle_us;
         plan.add = before_start(rules, next, version, since_us, settled_us);
-        if next.visit == known.told {
+        if next.arrangement() == known.told {
             plan.revive = Some(Revive { until_us: since_us, due_at_us: settled_us });
         } else {
-            plan.add.extend(after_event(rules, Trigger::Rescheduled, next, version, settled_us));
+            plan.add.extend(rescheduled(rules, next, version, settled_us, &known.told));
         }
     } else if known.is_none() {
         plan.add = before_start(rules, next, version, since_us, since_us);
@@ -197,8 +201,9 @@ pub(crate) fn plan(
             // The message about the first visit of the series tells them all.
         } else if change.event == Event::Booked {
             plan.add.extend(after_event(rules, Trigger::Booked, next, version, since_us));
-        } else if next.visit != plan.known.told {
-            plan.add.extend(after_event(rules, Trigger::Rescheduled, next, version, since_us + settle_us));
+        } else if next.arrangement() != plan.known.told {
+            let told = plan.known.told;
+            plan.add.extend(rescheduled(rules, next, version, since_us + settle_us, &told));
         }
     }
     Some(plan)
@@ -216,14 +221,18 @@ fn carried(known: Option<&Known>, change: &Change) -> Known {
     match known {
         Some(known) => Known {
             appointment: next.clone(),
-            visit_version: if known.appointment.visit == next.visit { known.visit_version } else { next.version },
+            visit_version: match known.appointment.arrangement() == next.arrangement() {
+                true => known.visit_version,
+                false => next.version,
+            },
             booked_at_us: known.booked_at_us,
             told: known.told,
         },
         None => {
             // Whoever booked knows when; of a move that is seen first, they know the time before.
             let moved = change.moved_from_us.filter(|_| change.event == Event::Other);
-            let told = Visit { starts_at_us: moved.unwrap_or(next.visit.starts_at_us), ..next.visit };
+            let visit = Visit { starts_at_us: moved.unwrap_or(next.visit.starts_at_us), ..next.visit };
+            let told = Arrangement { visit, ..next.arrangement() };
             let booked_at_us = (change.event == Event::Booked).then_some(change.changed_at_us);
             Known { appointment: next.clone(), visit_version: next.version, booked_at_us, told }
         }
@@ -263,6 +272,19 @@ fn after_event(rules: &[Rule], trigger: Trigger, next: &Appointment, version: i6
         .collect()
 }
 
+/// The messages that name what is other than the patient knows.
+fn rescheduled(
+    rules: &[Rule],
+    next: &Appointment,
+    version: i64,
+    base_at_us: i64,
+    told: &Arrangement,
+) -> impl Iterator<Item = Planned> {
+    let changed = Changed::between(told, &next.arrangement());
+    let planned = after_event(rules, Trigger::Rescheduled, next, version, base_at_us);
+    planned.into_iter().map(move |one| Planned { changed, ..one })
+}
+
 /// The messages before the start: not those whose time had come by `since_us`, and none before `earliest_us`.
 fn before_start(rules: &[Rule], next: &Appointment, version: i64, since_us: i64, earliest_us: i64) -> Vec<Planned> {
     let starts_at_us = next.visit.starts_at_us;
@@ -284,6 +306,7 @@ fn due_before_start(rule: &Rule, next: &Appointment, since_us: i64) -> Option<i6
 
 fn each_channel(rule: &Rule, version: i64, base_at_us: i64, due_at_us: i64) -> impl Iterator<Item = Planned> {
     let (id, trigger) = (rule.id, rule.body.trigger);
-    let planned = move |channel| Planned { rule: id, trigger, channel, version, base_at_us, due_at_us };
+    let changed = Changed::default();
+    let planned = move |channel| Planned { rule: id, trigger, channel, version, base_at_us, due_at_us, changed };
     rule.body.channels.iter().map(move |channel| planned(*channel))
 }

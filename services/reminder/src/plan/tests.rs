@@ -99,7 +99,7 @@ fn a_move_takes_back_the_old_time_and_tells_the_new_one_when_it_has_settled() {
     assert_eq!(moved.len(), 2);
     assert!(moved.iter().all(|one| one.due_at_us == now + SETTLE && one.version == 2));
     assert_eq!(plan.add.len(), 5);
-    assert_eq!((plan.known.visit_version, plan.known.told.starts_at_us), (2, a));
+    assert_eq!((plan.known.visit_version, plan.known.told.visit.starts_at_us), (2, a));
 }
 
 #[test]
@@ -116,25 +116,39 @@ fn a_drag_and_back_tells_nothing_unless_the_patient_was_told_in_between() {
     assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart && one.version == 3));
     assert_eq!(quiet.add.len(), 3);
     assert_eq!(quiet.revive, Some(Revive { until_us: now + 1, due_at_us: now + 1 + SETTLE }));
-    let told = Known { told: dragged.appointment.visit, ..dragged };
+    let told = Known { told: dragged.appointment.arrangement(), ..dragged };
     let correction = plan(&rules(), Some(&told), &back, now + 1, SETTLE, Series::First).unwrap();
     assert_eq!(correction.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).count(), 2);
     assert_eq!(correction.revive, None, "the correction says the same");
 }
 
 #[test]
-fn another_place_at_the_same_time_is_a_move_and_another_practitioner_is_not() {
+fn another_place_practitioner_or_service_at_the_same_time_is_news_and_is_named() {
     let start = us("2026-03-10T15:00:00Z");
     let now = start - 100 * HOUR;
     let known = booked(start, now).known;
-    let mut next = at(start, 2);
-    next.practitioner = Uuid::from_u128(99);
-    let same =
-        plan(&rules(), Some(&known), &change(Event::Other, now, next.clone()), now, SETTLE, Series::First).unwrap();
-    assert_eq!((same.suppress, same.add.len(), same.known.visit_version), (None, 0, 1));
-    next.visit.location = Uuid::from_u128(99);
-    let moved = plan(&rules(), Some(&known), &change(Event::Other, now, next), now, SETTLE, Series::First).unwrap();
-    assert_eq!((moved.suppress, moved.add.len()), (Some("superseded"), 5));
+    let other = Uuid::from_u128(99);
+    let same = at(start, 2);
+    let moved = Visit { location: other, ..same.visit };
+    for (next, letters) in [
+        (Appointment { practitioner: other, ..same.clone() }, "p"),
+        (Appointment { service: other, ..same.clone() }, "s"),
+        (Appointment { visit: moved, ..same.clone() }, "l"),
+        (Appointment { visit: moved, practitioner: other, ..same.clone() }, "lp"),
+    ] {
+        let news = change(Event::Other, now, next);
+        let plan1 = plan(&rules(), Some(&known), &news, now, SETTLE, Series::First).unwrap();
+        assert_eq!((plan1.suppress, plan1.add.len(), plan1.known.visit_version), (Some("superseded"), 5, 2));
+        let said = plan1.add.iter().filter(|one| one.trigger == Trigger::Rescheduled);
+        assert!(said.clone().all(|one| one.changed.letters() == letters) && said.count() == 2, "{letters}");
+        // Back again before anybody was told: it is as if nothing had been.
+        let back = change(Event::Other, now + 1, at(start, 3));
+        let quiet = plan(&rules(), Some(&plan1.known), &back, now + 1, SETTLE, Series::First).unwrap();
+        assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart) && quiet.revive.is_some());
+    }
+    // Another room, or a note: nobody's news.
+    let noted = plan(&rules(), Some(&known), &change(Event::Other, now, same), now, SETTLE, Series::First).unwrap();
+    assert_eq!((noted.suppress, noted.add.len(), noted.known.visit_version), (None, 0, 1));
 }
 
 #[test]

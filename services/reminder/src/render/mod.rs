@@ -15,10 +15,13 @@ use jiff::Zoned;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, context, filters};
 
 pub(crate) use self::words::{Lang, choose, primary};
-use crate::rule::{Template, Trigger};
+use crate::{
+    plan::Changed,
+    rule::{Template, Trigger},
+};
 
 /// The words that a template may use.
-pub(crate) const WORDS: [&str; 14] = [
+pub(crate) const WORDS: [&str; 18] = [
     "patient_given_name",
     "clinic",
     "organization",
@@ -34,6 +37,11 @@ pub(crate) const WORDS: [&str; 14] = [
     // How many visits it is about, and which.
     "count",
     "visits",
+    // Of a visit that was moved: what is other than the patient knew.
+    "time_changed",
+    "location_changed",
+    "practitioner_changed",
+    "service_changed",
     // The hour until which a time is kept that is offered.
     "until",
 ];
@@ -63,6 +71,8 @@ pub(crate) struct Words {
     pub(crate) visits: Vec<Zoned>,
     /// When an offer ends, on the location's clock.
     pub(crate) until: Option<Zoned>,
+    /// What is other than the patient knew.
+    pub(crate) changed: Changed,
     /// The start, or of an invitation the last day, in the location's zone.
     pub(crate) about: Zoned,
 }
@@ -228,6 +238,11 @@ fn values(words: &Words, part: Part, lang: Lang) -> minijinja::Value {
         count => words.count,
         visits => visits(words, part, lang),
         day => words.about.day(),
+        // Where nothing is said to have changed, the time is what a text is about.
+        time_changed => words.changed.time || words.changed == Changed::default(),
+        location_changed => words.changed.location,
+        practitioner_changed => words.changed.practitioner,
+        service_changed => words.changed.service,
         until => words.until.as_ref().map(|until| lang.time(until)).unwrap_or_default(),
     }
 }
@@ -276,6 +291,7 @@ pub(crate) fn example(lang: Lang) -> Words {
         replies: false,
         count: 1,
         visits: vec![],
+        changed: Changed { time: true, ..Changed::default() },
         until: jiff::civil::date(2026, 3, 9).at(9, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok(),
         about: about.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
     }

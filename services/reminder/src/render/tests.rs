@@ -61,6 +61,34 @@ fn every_other_shipped_text_message_is_plain_too() {
 }
 
 #[test]
+fn a_moved_visits_texts_name_what_has_changed() {
+    let none = Changed::default();
+    for lang in Lang::ALL {
+        for (changed, named, other) in [
+            (Changed { practitioner: true, ..none }, "Sam Example", "1 Example Street"),
+            (Changed { time: true, practitioner: true, ..none }, "Sam Example", "1 Example Street"),
+            (Changed { location: true, ..none }, "1 Example Street", "Sam Example"),
+            (Changed { time: true, location: true, practitioner: true, service: true }, "1 Example Street", "Initial"),
+        ] {
+            let words = Words { changed, ..long(lang) };
+            for channel in [Channel::Sms, Channel::Email] {
+                let found = texts().render(&Template::default(), "rescheduled", channel, lang, &words).unwrap();
+                assert!(found.text.contains(named) && !found.text.contains(other), "{}", found.text);
+                assert!(!found.text.contains(&words.service), "no treatment: {}", found.text);
+                let (encoding, count) = segments(&found.text);
+                assert!(channel == Channel::Email || (encoding == Encoding::Gsm7 && count <= 2), "{}", found.text);
+            }
+        }
+    }
+    let with = Words { changed: Changed { practitioner: true, ..none }, ..example(Lang::En) };
+    let said = texts().render(&Template::default(), "rescheduled", Channel::Sms, Lang::En, &with).unwrap().text;
+    assert!(said.starts_with("Example Physiotherapy: your visit on Mon, Mar 9 at 2:30 PM is now with Sam Example."));
+    let email = texts().render(&Template::default(), "rescheduled", Channel::Email, Lang::En, &with).unwrap();
+    assert_eq!(email.subject, "Your visit on Monday, March 9 has changed");
+    assert!(email.text.contains("has changed.\nIt is now with Sam Example.\n\nTo change"), "{}", email.text);
+}
+
+#[test]
 fn each_shipped_text_names_clinic_day_and_time_and_no_treatment() {
     for lang in Lang::ALL {
         let words = long(lang);

@@ -20,6 +20,8 @@ pub(crate) struct Sending {
     pub(crate) truth_version: i64,
     /// What the message tells the patient; `None` where it tells no time that holds.
     pub(crate) tells: Option<Visit>,
+    /// The practitioner and the service that it names to the patient, where it does.
+    pub(crate) names: Option<(Uuid, Uuid)>,
     pub(crate) provider: &'static str,
     /// The attempt whose name is its key; 0: its own.
     pub(crate) key_attempt: i32,

@@ -16,6 +16,7 @@ pub(super) fn sending(message: &MessageRow, truth_version: i64) -> Sending {
         message: Arc::new(message.clone()),
         truth_version,
         tells: Some(message.visit()),
+        names: None,
         provider: "sandbox",
         key_attempt: 0,
         recipient: "+15005550009".into(),
@@ -137,7 +138,41 @@ async fn another_stands_in_for_what_has_ended_and_not_for_what_was_lost(bed: Bed
     assert_eq!(stand_ins().await, 1);
 }
 
+/// Any message tells of the time; only the one that names a practitioner lets the patient know of another one.
+async fn a_practitioner_is_known_once_named(bed: Bed) {
+    let with = |version: i64, practitioner: u128| {
+        let mut change = booked(version, START, Status::Booked, Event::Other);
+        change.appointment.practitioner = Uuid::from_u128(practitioner);
+        change
+    };
+    bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
+    let leased = bed.lease(NOW).await.unwrap();
+    bed.store.begin_sends(&[sending(&leased, 1)]).await.unwrap();
+    bed.apply((Some("p1"), "p2"), &[with(2, 99)]).await;
+    let changed = |rows: &[MessageRow], version: i64| -> Vec<String> {
+        let news = rows.iter().filter(|row| row.trigger == "rescheduled" && row.appointment_version == version);
+        news.map(|row| row.changed.clone()).collect()
+    };
+    assert_eq!(changed(&bed.all().await, 2), ["p", "p"], "a confirmation names nobody");
+    let news = bed.all().await.into_iter().find(|row| row.trigger == "rescheduled").unwrap();
+    let leased = bed.lease_all(NOW, 100, &[]).await;
+    let leased = leased.into_iter().find(|row| row.id == news.id).unwrap();
+    let named = Sending { names: Some((Uuid::from_u128(99), Uuid::from_u128(8))), ..sending(&leased, 2) };
+    bed.store.begin_sends(&[named]).await.unwrap();
+    // Elsewhere with the one who was named: only the place is news.
+    let mut away = with(3, 99);
+    away.appointment.visit.location = Uuid::from_u128(98);
+    bed.apply((Some("p2"), "p3"), &[away]).await;
+    assert_eq!(changed(&bed.all().await, 3), ["l", "l"]);
+    // Back to the first one, who is news again.
+    let mut back = with(4, 9);
+    back.appointment.visit.location = Uuid::from_u128(98);
+    bed.apply((Some("p3"), "p4"), &[back]).await;
+    assert_eq!(changed(&bed.all().await, 4), ["lp", "lp"]);
+}
+
 suite! {
+    a_practitioner_is_known_once_named
     of_many_each_leaves_for_itself
     of_many_each_ends_for_itself
     another_stands_in_for_what_has_ended_and_not_for_what_was_lost

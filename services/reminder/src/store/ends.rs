@@ -27,8 +27,8 @@ const ENDED: &str = " SELECT m.id, m.trigger, m.channel, r.body FROM given JOIN 
 // Once for each version: its key says so. What the rule took back before it left, it may plan again.
 const STAND_IN: &str = "INSERT INTO messages (organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
      channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, \
-     updated_at_us, instead_of) SELECT organization_id, $3, appointment_id, appointment_version, rule_id, trigger, \
-     $4, 'scheduled', '', base_at_us, $5, $5, starts_at_us, location_id, time_zone, $5, $5, id FROM messages \
+     updated_at_us, instead_of, changed) SELECT organization_id, $3, appointment_id, appointment_version, rule_id, trigger, \
+     $4, 'scheduled', '', base_at_us, $5, $5, starts_at_us, location_id, time_zone, $5, $5, id, changed FROM messages \
      WHERE organization_id = $1 AND id = $2 \
      ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) DO UPDATE SET \
      status = 'scheduled', reason = '', due_at_us = excluded.due_at_us, wake_at_us = excluded.wake_at_us, \

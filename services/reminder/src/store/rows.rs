@@ -1,14 +1,17 @@
 //! The rows, as both engines store them.
 
+mod appointment;
+
 use std::fmt;
 
 use domain::{appointment::Status, event::Kind, patient::Channel};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+pub(crate) use self::appointment::{AppointmentRow, OwnedAppointmentRow};
 use crate::{
     answer::Told,
-    plan::{self, Appointment, Known, Pending, Visit},
+    plan::{self, Changed, Pending, Visit},
     report::{Messages, Seen},
     rule::{self, Rule, Trigger, channel},
 };
@@ -37,63 +40,12 @@ impl RuleRow {
     }
 }
 
-/// An appointment, as it was seen in the feed.
-#[derive(Debug, Clone, FromRow)]
-pub(crate) struct AppointmentRow {
-    pub(crate) id: Uuid,
-    pub(crate) version: i64,
-    pub(crate) status: String,
-    pub(crate) service_id: Uuid,
-    pub(crate) practitioner_id: Uuid,
-    pub(crate) patient_id: Uuid,
-    pub(crate) location_id: Uuid,
-    pub(crate) starts_at_us: i64,
-    pub(crate) ends_at_us: i64,
-    pub(crate) time_zone: String,
-    pub(crate) visit_version: i64,
-    pub(crate) told_starts_at_us: i64,
-    pub(crate) told_location_id: Uuid,
-    pub(crate) plan_session_id: Option<Uuid>,
-    pub(crate) booked_at_us: Option<i64>,
-    pub(crate) confirmed_at_us: Option<i64>,
-}
-
-/// An appointment with its organisation.
-#[derive(Debug, Clone, FromRow)]
-pub(crate) struct OwnedAppointmentRow {
-    pub(crate) organization_id: Uuid,
-    #[sqlx(flatten)]
-    pub(crate) row: AppointmentRow,
-}
-
-impl AppointmentRow {
-    pub(crate) fn read(self) -> Result<Known, sqlx::Error> {
-        Ok(Known {
-            appointment: Appointment {
-                id: self.id,
-                version: self.version,
-                status: self.status.parse().map_err(|text: &str| sqlx::Error::Decode(text.into()))?,
-                service: self.service_id,
-                practitioner: self.practitioner_id,
-                patient: self.patient_id,
-                visit: Visit { starts_at_us: self.starts_at_us, location: self.location_id },
-                ends_at_us: self.ends_at_us,
-                time_zone: self.time_zone,
-                plan_session: self.plan_session_id,
-                confirmed_at_us: self.confirmed_at_us,
-            },
-            visit_version: self.visit_version,
-            booked_at_us: self.booked_at_us,
-            told: Visit { starts_at_us: self.told_starts_at_us, location: self.told_location_id },
-        })
-    }
-}
-
 /// The columns of a message. A statement that is kept prepared names them: with `*` it would fail, in a process that is older,
 /// as soon as a newer one adds a column.
 pub(crate) const MESSAGE_COLUMNS: &str = "organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
      channel, status, reason, due_at_us, starts_at_us, location_id, time_zone, fence, tries, attempts, provider, recipient, \
-     subject, body, segments, sent_at_us, key_attempt, held, next_way, instead_of, repeated";
+     subject, body, segments, sent_at_us, key_attempt, held, next_way, instead_of, repeated, \
+     changed";
 
 /// A message. Its `Debug` shows no recipient and no text.
 #[derive(Clone, PartialEq, FromRow)]
@@ -131,6 +83,8 @@ pub(crate) struct MessageRow {
     pub(crate) instead_of: Option<Uuid>,
     /// Whether it was sent once more since nobody knew whether it was sent.
     pub(crate) repeated: bool,
+    /// As [`Changed::letters`].
+    pub(crate) changed: String,
 }
 
 impl fmt::Debug for MessageRow {
@@ -143,6 +97,11 @@ impl MessageRow {
     /// Whether nobody knows whether it was sent.
     pub(crate) fn is_unknown(&self) -> bool {
         self.status == "unknown"
+    }
+
+    /// What it says has changed.
+    pub(crate) fn changed(&self) -> Changed {
+        Changed::of_letters(&self.changed)
     }
 
     /// What the message tells.

@@ -15,9 +15,11 @@ use super::{
 };
 
 // Before a message leaves: a move that is planned meanwhile must know that the old time may be out.
-const TELL: &str = " UPDATE appointments SET told_starts_at_us = g_starts, told_location_id = g_location FROM given \
+const TELL: &str = " UPDATE appointments SET told_starts_at_us = g_starts, told_location_id = g_location, \
+     told_practitioner_id = coalesce(g_practitioner, told_practitioner_id), \
+     told_service_id = coalesce(g_service, told_service_id) FROM given \
      WHERE organization_id = g_organization AND id = g_appointment \
-     AND (told_starts_at_us <> g_starts OR told_location_id <> g_location)";
+     AND (told_starts_at_us <> g_starts OR told_location_id <> g_location OR g_practitioner IS NOT NULL)";
 const CLAIM: &str = " UPDATE messages SET status = 'sending', wake_at_us = g_lease, attempts = attempts + 1, \
      repeated = repeated OR status = 'unknown', provider_rank = 0, provider = g_provider, recipient = g_recipient, \
      subject = g_subject, body = g_body, updated_at_us = g_now, segments = g_segments, \
@@ -166,12 +168,13 @@ async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>,
         row.push("'unknown', '', '', ''").push_bind(one.provider);
     });
     query.build().persistent(sql::is_kept(begun.len())).execute(&mut **tx).await?;
-    let told: Vec<_> = claimed.filter_map(|(one, _)| Some((&one.message, one.tells?))).collect();
+    let told: Vec<_> = claimed.filter_map(|(one, _)| Some((one, one.tells?))).collect();
     if !told.is_empty() {
-        let columns = ["organization", "appointment", "starts", "location"];
-        let mut query = given(&columns, &told, |mut row, (message, visit)| {
-            row.push_bind(message.organization_id).push_bind(message.appointment_id);
-            row.push_bind(visit.starts_at_us).push_bind(visit.location);
+        let columns = ["organization", "appointment", "starts", "location", "practitioner", "service"];
+        let mut query = given(&columns, &told, |mut row, (one, visit)| {
+            let (practitioner, service) = one.names.unzip();
+            row.push_bind(one.message.organization_id).push_bind(one.message.appointment_id);
+            row.push_bind(visit.starts_at_us).push_bind(visit.location).push_bind(practitioner).push_bind(service);
         });
         query.push(TELL);
         query.build().persistent(sql::is_kept(told.len())).execute(&mut **tx).await?;

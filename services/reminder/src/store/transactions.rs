@@ -228,7 +228,7 @@ async fn hand_on(
 /// Plans what an offer brings, and takes back what has not left when it ends.
 async fn offered(tx: &mut Tx, offer: &Offered, rules: &[Rule], writes: &mut Writes<'_>) -> Result<(), sqlx::Error> {
     let (organization, visit) = (offer.organization, &offer.visit);
-    let known = Known { appointment: visit.clone(), visit_version: 1, booked_at_us: None, told: visit.visit };
+    let known = Known { appointment: visit.clone(), visit_version: 1, booked_at_us: None, told: visit.arrangement() };
     writes.save(organization, known);
     if !offer.open {
         writes.flush(tx).await?;

@@ -13,7 +13,8 @@ use crate::plan::{Appointment, Known, Planned};
 
 const SAVE: &str = "INSERT INTO appointments (organization_id, id, version, status, \
      service_id, practitioner_id, patient_id, location_id, starts_at_us, ends_at_us, time_zone, visit_version, \
-     told_starts_at_us, told_location_id, seen_at_us, plan_session_id, booked_at_us, confirmed_at_us) ";
+     told_starts_at_us, told_location_id, told_practitioner_id, told_service_id, seen_at_us, plan_session_id, \
+     booked_at_us, confirmed_at_us) ";
 const SAVE_AGAIN: &str = " ON CONFLICT (organization_id, id) DO UPDATE SET version = excluded.version, \
      status = excluded.status, service_id = excluded.service_id, practitioner_id = excluded.practitioner_id, \
      patient_id = excluded.patient_id, location_id = excluded.location_id, starts_at_us = excluded.starts_at_us, \
@@ -22,11 +23,11 @@ const SAVE_AGAIN: &str = " ON CONFLICT (organization_id, id) DO UPDATE SET versi
      confirmed_at_us = excluded.confirmed_at_us";
 /// What is read of an appointment, by name since the statement is kept.
 const OWNED: &str = "organization_id, id, version, status, service_id, practitioner_id, patient_id, location_id, \
-     starts_at_us, ends_at_us, time_zone, visit_version, told_starts_at_us, told_location_id, plan_session_id, \
-     booked_at_us, confirmed_at_us";
+     starts_at_us, ends_at_us, time_zone, visit_version, told_starts_at_us, told_location_id, \
+     told_practitioner_id, told_service_id, plan_session_id, booked_at_us, confirmed_at_us";
 const PLAN: &str = "INSERT INTO messages (organization_id, id, appointment_id, appointment_version, rule_id, trigger, \
      channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, \
-     updated_at_us) ";
+     updated_at_us, changed) ";
 // What a rule took back, it can plan again; whatever else became of a message stays.
 const PLAN_AGAIN: &str = " ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) \
      DO UPDATE SET status = 'scheduled', reason = '', base_at_us = excluded.base_at_us, due_at_us = excluded.due_at_us, \
@@ -125,8 +126,9 @@ impl<'a> Writes<'a> {
             row.push_bind(organization).push_bind(now.id).push_bind(now.version).push_bind(now.status.as_str());
             row.push_bind(now.service).push_bind(now.practitioner).push_bind(now.patient);
             row.push_bind(now.visit.location).push_bind(now.visit.starts_at_us).push_bind(now.ends_at_us);
-            row.push_bind(&now.time_zone).push_bind(known.visit_version).push_bind(known.told.starts_at_us);
-            row.push_bind(known.told.location).push_bind(self.now_us).push_bind(now.plan_session);
+            row.push_bind(&now.time_zone).push_bind(known.visit_version).push_bind(known.told.visit.starts_at_us);
+            row.push_bind(known.told.visit.location).push_bind(known.told.practitioner).push_bind(known.told.service);
+            row.push_bind(self.now_us).push_bind(now.plan_session);
             row.push_bind(known.booked_at_us).push_bind(now.confirmed_at_us);
         });
         query.push(SAVE_AGAIN);
@@ -142,7 +144,7 @@ async fn plan_some(tx: &mut Tx, some: &[(MessageKey, New)], now_us: i64) -> Resu
         row.push_bind(planned.trigger.as_str()).push_bind(planned.channel.as_str()).push("'scheduled', ''");
         row.push_bind(planned.base_at_us).push_bind(planned.due_at_us).push_bind(planned.due_at_us);
         row.push_bind(about.visit.starts_at_us).push_bind(about.visit.location).push_bind(&about.time_zone);
-        row.push_bind(now_us).push_bind(now_us);
+        row.push_bind(now_us).push_bind(now_us).push_bind(planned.changed.letters());
     });
     query.push(PLAN_AGAIN);
     Ok(query.build().persistent(sql::is_kept(some.len())).execute(&mut **tx).await?.rows_affected())
