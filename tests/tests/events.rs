@@ -83,6 +83,8 @@ async fn an_organisation_hears_of_its_own_and_of_nothing_else() -> Result<()> {
             // What was told just before one began to listen may come again.
             if data["data"]["appointment_id"] != json!(before) {
                 assert_eq!(data["data"]["appointment_id"], json!(visit));
+                let why = &data["data"]["cancellation"]["reason_code"];
+                assert_eq!(why.as_str(), (name == "appointment.cancelled").then_some("patient_ill"));
                 told.push(name);
                 ids.push(own.last_id().to_owned());
             }

@@ -151,6 +151,7 @@ fn body(operation: &str, needed: bool) -> Option<Value> {
         "patch_closure" | "patch_time_off" => json!({"reason": "Mallory"}),
         "patch_roster" => json!({"cycle_weeks": 1}),
         "patch_practitioner" => json!({"given_name": "Mallory"}),
+        "patch_appointment" => json!({"note": "Mallory"}),
         patch if patch.starts_with("patch_") => json!({"name": "Mallory"}),
         _ if !needed => return None,
         other => panic!("{other} takes an id and a body: give it a case here"),

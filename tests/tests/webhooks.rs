@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
+use domain::event::Kind;
 use reqwest::{Method, StatusCode};
 use scenarios::{ADMIN, Answer, House, patient, service};
 use serde_json::{Value, json};
@@ -73,8 +74,9 @@ async fn what_is_booked_and_called_off_is_told_signed_and_in_order() -> Result<(
         let pages = Pages::serve().await?;
         pages.say("/hook", 200, "", b"");
         let clinic = house.clinic("America/Edmonton", service()).await?;
-        let made = house.post(ALL, json!({"url": format!("{}/hook", pages.url)})).await?;
+        let made = house.post(ALL, json!({"url": format!("{}/hook", pages.url), "events": Kind::ALL})).await?;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+        assert_eq!(made.body["events"], json!(Kind::ALL), "any subset, all of them too");
         let (secret, path) = (made.text("/secret"), format!("{ALL}/{}", made.text("/id")));
         let slots = house.slots(&clinic, (2, 4), &clinic.revision).await?;
         let body = json!({"slot_id": slots[0]["slot_id"], "patient": patient("Example", "+17805550123")});
@@ -95,6 +97,9 @@ async fn what_is_booked_and_called_off_is_told_signed_and_in_order() -> Result<(
             assert_eq!(first["data"][field], booked.body[field], "as the appointment shows it: {field}");
         }
         assert_eq!(first["data"]["appointment_id"], json!(visit));
+        let called_off: Value = serde_json::from_str(&told[1].body)?;
+        let why = json!({"reason_code": "patient_ill", "by": "staff", "late": false});
+        assert_eq!((&first["data"].get("cancellation"), &called_off["data"]["cancellation"]), (&None, &why));
 
         let rotated = house.post(&format!("{path}/rotate_secret"), json!({})).await?;
         let new = rotated.text("/secret");

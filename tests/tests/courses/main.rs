@@ -6,4 +6,5 @@ mod disturbed;
 mod fences;
 mod preference;
 mod repair;
+mod visits;
 mod world;

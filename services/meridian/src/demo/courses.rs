@@ -174,7 +174,7 @@ impl Courses<'_> {
             id: id.to_owned(),
             transition: transition as i32,
             reason_code: "patient_away".to_owned(),
-            by: "patient".to_owned(),
+            by: "staff".to_owned(),
             ..TransitionAppointmentRequest::default()
         };
         let done = self.booking.transition_appointment(context().request(request)).await.map_err(Fault::from)?;
