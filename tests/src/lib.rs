@@ -6,13 +6,13 @@ mod events;
 pub mod sms;
 mod stopped;
 
-use std::{net::TcpListener, path::Path};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use reqwest::{Method, Response, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{database::Database, product::Process};
+use testkit::{database::Database, port::Port, product::Process};
 
 pub use events::Events;
 pub use stopped::{ORGANIZATION, Stopped, context};
@@ -28,6 +28,8 @@ pub struct House {
     pub processes: Vec<Process>,
     client: reqwest::Client,
     folder: TempDir,
+    /// Where its roles other than the gateway listen.
+    _ports: Vec<Port>,
     /// What its processes were told, where they are several.
     variables: Vec<(String, String)>,
     /// Where it keeps its data when that is PostgreSQL.
@@ -68,8 +70,8 @@ impl House {
     /// When they do not start, or this installation is one process.
     pub async fn replica(&self) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let own = format!("127.0.0.1:{}", free_port()?);
-        let peer = format!("http://{own}");
+        let port = Port::free()?;
+        let (own, peer) = (port.address(), port.url());
         let mut variables: Vec<(&str, &str)> =
             self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let arguments = ["serve", "--role", "availability", "--listen", &own];
@@ -80,7 +82,8 @@ impl House {
         let gateway =
             Process::start(folder.path(), &["serve", "--role", "gateway", "--listen", "127.0.0.1:0"], &variables)?;
         let url = gateway.line("listening on ").await;
-        Self::ready(url, vec![availability, gateway], folder, None).await
+        let house = Self::ready(url, vec![availability, gateway], folder, None).await?;
+        Ok(Self { _ports: vec![port], ..house })
     }
 
     /// All roles in one process, on embedded SQLite.
@@ -103,21 +106,20 @@ impl House {
     pub async fn apart(extra: &[&str]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let database = Database::postgres().await?;
-        let [availability, booking, reminder] = [free_port()?, free_port()?, free_port()?];
-        let peer = |port: u16| format!("http://127.0.0.1:{port}");
+        let [availability, booking, reminder] = [Port::free()?, Port::free()?, Port::free()?];
         let variables = [
             ("MERIDIAN_ADMIN_KEY".to_owned(), ADMIN.to_owned()),
             ("MERIDIAN_DATABASE__URL".to_owned(), database.url.clone()),
-            ("MERIDIAN_PEERS__AVAILABILITY".to_owned(), peer(availability)),
-            ("MERIDIAN_PEERS__BOOKING".to_owned(), peer(booking)),
-            ("MERIDIAN_PEERS__REMINDER".to_owned(), peer(reminder)),
+            ("MERIDIAN_PEERS__AVAILABILITY".to_owned(), availability.url()),
+            ("MERIDIAN_PEERS__BOOKING".to_owned(), booking.url()),
+            ("MERIDIAN_PEERS__REMINDER".to_owned(), reminder.url()),
         ];
         let told = variables.to_vec();
         let variables: Vec<(&str, &str)> =
             variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut processes = Vec::new();
-        for (role, port) in [("booking", booking), ("availability", availability), ("reminder", reminder)] {
-            let listen = format!("127.0.0.1:{port}");
+        for (role, port) in [("booking", &booking), ("availability", &availability), ("reminder", &reminder)] {
+            let listen = port.address();
             let arguments = [&["serve", "--role", role, "--listen", &listen], extra].concat();
             let process = Process::start(folder.path(), &arguments, &variables)?;
             process.line("listening on ").await;
@@ -128,7 +130,7 @@ impl House {
         let url = gateway.line("listening on ").await;
         processes.push(gateway);
         let house = Self::ready(url, processes, folder, Some(database)).await?;
-        Ok(Self { variables: told, ..house })
+        Ok(Self { variables: told, _ports: vec![availability, booking, reminder], ..house })
     }
 
     pub(crate) async fn ready(
@@ -137,7 +139,8 @@ impl House {
         folder: TempDir,
         database: Option<Database>,
     ) -> Result<Self> {
-        let house = Self { url, processes, client: reqwest::Client::new(), folder, variables: vec![], database };
+        let client = reqwest::Client::new();
+        let house = Self { url, processes, client, folder, _ports: vec![], variables: vec![], database };
         let within = std::time::Duration::from_secs(60);
         // Ready means: the whole way through to availability's database answers.
         testkit::poll::until("the installation to answer", within, || async {
@@ -332,8 +335,4 @@ async fn answer(response: Response) -> Result<Answer> {
     let text = response.text().await?;
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
     Ok(Answer { status, headers, body })
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

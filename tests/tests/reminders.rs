@@ -82,16 +82,6 @@ async fn on_a_simulated_clock_two_days_of_reminders_pass_in_seconds() -> Result<
 }
 
 #[tokio::test]
-async fn without_dev_a_simulated_clock_is_refused() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let output = testkit::product::run(folder.path(), &["serve", "--clock", "2026-03-06T08:00:00Z@600"], &[]).await?;
-    assert!(!output.status.success());
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("--dev"), "it says what to do: {said}");
-    Ok(())
-}
-
-#[tokio::test]
 async fn a_provider_that_speaks_twilio_gets_each_message_once() -> Result<()> {
     let provider = FakeProvider::start().await?;
     let (taken, broken, wrong) = ("+19105550123", "+19105550124", "+19105550125");

@@ -253,7 +253,8 @@ mod tests {
         assert_eq!(get("/large").await, Err(Error::TooLarge));
         assert_eq!(get("/bytes").await, Err(Error::NotText));
         assert_eq!(get("/broken").await, Err(Error::Status(500)));
-        assert_eq!(client.get("http://127.0.0.1:1/", 1000).await, Err(Error::Unreachable));
+        let nobody = testkit::port::Port::free().unwrap();
+        assert_eq!(client.get(&nobody.url(), 1000).await, Err(Error::Unreachable));
         for wrong in ["", "a.ics", "file:///etc/passwd", "ftp://example.org/a"] {
             assert_eq!(client.get(wrong, 1000).await, Err(Error::Address), "{wrong}");
         }
@@ -289,7 +290,8 @@ mod tests {
         let first = &received[0];
         assert_eq!((first.headers["x-id"].as_str(), first.headers["content-type"].as_str()), ("1", "application/json"));
         assert_eq!(first.body, "{}");
-        assert_eq!(client.post("http://127.0.0.1:1/", &[], "").await, Err(Error::Unreachable));
+        let nobody = testkit::port::Port::free().unwrap();
+        assert_eq!(client.post(&nobody.url(), &[], "").await, Err(Error::Unreachable));
         assert_eq!(client.post("file:///etc/passwd", &[], "").await, Err(Error::Address));
         for host in ["127.0.0.1", "localhost"] {
             let address = format!("http://{host}:{}/ok", pages.port);

@@ -12,6 +12,7 @@ pub mod database;
 pub mod endpoint;
 pub mod http;
 pub mod poll;
+pub mod port;
 pub mod postgres;
 pub mod product;
 pub mod python;

@@ -58,7 +58,10 @@ fn beside(own: &Path) -> Option<PathBuf> {
 }
 
 /// `meridian` with these arguments and variables, in this folder. Our own `MERIDIAN_` variables are not passed on.
-fn command(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command> {
+///
+/// # Errors
+/// When it has not been built.
+pub fn command(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command> {
     let mut command = Command::new(binary()?);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MERIDIAN_")) {
         command.env_remove(name);

@@ -51,11 +51,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // A limit on the rate would answer most requests by 429, and nothing behind it would be reached.
     let variables = [("MERIDIAN_GATEWAY__REQUESTS_PER_SECOND", "100000")];
     let product = step("start", || Product::start(&built_product()?, folder.path(), &arguments, &variables))?;
-    fs::write(Path::new(FOLDER).join("schemathesis.toml"), real_ids(&product.url)?)?;
+    // Another run's product has other ids.
+    let ids = folder.path().join("schemathesis.toml");
+    fs::write(&ids, real_ids(&product.url)?)?;
     println!("== requests");
     // Its own --max-time would make it go on until the time is spent.
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=10", &options.max_seconds.to_string()]).arg(program);
+    command.args(["--kill-after=10", &options.max_seconds.to_string()]).arg(program).arg("--config-file").arg(ids);
     command.args(["run", &format!("{}/openapi.json", product.url), "--checks", CHECKS]);
     command.args(["--header", &format!("Authorization: Bearer {ADMIN_KEY}"), "--output-sanitize", "true"]);
     command.args(["--max-examples", &options.max_examples.to_string(), "--request-timeout", "30"]);
@@ -107,6 +109,10 @@ fn real_ids(url: &str) -> Result<String> {
 /// Installs it in a virtual environment of its own, once.
 fn install() -> Result<PathBuf> {
     let folder = Path::new(FOLDER);
+    fs::create_dir_all("target")?;
+    // Two runs at once do not install into each other's.
+    let lock = fs::File::create("target/schemathesis.lock")?;
+    lock.lock()?;
     let (program, mark) = (folder.join("bin/schemathesis"), folder.join("installed"));
     if fs::read_to_string(&mark).is_ok_and(|installed| installed == PACKAGE) && program.is_file() {
         return Ok(fs::canonicalize(folder)?.join("bin/schemathesis"));

@@ -1,7 +1,7 @@
 //! The built product, run from outside as a user does.
 
 use std::{
-    fs,
+    env, fs,
     io::{BufRead, BufReader, Read},
     path::Path,
     process::{Child, Command, Stdio},
@@ -30,7 +30,12 @@ impl Product {
     /// When it ends or prints no address; holds what it wrote.
     pub(crate) fn start(binary: &Path, folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let log = folder.join("log");
-        let mut child = Command::new(binary)
+        let mut command = Command::new(binary);
+        // What the caller has set is for an installation of the caller's: never its database, folder or address.
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MERIDIAN_")) {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(arguments)
             .env("MERIDIAN_ADMIN_KEY", ADMIN_KEY)
             .envs(variables.iter().copied())

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use runtime::Clock;
+use runtime::{Clock, config::Setting};
 
-use crate::{catalogue, config::Config, demo, doctor, keys, roles::Role, serve};
+use crate::{catalogue, config::Config, demo, doctor, effective, keys, roles::Role, serve};
 
 /// Scheduling for chains of physiotherapy clinics.
 #[derive(Parser)]
@@ -87,7 +87,7 @@ enum Command {
         #[arg(long, requires = "tz")]
         repair: bool,
     },
-    /// Show the configuration
+    /// Print the configuration in force, each value with where it is from; secrets are hidden
     Config {
         /// Every key that there is, one a line
         #[arg(long)]
@@ -117,6 +117,16 @@ impl From<RoleName> for Role {
 impl Common {
     /// The configuration: defaults, file, environment, flags.
     pub(crate) fn load(&self) -> Result<Config> {
+        Ok(runtime::config::load(self.config.as_deref(), &self.flags()?)?)
+    }
+
+    /// Every setting in force.
+    pub(crate) fn in_force(&self) -> Result<Vec<Setting>> {
+        Ok(runtime::config::settings::<Config>(self.config.as_deref(), &self.flags()?)?)
+    }
+
+    /// The keys that the command line sets.
+    fn flags(&self) -> Result<Vec<(String, String)>> {
         let mut flags: Vec<(String, String)> = Vec::new();
         let mut flag = |key: &str, value: Option<String>| flags.extend(value.map(|value| (key.to_owned(), value)));
         flag("listen", self.listen.clone());
@@ -127,7 +137,12 @@ impl Common {
             let (key, value) = pair.split_once('=').with_context(|| format!("--set takes KEY=VALUE, not `{pair}`"))?;
             flag(key, Some(value.to_owned()));
         }
-        Ok(runtime::config::load(self.config.as_deref(), &flags)?)
+        Ok(flags)
+    }
+
+    /// All that the configuration, the flags and the files that they name decide, before anything is opened or listened on.
+    pub(crate) fn settings(&self) -> Result<Settings> {
+        Ok(Settings { config: self.load()?, clock: self.clock()?, admin_key: self.admin_key()? })
     }
 
     /// Where time comes from.
@@ -156,6 +171,14 @@ impl Common {
     }
 }
 
+/// What a process is started with.
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    /// The installation's own key.
+    pub(crate) admin_key: Option<String>,
+}
+
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let common = arguments.common;
@@ -170,10 +193,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
             runtime::config::keys::<Config>().iter().for_each(|key| println!("{key}"));
             Ok(())
         }
-        Command::Config { keys: false } => {
-            common.load()?;
-            println!("the configuration is valid; `meridian config --keys` lists its keys");
-            Ok(())
-        }
+        Command::Config { keys: false } => effective::print(&common),
     }
 }

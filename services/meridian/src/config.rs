@@ -116,6 +116,9 @@ impl Section for Config {
         check(self.listen.parse::<SocketAddr>().is_ok(), "listen", address);
         let ops = self.ops_listen.as_ref().is_none_or(|text| text.parse::<SocketAddr>().is_ok());
         check(ops, "ops_listen", address);
+        // Port 0 is another one each time.
+        let apart = self.listen.ends_with(":0") || self.ops_listen.as_ref() != Some(&self.listen);
+        check(apart, "ops_listen", "must be another address than listen");
         for (key, database) in [
             ("database.url", &self.database),
             ("availability.database.url", &self.availability.database),
@@ -132,7 +135,8 @@ impl Section for Config {
             ("peers.reminder", &self.peers.reminder),
             ("public_url", &self.public_url),
         ] {
-            let http = uri.as_ref().is_none_or(|uri| uri.starts_with("http://") || uri.starts_with("https://"));
+            let web = |url: reqwest::Url| matches!(url.scheme(), "http" | "https") && url.host().is_some();
+            let http = uri.as_ref().is_none_or(|uri| uri.parse().is_ok_and(web));
             check(http, key, "write a URL such as http://127.0.0.1:9090");
         }
         let oidc = &self.auth.oidc;

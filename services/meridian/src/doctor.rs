@@ -34,6 +34,8 @@ pub(crate) async fn run(common: &Common, clocks: Option<bool>) -> Result<()> {
             bail!("mend the configuration first");
         }
     };
+    let files = config.reminder.service.check_files();
+    say("files that it names", files.map(|()| "can be read".into()).map_err(|error| error.to_string()));
     say("clock", clock(common));
     say(
         "installation's key",

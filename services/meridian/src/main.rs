@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod demo;
 mod doctor;
+mod effective;
 mod keys;
 mod roles;
 mod serve;

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    cli::Common,
+    cli::{Common, Settings},
     config::Config,
     roles::{self, Background, Role, Surroundings, Ways},
     threads::Quiet,
@@ -17,17 +17,25 @@ use crate::{
 
 /// Serves all roles, or one.
 pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
-    let config = common.load()?;
+    let settings = common.settings()?;
+    let config = &settings.config;
+    let ways = match role {
+        None => Ways::in_process(),
+        Some(_) => Ways::over_tcp(config)?,
+    };
+    if matches!(role, None | Some(Role::Reminder)) {
+        config.reminder.service.check_files()?;
+    }
     let guard = telemetry::start(&config.telemetry, role.map_or("all", Role::as_str))?;
     telemetry::collect_metrics();
     config.make_folder().context("the folder of the databases cannot be made")?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = listen(&config.listen).await?;
-    let around = surroundings(common, &config, address)?;
+    let around = surroundings(&settings, address);
     let outcome = match role {
-        None => all(&config, &around, listener, &shutdown).await,
-        Some(role) => one(&config, &around, role, listener, &shutdown).await,
+        None => all(config, &around, &ways, listener, &shutdown).await,
+        Some(role) => one(config, &around, &ways, role, listener, &shutdown).await,
     };
     tracing::info!("stopped");
     guard.flush();
@@ -35,14 +43,15 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
 }
 
 /// What all roles of this process share.
-pub(crate) fn surroundings(common: &Common, config: &Config, address: SocketAddr) -> Result<Surroundings> {
-    Ok(Surroundings {
-        clock: common.clock()?,
+pub(crate) fn surroundings(settings: &Settings, address: SocketAddr) -> Surroundings {
+    let public_url = settings.config.public_url.clone();
+    Surroundings {
+        clock: settings.clock.clone(),
         ids: Ids::system(),
         readiness: Readiness::new(),
-        admin_key: common.admin_key()?,
-        public_url: config.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
-    })
+        admin_key: settings.admin_key.clone(),
+        public_url: public_url.unwrap_or_else(|| format!("http://{address}")),
+    }
 }
 
 /// Opens a socket.
@@ -52,13 +61,18 @@ pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr)> {
 }
 
 /// All roles in this process.
-async fn all(config: &Config, around: &Surroundings, listener: TcpListener, shutdown: &Shutdown) -> Result<()> {
-    let ways = Ways::in_process();
-    let availability = roles::availability(config, around, &ways).await?;
-    let booking = roles::booking(config, around, &ways).await?;
+async fn all(
+    config: &Config,
+    around: &Surroundings,
+    ways: &Ways,
+    listener: TcpListener,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    let availability = roles::availability(config, around, ways).await?;
+    let booking = roles::booking(config, around, ways).await?;
     let quiet = Quiet::new()?;
-    let reminder = roles::reminder(config, around, &ways, &quiet).await?;
-    let gateway = roles::gateway(config, around, &ways).await?;
+    let reminder = roles::reminder(config, around, ways, &quiet).await?;
+    let gateway = roles::gateway(config, around, ways).await?;
     let mut background = Background::default();
     let end = shutdown.clone();
     background.run(async move { booking.run(end).await });
@@ -76,35 +90,36 @@ async fn all(config: &Config, around: &Surroundings, listener: TcpListener, shut
 async fn one(
     config: &Config,
     around: &Surroundings,
+    ways: &Ways,
     role: Role,
     listener: TcpListener,
     shutdown: &Shutdown,
 ) -> Result<()> {
-    let (ways, quiet) = (Ways::over_tcp(config)?, Quiet::new()?);
+    let quiet = Quiet::new()?;
     let mut background = Background::default();
     let end = shutdown.clone();
     let (routes, services): (_, &[&str]) = match role {
         Role::Gateway => {
-            let app = roles::gateway(config, around, &ways).await?;
+            let app = roles::gateway(config, around, ways).await?;
             println!("listening on http://{}", listener.local_addr()?);
             let served = app.serve(listener, shutdown.clone()).await;
             background.ended(shutdown).await;
             return Ok(served?);
         }
         Role::Availability => {
-            let app = roles::availability(config, around, &ways).await?;
+            let app = roles::availability(config, around, ways).await?;
             let routes = app.routes();
             background.run(async move { app.run(end).await });
             (routes, &availability::SERVICES)
         }
         Role::Booking => {
-            let app = roles::booking(config, around, &ways).await?;
+            let app = roles::booking(config, around, ways).await?;
             let routes = app.routes();
             background.run(async move { app.run(end).await });
             (routes, &booking::SERVICES)
         }
         Role::Reminder => {
-            let app = roles::reminder(config, around, &ways, &quiet).await?;
+            let app = roles::reminder(config, around, ways, &quiet).await?;
             let routes = app.routes();
             background.run_quietly(&quiet, async move { app.run(end).await });
             (routes, &reminder::SERVICES)

@@ -7,7 +7,7 @@ mod common;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use common::{PUBLIC_URL, Running, WITHIN, World, organization, reports::twilio as signed, us};
 use rpc::{Code, Fault};
-use testkit::{database::Database, poll, sms::Behaviour};
+use testkit::{database::Database, poll, port::Port, sms::Behaviour};
 use wire::reminder::{ListMessagesRequest, Message, RetryMessageRequest, RuleBody};
 
 const NOW: &str = "2026-03-04T11:00:00Z";
@@ -153,9 +153,8 @@ async fn patience_with_a_busy_provider_ends(database: Database) {
 
 async fn a_provider_out_of_reach_is_tried_again(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
-    // A port that nobody listens on.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    world.config.providers.twilio.base_url = format!("http://{nobody}");
+    let nobody = Port::free().unwrap();
+    world.config.providers.twilio.base_url = nobody.url();
     let service = world.start().await;
     let visit = world.book(START);
     let unreached = |all: &[Message]| {

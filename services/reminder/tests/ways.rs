@@ -9,6 +9,7 @@ use testkit::{
     database::Database,
     endpoint::{Answer, Endpoint},
     poll,
+    port::Port,
     sms::Behaviour,
 };
 use wire::reminder::{Message, ReceiveRequest};
@@ -27,11 +28,6 @@ async fn with_both(database: Database, first: &str, second: &str) -> (World, End
     world.config.providers.http.secret = Some(SECRET.into());
     world.config.providers.http.timeout_seconds = 1;
     (world, fake)
-}
-
-/// A URL that nobody listens on.
-fn nobody() -> String {
-    format!("http://{}", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap())
 }
 
 /// Provider, outcome and code of each attempt.
@@ -58,7 +54,8 @@ fn waits(tries: usize) -> impl Fn(&[Message]) -> bool {
 
 async fn what_the_first_cannot_be_given_the_second_sends(database: Database) {
     let (mut world, fake) = with_both(database, "twilio", "http").await;
-    world.config.providers.twilio.base_url = nobody();
+    let nobody = Port::free().unwrap();
+    world.config.providers.twilio.base_url = nobody.url();
     let service = world.start().await;
     let visit = world.book(START);
     let sent = service.becomes(&visit, "booked", "sms", "sent").await;
@@ -204,8 +201,9 @@ async fn a_first_that_is_left_alone_is_passed_over_until_it_answers(database: Da
 async fn where_each_is_left_alone_a_message_waits(database: Database) {
     let (mut world, _fake) = with_both(database, "twilio", "http").await;
     let rows = Rows::open(&world.database.for_service("reminder")).await;
-    world.config.providers.twilio.base_url = nobody();
-    world.config.providers.http.url = Some(nobody());
+    let nobody = Port::free().unwrap();
+    world.config.providers.twilio.base_url = nobody.url();
+    world.config.providers.http.url = Some(nobody.url());
     (world.config.breaker_failures, world.config.concurrency) = (1, 1);
     let service = world.start().await;
     let visit = world.book(START);
@@ -226,7 +224,8 @@ async fn where_each_is_left_alone_a_message_waits(database: Database) {
 async fn a_busy_first_is_asked_when_it_said_though_the_second_is_out_of_reach(database: Database) {
     let (mut world, _fake) = with_both(database, "twilio", "http").await;
     let rows = Rows::open(&world.database.for_service("reminder")).await;
-    world.config.providers.http.url = Some(nobody());
+    let nobody = Port::free().unwrap();
+    world.config.providers.http.url = Some(nobody.url());
     (world.config.breaker_failures, world.config.concurrency) = (1, 1);
     world.provider.script([Behaviour::Busy(90)]);
     let service = world.start().await;

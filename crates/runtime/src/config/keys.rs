@@ -14,10 +14,16 @@ const LIKENESS_MIN: f64 = 0.7;
 
 /// Every key that a configuration knows, with dots between sections, sorted.
 pub fn keys<T: Serialize + Default>() -> Vec<String> {
-    let mut known = Vec::new();
-    flatten("", &defaults::<T>(), &mut known);
+    let mut known = of(&defaults::<T>());
     known.sort();
     known
+}
+
+/// The keys of a tree.
+pub(super) fn of(dict: &Dict) -> Vec<String> {
+    let mut names = Vec::new();
+    flatten("", dict, &mut names);
+    names
 }
 
 /// The tree of the defaults, which is the register of the keys.
@@ -27,8 +33,7 @@ pub(super) fn defaults<T: Serialize + Default>() -> Dict {
 
 /// Notes every given key that the known tree does not have.
 pub(super) fn check(given: &Dict, known: &Dict) -> Vec<Fault> {
-    let mut names = Vec::new();
-    flatten("", known, &mut names);
+    let names = of(known);
     let mut faults = Vec::new();
     walk("", given, known, &names, &mut faults);
     faults

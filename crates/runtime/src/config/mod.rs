@@ -7,13 +7,15 @@
 //! field must not be left out of serialisation. Start reading at [`load`] and [`Sources`].
 
 mod keys;
+mod settings;
 mod sources;
 
 #[cfg(test)]
 mod tests;
 
 pub use keys::keys;
-pub use sources::{Sources, load};
+pub use settings::{Origin, Setting};
+pub use sources::{Sources, load, settings};
 
 /// One fault of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,10 @@ use figment::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Error, Fault, Section, keys};
+use super::{
+    Error, Fault, Section, keys,
+    settings::{self, Origin, Setting},
+};
 
 /// The file that is read where none is named.
 const FILE: &str = "meridian.toml";
@@ -31,13 +34,18 @@ pub fn load<T>(file: Option<&Path>, flags: &[(String, String)]) -> Result<T, Err
 where
     T: Serialize + DeserializeOwned + Default + Section,
 {
-    let text = |os: std::ffi::OsString| os.into_string().ok();
-    let variables = std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value)));
-    let sources = match file {
-        Some(file) => Sources::new().file(file),
-        None => Sources::new().file_if_present(Path::new(FILE)),
-    };
-    flags.iter().fold(sources.environment(variables), |sources, (key, value)| sources.flag(key, value)).load()
+    Sources::usual(file, flags).load()
+}
+
+/// Every setting of the configuration that [`load`] would give, sorted by key.
+///
+/// # Errors
+/// As [`load`].
+pub fn settings<T>(file: Option<&Path>, flags: &[(String, String)]) -> Result<Vec<Setting>, Error>
+where
+    T: Serialize + DeserializeOwned + Default + Section,
+{
+    Sources::usual(file, flags).settings::<T>()
 }
 
 /// The layers over the defaults; [`load`] uses the usual ones, a test gives its own.
@@ -53,6 +61,16 @@ impl Sources {
     /// Nothing over the defaults.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn usual(file: Option<&Path>, flags: &[(String, String)]) -> Self {
+        let text = |os: std::ffi::OsString| os.into_string().ok();
+        let variables = std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value)));
+        let sources = match file {
+            Some(file) => Self::new().file(file),
+            None => Self::new().file_if_present(Path::new(FILE)),
+        };
+        flags.iter().fold(sources.environment(variables), |sources, (key, value)| sources.flag(key, value))
     }
 
     /// Reads this TOML file, which must exist.
@@ -98,35 +116,62 @@ impl Sources {
     where
         T: Serialize + DeserializeOwned + Default + Section,
     {
-        let mut given = self.given()?;
-        let defaults = keys::defaults::<T>();
-        let mut faults = keys::check(&given, &defaults);
-        if !faults.is_empty() {
-            return Err(Error::Faults(faults));
-        }
-        keys::fit("", &mut given, &defaults, &mut faults);
-        let config: T = extract(given, std::mem::take(&mut faults))?;
-        config.validate("", &mut faults);
-        if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
+        combine(&self.layers()?)
     }
 
-    fn given(self) -> Result<Dict, Error> {
-        let mut given = Figment::new();
+    /// Every setting that [`Sources::load`] would give, sorted by key.
+    ///
+    /// # Errors
+    /// As [`Sources::load`].
+    pub fn settings<T>(self) -> Result<Vec<Setting>, Error>
+    where
+        T: Serialize + DeserializeOwned + Default + Section,
+    {
+        let layers = self.layers()?;
+        let config: T = combine(&layers)?;
+        Ok(settings::of(&config, &layers))
+    }
+
+    /// Each layer over the defaults, the lowest first, with where it is from.
+    fn layers(self) -> Result<Vec<(Origin, Dict)>, Error> {
+        let unreadable = |error: figment::Error| Error::Unreadable(error.to_string());
+        let mut layers = Vec::new();
         if let Some(path) = &self.file {
-            given = given.merge(Serialized::defaults(read(path)?));
+            let table = Figment::from(Serialized::defaults(read(path)?)).extract().map_err(unreadable)?;
+            layers.push((Origin::File(path.clone()), table));
         }
+        let one = |key: &str, value: &str| Figment::new().merge((key, plain(value))).extract().map_err(unreadable);
         for (name, value) in &self.variables {
             let other = OTHER_VARIABLES.iter().copied().chain(self.ignored.iter().map(String::as_str));
             let Some(key) = name.strip_prefix(PREFIX).filter(|_| !value.is_empty()) else { continue };
             if other.into_iter().all(|other| other != name) {
-                given = given.merge((key.to_lowercase().replace("__", "."), plain(value)));
+                let layer = one(&key.to_lowercase().replace("__", "."), value)?;
+                layers.push((Origin::Environment(name.clone()), layer));
             }
         }
         for (key, value) in &self.flags {
-            given = given.merge((key.as_str(), plain(value)));
+            layers.push((Origin::Flag, one(key, value)?));
         }
-        given.extract().map_err(|error| Error::Unreadable(error.to_string()))
+        Ok(layers)
     }
+}
+
+/// Lays the layers over the defaults.
+fn combine<T>(layers: &[(Origin, Dict)]) -> Result<T, Error>
+where
+    T: Serialize + DeserializeOwned + Default + Section,
+{
+    let merged = layers.iter().fold(Figment::new(), |all, (_, layer)| all.merge(Serialized::defaults(layer)));
+    let mut given: Dict = merged.extract().map_err(|error| Error::Unreadable(error.to_string()))?;
+    let defaults = keys::defaults::<T>();
+    let mut faults = keys::check(&given, &defaults);
+    if !faults.is_empty() {
+        return Err(Error::Faults(faults));
+    }
+    keys::fit("", &mut given, &defaults, &mut faults);
+    let config: T = extract(given, std::mem::take(&mut faults))?;
+    config.validate("", &mut faults);
+    if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
 }
 
 /// A text as it stands, unless it is quoted, an array or a table: only the section knows whether 0123 is a number.

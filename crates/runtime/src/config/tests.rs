@@ -171,3 +171,47 @@ fn a_section_within_a_section_takes_numbers_from_the_environment_too() {
     let error = load("MERIDIAN_AROUND__SIZE", "many").unwrap_err().to_string();
     assert!(error.contains("around.size: must be a number"), "{error}");
 }
+
+#[test]
+fn what_is_in_force_says_where_it_is_from_and_no_secret() {
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    struct Root {
+        link_key: Option<String>,
+        inner: Inner,
+        database: Option<String>,
+        mail: String,
+        unset: Option<String>,
+    }
+    impl Section for Root {
+        fn validate(&self, _: &str, _: &mut Vec<Fault>) {}
+    }
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"link_key = \"hunter1\"\n[inner]\nsize = 5\nurl = \"https://file.example\"").unwrap();
+    let variables = [
+        ("MERIDIAN_DATABASE", "postgres://app:hunter2/@x@db:5432/main?sslmode=require&password=hunter3"),
+        ("MERIDIAN_MAIL", "smtps://hunter4@mail.example?tls=none"),
+        ("MERIDIAN_INNER__URL", "https://environment.example/a"),
+        ("MERIDIAN_INNER__SIZE", ""),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let sources = Sources::new().file(file.path()).environment(variables).flag("inner.days", "[mo, tu]");
+    let settings = sources.settings::<Root>().unwrap();
+    let lines: Vec<String> = settings
+        .iter()
+        .map(|one| format!("{}={} {}", one.key, one.value.as_deref().unwrap_or("-"), one.origin))
+        .collect();
+    let path = file.path().display();
+    let expected = [
+        "database=\"postgres://app:…@db:5432/main?sslmode=require&password=…\" environment MERIDIAN_DATABASE"
+            .to_owned(),
+        "inner.days=[\"mo\", \"tu\"] flag".to_owned(),
+        "inner.dry=false default".to_owned(),
+        format!("inner.size=5 file {path}"),
+        "inner.url=\"https://environment.example/a\" environment MERIDIAN_INNER__URL".to_owned(),
+        format!("link_key=\"…\" file {path}"),
+        "mail=\"smtps://…@mail.example?tls=none\" environment MERIDIAN_MAIL".to_owned(),
+        "unset=- default".to_owned(),
+    ];
+    assert_eq!(lines, expected);
+    assert!(!format!("{settings:?}").contains("hunter"));
+}

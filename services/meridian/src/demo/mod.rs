@@ -24,26 +24,29 @@ const STAFF: &str = "demo staff";
 
 /// Runs the demo.
 pub(crate) async fn run(common: &Common) -> Result<()> {
-    let mut config = common.load()?;
+    let mut settings = common.settings()?;
+    settings.config.reminder.service.check_files()?;
+    let config = &mut settings.config;
     if config.telemetry.filter == telemetry::Config::default().filter {
         config.telemetry.filter = "warn".into();
     }
     // A word about a moved visit waits for the move to settle; whoever tries the demo should not have to.
     config.reminder.service.settle_seconds = SETTLE_SECONDS;
+    let config = &settings.config;
     let guard = telemetry::start(&config.telemetry, "all")?;
     telemetry::collect_metrics();
     config.make_folder().context("the folder of the databases cannot be made")?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = serve::listen(&config.listen).await?;
-    let mut around = serve::surroundings(common, &config, address)?;
+    let mut around = serve::surroundings(&settings, address);
     if !around.clock.is_simulated() {
         // The chain has a past: it is loaded as the weeks go by.
         around.clock = Clock::behind(SignedDuration::from_hours(24 * courses::DAYS));
     }
     let ways = Ways::in_process();
-    let availability = roles::availability(&config, &around, &ways).await?;
-    let booking = roles::booking(&config, &around, &ways).await?;
+    let availability = roles::availability(config, &around, &ways).await?;
+    let booking = roles::booking(config, &around, &ways).await?;
     let mut background = Background::default();
     let end = shutdown.clone();
     background.run(async move { booking.run(end).await });
@@ -56,13 +59,13 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     }
     // Only now: whoever starts from a snapshot sends no word about visits that were booked before.
     let quiet = Quiet::new()?;
-    let reminder = roles::reminder(&config, &around, &ways, &quiet).await?;
-    let gateway = roles::gateway(&config, &around, &ways).await?;
+    let reminder = roles::reminder(config, &around, &ways, &quiet).await?;
+    let gateway = roles::gateway(config, &around, &ways).await?;
     let end = shutdown.clone();
     background.run_quietly(&quiet, async move { reminder.run(end).await });
     load::reminders(&around.clock, &ways, &shutdown).await;
     load::care_rules(&ways).await?;
-    let (front_end, staff) = keys(&config, &around).await?;
+    let (front_end, staff) = keys(config, &around).await?;
     show(&around.public_url, &front_end, &staff, &search);
     let served = gateway.serve(listener, shutdown.clone()).await;
     background.ended(&shutdown).await;

@@ -89,6 +89,19 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
+    /// Reads the files that the configuration names, so that a wrong one is refused before anything is opened.
+    ///
+    /// # Errors
+    /// When `smtp.ca_file` cannot be read or holds no certificate.
+    pub fn check_files(&self) -> Result<(), crate::Error> {
+        match &self.smtp.url {
+            Some(url) => {
+                crate::provider::smtp::check_trust(url, self.smtp.ca_file.as_deref()).map_err(crate::Error::Smtp)
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Who sends text messages, in the order in which they are asked.
     pub(crate) fn sms_providers(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.sms_provider.as_str()).chain(self.sms_fallback.as_deref())

@@ -130,6 +130,12 @@ fn trust(host: &str, ca_file: Option<&Path>) -> Result<TlsParameters, &'static s
     system.add_root_certificate(authorities(path)?).build().map_err(|_| CA_FILE)
 }
 
+/// Whether the certificates that the server at this URL is checked by can be read.
+pub(crate) fn check_trust(url: &str, ca_file: Option<&Path>) -> Result<(), &'static str> {
+    let server = Server::parse(url)?;
+    if server.is_secured() { trust(&server.host, ca_file).map(drop) } else { Ok(()) }
+}
+
 /// The certificates of a PEM file.
 fn authorities(path: &Path) -> Result<Certificate, &'static str> {
     let file = File::open(path).map_err(|_| CA_FILE)?;

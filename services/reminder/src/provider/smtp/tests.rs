@@ -121,8 +121,8 @@ async fn each_failure_has_one_meaning() {
     assert_eq!(provider.send(&nobody).await, Outcome::refused("invalid_address"));
     let abroad = Outgoing { to: "çanary@example.org".into(), ..message() };
     assert_eq!(provider.send(&abroad).await, Outcome::refused("invalid_address"));
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let away = self::provider(&format!("smtp://127.0.0.1:{port}"));
+    let nobody = testkit::port::Port::free().unwrap();
+    let away = self::provider(&format!("smtp://{}", nobody.address()));
     assert_eq!(away.send(&message()).await, Outcome::busy("not_connected"));
 }
 
