@@ -24,6 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use careplan::series::Weights;
 pub use config::{Calendars, Config, PlanWeights, Travel};
+use domain::id::OrganizationId;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use sql::{Failure, Target, feed::Reach};
@@ -197,6 +198,16 @@ impl App {
     /// When the database cannot be used.
     pub async fn migrate(database: &Target) -> Result<(), Error> {
         Ok(Store::open(database).await?.migrate().await?)
+    }
+
+    /// Whether a database has an organisation of this id. Migrates it.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub async fn has_organization(database: &Target, id: OrganizationId) -> Result<bool, Error> {
+        let store = Store::open(database).await?;
+        store.migrate().await?;
+        Ok(store.organization(id.uuid()).await?.is_some())
     }
 
     /// How many migrations a database still lacks. Changes nothing.

@@ -41,6 +41,11 @@ pub fn kind_from_wire(kind: i32) -> Option<Kind> {
     Kind::ALL.into_iter().find(|candidate| kind_to_wire(*candidate) == kind)
 }
 
+/// An id that a request names under this pointer.
+pub fn reference(kind: Kind, pointer: impl Into<String>, id: impl ToString) -> wire::Reference {
+    wire::Reference { kind: kind_to_wire(kind) as i32, id: id.to_string(), pointer: pointer.into(), archived: false }
+}
+
 /// An organisation's content from its fields on the wire, checked.
 ///
 /// # Errors

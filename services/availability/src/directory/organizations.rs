@@ -1,10 +1,11 @@
 //! Organisations: made once, never changed here.
 
-use domain::id::OrganizationId;
+use domain::{fault::Faults, id::OrganizationId};
 use rpc::{Context, Fault};
 use tonic::Response;
+use uuid::Uuid;
 use wire::{
-    availability::{CreateOrganizationRequest, ListOrganizationsResponse, Organization},
+    availability::{CreateOrganizationRequest, ListOrganizationsRequest, ListOrganizationsResponse, Organization},
     convert::directory as convert,
 };
 
@@ -28,9 +29,32 @@ pub(super) async fn get(inner: &Inner, ctx: &Context) -> Result<Organization, Fa
     Ok(shown(&found.ok_or_else(Fault::not_found)?))
 }
 
-pub(super) async fn list(inner: &Inner) -> Result<ListOrganizationsResponse, Fault> {
-    let rows = inner.store.organizations().await.map_err(failure)?;
-    Ok(ListOrganizationsResponse { organizations: rows.iter().map(shown).collect() })
+pub(super) async fn list(
+    inner: &Inner,
+    request: &ListOrganizationsRequest,
+) -> Result<ListOrganizationsResponse, Fault> {
+    let (limit, after) = page(request.limit, &request.cursor)?;
+    let mut rows = inner.store.organizations().await.map_err(failure)?;
+    rows.retain(|row| after.is_none_or(|after| row.id > after));
+    rows.sort_unstable_by_key(|row| row.id);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let last = rows.last().filter(|_| more);
+    Ok(ListOrganizationsResponse {
+        next_cursor: last.map(|row| sql::cursor::encode(0, row.id.as_u128())).unwrap_or_default(),
+        organizations: rows.iter().map(shown).collect(),
+    })
+}
+
+/// How many entries a page has, and after which id it begins.
+pub(super) fn page(limit: u32, cursor: &str) -> Result<(usize, Option<Uuid>), Fault> {
+    let mut faults = Faults::new();
+    faults.check(limit <= 200, "limit", "out_of_range", "must lie between 1 and 200");
+    let after = sql::cursor::decode(cursor).map(|(_, id)| Uuid::from_u128(id));
+    let fits = cursor.is_empty() || after.is_some();
+    faults.check(fits, "cursor", "invalid_cursor", "use the next_cursor of the page before, as it is");
+    faults.result().map_err(Fault::invalid)?;
+    Ok((if limit == 0 { 50 } else { limit as usize }, after))
 }
 
 /// Makes an organisation, or answers the one with this id.

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{
-    directory::{Body, Kind},
-    fault::Faults,
-};
+use domain::directory::{Body, Kind};
 use rpc::{Context, Fault};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -56,7 +53,7 @@ fn text_of(kind: Kind, id: Uuid) -> String {
 }
 
 /// Reads an id of this kind; whatever is none is not found.
-fn id_of(kind: Kind, text: &str) -> Result<Uuid, Fault> {
+pub(crate) fn id_of(kind: Kind, text: &str) -> Result<Uuid, Fault> {
     use domain::id;
     let parsed = match kind {
         Kind::Location => text.parse::<id::LocationId>().map(Into::into),
@@ -84,7 +81,7 @@ fn named_parent(kind: Kind, text: &str) -> Result<Option<Uuid>, Fault> {
     if text.is_empty() { Ok(None) } else { parent_of(kind, text) }
 }
 
-fn kind_of(number: i32) -> Result<Kind, Fault> {
+pub(crate) fn kind_of(number: i32) -> Result<Kind, Fault> {
     convert::kind_from_wire(number).ok_or_else(|| Fault::violation("/kind", "invalid_value", "name a kind of entry"))
 }
 
@@ -104,9 +101,9 @@ impl directory_server::Directory for Service {
 
     async fn list_organizations(
         &self,
-        _: Request<wire_availability::ListOrganizationsRequest>,
+        request: Request<wire_availability::ListOrganizationsRequest>,
     ) -> Result<Response<wire_availability::ListOrganizationsResponse>, Status> {
-        Ok(Response::new(organizations::list(&self.0).await?))
+        Ok(Response::new(organizations::list(&self.0, request.get_ref()).await?))
     }
 
     async fn create_organization(
@@ -133,13 +130,7 @@ impl directory_server::Directory for Service {
         {
             return Err(Fault::not_found().into());
         }
-        let mut faults = Faults::new();
-        faults.check(request.limit <= 200, "limit", "out_of_range", "must lie between 1 and 200");
-        let after = sql::cursor::decode(&request.cursor).map(|(_, id)| Uuid::from_u128(id));
-        let cursor_fits = request.cursor.is_empty() || after.is_some();
-        faults.check(cursor_fits, "cursor", "invalid_cursor", "use the next_cursor of the page before, as it is");
-        faults.result().map_err(Fault::invalid)?;
-        let limit = if request.limit == 0 { 50 } else { request.limit as usize };
+        let (limit, after) = organizations::page(request.limit, &request.cursor)?;
         let mut found: Vec<_> = directory
             .of(kind, after)
             .filter(|entry| entry.parent == parent && (request.archived || entry.live()))

@@ -13,6 +13,7 @@ pub(crate) mod near;
 mod nearest;
 mod open;
 pub(crate) mod planner;
+mod references;
 mod roads;
 mod rules;
 mod watch;
@@ -111,5 +112,14 @@ impl search_server::Search for Service {
         let ctx = Context::of(&request)?;
         self.0.fresh_directory(&ctx).await?;
         Ok(Response::new(describe::describe_all(&self.0, &ctx, request.into_inner()).await?))
+    }
+    async fn check_references(
+        &self,
+        request: Request<wire_availability::CheckReferencesRequest>,
+    ) -> Result<Response<wire_availability::CheckReferencesResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.fresh_directory(&ctx).await?;
+        references::check(&self.0, &ctx, request.get_ref())?;
+        Ok(Response::new(wire_availability::CheckReferencesResponse {}))
     }
 }

@@ -5,15 +5,16 @@ use std::collections::HashMap;
 use careplan::plan::Plan;
 use domain::{
     appointment::Status,
+    directory::Kind,
     fault::Faults,
     id::{Location, LocationId, Practitioner, ProposalId},
 };
 use rpc::{Context, Fault};
 use uuid::Uuid;
 use wire::{
-    availability::{Move, MovingVisit, ProposeMovesRequest},
+    availability::{CheckReferencesRequest, Move, MovingVisit, ProposeMovesRequest, Reference},
     booking::{DisplacedMove, DisplacedProposal, ProposeDisplacedRequest, Unplaced},
-    convert,
+    convert::{self, directory::reference},
 };
 
 use super::visits::{Question, visits};
@@ -35,6 +36,7 @@ pub(super) async fn propose(
     request: &ProposeDisplacedRequest,
 ) -> Result<DisplacedProposal, Fault> {
     let (filter, to_locations) = read(request)?;
+    inner.availability.clone().check_references(ctx.request(references(request))).await?;
     let rows = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
     if rows.len() > VISITS_MAX {
         let detail = "more than 500 appointments are displaced in this time; choose a shorter one, or one location";
@@ -65,6 +67,20 @@ pub(super) async fn propose(
     }));
     proposal.id = keep(inner, ctx, &proposal).await?;
     Ok(proposal)
+}
+
+/// The entries of the directory that the request names. Visits are displaced where a place or a practitioner is archived,
+/// too, but move only to what is in use.
+fn references(request: &ProposeDisplacedRequest) -> CheckReferencesRequest {
+    let of = [
+        (Kind::Location, "/location_id", &request.location_id),
+        (Kind::Practitioner, "/practitioner_id", &request.practitioner_id),
+    ];
+    let of = of.into_iter().filter(|(_, _, id)| !id.is_empty());
+    let of = of.map(|(kind, pointer, id)| Reference { archived: true, ..reference(kind, pointer, id) });
+    let to = request.to_location_ids.iter().enumerate();
+    let to = to.map(|(at, id)| reference(Kind::Location, format!("/to_location_ids/{at}"), id));
+    CheckReferencesRequest { references: of.chain(to).collect() }
 }
 
 fn read(request: &ProposeDisplacedRequest) -> Result<(Filter, Vec<LocationId>), Fault> {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use careplan::plan::{Order, Plan, Preferences};
 use domain::{
-    directory::{Body, PlanTemplate},
+    directory::{Body, Kind, PlanTemplate},
     fault::{Faults, check_text},
     id::{Location, Patient, PlanId, PlanSessionId, PlanTemplateId, Practitioner},
 };
 use rpc::{Context, Fault};
 use tonic::Response;
 use wire::{
-    availability::GetEntryRequest,
+    availability::{CheckReferencesRequest, GetEntryRequest},
     booking::{self as wire_booking, CreatePlanRequest},
-    convert,
+    convert::{self, directory::reference},
 };
 
 use super::{Stored, shown};
@@ -39,6 +39,7 @@ pub(super) async fn create(
     let unknown = |pointer: &str, what: &str| Fault::violation(pointer, "unknown_reference", what);
     let patient = inner.store.patient(ctx.organization.uuid(), order.patient.uuid()).await.map_err(write::failure)?;
     patient.ok_or_else(|| unknown("/patient_id", "there is no patient with this id"))?;
+    references(inner, ctx, &order).await?;
     let template = template(inner, ctx, order.template).await?;
     let template = template.ok_or_else(|| unknown("/plan_template_id", "there is no plan template with this id"))?;
     let now = inner.clock.now();
@@ -57,6 +58,17 @@ pub(super) async fn create(
     };
     stored.put(inner, &mut batch)?;
     write::finish(inner, ctx, ROUTE, batch, answer).await
+}
+
+/// Refuses a plan whose template, practitioner or locations are none in use.
+async fn references(inner: &Inner, ctx: &Context, order: &Order) -> Result<(), Fault> {
+    let mut references = vec![reference(Kind::PlanTemplate, "/plan_template_id", order.template)];
+    references.extend(order.practitioner.map(|id| reference(Kind::Practitioner, "/practitioner_id", id)));
+    let locations = order.locations.iter().enumerate();
+    references.extend(locations.map(|(at, id)| reference(Kind::Location, format!("/location_ids/{at}"), id)));
+    let request = CheckReferencesRequest { references };
+    inner.availability.clone().check_references(ctx.request(request)).await?;
+    Ok(())
 }
 
 fn order(request: &CreatePlanRequest) -> Result<Order, Fault> {
@@ -104,7 +116,7 @@ fn preferences(faults: &mut Faults, wire: wire_booking::PlanPreferences) -> Pref
 
 /// The template, where it is in use.
 async fn template(inner: &Inner, ctx: &Context, id: PlanTemplateId) -> Result<Option<PlanTemplate>, Fault> {
-    let kind = convert::directory::kind_to_wire(domain::directory::Kind::PlanTemplate) as i32;
+    let kind = convert::directory::kind_to_wire(Kind::PlanTemplate) as i32;
     let request = GetEntryRequest { kind, id: id.to_string(), parent_id: String::new() };
     let entry = match inner.directory.clone().get_entry(ctx.request(request)).await {
         Ok(entry) => entry.into_inner(),

@@ -45,6 +45,7 @@ pub(super) async fn join(
     let organization = ctx.organization.uuid();
     let known = inner.store.patient(organization, patient).await.map_err(write::failure)?;
     known.ok_or_else(|| Fault::violation("/patient_id", "unknown_reference", "there is no patient with this id"))?;
+    inner.availability.clone().check_references(ctx.request(wish.references(service))).await?;
     reaches_back(inner, ctx, patient, service, &mut wish).await?;
     let row = EntryRow {
         organization_id: organization,

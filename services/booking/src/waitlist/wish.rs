@@ -1,13 +1,18 @@
 //! What somebody on the waitlist would take.
 
 use domain::{
+    directory::Kind,
     fault::Faults,
     id::{AppointmentId, LocationId, PatientId, PlanSessionId, PractitionerId, ServiceId},
     time::{Day, WallTime},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use wire::{booking::JoinWaitlistRequest, convert};
+use wire::{
+    availability::CheckReferencesRequest,
+    booking::JoinWaitlistRequest,
+    convert::{self, directory::reference},
+};
 
 const LOCATIONS_MAX: usize = 50;
 const DAYS_MAX: i64 = 400;
@@ -83,6 +88,15 @@ impl Wish {
         };
         // Without a fault both are there.
         Ok((patient.map(PatientId::uuid).unwrap_or_default(), service.map(ServiceId::uuid).unwrap_or_default(), wish))
+    }
+
+    /// The entries of the directory that it names with its service.
+    pub(super) fn references(&self, service: Uuid) -> CheckReferencesRequest {
+        let mut references = vec![reference(Kind::Service, "/service_id", ServiceId::new(service))];
+        let locations = self.locations.iter().enumerate();
+        references.extend(locations.map(|(at, id)| reference(Kind::Location, format!("/location_ids/{at}"), id)));
+        references.extend(self.practitioner.map(|id| reference(Kind::Practitioner, "/practitioner_id", id)));
+        CheckReferencesRequest { references }
     }
 
     /// For the wire.

@@ -1,7 +1,7 @@
 //! An availability service that a test scripts: it knows services, and finds every slot free.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -9,19 +9,21 @@ use std::{
 };
 
 use domain::{
+    fault::Faults,
     id::{EquipmentId, RoomId},
     slot::Slot,
 };
 use jiff::SignedDuration;
+use rpc::Fault;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tonic::{Request, Response, Status, service::Routes};
 use uuid::Uuid;
 use wire::{
     availability::{
-        self as proto, CheckSlotsRequest, CheckSlotsResponse, CheckedSlot, DescribeVisitRequest, DescribeVisitResponse,
-        DescribeVisitsRequest, DescribeVisitsResponse, EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse,
-        NearestSlotsRequest, NearestSlotsResponse, NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest,
-        SearchSlotsResponse,
+        self as proto, CheckReferencesRequest, CheckReferencesResponse, CheckSlotsRequest, CheckSlotsResponse,
+        CheckedSlot, DescribeVisitRequest, DescribeVisitResponse, DescribeVisitsRequest, DescribeVisitsResponse,
+        EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, NearestSlotsRequest, NearestSlotsResponse,
+        NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest, SearchSlotsResponse,
         search_server::{Search, SearchServer},
     },
     common::Interval,
@@ -77,9 +79,16 @@ pub struct FakeAvailability {
     /// Whoever checks slots waits while a test holds it.
     gate: Arc<RwLock<()>>,
     checks: Arc<AtomicUsize>,
+    /// Ids that are none of an entry in use; every other one is.
+    unknown: Arc<Mutex<HashSet<String>>>,
 }
 
 impl FakeAvailability {
+    /// No entry in use has this id, from now on.
+    pub fn forget(&self, id: impl ToString) {
+        self.unknown.lock().unwrap().insert(id.to_string());
+    }
+
     pub fn offer(&self, service: Uuid, offer: Offer) {
         self.offers.lock().unwrap().insert(service, offer);
     }
@@ -175,6 +184,19 @@ fn shown(slot: &Slot, ends_at_us: i64, places_left: u32) -> proto::Slot {
 
 #[tonic::async_trait]
 impl Search for FakeAvailability {
+    async fn check_references(
+        &self,
+        request: Request<CheckReferencesRequest>,
+    ) -> Result<Response<CheckReferencesResponse>, Status> {
+        let mut faults = Faults::new();
+        for reference in request.into_inner().references {
+            let known = !self.unknown.lock().unwrap().contains(&reference.id);
+            faults.check(known, reference.pointer, "unknown_reference", "there is none in use with this id");
+        }
+        faults.result().map_err(Fault::invalid)?;
+        Ok(Response::new(CheckReferencesResponse {}))
+    }
+
     async fn check_slots(&self, request: Request<CheckSlotsRequest>) -> Result<Response<CheckSlotsResponse>, Status> {
         self.checks.fetch_add(1, Ordering::SeqCst);
         let _open = self.gate.read().await;

@@ -6,8 +6,8 @@ use rpc::Code;
 use testkit::{database::Database, poll};
 use tonic::Response;
 use wire::booking::{
-    Appointment, CreatePatientRequest, GetEntryRequest, GetOfferRequest, JoinWaitlistRequest, Offer, Patient,
-    SubscribeChangesRequest, WaitlistEntry, change::Owner,
+    Appointment, CreatePatientRequest, GetEntryRequest, GetOfferRequest, JoinWaitlistRequest, ListWaitlistRequest,
+    Offer, Patient, SubscribeChangesRequest, WaitlistEntry, change::Owner,
 };
 
 use crate::world::{ALAN, GRACE, PLAIN, World, after, fault, patient, slot, visit};
@@ -321,4 +321,21 @@ async fn what_is_wrong_with_a_wish_is_named(database: Database) {
     assert_eq!(refused(JoinWaitlistRequest { appointment_id: other.id, ..wish(&person) }).await, ["/appointment_id"]);
     let nobody = domain::id::PatientId::new(uuid::Uuid::from_u128(7)).to_string();
     assert_eq!(refused(JoinWaitlistRequest { patient_id: nobody, ..wish(&person) }).await, ["/patient_id"]);
+    let gone = uuid::Uuid::from_u128(8);
+    let location = domain::id::LocationId::new(gone).to_string();
+    let practitioner = domain::id::PractitionerId::new(gone).to_string();
+    let service = domain::id::ServiceId::new(gone).to_string();
+    for id in [&location, &practitioner, &service] {
+        world.availability.forget(id);
+    }
+    let nowhere = JoinWaitlistRequest {
+        service_id: service,
+        location_ids: vec![location],
+        practitioner_id: practitioner,
+        ..wish(&person)
+    };
+    assert_eq!(refused(nowhere).await, ["/service_id", "/location_ids/0", "/practitioner_id"]);
+    let list = ListWaitlistRequest { patient_id: person.id, ..ListWaitlistRequest::default() };
+    let list = world.waitlist.clone().list_waitlist(world.request(list)).await.unwrap().into_inner();
+    assert_eq!(list.entries.len(), 0, "nobody waits for what there is not");
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::availability::{self, CreateOrganizationRequest, ListOrganizationsRequest};
 
-use super::time;
+use super::{CURSOR, LIMIT, next_cursor, time};
 use crate::{
     call::{Call, Reply},
     operation::{Access, Operation, handler},
@@ -24,7 +24,7 @@ pub(crate) struct ShownOrganization {
     created_at: String,
 }
 
-/// All organisations.
+/// A page of the organisations.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OrganizationPage {
     data: Vec<ShownOrganization>,
@@ -36,7 +36,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::new(id, method, "/v1/organizations", "organizations", summary, Access::Installation, handler)
     };
     vec![
-        operation("list_organizations", Method::GET, "All organisations", handler!(list))
+        operation("list_organizations", Method::GET, "The organisations, the oldest first", handler!(list))
+            .params(&[LIMIT, CURSOR])
             .answer(200, "OrganizationPage"),
         operation("create_organization", Method::POST, "Adds an organisation", handler!(create))
             .body("Organization")
@@ -55,10 +56,12 @@ fn shown(it: availability::Organization) -> ShownOrganization {
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
-    let request = call.context().request(ListOrganizationsRequest {});
+    let request =
+        ListOrganizationsRequest { limit: call.params.number("limit"), cursor: call.params.text_or_empty("cursor") };
+    let request = call.context().request(request);
     let answer = call.inner.directory.clone().list_organizations(request).await?.into_inner();
     let data = answer.organizations.into_iter().map(shown).collect();
-    Reply::json(200, &OrganizationPage { data, next_cursor: None })
+    Reply::json(200, &OrganizationPage { data, next_cursor: next_cursor(answer.next_cursor) })
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
@@ -69,7 +72,9 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         default_language: body.default_language,
         country: body.country,
     };
-    let made = call.inner.directory.clone().create_organization(call.context().request(request)).await?;
-    let made = shown(made.into_inner());
-    Ok(Reply::json(201, &made)?.target(&made.id))
+    let response = call.inner.directory.clone().create_organization(call.context().forward(request)).await?;
+    let reply = Reply::empty(201).after(&response);
+    let made = shown(response.into_inner());
+    let json = Reply::json(201, &made)?.target(&made.id);
+    Ok(Reply { revision: reply.revision, replayed: reply.replayed, ..json })
 }

@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 
-use ::wire::reminder::{
-    self as wire, ArchiveRuleRequest, CreateRuleRequest, GetRuleRequest, ListRulesRequest, ListRulesResponse,
-    UpdateRuleRequest,
+use ::wire::{
+    availability::CheckReferencesRequest,
+    convert,
+    reminder::{
+        self as wire, ArchiveRuleRequest, CreateRuleRequest, GetRuleRequest, ListRulesRequest, ListRulesResponse,
+        UpdateRuleRequest,
+    },
 };
-use domain::id::RuleId;
+use domain::{
+    directory::Kind,
+    id::{RuleId, ServiceId},
+};
 use rpc::{Code, Context, Fault};
 use tonic::Response;
 
@@ -55,6 +62,7 @@ pub(crate) async fn create(
     if let Some(response) = replay(inner, ctx, CREATE).await? {
         return Ok(response);
     }
+    references(inner, ctx, &body.service_ids, &[]).await?;
     let now = inner.clock.now();
     save(inner, ctx, CREATE, Rule::new(inner.ids.uuid(now), body, now.as_microsecond())).await
 }
@@ -72,6 +80,7 @@ pub(crate) async fn update(
     if old.archived_at_us.is_some() {
         return Err(Fault::new(Code::Archived, "an archived rule cannot be changed; make a new one"));
     }
+    references(inner, ctx, &body.service_ids, &old.body.service_ids).await?;
     let updated_at_us = inner.clock.now_us();
     save(inner, ctx, UPDATE, Rule { version: old.version + 1, body, updated_at_us, ..old }).await
 }
@@ -91,6 +100,19 @@ pub(crate) async fn archive(
     let now_us = inner.clock.now_us();
     let archived = Rule { version: old.version + 1, updated_at_us: now_us, archived_at_us: Some(now_us), ..old };
     save(inner, ctx, ARCHIVE, archived).await
+}
+
+/// Refuses services that are none in use, but for those that the rule has already: one may have been archived since.
+async fn references(inner: &Inner, ctx: &Context, services: &[ServiceId], known: &[ServiceId]) -> Result<(), Fault> {
+    let fresh = services.iter().enumerate().filter(|(_, id)| !known.contains(id));
+    let reference = |(at, id)| convert::directory::reference(Kind::Service, format!("/service_ids/{at}"), id);
+    let references: Vec<_> = fresh.map(reference).collect();
+    if references.is_empty() {
+        return Ok(());
+    }
+    let request = ctx.request(CheckReferencesRequest { references });
+    inner.availability.clone().check_references(request).await?;
+    Ok(())
 }
 
 /// Writes a rule with what follows for its messages. In a task of its own: a caller who hangs up cannot leave it half

@@ -362,6 +362,14 @@ impl availability::search_server::Search for Search {
         Ok(Response::new(availability::DescribeVisitsResponse { visits }))
     }
 
+    /// Every service is known.
+    async fn check_references(
+        &self,
+        _: Request<availability::CheckReferencesRequest>,
+    ) -> Result<Response<availability::CheckReferencesResponse>, Status> {
+        Ok(Response::new(availability::CheckReferencesResponse {}))
+    }
+
     unused! {
         search_slots(availability::SearchSlotsRequest) -> availability::SearchSlotsResponse;
         search_days(availability::SearchSlotsRequest) -> availability::SearchDaysResponse;
