@@ -77,7 +77,7 @@ impl FromStr for WallTime {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const FORM: &str = "expected a time of day as HH:MM, from 00:00 to 24:00";
+        const FORM: &str = "write a time of day as HH:MM from 00:00 to 24:00, such as 08:00";
         let (hours, minutes) = text.split_once(':').ok_or(FORM)?;
         let two = |part: &str| {
             (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok()).flatten()

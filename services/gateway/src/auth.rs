@@ -1,25 +1,28 @@
 //! Who calls, and what they may do.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use axum::http::{HeaderMap, header};
 use domain::id::{KeyId, OrganizationId};
-use rpc::{Code, Fault};
+use rpc::{Code, Context, Fault};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
+use wire::availability::GetOrganizationRequest;
 
 use crate::{Inner, failure};
 
 /// How long a key that was looked up is trusted without looking again.
 const TRUSTED_FOR: Duration = Duration::from_secs(5);
 const CACHE_MAX: usize = 10_000;
+/// How long the directory may take to say whether there is an organisation.
+const LOOKED_UP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a key may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -110,27 +113,35 @@ impl Caller {
     }
 }
 
-/// Keys that were looked up a moment ago.
+/// Keys that were looked up a moment ago, and organisations that there are.
 #[derive(Default)]
-pub(crate) struct Cache(Mutex<HashMap<Vec<u8>, (Instant, Caller)>>);
+pub(crate) struct Cache {
+    callers: Mutex<HashMap<Vec<u8>, (Instant, Caller)>>,
+    /// An organisation never goes.
+    organizations: Mutex<HashSet<OrganizationId>>,
+}
 
 impl Cache {
     /// Forgets every key, so that a revoked one ends at once.
     pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn get(&self, hash: &[u8]) -> Option<Caller> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cache = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         cache.get(hash).filter(|(since, _)| since.elapsed() < TRUSTED_FOR).map(|(_, caller)| caller.clone())
     }
 
     fn put(&self, hash: Vec<u8>, caller: Caller) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cache = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CACHE_MAX {
             cache.clear();
         }
         cache.insert(hash, (Instant::now(), caller));
+    }
+
+    fn organizations(&self) -> MutexGuard<'_, HashSet<OrganizationId>> {
+        self.organizations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -139,16 +150,21 @@ pub(crate) fn hash(key: &str) -> Vec<u8> {
     Sha256::digest(key.as_bytes()).to_vec()
 }
 
+/// The API key that a request brings.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    Some(header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("bearer "))?.trim())
+}
+
 /// Finds out who calls.
 pub(crate) async fn caller(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
     let refused = || Fault::new(Code::Unauthenticated, "send `Authorization: Bearer mrd_…` with a key that is in use");
-    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
-    let key = header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("bearer ")).ok_or_else(refused)?.trim();
+    let key = bearer(headers).ok_or_else(refused)?;
     let hash = hash(key);
     if let Some(admin) = &inner.admin_hash
         && bool::from(admin.ct_eq(&hash))
     {
-        return installation(inner, headers);
+        return installation(inner, headers).await;
     }
     if let Some(caller) = inner.cache.get(&hash) {
         return Ok(caller);
@@ -166,14 +182,38 @@ pub(crate) async fn caller(inner: &Inner, headers: &HeaderMap) -> Result<Caller,
 }
 
 /// The installation's own key: every scope, in the default organisation or the one that a header names.
-fn installation(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
+async fn installation(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
     let organization = match headers.get("meridian-organization") {
         None => inner.default_organization,
-        Some(value) => value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
-            let mut fault = Fault::violation("Meridian-Organization", "invalid_id", "name an organisation: org_…");
-            fault.code = Code::InvalidParameter;
-            fault
-        })?,
+        Some(value) => {
+            let named = value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
+                let fault = Fault::violation("Meridian-Organization", "invalid_id", "name an organisation: org_…");
+                Fault { code: Code::InvalidParameter, ..fault }
+            })?;
+            exists(inner, named).await?;
+            named
+        }
     };
     Ok(Caller { organization, name: "admin".into(), scopes: vec![Scope::Admin], installation: true })
+}
+
+/// Refuses an organisation that there is not.
+async fn exists(inner: &Inner, organization: OrganizationId) -> Result<(), Fault> {
+    if organization == inner.default_organization || inner.cache.organizations().contains(&organization) {
+        return Ok(());
+    }
+    let request = Context::new(organization, "meridian", LOOKED_UP_WITHIN).request(GetOrganizationRequest {});
+    inner.directory.clone().get_organization(request).await.map_err(Fault::from).map_err(|fault| match fault.code {
+        Code::NotFound => Fault::new(
+            Code::NotFound,
+            "there is no organisation with the id that the Meridian-Organization header names",
+        ),
+        _ => fault,
+    })?;
+    let mut known = inner.cache.organizations();
+    if known.len() >= CACHE_MAX {
+        known.clear();
+    }
+    known.insert(organization);
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     convert::Infallible,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -15,16 +15,18 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use domain::fault::Faults;
+use domain::{fault::Faults, id::OrganizationId};
 use futures::{Stream, StreamExt};
 use rpc::{Code, Context, Fault, Idempotency};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
+use serde_path_to_error::Segment;
 use wire::common::BookingChannel;
 
 use crate::{
     Inner,
     auth::{Caller, Scope},
+    nearest::safe,
     params::Params,
 };
 
@@ -44,6 +46,8 @@ const PAGE_HEADERS: [(&str, &str); 4] = [
 pub(crate) struct Call {
     pub(crate) inner: Arc<Inner>,
     pub(crate) caller: Caller,
+    /// The operation's id.
+    pub(crate) action: String,
     pub(crate) params: Params,
     pub(crate) path: HashMap<String, String>,
     pub(crate) headers: HeaderMap,
@@ -53,6 +57,8 @@ pub(crate) struct Call {
     pub(crate) raw: Vec<u8>,
     pub(crate) idempotency: Option<Idempotency>,
     pub(crate) deadline: Instant,
+    /// The organisation of the link, once it is known, for the audit log.
+    pub(crate) link_of: Arc<OnceLock<OrganizationId>>,
 }
 
 impl Call {
@@ -71,6 +77,13 @@ impl Call {
             idempotency: self.idempotency.clone(),
             revision: header("meridian-revision"),
         }
+    }
+
+    /// Goes on as the patient whose link of this organisation was followed.
+    pub(crate) fn by_link(&mut self, organization: OrganizationId) {
+        self.caller = Caller::patient(organization);
+        // A request follows one link.
+        let _ = self.link_of.set(organization);
     }
 
     /// A varying part of the path.
@@ -107,15 +120,28 @@ impl Call {
 
 /// Reads a value that its schema has passed; what the schema cannot say is named here.
 pub(crate) fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
-    T::deserialize(value).map_err(|error| {
-        // The parser's words may quote the value: only its plain ones are passed on.
-        let detail = if error.to_string().contains("offset") {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        // The parser's words may quote the value: only the house's own are passed on.
+        let said = error.inner().to_string();
+        let detail = if said.contains("offset") {
             "a time needs an offset from UTC, such as 2026-03-06T08:00:00Z"
+        } else if said.starts_with("write ") {
+            &said
         } else {
-            "the body does not have the form that /openapi.json describes"
+            "there is no such value, though its form is right: see this field in /openapi.json"
         };
-        Fault::violation("", "invalid_value", detail)
+        Fault::violation(&pointer(error.path()), "invalid_value", detail)
     })
+}
+
+/// A place in a body as a JSON pointer.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let part = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", safe(key)),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
+    };
+    path.iter().map(part).collect()
 }
 
 /// An answer.
@@ -129,6 +155,8 @@ pub(crate) struct Reply {
     pub(crate) location: Option<String>,
     pub(crate) revision: Option<String>,
     pub(crate) replayed: bool,
+    /// Whether the gateway has kept it for the idempotency key already.
+    pub(crate) kept: bool,
     /// Whom the answer is about, for the audit log.
     pub(crate) patient: Option<String>,
     /// What was made or changed, for the audit log.
@@ -182,6 +210,7 @@ impl Reply {
             location: None,
             revision: None,
             replayed: false,
+            kept: false,
             patient: None,
             target: None,
         }

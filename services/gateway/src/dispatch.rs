@@ -9,8 +9,8 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{Path, Request},
-    http::{HeaderMap, HeaderValue, Method, header},
+    extract::{Path, Request, rejection::PathRejection},
+    http::{HeaderMap, HeaderValue, Method, Uri, header},
     response::Response,
 };
 use futures::StreamExt;
@@ -23,6 +23,7 @@ use crate::{
     Inner, audit,
     auth::{self, Caller},
     call::{Call, Reply},
+    idempotency,
     operation::{Access, Operation},
     params::{self, Params},
     problem,
@@ -35,7 +36,7 @@ const DRAINED_BYTES_MAX: usize = 32 << 20;
 pub(crate) async fn serve(
     inner: Arc<Inner>,
     operation: Arc<Operation>,
-    path: Path<HashMap<String, String>>,
+    path: Result<Path<HashMap<String, String>>, PathRejection>,
     request: Request,
 ) -> Response {
     let began = Instant::now();
@@ -54,7 +55,10 @@ pub(crate) async fn serve(
         let Ok(_place) = inner.places.clone().try_acquire_owned() else {
             return problem::answer(Fault::new(Code::Overloaded, "too much is going on; try again shortly"));
         };
-        let work = handle(&inner, &operation, path.0, request, began + deadline);
+        let Ok(Path(path)) = path else {
+            return problem::answer(Fault::new(Code::MalformedRequest, "the path is not percent-encoded UTF-8"));
+        };
+        let work = handle(&inner, &operation, path, request, began + deadline);
         match tokio::time::timeout(deadline, work).await {
             Ok(Ok((reply, limits))) => with_limits(reply.into_response(), limits),
             Ok(Err(fault)) => problem::answer(fault),
@@ -86,11 +90,12 @@ async fn handle(
     let limits = inner.limits.take(&caller.name, inner.config.requests_per_second)?;
     let params = Params::read(&operation.params, parts.uri.query().unwrap_or_default())?;
     let bytes = collect(inner, body).await?;
-    let idempotency = idempotency(operation, &parts.headers, parts.uri.path(), &bytes)?;
+    let idempotency = idempotency(operation, &parts.headers, &parts.uri, &bytes)?;
     let (body, form) = read_body(inner, operation, &parts.headers, &bytes)?;
     let call = Call {
         inner: inner.clone(),
         caller: caller.clone(),
+        action: operation.id.clone(),
         params,
         path,
         headers: parts.headers,
@@ -99,8 +104,14 @@ async fn handle(
         raw: bytes,
         idempotency,
         deadline,
+        link_of: Arc::default(),
     };
-    let reply = (operation.handler)(call).await?;
+    let link_of = call.link_of.clone();
+    let reply = match operation.keeps {
+        true => idempotency::once(call, operation.handler).await?,
+        false => (operation.handler)(call).await?,
+    };
+    let caller = link_of.get().map_or(caller, |organization| Caller::patient(*organization));
     audit::note(inner, operation, &caller, &reply);
     Ok((reply, limits))
 }
@@ -148,7 +159,7 @@ fn too_large(inner: &Inner) -> Fault {
 fn idempotency(
     operation: &Operation,
     headers: &HeaderMap,
-    path: &str,
+    uri: &Uri,
     body: &[u8],
 ) -> Result<Option<Idempotency>, Fault> {
     let Some(value) = headers.get("idempotency-key").filter(|_| operation.method == Method::POST) else {
@@ -161,12 +172,19 @@ fn idempotency(
         let fault = Fault::violation("Idempotency-Key", "invalid_key", detail);
         return Err(Fault { code: Code::InvalidParameter, ..fault });
     };
-    let mut hash = Sha256::new();
-    hash.update(path.as_bytes());
-    hash.update([0]);
-    hash.update(body);
-    let fingerprint = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Some(Idempotency { key: key.to_owned(), fingerprint }))
+    let hash = |parts: &[&[u8]]| -> String {
+        let mut hash = Sha256::new();
+        parts.iter().for_each(|part| hash.update(part));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let whole = uri.path_and_query().map_or(uri.path(), |whole| whole.as_str());
+    let fingerprint = hash(&[whole.as_bytes(), &[0], body]);
+    let key = match operation.access {
+        // All who hold a link are one caller: the key of one link is not that of another. The path has the link.
+        Access::Open => format!("{} {key}", &hash(&[uri.path().as_bytes()])[..32]),
+        _ => key.to_owned(),
+    };
+    Ok(Some(Idempotency { key, fingerprint }))
 }
 
 type Read = (Value, Vec<(String, String)>);

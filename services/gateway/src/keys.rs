@@ -3,12 +3,13 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::{KeyId, OrganizationId};
 use runtime::{Clock, Ids};
-use sql::Target;
+use sql::{Failure, Target};
+use uuid::Uuid;
 
 use crate::{
     Error,
     auth::{Scope, hash},
-    store::{KeyRow, Store},
+    store::{KeyPlace, KeyRow, Store},
 };
 
 /// What is known of a key; never the key itself.
@@ -24,6 +25,13 @@ pub struct Key {
     pub created_at_us: i64,
     /// When it was revoked, if it was.
     pub revoked_at_us: Option<i64>,
+}
+
+impl Key {
+    /// Where it stands in the list.
+    pub(crate) fn place(&self) -> KeyPlace {
+        KeyPlace { revoked: self.revoked_at_us.is_some(), id: self.id.uuid() }
+    }
 }
 
 /// Where keys are kept.
@@ -59,6 +67,13 @@ impl Keys {
         name: &str,
         scopes: &[Scope],
     ) -> Result<(Key, String), Error> {
+        let (row, secret) = self.fresh(organization, name, scopes);
+        self.store.add_key(&row, None).await?;
+        Ok((shown(&row), secret))
+    }
+
+    /// A new key that is not stored yet, with the key itself.
+    pub(crate) fn fresh(&self, organization: OrganizationId, name: &str, scopes: &[Scope]) -> (KeyRow, String) {
         let secret = format!("mrd_{}", URL_SAFE_NO_PAD.encode(self.ids.bytes::<32>()));
         let now = self.clock.now();
         let row = KeyRow {
@@ -70,16 +85,26 @@ impl Keys {
             created_at_us: now.as_microsecond(),
             revoked_at_us: None,
         };
-        self.store.add_key(&row).await?;
-        Ok((shown(&row), secret))
+        (row, secret)
     }
 
-    /// The keys of an organisation, oldest first.
+    /// A page of an organisation's keys, at most so many: those in use first, of either the newest first. It begins after
+    /// the last key of the page before.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn list(&self, organization: OrganizationId) -> Result<Vec<Key>, Error> {
-        Ok(self.store.keys(organization.uuid()).await?.iter().map(shown).collect())
+    pub async fn page(&self, organization: OrganizationId, after: Option<&Key>, limit: u32) -> Result<Vec<Key>, Error> {
+        let after = after.map_or(KeyPlace { revoked: false, id: Uuid::max() }, Key::place);
+        Ok(self.after(organization, after, limit).await?)
+    }
+
+    pub(crate) async fn after(
+        &self,
+        organization: OrganizationId,
+        after: KeyPlace,
+        limit: u32,
+    ) -> Result<Vec<Key>, Failure> {
+        Ok(self.store.keys(organization.uuid(), after, i64::from(limit)).await?.iter().map(shown).collect())
     }
 
     /// Ends a key; `None` where there is none with this id.
@@ -92,7 +117,7 @@ impl Keys {
     }
 }
 
-fn shown(row: &KeyRow) -> Key {
+pub(crate) fn shown(row: &KeyRow) -> Key {
     Key {
         id: KeyId::new(row.id),
         name: row.name.clone(),

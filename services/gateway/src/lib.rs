@@ -12,8 +12,10 @@ mod call;
 mod config;
 mod dispatch;
 mod hub;
+mod idempotency;
 pub mod keys;
 mod limits;
+mod nearest;
 mod openapi;
 mod operation;
 mod ops;
@@ -119,6 +121,7 @@ pub(crate) struct Inner {
     pub(crate) readiness: Readiness,
     pub(crate) public_url: String,
     pub(crate) cache: auth::Cache,
+    pub(crate) running: idempotency::Running,
     pub(crate) limits: limits::Limits,
     pub(crate) schemas: schema::Schemas,
     pub(crate) openapi: serde_json::Value,
@@ -168,6 +171,7 @@ impl App {
             readiness: deps.readiness,
             public_url: deps.public_url,
             cache: auth::Cache::default(),
+            running: idempotency::Running::default(),
             limits: limits::Limits::new(config.requests_per_second),
             places: Arc::new(Semaphore::new(config.concurrency_max)),
             streams: Arc::new(Semaphore::new(config.streams_max)),

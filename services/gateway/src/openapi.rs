@@ -1,5 +1,6 @@
 //! `/openapi.json`: OpenAPI 3.1, made from the operations and from the types that they read and show.
 
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
@@ -155,6 +156,9 @@ fn described(operation: &Operation) -> Value {
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
     let in_query = operation.params.iter().map(parameter);
+    // What comes as a form comes from providers and mail programs, which send no key.
+    let keyed = operation.method == Method::POST && operation.body != Some("Form");
+    let in_header = keyed.then(idempotency_key);
     let mut responses = Map::new();
     let (status, schema) = operation.answer;
     responses.insert(status.to_string(), success(schema, operation));
@@ -165,7 +169,7 @@ fn described(operation: &Operation) -> Value {
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
+        "parameters": in_path.chain(in_query).chain(in_header).collect::<Vec<_>>(),
         "responses": responses,
     });
     match operation.access {
@@ -194,6 +198,13 @@ fn described(operation: &Operation) -> Value {
         }
     }
     described
+}
+
+fn idempotency_key() -> Value {
+    json!({"name": "Idempotency-Key", "in": "header", "required": false,
+        "description": "Of the caller's own choosing: for a day, the same request with the same key is done once and \
+                        answered alike, with `Idempotency-Replayed: true`",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}})
 }
 
 fn success(schema: Option<&str>, operation: &Operation) -> Value {

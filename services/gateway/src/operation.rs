@@ -102,6 +102,8 @@ pub(crate) struct Operation {
     pub(crate) csv: bool,
     /// Whether it answers with server-sent events, each with the schema's content.
     pub(crate) events: bool,
+    /// Whether the gateway keeps the answer for an idempotency key; else the service does that is called.
+    pub(crate) keeps: bool,
     pub(crate) handler: Handler,
 }
 
@@ -129,6 +131,7 @@ impl Operation {
             answer: (200, None),
             csv: false,
             events: false,
+            keeps: false,
             handler,
         }
     }
@@ -146,6 +149,11 @@ impl Operation {
     pub(crate) fn answer(mut self, status: u16, schema: &'static str) -> Self {
         self.answer = (status, Some(schema));
         self
+    }
+
+    /// No service keeps the answer for an idempotency key, so the gateway does.
+    pub(crate) fn keeps(self) -> Self {
+        Self { keeps: true, ..self }
     }
 
     pub(crate) fn no_content(self) -> Self {

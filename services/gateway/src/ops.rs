@@ -1,10 +1,14 @@
 //! The router: every operation, and what operators need beside them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State},
+    extract::{Path, Request, State, rejection::PathRejection},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -31,7 +35,7 @@ pub(crate) fn router(inner: &Arc<Inner>) -> Router {
     }
     let mut router = Router::new();
     for (path, route) in paths {
-        router = router.route(&path, route.fallback(wrong_method));
+        router = router.route(&path, route);
     }
     let docs = SwaggerUi::new("/docs").config(DocsConfig::from("/openapi.json").validator_url("none"));
     router
@@ -42,6 +46,7 @@ pub(crate) fn router(inner: &Arc<Inner>) -> Router {
             get(|| async { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], runtime::telemetry::metrics()) }),
         )
         .route("/openapi.json", get(openapi))
+        .method_not_allowed_fallback(wrong_method)
         .with_state(inner.clone())
         .merge(docs)
         .fallback(unknown)
@@ -57,7 +62,7 @@ fn route(inner: Arc<Inner>, operation: Arc<Operation>) -> MethodRouter<Arc<Inner
         Method::DELETE => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };
-    on(filter, move |path: Path<std::collections::HashMap<String, String>>, request: Request| {
+    on(filter, move |path: Result<Path<HashMap<String, String>>, PathRejection>, request: Request| {
         dispatch::serve(inner.clone(), operation.clone(), path, request)
     })
 }
@@ -74,12 +79,26 @@ async fn openapi(State(inner): State<Arc<Inner>>) -> Json<Value> {
     Json(inner.openapi.clone())
 }
 
-async fn unknown() -> Response {
-    problem::answer(Fault::new(Code::NotFound, "there is no such path; /docs shows those that there are"))
+async fn unknown(request: Request) -> Response {
+    outside(&request, Fault::new(Code::NotFound, "there is no such path; /docs shows those that there are"))
 }
 
-async fn wrong_method() -> Response {
-    problem::answer(Fault::new(Code::MethodNotAllowed, "the Allow header lists the methods that this path has"))
+async fn wrong_method(request: Request) -> Response {
+    outside(&request, Fault::new(Code::MethodNotAllowed, "the Allow header lists the methods that this path has"))
+}
+
+/// The answer to a request that belongs to no operation, in a span of its own under the caller's trace. It shows no path:
+/// that of a mistyped link may hold the link.
+fn outside(request: &Request, fault: Fault) -> Response {
+    let span = tracing::info_span!(
+        "http",
+        otel.name = %request.method(),
+        otel.kind = "server",
+        http.request.method = %request.method(),
+        http.response.status_code = fault.code.http(),
+    );
+    rpc::trace::adopt(&span, request.headers());
+    span.in_scope(|| problem::answer(fault))
 }
 
 /// Headers that keep browsers from guessing and framing.

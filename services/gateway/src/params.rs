@@ -10,7 +10,10 @@ use domain::{
 use jiff::Timestamp;
 use rpc::{Code, Fault};
 
-use crate::operation::{Param, Type};
+use crate::{
+    nearest::{nearest, safe},
+    operation::{Param, Type},
+};
 
 const VALUES_MAX: usize = 200;
 
@@ -26,7 +29,7 @@ impl Params {
         for (name, value) in pairs(query).map_err(|()| malformed())? {
             match known.iter().find(|param| param.name == name) {
                 Some(param) => values.entry(param.name).or_default().push(value),
-                None => faults.push(safe(&name), "unknown_parameter", nearest(&name, known)),
+                None => faults.push(safe(&name), "unknown_parameter", unknown(&name, known)),
             }
         }
         for param in known {
@@ -126,7 +129,7 @@ fn check(holds: Type, value: &str) -> Result<(), Wrong> {
         Type::WallTime => value.parse::<WallTime>().map(drop).map_err(|detail| ("invalid_time", detail.to_owned())),
         Type::Days => match value.split(',').all(|day| day.trim().parse::<Day>().is_ok()) {
             true => Ok(()),
-            false => wrong("invalid_value", "give days such as mo,tu"),
+            false => wrong("invalid_value", "give days out of mo, tu, we, th, fr, sa, su, such as mo,tu"),
         },
         Type::Word(words) if words.contains(&value) => Ok(()),
         Type::Word(words) => Err(("invalid_value", format!("give one of {}", words.join(", ")))),
@@ -153,18 +156,11 @@ fn year(at: Timestamp) -> i16 {
     at.to_zoned(jiff::tz::TimeZone::UTC).year()
 }
 
-fn nearest(name: &str, known: &[Param]) -> String {
-    let likeness = |param: &&Param| strsim::jaro_winkler(name, param.name);
-    let best = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    match best.filter(|param| likeness(param) > 0.7) {
-        Some(param) => format!("there is no such parameter; did you mean `{}`?", param.name),
+fn unknown(name: &str, known: &[Param]) -> String {
+    match nearest(name, known.iter().map(|param| param.name)) {
+        Some(right) => format!("there is no such parameter; did you mean `{right}`?"),
         None => "there is no such parameter here".to_owned(),
     }
-}
-
-/// A parameter's name as it may be repeated in an answer.
-fn safe(name: &str) -> String {
-    name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').take(64).collect()
 }
 
 fn malformed() -> Fault {

@@ -1,15 +1,26 @@
 //! Bodies are checked against the very schemas that `/openapi.json` shows, so that the document is true and every
 //! fault is found at once.
 
+mod words;
+
 use std::collections::HashMap;
 
 use domain::fault::Faults;
-use jsonschema::{Validator, error::ValidationErrorKind};
+use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use rpc::Fault;
 use serde_json::{Value, json};
 
+use crate::nearest::{nearest, safe};
+
+/// So many names are listed where none is similar.
+const LISTED_MAX: usize = 20;
+
 /// The compiled schemas.
-pub(crate) struct Schemas(HashMap<String, Validator>);
+pub(crate) struct Schemas {
+    compiled: HashMap<String, Validator>,
+    /// What their references lead into.
+    document: Value,
+}
 
 impl Schemas {
     /// Compiles the schemas of these names from an OpenAPI document.
@@ -20,63 +31,131 @@ impl Schemas {
             let validator = jsonschema::options().should_validate_formats(true).build(&schema);
             Ok((name.to_owned(), validator.map_err(|error| format!("{name}: {error}"))?))
         });
-        Ok(Self(compiled.collect::<Result<_, String>>()?))
+        Ok(Self { compiled: compiled.collect::<Result<_, String>>()?, document: json!({"components": components}) })
     }
 
     /// Checks a body; every fault has its JSON pointer, and none repeats a value.
     pub(crate) fn check(&self, name: &str, body: &Value) -> Result<(), Fault> {
-        let Some(validator) = self.0.get(name) else { return Ok(()) };
+        self.check_merged(name, &Value::Null, body)
+    }
+
+    /// Checks what a merge patch has made of a body. A field that the patch takes away must be one, too.
+    pub(crate) fn check_merged(&self, name: &str, patch: &Value, merged: &Value) -> Result<(), Fault> {
+        let Some(validator) = self.compiled.get(name) else { return Ok(()) };
         let mut faults = Faults::new();
-        for error in validator.iter_errors(body) {
-            tell(&mut faults, error.instance_path().as_str(), error.kind());
+        let known = self.fields(name, "/$ref/additionalProperties");
+        let removed = patch.as_object().into_iter().flatten().filter(|(_, value)| value.is_null());
+        for (unknown, _) in removed.filter(|(field, _)| !known.contains(&field.as_str())) {
+            faults.push(format!("/{}", safe(unknown)), "unknown_field", unknown_field(unknown, &known));
+        }
+        for error in validator.iter_errors(merged) {
+            self.tell(&mut faults, name, &error);
         }
         Ok(faults.result()?)
     }
-}
 
-fn tell(faults: &mut Faults, at: &str, kind: &ValidationErrorKind) {
-    match kind {
-        ValidationErrorKind::AdditionalProperties { unexpected } => {
-            for name in unexpected {
-                faults.push(format!("{at}/{}", plain(name)), "unknown_field", "there is no such field here");
+    fn tell(&self, faults: &mut Faults, name: &str, error: &ValidationError<'_>) {
+        let at = error.instance_path().as_str();
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let known = self.fields(name, error.evaluation_path().as_str());
+                for unknown in unexpected {
+                    faults.push(format!("{at}/{}", safe(unknown)), "unknown_field", unknown_field(unknown, &known));
+                }
+            }
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                faults.push(format!("{at}/{name}"), "missing", "this field is needed");
+            }
+            ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+                match meant(context, at) {
+                    Ok(errors) => errors.iter().for_each(|error| self.tell(faults, name, error)),
+                    Err(detail) => faults.push(at, "wrong_type", detail),
+                }
+            }
+            other => {
+                let (code, detail) = plain(other);
+                faults.push(at, code, detail);
             }
         }
-        ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default();
-            faults.push(format!("{at}/{name}"), "missing", "this field is needed");
+    }
+
+    /// The fields of the object whose keyword was not kept, by the place of the keyword in the schema of this name.
+    fn fields(&self, name: &str, keyword: &str) -> Vec<&str> {
+        let start = self.document.pointer(&format!("/components/schemas/{name}"));
+        let segments: Vec<&str> = keyword.split('/').skip(1).collect();
+        // The first one is the reference from the compiled schema to this one; the last one is the keyword.
+        let inner = segments.get(1..segments.len().saturating_sub(1)).unwrap_or_default();
+        let object = inner.iter().try_fold(start, |at, segment| Some(self.step(at?, segment)));
+        let properties = object.flatten().and_then(|object| object["properties"].as_object());
+        properties.into_iter().flat_map(|properties| properties.keys().map(String::as_str)).collect()
+    }
+
+    fn step<'a>(&'a self, at: &'a Value, segment: &str) -> Option<&'a Value> {
+        match segment {
+            "$ref" => self.document.pointer(at["$ref"].as_str()?.strip_prefix('#')?),
+            _ => at.pointer(&format!("/{segment}")),
         }
-        ValidationErrorKind::Type { .. } => faults.push(at, "wrong_type", "the value has the wrong JSON type"),
-        ValidationErrorKind::Pattern { .. } => {
-            faults.push(at, "invalid_form", "the text does not have the form that /openapi.json gives")
-        }
-        ValidationErrorKind::Format { format } => {
-            let detail = match format.as_str() {
-                "date-time" => "write RFC 3339 with an offset, such as 2026-03-06T08:00:00Z",
-                "date" => "write a date as YYYY-MM-DD",
-                "email" => "write an address such as name@example.org",
-                _ => "the text does not have the form that /openapi.json gives",
-            };
-            faults.push(at, "invalid_form", detail);
-        }
-        ValidationErrorKind::Enum { .. } => {
-            faults.push(at, "invalid_value", "use one of the words that /openapi.json lists")
-        }
-        ValidationErrorKind::MinLength { limit } => {
-            faults.push(at, "too_short", format!("at least {limit} characters"))
-        }
-        ValidationErrorKind::MaxLength { limit } => faults.push(at, "too_long", format!("at most {limit} characters")),
-        ValidationErrorKind::MinItems { limit } => faults.push(at, "too_few", format!("at least {limit} entries")),
-        ValidationErrorKind::MaxItems { limit } => faults.push(at, "too_many", format!("at most {limit} entries")),
-        ValidationErrorKind::Minimum { limit } => faults.push(at, "out_of_range", format!("must be at least {limit}")),
-        ValidationErrorKind::Maximum { limit } => faults.push(at, "out_of_range", format!("must be at most {limit}")),
-        ValidationErrorKind::MultipleOf { multiple_of } => {
-            faults.push(at, "out_of_range", format!("must be a multiple of {multiple_of}"));
-        }
-        _ => faults.push(at, "invalid_value", "the value does not fit what /openapi.json describes"),
     }
 }
 
-/// A field's name as it may be repeated in an answer.
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').take(64).collect()
+/// The faults under the one alternative that was meant: the only one whose type the value has. Otherwise what would fit.
+fn meant<'a>(
+    alternatives: &'a [Vec<ValidationError<'static>>],
+    at: &str,
+) -> Result<&'a [ValidationError<'static>], String> {
+    let types = |errors: &'a [ValidationError<'static>]| {
+        errors.iter().find_map(|error| match error.kind() {
+            ValidationErrorKind::Type { kind } if error.instance_path().as_str() == at => Some(words::types(kind)),
+            _ => None,
+        })
+    };
+    let mut fitting = alternatives.iter().filter(|errors| types(errors).is_none());
+    match (fitting.next(), fitting.next()) {
+        (Some(errors), None) => Ok(errors),
+        (Some(_), Some(_)) => Err("the value fits none of the forms that it may have".to_owned()),
+        (None, _) => {
+            let mut fit: Vec<&str> = alternatives.iter().filter_map(|errors| types(errors)).flatten().collect();
+            fit.retain(|name| *name != "null");
+            Err(format!("must be {}", fit.join(" or ")))
+        }
+    }
 }
+
+/// The code of a fault that says all by itself, and how to mend it.
+fn plain(kind: &ValidationErrorKind) -> (&'static str, String) {
+    match kind {
+        ValidationErrorKind::Type { kind } => ("wrong_type", format!("must be {}", words::types(kind).join(" or "))),
+        ValidationErrorKind::Pattern { pattern } => {
+            ("invalid_form", words::form(pattern).unwrap_or_else(|| format!("must fit the pattern {pattern}")))
+        }
+        ValidationErrorKind::Format { format } => ("invalid_form", words::format(format)),
+        ValidationErrorKind::Enum { options } => ("invalid_value", words::options(options)),
+        ValidationErrorKind::Constant { expected_value } => ("invalid_value", format!("must be {expected_value}")),
+        ValidationErrorKind::MinLength { limit } => ("too_short", format!("at least {limit} characters")),
+        ValidationErrorKind::MaxLength { limit } => ("too_long", format!("at most {limit} characters")),
+        ValidationErrorKind::MinItems { limit } => ("too_few", format!("at least {limit} entries")),
+        ValidationErrorKind::MaxItems { limit } => ("too_many", format!("at most {limit} entries")),
+        ValidationErrorKind::MaxProperties { limit } => ("too_many", format!("at most {limit} fields")),
+        ValidationErrorKind::UniqueItems => ("repeated", "name each entry once".to_owned()),
+        ValidationErrorKind::Minimum { limit } => ("out_of_range", format!("must be at least {limit}")),
+        ValidationErrorKind::Maximum { limit } => ("out_of_range", format!("must be at most {limit}")),
+        ValidationErrorKind::ExclusiveMinimum { limit } => ("out_of_range", format!("must be more than {limit}")),
+        ValidationErrorKind::ExclusiveMaximum { limit } => ("out_of_range", format!("must be less than {limit}")),
+        ValidationErrorKind::MultipleOf { multiple_of } => {
+            ("out_of_range", format!("must be a multiple of {multiple_of}"))
+        }
+        other => ("invalid_value", format!("does not keep the rule `{}` of its schema", other.keyword())),
+    }
+}
+
+fn unknown_field(name: &str, known: &[&str]) -> String {
+    match nearest(name, known.iter().copied()) {
+        Some(right) => format!("there is no such field; did you mean `{right}`?"),
+        None if known.is_empty() || known.len() > LISTED_MAX => "there is no such field here".to_owned(),
+        None => format!("there is no such field here; those that there are: {}", known.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,19 @@
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use domain::id::{KeyId, OrganizationId};
-use gateway::{auth::Scope, keys::Keys};
+use gateway::{
+    auth::Scope,
+    keys::{Key, Keys},
+};
 use runtime::{Clock, Ids};
+use sql::Target;
 
 use crate::{
     config::Config,
     roles::{DEFAULT_ORGANIZATION, Role},
 };
+
+const PAGE: u32 = 200;
 
 /// What to do with keys.
 #[derive(Subcommand)]
@@ -26,7 +32,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ORG")]
         organization: Option<OrganizationId>,
     },
-    /// List the keys, without the keys themselves
+    /// List the keys, without the keys themselves: those in use first, of either the newest first
     List {
         /// The organisation that they belong to
         #[arg(long, value_name = "ORG")]
@@ -44,6 +50,12 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
     config.make_folder().context("the folder of the databases cannot be made")?;
+    if let Command::Create { organization, .. } | Command::List { organization } | Command::Revoke { organization, .. } =
+        &command
+        && let Some(organization) = organization
+    {
+        exists(config, *organization).await?;
+    }
     let keys = Keys::open(&config.database_of(Role::Gateway), Clock::system(), Ids::system()).await?;
     match command {
         Command::Create { name, scopes, organization } => {
@@ -53,10 +65,11 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
             println!("{secret}");
         }
         Command::List { organization } => {
-            for key in keys.list(organization.unwrap_or(DEFAULT_ORGANIZATION)).await? {
-                let state = if key.revoked_at_us.is_some() { "revoked" } else { "in use" };
-                let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-                println!("{}  {state:8} {}  {}", key.id, scopes.join(","), key.name);
+            let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
+            let mut page = keys.page(organization, None, PAGE).await?;
+            while let Some(last) = page.last().cloned() {
+                page.iter().for_each(print);
+                page = keys.page(organization, Some(&last), PAGE).await?;
             }
         }
         Command::Revoke { id, organization } => {
@@ -67,4 +80,24 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn print(key: &Key) {
+    let state = if key.revoked_at_us.is_some() { "revoked" } else { "in use" };
+    let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
+    println!("{}  {state:8} {}  {}", key.id, scopes.join(","), key.name);
+}
+
+/// Refuses an organisation that there is not. The first start makes the default one.
+async fn exists(config: &Config, organization: OrganizationId) -> Result<()> {
+    let database = config.database_of(Role::Availability);
+    let none_yet = matches!(&database, Target::Sqlite(path) if !path.exists());
+    if organization == DEFAULT_ORGANIZATION
+        || (!none_yet && availability::App::has_organization(&database, organization).await?)
+    {
+        return Ok(());
+    }
+    bail!(
+        "there is no organisation {organization} in availability's database; GET /v1/organizations lists those that there are"
+    )
 }

@@ -24,3 +24,18 @@ CREATE TABLE audit (
     PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX audit_patient ON audit (organization_id, patient_id, id);
+
+-- Answers for idempotency keys, kept for a day: those of the gateway's own writes, and those that no service keeps. Each is
+-- sealed with a key that is not here: it is made of the caller's API key, the idempotency key and the salt.
+CREATE TABLE answers (
+    organization_id blob  NOT NULL,
+    caller          text   NOT NULL,
+    action          text   NOT NULL,
+    key             text   NOT NULL,
+    fingerprint     text   NOT NULL,
+    salt            blob  NOT NULL,
+    sealed          blob  NOT NULL,
+    created_at_us   integer NOT NULL,
+    PRIMARY KEY (organization_id, caller, action, key)
+);
+CREATE INDEX answers_age ON answers (created_at_us);

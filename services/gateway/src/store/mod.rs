@@ -40,6 +40,26 @@ pub(crate) struct AuditRow {
     pub(crate) patient_id: Option<Uuid>,
 }
 
+/// An answer for an idempotency key, as it is kept.
+#[derive(Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct AnswerRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) caller: String,
+    pub(crate) action: String,
+    pub(crate) key: String,
+    pub(crate) fingerprint: String,
+    pub(crate) salt: Vec<u8>,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) created_at_us: i64,
+}
+
+/// Where a page of keys begins: after this key of those in use, or of those that were revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyPlace {
+    pub(crate) revoked: bool,
+    pub(crate) id: Uuid,
+}
+
 /// The span of one call of the database, by OpenTelemetry's names; never a value.
 macro_rules! span {
     ($engine:literal, $name:ident) => {
@@ -68,9 +88,11 @@ macro_rules! on_both {
 
 on_both! {
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
-    fn add_key(&self, row: &KeyRow) -> Result<(), Failure>;
+    fn add_key(&self, row: &KeyRow, answer: Option<&AnswerRow>) -> Result<(), Failure>;
+    fn keep_answer(&self, answer: &AnswerRow) -> Result<(), Failure>;
+    fn answer(&self, organization: Uuid, caller: &str, action: &str, key: &str, since_us: i64) -> Result<Option<AnswerRow>, Failure>;
     fn key_by_hash(&self, hash: &[u8]) -> Result<Option<KeyRow>, Failure>;
-    fn keys(&self, organization: Uuid) -> Result<Vec<KeyRow>, Failure>;
+    fn keys(&self, organization: Uuid, after: KeyPlace, limit: i64) -> Result<Vec<KeyRow>, Failure>;
     fn revoke_key(&self, organization: Uuid, id: Uuid, now_us: i64) -> Result<Option<KeyRow>, Failure>;
     fn open_calendar(&self, subject: &Subject) -> Result<i32, Failure>;
     fn close_calendar(&self, subject: &Subject) -> Result<bool, Failure>;

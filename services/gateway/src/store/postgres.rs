@@ -4,7 +4,7 @@
 #[path = "queries.rs"]
 mod queries;
 
-use sqlx::{PgPool, migrate::Migrator};
+use sqlx::{PgPool, Transaction, migrate::Migrator};
 
 type Db = sqlx::Postgres;
 
@@ -23,6 +23,10 @@ impl Store {
 
     fn writer(&self) -> &PgPool {
         &self.pool
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Db>, sqlx::Error> {
+        self.pool.begin().await
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {

@@ -1,18 +1,27 @@
 // One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Store`.
 
 use sql::Failure;
-use sqlx::QueryBuilder;
+use sqlx::{QueryBuilder, Transaction};
 use uuid::Uuid;
 
 use super::{
-    super::{AuditRow, KeyRow},
+    super::{AnswerRow, AuditRow, KeyPlace, KeyRow},
     Db, Store,
 };
 use crate::calendars::Subject;
 
 const ADD_KEY: &str = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const KEY_BY_HASH: &str = "SELECT * FROM keys WHERE hash = $1";
-const KEYS: &str = "SELECT * FROM keys WHERE organization_id = $1 ORDER BY id LIMIT 200";
+/// Those in use first, of either the newest first.
+const KEYS: &str = "SELECT * FROM keys WHERE organization_id = $1 \
+     AND ((revoked_at_us IS NOT NULL) > $2 OR ((revoked_at_us IS NOT NULL) = $2 AND id < $3)) \
+     ORDER BY revoked_at_us IS NOT NULL, id DESC LIMIT $4";
+const FORGET_ANSWERS: &str = "DELETE FROM answers WHERE created_at_us < $1";
+const KEEP_ANSWER: &str = "INSERT INTO answers \
+     (organization_id, caller, action, key, fingerprint, salt, sealed, created_at_us) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+const ANSWER: &str = "SELECT organization_id, caller, action, key, fingerprint, salt, sealed, created_at_us FROM answers \
+     WHERE organization_id = $1 AND caller = $2 AND action = $3 AND key = $4 AND created_at_us >= $5";
 const REVOKE_KEY: &str = "UPDATE keys SET revoked_at_us = coalesce(revoked_at_us, $3) \
      WHERE organization_id = $1 AND id = $2 RETURNING *";
 /// A link that was taken back is not given again.
@@ -31,18 +40,42 @@ const AUDIT_OF_PATIENT: &str =
     "SELECT * FROM audit WHERE organization_id = $1 AND id < $2 AND patient_id = $4 ORDER BY id DESC LIMIT $3";
 
 impl Store {
-    pub(crate) async fn add_key(&self, row: &KeyRow) -> Result<(), Failure> {
+    /// Together with the answer that is kept of it, or not at all.
+    pub(crate) async fn add_key(&self, row: &KeyRow, answer: Option<&AnswerRow>) -> Result<(), Failure> {
+        let mut work = self.begin().await?;
+        if let Some(answer) = answer {
+            keep(&mut work, answer).await?;
+        }
         let query = sqlx::query(ADD_KEY).bind(row.id).bind(row.organization_id).bind(&row.name).bind(&row.hash);
-        query.bind(&row.scopes).bind(row.created_at_us).bind(row.revoked_at_us).execute(self.writer()).await?;
-        Ok(())
+        query.bind(&row.scopes).bind(row.created_at_us).bind(row.revoked_at_us).execute(&mut *work).await?;
+        Ok(work.commit().await?)
+    }
+
+    pub(crate) async fn keep_answer(&self, answer: &AnswerRow) -> Result<(), Failure> {
+        let mut work = self.begin().await?;
+        keep(&mut work, answer).await?;
+        Ok(work.commit().await?)
+    }
+
+    pub(crate) async fn answer(
+        &self,
+        organization: Uuid,
+        caller: &str,
+        action: &str,
+        key: &str,
+        since_us: i64,
+    ) -> Result<Option<AnswerRow>, Failure> {
+        let query = sqlx::query_as(ANSWER).bind(organization).bind(caller.to_owned()).bind(action.to_owned());
+        Ok(query.bind(key.to_owned()).bind(since_us).fetch_optional(self.writer()).await?)
     }
 
     pub(crate) async fn key_by_hash(&self, hash: &[u8]) -> Result<Option<KeyRow>, Failure> {
         Ok(sqlx::query_as(KEY_BY_HASH).bind(hash.to_vec()).fetch_optional(self.reader()).await?)
     }
 
-    pub(crate) async fn keys(&self, organization: Uuid) -> Result<Vec<KeyRow>, Failure> {
-        Ok(sqlx::query_as(KEYS).bind(organization).fetch_all(self.reader()).await?)
+    pub(crate) async fn keys(&self, organization: Uuid, after: KeyPlace, limit: i64) -> Result<Vec<KeyRow>, Failure> {
+        let query = sqlx::query_as(KEYS).bind(organization).bind(after.revoked).bind(after.id).bind(limit);
+        Ok(query.fetch_all(self.reader()).await?)
     }
 
     pub(crate) async fn revoke_key(
@@ -104,4 +137,12 @@ impl Store {
         };
         Ok(query.fetch_all(self.reader()).await?)
     }
+}
+
+async fn keep(work: &mut Transaction<'_, Db>, answer: &AnswerRow) -> Result<(), Failure> {
+    sqlx::query(FORGET_ANSWERS).bind(answer.forgotten_before_us()).execute(&mut **work).await?;
+    let query = sqlx::query(KEEP_ANSWER).bind(answer.organization_id).bind(&answer.caller).bind(&answer.action);
+    let query = query.bind(&answer.key).bind(&answer.fingerprint).bind(&answer.salt).bind(&answer.sealed);
+    query.bind(answer.created_at_us).execute(&mut **work).await?;
+    Ok(())
 }

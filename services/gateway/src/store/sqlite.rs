@@ -5,7 +5,7 @@
 mod queries;
 
 use sql::SqlitePools;
-use sqlx::{SqlitePool, migrate::Migrator};
+use sqlx::{SqlitePool, Transaction, migrate::Migrator};
 
 type Db = sqlx::Sqlite;
 
@@ -24,6 +24,10 @@ impl Store {
 
     fn writer(&self) -> &SqlitePool {
         &self.pools.writer
+    }
+
+    async fn begin(&self) -> Result<Transaction<'static, Db>, sqlx::Error> {
+        self.pools.writer.begin_with("BEGIN IMMEDIATE").await
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {

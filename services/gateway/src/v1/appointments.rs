@@ -168,7 +168,7 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
     let present = call.inner.booking.clone().get_appointment(call.context().request(request)).await?.into_inner();
     let mut merged = json!({"note": convert::optional_text(&present.note)});
     merge(&mut merged, &call.body);
-    call.inner.schemas.check("AppointmentNotes", &merged)?;
+    call.inner.schemas.check_merged("AppointmentNotes", &call.body, &merged)?;
     let notes: AppointmentNotes = read(&merged)?;
     let if_version = match call.if_version()? {
         0 => present.version,

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::booking::{self, ConsentHistory, GetPatientRequest, RecordConsentRequest};
 
-use super::time;
+use super::{CURSOR, cursor, page_size, time};
 use crate::{
     auth::Scope,
     call::{Call, Reply},
-    operation::{Access, Operation, handler},
+    operation::{Access, Operation, Param, Type, handler},
 };
 
 /// A consent that the clinic has been told of.
@@ -58,7 +58,12 @@ pub(crate) struct Consents {
     consents: Vec<GivenConsent>,
     /// Who gave or withdrew what, when and how; the newest first.
     data: Vec<ConsentChange>,
+    next_cursor: Option<String>,
 }
+
+/// All changes that are kept of a patient fit on one page.
+const ALL: u32 = 200;
+const LIMIT: Param = Param::new("limit", Type::Integer(1, 200), "At most so many changes; 200 without it");
 
 pub(crate) fn operations() -> Vec<Operation> {
     let path = "/v1/patients/{id}/consents";
@@ -73,6 +78,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             &[Scope::PatientsRead],
             handler!(list),
         )
+        .params(&[LIMIT, CURSOR])
         .answer(200, "Consents"),
         operation(
             "record_consent",
@@ -86,8 +92,16 @@ pub(crate) fn operations() -> Vec<Operation> {
     ]
 }
 
-fn reply(status: u16, response: &tonic::Response<ConsentHistory>) -> Result<Reply, Fault> {
+/// A page of the history: at most so many changes, after the older ones that are left.
+fn reply(
+    status: u16,
+    response: &tonic::Response<ConsentHistory>,
+    (limit, older): (u32, usize),
+) -> Result<Reply, Fault> {
     let it = response.get_ref();
+    let newer = it.events.len().saturating_sub(older);
+    let page = it.events.iter().skip(newer).take(limit as usize);
+    let left = it.events.len().saturating_sub(newer + limit as usize);
     let event = |one: &booking::ConsentEvent| ConsentChange {
         channel: one.channel.clone(),
         kind: one.kind.clone(),
@@ -100,14 +114,24 @@ fn reply(status: u16, response: &tonic::Response<ConsentHistory>) -> Result<Repl
     let shown = Consents {
         patient_id: it.patient_id.clone(),
         consents: it.consents.iter().map(given).collect(),
-        data: it.events.iter().map(event).collect(),
+        data: page.map(event).collect(),
+        next_cursor: (left > 0).then(|| sql::cursor::encode(i64::try_from(left).unwrap_or(i64::MAX), 0)),
     };
     Ok(Reply::json(status, &shown)?.patient(&it.patient_id).target(&it.patient_id).after(response))
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
+    let older = match call.params.text("cursor") {
+        None => usize::MAX,
+        Some(text) => {
+            let (left, _) = cursor(text)?;
+            usize::try_from(left).unwrap_or(0)
+        }
+    };
+    let limit = page_size(&call, ALL);
     let request = GetPatientRequest { id: call.part("id") };
-    reply(200, &call.inner.booking.clone().list_consents(call.context().request(request)).await?)
+    let response = call.inner.booking.clone().list_consents(call.context().request(request)).await?;
+    reply(200, &response, (limit, older))
 }
 
 async fn record(call: Call) -> Result<Reply, Fault> {
@@ -119,5 +143,6 @@ async fn record(call: Call) -> Result<Reply, Fault> {
         given: body.given,
         how: body.how,
     };
-    reply(201, &call.inner.booking.clone().record_consent(call.context().forward(request)).await?)
+    let response = call.inner.booking.clone().record_consent(call.context().forward(request)).await?;
+    reply(201, &response, (ALL, usize::MAX))
 }

@@ -207,7 +207,12 @@ fn fields(body: &Body) -> Result<Value, Fault> {
 }
 
 fn body_of(kind: Kind, fields: &Value) -> Result<Body, Fault> {
-    read(&json!({"kind": kind.as_str(), "body": fields}))
+    read(&json!({"kind": kind.as_str(), "body": fields})).map_err(|mut fault: Fault| {
+        for violation in &mut fault.violations {
+            violation.pointer = violation.pointer.strip_prefix("/body").unwrap_or(&violation.pointer).to_owned();
+        }
+        fault
+    })
 }
 
 /// An entry as answers show it: head and fields side by side.
@@ -297,7 +302,7 @@ async fn patch(call: Call, kind: Kind) -> Result<Reply, Fault> {
         .map_err(|_| Fault::internal("a stored entry is not valid"))?;
     let mut merged = fields(&body)?;
     merge(&mut merged, &call.body);
-    call.inner.schemas.check(schema_of(kind), &merged)?;
+    call.inner.schemas.check_merged(schema_of(kind), &call.body, &merged)?;
     let body = body_of(kind, &merged)?;
     let if_version = match call.if_version()? {
         0 => version,

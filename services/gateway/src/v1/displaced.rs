@@ -135,7 +135,8 @@ pub(crate) fn operations() -> Vec<Operation> {
             handler!(propose),
         )
         .body("AskDisplaced")
-        .answer(200, "DisplacedProposals"),
+        .answer(200, "DisplacedProposals")
+        .keeps(),
         operation(
             "book_displaced",
             "/v1/displaced/book",

@@ -2,19 +2,22 @@
 
 use axum::http::Method;
 use domain::id::{KeyId, PatientId};
-use rpc::{Code, Fault};
+use rpc::Fault;
 use serde::{Deserialize, Serialize};
+use sql::Failure;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{CURSOR, LIMIT, time};
+use super::{CURSOR, LIMIT, cursor, page_size, time};
 use crate::{
     Error, audit,
     auth::Scope,
     call::{Call, Reply},
     failure,
-    keys::{Key, Keys},
+    idempotency::Keyed,
+    keys::{self, Key, Keys},
     operation::{Access, Operation, Param, Type, handler},
+    store::KeyPlace,
 };
 
 /// A key to make.
@@ -83,6 +86,8 @@ pub(crate) struct AuditPage {
     next_cursor: Option<String>,
 }
 
+const LISTED: &str = "The keys: those in use first, of either the newest first";
+
 pub(crate) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
         Operation::new(id, method, path, "keys", summary, access, handler)
@@ -91,8 +96,10 @@ pub(crate) fn operations() -> Vec<Operation> {
     vec![
         operation("create_key", Method::POST, "/v1/keys", "Makes a key", Access::Installation, handler!(create))
             .body("NewKey")
-            .answer(201, "MadeKey"),
-        operation("list_keys", Method::GET, "/v1/keys", "All keys", Access::Installation, handler!(list))
+            .answer(201, "MadeKey")
+            .keeps(),
+        operation("list_keys", Method::GET, "/v1/keys", LISTED, Access::Installation, handler!(list))
+            .params(&[LIMIT, CURSOR])
             .answer(200, "KeyPage"),
         operation("revoke_key", Method::DELETE, "/v1/keys/{id}", "Ends a key", Access::Installation, handler!(revoke))
             .answer(200, "ShownKey"),
@@ -128,9 +135,8 @@ fn failed(error: Error) -> Fault {
 
 async fn create(call: Call) -> Result<Reply, Fault> {
     let new: NewKey = call.read()?;
-    let keys = Keys::of(&call.inner);
-    let (key, secret) = keys.create(call.caller.organization, &new.name, &new.scopes).await.map_err(failed)?;
-    let key = shown(key);
+    let (row, secret) = Keys::of(&call.inner).fresh(call.caller.organization, &new.name, &new.scopes);
+    let key = shown(keys::shown(&row));
     let id = key.id.clone();
     let made = MadeKey {
         id: key.id,
@@ -140,12 +146,32 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         revoked_at: key.revoked_at,
         key: secret,
     };
-    Ok(Reply::json(201, &made)?.target(&id))
+    let reply = Reply::json(201, &made)?.target(&id);
+    let keyed = Keyed::of(&call)?;
+    let answer = keyed.as_ref().map(|keyed| keyed.sealed(&reply)).transpose()?;
+    match (call.inner.store.add_key(&row, answer.as_ref()).await, keyed) {
+        (Ok(()), keyed) => Ok(Reply { kept: keyed.is_some(), ..reply }),
+        (Err(Failure::Duplicate(_)), Some(keyed)) => keyed.replayed().await,
+        (Err(other), _) => Err(failure(other)),
+    }
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
-    let keys = Keys::of(&call.inner).list(call.caller.organization).await.map_err(failed)?;
-    Reply::json(200, &KeyPage { data: keys.into_iter().map(shown).collect(), next_cursor: None })
+    let after = match call.params.text("cursor") {
+        None => KeyPlace { revoked: false, id: Uuid::max() },
+        Some(text) => {
+            let (revoked, id) = cursor(text)?;
+            KeyPlace { revoked: revoked > 0, id }
+        }
+    };
+    let limit = page_size(&call, 50);
+    let keys = Keys::of(&call.inner);
+    let mut found = keys.after(call.caller.organization, after, limit + 1).await.map_err(failure)?;
+    let more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let last = found.last().filter(|_| more).map(Key::place);
+    let next_cursor = last.map(|place| sql::cursor::encode(i64::from(place.revoked), place.id.as_u128()));
+    Reply::json(200, &KeyPage { data: found.into_iter().map(shown).collect(), next_cursor })
 }
 
 async fn revoke(call: Call) -> Result<Reply, Fault> {
@@ -158,15 +184,9 @@ async fn revoke(call: Call) -> Result<Reply, Fault> {
 
 async fn log(call: Call) -> Result<Reply, Fault> {
     let params = &call.params;
-    let limit = if params.number("limit") == 0 { 50 } else { i64::from(params.number("limit")) };
+    let limit = i64::from(page_size(&call, 50));
     let patient = params.text("patient_id").and_then(|id| id.parse::<PatientId>().ok()).map(Uuid::from);
-    let before = match params.text("cursor") {
-        None => Uuid::max(),
-        Some(text) => sql::cursor::decode(text).map(|(_, id)| Uuid::from_u128(id)).ok_or_else(|| {
-            let detail = "use the next_cursor of the page before, as it is";
-            Fault { code: Code::InvalidParameter, ..Fault::violation("cursor", "invalid_cursor", detail) }
-        })?,
-    };
+    let before = params.text("cursor").map_or(Ok(Uuid::max()), |text| cursor(text).map(|(_, id)| id))?;
     let rows = call.inner.store.audit(call.caller.organization.uuid(), patient, before, limit + 1).await;
     let mut rows = rows.map_err(failure)?;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -12,7 +12,6 @@ use wire::{
 
 use super::appointments::{Cancel, Reschedule, reply};
 use crate::{
-    auth::Caller,
     call::{Call, Reply},
     operation::{Access, Operation, handler},
 };
@@ -56,7 +55,7 @@ async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
     let request = ResolveManageLinkRequest { token: call.part("token") };
     let link = call.inner.booking.clone().resolve_manage_link(call.context().request(request)).await?.into_inner();
     let organization = link.organization_id.parse().map_err(Fault::internal)?;
-    call.caller = Caller::patient(organization);
+    call.by_link(organization);
     Ok((call.context(), link.appointment_id))
 }
 

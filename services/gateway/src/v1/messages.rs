@@ -145,7 +145,8 @@ pub(crate) fn operations() -> Vec<Operation> {
             .answer(200, "MessagePage"),
         operation("preview_message", Method::POST, "/v1/messages/preview", "Tries a text", handler!(preview))
             .body("Preview")
-            .answer(200, "Previewed"),
+            .answer(200, "Previewed")
+            .keeps(),
         operation("get_message", Method::GET, "/v1/messages/{id}", "One message", handler!(get)).answer(200, "Message"),
         Operation {
             body_optional: true,
@@ -223,9 +224,12 @@ async fn get(call: Call) -> Result<Reply, Fault> {
 
 async fn retry(call: Call) -> Result<Reply, Fault> {
     let request = RetryMessageRequest { id: call.part("id") };
-    let message = call.inner.reminder.clone().retry_message(call.context().request(request)).await?.into_inner();
+    let response = call.inner.reminder.clone().retry_message(call.context().forward(request)).await?;
+    let reply = Reply::empty(200).after(&response);
+    let message = response.into_inner();
     let id = message.id.clone();
-    Ok(Reply::json(200, &shown(message))?.target(&id))
+    let json = Reply::json(200, &shown(message))?.target(&id);
+    Ok(Reply { revision: reply.revision, replayed: reply.replayed, ..json })
 }
 
 async fn preview(call: Call) -> Result<Reply, Fault> {

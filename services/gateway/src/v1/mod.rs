@@ -24,7 +24,13 @@ pub(crate) mod unsubscribe;
 pub(crate) mod waitlist;
 pub(crate) mod webhook_endpoints;
 
-use crate::operation::{Operation, Param, Type};
+use rpc::{Code, Fault};
+use uuid::Uuid;
+
+use crate::{
+    call::Call,
+    operation::{Operation, Param, Type},
+};
 
 /// The size of a page.
 pub(crate) const LIMIT: Param = Param::new("limit", Type::Integer(1, 200), "At most so many; 50 without it");
@@ -63,4 +69,20 @@ pub(crate) fn operations() -> Vec<Operation> {
 /// The cursor of the next page, as answers show it.
 pub(crate) fn next_cursor(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
+}
+
+/// How many entries a page has.
+pub(crate) fn page_size(call: &Call, without_limit: u32) -> u32 {
+    match call.params.number("limit") {
+        0 => without_limit,
+        limit => limit,
+    }
+}
+
+/// A cursor of the gateway's own lists.
+pub(crate) fn cursor(text: &str) -> Result<(i64, Uuid), Fault> {
+    sql::cursor::decode(text).map(|(number, id)| (number, Uuid::from_u128(id))).ok_or_else(|| {
+        let detail = "use the next_cursor of the page before, as it is";
+        Fault { code: Code::InvalidParameter, ..Fault::violation("cursor", "invalid_cursor", detail) }
+    })
 }

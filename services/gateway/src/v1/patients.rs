@@ -129,7 +129,7 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
         .map_err(|_| Fault::internal("a stored patient is not valid"))?;
     let mut merged: Value = serde_json::to_value(details).map_err(Fault::internal)?;
     merge(&mut merged, &call.body);
-    call.inner.schemas.check("Details", &merged)?;
+    call.inner.schemas.check_merged("Details", &call.body, &merged)?;
     let details: Details = read(&merged)?;
     let if_version = match call.if_version()? {
         0 => present.version,

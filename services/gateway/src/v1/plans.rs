@@ -71,8 +71,8 @@ pub(crate) fn operations() -> Vec<Operation> {
         operation("get_plan", Method::GET, "/v1/plans/{id}", "One plan", read, handler!(get)).answer(200, "Plan"),
         operation("get_ledger", Method::GET, "/v1/plans/{id}/ledger", "A plan's ledger", read, handler!(ledger::get))
             .answer(200, "Ledger"),
-        Operation { body_optional: true, ..propose.body("AskProposals").answer(200, "ProposalPage") },
-        Operation { body_optional: true, ..repair.body("AskProposals").answer(200, "ProposalPage") },
+        Operation { body_optional: true, ..propose.body("AskProposals").answer(200, "ProposalPage").keeps() },
+        Operation { body_optional: true, ..repair.body("AskProposals").answer(200, "ProposalPage").keeps() },
         operation(
             "book_plan",
             Method::POST,

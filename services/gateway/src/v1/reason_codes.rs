@@ -154,7 +154,7 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
     let ReasonCode { names, caused_by, forfeits, .. } = to_json(present);
     let mut merged = serde_json::to_value(ReasonMeaning { names, caused_by, forfeits }).map_err(Fault::internal)?;
     merge(&mut merged, &call.body);
-    call.inner.schemas.check("ReasonMeaning", &merged)?;
+    call.inner.schemas.check_merged("ReasonMeaning", &call.body, &merged)?;
     let meaning: ReasonMeaning = read(&merged)?;
     let if_version = match call.if_version()? {
         0 => version,

@@ -214,9 +214,12 @@ async fn rules(call: Call) -> Result<Reply, Fault> {
 async fn create_rule(call: Call) -> Result<Reply, Fault> {
     let body: RuleBody = call.read()?;
     let request = CreateRuleRequest { body: Some(rule_to_wire(body)) };
-    let rule = call.inner.reminder.clone().create_rule(call.context().forward(request)).await?.into_inner();
+    let response = call.inner.reminder.clone().create_rule(call.context().forward(request)).await?;
+    let reply = Reply::empty(201).after(&response);
+    let rule = response.into_inner();
     let path = format!("/v1/reminder_rules/{}", rule.id);
-    Ok(rule_reply(201, rule)?.location(path))
+    let made = rule_reply(201, rule)?.location(path);
+    Ok(Reply { revision: reply.revision, replayed: reply.replayed, ..made })
 }
 
 async fn get_rule(call: Call) -> Result<Reply, Fault> {
@@ -234,7 +237,7 @@ async fn patch_rule(call: Call) -> Result<Reply, Fault> {
         fields.retain(|_, value| !value.is_null());
     }
     merge(&mut merged, &call.body);
-    call.inner.schemas.check("RuleBody", &merged)?;
+    call.inner.schemas.check_merged("RuleBody", &call.body, &merged)?;
     let body: RuleBody = read(&merged)?;
     let if_version = match call.if_version()? {
         0 => version,

@@ -16,7 +16,7 @@ use wire::{
 
 use super::{CURSOR, LIMIT, appointments, next_cursor, slots::Slot, time};
 use crate::{
-    auth::{Caller, Scope},
+    auth::Scope,
     call::{Call, Reply},
     operation::{Access, Operation, Param, Type, handler},
 };
@@ -234,6 +234,17 @@ fn wish(body: NewWait, now: Timestamp) -> Result<JoinWaitlistRequest, Fault> {
     Ok(request)
 }
 
+/// The slot stands for what the caller has not named.
+fn of_slot(mut fault: Fault) -> Fault {
+    let filled = ["/service_id", "/location_ids", "/practitioner_id"];
+    for violation in &mut fault.violations {
+        if filled.iter().any(|name| violation.pointer.starts_with(name)) {
+            violation.pointer = "/slot_id".to_owned();
+        }
+    }
+    fault
+}
+
 fn shown(it: booking::WaitlistEntry) -> Wait {
     let wish = it.wish.unwrap_or_default();
     Wait {
@@ -283,8 +294,10 @@ fn entry_reply(status: u16, response: tonic::Response<booking::WaitlistEntry>) -
 
 async fn join(call: Call) -> Result<Reply, Fault> {
     let body: NewWait = call.read()?;
+    let by_slot = body.slot_id.is_some();
     let request = wish(body, call.inner.clock.now())?;
-    let response = call.inner.waitlist.clone().join_waitlist(call.context().forward(request)).await?;
+    let joined = call.inner.waitlist.clone().join_waitlist(call.context().forward(request)).await;
+    let response = joined.map_err(|status| if by_slot { of_slot(status.into()) } else { status.into() })?;
     let path = format!("/v1/waitlist/{}", response.get_ref().id);
     Ok(entry_reply(201, response)?.location(path))
 }
@@ -343,13 +356,8 @@ async fn decline(call: Call) -> Result<Reply, Fault> {
 async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
     let request = ResolveManageLinkRequest { token: call.part("token") };
     let link = call.inner.waitlist.clone().resolve_offer_link(call.context().request(request)).await?.into_inner();
-    call.caller = Caller::patient(link.organization_id.parse().map_err(Fault::internal)?);
-    let mut ctx = call.context();
-    if let Some(kept) = &mut ctx.idempotency {
-        // All patients are one caller: another's key is not this one's.
-        kept.key = format!("{} {}", link.offer_id, kept.key);
-    }
-    Ok((ctx, link.offer_id))
+    call.by_link(link.organization_id.parse().map_err(Fault::internal)?);
+    Ok((call.context(), link.offer_id))
 }
 
 async fn link_offer(mut call: Call) -> Result<Reply, Fault> {

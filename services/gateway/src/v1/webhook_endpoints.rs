@@ -266,7 +266,7 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
     let mut merged = serde_json::json!({"url": present.url, "events": present.events,
         "description": present.description, "enabled": present.enabled});
     merge(&mut merged, &call.body);
-    call.inner.schemas.check("WebhookEndpointBody", &merged)?;
+    call.inner.schemas.check_merged("WebhookEndpointBody", &call.body, &merged)?;
     let body: WebhookEndpointBody = read(&merged)?;
     let if_version = match call.if_version()? {
         0 => version,

@@ -50,26 +50,27 @@ pub(crate) async fn run(common: &Common, url: &str) -> Result<()> {
 impl Gateway {
     /// The ids of a list's entries, by their codes.
     async fn codes(&self, path: &str) -> Result<HashMap<String, String>> {
-        let (mut codes, mut cursor) = (HashMap::new(), String::new());
+        let entries = self.entries(path).await.with_context(|| format!("{path} cannot be listed"))?;
+        let pair = |entry: &Value| Some((entry["code"].as_str()?.to_owned(), entry["id"].as_str()?.to_owned()));
+        Ok(entries.iter().filter_map(pair).collect())
+    }
+
+    /// Every entry of a list.
+    async fn entries(&self, path: &str) -> Result<Vec<Value>> {
+        let (mut entries, mut cursor) = (vec![], String::new());
         loop {
-            let request = self.client.get(format!("{}{path}?limit=200{cursor}", self.url));
-            let page = self.send(request).await.with_context(|| format!("{path} cannot be listed"))?;
-            for entry in page["data"].as_array().into_iter().flatten() {
-                if let (Some(code), Some(id)) = (entry["code"].as_str(), entry["id"].as_str()) {
-                    codes.insert(code.to_owned(), id.to_owned());
-                }
-            }
+            let page = self.send(self.client.get(format!("{}{path}?limit=200{cursor}", self.url))).await?;
+            entries.extend(page["data"].as_array().cloned().unwrap_or_default());
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
-                None => return Ok(codes),
+                None => return Ok(entries),
             }
         }
     }
 
     /// Adds the rules of aftercare that are missing: one is there already where a rule has its trigger and its question.
     async fn aftercare(&self, services: &HashMap<String, String>) -> Result<usize> {
-        let page = self.send(self.client.get(format!("{}/v1/reminder_rules?limit=200", self.url))).await?;
-        let known = page["data"].as_array().cloned().unwrap_or_default();
+        let known = self.entries("/v1/reminder_rules").await?;
         let needling = entries::treatments().into_iter().filter(|treatment| treatment.service.needling);
         let needling = needling.filter_map(|treatment| services.get(&treatment.service.code).cloned()).collect();
         let mut added = 0;

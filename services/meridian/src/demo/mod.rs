@@ -20,6 +20,7 @@ use crate::{
 
 const SETTLE_SECONDS: u32 = 2;
 const FRONT_END: &str = "demo front end";
+const KEYS: u32 = 200;
 const STAFF: &str = "demo staff";
 
 /// Runs the demo.
@@ -76,10 +77,18 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
 /// New keys at each start: those of the start before are kept only as hashes, so they are revoked.
 async fn keys(config: &Config, around: &Surroundings) -> Result<(String, String)> {
     let keys = Keys::open(&config.database_of(Role::Gateway), around.clock.clone(), around.ids.clone()).await?;
-    for key in keys.list(DEFAULT_ORGANIZATION).await? {
-        if [FRONT_END, STAFF].contains(&key.name.as_str()) && key.revoked_at_us.is_none() {
-            keys.revoke(DEFAULT_ORGANIZATION, key.id).await?;
+    let mut page = keys.page(DEFAULT_ORGANIZATION, None, KEYS).await?;
+    while let Some(last) = page.last().cloned() {
+        for key in page.iter().filter(|key| key.revoked_at_us.is_none()) {
+            if [FRONT_END, STAFF].contains(&key.name.as_str()) {
+                keys.revoke(DEFAULT_ORGANIZATION, key.id).await?;
+            }
         }
+        // Those that were revoked before come last.
+        page = match last.revoked_at_us {
+            None => keys.page(DEFAULT_ORGANIZATION, Some(&last), KEYS).await?,
+            Some(_) => vec![],
+        };
     }
     let front_end = [Scope::SlotsRead, Scope::BookingsWrite];
     let (_, front_end) = keys.create(DEFAULT_ORGANIZATION, FRONT_END, &front_end).await?;

@@ -1,0 +1,79 @@
+//! What a schema asks for, in words that name the form and show an example.
+
+use jsonschema::{JsonType, error::TypeKind};
+use serde_json::Value;
+
+/// The patterns of the public interface, each with how to write what it takes. Patterns of ids and of plain words are
+/// read by [`form`] itself.
+const FORMS: [(&str, &str); 8] = [
+    ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end"),
+    ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day as HH:MM, such as 08:00"),
+    ("^[A-Z]{2}$", "write a country as two capital letters (ISO 3166-1), such as CA"),
+    ("^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", "write a language as its tag (BCP 47), such as en or fr-CA"),
+    ("^[a-z0-9_-]{1,64}$", "write 1 to 64 small letters, digits, hyphens or underscores, such as manual-therapy"),
+    ("^[A-Za-z0-9._-]{1,64}$", "write 1 to 64 letters, digits, dots, hyphens or underscores, such as patient_ill"),
+    ("^\\+[1-9][0-9]{6,14}$", "write a telephone number with its country in front, such as +17805550123"),
+    ("^-?[0-9.]+,-?[0-9.]+$", "write latitude and longitude in degrees, such as 55.17,-118.80"),
+];
+
+/// How to write a text of this pattern; `None` for one that nothing here describes.
+pub(super) fn form(pattern: &str) -> Option<String> {
+    let known = FORMS.iter().find(|(known, _)| *known == pattern).map(|(_, form)| (*form).to_owned());
+    known.or_else(|| id(pattern)).or_else(|| choice(pattern))
+}
+
+/// `^svc_[0-7][0-9a-hjkmnp-tv-z]{25}$`
+fn id(pattern: &str) -> Option<String> {
+    let prefix = pattern.strip_prefix('^')?.strip_suffix("_[0-7][0-9a-hjkmnp-tv-z]{25}$")?;
+    Some(format!("give an id of the form {prefix}_…"))
+}
+
+/// `^(one|two)$`
+fn choice(pattern: &str) -> Option<String> {
+    let inner = pattern.strip_prefix('^')?.strip_suffix('$')?;
+    let inner = inner.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).unwrap_or(inner);
+    let words: Vec<&str> = inner.split('|').collect();
+    let plain = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    words.iter().all(plain).then(|| one_of(words.into_iter()))
+}
+
+/// How to write a text of this format.
+pub(super) fn format(format: &str) -> String {
+    match format {
+        "date-time" => "write RFC 3339 with an offset, such as 2026-03-06T08:00:00Z".to_owned(),
+        "date" => "write a date as YYYY-MM-DD, such as 2026-03-06".to_owned(),
+        "email" => "write an address such as name@example.org".to_owned(),
+        "uri" => "write a URL such as https://example.org/path".to_owned(),
+        other => format!("write a text of the format {other}"),
+    }
+}
+
+/// The words of an enumeration.
+pub(super) fn options(options: &Value) -> String {
+    one_of(options.as_array().into_iter().flatten().filter_map(Value::as_str))
+}
+
+/// Names words of which one is right.
+pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    format!("use one of {}", words.collect::<Vec<_>>().join(", "))
+}
+
+/// The JSON types that fit.
+pub(super) fn types(kind: &TypeKind) -> Vec<&'static str> {
+    match kind {
+        TypeKind::Single(one) => vec![name(*one)],
+        TypeKind::Multiple(set) => set.iter().filter(|one| *one != JsonType::Null).map(name).collect(),
+    }
+}
+
+fn name(one: JsonType) -> &'static str {
+    match one {
+        JsonType::Array => "a list",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Null => "null",
+        JsonType::Number => "a number",
+        JsonType::Object => "an object",
+        JsonType::String => "a text",
+    }
+}
