@@ -23,10 +23,10 @@ struct Table {
 }
 
 /// What a session may take.
-struct Own<'a> {
+struct Own {
     /// Its groups, by their places among those of its pool.
     groups: Vec<u32>,
-    left_out: &'a LeftOut,
+    left_out: LeftOut,
     /// What each day costs beyond what a start costs alone, from the first day of its table.
     late: Vec<u64>,
 }
@@ -34,7 +34,7 @@ struct Own<'a> {
 /// The candidates of every session with the cost of the cheapest way through each.
 pub(super) struct Bounds<'a> {
     pools: &'a Pools,
-    own: Vec<Own<'a>>,
+    own: Vec<Own>,
     /// What the rest of the series costs at least.
     around: Vec<Table>,
     /// What any series costs at least.
@@ -83,13 +83,43 @@ impl<'a> Cheapest<'a> {
         }
         (all < NONE).then_some(Self { day, all, practitioners, locations, pairs })
     }
+}
 
-    /// The cheapest change between a pair of this day and another pair.
+/// The cheapest of several days, what the days between cost added to each.
+struct Near {
+    all: u64,
+    practitioners: Vec<u64>,
+    locations: Vec<u64>,
+    pairs: Vec<u64>,
+}
+
+impl Near {
+    fn of<'a>(days: impl Iterator<Item = (&'a Cheapest<'a>, u64)>, numbers: &Numbers) -> Self {
+        let none = |count: usize| vec![NONE; count];
+        let (practitioners, locations) = (none(numbers.practitioners.len()), none(numbers.locations.len()));
+        let mut near = Self { all: NONE, practitioners, locations, pairs: none(numbers.list.len()) };
+        for (cheapest, gap) in days {
+            near.all = near.all.min(cheapest.all + gap);
+            lower(&mut near.practitioners, &cheapest.practitioners, gap);
+            lower(&mut near.locations, &cheapest.locations, gap);
+            lower(&mut near.pairs, cheapest.pairs, gap);
+        }
+        near
+    }
+
+    /// The cheapest change between a pair of these days and another pair.
     fn to(&self, pair: &Pair, (other, away): (u64, u64)) -> u64 {
         self.pairs[usize::from(pair.number)]
             .min(self.practitioners[usize::from(pair.practitioner)] + away)
             .min(self.locations[usize::from(pair.location)] + other)
             .min(self.all + other + away)
+    }
+}
+
+/// Takes the lower of each two values, a gap's cost added to the other one.
+fn lower(values: &mut [u64], others: &[u64], gap: u64) {
+    for (value, other) in values.iter_mut().zip(others) {
+        *value = (*value).min(other + gap);
     }
 }
 
@@ -103,13 +133,12 @@ fn spread(
 ) -> Table {
     let mut spread = Table::like(open, NONE);
     let days: Vec<Cheapest<'_>> = from.rows().filter_map(|(day, row)| Cheapest::of(day, row, numbers)).collect();
-    for (day, row) in open.rows() {
-        let near: Vec<(&Cheapest<'_>, u64)> =
-            days.iter().filter_map(|cheapest| Some((cheapest, gap(cheapest.day, day)?))).collect();
+    for (day, row) in open.rows().filter(|(_, row)| row.iter().any(|value| *value < NONE)) {
+        let near = days.iter().filter_map(|cheapest| Some((cheapest, gap(cheapest.day, day)?)));
+        let near = Near::of(near, numbers);
         for pair in numbers.list.iter().filter(|pair| row[usize::from(pair.number)] < NONE) {
-            let least = near.iter().map(|(cheapest, gap)| cheapest.to(pair, changes) + gap).min();
             let at = spread.at(day, pair.number);
-            spread.values[at] = least.unwrap_or(NONE).min(NONE);
+            spread.values[at] = near.to(pair, changes).min(NONE);
         }
     }
     spread
@@ -117,10 +146,10 @@ fn spread(
 
 impl<'a> Bounds<'a> {
     /// The bounds of a problem of which each session leaves some open starts out.
-    pub(super) fn of(problem: &Problem, pools: &'a Pools, left_out: &'a [LeftOut], numbers: &Numbers) -> Self {
+    pub(super) fn of(problem: &Problem, pools: &'a Pools, left_out: Vec<LeftOut>, numbers: &Numbers) -> Self {
         let count = problem.sessions.len();
         let (mut owns, mut own) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for (at, left_out) in left_out.iter().enumerate() {
+        for (at, left_out) in left_out.into_iter().enumerate() {
             let (session, table) = what_it_takes(problem, at, pools, left_out, numbers.list.len());
             owns.push(session);
             own.push(table);
@@ -186,13 +215,7 @@ impl<'a> Bounds<'a> {
 }
 
 /// What a session may take, and the cheapest of each day and pair.
-fn what_it_takes<'a>(
-    problem: &Problem,
-    at: usize,
-    pools: &Pools,
-    left_out: &'a LeftOut,
-    pairs: usize,
-) -> (Own<'a>, Table) {
+fn what_it_takes(problem: &Problem, at: usize, pools: &Pools, left_out: LeftOut, pairs: usize) -> (Own, Table) {
     let session = &problem.sessions[at];
     let days = day(session.days.0)..=day(session.days.1);
     let (all, current) = (if session.fixed { &[][..] } else { pools.groups(at) }, pools.current[at]);

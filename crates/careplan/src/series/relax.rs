@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{CURRENT, Candidate, Infeasible, Problem, Series, Session, best, varied};
+use super::{CURRENT, Candidate, Infeasible, Problem, Series, Session, search::is_possible, varied};
 
 /// Days by which a gap may be made longer or shorter, at most.
 const DAYS_MAX: u32 = 14;
@@ -81,7 +81,7 @@ pub fn best_or_relaxed(problem: &Problem, k: usize) -> Result<Vec<Series>, NoSer
         Ok(series) => return Ok(series.into_iter().map(|series| wished.named(series)).collect()),
         Err(infeasible) => infeasible,
     };
-    let relaxation = gaps(session).find(|relaxation| best(&stretched(&wished.problem, *relaxation), 1).is_ok());
+    let relaxation = gaps(session).find(|relaxation| is_possible(&stretched(&wished.problem, *relaxation)));
     let others = || {
         let looser: [(Relaxation, Keep); 4] = [
             (Relaxation::OtherHours, |it| !it.outside.day && !it.outside.practitioner && !it.outside.location),
@@ -89,7 +89,7 @@ pub fn best_or_relaxed(problem: &Problem, k: usize) -> Result<Vec<Series>, NoSer
             (Relaxation::OtherPractitioner, |it| it.outside.minutes == 0 && !it.outside.day && !it.outside.location),
             (Relaxation::OtherLocation, |it| it.outside.minutes == 0 && !it.outside.day && !it.outside.practitioner),
         ];
-        let helps = |(_, keep): &(Relaxation, Keep)| best(&keeping(problem, keep).problem, 1).is_ok();
+        let helps = |(_, keep): &(Relaxation, Keep)| is_possible(&keeping(problem, keep).problem);
         looser.into_iter().find(helps).map(|(relaxation, _)| relaxation)
     };
     Err(NoSeries { session, relaxation: relaxation.or_else(others) })

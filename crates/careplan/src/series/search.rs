@@ -22,10 +22,10 @@ const CORRIDORS: [u64; 4] = [10, 40, 200, 4000];
 /// Where none keeps the rules: the first session that cannot be reached.
 pub fn best(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
     let k = k.clamp(1, SERIES_MAX);
-    let all = vec![LeftOut::default(); problem.sessions.len()];
     let mut found = Vec::new();
     for part in problem.parts() {
-        found.extend(Search::new(problem, *part).best(&all, k)?);
+        let search = Search::new(problem, *part);
+        found.extend(search.best(&search.bounds(search.nothing_left_out()), k)?);
     }
     // A series is found once for each part of the day that it may keep to: it costs what its best part costs.
     found.sort_by(|one, other| (one.cost, &one.picks).cmp(&(other.cost, &other.picks)));
@@ -36,6 +36,12 @@ pub fn best(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
         }
     }
     Ok(series)
+}
+
+/// Whether any series keeps the rules.
+pub(super) fn is_possible(problem: &Problem) -> bool {
+    let search = Search::new(problem, None);
+    search.best(&search.bounds(search.nothing_left_out()), 1).is_ok()
 }
 
 /// Picks, and what they cost in a search.
@@ -61,20 +67,29 @@ impl<'a> Search<'a> {
         Self { problem, shapes: shapes(&problem.sessions), numbers, pools }
     }
 
-    /// The k cheapest series of which each session leaves some starts out.
-    pub(super) fn best(&self, left_out: &[LeftOut], k: usize) -> Result<Vec<Found>, Infeasible> {
-        let bounds = Bounds::of(self.problem, &self.pools, left_out, &self.numbers);
+    /// For each session that it leaves nothing out.
+    pub(super) fn nothing_left_out(&self) -> Vec<LeftOut> {
+        vec![LeftOut::default(); self.problem.sessions.len()]
+    }
+
+    /// What series cost at least of which each session leaves some starts out.
+    pub(super) fn bounds(&self, left_out: Vec<LeftOut>) -> Bounds<'_> {
+        Bounds::of(self.problem, &self.pools, left_out, &self.numbers)
+    }
+
+    /// The k cheapest series within these bounds.
+    pub(super) fn best(&self, bounds: &Bounds<'_>, k: usize) -> Result<Vec<Found>, Infeasible> {
         // Without a series that keeps all but the hours there is none.
         let corridors = if bounds.least < bounds::NONE { &CORRIDORS[..] } else { &[] };
         for width in corridors {
             let limit = bounds.least.saturating_add(*width);
-            let found = self.within(&bounds, limit, k);
+            let found = self.within(bounds, limit, k);
             let sure = |found: &Vec<Found>| found.get(k - 1).is_some_and(|last| last.cost <= limit);
             if found.as_ref().is_ok_and(sure) {
                 return found;
             }
         }
-        self.within(&bounds, u64::MAX, k)
+        self.within(bounds, u64::MAX, k)
     }
 
     /// The k cheapest series of the candidates through which one may cost no more than a limit.

@@ -8,7 +8,7 @@
 //! That is exact, by best-first search. A *region* is the series that differ from some earlier ones in one named respect
 //! each; each session then leaves out the practitioner, the part of the day or the day that the earlier series has, which
 //! the search of `search.rs` does without looking at a series more. The region whose cheapest series is the cheapest of
-//! all comes first. Where that series differs from all that are answered, it is the next one. Where it does not differ
+//! all comes first; one of which the bounds alone say that it is dearer waits, and is mostly never searched. Where that series differs from all that are answered, it is the next one. Where it does not differ
 //! from one of them, the region falls into three: those that differ from that one by practitioner, by part of the day,
 //! and by day. Together they hold every series of the region that can still be answered.
 
@@ -18,9 +18,7 @@ use std::{
 };
 
 use super::{
-    CURRENT, Candidate, Infeasible, Problem, SERIES_MAX, Series,
-    pools::LeftOut,
-    search::{Found, Search},
+    CURRENT, Candidate, Infeasible, Problem, SERIES_MAX, Series, bounds::NONE, pools::LeftOut, search::Search,
 };
 
 /// In which respect every session of one series differs from the same session of another.
@@ -67,22 +65,23 @@ impl Problem {
 /// # Errors
 /// Where no series keeps the rules: the first session that cannot be reached.
 pub fn varied(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
-    let mut regions = Regions::whole(problem)?;
+    let searches: Vec<Search<'_>> = problem.parts().iter().map(|part| Search::new(problem, *part)).collect();
+    let mut regions = Regions::whole(problem, &searches);
     let mut answered: Vec<Vec<usize>> = Vec::new();
-    while let Some((region, found)) = regions.cheapest() {
-        let same = |known: &Vec<usize>| problem.differences(known, &found.picks).next().is_none();
+    while let Some(Open { region, cost, picks }) = regions.cheapest(&answered)? {
+        let same = |known: &Vec<usize>| problem.differences(known, &picks).next().is_none();
         let like = match answered.iter().position(same) {
             Some(like) => like,
             None => {
-                answered.push(found.picks.clone());
-                let is_new = found.picks.iter().any(|pick| *pick != CURRENT);
+                let is_new = picks.iter().any(|pick| *pick != CURRENT);
+                answered.push(picks);
                 if answered.len() == k.clamp(1, SERIES_MAX) || !is_new {
                     break;
                 }
                 answered.len() - 1
             }
         };
-        regions.divide(&region, like, &answered);
+        regions.divide(&region, cost, like);
     }
     Ok(answered.into_iter().map(|picks| Series { terms: problem.terms(&picks), picks }).collect())
 }
@@ -95,52 +94,93 @@ struct Region {
     from: Vec<(usize, Difference)>,
 }
 
-/// The regions that are still to be looked at, with the cheapest series of each.
+/// A region that is still to be looked at.
+struct Open {
+    region: Region,
+    /// What its cheapest series costs, or costs at least.
+    cost: u64,
+    /// Its cheapest series, once it is known.
+    picks: Vec<usize>,
+}
+
+/// How a region's cost is known; of equal costs, the first of these comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Known {
+    /// Its cheapest series is known.
+    Exactly,
+    /// From its bounds.
+    AtLeast,
+    /// From the region that it is a part of.
+    FromWhole,
+}
+
+/// The regions that are still to be looked at.
 struct Regions<'a> {
     problem: &'a Problem,
-    searches: Vec<Search<'a>>,
-    known: HashSet<Region>,
-    open: Vec<Option<(Region, Found)>>,
-    /// Their costs and their places among the open ones, so that of equal ones the older comes first.
-    order: BinaryHeap<Reverse<(u64, usize)>>,
+    searches: &'a [Search<'a>],
+    made: HashSet<Region>,
+    open: Vec<Option<Open>>,
+    /// Their costs, and their places among the open ones.
+    order: BinaryHeap<Reverse<(u64, Known, usize)>>,
 }
 
 impl<'a> Regions<'a> {
     /// All series.
-    fn whole(problem: &'a Problem) -> Result<Self, Infeasible> {
-        let searches = problem.parts().iter().map(|part| Search::new(problem, *part)).collect();
-        let (known, open, order) = Default::default();
-        let mut regions = Self { problem, searches, known, open, order };
-        for search in 0..regions.searches.len() {
-            regions.add(Region { search, from: vec![] }, &[])?;
+    fn whole(problem: &'a Problem, searches: &'a [Search<'a>]) -> Self {
+        let (made, open, order) = Default::default();
+        let mut regions = Self { problem, searches, made, open, order };
+        for search in 0..searches.len() {
+            regions.add(Open { region: Region { search, from: vec![] }, cost: 0, picks: vec![] }, Known::FromWhole);
         }
-        Ok(regions)
+        regions
     }
 
-    fn add(&mut self, region: Region, answered: &[Vec<usize>]) -> Result<(), Infeasible> {
-        let left_out = self.left_out(&region, answered);
-        for found in self.searches[region.search].best(&left_out, 1)? {
-            self.order.push(Reverse((found.cost, self.open.len())));
-            self.open.push(Some((region.clone(), found)));
-        }
-        Ok(())
+    fn add(&mut self, open: Open, known: Known) {
+        self.order.push(Reverse((open.cost, known, self.open.len())));
+        self.open.push(Some(open));
     }
 
-    /// Takes the region with the cheapest series.
-    fn cheapest(&mut self) -> Option<(Region, Found)> {
-        let Reverse((_, at)) = self.order.pop()?;
-        self.open[at].take()
+    /// Takes the region with the cheapest series of all.
+    fn cheapest(&mut self, answered: &[Vec<usize>]) -> Result<Option<Open>, Infeasible> {
+        while let Some(Reverse((_, known, at))) = self.order.pop() {
+            let Some(open) = self.open[at].take() else { continue };
+            if known == Known::Exactly {
+                return Ok(Some(open));
+            }
+            let search = &self.searches[open.region.search];
+            let is_whole = open.region.from.is_empty();
+            let bounds = search.bounds(self.left_out(&open.region, answered));
+            if bounds.least >= NONE && !is_whole {
+                continue;
+            }
+            let next = self.order.peek().map_or(u64::MAX, |Reverse((cost, ..))| *cost);
+            if known == Known::FromWhole && bounds.least > next {
+                self.add(Open { cost: bounds.least, ..open }, Known::AtLeast);
+                continue;
+            }
+            match search.best(&bounds, 1) {
+                Ok(found) => {
+                    for found in found {
+                        let region = open.region.clone();
+                        self.add(Open { region, cost: found.cost, picks: found.picks }, Known::Exactly);
+                    }
+                }
+                Err(infeasible) if is_whole => return Err(infeasible),
+                // A region without a series holds nothing to answer.
+                Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Puts the three parts of a region that differ from an answered series in its place.
-    fn divide(&mut self, region: &Region, like: usize, answered: &[Vec<usize>]) {
+    fn divide(&mut self, region: &Region, cost: u64, like: usize) {
         for difference in Difference::ALL {
             let mut part = region.clone();
             part.from.push((like, difference));
             part.from.sort_unstable();
-            if self.known.insert(part.clone()) {
-                // A part without a series holds nothing to answer.
-                let _ = self.add(part, answered);
+            if self.made.insert(part.clone()) {
+                self.add(Open { region: part, cost, picks: vec![] }, Known::FromWhole);
             }
         }
     }
@@ -148,7 +188,7 @@ impl<'a> Regions<'a> {
     /// Which starts each session leaves out in a region.
     fn left_out(&self, region: &Region, answered: &[Vec<usize>]) -> Vec<LeftOut> {
         let numbers = &self.searches[region.search].numbers;
-        let mut left_out = vec![LeftOut::default(); self.problem.sessions.len()];
+        let mut left_out = self.searches[region.search].nothing_left_out();
         for (from, difference) in &region.from {
             let picks = self.problem.sessions.iter().zip(&answered[*from]);
             for (out, (session, pick)) in left_out.iter_mut().zip(picks).filter(|(_, (_, pick))| **pick != CURRENT) {
