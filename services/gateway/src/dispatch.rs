@@ -89,7 +89,7 @@ async fn handle(
     let caller = admit(inner, operation, &parts.headers).await?;
     let limits = inner.limits.take(&caller.name, inner.config.requests_per_second)?;
     let params = Params::read(&operation.params, parts.uri.query().unwrap_or_default())?;
-    let bytes = collect(inner, body).await?;
+    let bytes = collect(inner, operation, body).await?;
     let idempotency = idempotency(operation, &parts.headers, &parts.uri, &bytes)?;
     let (body, form) = read_body(inner, operation, &parts.headers, &bytes)?;
     let call = Call {
@@ -136,24 +136,26 @@ async fn admit(inner: &Inner, operation: &Operation, headers: &HeaderMap) -> Res
 
 /// Reads a body. One that is too large is read on for a while and thrown away: whoever is still writing when the
 /// connection closes would never see the answer.
-async fn collect(inner: &Inner, body: Body) -> Result<Vec<u8>, Fault> {
+async fn collect(inner: &Inner, operation: &Operation, body: Body) -> Result<Vec<u8>, Fault> {
+    let usual = inner.config.body_bytes_max;
+    let most = operation.body_bytes.map_or(usual, |(most, _)| most.max(usual));
     let mut bytes = Vec::new();
     let mut seen = 0;
     let mut parts = body.into_data_stream();
     while let Some(part) = parts.next().await {
         let part = part.map_err(|_| Fault::new(Code::MalformedRequest, "the body broke off"))?;
         seen += part.len();
-        if seen <= inner.config.body_bytes_max {
+        if seen <= most {
             bytes.extend_from_slice(&part);
         } else if seen > DRAINED_BYTES_MAX {
             break;
         }
     }
-    if seen > inner.config.body_bytes_max { Err(too_large(inner)) } else { Ok(bytes) }
-}
-
-fn too_large(inner: &Inner) -> Fault {
-    Fault::new(Code::PayloadTooLarge, format!("a body may have at most {} bytes", inner.config.body_bytes_max))
+    if seen <= most {
+        return Ok(bytes);
+    }
+    let advice = operation.body_bytes.map(|(_, advice)| format!("; {advice}")).unwrap_or_default();
+    Err(Fault::new(Code::PayloadTooLarge, format!("a body may have at most {most} bytes{advice}")))
 }
 
 fn idempotency(

@@ -91,6 +91,9 @@ pub enum Error {
     Socket(#[from] std::io::Error),
 }
 
+/// The largest page of the directory: 200 calendars of 10,000 busy times.
+const PAGE_BYTES_MAX: usize = 64 << 20;
+
 /// The gateway.
 #[derive(Clone)]
 pub struct App {
@@ -155,7 +158,7 @@ impl App {
             calendar_key: store.secret("calendar_key", &deps.ids.bytes::<32>()).await?,
             schemas: schema::Schemas::compile(&openapi, bodies).map_err(Error::Schema)?,
             openapi,
-            directory: DirectoryClient::new(deps.availability.clone()),
+            directory: DirectoryClient::new(deps.availability.clone()).max_decoding_message_size(PAGE_BYTES_MAX),
             search: SearchClient::new(deps.availability),
             plans: PlansClient::new(deps.booking.clone()),
             waitlist: WaitlistClient::new(deps.booking.clone()),

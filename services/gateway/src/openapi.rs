@@ -39,6 +39,7 @@ use crate::{
     slots::SlotChange,
     calendars::CalendarLink,
     busy::CalendarAddress,
+    busy::SkippedComponent,
     holds::NewHold,
     holds::Hold,
     appointments::Appointment,
@@ -106,6 +107,10 @@ pub(crate) fn document(operations: &[Operation]) -> Value {
     for name in directory::BODIES {
         add_entry_schemas(&mut components, name);
     }
+    components["schemas"]["ImportedBusy"] = json!({"allOf": [
+        {"$ref": "#/components/schemas/BusyEntry"},
+        {"$ref": "#/components/schemas/Impact"},
+    ]});
     components["securitySchemes"] = json!({"key": {"type": "http", "scheme": "bearer",
         "description": "An API key, `mrd_…`"}});
     components["responses"] = json!({"Problem": {"description": "An RFC 9457 problem",
@@ -183,7 +188,7 @@ fn described(operation: &Operation) -> Value {
     if let Some(body) = operation.body {
         let (media, schema) = match body {
             "Form" => ("application/x-www-form-urlencoded", json!({"type": "object"})),
-            "Calendar" => ("text/calendar", json!({"type": "string", "maxLength": 256 << 10})),
+            "Calendar" => ("text/calendar", json!({"type": "string", "maxLength": busy::FILE_BYTES_MAX})),
             "MergePatch" => ("application/merge-patch+json", json!({"type": "object"})),
             name => ("application/json", json!({"$ref": format!("#/components/schemas/{name}")})),
         };

@@ -94,6 +94,8 @@ pub(crate) struct Operation {
     pub(crate) params: Vec<Param>,
     /// The schema of the body.
     pub(crate) body: Option<&'static str>,
+    /// The largest body where it is another than elsewhere, in bytes, and how to send less.
+    pub(crate) body_bytes: Option<(usize, &'static str)>,
     /// Whether the body may be left out.
     pub(crate) body_optional: bool,
     /// The status and schema of the answer; none for an answer without content.
@@ -127,6 +129,7 @@ impl Operation {
             access,
             params: vec![],
             body: None,
+            body_bytes: None,
             body_optional: false,
             answer: (200, None),
             csv: false,
@@ -143,6 +146,12 @@ impl Operation {
 
     pub(crate) fn body(mut self, schema: &'static str) -> Self {
         self.body = Some(schema);
+        self
+    }
+
+    /// It may have a body of so many bytes; who sends more is advised so.
+    pub(crate) fn body_bytes(mut self, most: usize, advice: &'static str) -> Self {
+        self.body_bytes = Some((most, advice));
         self
     }
 

@@ -14,7 +14,7 @@ pub struct Busy {
     #[cfg_attr(feature = "schema", schema(pattern = "^[a-z0-9_-]{1,64}$"))]
     pub source: String,
     /// Apart from one another, earliest first.
-    #[cfg_attr(feature = "schema", schema(max_items = 2000))]
+    #[cfg_attr(feature = "schema", schema(max_items = 10000))]
     pub times: Vec<BusyTime>,
     /// Where the calendar is read again and again; none for a file that was sent once. It may hold a secret of its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,6 +24,10 @@ pub struct Busy {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(max_length = 64, nullable = false))]
     pub problem: Option<String>,
+    /// Whether what cannot be read there is skipped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
+    pub lenient: bool,
 }
 
 /// One stretch of busy time.
@@ -40,8 +44,8 @@ pub struct BusyTime {
 }
 
 impl Busy {
-    /// The most stretches of one calendar.
-    pub const TIMES_MAX: usize = 2000;
+    /// The most stretches of one calendar: what the largest file of a year holds, 25 a day.
+    pub const TIMES_MAX: usize = 10_000;
 
     /// Notes every fault.
     pub fn check(&self, faults: &mut Faults) {

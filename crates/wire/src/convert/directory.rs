@@ -184,6 +184,7 @@ fn busy_to_wire(busy: &Busy) -> wire::Busy {
         times: busy.times.iter().map(time).collect(),
         url: busy.url.clone().unwrap_or_default(),
         problem: busy.problem.clone().unwrap_or_default(),
+        lenient: busy.lenient,
     }
 }
 
@@ -198,6 +199,7 @@ fn busy_from_wire(faults: &mut Faults, busy: wire::Busy) -> Option<Busy> {
         source: busy.source,
         url: optional_text(&busy.url),
         problem: optional_text(&busy.problem),
+        lenient: busy.lenient,
     })
 }
 

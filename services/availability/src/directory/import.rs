@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use domain::{
-    directory::{Body, Busy, BusyTime, Kind},
+    directory::{Body, Busy, Kind},
     fault::Faults,
+    id::OrganizationId,
     time::Interval,
 };
 use jiff::{SignedDuration, tz::TimeZone};
 use rpc::{Code, Context, Fault};
 use uuid::Uuid;
-use wire::availability::ImportBusyRequest;
+use wire::availability::{ImportBusyRequest, Skipped};
 
 use super::snapshot::Directory;
 use crate::{Inner, ics};
 
 /// The largest file.
-const FILE_BYTES_MAX: usize = 256 << 10;
+const FILE_BYTES_MAX: usize = 2 << 20;
 /// The largest file that is fetched: whoever keeps it there has all of it in one.
 const FETCHED_BYTES_MAX: usize = 4 << 20;
 /// How far ahead busy times are kept: as far as calendars reach.
@@ -24,36 +25,50 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// What is over is not kept, but for a day whose end may lie ahead somewhere.
 const BEHIND: SignedDuration = SignedDuration::from_hours(24);
 
-/// The busy times that a request brings.
+/// The busy times that a request brings, and what was skipped for them.
 pub(super) async fn read(
     inner: &Arc<Inner>,
     ctx: &Context,
     practitioner: Uuid,
     request: ImportBusyRequest,
-) -> Result<Busy, Fault> {
+) -> Result<(Busy, Vec<Skipped>), Fault> {
     let directory = inner.orgs.directory(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
     directory.get(Kind::Practitioner, practitioner).ok_or_else(Fault::not_found)?;
     if request.calendar.len() > FILE_BYTES_MAX {
         let detail = format!("a calendar file may have at most {FILE_BYTES_MAX} bytes; export fewer months");
         return Err(Fault::new(Code::PayloadTooLarge, detail));
     }
-    let ImportBusyRequest { source, calendar, url, .. } = request;
-    let mut busy = Busy { source, times: vec![], url: (!url.is_empty()).then_some(url), problem: None };
+    let ImportBusyRequest { source, calendar, url, lenient, .. } = request;
+    let url = (!url.is_empty()).then_some(url);
+    // A file is read once: only what is read again has to remember how.
+    let mut busy = Busy { source, times: vec![], lenient: lenient && url.is_some(), url, problem: None };
     let mut faults = Faults::new();
     busy.check(&mut faults);
     faults.result()?;
-    busy.times = match &busy.url {
-        Some(url) => fetched(inner, &directory, practitioner, url).await.map_err(|problem| match problem {
+    let organization = ctx.organization;
+    let file = Calendar { directory: &directory, organization, practitioner, lenient };
+    let read = match &busy.url {
+        Some(url) => file.fetched(inner, url).await.map_err(|problem| match problem {
             Problem::Address(error) => Fault::violation("/url", error.code(), &error.to_string()),
             Problem::File(faults) => Fault::invalid(faults),
             Problem::Internal(fault) => fault,
         })?,
-        None => times(inner, &directory, practitioner, calendar).await.map_err(|problem| match problem {
+        None => file.read(inner, calendar).await.map_err(|problem| match problem {
             Problem::File(faults) => Fault::invalid(faults),
             other => other.fault(),
         })?,
     };
-    Ok(busy)
+    busy.times = read.times;
+    Ok((busy, read.skipped.into_iter().take(ics::WRONGS_MAX).map(skipped).collect()))
+}
+
+fn skipped(wrong: ics::Wrong) -> Skipped {
+    Skipped {
+        component: wrong.component.to_owned(),
+        line: u32::try_from(wrong.line).unwrap_or(u32::MAX),
+        code: wrong.code.to_owned(),
+        detail: wrong.detail,
+    }
 }
 
 /// Why there are no busy times.
@@ -83,30 +98,35 @@ impl Problem {
     }
 }
 
-/// The busy times of the calendar at an address.
-pub(super) async fn fetched(
-    inner: &Arc<Inner>,
-    directory: &Directory,
-    practitioner: Uuid,
-    url: &str,
-) -> Result<Vec<BusyTime>, Problem> {
-    let calendar = inner.outbound.get(url, FETCHED_BYTES_MAX).await.map_err(Problem::Address)?;
-    times(inner, directory, practitioner, calendar).await
+/// Whose calendar it is, and how it is read.
+pub(super) struct Calendar<'a> {
+    pub(super) directory: &'a Directory,
+    pub(super) organization: OrganizationId,
+    pub(super) practitioner: Uuid,
+    /// Whether what cannot be read is skipped.
+    pub(super) lenient: bool,
 }
 
-async fn times(
-    inner: &Arc<Inner>,
-    directory: &Directory,
-    practitioner: Uuid,
-    calendar: String,
-) -> Result<Vec<BusyTime>, Problem> {
-    let home = home_zone(directory, practitioner);
-    let now = inner.clock.now();
-    let window = Interval::new(now.saturating_sub(BEHIND).unwrap_or(now), now.saturating_add(AHEAD).unwrap_or(now))
-        .ok_or_else(|| Problem::Internal(Fault::internal("the clock is at the end of time")))?;
-    // Series take longer to lay out than other tasks should wait.
-    let read = tokio::task::spawn_blocking(move || ics::busy(&calendar, home.as_ref(), window));
-    read.await.map_err(|error| Problem::Internal(Fault::internal(error)))?.map_err(Problem::File)
+impl Calendar<'_> {
+    /// The busy times of the calendar at an address.
+    pub(super) async fn fetched(&self, inner: &Arc<Inner>, url: &str) -> Result<ics::Read, Problem> {
+        let calendar = inner.outbound.get(url, FETCHED_BYTES_MAX).await.map_err(Problem::Address)?;
+        self.read(inner, calendar).await
+    }
+
+    async fn read(&self, inner: &Arc<Inner>, calendar: String) -> Result<ics::Read, Problem> {
+        let home = home_zone(self.directory, self.practitioner);
+        let now = inner.clock.now();
+        let window = Interval::new(now.saturating_sub(BEHIND).unwrap_or(now), now.saturating_add(AHEAD).unwrap_or(now))
+            .ok_or_else(|| Problem::Internal(Fault::internal("the clock is at the end of time")))?;
+        let (lenient, organization) = (self.lenient, self.organization.to_string());
+        // Series take longer to lay out than other tasks should wait.
+        let read = tokio::task::spawn_blocking(move || {
+            let reading = ics::Reading { home: home.as_ref(), window, lenient, organization: &organization };
+            ics::busy(&calendar, &reading)
+        });
+        read.await.map_err(|error| Problem::Internal(Fault::internal(error)))?.map_err(Problem::File)
+    }
 }
 
 /// The zone of the location where they have the oldest roster in use.

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
-    import::{self, Problem},
+    import::{Calendar, Problem},
     snapshot::{Directory, Entry},
     write::{Change, make},
 };
@@ -72,7 +72,8 @@ fn due(inner: &Inner, read_at: &mut HashMap<Uuid, Timestamp>) -> Vec<Due> {
 async fn read(inner: Arc<Inner>, organization: OrganizationId, directory: Arc<Directory>, entry: Arc<Entry>) {
     let (Body::Busy(busy), Some(practitioner)) = (&entry.body, entry.parent) else { return };
     let url = busy.url.clone().unwrap_or_default();
-    let read = import::fetched(&inner, &directory, practitioner, &url).await;
+    let calendar = Calendar { directory: &directory, organization, practitioner, lenient: busy.lenient };
+    let read = calendar.fetched(&inner, &url).await.map(|read| read.times);
     metrics::counter!("availability_calendars_read_total", "outcome" => if read.is_ok() { "read" } else { "failed" })
         .increment(1);
     let Some(now) = after(busy, read) else { return };

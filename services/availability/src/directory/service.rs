@@ -205,7 +205,8 @@ impl directory_server::Directory for Service {
         let request = request.into_inner();
         let practitioner = id_of(Kind::Practitioner, &request.practitioner_id)?;
         let dry_run = request.dry_run;
-        let body = Body::Busy(import::read(&self.0, &ctx, practitioner, request).await?);
-        Ok(make(&self.0, &ctx, "ImportBusy", Change::Import { parent: practitioner, body }, dry_run).await?)
+        let (busy, skipped) = import::read(&self.0, &ctx, practitioner, request).await?;
+        let change = Change::Import { parent: practitioner, body: Body::Busy(busy), skipped };
+        Ok(make(&self.0, &ctx, "ImportBusy", change, dry_run).await?)
     }
 }

@@ -11,7 +11,7 @@ use rpc::{Code, Context, Fault};
 use tonic::Response;
 use tracing::Instrument;
 use uuid::Uuid;
-use wire::availability::WriteEntryResponse;
+use wire::availability::{Skipped, WriteEntryResponse};
 
 use super::{
     service::shown,
@@ -51,7 +51,15 @@ pub(crate) enum Change {
     Import {
         parent: Uuid,
         body: Body,
+        /// What was left out of the file.
+        skipped: Vec<Skipped>,
     },
+}
+
+impl Change {
+    fn skipped(&self) -> Vec<Skipped> {
+        if let Self::Import { skipped, .. } = self { skipped.clone() } else { vec![] }
+    }
 }
 
 /// What a change comes to.
@@ -97,14 +105,18 @@ async fn run(
         let entry = match decide(inner, &present.directory, change)? {
             Decision::Write(entry) => entry,
             Decision::Nothing(entry) => {
-                let answer = WriteEntryResponse { entry: Some(shown(&entry)), ..WriteEntryResponse::default() };
+                let skipped = change.skipped();
+                let answer =
+                    WriteEntryResponse { entry: Some(shown(&entry)), skipped, ..WriteEntryResponse::default() };
                 return Ok(rpc::respond(answer, &revision(&present.directory), false));
             }
         };
         let next = Arc::new(present.directory.with(entry.clone()));
         let next = Arc::new(Model::new(next, present.span, present.travel, Some(&present)));
         let displaced = org.displaced_by(&present, &next, inner.clock.now());
-        let answer = WriteEntryResponse { entry: Some(shown(&entry)), displaced, ..WriteEntryResponse::default() };
+        let skipped = change.skipped();
+        let answer =
+            WriteEntryResponse { entry: Some(shown(&entry)), displaced, skipped, ..WriteEntryResponse::default() };
         if dry_run {
             let opened = org.opened_by(&present, &next, inner.clock.now());
             return Ok(Response::new(WriteEntryResponse { opened, ..answer }));
@@ -180,7 +192,7 @@ fn decide(inner: &Inner, directory: &Directory, change: &Change) -> Result<Decis
             parent_in_use(directory, body.kind(), *parent)?;
             new_entry(inner, *parent, body)
         }
-        Change::Import { parent, body } => {
+        Change::Import { parent, body, .. } => {
             parent_in_use(directory, body.kind(), Some(*parent))?;
             let fresh = new_entry(inner, Some(*parent), body);
             match directory.same_source(&fresh) {

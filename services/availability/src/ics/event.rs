@@ -1,13 +1,5 @@
 //! One event: when it is, how it repeats, and whether it makes its owner busy.
 
-use calcard::{
-    common::PartialDateTime,
-    icalendar::{
-        ICalendarComponent, ICalendarDuration, ICalendarEntry, ICalendarFrequency, ICalendarParameterName,
-        ICalendarPeriod, ICalendarProperty, ICalendarRecurrenceRule, ICalendarStatus, ICalendarTransparency,
-        ICalendarValue,
-    },
-};
 use jiff::{
     SignedDuration, Timestamp,
     civil::{DateTime, Time},
@@ -15,11 +7,10 @@ use jiff::{
 
 use super::{
     Wrong,
-    moment::{self, Moment, Zones, name_of},
+    lines::{Component, Property},
+    moment::{Moment, Value, Zones, duration},
+    rule::Rule,
 };
-
-/// The most times of one day that a rule may name.
-const TIMES_OF_A_DAY_MAX: usize = 24;
 
 /// How long an occurrence lasts: first on the wall clock, then in elapsed time.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,10 +38,13 @@ impl Length {
         Self { exact: end.instant().duration_since(start.instant()), ..Self::default() }
     }
 
-    pub(super) fn of(duration: &ICalendarDuration) -> Self {
-        let days = i64::from(duration.weeks) * 7 + i64::from(duration.days);
-        let seconds = i64::from(duration.hours) * 3600 + i64::from(duration.minutes) * 60 + i64::from(duration.seconds);
-        Self { civil: SignedDuration::from_hours(days * 24), exact: SignedDuration::from_secs(seconds) }
+    fn one_day() -> Self {
+        Self { civil: SignedDuration::from_hours(24), ..Self::default() }
+    }
+
+    /// That of a DURATION; `None` where it is none.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        duration(text).map(|(civil, exact)| Self { civil, exact })
     }
 }
 
@@ -59,11 +53,13 @@ impl Length {
 pub(super) struct Event {
     pub(super) line: usize,
     pub(super) uid: String,
+    /// Which version of it this is; 0 where it does not say.
+    pub(super) sequence: i64,
     pub(super) start: Moment,
     pub(super) length: Length,
-    pub(super) rule: Option<ICalendarRecurrenceRule>,
-    /// The rule's last moment, where it names one.
-    pub(super) until: Option<Moment>,
+    pub(super) rules: Vec<Rule>,
+    /// By which occurrences are left out: EXRULE, of RFC 2445.
+    pub(super) except_rules: Vec<Rule>,
     pub(super) more: Vec<(Moment, Option<Length>)>,
     pub(super) except: Vec<Moment>,
     /// Which occurrence of its series it stands for.
@@ -75,163 +71,174 @@ pub(super) struct Event {
 }
 
 impl Event {
-    pub(super) fn read(component: &ICalendarComponent, zones: &Zones<'_>, line: usize) -> Result<Self, Wrong> {
-        let start = one(component, &ICalendarProperty::Dtstart, zones, line)?
-            .ok_or_else(|| Wrong::new(line, "missing", "this event has no DTSTART"))?;
-        let rule = rule(component, line)?;
-        let mut event = Self {
-            line,
-            uid: uid(component),
-            length: length(component, &start, zones, line)?,
-            until: None,
-            more: vec![],
-            except: vec![],
-            replaces: one(component, &ICalendarProperty::RecurrenceId, zones, line)?,
-            goes_on: goes_on(component),
-            busy: is_busy(component),
-            start,
-            rule: None,
-        };
-        if let Some((entry, rule)) = rule {
-            event.until =
-                rule.until.as_ref().map(|until| until_of(entry, until, &event.start, zones, line)).transpose()?;
-            event.rule = Some(rule);
+    /// Reads an event; `None` where it makes nobody busy and says nothing else that can be read.
+    pub(super) fn read(component: &Component, zones: &Zones<'_>) -> Result<Option<Self>, Wrong> {
+        let busy = is_busy(component);
+        let reader = Reader { component, zones };
+        match reader.event(busy) {
+            Ok(event) => Ok(Some(event)),
+            Err(_) if !busy => Ok(reader.gone()),
+            Err(wrong) if wrong.line == 0 => Err(Wrong { line: component.line, ..wrong }),
+            Err(wrong) => Err(wrong),
         }
-        for entry in &component.entries {
-            match &entry.name {
-                ICalendarProperty::Rdate => event.more.extend(additions(entry, zones, line)?),
-                ICalendarProperty::Exdate => {
-                    for value in &entry.values {
-                        event.except.push(moment_of(entry, value, zones, line)?);
-                    }
-                }
-                _ => {}
+    }
+}
+
+fn is_busy(component: &Component) -> bool {
+    !component.says("TRANSP", "TRANSPARENT") && !component.says("STATUS", "CANCELLED")
+}
+
+/// Whether its RECURRENCE-ID stands for all that follow, too.
+fn goes_on(component: &Component) -> bool {
+    let range = component.first("RECURRENCE-ID").and_then(|property| property.parameter("RANGE"));
+    range.is_some_and(|range| range.trim().eq_ignore_ascii_case("THISANDFUTURE"))
+}
+
+fn unreadable(property: &Property) -> Wrong {
+    Wrong::new(0, "invalid_value", format!("{} of this event cannot be read; see RFC 5545", property.name))
+}
+
+struct Reader<'a> {
+    component: &'a Component,
+    zones: &'a Zones<'a>,
+}
+
+impl Reader<'_> {
+    fn event(&self, busy: bool) -> Result<Event, Wrong> {
+        let start = self.one("DTSTART", None)?.ok_or_else(|| Wrong::new(0, "missing", "this event has no DTSTART"))?;
+        let replaces = self.replaces(Some(&start))?;
+        let goes_on = goes_on(self.component);
+        // An occurrence of its own does not repeat: programs copy the rule of the series into it.
+        let repeats = replaces.is_none() || goes_on;
+        let (mut more, mut except) = (vec![], vec![]);
+        for property in self.component.all("RDATE").filter(|_| repeats) {
+            let texts = property.value.split(',').filter(|text| !text.trim().is_empty());
+            more.extend(texts.map(|text| self.addition(property, text, &start)).collect::<Result<Vec<_>, _>>()?);
+        }
+        for property in self.component.all("EXDATE").filter(|_| repeats) {
+            for text in property.value.split(',').filter(|text| !text.trim().is_empty()) {
+                except.push(self.zones.moment(property, text, Some(&start))?);
             }
         }
-        let own = event.rule.is_some() || !event.more.is_empty() || !event.except.is_empty();
-        if event.goes_on && own {
-            let detail = "an event with RANGE=THISANDFUTURE follows its series and has no RRULE, RDATE or EXDATE; \
-                export the series as two";
-            return Err(Wrong::new(line, "unsupported", detail));
+        let rules = |name| if repeats { self.rules(name, &start) } else { Ok(vec![]) };
+        Ok(Event {
+            line: self.component.line,
+            uid: self.uid(),
+            sequence: self.sequence(),
+            length: self.length(&start)?,
+            rules: rules("RRULE")?,
+            except_rules: rules("EXRULE")?,
+            more,
+            except,
+            replaces,
+            goes_on,
+            busy,
+            start,
+        })
+    }
+
+    /// What is left of an event that makes nobody busy: that an occurrence does not take place.
+    fn gone(&self) -> Option<Event> {
+        let replaces = self.replaces(None).ok()??;
+        Some(Event {
+            line: self.component.line,
+            uid: self.uid(),
+            sequence: self.sequence(),
+            start: replaces.clone(),
+            length: Length::default(),
+            rules: vec![],
+            except_rules: vec![],
+            more: vec![],
+            except: vec![],
+            replaces: Some(replaces),
+            goes_on: goes_on(self.component),
+            busy: false,
+        })
+    }
+
+    fn uid(&self) -> String {
+        self.component.text("UID").unwrap_or_default()
+    }
+
+    fn sequence(&self) -> i64 {
+        self.component.first("SEQUENCE").and_then(|property| property.value.parse().ok()).unwrap_or(0)
+    }
+
+    /// The occurrence that it stands for; one without a zone is meant on the clock of its series.
+    fn replaces(&self, clock: Option<&Moment>) -> Result<Option<Moment>, Wrong> {
+        let Some(property) = self.component.first("RECURRENCE-ID") else { return Ok(None) };
+        // RFC 2445 had it, and the event would stand for one occurrence alone.
+        let range = property.parameter("RANGE").unwrap_or_default();
+        if range.trim().eq_ignore_ascii_case("THISANDPRIOR") {
+            let detail = "RANGE=THISANDPRIOR is not read; export the series as two events";
+            return Err(Wrong::new(property.line, "unsupported", detail));
         }
-        Ok(event)
+        self.one("RECURRENCE-ID", clock)
     }
-}
 
-fn first<'a>(component: &'a ICalendarComponent, name: &ICalendarProperty) -> Option<&'a ICalendarEntry> {
-    component.entries.iter().find(|entry| entry.name == *name)
-}
-
-fn uid(component: &ICalendarComponent) -> String {
-    match first(component, &ICalendarProperty::Uid).and_then(|entry| entry.values.first()) {
-        Some(ICalendarValue::Text(uid)) => uid.clone(),
-        _ => String::new(),
+    fn one(&self, name: &str, clock: Option<&Moment>) -> Result<Option<Moment>, Wrong> {
+        let property = self.component.first(name);
+        property.map(|property| self.zones.moment(property, &property.value, clock)).transpose()
     }
-}
 
-fn is_busy(component: &ICalendarComponent) -> bool {
-    component.entries.iter().flat_map(|entry| &entry.values).all(|value| {
-        !matches!(
-            value,
-            ICalendarValue::Transparency(ICalendarTransparency::Transparent)
-                | ICalendarValue::Status(ICalendarStatus::Cancelled)
-        )
-    })
-}
-
-/// Whether its RECURRENCE-ID has a RANGE: the parser knows the one that there is, THISANDFUTURE.
-fn goes_on(component: &ICalendarComponent) -> bool {
-    first(component, &ICalendarProperty::RecurrenceId)
-        .is_some_and(|entry| entry.parameters(&ICalendarParameterName::Range).next().is_some())
-}
-
-fn unreadable(entry: &ICalendarEntry, line: usize) -> Wrong {
-    Wrong::new(line, "invalid_value", format!("{} of this event cannot be read; see RFC 5545", name_of(entry)))
-}
-
-fn moment_of(entry: &ICalendarEntry, value: &ICalendarValue, zones: &Zones<'_>, line: usize) -> Result<Moment, Wrong> {
-    match value {
-        ICalendarValue::PartialDateTime(value) => zones.moment(entry, value, line),
-        _ => Err(unreadable(entry, line)),
-    }
-}
-
-fn one(
-    component: &ICalendarComponent,
-    name: &ICalendarProperty,
-    zones: &Zones<'_>,
-    line: usize,
-) -> Result<Option<Moment>, Wrong> {
-    let Some(entry) = first(component, name) else { return Ok(None) };
-    let value = entry.values.first().ok_or_else(|| unreadable(entry, line))?;
-    moment_of(entry, value, zones, line).map(Some)
-}
-
-fn length(component: &ICalendarComponent, start: &Moment, zones: &Zones<'_>, line: usize) -> Result<Length, Wrong> {
-    if let Some(end) = one(component, &ICalendarProperty::Dtend, zones, line)? {
-        if end.instant() < start.instant() {
-            return Err(Wrong::new(line, "ends_before_start", "DTEND of this event is before its DTSTART"));
+    fn length(&self, start: &Moment) -> Result<Length, Wrong> {
+        if let Some(end) = self.one("DTEND", Some(start))? {
+            if end.instant() < start.instant() {
+                return Err(Wrong::new(0, "ends_before_start", "DTEND of this event is before its DTSTART"));
+            }
+            // A day that ends on itself is that day: RFC 5545 has no such end, and programs write it.
+            let same_day = start.all_day() && end.all_day() && start.civil == end.civil;
+            return Ok(if same_day { Length::one_day() } else { Length::between(start, &end) });
         }
-        return Ok(Length::between(start, &end));
-    }
-    match first(component, &ICalendarProperty::Duration) {
-        Some(entry) => match entry.values.first() {
-            Some(ICalendarValue::Duration(duration)) if !duration.neg => Ok(Length::of(duration)),
-            _ => Err(unreadable(entry, line)),
-        },
-        // RFC 5545, 3.6.1: a date alone lasts its day, a time alone no time at all.
-        None if start.all_day => Ok(Length { civil: SignedDuration::from_hours(24), ..Length::default() }),
-        None => Ok(Length::default()),
-    }
-}
-
-fn rule(
-    component: &ICalendarComponent,
-    line: usize,
-) -> Result<Option<(&ICalendarEntry, ICalendarRecurrenceRule)>, Wrong> {
-    let Some(entry) = first(component, &ICalendarProperty::Rrule) else { return Ok(None) };
-    let Some(ICalendarValue::RecurrenceRule(rule)) = entry.values.first() else { return Err(unreadable(entry, line)) };
-    let often = [ICalendarFrequency::Secondly, ICalendarFrequency::Minutely, ICalendarFrequency::Hourly];
-    if often.contains(&rule.freq) {
-        let detail = "RRULE repeats more than daily, which is not read; write one longer event for each day";
-        return Err(Wrong::new(line, "unsupported", detail));
-    }
-    let times = [&rule.byhour, &rule.byminute, &rule.bysecond].map(|list| list.len().max(1)).iter().product::<usize>();
-    if times > TIMES_OF_A_DAY_MAX {
-        let detail = format!("RRULE names {times} times a day; at most {TIMES_OF_A_DAY_MAX} are read");
-        return Err(Wrong::new(line, "unsupported", detail));
-    }
-    Ok(Some((entry, rule.as_ref().clone())))
-}
-
-/// The rule's end on the wall clock of its start; a date counts to its end.
-fn until_of(
-    entry: &ICalendarEntry,
-    until: &PartialDateTime,
-    start: &Moment,
-    zones: &Zones<'_>,
-    line: usize,
-) -> Result<Moment, Wrong> {
-    if until.tz_hour.is_some() {
-        let civil = start.zone.to_datetime(zones.moment(entry, until, line)?.instant());
-        return Ok(Moment { civil, ..start.clone() });
-    }
-    let (civil, all_day) = moment::civil(until).ok_or_else(|| unreadable(entry, line))?;
-    let civil = if all_day { civil.date().to_datetime(Time::MAX) } else { civil };
-    Ok(Moment { civil, ..start.clone() })
-}
-
-fn additions(entry: &ICalendarEntry, zones: &Zones<'_>, line: usize) -> Result<Vec<(Moment, Option<Length>)>, Wrong> {
-    let addition = |value: &ICalendarValue| match value {
-        ICalendarValue::Period(ICalendarPeriod::Range { start, end }) => {
-            let (start, end) = (zones.moment(entry, start, line)?, zones.moment(entry, end, line)?);
-            let length = Length::between(&start, &end);
-            Ok((start, Some(length)))
+        match self.component.first("DURATION") {
+            Some(property) => Length::read(&property.value).ok_or_else(|| unreadable(property)),
+            // RFC 5545, 3.6.1: a date alone lasts its day, a time alone no time at all.
+            None if start.all_day() => Ok(Length::one_day()),
+            None => Ok(Length::default()),
         }
-        ICalendarValue::Period(ICalendarPeriod::Duration { start, duration }) => {
-            Ok((zones.moment(entry, start, line)?, Some(Length::of(duration))))
+    }
+
+    fn rules(&self, name: &str, start: &Moment) -> Result<Vec<Rule>, Wrong> {
+        let read = |property| Rule::read(property, |until| self.until(property, until, start));
+        self.component.all(name).map(read).collect()
+    }
+
+    /// The rule's end on the wall clock of its start; a date counts to its end.
+    fn until(&self, property: &Property, until: Value, start: &Moment) -> Result<DateTime, Wrong> {
+        let (civil, all_day) = until.civil().ok_or_else(|| unreadable(property))?;
+        if all_day {
+            return Ok(civil.date().to_datetime(Time::MAX));
         }
-        other => Ok((moment_of(entry, other, zones, line)?, None)),
-    };
-    entry.values.iter().map(addition).collect()
+        let Some(offset) = until.offset else { return Ok(civil) };
+        Ok(Moment::at_offset(civil, offset).on_clock_of(start))
+    }
+
+    fn addition(&self, property: &Property, text: &str, start: &Moment) -> Result<(Moment, Option<Length>), Wrong> {
+        let Some((from, to)) = text.split_once('/') else {
+            let moment = self.zones.moment(property, text, Some(start))?;
+            return Ok((day_of(moment, start), None));
+        };
+        let from = self.zones.moment(property, from, Some(start))?;
+        let length = match Length::read(to) {
+            Some(length) => length,
+            None => {
+                let to = self.zones.moment(property, to, Some(start))?;
+                if to.instant() < from.instant() {
+                    return Err(Wrong::new(0, "ends_before_start", "a period of RDATE ends before it starts"));
+                }
+                Length::between(&from, &to)
+            }
+        };
+        Ok((from, Some(length)))
+    }
+}
+
+/// Of a series of whole days the midnights, too, are whole days.
+fn day_of(moment: Moment, series: &Moment) -> Moment {
+    let at_home = series.zone.to_datetime(moment.instant()).time();
+    let midnight = moment.civil.time() == Time::midnight() || at_home == Time::midnight();
+    if !series.all_day() || !midnight {
+        return moment;
+    }
+    Moment { civil: moment.on_clock_of(series), ..series.clone() }
 }

@@ -1,23 +1,23 @@
 //! Busy times from an iCalendar file (RFC 5545). Pure.
 //!
-//! `calcard` reads the lines and lays out recurrence rules on wall clocks; `jiff` alone turns wall clocks into
-//! instants, so that a series keeps its hour across clock changes the way rosters do. Start reading at [`busy`].
+//! `lines` reads the frame and leaves out all that does not say when; `calcard` lays out recurrence rules on wall clocks
+//! and knows Windows' names of zones; `jiff` alone turns wall clocks into instants, so that a series keeps its hour across
+//! clock changes the way rosters do. Start reading at [`busy`].
 
 mod event;
 mod free_busy;
 mod lines;
 mod moment;
+mod rule;
 mod series;
 mod turn;
+mod version;
 mod zone;
+mod zone_name;
 
 #[cfg(test)]
 mod tests;
 
-use calcard::{
-    Entry, Parser,
-    icalendar::{ICalendar, ICalendarComponentType},
-};
 use domain::{
     directory::{Busy, BusyTime},
     fault::Faults,
@@ -25,77 +25,127 @@ use domain::{
 };
 use jiff::{Timestamp, tz::TimeZone};
 
-use self::{event::Event, lines::List, moment::Zones};
+use self::{
+    event::Event,
+    lines::{Component, File},
+    moment::Zones,
+};
 
-/// Something that cannot be read, and where.
-#[derive(Debug)]
-struct Wrong {
-    line: usize,
-    code: &'static str,
-    detail: String,
+/// The end of the UIDs of Meridian's own feeds; before it stand the appointment's id and, after an `@`, the
+/// organisation's.
+const OWN_DOMAIN: &str = "meridian-scheduling.org";
+
+/// Something that cannot be read, and where. The file's own words are not repeated: they may name people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// What it is in: `VEVENT`, `VFREEBUSY`, or `VCALENDAR` for the file's frame.
+    pub(crate) component: &'static str,
+    /// Where that begins.
+    pub(crate) line: usize,
+    pub(crate) code: &'static str,
+    /// What is wrong, and how to mend it.
+    pub(crate) detail: String,
 }
 
 impl Wrong {
+    /// Something wrong in an event.
     fn new(line: usize, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { line, code, detail: detail.into() }
+        Self { component: "VEVENT", line, code, detail: detail.into() }
     }
 
-    /// The fault that the caller sees. The file's own words are not repeated: they may name people.
-    fn note(self, faults: &mut Faults) {
+    /// The same in another component.
+    fn of(self, component: &'static str) -> Self {
+        Self { component, ..self }
+    }
+
+    /// The fault that the caller sees.
+    fn note(&self, faults: &mut Faults) {
         faults.push("/calendar", self.code, format!("line {}: {}", self.line, self.detail));
     }
 }
 
-/// The busy times of a file within a window, earliest first and apart.
-///
-/// `home` is the zone of all-day events and of times without a zone.
-///
-/// # Errors
-/// Every fault found, each with the line of its event.
-pub(crate) fn busy(text: &str, home: Option<&TimeZone>, window: Interval) -> Result<Vec<BusyTime>, Faults> {
-    let mut faults = Faults::new();
-    let lines = lines::lines(text).map_err(|wrong| noted(wrong, Faults::new()))?;
-    let calendar = match Parser::new(text).entry() {
-        Entry::ICalendar(calendar) => calendar,
-        _ => return Err(noted(Wrong::new(1, "not_a_calendar", "begin with BEGIN:VCALENDAR"), faults)),
-    };
-    let events = events(&calendar, &lines.events, home, &mut faults);
-    let listed = listed(&calendar, &lines.lists, &mut faults);
-    faults.result()?;
-    let mut faults = Faults::new();
-    let mut spans = series::spans(&events, window).map_err(|wrong| noted(wrong, Faults::new()))?;
-    spans.extend(listed);
-    let mut spans: Vec<_> = spans.into_iter().filter_map(|span| within(window, span)).collect();
-    spans.sort_unstable();
-    let times = apart(spans);
-    let detail = format!("more than {} busy times in the next 400 days; import fewer calendars", Busy::TIMES_MAX);
-    faults.check(times.len() <= Busy::TIMES_MAX, "/calendar", "too_many", detail);
-    faults.result().map(|()| times)
+/// How a file is read.
+pub(crate) struct Reading<'a> {
+    /// The zone of all-day events and of times without a zone.
+    pub(crate) home: Option<&'a TimeZone>,
+    /// What lies outside it is left out.
+    pub(crate) window: Interval,
+    /// Whether what cannot be read is skipped.
+    pub(crate) lenient: bool,
+    /// The organisation whose own visits are left out, by its id.
+    pub(crate) organization: &'a str,
 }
 
-fn noted(wrong: Wrong, mut faults: Faults) -> Faults {
-    wrong.note(&mut faults);
+/// What a file says.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// Earliest first and apart.
+    pub(crate) times: Vec<BusyTime>,
+    /// What a lenient reader has left out, by its lines.
+    pub(crate) skipped: Vec<Wrong>,
+}
+
+/// The busy times of a file within a window.
+///
+/// # Errors
+/// Every fault found, each with the line of its event. A lenient reader refuses only a file that is none, and one that is
+/// too large.
+pub(crate) fn busy(text: &str, reading: &Reading<'_>) -> Result<Read, Faults> {
+    let file = File::read(text, reading.lenient).map_err(|wrong| faults(&[wrong]))?;
+    let mut wrongs = file.skipped;
+    let zones = Zones::new(&file.zones, reading.home, reading.window);
+    let events = events(&file.events, &zones, reading.organization, &mut wrongs);
+    let mut left = free_busy::PERIODS_MAX;
+    let listed: Vec<_> = file.lists.iter().flat_map(|list| free_busy::spans(list, &mut left, &mut wrongs)).collect();
+    let (events, odd) = turn::without_rules_of_their_own(version::standing(events));
+    wrongs.extend(odd);
+    if !reading.lenient && !wrongs.is_empty() {
+        return Err(faults(&wrongs));
+    }
+    let placed = series::spans(&events, reading.window, reading.lenient);
+    let (mut spans, unending) = placed.map_err(|wrong| faults(&[wrong]))?;
+    wrongs.extend(unending);
+    spans.extend(listed);
+    let mut spans: Vec<_> = spans.into_iter().filter_map(|span| within(reading.window, span)).collect();
+    spans.sort_unstable();
+    let times = apart(spans);
+    if times.len() > Busy::TIMES_MAX {
+        let mut faults = Faults::new();
+        let detail = format!("more than {} busy times in the next 400 days; export fewer months", Busy::TIMES_MAX);
+        faults.push("/calendar", "too_many", detail);
+        return Err(faults);
+    }
+    wrongs.sort_by_key(|wrong| wrong.line);
+    Ok(Read { times, skipped: wrongs })
+}
+
+/// The most faults that are listed.
+pub(crate) const WRONGS_MAX: usize = 500;
+
+fn faults(wrongs: &[Wrong]) -> Faults {
+    let mut faults = Faults::new();
+    wrongs.iter().take(WRONGS_MAX).for_each(|wrong| wrong.note(&mut faults));
     faults
 }
 
-fn events(calendar: &ICalendar, begins: &[usize], home: Option<&TimeZone>, faults: &mut Faults) -> Vec<Event> {
-    let zones = Zones::new(calendar, home);
-    let of_events = calendar.components.iter().filter(|one| one.component_type == ICalendarComponentType::VEvent);
+fn events(components: &[Component], zones: &Zones<'_>, organization: &str, wrongs: &mut Vec<Wrong>) -> Vec<Event> {
     let mut events = Vec::new();
-    for (component, line) in of_events.zip(begins) {
-        match Event::read(component, &zones, *line) {
-            Ok(event) => events.push(event),
-            Err(wrong) => wrong.note(faults),
+    for component in components.iter().filter(|component| !is_own(component, organization)) {
+        match Event::read(component, zones) {
+            Ok(event) => events.extend(event),
+            Err(wrong) => wrongs.push(wrong),
         }
     }
     events
 }
 
-/// What the calendar lists as busy without saying why.
-fn listed(calendar: &ICalendar, lists: &[List], faults: &mut Faults) -> Vec<(Timestamp, Timestamp)> {
-    let components = calendar.components.iter().filter(|one| one.component_type == ICalendarComponentType::VFreebusy);
-    let mut left = free_busy::PERIODS_MAX;
-    components.zip(lists).flat_map(|(component, list)| free_busy::spans(component, list, &mut left, faults)).collect()
+/// Whether an event is one of the organisation's own visits, read back from its feed. Those of another organisation make
+/// busy: a practitioner may work for both.
+fn is_own(component: &Component, organization: &str) -> bool {
+    let Some(uid) = component.text("UID") else { return false };
+    let Some((id, host)) = uid.trim().split_once('@') else { return false };
+    let of_ours = host == OWN_DOMAIN || host.strip_suffix(OWN_DOMAIN) == Some(&format!("{organization}."));
+    of_ours && id.starts_with("appt_")
 }
 
 /// What of a stretch is in the window; nothing of one that takes no time.

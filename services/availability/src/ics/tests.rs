@@ -4,7 +4,7 @@ mod turn;
 use domain::{fault::Violation, time::Interval};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::busy;
+use super::{Reading, busy};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -23,10 +23,14 @@ fn window() -> Interval {
     Interval::new(at("2026-03-01T00:00:00Z"), at("2026-04-05T00:00:00Z")).unwrap()
 }
 
+fn reading(home: Option<&TimeZone>, lenient: bool) -> Reading<'_> {
+    Reading { home, window: window(), lenient, organization: "org_1" }
+}
+
 fn read(text: &str) -> Result<Vec<String>, Vec<Violation>> {
     let home = TimeZone::get("America/Edmonton").unwrap();
-    let times = busy(text, Some(&home), window()).map_err(|faults| faults.into_vec())?;
-    Ok(times.iter().map(|time| format!("{} {}", time.starts_at, time.ends_at)).collect())
+    let read = busy(text, &reading(Some(&home), false)).map_err(|faults| faults.into_vec())?;
+    Ok(read.times.iter().map(|time| format!("{} {}", time.starts_at, time.ends_at)).collect())
 }
 
 #[track_caller]
@@ -129,7 +133,8 @@ fn a_rule_ends_where_it_says_and_an_endless_one_with_the_window() {
 #[test]
 fn rules_that_never_take_place_are_harmless_and_few() {
     let barren = event("UID:1\nDTSTART:20260305T080000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30");
-    assert_eq!(read(&file(&barren.repeat(10))).unwrap(), [""; 0]);
+    // What they begin with counts, as that of any series.
+    is(&barren.repeat(10), &["2026-03-05T08:00:00Z 2026-03-05T09:00:00Z"]);
     refused(&file(&barren.repeat(1000)), "too_many", 3 + 10 * 6);
     let once = event("UID:1\nDTSTART:20260305T080000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=1");
     refused(&file(&once.repeat(1001)), "too_many", 3 + 1000 * 6);
@@ -166,7 +171,7 @@ fn a_refusal_names_the_line() {
         refused(&file(&format!("{}{}", event(whole), event(wrong))), code, 8);
     }
     let floating = file(&event("UID:1\nDTSTART:20260305T080000"));
-    assert_eq!(busy(&floating, None, window()).unwrap_err().into_vec()[0].code, "no_time_zone");
+    assert_eq!(busy(&floating, &reading(None, false)).unwrap_err().into_vec()[0].code, "no_time_zone");
 }
 
 /// As Exchange writes a zone that someone has set by hand: Newfoundland's rules under a name that says nothing.
@@ -198,10 +203,27 @@ fn a_zone_that_the_file_defines_itself_is_followed_across_its_clock_change() {
 }
 
 #[test]
-fn a_zone_of_rules_that_are_not_understood_is_refused() {
-    for other in ["BYMONTHDAY=8;BYMONTH=3", "BYDAY=-2SU;BYMONTH=3", "BYDAY=2SU;BYMONTH=3;UNTIL=20250309T063000Z"] {
+fn a_zone_of_other_rules_is_followed_as_they_say() {
+    let once =
+        |day: &str| event(&format!("UID:{day}\nDTSTART;TZID=Customized Time Zone:202603{day}T090000\nDURATION:PT1H"));
+    for (other, eighth) in [
+        // The 8th of March is a Sunday, and the last but three of its month is the 8th, too.
+        ("BYMONTHDAY=8;BYMONTH=3", "2026-03-08T11:30:00Z 2026-03-08T12:30:00Z"),
+        ("BYDAY=-4SU;BYMONTH=3", "2026-03-08T11:30:00Z 2026-03-08T12:30:00Z"),
+        ("BYDAY=2SU;BYMONTH=3;UNTIL=20260308T053000Z", "2026-03-08T11:30:00Z 2026-03-08T12:30:00Z"),
+        // Its summers ended in 2025.
+        ("BYDAY=2SU;BYMONTH=3;UNTIL=20250309T053000Z", "2026-03-08T12:30:00Z 2026-03-08T13:30:00Z"),
+    ] {
         let zone = CUSTOM.replace("BYDAY=2SU;BYMONTH=3", other);
+        is(&format!("{zone}{}{}", once("07"), once("08")), &["2026-03-07T12:30:00Z 2026-03-07T13:30:00Z", eighth]);
+    }
+}
+
+#[test]
+fn a_zone_that_says_nothing_is_refused() {
+    for zone in ["", "BEGIN:STANDARD\nDTSTART:16010101T000000\nEND:STANDARD\n"] {
+        let zone = format!("BEGIN:VTIMEZONE\nTZID:Customized Time Zone\n{zone}END:VTIMEZONE\n");
         let once = event("UID:1\nDTSTART;TZID=Customized Time Zone:20260305T090000\nDURATION:PT1H");
-        refused(&file(&format!("{zone}{once}")), "unknown_time_zone", 18);
+        refused(&file(&format!("{zone}{once}")), "unknown_time_zone", 3 + zone.lines().count());
     }
 }

@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::{
     SignedDuration, Timestamp,
-    civil::{Date, DateTime},
-    tz::TimeZone,
+    civil::{Date, DateTime, Time},
 };
 
 use super::{
     Wrong,
     event::{Event, Length},
     moment::Moment,
+    rule::Rule,
 };
 
 /// The most events in one file that stand for all that follow.
@@ -19,6 +19,27 @@ const TURNS_MAX: usize = 100;
 
 /// The events of a file that stand in place of occurrences, by the UID of their series.
 pub(super) struct Replacements<'a>(HashMap<&'a str, Vec<(&'a Event, &'a Moment)>>);
+
+/// Takes out the events that say of all that follow more than where and how long it is: another rule would be guessed at.
+/// One that repeats its series' rule says nothing by it.
+pub(super) fn without_rules_of_their_own(events: Vec<Event>) -> (Vec<Event>, Vec<Wrong>) {
+    let mut of_series: HashMap<String, Vec<Vec<Rule>>> = HashMap::new();
+    for event in events.iter().filter(|event| event.replaces.is_none() && !event.rules.is_empty()) {
+        let rules = of_series.entry(event.uid.clone()).or_default();
+        if !rules.contains(&event.rules) {
+            rules.push(event.rules.clone());
+        }
+    }
+    let understood = |event: &Event| {
+        let repeated = of_series.get(&event.uid).is_some_and(|rules| rules.contains(&event.rules));
+        let plain = event.more.is_empty() && event.except.is_empty() && event.except_rules.is_empty();
+        plain && (event.rules.is_empty() || repeated)
+    };
+    let (kept, odd): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| !event.goes_on || understood(event));
+    let detail = "an event with RANGE=THISANDFUTURE follows its series and has no RRULE, RDATE or EXDATE of its own; \
+        export the series as two";
+    (kept, odd.into_iter().map(|event| Wrong::new(event.line, "unsupported", detail)).collect())
+}
 
 impl<'a> Replacements<'a> {
     pub(super) fn of(events: &'a [Event]) -> Result<Self, Wrong> {
@@ -33,6 +54,11 @@ impl<'a> Replacements<'a> {
             }
         }
         Ok(Self(replaced))
+    }
+
+    /// How many there are of a series.
+    pub(super) fn count(&self, series: &Event) -> usize {
+        self.of_series(series).len()
     }
 
     /// Those of a series.
@@ -52,7 +78,8 @@ impl<'a> Replacements<'a> {
 
     /// The occurrences of a series that do not take place, or not as the series has them.
     pub(super) fn gone(&self, series: &Event) -> Gone {
-        Gone::new(series.except.iter().chain(self.of_series(series).iter().map(|(_, moment)| *moment)))
+        let replaced = self.of_series(series).iter().map(|(_, moment)| *moment);
+        Gone::new(&series.start, series.except.iter().chain(replaced))
     }
 
     /// How a series goes on, by the instants from which it does.
@@ -71,13 +98,13 @@ pub(super) struct Gone {
 }
 
 impl Gone {
-    fn new<'a>(moments: impl Iterator<Item = &'a Moment>) -> Self {
+    fn new<'a>(series: &Moment, moments: impl Iterator<Item = &'a Moment>) -> Self {
         let mut gone = Self { instants: BTreeSet::new(), dates: BTreeSet::new() };
         for moment in moments {
-            if moment.all_day {
-                gone.dates.insert(moment.civil.date());
+            if series.all_day() || moment.all_day() {
+                gone.dates.insert(moment.date(&series.zone));
             } else {
-                gone.instants.insert(moment.instant());
+                gone.instants.insert(series.at(moment.on_clock_of(series)));
             }
         }
         gone
@@ -100,25 +127,21 @@ pub(super) struct Turn {
 
 impl Turn {
     fn new(series: &Event, event: &Event, replaces: &Moment) -> Self {
-        let zone = &series.start.zone;
         // A date alone stands for the occurrence of that day.
-        let was = if replaces.all_day && !series.start.all_day {
-            replaces.civil.date().to_datetime(series.start.civil.time())
+        let date = replaces.date(&series.start.zone);
+        let (was, from) = if replaces.all_day() || series.start.all_day() {
+            let time = if series.start.all_day() { Time::midnight() } else { series.start.civil.time() };
+            (date.to_datetime(time), series.start.at(date.to_datetime(Time::midnight())))
         } else {
-            on_clock_of(zone, replaces)
+            let was = replaces.on_clock_of(&series.start);
+            (was, series.start.at(was))
         };
-        let from = if replaces.all_day {
-            series.start.at(replaces.civil.date().to_datetime(jiff::civil::Time::midnight()))
-        } else {
-            replaces.instant()
-        };
-        let shift = on_clock_of(zone, &event.start).duration_since(was);
+        // Where whole days go on as times of a day, their hour counts too.
+        let start = &event.start;
+        let now = if start.all_day() { start.civil } else { series.start.zone.to_datetime(start.instant()) };
+        let shift = now.duration_since(was);
         Self { from, shift, length: event.length, busy: event.busy }
     }
-}
-
-fn on_clock_of(zone: &TimeZone, moment: &Moment) -> DateTime {
-    if moment.zone == *zone { moment.civil } else { zone.to_datetime(moment.instant()) }
 }
 
 /// The turns of a series, earliest first.

@@ -27,7 +27,7 @@ async fn import(
     dry_run: bool,
 ) -> Result<Response<WriteEntryResponse>, tonic::Status> {
     let practitioner_id = clinic.practitioner.clone();
-    let request = ImportBusyRequest { practitioner_id, source: source.into(), calendar, dry_run, url: String::new() };
+    let request = ImportBusyRequest { practitioner_id, source: source.into(), calendar, dry_run, ..Default::default() };
     world.directory.clone().import_busy(world.request(request)).await
 }
 
@@ -110,7 +110,7 @@ async fn what_is_refused_names_the_line_and_nothing_of_the_content() {
         assert!(details[0].starts_with("line 4: ") && details[1].starts_with("line 9: "), "{details:?}");
         assert!(!format!("{refusal:?}").contains("Secret"));
 
-        let large = format!("{}{}", calendar(&[]), "\r\n".repeat(128 << 10));
+        let large = format!("{}{}", calendar(&[]), "\r\n".repeat(1 << 20));
         assert_eq!(refused(&world, &clinic, large).await.code, Code::PayloadTooLarge);
         let no_code = fault(import(&world, &clinic, "My Calendar", calendar(&[]), false).await);
         assert_eq!(violations(&no_code), ["/source invalid_code"]);
@@ -217,5 +217,38 @@ async fn a_calendar_elsewhere_is_read_again_and_again() {
         pages.say("/a.ics", 200, "", at(17).as_bytes());
         world.advance(15);
         comes_to((times_at(17), "")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_calendar_elsewhere_stays_lenient() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let pages = testkit::http::Pages::serve().await.unwrap();
+        let wrong = "UID:1\r\nDTSTART;TZID=Narnia/Lamppost:20260306T170000\r\nDURATION:PT1H";
+        let at = |hour: u32| calendar(&[wrong, &format!("UID:2\r\nDTSTART:20260306T{hour}0000Z\r\nDURATION:PT1H")]);
+        let times_at = |hour: u32| vec![format!("2026-03-06T{hour}:00:00Z 2026-03-06T{}:00:00Z", hour + 1)];
+        let ask = async |lenient: bool| {
+            let (practitioner_id, url) = (clinic.practitioner.clone(), format!("{}/a.ics", pages.url));
+            let request =
+                ImportBusyRequest { practitioner_id, source: "home".into(), url, lenient, ..Default::default() };
+            world.directory.clone().import_busy(world.request(request)).await
+        };
+        pages.say("/a.ics", 200, "", at(17).as_bytes());
+        assert_eq!(violations(&fault(ask(false).await)), ["/calendar unknown_time_zone"]);
+        let taken = ask(true).await.unwrap().into_inner();
+        assert_eq!(times(&taken), times_at(17));
+        let skipped: Vec<_> =
+            taken.skipped.iter().map(|one| (one.component.as_str(), one.line, one.code.as_str())).collect();
+        assert_eq!(skipped, [("VEVENT", 4, "unknown_time_zone")]);
+
+        pages.say("/a.ics", 200, "", at(18).as_bytes());
+        world.advance(15);
+        let within = std::time::Duration::from_secs(15);
+        testkit::poll::until("the calendar to be read again", within, || async {
+            let (times, problem) = kept(&world, &clinic).await;
+            (times == times_at(18) && problem.is_empty()).then_some(())
+        })
+        .await;
     }
 }

@@ -3,9 +3,9 @@
 use axum::http::Method;
 use domain::directory::Kind;
 use rpc::Fault;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::availability::ImportBusyRequest;
+use wire::availability::{ImportBusyRequest, Skipped};
 
 use super::{
     CURSOR, LIMIT,
@@ -29,6 +29,37 @@ pub(crate) struct CalendarAddress {
 const SOURCE: Param =
     Param::new("source", Type::Text(64), "Which calendar it is; `calendar` if left out. It replaces what came before");
 
+const LENIENT: Param = Param::new(
+    "lenient",
+    Type::Boolean,
+    "Take what can be read and list the rest in `skipped`; without it one fault refuses the whole file",
+);
+
+/// The largest calendar file, in bytes: more than a year of a full calendar.
+pub(crate) const FILE_BYTES_MAX: usize = 2 << 20;
+
+/// Something of a calendar file that was left out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SkippedComponent {
+    /// `VEVENT`, `VFREEBUSY`, or `VCALENDAR` for the frame of the file.
+    #[schema(example = "VEVENT")]
+    component: String,
+    /// The line on which it begins, or that of the property that cannot be read.
+    #[schema(example = 214)]
+    line: u32,
+    /// As an import that is not lenient names it.
+    #[schema(example = "unknown_time_zone")]
+    code: String,
+    detail: String,
+}
+
+impl From<Skipped> for SkippedComponent {
+    fn from(skipped: Skipped) -> Self {
+        let Skipped { component, line, code, detail } = skipped;
+        Self { component, line, code, detail }
+    }
+}
+
 pub(super) fn operations() -> Vec<Operation> {
     let path = "/v1/practitioners/{parent_id}/busy";
     let one = format!("{path}/{{id}}");
@@ -47,9 +78,10 @@ pub(super) fn operations() -> Vec<Operation> {
             "Takes over the busy times of an iCalendar file, or of the one at an address",
             handler!(import),
         )
-        .params(&[SOURCE, DRY_RUN])
+        .params(&[SOURCE, LENIENT, DRY_RUN])
         .body("Calendar")
-        .answer(200, "BusyEntry"),
+        .body_bytes(FILE_BYTES_MAX, "export fewer months")
+        .answer(200, "ImportedBusy"),
         operation("get_busy", Method::GET, &one, "Shows the busy time of one source", handler!(get))
             .answer(200, "BusyEntry"),
         operation("archive_busy", Method::DELETE, &one, "Takes a source of busy time out of use", handler!(archive))
@@ -67,6 +99,7 @@ async fn import(call: Call) -> Result<Reply, Fault> {
         source: if source.is_empty() { "calendar".to_owned() } else { source },
         calendar: call.body.as_str().unwrap_or_default().to_owned(),
         url: address.map(|address| address.url).unwrap_or_default(),
+        lenient: call.params.flag("lenient").unwrap_or(false),
         dry_run,
     };
     directory::written(200, dry_run, call.inner.directory.clone().import_busy(call.context().forward(request)).await?)

@@ -160,7 +160,7 @@ async fn calendar(mut call: Call) -> Result<Reply, Fault> {
             let answer = call.inner.search.clone().describe_visit(ctx.request(request)).await?.into_inner();
             described.insert(key.clone(), answer);
         }
-        events.extend(described.get(&key).map(|described| event(&visit, described, subject.kind)));
+        events.extend(described.get(&key).map(|described| event(&visit, described, &subject)));
     }
     let name = described.values().next().map(|described| name(described, subject.kind)).unwrap_or_default();
     let name = if name.is_empty() { "Appointments".to_owned() } else { name };
@@ -194,7 +194,8 @@ async fn visits(call: &Call, ctx: &Context, subject: &Subject) -> Result<Vec<App
 }
 
 /// No name of a patient, and for a patient no treatment: a calendar is seen by more eyes than it is made for.
-fn event(visit: &Appointment, described: &DescribeVisitResponse, kind: Kind) -> Event {
+fn event(visit: &Appointment, described: &DescribeVisitResponse, subject: &Subject) -> Event {
+    let (kind, organization) = (subject.kind, subject.organization);
     let status = visit.status.parse::<Status>();
     let cancelled = matches!(status, Ok(Status::Cancelled | Status::EnteredInError) | Err(_));
     let practitioner = format!("{} {}", described.practitioner_given_name, described.practitioner_family_name);
@@ -205,7 +206,8 @@ fn event(visit: &Appointment, described: &DescribeVisitResponse, kind: Kind) -> 
     };
     let place = [described.location_name.as_str(), described.location_address.as_str()];
     Event {
-        uid: format!("{}@meridian-scheduling.org", visit.id),
+        // Availability knows its own organisation's visits by it when a feed comes back as busy time.
+        uid: format!("{}@{organization}.meridian-scheduling.org", visit.id),
         sequence: visit.version - 1,
         cancelled,
         starts_at_us: visit.starts_at_us,

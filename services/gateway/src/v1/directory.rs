@@ -14,7 +14,7 @@ use wire::{
     convert::directory as convert,
 };
 
-use super::{CURSOR, LIMIT, next_cursor, time};
+use super::{CURSOR, LIMIT, busy::SkippedComponent, next_cursor, time};
 use crate::{
     auth::Scope,
     call::{Call, Reply, read},
@@ -44,6 +44,10 @@ pub(crate) struct Impact {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     opened: Option<Vec<Opening>>,
+    /// Of a lenient import: what was left out of the file, by its lines; the first 500 of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    skipped: Vec<SkippedComponent>,
 }
 
 /// So many more starts of a service at a location on one of its days.
@@ -244,7 +248,8 @@ pub(super) fn written(
     let (id, version) = (entry.id.clone(), entry.version);
     let mut body = shown(entry)?;
     let opened = dry_run.then(|| answer.opened.into_iter().map(Opening::from).collect());
-    let impact = Impact { displaced: answer.displaced, opened };
+    let skipped = answer.skipped.into_iter().map(SkippedComponent::from).collect();
+    let impact = Impact { displaced: answer.displaced, opened, skipped };
     if let (Value::Object(body), Value::Object(impact)) =
         (&mut body, serde_json::to_value(impact).map_err(Fault::internal)?)
     {

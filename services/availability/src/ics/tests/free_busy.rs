@@ -65,9 +65,9 @@ fn a_period_that_cannot_be_read_names_its_own_line() {
 
 #[test]
 fn lists_and_periods_are_bounded_as_events_are() {
-    refused(&file(&list("").repeat(3001)), "too_many", 3 + 3000 * 5);
+    refused(&file(&list("").repeat(30_001)), "too_many", 3 + 30_000 * 5);
     let one_event = event("UID:1\nDTSTART:20260305T080000Z");
-    refused(&file(&format!("{}{one_event}", list("").repeat(3000))), "too_many", 3 + 3000 * 5);
+    refused(&file(&format!("{}{one_event}", list("").repeat(30_000))), "too_many", 3 + 30_000 * 5);
     let line = format!("FREEBUSY:{}\n", vec!["20260305T080000Z/PT1H"; 1000].join(","));
     is(&list(&line.repeat(50)), &["2026-03-05T08:00:00Z 2026-03-05T09:00:00Z"]);
     refused(&file(&list(&line.repeat(51))), "too_many", 6 + 50);
