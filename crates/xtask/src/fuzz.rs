@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, ExitCode},
 };
 
@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use crate::{
     bench::rest::Rest,
     product::{ADMIN_KEY, Product},
-    steps::{built_product, cargo, output, run as run_command, step},
+    python,
+    steps::{built_product, cargo, step},
 };
 
 /// <https://pypi.org/project/schemathesis/>, at a version that runs on Python 3.10 and newer.
@@ -45,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if std::env::var_os("MERIDIAN_BIN").is_none() {
         step("build", || cargo(&["build", "--quiet", "--bin", "meridian"]))?;
     }
-    let program = step("schemathesis", install)?;
+    let program = step("schemathesis", || python::environment(FOLDER, PACKAGE))?.join("bin/schemathesis");
     let folder = tempfile::tempdir()?;
     let arguments = ["demo", "--listen", "127.0.0.1:0", "--data", "data"];
     // A limit on the rate would answer most requests by 429, and nothing behind it would be reached.
@@ -104,22 +105,4 @@ fn real_ids(url: &str) -> Result<String> {
     let entry =
         |(path, ids): &(&str, String)| format!("[[operations]]\ninclude-path-regex = \"{path}\"\nparameters = {ids}\n");
     Ok(table.iter().map(entry).collect())
-}
-
-/// Installs it in a virtual environment of its own, once.
-fn install() -> Result<PathBuf> {
-    let folder = Path::new(FOLDER);
-    fs::create_dir_all("target")?;
-    // Two runs at once do not install into each other's.
-    let lock = fs::File::create("target/schemathesis.lock")?;
-    lock.lock()?;
-    let (program, mark) = (folder.join("bin/schemathesis"), folder.join("installed"));
-    if fs::read_to_string(&mark).is_ok_and(|installed| installed == PACKAGE) && program.is_file() {
-        return Ok(fs::canonicalize(folder)?.join("bin/schemathesis"));
-    }
-    let help = "install Python 3.10 or newer with venv (Debian or Ubuntu: sudo apt-get install python3-venv)";
-    output(Command::new("python3").args(["-m", "venv", "--clear"]).arg(folder)).context(help)?;
-    run_command(Command::new(folder.join("bin/pip")).args(["install", "--quiet", PACKAGE]))?;
-    fs::write(mark, PACKAGE)?;
-    Ok(fs::canonicalize(folder)?.join("bin/schemathesis"))
 }

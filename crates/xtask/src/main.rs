@@ -4,10 +4,12 @@
 //! `test`.
 
 mod bench;
+mod compare;
 mod fuzz;
 mod house;
 mod postgres;
 mod product;
+mod python;
 mod simulate;
 mod steps;
 mod test;
@@ -34,6 +36,8 @@ enum Task {
     Bench(bench::Options),
     /// Throws generated requests at the REST interface (PyPI's schemathesis).
     FuzzApi(fuzz::Options),
+    /// Reads every `.ics` file under a folder with the product and with PyPI's recurring-ical-events, and compares.
+    CompareCalendars(compare::Options),
     /// Eight weeks of messages to patients while everything fails, on a simulated clock; prints the figures.
     Simulate(simulate::Options),
 }
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
+    let called_from = std::env::current_dir()?;
     // The alias runs from wherever it is called in the repository; every path here is from its top.
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
     match Arguments::parse().task {
@@ -56,6 +61,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Check => house::check().map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::FuzzApi(options) => fuzz::run(&options),
+        Task::CompareCalendars(options) => compare::run(&options, &called_from),
         Task::Simulate(options) => simulate::run(&options),
     }
 }

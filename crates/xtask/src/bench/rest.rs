@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, client::conn::http1, header::HeaderValue};
+use hyper::{Method, Request, StatusCode, client::conn::http1, header::HeaderValue};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -60,7 +60,7 @@ impl Rest {
     ///
     /// # Errors
     /// When the answer is no success or no JSON.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         method: Method,
         path: &str,
@@ -87,8 +87,28 @@ impl Rest {
         Ok((serde_json::from_slice(&bytes)?, took))
     }
 
-    async fn answered(&self, mut request: Request<Full<Bytes>>) -> Result<(Bytes, Option<Duration>)> {
+    /// Sends a calendar file; answers the status and the JSON, whatever they are.
+    ///
+    /// # Errors
+    /// When nothing answers, or no JSON.
+    pub(crate) async fn calendar(&self, path: &str, file: Vec<u8>) -> Result<(StatusCode, Value)> {
+        let mut request =
+            self.request(Method::POST, path, None).context("the path is no URI")?.map(|_| Full::new(file.into()));
+        request.headers_mut().insert("content-type", HeaderValue::from_static("text/calendar"));
+        let (status, bytes, _) = self.exchanged(request).await?;
+        Ok((status, serde_json::from_slice(&bytes)?))
+    }
+
+    async fn answered(&self, request: Request<Full<Bytes>>) -> Result<(Bytes, Option<Duration>)> {
         let what = format!("{} {}", request.method(), request.uri());
+        let (status, body, took) = self.exchanged(request).await?;
+        if !status.is_success() {
+            bail!("{what} was answered by {status}: {}", String::from_utf8_lossy(&body));
+        }
+        Ok((body, took))
+    }
+
+    async fn exchanged(&self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes, Option<Duration>)> {
         let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(revision) = HeaderValue::try_from(revision).ok().filter(|revision| !revision.is_empty()) {
             request.headers_mut().insert("meridian-revision", revision);
@@ -104,10 +124,7 @@ impl Rest {
             written.clone_into(&mut self.revision.lock().unwrap_or_else(PoisonError::into_inner));
         }
         let body = answer.into_body().collect().await?.to_bytes();
-        if !status.is_success() {
-            bail!("{what} was answered by {status}: {}", String::from_utf8_lossy(&body));
-        }
-        Ok((body, took))
+        Ok((status, body, took))
     }
 
     /// Open slots of every service that do not exclude each other, at most `count`: of each practitioner at most one
