@@ -49,12 +49,12 @@ impl Schemas {
             faults.push(format!("/{}", safe(unknown)), "unknown_field", unknown_field(unknown, &known));
         }
         for error in validator.iter_errors(merged) {
-            self.tell(&mut faults, name, &error);
+            self.tell(&mut faults, name, merged, &error);
         }
         Ok(faults.result()?)
     }
 
-    fn tell(&self, faults: &mut Faults, name: &str, error: &ValidationError<'_>) {
+    fn tell(&self, faults: &mut Faults, name: &str, body: &Value, error: &ValidationError<'_>) {
         let at = error.instance_path().as_str();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
@@ -63,13 +63,24 @@ impl Schemas {
                     faults.push(format!("{at}/{}", safe(unknown)), "unknown_field", unknown_field(unknown, &known));
                 }
             }
+            // An object that has no fields at all: each that it is given is one too many.
+            ValidationErrorKind::FalseSchema => {
+                let given = body.pointer(at).and_then(Value::as_object).into_iter().flatten();
+                let mut pointers: Vec<String> = given.map(|(field, _)| format!("{at}/{}", safe(field))).collect();
+                if pointers.is_empty() {
+                    pointers.push(at.to_owned());
+                }
+                for pointer in pointers {
+                    faults.push(pointer, "unknown_field", unknown_field("", &[]));
+                }
+            }
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
                 faults.push(format!("{at}/{name}"), "missing", "this field is needed");
             }
             ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
                 match meant(context, at) {
-                    Ok(errors) => errors.iter().for_each(|error| self.tell(faults, name, error)),
+                    Ok(errors) => errors.iter().for_each(|error| self.tell(faults, name, body, error)),
                     Err(detail) => faults.push(at, "wrong_type", detail),
                 }
             }

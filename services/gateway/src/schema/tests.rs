@@ -87,3 +87,11 @@ fn a_patch_takes_away_only_what_there_is() {
     assert_eq!(found, [("/nmae", "there is no such field; did you mean `name`?")]);
     assert!(schemas().check_merged("NewKey", &json!({"name": null}), &whole).is_ok());
 }
+
+#[test]
+fn a_body_without_fields_names_what_it_does_not_have() {
+    let schemas = Schemas::compile(&openapi::document(&v1::operations()), ["Nothing"].into_iter()).unwrap();
+    let found = schemas.check("Nothing", &json!({"reason": "late"})).unwrap_err().violations.remove(0);
+    assert_eq!((found.pointer.as_str(), found.code.as_str()), ("/reason", "unknown_field"));
+    assert_eq!(found.detail, "there is no such field here");
+}

@@ -55,7 +55,10 @@ pub(super) fn options(options: &Value) -> String {
 
 /// Names words of which one is right.
 pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    format!("use one of {}", words.collect::<Vec<_>>().join(", "))
+    match words.collect::<Vec<_>>().as_slice() {
+        [one] => format!("only {one} is known here"),
+        several => format!("use one of {}", several.join(", ")),
+    }
 }
 
 /// The JSON types that fit.
