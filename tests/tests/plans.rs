@@ -235,3 +235,31 @@ async fn of_two_series_that_overlap_one_wins_whole_and_the_other_loses_whole() -
     }
     Ok(())
 }
+
+/// An evaluation takes longer since its plan was proposed: nothing is booked at another length than was shown.
+#[tokio::test]
+async fn a_proposal_of_a_service_that_has_changed_is_answered_with_a_fresh_one() -> Result<()> {
+    for house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
+        let practice = practice(&house).await?;
+        let made = practice.plan(&house, "+17805550101", json!({})).await?;
+        let found = proposals(&house, &made.text("/id"), &practice.revision).await?;
+        let first = found.body["data"][0].clone();
+        let service = format!("/v1/services/{}", practice.clinic.service);
+        let longer = json!({"duration_minutes": 75});
+        let longer = house.send(reqwest::Method::PATCH, &service, scenarios::ADMIN, &[], Some(longer)).await?;
+        assert_eq!(longer.status, StatusCode::OK, "{}", longer.body);
+        let path = format!("/v1/plans/{}/book", made.text("/id"));
+        let refused = house.post(&path, json!({"proposal_id": first["id"]})).await?;
+        assert_eq!((refused.status, refused.text("/code").as_str()), (StatusCode::CONFLICT, "slot_changed"));
+        assert_eq!(refused.body["slot_ids"], json!([first["sessions"][0]["slot_id"]]), "the evaluation alone");
+        let fresh = house.post(&path, json!({"proposal_id": refused.body["proposal"]["id"]})).await?;
+        assert_eq!(fresh.status, StatusCode::OK, "{}", fresh.body);
+        let visits = house.get(&format!("/v1/appointments?patient_id={}", made.text("/patient_id"))).await?;
+        let visits = visits.body["data"].as_array().context("data")?.clone();
+        assert_eq!(visits.len(), 4);
+        let [from, to] = ["starts_at", "ends_at"].map(|end| visits[0][end].as_str().unwrap_or_default().parse());
+        let (from, to): (jiff::Timestamp, jiff::Timestamp) = (from?, to?);
+        assert_eq!(to.duration_since(from), jiff::SignedDuration::from_mins(75));
+    }
+    Ok(())
+}

@@ -61,6 +61,18 @@ impl<K: PartialEq> Taken<K> {
         self.bits.none(span) || !self.claims.iter().any(|(claim, of)| !claim.and(span).is_empty() && !ignored(of))
     }
 
+    /// What is taken, as bits, the claims of those for whom `ignored` says yes left out.
+    pub fn without(&self, ignored: impl Fn(&K) -> bool) -> Bits {
+        let mut bits = self.bits.clone();
+        for (freed, _) in self.claims.iter().filter(|(_, of)| ignored(of)) {
+            bits.clear(*freed);
+        }
+        for (claim, _) in self.claims.iter().filter(|(_, of)| !ignored(of)) {
+            bits.set(*claim);
+        }
+        bits
+    }
+
     /// Forgets what ends at or before this tick, and holds bits for other ticks from now on.
     pub fn rebase(&mut self, span: Span, forget_before: Tick) {
         self.claims.retain(|(claim, _)| claim.end > forget_before);
@@ -82,6 +94,10 @@ mod tests {
         taken.insert(Span::new(15, 25), "b");
         taken.remove(Span::new(10, 20), &"a");
         assert!(taken.is_free(Span::new(0, 15), |_| false));
+        taken.insert(Span::new(12, 18), "c");
+        let without = taken.without(|of| *of == "c");
+        assert_eq!((without.get(14), without.get(15), without.get(24)), (false, true, true), "of two that overlap");
+        taken.remove(Span::new(12, 18), &"c");
         assert!(!taken.is_free(Span::new(15, 16), |_| false));
         assert!(taken.is_free(Span::new(15, 25), |of| *of == "b"));
     }

@@ -49,6 +49,7 @@ table! {
     MethodNotAllowed "method_not_allowed" Unimplemented 405 "The method is not offered here";
     NotAcceptable "not_acceptable" InvalidArgument 406 "None of the accepted forms is offered";
     SlotTaken "slot_taken" Aborted 409 "The slot is taken";
+    SlotChanged "slot_changed" Aborted 409 "The slot is not what it was";
     SeriesConflict "series_conflict" Aborted 409 "Some slots of the series are taken";
     PatientBusy "patient_busy" Aborted 409 "The patient has another appointment at this time";
     HoldExpired "hold_expired" FailedPrecondition 409 "The hold is gone";
@@ -129,6 +130,7 @@ mod tests {
     fn the_public_contract_is_kept() {
         let promised = [
             ("slot_taken", 409),
+            ("slot_changed", 409),
             ("patient_busy", 409),
             ("invalid_transition", 409),
             ("series_conflict", 409),

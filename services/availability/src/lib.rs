@@ -24,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use careplan::series::Weights;
 pub use config::{Calendars, Config, PlanWeights, Travel};
-use domain::id::OrganizationId;
+use domain::id::{AppointmentId, OrganizationId};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use sql::{Failure, Target, feed::Reach};
@@ -50,6 +50,8 @@ pub const SERVICES: [&str; 3] =
 
 /// The longest that a read waits for the revision that it was given, in real time.
 const FRESH_WITHIN: Duration = Duration::from_secs(2);
+/// The longest that a question waits for an appointment that it names, in real time.
+const KNOWN_WITHIN: Duration = Duration::from_millis(300);
 /// Questions that one replica follows at a time.
 const WATCHERS_MAX: usize = 2000;
 /// How often a replica looks for changes of the directory by others, in real time.
@@ -246,6 +248,19 @@ impl Inner {
             Ok(Ok(_)) => Ok(()),
             _ => Err(behind()),
         }
+    }
+
+    /// Waits a moment for an appointment that was booked just now, where a question names one that is not known.
+    pub(crate) async fn knows(&self, ctx: &Context, appointment: &str) {
+        let Ok(id) = appointment.parse::<AppointmentId>() else { return };
+        let Some(org) = self.orgs.get(ctx.organization.uuid()) else { return };
+        let known = |_: &Option<Reach>| org.projection(self.clock.now()).appointment(id.uuid()).is_some();
+        if known(&None) {
+            return;
+        }
+        let mut applied = self.applied.subscribe();
+        // One that is unknown still is so for the question itself to say.
+        let _ = tokio::time::timeout(KNOWN_WITHIN.min(ctx.remaining()), applied.wait_for(known)).await;
     }
 
     /// Makes the directory as fresh as the caller asks; answers the whole revision that was asked for.

@@ -6,7 +6,10 @@ use std::{
 };
 
 use calendar::Span;
-use domain::id::OrganizationId;
+use domain::{
+    directory::Body,
+    id::{AppointmentId, OrganizationId},
+};
 use jiff::Timestamp;
 use tokio::sync::broadcast;
 use uuid::Uuid;
@@ -14,7 +17,7 @@ use wire::{availability::Opening, booking::Change};
 
 use crate::{
     config::Travel,
-    directory::snapshot::Directory,
+    directory::snapshot::{Directory, Entry},
     displaced,
     model::{Model, serves, span_at},
     news::{self, News},
@@ -196,6 +199,13 @@ impl Org {
     /// The starts that there are on the next model and not on the present one.
     pub(crate) fn opened_by(&self, present: &Arc<Model>, next: &Arc<Model>, now: Timestamp) -> Vec<Opening> {
         impact::opened(&self.projection(now), present, next, now)
+    }
+
+    /// The appointments ahead that the sessions of a service have beyond its places; none for another entry.
+    pub(crate) fn beyond(&self, entry: &Entry, now: Timestamp) -> Vec<String> {
+        let Body::Service(service) = &entry.body else { return vec![] };
+        let beyond = self.projection(now).beyond(entry.id, service.capacity, now.as_microsecond());
+        beyond.into_iter().map(|id| AppointmentId::new(id).to_string()).collect()
     }
 
     /// The appointments that stand on the present model and no longer on the next one, earliest first.

@@ -1,13 +1,14 @@
 //! What is taken, followed from booking's feed. Pure: a change goes in, the calendars follow.
 
 mod calendars;
+mod sessions;
 
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap},
 };
 
-use calendar::{Bits, Span, Tick, tick};
+use calendar::{Bits, Span, tick};
 use domain::{
     appointment::Status,
     claim::{Claim, Kind},
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use wire::booking::{AppointmentState, Change, GroupState, change::Owner};
 
 use self::calendars::Calendars;
+pub(crate) use self::sessions::{Freed, Group, Moving};
 
 /// Who claims: an appointment, a hold or a group session.
 struct Owned {
@@ -39,16 +41,6 @@ pub(crate) struct Booked {
     pub(crate) displaced: bool,
 }
 
-/// A group session that has members.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Group {
-    pub(crate) service: Uuid,
-    pub(crate) practitioner: Uuid,
-    pub(crate) location: Uuid,
-    pub(crate) room: Option<Uuid>,
-    pub(crate) starts_at_us: i64,
-}
-
 /// What a change says of its owner.
 enum State {
     /// Still to come.
@@ -65,6 +57,8 @@ pub(crate) struct Projection {
     expiries: BinaryHeap<Reverse<(i64, Uuid)>>,
     booked: HashMap<Uuid, Booked>,
     groups: HashMap<Uuid, Group>,
+    /// Who has a place in each group session: appointments and holds.
+    members: HashMap<Uuid, Vec<Uuid>>,
     /// The groups by service and start.
     group_starts: BTreeSet<(Uuid, i64, Uuid)>,
 }
@@ -77,6 +71,7 @@ impl Projection {
             expiries: BinaryHeap::new(),
             booked: HashMap::new(),
             groups: HashMap::new(),
+            members: HashMap::new(),
             group_starts: BTreeSet::new(),
         }
     }
@@ -105,6 +100,9 @@ impl Projection {
         let claims: Vec<Claim> = change.claims.iter().filter_map(wire::convert::claim::from_wire).collect();
         for claim in &claims {
             self.calendars.take(claim, owner);
+            if claim.kind == Kind::Place {
+                self.enter(claim.resource, owner);
+            }
         }
         if change.claims_expire_at_us != 0 && !claims.is_empty() {
             self.expiries.push(Reverse((change.claims_expire_at_us, owner)));
@@ -140,10 +138,9 @@ impl Projection {
         self.calendars.rebase(span);
         let ends_us = tick::instant(span.start).as_microsecond();
         self.booked.retain(|_, booked| booked.ends_at_us > ends_us);
-        self.groups.retain(|_, group| group.starts_at_us > ends_us);
-        self.group_starts.retain(|(_, starts_at_us, _)| *starts_at_us > ends_us);
         let past = |claim: &Claim| claim.interval.end().as_microsecond() <= ends_us;
         self.owners.retain(|_, owned| !owned.claims.iter().all(past));
+        self.forget_sessions(ends_us);
     }
 
     /// What is taken of a practitioner, a room or a unit of equipment, as bits.
@@ -205,25 +202,13 @@ impl Projection {
         self.booked.get(&id)
     }
 
-    /// The group sessions of a service that start from one instant up to another, earliest first.
-    pub(crate) fn groups(&self, service: Uuid, from_us: i64, to_us: i64) -> impl Iterator<Item = (Uuid, &Group)> {
-        let range =
-            self.group_starts.range((service, from_us, Uuid::nil())..(service, to_us.max(from_us), Uuid::nil()));
-        range.filter_map(|(_, _, id)| Some((*id, self.groups.get(id)?)))
-    }
-
-    /// How many of the first `capacity` places of a group session are taken, those of the ignored owners left out.
-    pub(crate) fn places_taken(&self, id: Uuid, group: &Group, capacity: u32, ignored: &[Uuid]) -> u32 {
-        let at = domain::time::from_micros(group.starts_at_us).map_or(0, tick::floor);
-        let units = 0..i16::try_from(capacity).unwrap_or(0);
-        let free = |unit: i16| self.is_free(Kind::Place, id, unit, one(at), ignored);
-        u32::try_from(units.filter(|unit| !free(*unit)).count()).unwrap_or(capacity)
-    }
-
     fn release(&mut self, owner: Uuid) {
-        let Some(owned) = self.owners.get_mut(&owner) else { return };
-        for claim in std::mem::take(&mut owned.claims) {
+        let claims = self.owners.get_mut(&owner).map(|owned| std::mem::take(&mut owned.claims));
+        for claim in claims.unwrap_or_default() {
             self.calendars.free(&claim, owner);
+            if claim.kind == Kind::Place {
+                self.leave(claim.resource, owner);
+            }
         }
     }
 
@@ -238,10 +223,6 @@ impl Projection {
 /// Whose claims a change is about; `None` where it makes no sense.
 pub(crate) fn owner(change: &Change) -> Option<Uuid> {
     read(change).map(|(owner, _)| owner)
-}
-
-fn one(at: Tick) -> Span {
-    Span::new(at, at + 1)
 }
 
 fn read(change: &Change) -> Option<(Uuid, State)> {
@@ -281,5 +262,6 @@ fn group(state: &GroupState) -> Option<Group> {
         location: state.location_id.parse::<LocationId>().ok()?.uuid(),
         room: state.room_id.parse::<RoomId>().ok().map(Into::into),
         starts_at_us: state.starts_at_us,
+        ends_at_us: state.ends_at_us,
     })
 }

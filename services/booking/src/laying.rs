@@ -21,8 +21,14 @@ pub(crate) struct Choice {
     room: usize,
     unit: usize,
     place: i16,
-    /// Whether the group session is believed to exist.
-    pub(crate) joins: bool,
+    /// The group session that is believed to exist.
+    pub(crate) session: Option<Session>,
+}
+
+/// A group session that is joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) room: Option<Uuid>,
 }
 
 /// The claims of one slot.
@@ -36,15 +42,20 @@ pub(crate) struct Laid {
 }
 
 impl Choice {
-    /// The first choice for a slot: a group that has members already is joined at its next place.
+    /// The first choice for a slot: a group that has members already is joined at its next place, or at the place that a
+    /// hold keeps in it.
     pub(crate) fn first(ground: &Ground) -> Self {
         let free = i16::try_from(ground.shown.places_left).unwrap_or(ground.capacity).min(ground.capacity);
-        Self { place: ground.capacity - free, joins: ground.capacity > 1 && free < ground.capacity, ..Self::default() }
+        let place = ground.kept_place().unwrap_or(ground.capacity - free);
+        let joins = ground.shared() && !ground.joins.is_empty();
+        let session = joins.then(|| Session { room: ground.rooms.first().copied() });
+        Self { place, session, ..Self::default() }
     }
 
     /// The next choice after some claims were another's, or `None` where no candidate is left.
     pub(crate) fn next(mut self, ground: &Ground, taken: &[Kind]) -> Option<Self> {
-        let blocked = |kind: &Kind| !matches!(kind, Kind::Room | Kind::Equipment | Kind::Place);
+        let kept = ground.kept_place().is_some();
+        let blocked = |kind: &Kind| !matches!(kind, Kind::Room | Kind::Equipment | Kind::Place) || kept;
         if taken.iter().any(blocked) {
             return None;
         }
@@ -67,7 +78,10 @@ impl Choice {
 /// The claims that a slot lays under a choice, the patient's among them where one is known.
 pub(crate) fn lay(organization: Uuid, ground: &Ground, choice: Choice, patient: Option<Uuid>) -> Laid {
     let claim = Claim::new;
-    let room = ground.rooms.get(choice.room).copied();
+    let room = match choice.session {
+        Some(session) => session.room,
+        None => ground.rooms.get(choice.room).copied(),
+    };
     let mut place = vec![Claim {
         location: Some(ground.slot.location.uuid()),
         needling: ground.needling,
@@ -80,13 +94,14 @@ pub(crate) fn lay(organization: Uuid, ground: &Ground, choice: Choice, patient: 
         .into_iter()
         .chain(patient.filter(|_| ground.needling).and_then(|patient| needling(patient, ground.visit)))
         .collect();
-    if ground.capacity == 1 {
+    if !ground.shared() {
         own.extend(place);
         own.sort();
         return Laid { own, group: None, room };
     }
     let group = group_row(organization, ground, room);
-    own.push(claim(Kind::Place, group.id, choice.place % ground.capacity, ground.visit));
+    let number = ground.kept_place().unwrap_or(choice.place % ground.capacity);
+    own.push(claim(Kind::Place, group.id, number, ground.visit));
     own.sort();
     let claims = place.iter().map(|claim| claim_row(claim, group.id, None)).collect();
     Laid { own, group: Some((group, claims)), room }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     Inner,
     ground::{self, Ground},
-    laying::{Choice, Laid, lay},
+    laying::{Choice, Laid, Session, lay},
     store::{
         Store,
         batch::{Batch, Hex, JoinGroup, Refusal, claim_row},
@@ -30,6 +30,8 @@ pub(crate) struct Taker<'a> {
     pub(crate) patient: Option<Uuid>,
     pub(crate) expires_at_us: Option<i64>,
     pub(crate) channel: i32,
+    /// Owners whose claims counted as free when the slots were checked.
+    pub(crate) ignored: &'a [String],
 }
 
 /// What became of a write.
@@ -66,7 +68,7 @@ pub(crate) async fn take(
             Ok(position) => return Ok(Taken::Done(position)),
             Err(Refusal::Replay) => return Ok(Taken::Replay),
             Err(Refusal::GroupChanged) => {
-                look_again(inner, organization, grounds, &laid, &mut choices).await?;
+                look_again(inner, ctx, grounds, taker, &laid, &mut choices).await?;
                 continue;
             }
             Err(Refusal::Taken(taken)) => taken,
@@ -83,11 +85,11 @@ pub(crate) async fn take(
             }
             match choice.next(ground, &kinds) {
                 Some(next) => *choice = next,
-                None => gone.push(ground.slot_id.clone()),
+                None => gone.push(ground.wanted.clone()),
             }
         }
         if !gone.is_empty() {
-            return Err(ground::taken(inner, ctx, gone, taker.channel).await);
+            return Err(ground::lost(inner, ctx, Code::SlotTaken, &gone, taker.channel).await);
         }
     }
     Err(write::refused(Refusal::GroupChanged))
@@ -105,32 +107,50 @@ fn batch(
         laid.iter().zip(taker.owners).flat_map(|(laid, owner)| laid.own.iter().map(move |claim| (claim, *owner)));
     let mut claims: Vec<ClaimRow> = owned.map(|(claim, owner)| claim_row(claim, owner, taker.expires_at_us)).collect();
     claims.sort_by_key(|claim| (claim.kind, claim.resource, claim.unit, claim.starts_at_us));
-    let join_group = laid.iter().zip(choices).find_map(|(laid, choice)| {
+    let join_group = grounds.iter().zip(laid).zip(choices).find_map(|((ground, laid), choice)| {
         let (row, claims) = laid.group.clone()?;
         let made = Hex(crate::feed::group_made(&row, &claims));
-        Some(JoinGroup { row, exists: choice.joins, claims, made })
+        // What a hold keeps is there already, however few places the service has by now.
+        let most = ground.kept_place().is_none().then(|| i64::from(ground.capacity));
+        Some(JoinGroup { row, exists: choice.session.is_some(), most, claims, made })
     });
     // Who joins a session lays no claim on its practitioner.
-    let limited = grounds.iter().zip(choices).filter(|(_, choice)| !choice.joins);
+    let limited = grounds.iter().zip(choices).filter(|(_, choice)| choice.session.is_none());
     let limits = limited.flat_map(|(ground, _)| ground.limits.iter().cloned()).collect();
     let now_us = inner.clock.now_us();
     Batch { organization_id: organization, now_us, claims, limits, join_group, ..Batch::default() }
 }
 
-/// The belief about a group session was wrong: look whether it exists, and take the room that it has.
+/// The belief about a group session was wrong: look whether it exists, and take the room that it has. It keeps its
+/// length, so where it is another than the slot's, the slot is not what it was.
 async fn look_again(
     inner: &Inner,
-    organization: Uuid,
+    ctx: &Context,
     grounds: &mut [Ground],
+    taker: Taker<'_>,
     laid: &[Laid],
     choices: &mut [Choice],
 ) -> Result<(), Fault> {
     for ((ground, choice), laid) in grounds.iter_mut().zip(choices).zip(laid) {
         let Some((row, _)) = &laid.group else { continue };
-        let found = inner.store.group(organization, row.id).await.map_err(write::failure)?;
-        choice.joins = found.is_some();
-        if let Some(group) = found {
-            ground.rooms = group.room_id.into_iter().collect();
+        let found = inner.store.group(ctx.organization.uuid(), row.id).await.map_err(write::failure)?;
+        match found {
+            Some(group) if group.ends_at_us != row.ends_at_us => {
+                let changed = std::slice::from_ref(&ground.wanted);
+                return Err(ground::lost(inner, ctx, Code::SlotChanged, changed, taker.channel).await);
+            }
+            Some(group) => choice.session = Some(Session { room: group.room_id }),
+            None if ground.joins.is_empty() => choice.session = None,
+            None => {
+                // Availability does not know yet that it has ended: what it said was of that session.
+                let ignored = taker.ignored.iter().chain([&ground.joins]).cloned().collect();
+                let wanted = vec![ground.wanted.clone()];
+                let found = ground::check(inner, ctx, wanted, "/slot_id", taker.channel, ignored).await?;
+                if let Some(found) = found.into_iter().next() {
+                    *choice = Choice::first(&found);
+                    *ground = found;
+                }
+            }
         }
     }
     Ok(())

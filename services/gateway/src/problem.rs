@@ -34,15 +34,15 @@ pub(crate) struct Problem {
     /// Every fault of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<ProblemError>,
-    /// For `slot_taken`: the nearest open slots.
+    /// For `slot_taken` and `slot_changed`: the nearest open slots.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     alternatives: Option<Vec<Slot>>,
-    /// For `slot_taken` and `series_conflict`: what is gone.
+    /// For `slot_taken`, `slot_changed` and `series_conflict`: the slots that are gone or have changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     slot_ids: Option<Vec<String>>,
-    /// For `series_conflict`: the best series now.
+    /// For `series_conflict`, and for `slot_changed` in a series: the best series now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     proposal: Option<Proposal>,

@@ -33,7 +33,8 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     let candidates: usize = case.sessions.iter().map(|session| session.picks().count()).sum();
     let first = varied(&case, SERIES)?.into_iter().next().context("the case has a series")?;
     let time = median(plan.window, || varied(&case, SERIES));
-    let title = format!("Plan engine: 16 sessions, 12 weeks, 50 practitioners at 6 locations, {SERIES} proposals (median)");
+    let title =
+        format!("Plan engine: 16 sessions, 12 weeks, 50 practitioners at 6 locations, {SERIES} proposals (median)");
     let open = case.sessions.iter().map(|session| session.open.len()).max().unwrap_or(0);
     let mut table = Table::new(&title, &["open starts", "candidates of all sessions", "ms", "cost of the best"]);
     table.row([open.to_string(), candidates.to_string(), ms(Some(time)), first.terms.cost().to_string()]);

@@ -113,12 +113,16 @@ async fn run(
         };
         let next = Arc::new(present.directory.with(entry.clone()));
         let next = Arc::new(Model::new(next, present.span, present.travel, Some(&present)));
-        let displaced = org.displaced_by(&present, &next, inner.clock.now());
-        let skipped = change.skipped();
-        let answer =
-            WriteEntryResponse { entry: Some(shown(&entry)), displaced, skipped, ..WriteEntryResponse::default() };
+        let now = inner.clock.now();
+        let answer = WriteEntryResponse {
+            entry: Some(shown(&entry)),
+            displaced: org.displaced_by(&present, &next, now),
+            skipped: change.skipped(),
+            over_capacity: org.beyond(&entry, now),
+            ..WriteEntryResponse::default()
+        };
         if dry_run {
-            let opened = org.opened_by(&present, &next, inner.clock.now());
+            let opened = org.opened_by(&present, &next, now);
             return Ok(Response::new(WriteEntryResponse { opened, ..answer }));
         }
         let revision = revision(&next.directory);

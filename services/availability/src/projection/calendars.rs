@@ -83,6 +83,12 @@ impl Calendars {
         self.dense.get(&(kind, resource, unit)).map_or(&self.nothing, Taken::bits)
     }
 
+    /// What is taken of a resource that has bits, the claims of some owners left out.
+    pub(super) fn without(&self, kind: Kind, resource: Uuid, unit: i16, owners: &[Uuid]) -> Option<Bits> {
+        let taken = self.dense.get(&(kind, resource, unit))?;
+        Some(taken.without(|mark| owners.contains(&mark.owner)))
+    }
+
     fn mark(&mut self, claim: &Claim, owner: Uuid) -> Mark {
         let location = claim.location.and_then(|id| {
             if let Some(number) = self.numbers.get(&id) {

@@ -18,7 +18,12 @@ use std::collections::HashMap;
 use calendar::Span;
 use uuid::Uuid;
 
-use super::{ask::Ask, caps::Cap, find::Open, rules};
+use super::{
+    ask::Ask,
+    caps::Cap,
+    find::Open,
+    rules::{self, Terms},
+};
 use crate::{orgs::Org, projection::Projection};
 
 /// How many starts are looked at together.
@@ -64,8 +69,10 @@ impl Booked {
 
     /// Claims the time of a start, where it is open beside what is booked.
     fn claim(&mut self, ask: &Ask, projection: &Projection, open: &Open) -> Option<()> {
-        let slot = ask.slot(&open.found);
-        let ground = rules::ground(&ask.model, projection, &slot, &ask.ignored)?;
+        let slot = ask.slot(open);
+        let minutes = Some(ask.service.duration_minutes);
+        let terms = Terms { ignored: &ask.freed, minutes, kept: None };
+        let ground = rules::ground(&ask.model, projection, &slot, terms)?;
         // A session that exists has its practitioner and its room already.
         if ground.group_id().is_some() {
             return Some(());
@@ -110,7 +117,7 @@ impl Booked {
         Cap::all(&ground.person.practitioner, &ask.service).all(|cap| {
             let period = cap.period.around(zone, date);
             let booked = mine.iter().filter(|claim| (period.start..period.end).contains(&claim.start)).count();
-            cap.left(projection, ground.person.id, period, &ask.ignored) > booked
+            cap.left(projection, ground.person.id, period, &ask.freed) > booked
         })
     }
 }

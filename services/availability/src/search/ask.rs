@@ -10,7 +10,7 @@ use calendar::{
 use domain::{
     directory::Service,
     fault::Faults,
-    id::{Id, LocationId, PractitionerId, ServiceId},
+    id::{AppointmentId, Id, LocationId, PractitionerId, ServiceId},
     slot::Slot,
     time::{Day, WallTime},
 };
@@ -27,6 +27,7 @@ use super::{find::Open, near::Near};
 use crate::{
     model::{Model, Place},
     orgs::Org,
+    projection::Moving,
 };
 
 const DAYS_MAX: i64 = 400;
@@ -49,19 +50,35 @@ pub(crate) struct Ask {
     pub(crate) patient: Option<Uuid>,
     /// Owners whose claims do not keep the patient from a start.
     pub(crate) ignored: Vec<Uuid>,
+    /// Of these, owners whose practitioner, room and equipment count as free too: an appointment that is to move.
+    pub(crate) freed: Vec<Uuid>,
 }
 
 impl Ask {
     /// Reads a request; every fault is named.
     pub(crate) fn read(org: &Org, request: &SearchSlotsRequest, now: Timestamp) -> Result<Self, Fault> {
-        Self::of(org.model(now).ok_or_else(Fault::not_found)?, request, now)
+        let model = org.model(now).ok_or_else(Fault::not_found)?;
+        if request.moving.is_empty() {
+            return Self::of(model, request, now);
+        }
+        let (service, moving) = moves(org, &request.moving, now)?;
+        if request.service_id.parse() != Ok(service) {
+            return Err(Fault::violation("moving", "other_service", "name the appointment's own service"));
+        }
+        let asked = SearchSlotsRequest { minutes: moving.minutes, ..request.clone() };
+        let ask = Self::of(model, &asked, now)?;
+        Ok(Self { patient: ask.patient.or(moving.patient), ignored: moving.freed.clone(), freed: moving.freed, ..ask })
     }
 
-    /// Reads a request against a model that need not be the present one.
+    /// Reads a request against a model that need not be the present one. No appointment is to move.
     pub(crate) fn of(model: Arc<Model>, request: &SearchSlotsRequest, now: Timestamp) -> Result<Self, Fault> {
         let mut faults = Faults::new();
         let service_id = convert::id::<domain::id::Service>(&mut faults, "service_id", &request.service_id);
         let found = service_id.and_then(|id| Some((id, model.service(id.uuid())?.clone())));
+        let found = found.map(|(id, service)| match request.minutes {
+            0 => (id, service),
+            duration_minutes => (id, Service { duration_minutes, ..service }),
+        });
         let known = found.is_some() || service_id.is_none();
         faults.check(known, "service_id", "unknown_reference", "nothing in use has this id");
         let window = window(&mut faults, request);
@@ -86,7 +103,8 @@ impl Ask {
         };
         let online = request.channel != BookingChannel::Staff as i32;
         let limit = if request.limit == 0 { 50 } else { request.limit as usize };
-        let any = query(&service, bounds(&service, online, now, from, to), limit);
+        let window = bounds(&service, online, now, from, to);
+        let any = query(&service, service.duration_minutes, window, limit);
         let wanted = |at: u32, place: &Place| {
             locations.as_ref().is_none_or(|chosen| chosen.contains(&at))
                 && near.as_ref().is_none_or(|near| near.holds(&place.location))
@@ -105,7 +123,8 @@ impl Ask {
             .collect();
         let query = Query { weekdays, not_before, not_after, practitioners: everyone(&model), after, ..any };
         let patient = patient.map(Id::uuid);
-        Ok(Self { service_id, service, online, now, query, places, people, patient, ignored: vec![], model })
+        let (ignored, freed) = (vec![], vec![]);
+        Ok(Self { service_id, service, online, now, query, places, people, patient, ignored, freed, model })
     }
 
     /// Whether the question asks about a practitioner.
@@ -113,13 +132,15 @@ impl Ask {
         self.people[person as usize]
     }
 
-    /// The slot that starts here.
-    pub(crate) fn slot(&self, found: &Found) -> Slot {
+    /// The slot of a start.
+    pub(crate) fn slot(&self, open: &Open) -> Slot {
         Slot {
-            starts_at: tick::instant(found.start),
+            starts_at: tick::instant(open.found.start),
             service: self.service_id,
-            location: LocationId::new(self.model.places[found.place as usize].id),
-            practitioner: PractitionerId::new(self.model.people[found.practitioner as usize].id),
+            location: LocationId::new(self.model.places[open.found.place as usize].id),
+            practitioner: PractitionerId::new(self.model.people[open.found.practitioner as usize].id),
+            minutes: open.minutes,
+            shared: self.service.capacity > 1,
         }
     }
 
@@ -127,44 +148,45 @@ impl Ask {
     pub(crate) fn shown(&self, open: &Open) -> availability::Slot {
         let place = &self.model.places[open.found.place as usize];
         let person = &self.model.people[open.found.practitioner as usize];
-        let slot = self.slot(&open.found);
-        shown(&slot, &self.service, place, &person.shown_id, open.places_left)
+        shown(&self.slot(open), place, &person.shown_id, open.places_left)
     }
 
     /// The cursor of the page after this start.
-    pub(crate) fn cursor_after(&self, found: &Found) -> String {
-        self.slot(found).to_string().trim_start_matches(SLOT_PREFIX).to_owned()
+    pub(crate) fn cursor_after(&self, open: &Open) -> String {
+        self.slot(open).to_string().trim_start_matches(SLOT_PREFIX).to_owned()
     }
 }
 
+/// The appointment that a search names as moving, with its service; one that is not ahead is unknown.
+pub(crate) fn moves(org: &Org, text: &str, now: Timestamp) -> Result<(ServiceId, Moving), Fault> {
+    let unknown = || Fault::violation("moving", "unknown_reference", "no appointment that is ahead has this id");
+    let id: AppointmentId = text.parse().map_err(|_| unknown())?;
+    let moving = org.projection(now).moving(id.uuid()).ok_or_else(unknown)?;
+    Ok((ServiceId::new(moving.service), moving))
+}
+
 /// A slot for the wire.
-pub(crate) fn shown(
-    slot: &Slot,
-    service: &Service,
-    place: &Place,
-    practitioner_id: &str,
-    places_left: u32,
-) -> availability::Slot {
-    let starts_at_us = slot.starts_at.as_microsecond();
+pub(crate) fn shown(slot: &Slot, place: &Place, practitioner_id: &str, places_left: u32) -> availability::Slot {
     availability::Slot {
         slot_id: slot.to_string(),
         service_id: slot.service.to_string(),
         practitioner_id: practitioner_id.to_owned(),
         location_id: place.shown_id.clone(),
-        starts_at_us,
-        ends_at_us: starts_at_us + i64::from(service.duration_minutes) * 60_000_000,
+        starts_at_us: slot.starts_at.as_microsecond(),
+        ends_at_us: slot.ends_at().as_microsecond(),
         time_zone: place.location.time_zone.clone(),
         places_left,
     }
 }
 
-/// The kernel's query for a service, any day and hour.
-pub(crate) fn query(service: &Service, window: Span, limit: usize) -> Query {
-    let ticks = |minutes: u32| i64::from(minutes) / MINUTES;
+/// The kernel's query for a visit of a service that takes so many minutes, any day and hour.
+pub(crate) fn query(service: &Service, minutes: u32, window: Span, limit: usize) -> Query {
+    // What does not end on the grid takes all of its last tick.
+    let ticks = |minutes: u32| (i64::from(minutes) + MINUTES - 1) / MINUTES;
     Query {
         prep: ticks(service.prep_minutes),
         cleanup: ticks(service.cleanup_minutes),
-        ..Query::new(window, ticks(service.duration_minutes), i64::from(service.start_alignment_minutes), limit)
+        ..Query::new(window, ticks(minutes).max(1), i64::from(service.start_alignment_minutes), limit)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What booking must know to lay the claims of slots, and every rule that refuses them.
 
-use calendar::tick;
+use calendar::{Span, tick};
 use domain::{
     fault::Faults,
     id::{AppointmentId, EquipmentId, GroupId, HoldId, RoomId},
@@ -9,12 +9,15 @@ use domain::{
 use rpc::{Code, Context, Fault};
 use uuid::Uuid;
 use wire::{
-    availability::{CheckSlotsRequest, CheckSlotsResponse, CheckedSlot, EquipmentUnit, Refusal},
+    availability::{self, CheckSlotsRequest, CheckSlotsResponse, CheckedSlot, Decided, EquipmentUnit, Refusal},
     common::{BookingChannel, Interval},
-    convert::directory::service_to_wire,
+    convert::{claim::interval_from_wire, directory::service_to_wire},
 };
 
-use super::{ask::shown, rules};
+use super::{
+    ask::shown,
+    rules::{self, Kept, Terms},
+};
 use crate::{Inner, model::Model, projection::Projection};
 
 const SLOTS_MAX: usize = 200;
@@ -37,28 +40,53 @@ pub(crate) fn check(inner: &Inner, ctx: &Context, request: &CheckSlotsRequest) -
     let projection = org.projection(now);
     let ignored: Vec<Uuid> = request.ignore_owners.iter().filter_map(|text| owner(text)).collect();
     let online = request.channel != BookingChannel::Staff as i32;
-    let slots = slots.iter().map(|slot| one(&model, &projection, slot, online, &ignored, now)).collect();
-    Ok(CheckSlotsResponse { slots })
+    let ignored = projection.with_own_sessions(&ignored);
+    let terms = |at: usize| terms(request.decided.get(at), &ignored);
+    let slots = slots.iter().enumerate().map(|(at, slot)| one(&model, &projection, slot, terms(at), online, now));
+    Ok(CheckSlotsResponse { slots: slots.collect() })
+}
+
+/// What is decided of a slot's visit already.
+fn terms<'a>(decided: Option<&Decided>, ignored: &'a [Uuid]) -> Terms<'a> {
+    let Some(decided) = decided else { return Terms { ignored, ..Terms::default() } };
+    let minutes = Some(decided.minutes).filter(|minutes| *minutes > 0);
+    Terms { ignored, minutes, kept: decided.kept.as_ref().and_then(kept) }
+}
+
+fn kept(kept: &availability::Kept) -> Option<Kept> {
+    let claim = kept.claim?;
+    let unit = kept.unit.as_ref().and_then(|unit| {
+        let id = unit.equipment_id.parse::<EquipmentId>().ok()?;
+        Some((id.uuid(), i16::try_from(unit.unit).ok()?))
+    });
+    Some(Kept {
+        claim: Span::touching(interval_from_wire(claim.starts_at_us, claim.ends_at_us)?),
+        room: kept.room_id.parse::<RoomId>().ok().map(RoomId::uuid),
+        unit,
+    })
 }
 
 fn one(
     model: &Model,
     projection: &Projection,
     slot: &Slot,
+    terms: Terms<'_>,
     online: bool,
-    ignored: &[Uuid],
     now: jiff::Timestamp,
 ) -> CheckedSlot {
-    let Some(ground) = rules::ground(model, projection, slot, ignored) else {
+    let Some(ground) = rules::ground(model, projection, slot, terms) else {
         return CheckedSlot {
             refusals: vec![refusal(Code::NotOffered, "this is no longer offered; search again")],
             ..CheckedSlot::default()
         };
     };
-    let broken = ground.rules(slot, online, now).into_iter().filter(|rule| !rule.passed);
+    let broken = ground.rules(slot, online, now).into_iter().filter(|rule| !rule.passed).map(|rule| rule.code);
+    let broken = ground.differs(slot).then_some(Code::SlotChanged).into_iter().chain(broken);
+    let minutes = u16::try_from(ground.minutes).unwrap_or(u16::MAX);
+    let visit = Slot { minutes, shared: ground.shared, ..*slot };
     CheckedSlot {
-        refusals: broken.map(|rule| refusal(rule.code, words(rule.code))).collect(),
-        slot: Some(shown(slot, ground.service, ground.place, &ground.person.shown_id, ground.places_left())),
+        refusals: broken.map(|code| refusal(code, words(code))).collect(),
+        slot: Some(shown(&visit, ground.place, &ground.person.shown_id, ground.places_left())),
         service: Some(service_to_wire(ground.service)),
         claim: Some(Interval {
             starts_at_us: tick::instant(ground.claim.start).as_microsecond(),
@@ -86,6 +114,7 @@ fn refusal(code: Code, detail: &str) -> Refusal {
 /// What to do about a broken rule.
 fn words(code: Code) -> &'static str {
     match code {
+        Code::SlotChanged => "the service has changed since this slot was shown; choose another slot",
         Code::NotOffered => "this cannot be booked online; call the clinic",
         Code::MinNotice => "the start is past or too near; choose a later one",
         Code::BeyondHorizon => "the start is too far ahead; choose an earlier one",

@@ -13,7 +13,10 @@ use wire::{
     convert,
 };
 
-use super::rules;
+use super::{
+    ask::moves,
+    rules::{self, Terms},
+};
 use crate::{Inner, model::Model};
 
 pub(crate) fn explain(
@@ -33,8 +36,14 @@ pub(crate) fn explain(
     let now = inner.clock.now();
     let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
     let model = org.model(now).ok_or_else(Fault::not_found)?;
+    let moving = match request.moving.as_str() {
+        "" => None,
+        text => Some(moves(&org, text, now)?),
+    };
     let projection = org.projection(now);
     let mut faults = Faults::new();
+    let own = moving.as_ref().is_none_or(|(own, _)| *own == service);
+    faults.check(own, "moving", "other_service", "name the appointment's own service");
     let mut known = |known: bool, pointer: &str| {
         faults.check(known, pointer, "unknown_reference", "nothing in use has this id");
     };
@@ -45,8 +54,15 @@ pub(crate) fn explain(
     let location = location.or_else(|| works_at(&model, practitioner, tick::floor(starts_at))).ok_or_else(|| {
         Fault::violation("location_id", "missing", "the practitioner works at no location in use; name one")
     })?;
-    let slot = Slot { starts_at, service, location, practitioner };
-    let ground = rules::ground(&model, &projection, &slot, &[]).ok_or_else(Fault::not_found)?;
+    // Nobody has been promised anything: how long the visit is follows from what is there.
+    let slot = Slot { starts_at, service, location, practitioner, minutes: 0, shared: false };
+    let moving = moving.map(|(_, moving)| moving);
+    let terms = Terms {
+        ignored: moving.as_ref().map_or(&[], |moving| &moving.freed),
+        minutes: moving.as_ref().map(|moving| moving.minutes),
+        kept: None,
+    };
+    let ground = rules::ground(&model, &projection, &slot, terms).ok_or_else(Fault::not_found)?;
     let rules = ground.rules(&slot, request.channel != BookingChannel::Staff as i32, now);
     Ok(ExplainSlotResponse {
         bookable: rules.iter().all(|rule| rule.passed),

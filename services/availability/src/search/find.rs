@@ -8,21 +8,21 @@ use std::cell::RefCell;
 
 use calendar::{
     Bits, Span,
-    search::{Candidate, Day, Found, Query, Scratch, days, every, rank, search},
-    tick::{self, MINUTES, PER_DAY, Tick},
+    search::{Candidate, Day, Found, Query, Scratch, days, every, search},
+    tick::{PER_DAY, Tick},
 };
-use domain::claim::{Kind, NEEDLING_SPACING_HOURS};
-use uuid::Uuid;
+use domain::claim::Kind;
 
 use super::{
-    ask::{Ask, everyone},
+    ask::Ask,
     caps::{Cap, Periods},
-    roads, rules,
+    roads,
+    sessions::elsewhere,
 };
 use crate::{
     model::{Place, Seat, merged},
     orgs::Org,
-    projection::Projection,
+    projection::{Freed, Projection},
 };
 
 const FIRST_WINDOW: Tick = PER_DAY;
@@ -40,6 +40,8 @@ pub(crate) struct Open {
     /// Its `place` and `practitioner` are places in the model.
     pub(crate) found: Found,
     pub(crate) places_left: u32,
+    /// How long the visit is: as long as the service says, or as the group session that is joined.
+    pub(crate) minutes: u16,
 }
 
 /// Starts in order.
@@ -138,7 +140,11 @@ impl Ask {
 
     /// A start of the kernel, whose places count among `places`.
     fn open(&self, places: &[u32], found: Found) -> Open {
-        Open { found: Found { place: places[found.place as usize], ..found }, places_left: self.service.capacity }
+        Open {
+            found: Found { place: places[found.place as usize], ..found },
+            places_left: self.service.capacity,
+            minutes: u16::try_from(self.service.duration_minutes).unwrap_or(u16::MAX),
+        }
     }
 
     /// How many starts each local day of a window has at each location that is asked about; `place` is a place in the
@@ -170,8 +176,9 @@ impl Ask {
         run: impl FnOnce(&Query, &[calendar::search::Place<'_>], &[Candidate<'_>], &mut Scratch) -> T,
     ) -> T {
         let located = |at: &u32| &*self.model.places[*at as usize];
-        let rooms: Vec<_> = places.iter().map(|at| self.rooms(projection, located(at))).collect();
-        let units: Vec<_> = places.iter().map(|at| self.units(projection, located(at))).collect();
+        let calendars = Freed::new(projection, &self.freed);
+        let rooms: Vec<_> = places.iter().map(|at| self.rooms(&calendars, located(at))).collect();
+        let units: Vec<_> = places.iter().map(|at| self.units(&calendars, located(at))).collect();
         let spots: Vec<calendar::search::Place<'_>> = places
             .iter()
             .zip(rooms.iter().zip(&units))
@@ -195,7 +202,7 @@ impl Ask {
                 place: *spot,
                 practitioner: seat.person,
                 roster: seat.roster(),
-                taken: projection.bits(Kind::Practitioner, self.model.people[seat.person as usize].id, 0),
+                taken: calendars.bits(Kind::Practitioner, self.model.people[seat.person as usize].id, 0),
                 allowed: allowed.spans(),
             })
             .collect();
@@ -204,16 +211,16 @@ impl Ask {
         SCRATCH.with_borrow_mut(|scratch| run(&query, &spots, &candidates, scratch))
     }
 
-    fn rooms<'a>(&self, projection: &'a Projection, place: &Place) -> Option<Vec<&'a Bits>> {
+    fn rooms<'a>(&self, calendars: &'a Freed<'_>, place: &Place) -> Option<Vec<&'a Bits>> {
         let wanted = self.service.room_type.as_ref()?;
         let of_type = place.rooms.iter().filter(|(_, room_type)| room_type == wanted);
-        Some(of_type.map(|(id, _)| projection.bits(Kind::Room, *id, 0)).collect())
+        Some(of_type.map(|(id, _)| calendars.bits(Kind::Room, *id, 0)).collect())
     }
 
-    fn units<'a>(&self, projection: &'a Projection, place: &Place) -> Option<Vec<&'a Bits>> {
+    fn units<'a>(&self, calendars: &'a Freed<'_>, place: &Place) -> Option<Vec<&'a Bits>> {
         let wanted = self.service.equipment_type.as_ref()?;
         let of_type = place.units.iter().filter(|(_, _, unit_type)| unit_type == wanted);
-        Some(of_type.map(|(id, unit, _)| projection.bits(Kind::Equipment, *id, *unit)).collect())
+        Some(of_type.map(|(id, unit, _)| calendars.bits(Kind::Equipment, *id, *unit)).collect())
     }
 
     /// Where a practitioner's visits may start: certified, below the caps, not on the road, the patient not elsewhere.
@@ -255,52 +262,6 @@ impl Ask {
         let Some(patient) = self.patient else { return vec![] };
         elsewhere(projection, patient, self.service.needling, self.query.duration, &self.ignored)
     }
-
-    /// Group sessions of the service with members and places left: what the rules let a patient join.
-    fn joinable(&self, projection: &Projection, places: &[u32], window: Span) -> Vec<Open> {
-        let instants = |tick: Tick| tick::instant(tick).as_microsecond();
-        let elsewhere = self.elsewhere(projection);
-        let groups = projection.groups(self.service_id.uuid(), instants(window.start), instants(window.end));
-        let open = groups.filter_map(|(id, group)| {
-            let (place, located) = self.model.place(group.location).filter(|(at, _)| places.contains(at))?;
-            let (practitioner, _) = self.model.person(group.practitioner).filter(|(at, _)| self.wants(*at))?;
-            let start = domain::time::from_micros(group.starts_at_us).map(tick::floor)?;
-            let rank = rank(practitioner, everyone(&self.model), start);
-            let found = Found { start, place, rank, practitioner };
-            let asked = self.query.on_clock(&located.zone, start).is_ok()
-                && self.query.after.is_none_or(|after| found > after)
-                && !calendar::search::within(&elsewhere, start);
-            if !asked {
-                return None;
-            }
-            let slot = self.slot(&found);
-            let ground = rules::ground(&self.model, projection, &slot, &[])?;
-            let kept = ground.group_id() == Some(id)
-                && ground.rules(&slot, self.online, self.now).iter().all(|rule| rule.passed);
-            kept.then(|| Open { found, places_left: ground.places_left() })
-        });
-        open.collect()
-    }
-}
-
-/// The ticks at which a visit of a patient may not start because they are elsewhere or needled too recently, claims of
-/// the ignored owners left out.
-pub(super) fn elsewhere(
-    projection: &Projection,
-    patient: Uuid,
-    needling: bool,
-    duration: Tick,
-    ignored: &[Uuid],
-) -> Vec<Span> {
-    let meets = |kind: Kind, length: Tick| {
-        let claims = projection.claims_on(kind, patient).iter().filter(|(_, owner)| !ignored.contains(owner));
-        claims.map(move |(claim, _)| Span::new(claim.start - length + 1, claim.end))
-    };
-    let mut spans: Vec<Span> = meets(Kind::Patient, duration).collect();
-    if needling {
-        spans.extend(meets(Kind::Needling, duration + NEEDLING_SPACING_HOURS * 60 / MINUTES));
-    }
-    merged(spans)
 }
 
 /// Where visits may start.

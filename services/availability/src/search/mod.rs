@@ -1,5 +1,5 @@
 //! The questions about open slots, one file each; what they share is in `ask.rs` (what is asked), `find.rs`
-//! (how it is answered) and `rules.rs` (what hides one start).
+//! (how it is answered), `sessions.rs` (sessions that can be joined) and `rules.rs` (what hides one start).
 
 mod access;
 mod ask;
@@ -16,11 +16,12 @@ pub(crate) mod planner;
 mod references;
 mod roads;
 mod rules;
+mod sessions;
 mod watch;
 
 use std::sync::Arc;
 
-use rpc::Context;
+use rpc::{Context, Fault};
 use tonic::{Request, Response, Status};
 use wire::availability::{self as wire_availability, search_server};
 
@@ -29,6 +30,19 @@ use crate::Inner;
 /// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
 
+/// A question, once what its caller has written and the appointment that it names are known.
+async fn asked<T>(
+    inner: &Inner,
+    ctx: &Context,
+    request: Request<T>,
+    moving: impl Fn(&T) -> &String,
+) -> Result<T, Fault> {
+    inner.fresh(ctx).await?;
+    let request = request.into_inner();
+    inner.knows(ctx, moving(&request)).await;
+    Ok(request)
+}
+
 #[tonic::async_trait]
 impl search_server::Search for Service {
     async fn search_slots(
@@ -36,8 +50,8 @@ impl search_server::Search for Service {
         request: Request<wire_availability::SearchSlotsRequest>,
     ) -> Result<Response<wire_availability::SearchSlotsResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(open::slots(&self.0, &ctx, &request.into_inner()).await?))
+        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
+        Ok(Response::new(open::slots(&self.0, &ctx, &request).await?))
     }
 
     async fn search_days(
@@ -45,8 +59,8 @@ impl search_server::Search for Service {
         request: Request<wire_availability::SearchSlotsRequest>,
     ) -> Result<Response<wire_availability::SearchDaysResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(open::days(&self.0, &ctx, &request.into_inner()).await?))
+        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
+        Ok(Response::new(open::days(&self.0, &ctx, &request).await?))
     }
 
     async fn next_slots(
@@ -54,8 +68,8 @@ impl search_server::Search for Service {
         request: Request<wire_availability::SearchSlotsRequest>,
     ) -> Result<Response<wire_availability::NextSlotsResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(open::next(&self.0, &ctx, &request.into_inner()).await?))
+        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
+        Ok(Response::new(open::next(&self.0, &ctx, &request).await?))
     }
 
     async fn explain_slot(
@@ -63,8 +77,8 @@ impl search_server::Search for Service {
         request: Request<wire_availability::ExplainSlotRequest>,
     ) -> Result<Response<wire_availability::ExplainSlotResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(explain::explain(&self.0, &ctx, &request.into_inner())?))
+        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
+        Ok(Response::new(explain::explain(&self.0, &ctx, &request)?))
     }
 
     async fn check_slots(
@@ -92,8 +106,8 @@ impl search_server::Search for Service {
         request: Request<wire_availability::SearchSlotsRequest>,
     ) -> Result<Response<watch::Changes>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(watch::watch(&self.0, &ctx, request.into_inner()).await?))
+        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
+        Ok(Response::new(watch::watch(&self.0, &ctx, request).await?))
     }
 
     async fn describe_visit(

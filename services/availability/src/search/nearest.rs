@@ -31,7 +31,7 @@ pub(super) async fn nearest(
     let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
     let now = inner.clock.now();
     let start = slot.starts_at;
-    let ask = match Ask::read(&org, &around(&slot, request.channel, now), now) {
+    let ask = match Ask::read(&org, &around(&slot, request, now), now) {
         Ok(ask) => ask,
         // What is no longer offered has no alternatives.
         Err(fault) if fault.code == Code::ValidationFailed => return Ok(NearestSlotsResponse::default()),
@@ -46,7 +46,7 @@ pub(super) async fn nearest(
     Ok(NearestSlotsResponse { slots: found.iter().map(|open| ask.shown(open)).collect() })
 }
 
-fn around(slot: &Slot, channel: i32, now: Timestamp) -> SearchSlotsRequest {
+fn around(slot: &Slot, request: &NearestSlotsRequest, now: Timestamp) -> SearchSlotsRequest {
     let days = |count: i64| SignedDuration::from_hours(24 * count);
     let start = slot.starts_at;
     let from = start.saturating_sub(days(DAYS_BEFORE)).unwrap_or(start).max(now);
@@ -56,19 +56,26 @@ fn around(slot: &Slot, channel: i32, now: Timestamp) -> SearchSlotsRequest {
         location_ids: vec![slot.location.to_string()],
         from_us: from.as_microsecond(),
         to_us: to.as_microsecond(),
-        channel,
+        channel: request.channel,
+        moving: request.moving.clone(),
         ..SearchSlotsRequest::default()
     }
 }
 
-/// The first starts from the slot's own on, without the slot itself: the feed may not have told yet that it is gone.
+/// The first starts from the slot's own on, without the slot itself: the feed may not have told yet that it is gone. One
+/// that has become longer or shorter since is another.
 async fn after(ask: &Ask, org: &Org, slot: &Slot, wanted: usize) -> Vec<Open> {
     let from = tick::floor(slot.starts_at).max(ask.query.window.start);
     let later = Span::new(from, ask.query.window.end);
+    let same = |open: &Open| {
+        let there = ask.slot(open);
+        // A visit that is to move has its own length, whatever its slot said.
+        there == *slot || !ask.freed.is_empty() && Slot { minutes: slot.minutes, ..there } == *slot
+    };
     let mut found = Vec::new();
     for window in windows(later, LONGEST) {
         let part = ask.find(&org.projection(ask.now), &ask.places, window, wanted + 1);
-        found.extend(part.open.into_iter().filter(|open| ask.slot(&open.found) != *slot));
+        found.extend(part.open.into_iter().filter(|open| !same(open)));
         if found.len() >= wanted {
             break;
         }

@@ -43,7 +43,7 @@ pub(super) async fn slots(
     let page = ask.page(&org, ask.query.limit).await;
     let last = page.open.last().filter(|_| page.more);
     Ok(SearchSlotsResponse {
-        next_cursor: last.map(|last| ask.cursor_after(&last.found)).unwrap_or_default(),
+        next_cursor: last.map(|last| ask.cursor_after(last)).unwrap_or_default(),
         slots: page.open.iter().map(|open| ask.shown(open)).collect(),
         searched_until_us: tick::instant(page.until).as_microsecond(),
         revision,

@@ -17,6 +17,26 @@ use crate::{
     projection::{Group, Projection},
 };
 
+/// What is decided of a visit before its rules are looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Terms<'a> {
+    /// Owners whose claims count as free.
+    pub(crate) ignored: &'a [Uuid],
+    /// How many minutes the visit takes, where it does not follow its service.
+    pub(crate) minutes: Option<u32>,
+    /// What a hold keeps for it.
+    pub(crate) kept: Option<Kept>,
+}
+
+/// What a hold keeps for a slot.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    /// The practitioner's time.
+    pub(crate) claim: Span,
+    pub(crate) room: Option<Uuid>,
+    pub(crate) unit: Option<(Uuid, i16)>,
+}
+
 /// One rule and whether the start keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rule {
@@ -38,10 +58,14 @@ pub(crate) struct Ground<'a> {
     /// How many of the place come before the practitioner: their turn among its rooms and units.
     turn: usize,
     start: tick::Tick,
+    /// How many minutes the visit takes.
+    pub(crate) minutes: u32,
+    /// Whether the visit is a place in a group session.
+    pub(crate) shared: bool,
     pub(crate) claim: Span,
-    /// The group session that the start joins.
+    /// The group session that the start joins. It keeps its own length and claims, whatever the service says now.
     group: Option<(Uuid, &'a Group)>,
-    ignored: &'a [Uuid],
+    terms: Terms<'a>,
 }
 
 /// Finds the ground under a slot; `None` where a part of it is not in use.
@@ -49,17 +73,30 @@ pub(crate) fn ground<'a>(
     model: &'a Model,
     projection: &'a Projection,
     slot: &Slot,
-    ignored: &'a [Uuid],
+    terms: Terms<'a>,
 ) -> Option<Ground<'a>> {
-    let service = model.service(slot.service.uuid())?;
+    // What a hold keeps takes place though the service is no longer offered, as what is booked does.
+    let service = match terms.kept {
+        Some(_) => model.service_ever(slot.service.uuid())?,
+        None => model.service(slot.service.uuid())?,
+    };
     let (place_at, place) = model.place(slot.location.uuid())?;
     let (person_at, person) = model.person(slot.practitioner.uuid())?;
     let start = tick::floor(slot.starts_at);
     let starts_at_us = slot.starts_at.as_microsecond();
+    let shared = if terms.kept.is_some() { slot.shared } else { service.capacity > 1 };
     let group = projection
         .groups(slot.service.uuid(), starts_at_us, starts_at_us + 1)
-        .filter(|_| service.capacity > 1)
+        .filter(|(id, _)| shared && !terms.ignored.contains(id))
         .find(|(_, group)| group.practitioner == person.id && group.location == place.id);
+    let minutes = match (group, terms.kept) {
+        (Some((_, group)), _) => group.minutes(),
+        (None, Some(_)) => u32::from(slot.minutes),
+        (None, None) => terms.minutes.unwrap_or(service.duration_minutes),
+    };
+    let of_session = group.and_then(|(id, _)| projection.session_claim(id));
+    let kept = terms.kept.map(|kept| kept.claim);
+    let claim = of_session.or(kept).unwrap_or_else(|| query(service, minutes, model.span, 1).claim(start));
     Some(Ground {
         model,
         projection,
@@ -70,9 +107,11 @@ pub(crate) fn ground<'a>(
         at: (person_at, place_at),
         turn: model.seats.iter().filter(|seat| seat.place == place_at && seat.person < person_at).count(),
         start,
-        claim: query(service, model.span, 1).claim(start),
+        minutes,
+        shared,
+        claim,
         group,
-        ignored,
+        terms,
     })
 }
 
@@ -80,11 +119,15 @@ impl Ground<'_> {
     /// Every rule in the order in which they are told.
     pub(crate) fn rules(&self, slot: &Slot, online: bool, now: Timestamp) -> Vec<Rule> {
         let rule = |code, passed, detail| Rule { code, passed, detail };
-        let open = bounds(self.service, online, now, Timestamp::MIN, Timestamp::MAX);
+        // A hold was made under the rules of its day; what it keeps only must not be past.
+        let kept = self.terms.kept.is_some();
+        let open = bounds(self.service, online && !kept, now, Timestamp::MIN, Timestamp::MAX);
         let on_grid = domain::time::on_grid(slot.starts_at);
-        let query = query(self.service, self.model.span, 1);
-        let aligned = on_grid && query.allows(self.place.zone.local(self.start));
-        let offered = !online || (self.service.online && self.person.practitioner.online);
+        let query = query(self.service, self.minutes, self.model.span, 1);
+        // A session that exists is where it is, whatever the grid is now.
+        let exists = self.group.is_some() || kept;
+        let aligned = on_grid && (exists || query.allows(self.place.zone.local(self.start)));
+        let offered = kept || !online || (self.service.online && self.person.practitioner.online);
         let day = self.place.zone.date(self.start);
         let closed = self.place.closures.iter().any(|closure| closure.starts_on <= day && day <= closure.ends_on);
         let works = self.seat.is_some_and(|seat| seat.roster().all(self.claim));
@@ -95,7 +138,7 @@ impl Ground<'_> {
         vec![
             rule(Code::NotOffered, offered, "the service and the practitioner can be booked online"),
             rule(Code::MinNotice, self.start >= open.start, "the start is far enough ahead"),
-            rule(Code::BeyondHorizon, self.start < open.end, "the start is within the booking horizon"),
+            rule(Code::BeyondHorizon, kept || self.start < open.end, "the start is within the booking horizon"),
             rule(Code::LocationClosed, !closed, "the location is open on that day"),
             rule(
                 Code::OutsideRoster,
@@ -119,14 +162,18 @@ impl Ground<'_> {
         self.group.map(|(id, _)| id)
     }
 
+    /// Whether the slot said something else of the visit: its length, or whether it is a place in a group session.
+    pub(crate) fn differs(&self, slot: &Slot) -> bool {
+        let follows = self.terms.minutes.is_none() || self.group.is_some();
+        self.terms.kept.is_none() && (slot.shared != self.shared || follows && u32::from(slot.minutes) != self.minutes)
+    }
+
     /// Places left for one more patient. The service says how many there are, as it does for booking: a session that
     /// was begun before its service was made smaller or larger follows.
     pub(crate) fn places_left(&self) -> u32 {
         let capacity = self.service.capacity;
         match self.group {
-            Some((id, group)) => {
-                capacity.saturating_sub(self.projection.places_taken(id, group, capacity, self.ignored))
-            }
+            Some((id, _)) => capacity.saturating_sub(self.projection.places_taken(id, self.terms.ignored)),
             None => capacity,
         }
     }
@@ -139,7 +186,9 @@ impl Ground<'_> {
         }
         let Some(wanted) = &self.service.room_type else { return vec![] };
         let of_type = self.place.rooms.iter().filter(|(_, room_type)| room_type == wanted);
-        self.in_turn(of_type.map(|(id, _)| (*id, self.free(Kind::Room, *id, 0))).collect(), |(_, free)| *free)
+        let rooms = of_type.map(|(id, _)| (*id, self.free(Kind::Room, *id, 0))).collect();
+        let kept = self.terms.kept.and_then(|kept| kept.room);
+        self.in_turn(rooms, |(id, free)| (!free, Some(*id) != kept))
     }
 
     /// Units of the right equipment, in the same order.
@@ -147,15 +196,16 @@ impl Ground<'_> {
         let Some(wanted) = self.service.equipment_type.as_ref().filter(|_| self.group.is_none()) else { return vec![] };
         let of_type = self.place.units.iter().filter(|(_, _, unit_type)| unit_type == wanted);
         let units = of_type.map(|(id, unit, _)| (*id, *unit, self.free(Kind::Equipment, *id, *unit)));
-        self.in_turn(units.collect(), |(_, _, free)| *free)
+        let kept = self.terms.kept.and_then(|kept| kept.unit);
+        self.in_turn(units.collect(), |(id, unit, free)| (!free, Some((*id, *unit)) != kept))
     }
 
-    fn in_turn<T>(&self, mut candidates: Vec<T>, free: impl Fn(&T) -> bool) -> Vec<T> {
+    fn in_turn<T>(&self, mut candidates: Vec<T>, last: impl Fn(&T) -> (bool, bool)) -> Vec<T> {
         if !candidates.is_empty() {
             let turn = self.turn % candidates.len();
             candidates.rotate_left(turn);
         }
-        candidates.sort_by_key(|candidate| !free(candidate));
+        candidates.sort_by_key(last);
         candidates
     }
 
@@ -166,13 +216,14 @@ impl Ground<'_> {
         self.group.is_some()
             || caps.all(|cap| {
                 let span = period.around(&self.place.zone, date);
-                cap.left(self.projection, self.person.id, span, self.ignored) > 0
+                cap.left(self.projection, self.person.id, span, self.terms.ignored) > 0
             })
     }
 
     /// Who joins a session goes where the practitioner is already.
     fn in_reach(&self) -> bool {
-        self.group.is_some() || roads::away(self.model, self.projection, self.at, self.claim, self.ignored).is_empty()
+        self.group.is_some()
+            || roads::away(self.model, self.projection, self.at, self.claim, self.terms.ignored).is_empty()
     }
 
     /// What booking must see to hold in its own transaction, since others may be booking in the same instant.
@@ -208,7 +259,7 @@ impl Ground<'_> {
 
     fn practitioner_free(&self) -> bool {
         match self.group {
-            Some(_) => self.places_left() > 0,
+            Some(_) => self.places_left() > 0 || self.terms.kept.is_some(),
             None => self.free(Kind::Practitioner, self.person.id, 0),
         }
     }
@@ -222,6 +273,6 @@ impl Ground<'_> {
     }
 
     fn free(&self, kind: Kind, resource: Uuid, unit: i16) -> bool {
-        self.projection.is_free(kind, resource, unit, self.claim, self.ignored)
+        self.projection.is_free(kind, resource, unit, self.claim, self.terms.ignored)
     }
 }

@@ -18,7 +18,7 @@ use wire::{
 
 use crate::{
     fake_booking::{claim, new_id},
-    world::{Clinic, World, at, service, slot_id},
+    world::{Clinic, World, at, service, slot_of},
 };
 
 /// Zones whose clocks change within the window below, or by half hours, or not at all.
@@ -60,6 +60,8 @@ struct Chain {
     rooms: Vec<String>,
     pools: Vec<String>,
     capacity: u32,
+    /// How long a visit is; a group session that exists is half an hour.
+    minutes: u16,
 }
 
 #[tokio::test]
@@ -94,11 +96,12 @@ async fn chain(world: &World, dice: &Dice) -> Chain {
         rooms: vec![],
         pools: vec![],
         capacity: 1,
+        minutes: 5 * u16::try_from(1 + dice.below(14)).unwrap(),
     };
     if dice.chance(30) {
         chain.capacity = 3;
     }
-    let mut wanted = json!({"duration_minutes": 5 * (1 + dice.below(14)), "prep_minutes": 5 * dice.below(3),
+    let mut wanted = json!({"duration_minutes": chain.minutes, "prep_minutes": 5 * dice.below(3),
         "cleanup_minutes": 5 * dice.below(4), "start_alignment_minutes": dice.one(&[5, 10, 15, 20, 30, 60]),
         "capacity": chain.capacity, "min_notice_minutes": dice.one(&[0, 7500, 8000]), "online": dice.chance(90),
         "needling": chain.needling});
@@ -143,6 +146,7 @@ async fn chain(world: &World, dice: &Dice) -> Chain {
             practitioner: practitioner.clone(),
             roster: String::new(),
             service: service.clone(),
+            shared: chain.capacity > 1,
         };
         chain.clinics.extend(places.iter().map(at_place));
     }
@@ -324,11 +328,16 @@ async fn agree(
     assert_eq!(usize::try_from(counted).unwrap(), shown.len(), "seed {seed}");
 
     let starts = (0..WINDOW_MINUTES / 5).map(|tick| from_us + tick * 300_000_000);
-    let every: Vec<String> =
-        starts.flat_map(|start| chain.clinics.iter().map(move |clinic| slot_id(clinic, start))).collect();
+    let every: Vec<(&Clinic, i64)> =
+        starts.flat_map(|start| chain.clinics.iter().map(move |clinic| (clinic, start))).collect();
+    let lengths = if chain.minutes == 30 { vec![30] } else { vec![chain.minutes, 30] };
+    let every: Vec<String> = every
+        .iter()
+        .flat_map(|(clinic, start)| lengths.iter().map(|length| slot_of(clinic, *start, *length)))
+        .collect();
     let mut accepted = BTreeSet::new();
     for part in every.chunks(200) {
-        let request = CheckSlotsRequest { slot_ids: part.to_vec(), channel: channel as i32, ignore_owners: vec![] };
+        let request = CheckSlotsRequest { slot_ids: part.to_vec(), channel: channel as i32, ..Default::default() };
         let checked = world.search.clone().check_slots(world.request(request)).await.unwrap().into_inner().slots;
         for (id, checked) in part.iter().zip(&checked).filter(|(_, checked)| checked.group_id.is_empty()) {
             let told = checked.refusals.iter().map(|refusal| refusal.code.as_str());

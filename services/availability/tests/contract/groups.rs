@@ -11,7 +11,7 @@ const FRIDAY: &str = "2026-03-06T17:00:00Z";
 async fn class(world: &World) -> Clinic {
     let clinic = world.clinic().await;
     let class = json!({"capacity": 3, "room_type": "treatment-room"});
-    Clinic { service: world.create("", "service", service(class)).await, ..clinic }
+    Clinic { service: world.create("", "service", service(class)).await, shared: true, ..clinic }
 }
 
 async fn places(world: &World, revision: &str, clinic: &Clinic) -> Vec<(String, u32)> {
@@ -60,6 +60,7 @@ async fn a_session_shows_the_places_that_are_left_and_hides_when_full() {
         for smaller in [2, 1] {
             world.update(&clinic.service, "service", sized(smaller), 0).await.unwrap();
             assert_eq!(places(&world, &revision, &clinic).await.len(), 5, "two are in it already");
+            let clinic = Clinic { shared: smaller > 1, ..clinic.clone() };
             assert_eq!(world.refusals(&revision, &clinic, FRIDAY).await[0], "slot_taken");
         }
     }

@@ -13,6 +13,7 @@ mod displaced;
 mod fake_booking;
 mod following;
 mod groups;
+mod lengths;
 mod moves;
 mod refusals;
 mod slots;

@@ -103,6 +103,7 @@ async fn a_full_day_is_full_at_every_location() {
             slot_ids: vec![slot_id(&clinic, at("2026-03-06T18:00:00Z"))],
             channel: BookingChannel::Online as i32,
             ignore_owners: vec![first],
+            ..Default::default()
         };
         let checked = world.search.clone().check_slots(world.request(request)).await.unwrap().into_inner();
         assert!(checked.slots[0].refusals.is_empty());

@@ -39,7 +39,8 @@ async fn buffers_breaks_hours_and_alternate_weeks_are_kept() {
         world.create(&practitioner, "roster", weekly).await;
         let buffers = json!({"prep_minutes": 5, "cleanup_minutes": 10, "start_alignment_minutes": 5});
         let service = world.create("", "service", service(buffers)).await;
-        let clinic = Clinic { location, room: String::new(), practitioner, roster: String::new(), service };
+        let clinic =
+            Clinic { location, room: String::new(), practitioner, roster: String::new(), service, shared: false };
         // 09:00 to 10:00 holds 45 minutes that begin at 09:00 to 09:15; the visit starts five minutes later.
         let monday = world.starts("", &clinic, "2026-03-02").await;
         assert_eq!(monday, ["09:05", "09:10", "09:15", "09:20", "10:20"], "open till 11:00 on Mondays");

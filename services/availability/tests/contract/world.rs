@@ -52,6 +52,8 @@ pub struct Clinic {
     pub practitioner: String,
     pub roster: String,
     pub service: String,
+    /// Whether the service is a group session.
+    pub shared: bool,
 }
 
 /// A world on each engine.
@@ -194,7 +196,7 @@ impl World {
         let practitioner = self.create("", "practitioner", practitioner).await;
         let roster = self.create(&practitioner, "roster", roster(&location, "09:00", "12:00")).await;
         let service = self.create("", "service", service(json!({"room_type": "treatment-room"}))).await;
-        Clinic { location, room, practitioner, roster, service }
+        Clinic { location, room, practitioner, roster, service, shared: false }
     }
 
     pub async fn slots(&self, revision: &str, request: SearchSlotsRequest) -> SearchSlotsResponse {
@@ -221,7 +223,7 @@ impl World {
     }
 
     pub async fn check(&self, revision: &str, slot_ids: &[String], channel: BookingChannel) -> Vec<CheckedSlot> {
-        let request = CheckSlotsRequest { slot_ids: slot_ids.to_vec(), channel: channel as i32, ignore_owners: vec![] };
+        let request = CheckSlotsRequest { slot_ids: slot_ids.to_vec(), channel: channel as i32, ..Default::default() };
         let request = if revision.is_empty() { self.request(request) } else { self.after(revision, request) };
         self.search.clone().check_slots(request).await.unwrap().into_inner().slots
     }
@@ -299,11 +301,18 @@ pub fn day(clinic: &Clinic, date: &str) -> SearchSlotsRequest {
 }
 
 pub fn slot_id(clinic: &Clinic, starts_at_us: i64) -> String {
+    slot_of(clinic, starts_at_us, 30)
+}
+
+/// A slot that says that the visit takes so many minutes.
+pub fn slot_of(clinic: &Clinic, starts_at_us: i64, minutes: u16) -> String {
     domain::slot::Slot {
         starts_at: Timestamp::from_microsecond(starts_at_us).unwrap(),
         service: clinic.service.parse().unwrap(),
         location: clinic.location.parse::<LocationId>().unwrap(),
         practitioner: clinic.practitioner.parse().unwrap(),
+        minutes,
+        shared: clinic.shared,
     }
     .to_string()
 }

@@ -134,12 +134,15 @@ BEGIN
             location_id uuid, room_id uuid, starts_at_us bigint, ends_at_us bigint, capacity integer)
         ON CONFLICT (organization_id, id) DO UPDATE SET version = groups.version + 1
         WHERE groups.live = (b->'join_group'->>'exists')::boolean
+          AND (NOT groups.live OR groups.ends_at_us = excluded.ends_at_us)
         RETURNING version INTO v;
         IF NOT FOUND OR (v = 1 AND (b->'join_group'->>'exists')::boolean) THEN
             RAISE EXCEPTION 'group' USING ERRCODE = 'MR004';
         END IF;
         IF NOT (b->'join_group'->>'exists')::boolean THEN
-            UPDATE groups SET live = true, room_id = (b->'join_group'->'row'->>'room_id')::uuid
+            UPDATE groups SET live = true, room_id = (b->'join_group'->'row'->>'room_id')::uuid,
+                ends_at_us = (b->'join_group'->'row'->>'ends_at_us')::bigint,
+                capacity = (b->'join_group'->'row'->>'capacity')::integer
             WHERE organization_id = org AND id = (b->'join_group'->'row'->>'id')::uuid;
             wanted := wanted || (b->'join_group'->'claims');
             INSERT INTO changes (organization_id, version, changed_at_us, payload)
@@ -174,6 +177,16 @@ BEGIN
                 WHERE NOT EXISTS (
                     SELECT FROM claims c WHERE c.organization_id = org AND c.kind = w.kind AND c.resource = w.resource
                     AND c.unit = w.unit AND c.owner = w.owner AND c.starts_at_us = w.starts_at_us)), '');
+        END IF;
+    END IF;
+
+    IF b->'join_group'->>'most' IS NOT NULL THEN
+        -- Who joins a session has its row locked, so that each counts the places that the one before has taken.
+        SELECT count(*) INTO n FROM claims c WHERE c.organization_id = org AND c.kind = 6
+            AND c.resource = (b->'join_group'->'row'->>'id')::uuid
+            AND (c.expires_at_us IS NULL OR c.expires_at_us > now_us);
+        IF n > (b->'join_group'->>'most')::bigint THEN
+            RAISE EXCEPTION 'taken' USING ERRCODE = 'MR005', DETAIL = '6:' || (b->'join_group'->'row'->>'id');
         END IF;
     END IF;
 

@@ -14,7 +14,7 @@ use wire::booking::{
 use super::{shown, update::NOTE_MAX, wall_clock};
 use crate::{
     Inner, feed,
-    ground::{self, Ground},
+    ground::{self, Ground, Wanted},
     holds,
     laying::Laid,
     manage, patients,
@@ -38,7 +38,7 @@ pub(crate) async fn book(
     };
     let plan_session = checked(&request)?;
     let patient = patients::choose(inner, ctx, request.who.as_ref()).await?;
-    let (mut ground, hold) = ground_of(inner, ctx, &request).await?;
+    let Found { mut ground, hold, ignored } = ground_of(inner, ctx, &request).await?;
     prior(inner, ctx, &ground, patient.id).await?;
     let plan = match plan_session {
         Some(session) => {
@@ -50,7 +50,8 @@ pub(crate) async fn book(
     };
     let now = inner.clock.now();
     let id = inner.ids.uuid(now);
-    let taker = Taker { owners: &[id], patient: Some(patient.id), expires_at_us: None, channel: request.channel };
+    let channel = request.channel;
+    let taker = Taker { owners: &[id], patient: Some(patient.id), expires_at_us: None, channel, ignored: &ignored };
     let mut answer = Appointment::default();
     let taken = take(inner, ctx, std::slice::from_mut(&mut ground), taker, |batch, laid, claims| {
         let new = New { id, patient: patient.id, plan_session, note: &request.note };
@@ -96,23 +97,26 @@ fn checked(request: &BookAppointmentRequest) -> Result<Option<Uuid>, Fault> {
     Ok(session.map(PlanSessionId::uuid))
 }
 
-async fn ground_of(
-    inner: &Inner,
-    ctx: &Context,
-    request: &BookAppointmentRequest,
-) -> Result<(Ground, Option<Uuid>), Fault> {
-    let (slot_id, hold) = match &request.time {
+/// The ground of what is booked, and the hold that keeps it.
+struct Found {
+    ground: Ground,
+    hold: Option<Uuid>,
+    /// Whose claims count as free.
+    ignored: Vec<String>,
+}
+
+async fn ground_of(inner: &Inner, ctx: &Context, request: &BookAppointmentRequest) -> Result<Found, Fault> {
+    let (wanted, hold, ignored) = match &request.time {
         Some(Time::HoldId(text)) => {
-            let (id, slot_id) = holds::of_one_slot(inner, ctx, text).await?;
-            (slot_id, Some((id, text.clone())))
+            let (id, wanted) = holds::of_one_slot(inner, ctx, text).await?;
+            (wanted, Some(id), vec![text.clone()])
         }
-        Some(Time::SlotId(slot_id)) => (slot_id.clone(), None),
+        Some(Time::SlotId(slot_id)) => (Wanted::new(slot_id), None, vec![]),
         None => return Err(Fault::violation("/slot_id", "missing", "give a slot_id or a hold_id")),
     };
-    let ignored = hold.iter().map(|(_, text)| text.clone()).collect();
-    let grounds = ground::check(inner, ctx, &[slot_id], "/slot_id", request.channel, ignored).await?;
+    let grounds = ground::check(inner, ctx, vec![wanted], "/slot_id", request.channel, ignored.clone()).await?;
     let ground = grounds.into_iter().next().ok_or_else(|| Fault::internal("availability left the slot out"))?;
-    Ok((ground, hold.map(|(id, _)| id)))
+    Ok(Found { ground, hold, ignored })
 }
 
 /// Refuses where another service must come first and has not.

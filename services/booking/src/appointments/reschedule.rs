@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Inner, feed,
-    ground::{self, Ground},
+    ground::{self, Ground, Moving, Wanted},
     holds,
     laying::Laid,
     manage,
@@ -35,7 +35,7 @@ use crate::{
 
 const ROUTE: &str = "RescheduleAppointment";
 
-/// Moves an appointment; with a hold, to the slot that it keeps.
+/// Moves an appointment, which keeps its length; with a hold, to the slot that it keeps.
 pub(crate) async fn reschedule(
     inner: &Arc<Inner>,
     ctx: &Context,
@@ -65,16 +65,18 @@ async fn once(
     // Whoever takes a time that the clinic offers gives nothing up at the clinic's cost.
     let late = hold.is_none() && is_late(inner, &old, cause, now_us);
     same_service(&request.slot_id, &old)?;
-    let held = match hold {
-        Some(text) => Some(holds::of_one_slot(inner, ctx, text).await?.0),
-        None => None,
+    let (held, wanted) = match hold {
+        Some(text) => holds::of_one_slot(inner, ctx, text).await.map(|(id, wanted)| (Some(id), wanted))?,
+        None => (None, Wanted::new(&request.slot_id)),
     };
-    let ignored = hold.map(str::to_owned).into_iter().chain([AppointmentId::new(old.id).to_string()]).collect();
-    let slots = std::slice::from_ref(&request.slot_id);
-    let mut grounds = ground::check(inner, ctx, slots, "/slot_id", request.channel, ignored).await?;
+    let wanted = Wanted { moving: Some(Moving::of(&old)), ..wanted };
+    let ignored: Vec<String> =
+        hold.map(str::to_owned).into_iter().chain([AppointmentId::new(old.id).to_string()]).collect();
+    let channel = request.channel;
+    let mut grounds = ground::check(inner, ctx, vec![wanted], "/slot_id", channel, ignored.clone()).await?;
     prior(inner, ctx, &grounds[0], old.patient_id).await?;
-    let taker =
-        Taker { owners: &[old.id], patient: Some(old.patient_id), expires_at_us: None, channel: request.channel };
+    let (owners, patient) = ([old.id], Some(old.patient_id));
+    let taker = Taker { owners: &owners, patient, expires_at_us: None, channel, ignored: &ignored };
     let plan = match old.plan_session_id {
         Some(session) => plans::of_session(inner, old.organization_id, session).await?.map(|plan| (session, plan)),
         None => None,

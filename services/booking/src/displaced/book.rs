@@ -24,7 +24,7 @@ use crate::{
         permission,
         reschedule::{self, same_service},
     },
-    ground,
+    ground::{self, Wanted},
     plans::{self, Stored, follow},
     store::{batch::Batch, rows::AppointmentRow},
     taking::{Taken, Taker, take},
@@ -152,15 +152,17 @@ async fn part(
     if moves.len() > 1 && moves.iter().any(|it| it.row.group_id.is_some()) {
         return Err(Fault::violation("/moves", "group_session", "move group sessions one at a time"));
     }
-    let slots: Vec<String> = moves.iter().map(|it| it.slot_id.clone()).collect();
+    let wanted =
+        moves.iter().map(|it| Wanted { moving: Some(ground::Moving::of(&it.row)), ..Wanted::new(&it.slot_id) });
+    let wanted = wanted.collect();
     let ignored = unmoved(patient, moves).appointment_ids;
-    let mut grounds = ground::check(inner, ctx, &slots, "/moves", channel, ignored).await?;
+    let mut grounds = ground::check(inner, ctx, wanted, "/moves", channel, ignored.clone()).await?;
     for ground in &grounds {
         prior(inner, ctx, ground, patient).await?;
     }
     let plans = plans_of(inner, ctx, moves).await?;
     let owners: Vec<Uuid> = moves.iter().map(|it| it.row.id).collect();
-    let taker = Taker { owners: &owners, patient: Some(patient), expires_at_us: None, channel };
+    let taker = Taker { owners: &owners, patient: Some(patient), expires_at_us: None, channel, ignored: &ignored };
     let mut answer = MovedPatient::default();
     let taken = take(inner, ctx, &mut grounds, taker, |batch, laid, claims| {
         answer = unmoved(patient, moves);

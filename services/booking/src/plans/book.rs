@@ -32,7 +32,7 @@ use crate::{
         permission, reschedule,
     },
     feed,
-    ground::{self, Ground},
+    ground::{self, Ground, Moving, Wanted},
     holds, manage,
     store::rows::AppointmentRow,
     taking::{Taken, Taker, take},
@@ -74,7 +74,7 @@ pub(super) async fn book(
     }
     let chosen = chosen(inner, ctx, &request, &stored).await?;
     match lay(inner, ctx, &request, &chosen, &stored).await {
-        Err(fault) if fault.code == Code::SlotTaken => {
+        Err(fault) if matches!(fault.code, Code::SlotTaken | Code::SlotChanged) => {
             let repair = chosen.iter().any(|chosen| chosen.old.is_some());
             let asked = Asked { limit: 1, channel: request.channel, stretch_days, prefer, repair };
             Err(conflict(inner, ctx, &stored, &fault, asked).await)
@@ -140,14 +140,20 @@ async fn lay(
     chosen: &[Chosen],
     stored: &Stored,
 ) -> Result<Response<wire_booking::Plan>, Fault> {
-    let slot_ids: Vec<String> = request.sessions.iter().map(|choice| choice.slot_id.clone()).collect();
-    let hold = match request.hold_id.as_str() {
-        "" => None,
-        text => Some(holds::live(inner, ctx, text).await?.0),
+    let (hold, held) = match request.hold_id.as_str() {
+        "" => (None, vec![]),
+        text => holds::live(inner, ctx, text).await.map(|(id, held)| (Some(id), held))?,
     };
+    let wanted = request.sessions.iter().zip(chosen).map(|(choice, chosen)| {
+        let kept = held.iter().find(|held| held.slot_id == choice.slot_id).and_then(|held| held.kept.clone());
+        let moving = chosen.old.as_ref().map(Moving::of);
+        Wanted { slot_id: choice.slot_id.clone(), moving, kept }
+    });
+    let wanted = wanted.collect();
     let moving = request.sessions.iter().map(|choice| choice.appointment_id.clone()).filter(|id| !id.is_empty());
-    let ignored = hold.map(|_| request.hold_id.clone()).into_iter().chain(moving).collect();
-    let mut grounds = ground::check(inner, ctx, &slot_ids, "/sessions", request.channel, ignored).await?;
+    let ignored: Vec<String> = hold.map(|_| request.hold_id.clone()).into_iter().chain(moving).collect();
+    let channel = request.channel;
+    let mut grounds = ground::check(inner, ctx, wanted, "/sessions", channel, ignored.clone()).await?;
     let patient = stored.plan.order.patient.uuid();
     alone(&grounds, chosen)?;
     for ground in &grounds {
@@ -158,7 +164,7 @@ async fn lay(
     let now = inner.clock.now();
     let owner = |chosen: &Chosen| chosen.old.as_ref().map_or_else(|| inner.ids.uuid(now), |old| old.id);
     let owners: Vec<Uuid> = chosen.iter().map(owner).collect();
-    let taker = Taker { owners: &owners, patient: Some(patient), expires_at_us: None, channel: request.channel };
+    let taker = Taker { owners: &owners, patient: Some(patient), expires_at_us: None, channel, ignored: &ignored };
     let mut answer = wire_booking::Plan::default();
     let taken = take(inner, ctx, &mut grounds, taker, |batch, laid, claims| {
         let mut plan = stored.plan.clone();
@@ -202,7 +208,7 @@ async fn lay(
 /// Refuses a group session among others: it is joined or left one at a time.
 fn alone(grounds: &[Ground], chosen: &[Chosen]) -> Result<(), Fault> {
     let left = |chosen: &Chosen| chosen.old.as_ref().is_some_and(|old| old.group_id.is_some());
-    let group = grounds.iter().zip(chosen).position(|(ground, chosen)| ground.capacity > 1 || left(chosen));
+    let group = grounds.iter().zip(chosen).position(|(ground, chosen)| ground.shared() || left(chosen));
     match group.filter(|_| grounds.len() > 1) {
         Some(at) => {
             let detail = "book group sessions one at a time";
@@ -220,7 +226,8 @@ fn comes_before(grounds: &[Ground], ground: &Ground) -> bool {
     })
 }
 
-/// A `series_conflict`: what is gone, and the cheapest series now, as the lost one was asked for.
+/// A `series_conflict`, or a `slot_changed`: which slots are lost, and the cheapest series now, as the lost one was asked
+/// for.
 async fn conflict(inner: &Inner, ctx: &Context, stored: &Stored, fault: &Fault, asked: Asked) -> Fault {
     let taken = fault.extra.as_ref().and_then(|extra| SlotTaken::decode(extra.value.as_slice()).ok());
     // The proposal is a courtesy: without it the answer is still right.
@@ -229,9 +236,15 @@ async fn conflict(inner: &Inner, ctx: &Context, stored: &Stored, fault: &Fault, 
         slot_ids: taken.map(|taken| taken.slot_ids).unwrap_or_default(),
         proposal: fresh.into_iter().next(),
     };
-    Fault::new(
-        Code::SeriesConflict,
-        "someone else has part of this series; `slot_ids` are gone, `proposal` is the best one now",
-    )
-    .with_extra(&detail)
+    let (code, words) = match fault.code {
+        Code::SlotChanged => (
+            Code::SlotChanged,
+            "a service of this series has changed; `slot_ids` are lost, `proposal` is the best one now",
+        ),
+        _ => (
+            Code::SeriesConflict,
+            "someone else has part of this series; `slot_ids` are gone, `proposal` is the best one now",
+        ),
+    };
+    Fault::new(code, words).with_extra(&detail)
 }

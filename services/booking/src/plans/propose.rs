@@ -232,6 +232,7 @@ impl<'a> Rest<'a> {
             paired: link.paired,
             fixed: visit(Part::Fixed),
             current: visit(Part::Movable).filter(|_| stands),
+            minutes: session.visit.filter(|_| self.parts[place] == Part::Movable).map_or(0, minutes),
         }
     }
 
@@ -284,6 +285,11 @@ pub(crate) fn in_time(gap: GapDays, from: Date, today: Date) -> GapDays {
     }
     let past = (today - from).get_days().unsigned_abs();
     GapDays { most: past + OVERDUE_WITHIN_DAYS, ..gap }
+}
+
+/// How many minutes a visit takes: as many as before, where it moves.
+fn minutes(visit: Visit) -> u32 {
+    u32::try_from(visit.ends_at.duration_since(visit.starts_at).as_mins()).unwrap_or(0)
 }
 
 /// A visit as the plan engine is told of it.

@@ -177,8 +177,10 @@ pub(crate) struct LeaveGroup {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct JoinGroup {
     pub(crate) row: GroupRow,
-    /// Whether the writer believes that it exists; refused where that is wrong.
+    /// Whether the writer believes that it exists; refused where that is wrong, or it ends at another time.
     pub(crate) exists: bool,
+    /// How many places it may have taken after the batch; none where a hold keeps the place already.
+    pub(crate) most: Option<i64>,
     pub(crate) claims: Vec<ClaimRow>,
     /// The change that is told when it is made.
     pub(crate) made: Hex,

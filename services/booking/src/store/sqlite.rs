@@ -171,6 +171,7 @@ async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Re
         wanted.extend(join_group(tx, batch, join).await?);
     }
     claims::lay(tx, batch, wanted).await?;
+    claims::keep_places(tx, batch).await?;
     claims::keep_limits(tx, batch).await?;
     write_rest(tx, batch).await?;
     let epoch = sqlx::query_scalar(EPOCH).fetch_one(&mut *tx).await?;
@@ -333,12 +334,9 @@ async fn leave_group(tx: &mut SqliteConnection, batch: &Batch, leave: &LeaveGrou
 /// Answers the claims that making the group lays; none where it is there.
 async fn join_group(tx: &mut SqliteConnection, batch: &Batch, join: &JoinGroup) -> Result<Vec<ClaimRow>, Refusal> {
     let (org, row) = (batch.organization_id, &join.row);
-    let live: Option<bool> = sqlx::query_scalar("SELECT live FROM groups WHERE organization_id = $1 AND id = $2")
-        .bind(org)
-        .bind(row.id)
-        .fetch_optional(&mut *tx)
-        .await?;
-    if live.unwrap_or(false) != join.exists {
+    let statement = "SELECT ends_at_us FROM groups WHERE organization_id = $1 AND id = $2 AND live";
+    let ends_at_us: Option<i64> = sqlx::query_scalar(statement).bind(org).bind(row.id).fetch_optional(&mut *tx).await?;
+    if ends_at_us.is_some() != join.exists || ends_at_us.is_some_and(|ends_at_us| ends_at_us != row.ends_at_us) {
         return Err(Refusal::GroupChanged);
     }
     if join.exists {
@@ -346,7 +344,7 @@ async fn join_group(tx: &mut SqliteConnection, batch: &Batch, join: &JoinGroup) 
     }
     let statement = "INSERT INTO groups VALUES ($1, $2, 1, true, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (organization_id, id) DO UPDATE SET version = version + 1, live = true, \
-         room_id = excluded.room_id RETURNING version";
+         room_id = excluded.room_id, ends_at_us = excluded.ends_at_us, capacity = excluded.capacity RETURNING version";
     let version: i64 = sqlx::query_scalar(statement)
         .bind(org)
         .bind(row.id)

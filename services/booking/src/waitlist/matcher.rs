@@ -26,7 +26,9 @@ use super::{
     entries, entry_change, offer_change, offers, tell,
 };
 use crate::{
-    Inner, holds,
+    Inner,
+    ground::Moving,
+    holds,
     plans::of_session,
     store::rows::{EntryRow, OfferRow},
     write,
@@ -144,7 +146,9 @@ async fn offer(inner: &Arc<Inner>, organization: Uuid, rows: &[EntryRow], now_us
             match make(inner, &ctx, &rows[one], &slots[at].0).await {
                 Ok(()) => free.iter_mut().for_each(|slot| slot.wished_by.retain(|other| *other != one)),
                 // Someone was faster, or another place of a group is being offered: the next best will do.
-                Err(fault) if matches!(fault.code, Code::SlotTaken | Code::Duplicate) => missed = true,
+                Err(fault) if matches!(fault.code, Code::SlotTaken | Code::SlotChanged | Code::Duplicate) => {
+                    missed = true;
+                }
                 Err(fault) => tracing::info!(code = fault.code.as_str(), "a slot could not be offered"),
             }
             free[at].wished_by.clear();
@@ -156,6 +160,7 @@ async fn offer(inner: &Arc<Inner>, organization: Uuid, rows: &[EntryRow], now_us
 /// The open slots that would do, in hours in which a patient may be asked; none that was offered to this entry before.
 async fn open(inner: &Inner, ctx: &Context, row: &EntryRow, wish: &Wish, now_us: i64) -> Result<Vec<Slot>, Fault> {
     let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
+    let moving = moving(inner, row, wish).await?;
     let request = SearchSlotsRequest {
         service_id: ServiceId::new(row.service_id).to_string(),
         from_us: wish.from_us.max(now_us),
@@ -168,6 +173,7 @@ async fn open(inner: &Inner, ctx: &Context, row: &EntryRow, wish: &Wish, now_us:
         limit: SLOTS_MAX,
         channel: BookingChannel::Online.into(),
         patient_id: PatientId::new(row.patient_id).to_string(),
+        minutes: moving.map_or(0, |moving| moving.minutes),
         ..SearchSlotsRequest::default()
     };
     let answer = match inner.availability.clone().search_slots(ctx.request(request)).await.map_err(Fault::from) {
@@ -181,6 +187,13 @@ async fn open(inner: &Inner, ctx: &Context, row: &EntryRow, wish: &Wish, now_us:
     let before = inner.store.slots_offered(row.organization_id, row.id).await.map_err(write::failure)?;
     let asked_now = |slot: &Slot| inner.config.waitlist.may_ask(now_us, &slot.time_zone);
     Ok(answer.slots.into_iter().filter(|slot| !before.contains(&slot.slot_id) && asked_now(slot)).collect())
+}
+
+/// The later visit that takes an earlier time: it keeps its length.
+async fn moving(inner: &Inner, row: &EntryRow, wish: &Wish) -> Result<Option<Moving>, Fault> {
+    let Some(appointment) = wish.appointment else { return Ok(None) };
+    let found = inner.store.appointment(row.organization_id, appointment).await.map_err(write::failure)?;
+    Ok(found.as_ref().map(Moving::of))
 }
 
 /// Where a session of a plan should come.
@@ -247,7 +260,9 @@ async fn make(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &Slot) 
         channel: BookingChannel::Online.into(),
     };
     let change = offer_change(&row, "offered")?;
-    let made = holds::make(inner, ctx, &request, row.hold_id, Some(row.expires_at_us), Some(change)).await;
+    let moving = moving(inner, entry, &entries::read(entry)?).await?;
+    let terms = holds::Terms { until_us: Some(row.expires_at_us), change: Some(change), moving };
+    let made = holds::make(inner, ctx, &request, row.hold_id, terms).await;
     if let Err(fault) = made {
         inner.store.unmake_offer(&row).await.map_err(write::failure)?;
         return Err(fault);

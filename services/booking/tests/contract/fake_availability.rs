@@ -21,9 +21,9 @@ use uuid::Uuid;
 use wire::{
     availability::{
         self as proto, CheckReferencesRequest, CheckReferencesResponse, CheckSlotsRequest, CheckSlotsResponse,
-        CheckedSlot, DescribeVisitRequest, DescribeVisitResponse, DescribeVisitsRequest, DescribeVisitsResponse,
-        EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, NearestSlotsRequest, NearestSlotsResponse,
-        NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest, SearchSlotsResponse,
+        CheckedSlot, Decided, DescribeVisitRequest, DescribeVisitResponse, DescribeVisitsRequest,
+        DescribeVisitsResponse, EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, NearestSlotsRequest,
+        NearestSlotsResponse, NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest, SearchSlotsResponse,
         search_server::{Search, SearchServer},
     },
     common::Interval,
@@ -112,7 +112,7 @@ impl FakeAvailability {
         rpc::Channel::in_process(rpc::guard(Routes::new(SearchServer::new(self.clone()))))
     }
 
-    fn checked(&self, text: &str) -> CheckedSlot {
+    fn checked(&self, text: &str, decided: &Decided) -> CheckedSlot {
         let slot: Slot = text.parse().unwrap();
         let known = self.offers.lock().unwrap();
         let Some(offer) = known.get(&slot.service.uuid()) else {
@@ -120,22 +120,31 @@ impl FakeAvailability {
             return CheckedSlot { refusals: vec![refusal], ..CheckedSlot::default() };
         };
         let minutes = |minutes: i64| SignedDuration::from_mins(minutes);
-        let ends_at = slot.starts_at + minutes(offer.minutes);
-        let refusals =
-            offer.refused.iter().map(|code| Refusal { code: (*code).into(), detail: "so says the test".into() });
+        let long = match (&decided.kept, decided.minutes) {
+            (Some(_), _) => i64::from(slot.minutes),
+            (None, 0) => offer.minutes,
+            (None, own) => i64::from(own),
+        };
+        let promised = decided.minutes > 0 || i64::from(slot.minutes) == long;
+        let refused = offer.refused.into_iter().chain((!promised).then_some("slot_changed"));
+        let refusals = refused.map(|code| Refusal { code: code.into(), detail: "so says the test".into() });
+        let refusals = refusals.collect();
+        let ends_at = slot.starts_at + minutes(long);
+        let slot = Slot { minutes: u16::try_from(long).unwrap(), ..slot };
+        let claim = Interval {
+            starts_at_us: (slot.starts_at - minutes(offer.buffer_minutes)).as_microsecond(),
+            ends_at_us: (ends_at + minutes(offer.buffer_minutes)).as_microsecond(),
+        };
         CheckedSlot {
             slot: Some(shown(&slot, ends_at.as_microsecond(), offer.capacity)),
-            refusals: refusals.collect(),
+            refusals,
             service: Some(proto::Service {
                 capacity: offer.capacity,
                 needling: offer.needling,
                 requires_prior: offer.requires_prior.clone(),
                 ..proto::Service::default()
             }),
-            claim: Some(Interval {
-                starts_at_us: (slot.starts_at - minutes(offer.buffer_minutes)).as_microsecond(),
-                ends_at_us: (ends_at + minutes(offer.buffer_minutes)).as_microsecond(),
-            }),
+            claim: Some(decided.kept.as_ref().and_then(|kept| kept.claim).unwrap_or(claim)),
             room_ids: offer.rooms.iter().map(|id| RoomId::new(*id).to_string()).collect(),
             equipment: offer
                 .units
@@ -200,7 +209,9 @@ impl Search for FakeAvailability {
     async fn check_slots(&self, request: Request<CheckSlotsRequest>) -> Result<Response<CheckSlotsResponse>, Status> {
         self.checks.fetch_add(1, Ordering::SeqCst);
         let _open = self.gate.read().await;
-        let slots = request.into_inner().slot_ids.iter().map(|text| self.checked(text)).collect();
+        let request = request.into_inner();
+        let decided = |at: usize| request.decided.get(at).cloned().unwrap_or_default();
+        let slots = request.slot_ids.iter().enumerate().map(|(at, text)| self.checked(text, &decided(at))).collect();
         Ok(Response::new(CheckSlotsResponse { slots }))
     }
 
@@ -233,7 +244,8 @@ impl Search for FakeAvailability {
         let fits = |slot: &proto::Slot| {
             slot.service_id == asked.service_id && (asked.from_us..asked.to_us).contains(&slot.starts_at_us)
         };
-        let slots = open.iter().filter_map(|text| self.checked(text).slot).filter(fits).collect();
+        let decided = Decided { minutes: asked.minutes, kept: None };
+        let slots = open.iter().filter_map(|text| self.checked(text, &decided).slot).filter(fits).collect();
         Ok(Response::new(SearchSlotsResponse { slots, ..SearchSlotsResponse::default() }))
     }
 

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     fake_availability::Offer,
-    world::{ALAN, GRACE, HERE, ROOMS, World, after, code, slot, slot_at, visit},
+    world::{ALAN, CLASS, GRACE, HERE, ROOMS, World, after, code, slot, slot_at, visit},
 };
 
 testkit::engines!(
@@ -81,9 +81,9 @@ async fn of_two_locations_at_once_one_is_in_reach(database: Database) {
 async fn a_session_is_joined_whatever_the_cap_has_become(database: Database) {
     let world = World::over(&database).await;
     let class = Offer { capacity: 8, ..Offer::default() };
-    world.availability.offer(VISIT, class.clone());
-    world.book(visit(&slot(VISIT, GRACE, after(0)), 1)).await;
-    world.availability.offer(VISIT, Offer { most_a_day: Some(0), ..class });
-    world.book(visit(&slot(VISIT, GRACE, after(0)), 2)).await;
-    assert_eq!(code(world.try_book(visit(&slot(VISIT, GRACE, after(60)), 3)).await), Code::DailyCap);
+    world.availability.offer(CLASS, class.clone());
+    world.book(visit(&slot(CLASS, GRACE, after(0)), 1)).await;
+    world.availability.offer(CLASS, Offer { most_a_day: Some(0), ..class });
+    world.book(visit(&slot(CLASS, GRACE, after(0)), 2)).await;
+    assert_eq!(code(world.try_book(visit(&slot(CLASS, GRACE, after(60)), 3)).await), Code::DailyCap);
 }

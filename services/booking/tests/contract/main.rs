@@ -14,6 +14,7 @@ mod followers;
 mod groups;
 mod holds;
 mod idempotency;
+mod lengths;
 mod limits;
 mod races;
 mod visits;

@@ -10,7 +10,10 @@ use wire::booking::{
     Offer, Patient, SubscribeChangesRequest, WaitlistEntry, change::Owner,
 };
 
-use crate::world::{ALAN, GRACE, PLAIN, World, after, fault, patient, slot, visit};
+use crate::{
+    fake_availability::Offer as Service,
+    world::{ALAN, GRACE, PLAIN, World, after, fault, patient, slot, visit},
+};
 
 testkit::engines!(
     a_free_slot_is_offered_held_and_taken,
@@ -168,14 +171,21 @@ async fn an_earlier_time_takes_the_place_of_a_later_visit(database: Database) {
         ..wish(&Patient::default())
     };
     let joined = world.waitlist.clone().join_waitlist(world.request(wish)).await.unwrap().into_inner();
+    // The service has become longer since: what was booked stays as long as it is.
+    let lasts = |minutes: i64| world.availability.offer(PLAIN, Service { minutes, ..Service::default() });
+    lasts(60);
     let (earlier, too_late) = (slot(PLAIN, ALAN, after(0)), slot(PLAIN, ALAN, after(30 * 60)));
     world.availability.open(&[too_late, earlier.clone()]);
     let offer = offered(&world, &joined.id).await;
     assert_eq!(offer.slot.as_ref().unwrap().slot_id, earlier, "only an earlier time helps");
     // While it is thought over, both times are theirs.
+    lasts(30);
     assert_eq!(world.try_book(visit(&later, 9)).await.unwrap_err().code, Code::SlotTaken);
+    lasts(90);
     let moved = accept(&world, &offer).await.unwrap();
     assert_eq!((moved.id, moved.starts_at_us), (booked.id, after(0).as_microsecond()));
+    assert_eq!(moved.ends_at_us, after(30).as_microsecond(), "as long as it was");
+    lasts(30);
     world.book(visit(&later, 9)).await;
     becomes(&world, &joined.id, "booked").await;
 }

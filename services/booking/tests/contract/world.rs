@@ -193,11 +193,18 @@ pub fn slot(service: Uuid, practitioner: Uuid, starts_at: Timestamp) -> String {
 }
 
 pub fn slot_at(location: Uuid, service: Uuid, practitioner: Uuid, starts_at: Timestamp) -> String {
+    slot_of(location, service, practitioner, starts_at, 30)
+}
+
+/// A slot that says that the visit takes so many minutes.
+pub fn slot_of(location: Uuid, service: Uuid, practitioner: Uuid, starts_at: Timestamp, minutes: u16) -> String {
     Slot {
         starts_at,
         service: ServiceId::new(service),
         location: LocationId::new(location),
         practitioner: PractitionerId::new(practitioner),
+        minutes,
+        shared: service == CLASS,
     }
     .to_string()
 }

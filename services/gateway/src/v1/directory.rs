@@ -40,6 +40,11 @@ pub(crate) struct EntryHead {
 pub(crate) struct Impact {
     /// Appointments that lose their ground, earliest first.
     displaced: Vec<String>,
+    /// For a service: the appointments that its group sessions have beyond its places, those that were booked last. They
+    /// stay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    over_capacity: Option<Vec<String>>,
     /// In a dry run: starts that staff could book in the next four weeks and cannot now.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -246,10 +251,12 @@ pub(super) fn written(
     let (metadata, answer, extensions) = response.into_parts();
     let entry = answer.entry.unwrap_or_default();
     let (id, version) = (entry.id.clone(), entry.version);
+    let service = id.starts_with("svc_");
     let mut body = shown(entry)?;
     let opened = dry_run.then(|| answer.opened.into_iter().map(Opening::from).collect());
+    let over_capacity = service.then_some(answer.over_capacity);
     let skipped = answer.skipped.into_iter().map(SkippedComponent::from).collect();
-    let impact = Impact { displaced: answer.displaced, opened, skipped };
+    let impact = Impact { displaced: answer.displaced, over_capacity, opened, skipped };
     if let (Value::Object(body), Value::Object(impact)) =
         (&mut body, serde_json::to_value(impact).map_err(Fault::internal)?)
     {

@@ -1,8 +1,10 @@
-//! A patient's own link to one appointment: no login, the token is the permission.
+//! A patient's own link to one appointment: no login, the token is the permission. It finds the times to which the
+//! appointment can move, too.
 
 use axum::http::Method;
 use rpc::{Context, Fault};
 use wire::{
+    availability::{ExplainSlotRequest, SearchSlotsRequest},
     booking::{
         GetAppointmentRequest, RescheduleAppointmentRequest, ResolveManageLinkRequest, Transition,
         TransitionAppointmentRequest,
@@ -10,7 +12,11 @@ use wire::{
     common::BookingChannel,
 };
 
-use super::appointments::{Cancel, Reschedule, reply};
+use super::{
+    CURSOR, LIMIT,
+    appointments::{Cancel, Reschedule, reply},
+    slots,
+};
 use crate::{
     call::{Call, Reply},
     operation::{Access, Operation, handler},
@@ -28,7 +34,20 @@ pub(crate) fn operations() -> Vec<Operation> {
         handler!(confirm),
     )
     .body("Nothing");
+    let search = |id: &str, path: &str, summary: &str, answer, handler| {
+        let path = format!("/v1/manage/{{token}}/slots{path}");
+        Operation::new(id, Method::GET, &path, "manage", summary, Access::Open, handler).answer(200, answer)
+    };
     vec![
+        search("manage_slots", "", "Times to which one's own appointment can move", "SlotPage", handler!(find))
+            .params(&slots::FILTERS)
+            .params(&[LIMIT, CURSOR]),
+        search("manage_days", "/days", "The same by day, for a month view", "DayPage", handler!(days))
+            .params(&slots::FILTERS),
+        search("manage_next", "/next", "The next three of each location", "NextPage", handler!(next))
+            .params(&slots::FILTERS),
+        search("manage_explain", "/explain", "Which rule hides a start", "Explanation", handler!(explain))
+            .params(&slots::START),
         operation("manage_get", Method::GET, "/v1/manage/{token}", "One's own appointment", handler!(get)),
         Operation { body_optional: true, ..confirm },
         operation(
@@ -57,6 +76,43 @@ async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
     let organization = link.organization_id.parse().map_err(Fault::internal)?;
     call.by_link(organization);
     Ok((call.context(), link.appointment_id))
+}
+
+/// The question for times to which the link's own appointment can move.
+async fn question(call: &mut Call) -> Result<(Context, SearchSlotsRequest), Fault> {
+    let (ctx, moving) = resolve(call).await?;
+    let service_id = service(call, &ctx, &moving).await?;
+    let channel = BookingChannel::Online as i32;
+    Ok((ctx, SearchSlotsRequest { service_id, channel, moving, ..slots::filtered(call) }))
+}
+
+async fn service(call: &Call, ctx: &Context, appointment: &str) -> Result<String, Fault> {
+    let request = GetAppointmentRequest { id: appointment.to_owned() };
+    let appointment = call.inner.booking.clone().get_appointment(ctx.request(request)).await?;
+    Ok(appointment.into_inner().service_id)
+}
+
+async fn find(mut call: Call) -> Result<Reply, Fault> {
+    let (ctx, request) = question(&mut call).await?;
+    slots::page(&call, &ctx, request).await
+}
+
+async fn days(mut call: Call) -> Result<Reply, Fault> {
+    let (ctx, request) = question(&mut call).await?;
+    slots::by_day(&call, &ctx, request).await
+}
+
+async fn next(mut call: Call) -> Result<Reply, Fault> {
+    let (ctx, request) = question(&mut call).await?;
+    slots::first(&call, &ctx, request).await
+}
+
+async fn explain(mut call: Call) -> Result<Reply, Fault> {
+    let (ctx, moving) = resolve(&mut call).await?;
+    let service_id = service(&call, &ctx, &moving).await?;
+    let channel = BookingChannel::Online as i32;
+    let request = ExplainSlotRequest { service_id, channel, moving, ..slots::start(&call) };
+    slots::rules(&call, &ctx, request).await
 }
 
 async fn get(mut call: Call) -> Result<Reply, Fault> {

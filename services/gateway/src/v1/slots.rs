@@ -2,7 +2,7 @@
 
 use axum::{http::Method, response::sse::Event};
 use futures::StreamExt;
-use rpc::Fault;
+use rpc::{Context, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wire::availability::{self, ExplainSlotRequest, SearchSlotsRequest};
@@ -129,8 +129,15 @@ pub(crate) struct SlotChange {
     revision: String,
 }
 
-const PARAMS: [Param; 15] = [
-    Param::new("service_id", Type::Id("svc"), "What is given").required(),
+/// The times to which an appointment can move; the manage link of one asks the same of its own.
+const MOVING: Param = Param::new(
+    "moving",
+    Type::Id("appt"),
+    "Times to which this appointment can move: it keeps its length, and its own time does not count as taken",
+);
+
+/// Which slots are asked for, apart from their service.
+pub(super) const FILTERS: [Param; 11] = [
     Param::new("from", Type::Instant, "Visits start at or after this").required(),
     Param::new("to", Type::Instant, "Visits start before this; at most 400 days later").required(),
     Param::new("location_id", Type::Id("loc"), "Only there").repeats(),
@@ -141,51 +148,73 @@ const PARAMS: [Param; 15] = [
     Param::new("language", Type::Text(35), "The practitioner speaks it"),
     Param::new("near", Type::Point, "Only locations near this point"),
     Param::new("within_km", Type::Number(0, 20_100), "How near; 50 without it"),
-    Param::new("patient_id", Type::Id("pat"), "Leaves out times at which the patient is taken"),
-    Param::new("channel", Type::Word(&["online", "staff"]), "As whom to search; staff keys may choose"),
-    LIMIT,
-    CURSOR,
 ];
+
+/// One start.
+pub(super) const START: [Param; 3] = [
+    Param::new("practitioner_id", Type::Id("prac"), "By whom").required(),
+    Param::new("starts_at", Type::Instant, "When").required(),
+    Param::new("location_id", Type::Id("loc"), "Where; without it, where the practitioner works then"),
+];
+
+const SERVICE: Param = Param::new("service_id", Type::Id("svc"), "What is given").required();
+const PATIENT: Param = Param::new("patient_id", Type::Id("pat"), "Leaves out times at which the patient is taken");
+const CHANNEL: Param =
+    Param::new("channel", Type::Word(&["online", "staff"]), "As whom to search; staff keys may choose");
 
 pub(crate) fn operations() -> Vec<Operation> {
     let access = Access::Scopes(&[Scope::SlotsRead]);
     let get = |id: &str, path: &str, summary: &str, answer, handler| {
         Operation::new(id, Method::GET, path, "slots", summary, access, handler).answer(200, answer)
     };
-    let explain = [
-        Param::new("service_id", Type::Id("svc"), "What is given").required(),
-        Param::new("practitioner_id", Type::Id("prac"), "By whom").required(),
-        Param::new("starts_at", Type::Instant, "When").required(),
-        Param::new("location_id", Type::Id("loc"), "Where; without it, where the practitioner works then"),
-        Param::new("channel", Type::Word(&["online", "staff"]), "As whom to ask; staff keys may choose"),
-    ];
+    let question =
+        |operation: Operation| operation.params(&[SERVICE]).params(&FILTERS).params(&[PATIENT, CHANNEL, MOVING]);
     let watch = get("watch_slots", "/v1/slots/watch", "Open slots as they come and go", "SlotChange", handler!(watch));
     vec![
-        Operation { events: true, ..watch.params(&PARAMS[..13]) },
-        get("search_slots", "/v1/slots", "Open slots, earliest first", "SlotPage", handler!(slots)).params(&PARAMS),
-        get("search_days", "/v1/slots/days", "Open slots by day, for a month view", "DayPage", handler!(days))
-            .params(&PARAMS[..13]),
-        get(
+        Operation { events: true, ..question(watch) },
+        question(get("search_slots", "/v1/slots", "Open slots, earliest first", "SlotPage", handler!(slots)))
+            .params(&[LIMIT, CURSOR]),
+        question(get(
+            "search_days",
+            "/v1/slots/days",
+            "Open slots by day, for a month view",
+            "DayPage",
+            handler!(days),
+        )),
+        question(get(
             "next_slots",
             "/v1/slots/next",
             "The first three available appointments of each location, which could all be booked",
             "NextPage",
             handler!(next),
-        )
-        .params(&PARAMS[..13]),
+        )),
         get("explain_slot", "/v1/slots/explain", "Which rule hides a start", "Explanation", handler!(explained))
-            .params(&explain),
+            .params(&[SERVICE])
+            .params(&START)
+            .params(&[CHANNEL, MOVING]),
     ]
 }
 
+/// The question that the parameters ask; of another caller's patient or appointment only where the key may read them.
 fn request(call: &Call) -> Result<SearchSlotsRequest, Fault> {
     let params = &call.params;
-    let near = params.point("near");
-    if params.text("patient_id").is_some() {
+    if params.text("patient_id").is_some() || params.text("moving").is_some() {
         call.caller.needs(Scope::PatientsRead)?;
     }
     Ok(SearchSlotsRequest {
         service_id: params.text_or_empty("service_id"),
+        channel: call.channel(params.text("channel")),
+        patient_id: params.text_or_empty("patient_id"),
+        moving: params.text_or_empty("moving"),
+        ..filtered(call)
+    })
+}
+
+/// The part of a question that says which slots, apart from their service.
+pub(super) fn filtered(call: &Call) -> SearchSlotsRequest {
+    let params = &call.params;
+    let near = params.point("near");
+    SearchSlotsRequest {
         from_us: params.instant_us("from"),
         to_us: params.instant_us("to"),
         location_ids: params.all("location_id"),
@@ -199,14 +228,28 @@ fn request(call: &Call) -> Result<SearchSlotsRequest, Fault> {
         within_km: params.decimal("within_km").unwrap_or(50.0),
         limit: params.number("limit"),
         cursor: params.text_or_empty("cursor"),
-        channel: call.channel(params.text("channel")),
-        patient_id: params.text_or_empty("patient_id"),
-    })
+        ..SearchSlotsRequest::default()
+    }
 }
 
 async fn slots(call: Call) -> Result<Reply, Fault> {
-    let request = call.context().request(request(&call)?);
-    let answer = call.inner.search.clone().search_slots(request).await?.into_inner();
+    let request = request(&call)?;
+    page(&call, &call.context(), request).await
+}
+
+async fn days(call: Call) -> Result<Reply, Fault> {
+    let request = request(&call)?;
+    by_day(&call, &call.context(), request).await
+}
+
+async fn next(call: Call) -> Result<Reply, Fault> {
+    let request = request(&call)?;
+    first(&call, &call.context(), request).await
+}
+
+/// Answers a question with a page of slots.
+pub(super) async fn page(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
+    let answer = call.inner.search.clone().search_slots(ctx.request(request)).await?.into_inner();
     let zone = answer.slots.first().map(|slot| slot.time_zone.as_str()).unwrap_or_default();
     Reply::json(
         200,
@@ -219,9 +262,9 @@ async fn slots(call: Call) -> Result<Reply, Fault> {
     )
 }
 
-async fn days(call: Call) -> Result<Reply, Fault> {
-    let request = call.context().request(request(&call)?);
-    let answer = call.inner.search.clone().search_days(request).await?.into_inner();
+/// Answers a question with the days that have slots.
+pub(super) async fn by_day(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
+    let answer = call.inner.search.clone().search_days(ctx.request(request)).await?.into_inner();
     let data = answer.days.into_iter().map(|day| SlotDay {
         first_starts_at: time::shown(day.first_starts_at_us, &day.time_zone),
         date: day.date,
@@ -231,9 +274,9 @@ async fn days(call: Call) -> Result<Reply, Fault> {
     Reply::json(200, &DayPage { data: data.collect(), revision: answer.revision })
 }
 
-async fn next(call: Call) -> Result<Reply, Fault> {
-    let request = call.context().request(request(&call)?);
-    let answer = call.inner.search.clone().next_slots(request).await?.into_inner();
+/// Answers a question with the first slots of each location.
+pub(super) async fn first(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
+    let answer = call.inner.search.clone().next_slots(ctx.request(request)).await?.into_inner();
     let data = answer.locations.into_iter().map(|location| NextSlots {
         slots: location.slots.into_iter().map(Slot::from).collect(),
         location_id: location.location_id,
@@ -266,14 +309,31 @@ async fn watch(call: Call) -> Result<Reply, Fault> {
 
 async fn explained(call: Call) -> Result<Reply, Fault> {
     let params = &call.params;
-    let request = call.context().request(ExplainSlotRequest {
+    if params.text("moving").is_some() {
+        call.caller.needs(Scope::PatientsRead)?;
+    }
+    let request = ExplainSlotRequest {
         service_id: params.text_or_empty("service_id"),
-        practitioner_id: params.text_or_empty("practitioner_id"),
-        starts_at_us: params.instant_us("starts_at"),
-        location_id: params.text_or_empty("location_id"),
         channel: call.channel(params.text("channel")),
-    });
-    let answer = call.inner.search.clone().explain_slot(request).await?.into_inner();
+        moving: params.text_or_empty("moving"),
+        ..start(&call)
+    };
+    rules(&call, &call.context(), request).await
+}
+
+/// The start that is asked about, apart from its service.
+pub(super) fn start(call: &Call) -> ExplainSlotRequest {
+    ExplainSlotRequest {
+        practitioner_id: call.params.text_or_empty("practitioner_id"),
+        starts_at_us: call.params.instant_us("starts_at"),
+        location_id: call.params.text_or_empty("location_id"),
+        ..ExplainSlotRequest::default()
+    }
+}
+
+/// Answers with the rules of one start.
+pub(super) async fn rules(call: &Call, ctx: &Context, request: ExplainSlotRequest) -> Result<Reply, Fault> {
+    let answer = call.inner.search.clone().explain_slot(ctx.request(request)).await?.into_inner();
     let rules = answer.rules.into_iter().map(|rule| ExplainedRule {
         code: rule.code,
         passed: rule.passed,

@@ -20,7 +20,11 @@ use wire::availability::{
 };
 
 use super::{
-    super::{ask::shown, find::elsewhere, rules},
+    super::{
+        ask::shown,
+        rules::{self, Terms},
+        sessions::elsewhere,
+    },
     cells::{self, Use},
     series::gap,
     starts::{Starts, Wishes, Written, in_use, needling, of_visit},
@@ -67,6 +71,8 @@ struct Other {
 struct Visit {
     appointment: Uuid,
     service: ServiceId,
+    /// The length that it keeps.
+    minutes: u32,
     wishes: Wishes,
     first_on: Date,
     last_on: Date,
@@ -126,7 +132,9 @@ fn visit(at: usize, wire: &MovingVisit, model: &Model) -> Result<Visit, Fault> {
         offers: vec![],
     };
     let others = wire.others.iter().filter_map(|visit| other(model, visit)).collect();
-    Ok(Visit { appointment: appointment.uuid(), service, wishes, first_on, last_on, others, item })
+    let seconds = current.visit.end().duration_since(current.visit.start()).as_secs();
+    let minutes = u32::try_from(seconds / 60).unwrap_or(0);
+    Ok(Visit { appointment: appointment.uuid(), service, minutes, wishes, first_on, last_on, others, item })
 }
 
 fn other(model: &Model, visit: &proto::OtherVisit) -> Option<Other> {
@@ -140,6 +148,11 @@ fn other(model: &Model, visit: &proto::OtherVisit) -> Option<Other> {
 }
 
 impl Visit {
+    /// What is given, and for how many minutes.
+    fn given(&self) -> (ServiceId, u32) {
+        (self.service, self.minutes)
+    }
+
     /// Whether a time leaves what must come first before what needs it: of this visit, and of those that need it.
     fn in_sequence(&self, model: &Model, at: &Candidate) -> bool {
         let (start, end) = (at.visit.start(), at.visit.end());
@@ -159,7 +172,7 @@ fn neighbour(model: &Model, wire: Option<&proto::Neighbour>, at: &str) -> Result
     Ok(Some(Neighbour { on: of_visit(model, visit, at)?.date, gap: gap(days) }))
 }
 
-/// What is open, for each service of the visits, wherever and whenever one of them may be.
+/// What is open, for each service of the visits and each length of them, wherever and whenever one of them may be.
 async fn open(
     org: &Org,
     request: &ProposeMovesRequest,
@@ -167,12 +180,12 @@ async fn open(
     model: &Model,
     now: Timestamp,
 ) -> Result<Vec<Starts>, Fault> {
-    let mut services: Vec<ServiceId> = visits.iter().map(|visit| visit.service).collect();
+    let mut services: Vec<(ServiceId, u32)> = visits.iter().map(Visit::given).collect();
     services.sort_unstable();
     services.dedup();
     let mut found = Vec::new();
-    for service in services.into_iter().filter(|service| model.service(service.uuid()).is_some()) {
-        let own: Vec<&Visit> = visits.iter().filter(|visit| visit.service == service).collect();
+    for given in services.into_iter().filter(|(service, _)| model.service(service.uuid()).is_some()) {
+        let own: Vec<&Visit> = visits.iter().filter(|visit| visit.given() == given).collect();
         let mut locations: Vec<_> = own.iter().flat_map(|visit| visit.wishes.locations.iter().copied()).collect();
         locations.sort_unstable();
         locations.dedup();
@@ -180,7 +193,8 @@ async fn open(
         let days = own.iter().map(|visit| visit.first_on).min().zip(own.iter().map(|visit| visit.last_on).max());
         let Some(days) = days.filter(|(first, last)| first <= last && !location_ids.is_empty()) else { continue };
         let question = SearchSlotsRequest {
-            service_id: service.to_string(),
+            service_id: given.0.to_string(),
+            minutes: given.1,
             location_ids,
             channel: request.channel,
             ..SearchSlotsRequest::default()
@@ -208,7 +222,7 @@ impl Offered {
         let cells = uses.iter().map(|it| it.cell + 1).max().unwrap_or(0);
         let mut offered = Self { items: vec![], slots: vec![] };
         for (at, visit) in visits.iter().enumerate() {
-            let Some(service) = services.iter().position(|starts| starts.ask.service_id == visit.service) else {
+            let Some(service) = services.iter().position(|starts| starts.gives(visit.given())) else {
                 offered.items.push(visit.item.clone());
                 offered.slots.push(vec![]);
                 continue;
@@ -265,9 +279,11 @@ fn as_it_is(
         service: visit.service,
         location: current.location,
         practitioner: current.practitioner,
+        minutes: u16::try_from(visit.minutes).ok()?,
+        shared: false,
     };
-    let ignored = [visit.appointment];
-    let ground = rules::ground(&starts.ask.model, projection, &slot, &ignored)?;
-    let stands = ground.rules(&slot, online, now).iter().all(|rule| rule.passed);
-    stands.then(|| shown(&slot, ground.service, ground.place, &ground.person.shown_id, ground.places_left()))
+    let terms = Terms { ignored: &[visit.appointment], minutes: Some(visit.minutes), kept: None };
+    let ground = rules::ground(&starts.ask.model, projection, &slot, terms)?;
+    let stands = !ground.differs(&slot) && ground.rules(&slot, online, now).iter().all(|rule| rule.passed);
+    stands.then(|| shown(&slot, ground.place, &ground.person.shown_id, ground.places_left()))
 }

@@ -105,12 +105,15 @@ fn read(request: &ProposeSeriesRequest) -> Result<Asked<'_>, Fault> {
     Ok(Asked { request, start_on, wishes, ignored: ignored.collect() })
 }
 
+/// A service, and how many minutes a visit of it takes; 0 for as many as the service says.
+type Given = (String, u32);
+
 /// The problem, and the starts behind its candidates.
 struct Found {
     problem: Arc<Problem>,
-    /// What is open, by service.
-    opened: Vec<(String, Opened)>,
-    /// For each session its service among `opened`.
+    /// What is open, by what is given.
+    opened: Vec<(Given, Opened)>,
+    /// For each session its place among `opened`.
     services: Vec<Option<usize>>,
 }
 
@@ -132,13 +135,14 @@ impl Found {
             if let Some(visit) = session.fixed.as_ref().or(session.current.as_ref()) {
                 own.current = Some(of_visit(&model, visit, &format!("/sessions/{at}/fixed"))?);
             }
-            let service = match opened.iter().position(|(known, _)| *known == session.service_id) {
+            let given = (session.service_id.clone(), session.minutes);
+            let service = match opened.iter().position(|(known, _)| *known == given) {
                 _ if own.fixed => None,
                 Some(known) => Some(known),
                 None => {
-                    let span = span_of(asked, &windows, &session.service_id);
-                    let found = Opened::of(inner, org, asked, &session.service_id, span, wished_only).await?;
-                    opened.push((session.service_id.clone(), found));
+                    let span = span_of(asked, &windows, &given);
+                    let found = Opened::of(inner, org, asked, &given, span, wished_only).await?;
+                    opened.push((given, found));
                     Some(opened.len() - 1)
                 }
             };
@@ -235,10 +239,11 @@ fn windows(asked: &Asked<'_>, model: &Model) -> Result<Vec<(Date, Date)>, Fault>
     Ok(windows)
 }
 
-/// The days on which any session of a service can fall that is not fixed.
-fn span_of(asked: &Asked<'_>, windows: &[(Date, Date)], service: &str) -> (Date, Date) {
+/// The days on which any session that is given so can fall and is not fixed.
+fn span_of(asked: &Asked<'_>, windows: &[(Date, Date)], given: &Given) -> (Date, Date) {
     let sessions = asked.request.sessions.iter().zip(windows);
-    let own = sessions.filter(|(session, _)| session.fixed.is_none() && session.service_id == service);
+    let alike = |session: &SeriesSession| session.service_id == given.0 && session.minutes == given.1;
+    let own = sessions.filter(|(session, _)| session.fixed.is_none() && alike(session));
     own.map(|(_, window)| *window)
         .reduce(|(first, last), (from, to)| (first.min(from), last.max(to)))
         .unwrap_or((asked.start_on, asked.start_on))
@@ -249,13 +254,14 @@ impl Opened {
         inner: &Inner,
         org: &Org,
         asked: &Asked<'_>,
-        service: &str,
+        (service, minutes): &Given,
         days: (Date, Date),
         wished_only: bool,
     ) -> Result<Self, Fault> {
         let (request, now) = (asked.request, inner.clock.now());
         let mut question = SearchSlotsRequest {
-            service_id: service.to_owned(),
+            service_id: service.clone(),
+            minutes: *minutes,
             patient_id: request.patient_id.clone(),
             channel: request.channel,
             ..SearchSlotsRequest::default()

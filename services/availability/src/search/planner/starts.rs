@@ -109,6 +109,11 @@ impl Starts {
         Ok(Self { ask, open })
     }
 
+    /// Whether they are of this service and so many minutes long.
+    pub(super) fn gives(&self, given: (domain::id::ServiceId, u32)) -> bool {
+        (self.ask.service_id, self.ask.service.duration_minutes) == given
+    }
+
     /// Leaves out what lies on other days: the search took a day more on either side.
     pub(super) fn keep_days(&mut self, (first, last): (Date, Date)) {
         let places = &self.ask.model.places;
@@ -156,18 +161,15 @@ impl Starts {
 
     /// What the starts of one practitioner at one location on one day have in common.
     fn seat<'a>(&self, open: &find::Open, date: Date, wishes: &'a Wishes) -> Seat<'a> {
-        let slot = self.ask.slot(&open.found);
+        let slot = self.ask.slot(open);
         let outside = wishes.outside(date, &slot);
-        let minutes = self.ask.service.duration_minutes;
-        Seat { date, minutes, practitioner: slot.practitioner, location: slot.location, outside, wishes }
+        Seat { date, practitioner: slot.practitioner, location: slot.location, outside, wishes }
     }
 }
 
 /// A practitioner at a location on a day of its calendar.
 struct Seat<'a> {
     date: Date,
-    /// How long a visit takes.
-    minutes: u32,
     practitioner: PractitionerId,
     location: LocationId,
     outside: Outside,
@@ -178,9 +180,9 @@ impl Seat<'_> {
     /// The start at a minute of the day.
     fn candidate(&self, open: &find::Open, minute: u16, demand: u16) -> Option<Candidate> {
         let start = tick::instant(open.found.start);
-        let end = minute + u16::try_from(self.minutes).ok()?;
+        let end = minute + open.minutes;
         Some(Candidate {
-            visit: Interval::new(start, start + SignedDuration::from_mins(i64::from(self.minutes)))?,
+            visit: Interval::new(start, start + SignedDuration::from_mins(i64::from(open.minutes)))?,
             date: self.date,
             minute,
             practitioner: self.practitioner,

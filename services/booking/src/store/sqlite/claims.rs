@@ -50,6 +50,18 @@ pub(super) async fn lay(tx: &mut SqliteConnection, batch: &Batch, wanted: Vec<Cl
     if taken.is_empty() { Ok(()) } else { Err(Refusal::Taken(taken)) }
 }
 
+/// Refuses the batch where the group session that it joins has more members than places.
+pub(super) async fn keep_places(tx: &mut SqliteConnection, batch: &Batch) -> Result<(), Refusal> {
+    let Some((group, most)) = batch.join_group.as_ref().and_then(|join| Some((join.row.id, join.most?))) else {
+        return Ok(());
+    };
+    let statement = "SELECT count(*) FROM claims WHERE organization_id = $1 AND kind = 6 AND resource = $2 \
+         AND (expires_at_us IS NULL OR expires_at_us > $3)";
+    let query = sqlx::query_scalar(statement).bind(batch.organization_id).bind(group).bind(batch.now_us);
+    let count: i64 = query.fetch_one(tx).await?;
+    if count > most { Err(Refusal::Taken(vec![(Kind::Place, group)])) } else { Ok(()) }
+}
+
 /// Refuses the batch where a practitioner has more claims than a limit allows.
 pub(super) async fn keep_limits(tx: &mut SqliteConnection, batch: &Batch) -> Result<(), Refusal> {
     let statement = "SELECT count(*) FROM claims WHERE organization_id = $1 AND kind = 1 AND resource = $2 \
