@@ -137,7 +137,7 @@ const MOVING: Param = Param::new(
 );
 
 /// Which slots are asked for, apart from their service.
-pub(super) const FILTERS: [Param; 11] = [
+pub(super) const FILTERS: [Param; 10] = [
     Param::new("from", Type::Instant, "Visits start at or after this").required(),
     Param::new("to", Type::Instant, "Visits start before this; at most 400 days later").required(),
     Param::new("location_id", Type::Id("loc"), "Only there").repeats(),
