@@ -161,6 +161,7 @@ kinds! {
     PlanTemplate PlanTemplateId "tmpl" "a plan template",
     Busy BusyId "busy" "an imported calendar's busy time",
     Patient PatientId "pat" "a patient",
+    ProposedChange ProposedChangeId "chg" "a proposed change of a patient",
     Hold HoldId "hold" "a hold",
     Appointment AppointmentId "appt" "an appointment",
     Group GroupId "grp" "a group session",

@@ -5,7 +5,11 @@ use std::fmt;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use crate::fault::{Faults, check_text};
+use crate::{
+    fault::{Faults, check_text},
+    id::ProposedChangeId,
+    phone::{self, Unread},
+};
 
 /// How a patient can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -123,6 +127,55 @@ pub struct ConsentEvent {
     pub how: ConsentWay,
 }
 
+/// A field of which a patient may say something else at a booking than their record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ProposedField {
+    /// The e-mail address.
+    Email,
+    /// The language for messages.
+    Language,
+    /// The channel that the patient prefers for reminders.
+    ReminderChannel,
+}
+
+impl ProposedField {
+    /// Every such field.
+    pub const ALL: [Self; 3] = [Self::Email, Self::Language, Self::ReminderChannel];
+
+    /// The word of the public interface.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Language => "language",
+            Self::ReminderChannel => "reminder_channel",
+        }
+    }
+}
+
+/// Something that a patient said at a booking and that differs from their record: for staff to take or leave. Its `Debug`
+/// shows nothing of what it is.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProposedChange {
+    /// Its id.
+    pub id: ProposedChangeId,
+    /// The field.
+    pub field: ProposedField,
+    /// What the patient said.
+    pub value: String,
+    /// When, in microseconds since the Unix epoch.
+    pub at_us: i64,
+    /// Whether it came with a booking that staff made; else the patient's own.
+    pub by_staff: bool,
+}
+
+impl fmt::Debug for ProposedChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ProposedChange({})", self.id)
+    }
+}
+
 /// What a patient says of themselves. Its `Debug` shows nothing: personal data stays out of logs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -134,8 +187,9 @@ pub struct Details {
     /// Family name, 1 to 100 characters.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 100))]
     pub family_name: String,
-    /// Telephone number in E.164 form: `+` and 7 to 15 digits.
-    #[cfg_attr(feature = "schema", schema(pattern = "^\\+[1-9][0-9]{6,14}$"))]
+    /// Telephone number: with its country code, such as `+17805550123`, or as it is dialled in the country of the location
+    /// (or of the organisation, where there is no location), such as `(780) 555-0123`. It is kept and shown in E.164 form.
+    #[cfg_attr(feature = "schema", schema(max_length = 40, example = "(780) 555-0123"))]
     pub phone: String,
     /// E-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,16 +223,41 @@ impl fmt::Debug for Details {
 }
 
 impl Details {
-    /// Notes what is wrong, with pointers below `at` (such as `/patient`).
+    /// What a field holds, in the words of the public interface.
+    pub fn field(&self, field: ProposedField) -> Option<String> {
+        match field {
+            ProposedField::Email => self.email.clone(),
+            ProposedField::Language => self.language.clone(),
+            ProposedField::ReminderChannel => self.reminder_channel.map(|channel| channel.as_str().to_owned()),
+        }
+    }
+
+    /// Puts a value, in the words of the public interface, into a field.
+    pub fn set_field(&mut self, field: ProposedField, value: &str) {
+        match field {
+            ProposedField::Email => self.email = Some(value.to_owned()),
+            ProposedField::Language => self.language = Some(value.to_owned()),
+            ProposedField::ReminderChannel => {
+                self.reminder_channel = Channel::ALL.into_iter().find(|channel| channel.as_str() == value);
+            }
+        }
+    }
+
+    /// Puts the telephone number into E.164 form, or notes why it cannot be read. `country` (ISO 3166-1) is where it is
+    /// dialled; without one a number in national form stays as it is, for whoever knows the country.
+    pub fn read_phone(&mut self, faults: &mut Faults, at: &str, country: Option<&str>) {
+        match phone::read(&self.phone, country) {
+            Ok(e164) => self.phone = e164,
+            Err(Unread::NoCountry) => {}
+            Err(unread) => faults.push(format!("{at}/phone"), "invalid_phone", unread.detail(country)),
+        }
+    }
+
+    /// Notes what is wrong, with pointers below `at` (such as `/patient`); not of the telephone, which
+    /// [`Details::read_phone`] reads.
     pub fn check(&self, faults: &mut Faults, at: &str) {
         check_text(faults, &format!("{at}/given_name"), &self.given_name, 100);
         check_text(faults, &format!("{at}/family_name"), &self.family_name, 100);
-        faults.check(
-            is_e164(&self.phone),
-            format!("{at}/phone"),
-            "invalid_phone",
-            "write the number in international form, such as +17805550123",
-        );
         if let Some(email) = &self.email {
             faults.check(
                 is_email(email),
@@ -239,10 +318,10 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_and_none_repeats_the_value() {
-        let details = Details {
+        let mut details = Details {
             given_name: " ".into(),
             family_name: "x".repeat(101),
-            phone: "0780 555 0123".into(),
+            phone: "780 555 012".into(),
             email: Some("nobody".into()),
             date_of_birth: None,
             language: Some("Engl!sh".into()),
@@ -250,12 +329,13 @@ mod tests {
             consents: vec![],
         };
         let mut faults = Faults::new();
+        details.read_phone(&mut faults, "/patient", Some("CA"));
         details.check(&mut faults, "/patient");
         let found = faults.into_vec();
         let pointers: Vec<_> = found.iter().map(|v| v.pointer.as_str()).collect();
         assert_eq!(
             pointers,
-            ["/patient/given_name", "/patient/family_name", "/patient/phone", "/patient/email", "/patient/language"]
+            ["/patient/phone", "/patient/given_name", "/patient/family_name", "/patient/email", "/patient/language"]
         );
         assert!(found.iter().all(|v| !v.detail.contains("780 555")));
         assert_eq!(format!("{details:?}"), "patient::Details(…)");

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     fault::{Faults, check_text},
     id::LocationId,
-    patient::is_e164,
+    phone,
     time::{Day, WallTime, zone},
 };
 
@@ -34,9 +34,10 @@ pub struct Location {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schema(max_items = 42))]
     pub opening_hours: Vec<DayHours>,
-    /// The clinic's own telephone, E.164, for the messages that patients get.
+    /// The clinic's own telephone, for the messages that patients get: with its country code, or as it is dialled in the
+    /// country of the time zone. It is kept and shown in E.164 form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schema(pattern = "^\\+[1-9][0-9]{6,14}$", nullable = false))]
+    #[cfg_attr(feature = "schema", schema(max_length = 40, example = "+17805550100", nullable = false))]
     pub phone: Option<String>,
     /// How long practitioners take to other locations, where the distance alone does not tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -104,13 +105,11 @@ impl Location {
             let pointer = format!("/travel_times/{at}/minutes");
             faults.check(road.minutes <= 1440, pointer, "out_of_range", "must lie between 0 and 1440");
         }
-        if let Some(phone) = &self.phone {
-            faults.check(
-                is_e164(phone),
-                "/phone",
-                "invalid_phone",
-                "write the number in international form, such as +17805550123",
-            );
+        if let Some(text) = &self.phone {
+            let country = phone::country_of_zone(&self.time_zone);
+            if let Err(unread) = phone::read(text, country) {
+                faults.push("/phone", "invalid_phone", unread.detail(country));
+            }
         }
     }
 }

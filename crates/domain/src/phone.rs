@@ -1,0 +1,243 @@
+//! Telephone numbers: taken as people write them, kept as E.164.
+//!
+//! Which digits are a trunk prefix and how long a number is differs from country to country; the numbering plans are those
+//! of Google's libphonenumber (<https://github.com/google/libphonenumber>), in the crate `phonenumber`.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use phonenumber::{country, metadata::DATABASE};
+
+/// Most characters of a telephone number as people write it.
+pub const CHARS_MAX: usize = 40;
+/// Most digits: an international prefix, a country code, a trunk zero and 15 digits of E.164 at the most.
+const DIGITS_MAX: usize = 20;
+
+/// Why a text could not be read as a telephone number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    /// It holds something else than digits and what people put between them.
+    NotANumber,
+    /// It ends in an extension, which no text message reaches and E.164 cannot hold.
+    Extension,
+    /// It has no country code, and no country was named.
+    NoCountry,
+    /// The country's numbering plan has no such number.
+    NotThere,
+}
+
+impl Unread {
+    /// How to mend it, for people; never the number itself.
+    pub fn detail(self, country: Option<&str>) -> String {
+        let international = "in international form, such as +17805550123";
+        match (self, country) {
+            (Self::Extension, _) => "leave the extension out".to_owned(),
+            (Self::NotThere, Some(country)) => {
+                format!("{country} has no such number: write it as it is dialled there, or {international}")
+            }
+            (_, Some(country)) => format!("write the number as it is dialled in {country}, or {international}"),
+            (_, None) => format!("write the number {international}"),
+        }
+    }
+}
+
+/// Reads a telephone number in international form, or as it is dialled in a country (ISO 3166-1, two letters), and
+/// answers it in E.164 form. Without a country a national number is [`Unread::NoCountry`].
+///
+/// # Errors
+/// When it is no telephone number.
+pub fn read(text: &str, country: Option<&str>) -> Result<String, Unread> {
+    let (plus, digits) = digits_of(text)?;
+    if plus {
+        return international(&digits).ok_or(Unread::NotThere);
+    }
+    let country = country.ok_or(Unread::NoCountry)?;
+    national(&digits, country).ok_or(Unread::NotThere)
+}
+
+/// A number that is E.164 already, split into its country code and the rest (the codes are those of ITU-T E.164, annexed
+/// list of assigned country codes).
+pub fn parts(e164: &str) -> Option<(&str, &str)> {
+    let digits = e164.strip_prefix('+')?;
+    let two = digits.get(..2)?.parse().ok()?;
+    let length = match two {
+        10..=19 | 70..=79 => 1,
+        20 | 27 | 30..=34 | 36 | 39..=41 | 43..=49 | 51..=58 | 60..=66 | 81 | 82 | 84 | 86 | 90..=95 | 98 => 2,
+        _ => 3,
+    };
+    digits.split_at_checked(length)
+}
+
+/// The country (ISO 3166-1, two letters) that an IANA time zone lies in; `None` for one of no country, such as UTC.
+pub fn country_of_zone(name: &str) -> Option<&'static str> {
+    static COUNTRIES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
+        let lines = include_str!("data/zone_countries.txt").lines().filter(|line| !line.starts_with('#'));
+        let pairs = lines.filter_map(|line| line.split_once(' '));
+        pairs.flat_map(|(country, zones)| zones.split(' ').map(move |zone| (zone, country))).collect()
+    });
+    COUNTRIES.get(name).copied()
+}
+
+/// A decimal digit of the scripts that people write telephone numbers in.
+pub fn digit(c: char) -> Option<char> {
+    let zeros = ['0', '\u{660}', '\u{6f0}', '\u{966}', '\u{ff10}'];
+    let value = zeros.into_iter().find_map(|zero| (c as u32).checked_sub(zero as u32).filter(|value| *value < 10))?;
+    char::from_digit(value, 10)
+}
+
+/// Whether a character stands between the digits of a number and means nothing: blanks, brackets, dots, strokes, dashes,
+/// and the invisible marks of direction that come with a number from an address book.
+pub fn is_mark(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '(' | ')' | '[' | ']' | '.' | '/' | '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
+}
+
+/// Whether it begins with a plus, and its digits.
+fn digits_of(text: &str) -> Result<(bool, String), Unread> {
+    if text.chars().count() > CHARS_MAX {
+        return Err(Unread::NotANumber);
+    }
+    let text = text.trim_start_matches("tel:");
+    let (mut plus, mut digits) = (false, String::new());
+    for c in text.chars() {
+        match digit(c) {
+            Some(digit) => digits.push(digit),
+            None if is_mark(c) => {}
+            None if matches!(c, '+' | '\u{ff0b}') && digits.is_empty() && !plus => plus = true,
+            None if digits.len() >= 6 && matches!(c, 'x' | 'X' | 'e' | 'E' | '#' | ';' | ',') => {
+                return Err(Unread::Extension);
+            }
+            None => return Err(Unread::NotANumber),
+        }
+    }
+    if (3..=DIGITS_MAX).contains(&digits.len()) { Ok((plus, digits)) } else { Err(Unread::NotANumber) }
+}
+
+/// A number after its `+`. One that no numbering plan knows is taken as it is, since plans grow, but for a trunk prefix that
+/// does not belong there.
+fn international(digits: &str) -> Option<String> {
+    let typed = format!("+{digits}");
+    let (code, national) = parts(&typed)?;
+    // Only where there may be a trunk prefix are the plans looked at: reading them takes a while, once a process.
+    let trunk = national.starts_with('0') || matches!((code, national.get(..1)), ("7", Some("8")) | ("1", Some("1")));
+    let number: u16 = code.parse().ok()?;
+    if !trunk || in_plan(number, national) {
+        return e164(typed);
+    }
+    let parsed = phonenumber::parse(None, &typed).ok().map(|found| found.national().to_string());
+    let without_trunk = || {
+        let plans = DATABASE.by_code(&number).into_iter().flatten();
+        plans.filter_map(|plan| national.strip_prefix(plan.national_prefix()?)).next().map(str::to_owned)
+    };
+    let mended = parsed.filter(|national| in_plan(number, national)).or_else(without_trunk);
+    e164(format!("+{code}{}", mended.as_deref().unwrap_or(national)))
+}
+
+/// A number as it is dialled in a country: with its trunk prefix, with the prefix for calls abroad, or with neither.
+fn national(digits: &str, country: &str) -> Option<String> {
+    let country: country::Id = country.parse().ok()?;
+    let found = phonenumber::parse(Some(country), digits).ok()?;
+    let (code, national) = (found.code().value(), found.national().to_string());
+    in_plan(code, &national).then(|| format!("+{code}{national}")).and_then(e164)
+}
+
+/// Whether a numbering plan of this country code knows numbers of this form.
+fn in_plan(code: u16, national: &str) -> bool {
+    let plans = DATABASE.by_code(&code).into_iter().flatten();
+    plans.into_iter().any(|plan| plan.descriptors().general().is_match(national))
+}
+
+fn e164(text: String) -> Option<String> {
+    crate::patient::is_e164(&text).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fictional numbers, as far as their countries keep some: Ofcom's, NANPA's 555, ACMA's, ARCEP's and BNetzA's.
+    #[test]
+    fn numbers_are_taken_as_people_write_them() {
+        for (text, country, expected) in [
+            ("(780) 555-0123", Some("CA"), "+17805550123"),
+            ("1-780-555-0123", Some("CA"), "+17805550123"),
+            ("780.555.0123", Some("US"), "+17805550123"),
+            ("(555) 123-4567", Some("US"), "+15551234567"),
+            ("0161 496 0000", Some("GB"), "+441614960000"),
+            ("07700 900999", Some("GB"), "+447700900999"),
+            ("00 44 7700 900999", Some("GB"), "+447700900999"),
+            ("011 44 7700 900999", Some("CA"), "+447700900999"),
+            ("+44 0161 496 0000", None, "+441614960000"),
+            ("+44 (0)161 496 0000", Some("CA"), "+441614960000"),
+            ("\u{202a}+44 7700\u{a0}900999\u{202c}", None, "+447700900999"),
+            ("tel:+1-780-555-0123", None, "+17805550123"),
+            ("030 23125 000", Some("DE"), "+493023125000"),
+            ("+49 (0)30 23125-000", None, "+493023125000"),
+            ("01 99 00 12 34", Some("FR"), "+33199001234"),
+            ("0491 570 156", Some("AU"), "+61491570156"),
+            ("06 698 12345", Some("IT"), "+390669812345"),
+            ("+39 06 698 12345", None, "+390669812345"),
+            ("８ 912 345-67-89", Some("RU"), "+79123456789"),
+            ("\u{660}\u{661}\u{660} 1234 5678", Some("EG"), "+201012345678"),
+            // What no plan knows stays as it is.
+            ("+15550001111", None, "+15550001111"),
+            ("+9991234567", None, "+9991234567"),
+            ("+1 1 780 555 0123", None, "+17805550123"),
+        ] {
+            assert_eq!(read(text, country).as_deref(), Ok(expected), "{text} in {country:?}");
+            assert_eq!(read(expected, None).as_deref(), Ok(expected), "it reads back");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_says_how_to_mend_it_and_not_what_it_was() {
+        for (text, country, expected) in [
+            ("0161 496 0000", None, Unread::NoCountry),
+            ("0161 496 0000", Some("CA"), Unread::NotThere),
+            ("496 0000", Some("GB"), Unread::NotThere),
+            ("555-0123", Some("CA"), Unread::NotThere),
+            ("780 555 0123 ext. 5", Some("CA"), Unread::Extension),
+            ("780-555-0123x5", Some("CA"), Unread::Extension),
+            ("none", Some("CA"), Unread::NotANumber),
+            ("1-800-FLOWERS", Some("US"), Unread::NotANumber),
+            ("+44+7700900999", None, Unread::NotANumber),
+            ("", Some("CA"), Unread::NotANumber),
+            ("+1999", None, Unread::NotThere),
+            ("+17805550123123456", None, Unread::NotThere),
+        ] {
+            assert_eq!(read(text, country), Err(expected), "{text} in {country:?}");
+            assert!(text.is_empty() || !expected.detail(country).contains(text));
+        }
+    }
+
+    #[test]
+    fn a_number_has_its_countrys_code() {
+        for (number, expected) in [
+            ("+17805550123", ("1", "7805550123")),
+            ("+447700900999", ("44", "7700900999")),
+            ("+353201234567", ("353", "201234567")),
+        ] {
+            assert_eq!(parts(number), Some(expected));
+        }
+        for length in 1..=3 {
+            let codes = 10_u16.pow(length - 1)..10_u16.pow(length);
+            for code in codes.filter(|code| DATABASE.by_code(code).is_some()) {
+                assert_eq!(parts(&format!("+{code}5550123")).map(|parts| parts.0), Some(&*code.to_string()));
+            }
+        }
+    }
+
+    #[test]
+    fn a_zone_lies_in_a_country() {
+        for (zone, country) in [
+            ("America/Edmonton", Some("CA")),
+            ("Europe/London", Some("GB")),
+            ("US/Mountain", Some("US")),
+            ("Asia/Calcutta", Some("IN")),
+            ("UTC", None),
+            ("Mars/Olympus", None),
+        ] {
+            assert_eq!(country_of_zone(zone), country, "{zone}");
+        }
+    }
+}
