@@ -30,6 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Messages may hold personal data: only what asks for it by name shows it.
         .skip_debug([
             "meridian.booking.v1.PatientDetails",
+            "meridian.booking.v1.ProposedChange",
             "meridian.booking.v1.BookAppointmentRequest",
             "meridian.booking.v1.Appointment",
             "meridian.booking.v1.Cancellation",

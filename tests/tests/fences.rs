@@ -57,6 +57,7 @@ async fn one_of_everything(house: &House) -> Result<Things> {
     things.insert("hold", make("/v1/holds".into(), json!({"slot_id": slot(0)})).await?);
     let booking = json!({"slot_id": slot(10), "patient_id": things["patient"]});
     things.insert("appointment", make("/v1/appointments".into(), booking).await?);
+    things.insert("proposed_change", proposed_change(house, &things["patient"], slot(40)).await?);
     things.insert("slot", slot(20).as_str().context("a slot id")?.to_owned());
     let plan = json!({"patient_id": things["patient"], "plan_template_id": things["plan_template"],
         "condition_code": "neck-pain", "location_ids": [things["location"]], "start_on": "2026-01-05"});
@@ -93,6 +94,14 @@ async fn one_of_everything(house: &House) -> Result<Things> {
     Ok(things)
 }
 
+/// Something that the patient says at a booking and that differs from their record.
+async fn proposed_change(house: &House, id: &str, slot: Value) -> Result<String> {
+    let mut said = patient("Example", "+447700900123");
+    said["email"] = json!("other@example.org");
+    house.post("/v1/appointments", json!({"slot_id": slot, "patient": said})).await?;
+    Ok(house.get(&format!("/v1/patients/{id}")).await?.text("/proposed_changes/0/id"))
+}
+
 /// The thing that a path's last varying part names, by the operation's path.
 fn named(path: &str) -> &'static str {
     let after = path.trim_start_matches("/v1/");
@@ -108,6 +117,7 @@ fn named(path: &str) -> &'static str {
         ("practitioners/", "practitioner"),
         ("services/", "service"),
         ("plan_templates/", "plan_template"),
+        ("patients/{parent_id}/proposed_changes/", "proposed_change"),
         ("patients/", "patient"),
         ("plans/", "plan"),
         ("holds/", "hold"),
@@ -217,6 +227,7 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
         let foreign = &things[named(&path)];
         let parent = match path.split('/').nth(2) {
             Some("locations") => "location",
+            Some("patients") => "patient",
             Some("webhook_endpoints") => "webhook_endpoint",
             _ => "practitioner",
         };

@@ -14,6 +14,7 @@ macro_rules! redact {
 
 redact! {
     crate::booking::PatientDetails,
+    crate::booking::ProposedChange,
     crate::booking::BookAppointmentRequest,
     crate::booking::Appointment,
     crate::booking::TransitionAppointmentRequest,

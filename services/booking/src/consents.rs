@@ -11,108 +11,25 @@ use ::wire::booking::{
 use domain::{
     fault::Faults,
     id::PatientId,
-    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentWay, Details},
+    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentWay},
 };
 use rpc::{Context, Fault};
-use serde_json::Value;
 use tonic::Response;
 
 use crate::{
-    Inner, patients,
+    Inner,
+    patients::{
+        self,
+        document::{Document, Hand},
+    },
     store::{batch::Batch, rows::PatientRow},
     write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "RecordConsent";
 const REPLY_ROUTE: &str = "RecordReplyConsent";
-/// Where the history lies in a patient's document.
-const LOG: &str = "consent_log";
-/// Entries that are kept; the oldest go first.
-const LOG_MAX: usize = 200;
 /// Patients who share one address, at most.
 const SHARED_MAX: i64 = 50;
-
-/// What is stored of a patient. It has no `Debug`: nobody shows it by accident.
-#[derive(Clone)]
-pub(crate) struct Document {
-    pub(crate) details: Details,
-    /// The first one first.
-    pub(crate) log: Vec<ConsentEvent>,
-}
-
-/// Who changes consents, when and how.
-#[derive(Clone, Copy)]
-pub(crate) struct Hand<'a> {
-    pub(crate) at_us: i64,
-    pub(crate) by: &'a str,
-    pub(crate) how: ConsentWay,
-}
-
-impl Document {
-    /// A new patient's, with the consents that come with it as the history's beginning.
-    pub(crate) fn new(details: Details, hand: Hand<'_>) -> Self {
-        let nobody = Details { consents: vec![], ..details.clone() };
-        Self { details: nobody, log: vec![] }.with(details, hand)
-    }
-
-    /// What is stored; the parser's own words, which may quote it, stay here.
-    pub(crate) fn read(text: &str) -> Result<Self, Fault> {
-        let broken = || Fault::internal("a stored patient cannot be read");
-        let mut value: Value = serde_json::from_str(text).map_err(|_| broken())?;
-        let log = value.as_object_mut().and_then(|fields| fields.remove(LOG));
-        let log = log.map_or(Ok(vec![]), serde_json::from_value).map_err(|_| broken())?;
-        Ok(Self { details: serde_json::from_value(value).map_err(|_| broken())?, log })
-    }
-
-    /// As it is stored.
-    pub(crate) fn write(&self) -> Result<String, Fault> {
-        let unwritten = |_| Fault::internal("a patient cannot be written");
-        let mut value = serde_json::to_value(&self.details).map_err(unwritten)?;
-        if let Some(fields) = value.as_object_mut()
-            && !self.log.is_empty()
-        {
-            fields.insert(LOG.to_owned(), serde_json::to_value(&self.log).map_err(unwritten)?);
-        }
-        Ok(value.to_string())
-    }
-
-    /// The same patient with other details; a consent that comes or goes is noted.
-    pub(crate) fn with(&self, details: Details, hand: Hand<'_>) -> Self {
-        let mut log = self.log.clone();
-        let mut note = |consent: Consent, given| {
-            let Consent { channel, kind } = consent;
-            log.push(ConsentEvent { channel, kind, given, at_us: hand.at_us, by: hand.by.to_owned(), how: hand.how });
-        };
-        for channel in Channel::ALL {
-            for kind in ConsentKind::ALL {
-                let consent = Consent { channel, kind };
-                match (self.details.consents.contains(&consent), details.consents.contains(&consent)) {
-                    (false, true) => note(consent, true),
-                    (true, false) => note(consent, false),
-                    _ => {}
-                }
-            }
-        }
-        log.drain(..log.len().saturating_sub(LOG_MAX));
-        Self { details, log }
-    }
-
-    /// The same patient with a consent given or withdrawn.
-    fn consented(&self, consent: Consent, given: bool, hand: Hand<'_>) -> Self {
-        let mut details = self.details.clone();
-        details.consents.retain(|known| *known != consent);
-        if given {
-            details.consents.push(consent);
-        }
-        self.with(details, hand)
-    }
-
-    /// Whether a consent was last withdrawn in this way.
-    fn was_withdrawn_by(&self, consent: Consent, how: ConsentWay) -> bool {
-        let last = self.log.iter().rev().find(|one| one.channel == consent.channel && one.kind == consent.kind);
-        last.is_some_and(|last| !last.given && last.how == how)
-    }
-}
 
 pub(crate) async fn list(inner: &Inner, ctx: &Context, request: GetPatientRequest) -> Result<ConsentHistory, Fault> {
     let row = patients::load(inner, ctx, &request.id).await?;

@@ -180,6 +180,7 @@ fn failed(failure: sql::Failure) -> sqlx::Error {
         sql::Failure::Duplicate(error)
         | sql::Failure::Serialization(error)
         | sql::Failure::Busy(error)
+        | sql::Failure::Unstorable(error)
         | sql::Failure::Other(error) => error,
     }
 }

@@ -1,28 +1,36 @@
 //! Patients, as far as booking must know them.
 
+pub(crate) mod document;
+pub(crate) mod matching;
+mod search;
+mod telephone;
+mod visits;
+
 use std::{collections::HashMap, sync::Arc};
 
+use document::{Document, Hand};
 use domain::{
-    id::{AppointmentId, PatientId},
-    patient::{Channel, ConsentWay, Details},
+    id::{AppointmentId, PatientId, ProposedChangeId},
+    patient::{Channel, ConsentWay, Details, ProposedChange},
 };
+use matching::match_key;
 use rpc::{Context, Fault};
 use tonic::Response;
 use uuid::Uuid;
 use wire::{
     booking::{
-        CreatePatientRequest, GetContactRequest, GetContactResponse, GetContactsRequest, GetContactsResponse,
-        GetPatientRequest, ListPatientsRequest, ListPatientsResponse, Patient, UpdatePatientRequest,
-        book_appointment_request::Who,
+        self, CreatePatientRequest, DecideProposedChangeRequest, GetContactRequest, GetContactResponse,
+        GetContactsRequest, GetContactsResponse, GetPatientRequest, ListPatientsRequest, ListPatientsResponse, Patient,
+        UpdatePatientRequest,
     },
+    common::BookingChannel,
     convert::patient as convert,
 };
 
 use crate::{
-    Inner, appointments,
-    consents::{Document, Hand},
-    plans,
+    Inner, appointments, plans,
     store::{
+        PatientFilter,
         batch::{Batch, ChangedPatient, NewPatient},
         rows::PatientRow,
     },
@@ -30,41 +38,9 @@ use crate::{
 };
 
 const ROUTE: &str = "CreatePatient";
+const DECIDE_ROUTE: &str = "DecideProposedChange";
 /// Contacts in one answer.
 const CONTACTS_MAX: usize = 500;
-
-/// For whom a booking is.
-pub(crate) struct Chosen {
-    pub(crate) id: Uuid,
-    /// Where the patient is new.
-    pub(crate) new: Option<NewPatient>,
-}
-
-/// The patient whom a booking names: one that is known by id, one with the same name, telephone and date of birth,
-/// or a new one.
-pub(crate) async fn choose(inner: &Inner, ctx: &Context, who: Option<&Who>) -> Result<Chosen, Fault> {
-    let organization = ctx.organization.uuid();
-    match who {
-        Some(Who::PatientId(text)) => {
-            let unknown = || Fault::violation("/patient_id", "unknown_reference", "there is no patient with this id");
-            let id: PatientId = text.parse().map_err(|_| unknown())?;
-            let found = inner.store.patient(organization, id.uuid()).await.map_err(write::failure)?;
-            Ok(Chosen { id: found.ok_or_else(unknown)?.id, new: None })
-        }
-        Some(Who::Patient(details)) => {
-            let details = convert::from_wire(details, "/patient")?;
-            let key = match_key(&details);
-            if let Some(known) = inner.store.patient_like(organization, &key).await.map_err(write::failure)? {
-                return Ok(Chosen { id: known.id, new: None });
-            }
-            let now = inner.clock.now();
-            let id = inner.ids.uuid(now);
-            let hand = Hand { at_us: now.as_microsecond(), by: &ctx.caller, how: ConsentWay::Details };
-            Ok(Chosen { id, new: Some(new_patient(id, &Document::new(details, hand))?) })
-        }
-        None => Err(Fault::violation("/patient", "missing", "give a patient_id or a patient")),
-    }
-}
 
 pub(crate) async fn create(
     inner: &Arc<Inner>,
@@ -75,7 +51,7 @@ pub(crate) async fn create(
         Begun::New(running) => running,
         Begun::Replay(response) => return Ok(response),
     };
-    let details = convert::from_wire(&request.details.unwrap_or_default(), "")?;
+    let details = telephone::read_details(inner, ctx, &request.details.unwrap_or_default(), "", None).await?;
     let now = inner.clock.now();
     let now_us = now.as_microsecond();
     let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
@@ -86,6 +62,7 @@ pub(crate) async fn create(
         details: Some(convert::to_wire(&details)),
         created_at_us: now_us,
         updated_at_us: now_us,
+        ..Patient::default()
     };
     let batch = Batch {
         organization_id: ctx.organization.uuid(),
@@ -98,7 +75,9 @@ pub(crate) async fn create(
 }
 
 pub(crate) async fn get(inner: &Inner, ctx: &Context, request: GetPatientRequest) -> Result<Patient, Fault> {
-    shown(&load(inner, ctx, &request.id).await?)
+    let mut patients = vec![shown(&load(inner, ctx, &request.id).await?)?];
+    visits::add(inner, ctx, &mut patients).await?;
+    patients.pop().ok_or_else(Fault::not_found)
 }
 
 pub(crate) async fn update(
@@ -110,21 +89,45 @@ pub(crate) async fn update(
     if request.if_version != 0 && request.if_version != old.version {
         return Err(stale());
     }
-    let details = convert::from_wire(&request.details.unwrap_or_default(), "")?;
+    let details = telephone::read_details(inner, ctx, &request.details.unwrap_or_default(), "", None).await?;
     let now_us = inner.clock.now_us();
     let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
-    let changed = changed(&old, &Document::read(&old.details)?.with(details.clone(), hand))?;
-    let answer = Patient {
-        id: PatientId::new(old.id).to_string(),
-        version: old.version + 1,
-        details: Some(convert::to_wire(&details)),
-        created_at_us: old.created_at_us,
-        updated_at_us: now_us,
-    };
+    let new = Document::read(&old.details)?.with(details, hand);
+    let changed = changed(&old, &new)?;
+    let answer = after(&old, &new, now_us);
     let batch =
         Batch { organization_id: ctx.organization.uuid(), now_us, change_patients: vec![changed], ..Batch::default() };
     let position = write::commit(inner, batch).await.map_err(write::refused)?;
     Ok(rpc::respond(answer, &revision(position), false))
+}
+
+/// Takes a proposed change into the record, or leaves it.
+pub(crate) async fn decide(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: DecideProposedChangeRequest,
+) -> Result<Response<Patient>, Fault> {
+    let _running = match begin(inner, ctx, DECIDE_ROUTE).await? {
+        Begun::New(running) => running,
+        Begun::Replay(response) => return Ok(response),
+    };
+    let id: ProposedChangeId = request.change_id.parse().map_err(|_| Fault::not_found())?;
+    write::again(|| async {
+        let old = load(inner, ctx, &request.patient_id).await?;
+        let now_us = inner.clock.now_us();
+        let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
+        let new = Document::read(&old.details)?.decided(id, request.accept, hand).ok_or_else(Fault::not_found)?;
+        let answer = after(&old, &new, now_us);
+        let batch = Batch {
+            organization_id: ctx.organization.uuid(),
+            now_us,
+            change_patients: vec![changed(&old, &new)?],
+            idempotency: remember(ctx, DECIDE_ROUTE, &answer),
+            ..Batch::default()
+        };
+        write::finish(inner, ctx, DECIDE_ROUTE, batch, answer).await
+    })
+    .await
 }
 
 pub(crate) async fn list(
@@ -138,19 +141,21 @@ pub(crate) async fn list(
     let before = appointments::list::cursor(&mut faults, &page.cursor).map(|(_, id)| id);
     faults.check(request.query.chars().count() <= 100, "query", "too_long", "at most 100 characters");
     faults.result()?;
-    let like = like(&request.query);
-    let found = inner.store.patients(ctx.organization.uuid(), &like, before, limit + 1).await;
-    let mut rows = found.map_err(write::failure)?;
+    let words = search::spans(&request.query);
+    let filter = PatientFilter { words, proposed_changes: request.proposed_changes, before, limit: limit + 1 };
+    let mut rows = inner.store.patients(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
+    let mut patients = rows.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
+    visits::add(inner, ctx, &mut patients).await?;
     Ok(ListPatientsResponse {
+        patients,
         next_cursor: rows
             .last()
             .filter(|_| more)
             .map(|row| sql::cursor::encode(0, row.id.as_u128()))
             .unwrap_or_default(),
-        patients: rows.iter().map(shown).collect::<Result<_, _>>()?,
     })
 }
 
@@ -197,7 +202,7 @@ pub(crate) async fn contacts(
         contacts.push(GetContactResponse {
             plan: plan.map(|stored| plans::now(inner, &stored)),
             appointment: Some(appointments::shown(inner, &row)),
-            patient: Some(shown(patient)?),
+            patient: Some(Patient { proposed_changes: vec![], ..shown(patient)? }),
         });
     }
     Ok(GetContactsResponse { contacts })
@@ -211,8 +216,8 @@ pub(crate) async fn at_address(
     address: &str,
     limit: i64,
 ) -> Result<Vec<PatientRow>, Fault> {
-    let found = inner.store.patients(ctx.organization.uuid(), &like(address), None, limit).await;
-    let mut rows = found.map_err(write::failure)?;
+    let filter = PatientFilter { words: search::at_address(address), limit, ..PatientFilter::default() };
+    let mut rows = inner.store.patients(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
     let same = |details: &Details| match channel {
         Channel::Sms => details.phone == address,
         Channel::Email => details.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(address)),
@@ -228,40 +233,60 @@ pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<Patie
 }
 
 pub(crate) fn shown(row: &PatientRow) -> Result<Patient, Fault> {
-    let details = Document::read(&row.details)?.details;
-    Ok(Patient {
-        id: PatientId::new(row.id).to_string(),
-        version: row.version,
-        details: Some(convert::to_wire(&details)),
-        created_at_us: row.created_at_us,
-        updated_at_us: row.updated_at_us,
-    })
+    let document = Document::read(&row.details)?;
+    Ok(Patient { version: row.version, ..after(row, &document, row.updated_at_us) })
+}
+
+/// A patient after a change that is about to be written.
+fn after(old: &PatientRow, document: &Document, now_us: i64) -> Patient {
+    Patient {
+        id: PatientId::new(old.id).to_string(),
+        version: old.version + 1,
+        details: Some(convert::to_wire(&document.details)),
+        created_at_us: old.created_at_us,
+        updated_at_us: now_us,
+        proposed_changes: document.proposed.iter().map(proposed).collect(),
+        ..Patient::default()
+    }
+}
+
+fn proposed(change: &ProposedChange) -> booking::ProposedChange {
+    let channel = if change.by_staff { BookingChannel::Staff } else { BookingChannel::Online };
+    booking::ProposedChange {
+        id: change.id.to_string(),
+        field: change.field.as_str().to_owned(),
+        value: change.value.clone(),
+        proposed_at_us: change.at_us,
+        channel: channel as i32,
+    }
 }
 
 fn new_patient(id: Uuid, document: &Document) -> Result<NewPatient, Fault> {
-    let details = &document.details;
-    Ok(NewPatient { id, match_key: match_key(details), search_text: search_text(details), details: document.write()? })
+    Ok(NewPatient {
+        id,
+        match_key: match_key(&document.details),
+        open_changes: open_changes(document),
+        details: document.write()?,
+        words: search::words(&document.details),
+    })
 }
 
 /// A patient's next version.
 pub(crate) fn changed(row: &PatientRow, document: &Document) -> Result<ChangedPatient, Fault> {
-    let NewPatient { id, match_key, search_text, details } = new_patient(row.id, document)?;
-    Ok(ChangedPatient { id, version: row.version + 1, match_key, search_text, details })
+    let before = search::words(&Document::read(&row.details)?.details);
+    let words = search::words(&document.details);
+    let only = |of: &[String], not: &[String]| of.iter().filter(|word| !not.contains(word)).cloned().collect();
+    Ok(ChangedPatient {
+        id: row.id,
+        version: row.version + 1,
+        match_key: match_key(&document.details),
+        open_changes: open_changes(document),
+        details: document.write()?,
+        words_added: only(&words, &before),
+        words_removed: only(&before, &words),
+    })
 }
 
-fn match_key(details: &Details) -> String {
-    let born = details.date_of_birth.map(|date| date.to_string()).unwrap_or_default();
-    let name = |text: &str| text.trim().to_lowercase();
-    format!("{}\u{1f}{}\u{1f}{}\u{1f}{born}", name(&details.given_name), name(&details.family_name), details.phone)
-}
-
-fn search_text(details: &Details) -> String {
-    let email = details.email.as_deref().unwrap_or_default();
-    format!("{} {} {} {email}", details.given_name, details.family_name, details.phone).to_lowercase()
-}
-
-/// A LIKE pattern that finds the text anywhere; `!` escapes.
-fn like(query: &str) -> String {
-    let escaped = query.to_lowercase().replace('!', "!!").replace('%', "!%").replace('_', "!_");
-    format!("%{escaped}%")
+fn open_changes(document: &Document) -> i32 {
+    i32::try_from(document.proposed.len()).unwrap_or(i32::MAX)
 }

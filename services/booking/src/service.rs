@@ -111,6 +111,14 @@ impl booking_server::Booking for Service {
         Ok(patients::update(&self.0, &ctx, request.into_inner()).await?)
     }
 
+    async fn decide_proposed_change(
+        &self,
+        request: Request<wire::DecideProposedChangeRequest>,
+    ) -> Result<Response<wire::Patient>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(patients::decide(&self.0, &ctx, request.into_inner()).await?)
+    }
+
     async fn list_patients(
         &self,
         request: Request<wire::ListPatientsRequest>,

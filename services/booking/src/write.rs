@@ -177,6 +177,9 @@ pub(crate) fn failure(failure: Failure) -> Fault {
             Fault::new(Code::Overloaded, "the database is busy; try again shortly")
                 .retry_after(std::time::Duration::from_secs(1))
         }
+        Failure::Unstorable(_) => {
+            Fault::new(Code::ValidationFailed, "a text holds the character U+0000, which cannot be stored")
+        }
         other => Fault::internal(format!("{other}: {:?}", std::error::Error::source(&other).map(ToString::to_string))),
     }
 }

@@ -12,6 +12,7 @@ use domain::{
         Room, Service, TimeOff, TravelTime,
     },
     fault::Faults,
+    phone,
     time::WallTime,
 };
 
@@ -247,6 +248,8 @@ fn location_from_wire(faults: &mut Faults, location: wire::Location) -> Location
             Some(TravelTime { location_id: location_id?, minutes: road.minutes })
         })
         .collect();
+    let country = phone::country_of_zone(&location.time_zone);
+    let phone = optional_text(&location.phone).map(|text| phone::read(&text, country).unwrap_or(text));
     Location {
         name: location.name,
         time_zone: location.time_zone,
@@ -254,7 +257,7 @@ fn location_from_wire(faults: &mut Faults, location: wire::Location) -> Location
         latitude: location.latitude,
         longitude: location.longitude,
         opening_hours,
-        phone: optional_text(&location.phone),
+        phone,
         travel_times,
     }
 }

@@ -29,11 +29,12 @@ pub fn to_wire(details: &Details) -> booking::PatientDetails {
     }
 }
 
-/// From the wire, checked: every fault has a pointer below `at` (such as `/patient`).
+/// From the wire, checked: every fault has a pointer below `at` (such as `/patient`). The telephone is read as one of
+/// `country` (ISO 3166-1); without a country, one in national form stays as it is.
 ///
 /// # Errors
 /// All faults found.
-pub fn from_wire(details: &booking::PatientDetails, at: &str) -> Result<Details, Faults> {
+pub fn from_wire(details: &booking::PatientDetails, at: &str, country: Option<&str>) -> Result<Details, Faults> {
     let mut faults = Faults::new();
     let date_of_birth = optional_date(&mut faults, &format!("{at}/date_of_birth"), &details.date_of_birth);
     let reminder_channel = match details.reminder_channel.as_str() {
@@ -58,7 +59,7 @@ pub fn from_wire(details: &booking::PatientDetails, at: &str) -> Result<Details,
             Some(Consent { channel: channel?, kind: kind? })
         })
         .collect();
-    let details = Details {
+    let mut details = Details {
         given_name: details.given_name.clone(),
         family_name: details.family_name.clone(),
         phone: details.phone.clone(),
@@ -69,6 +70,7 @@ pub fn from_wire(details: &booking::PatientDetails, at: &str) -> Result<Details,
         consents,
     };
     details.check(&mut faults, at);
+    details.read_phone(&mut faults, at, country);
     faults.result().map(|()| details)
 }
 

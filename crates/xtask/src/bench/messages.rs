@@ -101,7 +101,7 @@ fn visits(cluster: &Cluster, count: usize) -> Result<i64> {
          (SELECT (extract(epoch FROM min(day) + interval '16 hours') * 1000000)::bigint AS at FROM generate_series( \
          date_trunc('day', now() AT TIME ZONE 'UTC') + interval '2 days', now() AT TIME ZONE 'UTC' + interval '9 days', \
          '1 day') AS days(day) WHERE extract(isodow FROM day) < 6) d; \
-         INSERT INTO booking.patients SELECT org, patient, 1, 'load' || n, 'load', json_build_object('given_name', 'A', \
+         INSERT INTO booking.patients SELECT org, patient, 1, 'load' || n, 0, json_build_object('given_name', 'A', \
          'family_name', 'B', 'phone', '+1780' || (1000000 + n), 'consents', \
          json_build_array(json_build_object('channel', 'sms', 'kind', 'service')))::text, 0, 0 FROM booking.v; \
          INSERT INTO booking.appointments (organization_id, id, version, status, service_id, practitioner_id, location_id, \

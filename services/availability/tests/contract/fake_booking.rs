@@ -371,6 +371,7 @@ not_played! {
     create_patient(CreatePatientRequest) -> Patient;
     get_patient(GetPatientRequest) -> Patient;
     update_patient(UpdatePatientRequest) -> Patient;
+    decide_proposed_change(DecideProposedChangeRequest) -> Patient;
     list_patients(ListPatientsRequest) -> ListPatientsResponse;
     get_contact(GetContactRequest) -> GetContactResponse;
     get_contacts(GetContactsRequest) -> GetContactsResponse;

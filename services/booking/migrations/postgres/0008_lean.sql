@@ -49,18 +49,28 @@ BEGIN
     END IF;
 
     IF jsonb_array_length(b->'patients') > 0 THEN
-        INSERT INTO patients SELECT org, p.id, 1, p.match_key, p.search_text, p.details, now_us, now_us
-        FROM jsonb_to_recordset(b->'patients') AS p(id uuid, match_key text, search_text text, details text);
+        INSERT INTO patients SELECT org, p.id, 1, p.match_key, p.open_changes, p.details, now_us, now_us
+        FROM jsonb_to_recordset(b->'patients') AS p(id uuid, match_key text, open_changes integer, details text);
+        INSERT INTO patient_words SELECT org, w.word, p.id
+        FROM jsonb_to_recordset(b->'patients') AS p(id uuid, words jsonb), jsonb_array_elements_text(p.words) AS w(word)
+        ON CONFLICT DO NOTHING;
     END IF;
 
     IF jsonb_array_length(b->'change_patients') > 0 THEN
         UPDATE patients SET version = p.version, details = p.details, match_key = p.match_key,
-            search_text = p.search_text, updated_at_us = now_us
-        FROM jsonb_to_recordset(b->'change_patients') AS p(id uuid, version bigint, match_key text, search_text text,
+            open_changes = p.open_changes, updated_at_us = now_us
+        FROM jsonb_to_recordset(b->'change_patients') AS p(id uuid, version bigint, match_key text, open_changes integer,
                                                            details text)
         WHERE patients.organization_id = org AND patients.id = p.id AND patients.version = p.version - 1;
         GET DIAGNOSTICS n = ROW_COUNT;
         IF n <> jsonb_array_length(b->'change_patients') THEN RAISE EXCEPTION 'stale' USING ERRCODE = 'MR003'; END IF;
+        DELETE FROM patient_words USING jsonb_to_recordset(b->'change_patients') AS p(id uuid, words_removed jsonb),
+            jsonb_array_elements_text(p.words_removed) AS w(word)
+        WHERE patient_words.organization_id = org AND patient_words.word = w.word AND patient_words.patient_id = p.id;
+        INSERT INTO patient_words SELECT org, w.word, p.id
+        FROM jsonb_to_recordset(b->'change_patients') AS p(id uuid, words_added jsonb),
+            jsonb_array_elements_text(p.words_added) AS w(word)
+        ON CONFLICT DO NOTHING;
     END IF;
 
     IF jsonb_array_length(b->'appointments') > 0 THEN

@@ -14,16 +14,26 @@ CREATE TABLE patients (
     organization_id  blob   NOT NULL,
     id               blob   NOT NULL,
     version          integer NOT NULL,
-    -- The match of a returning patient: name in lower case, telephone, date of birth.
+    -- The match of a returning patient: names, folded, and telephone.
     match_key        text   NOT NULL,
-    search_text      text   NOT NULL,
-    -- What the patient says of themselves, JSON.
+    -- How many changes are proposed of the record.
+    open_changes     integer NOT NULL,
+    -- What the patient says of themselves, their consents' history and what is proposed, JSON.
     details          text   NOT NULL,
     created_at_us    integer NOT NULL,
     updated_at_us    integer NOT NULL,
     PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX patients_match ON patients (organization_id, match_key);
+CREATE INDEX patients_with_changes ON patients (organization_id, id) WHERE open_changes > 0;
+
+-- The words by which patients are found, folded; compared byte by byte. See src/patients/search.rs.
+CREATE TABLE patient_words (
+    organization_id blob   NOT NULL,
+    word            text   NOT NULL,
+    patient_id      blob   NOT NULL,
+    PRIMARY KEY (organization_id, word, patient_id)
+) WITHOUT ROWID;
 
 CREATE TABLE holds (
     organization_id blob   NOT NULL,

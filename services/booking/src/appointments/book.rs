@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::{appointment::Status, fault::Faults, id::PlanSessionId};
+use domain::{
+    appointment::Status,
+    fault::{Faults, check_note},
+    id::PlanSessionId,
+};
 use rpc::{Code, Context, Fault};
 use tonic::Response;
 use uuid::Uuid;
@@ -17,7 +21,8 @@ use crate::{
     ground::{self, Ground, Wanted},
     holds,
     laying::Laid,
-    manage, patients,
+    manage,
+    patients::matching,
     plans::follow,
     store::rows::AppointmentRow,
     taking::{Taken, Taker, take},
@@ -37,8 +42,28 @@ pub(crate) async fn book(
         Begun::Replay(response) => return Ok(response),
     };
     let plan_session = checked(&request)?;
-    let patient = patients::choose(inner, ctx, request.who.as_ref()).await?;
-    let Found { mut ground, hold, ignored } = ground_of(inner, ctx, &request).await?;
+    // Again where the patient said something of themselves in two bookings at once.
+    write::again(|| once(inner, ctx, &request, plan_session)).await
+}
+
+async fn once(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: &BookAppointmentRequest,
+    plan_session: Option<Uuid>,
+) -> Result<Response<Appointment>, Fault> {
+    let known = match &request.who {
+        Some(Who::PatientId(id)) => Some(matching::by_id(inner, ctx, id).await?),
+        _ => None,
+    };
+    let Found { mut ground, hold, ignored } = ground_of(inner, ctx, request).await?;
+    let patient = match (known, &request.who) {
+        (Some(known), _) => known,
+        (None, Some(Who::Patient(details))) => {
+            matching::by_details(inner, ctx, details, &ground.time_zone, request.channel).await?
+        }
+        (None, _) => return Err(Fault::violation("/patient", "missing", "give a patient_id or a patient")),
+    };
     prior(inner, ctx, &ground, patient.id).await?;
     let plan = match plan_session {
         Some(session) => {
@@ -64,6 +89,7 @@ pub(crate) async fn book(
         }
         batch.appointments.push(row);
         batch.patients.extend(patient.new.clone());
+        batch.change_patients.extend(patient.changed.clone());
         batch.idempotency = remember(ctx, ROUTE, &answer);
         batch.consume_hold = hold;
         batch.release.extend(hold);
@@ -83,11 +109,11 @@ fn checked(request: &BookAppointmentRequest) -> Result<Option<Uuid>, Fault> {
     let mut faults = Faults::new();
     faults.check(request.time.is_some(), "/slot_id", "missing", "give a slot_id or a hold_id");
     faults.check(request.who.is_some(), "/patient", "missing", "give a patient_id or a patient");
-    faults.check(request.note.chars().count() <= NOTE_MAX, "/note", "too_long", "at most 2000 characters");
+    check_note(&mut faults, "/note", &request.note, NOTE_MAX);
     let session: Option<PlanSessionId> =
         wire::convert::optional_id(&mut faults, "/plan_session_id", &request.plan_session_id);
     if let Some(Who::Patient(details)) = &request.who
-        && let Err(found) = wire::convert::patient::from_wire(details, "/patient")
+        && let Err(found) = wire::convert::patient::from_wire(details, "/patient", None)
     {
         for fault in found.into_vec() {
             faults.push(fault.pointer, fault.code, fault.detail);

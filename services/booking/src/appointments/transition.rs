@@ -6,7 +6,7 @@ use ::wire::booking::{self as wire, Appointment, TransitionAppointmentRequest};
 use careplan::plan::Event;
 use domain::{
     appointment::{Status, Transition},
-    fault::{Faults, check_text},
+    fault::{Faults, check_note, check_text},
     id::{AppointmentId, PlanSessionId},
 };
 use rpc::{Context, Fault};
@@ -111,7 +111,7 @@ async fn once(
 fn checked(request: &TransitionAppointmentRequest) -> Result<(), Fault> {
     let mut faults = Faults::new();
     check_text(&mut faults, "/reason_code", &request.reason_code, 64);
-    faults.check(request.reason.chars().count() <= NOTE_MAX, "/reason", "too_long", "at most 2000 characters");
+    check_note(&mut faults, "/reason", &request.reason, NOTE_MAX);
     Ok(faults.result()?)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::fault::Faults;
+use domain::fault::{Faults, check_note};
 use rpc::{Context, Fault};
 use tonic::Response;
 use wire::booking::{Appointment, UpdateAppointmentRequest};
@@ -28,7 +28,7 @@ pub(crate) async fn update(
         Begun::Replay(response) => return Ok(response),
     };
     let mut faults = Faults::new();
-    faults.check(request.note.chars().count() <= NOTE_MAX, "/note", "too_long", "at most 2000 characters");
+    check_note(&mut faults, "/note", &request.note, NOTE_MAX);
     faults.result()?;
     write::again(|| once(inner, ctx, &request)).await
 }

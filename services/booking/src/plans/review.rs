@@ -8,7 +8,7 @@ use careplan::{
 };
 use domain::{
     appointment::{By, Status, Transition},
-    fault::{Faults, check_text},
+    fault::{Faults, check_note, check_text},
     id::PlanSessionId,
 };
 use rpc::{Code, Context, Fault};
@@ -148,7 +148,7 @@ fn read(wire: wire_booking::Review, now: jiff::Timestamp) -> Result<Review, Faul
     });
     let psfs = psfs.collect();
     let decision = decision(&mut faults, &wire);
-    faults.check(wire.note.chars().count() <= 4000, "/note", "too_long", "at most 4000 characters");
+    check_note(&mut faults, "/note", &wire.note, 4000);
     faults.result()?;
     let decision = decision.ok_or_else(|| Fault::internal("a review without faults lacks a part"))?;
     Ok(Review { at: now, nprs: u8::try_from(wire.nprs).unwrap_or(0), psfs, decision, note: wire.note })

@@ -86,8 +86,11 @@ pub(crate) struct Remember {
 pub(crate) struct NewPatient {
     pub(crate) id: Uuid,
     pub(crate) match_key: String,
-    pub(crate) search_text: String,
+    /// How many changes are proposed.
+    pub(crate) open_changes: i32,
     pub(crate) details: String,
+    /// By which the patient is found.
+    pub(crate) words: Vec<String>,
 }
 
 impl std::fmt::Debug for NewPatient {
@@ -101,8 +104,10 @@ pub(crate) struct ChangedPatient {
     pub(crate) id: Uuid,
     pub(crate) version: i64,
     pub(crate) match_key: String,
-    pub(crate) search_text: String,
+    pub(crate) open_changes: i32,
     pub(crate) details: String,
+    pub(crate) words_added: Vec<String>,
+    pub(crate) words_removed: Vec<String>,
 }
 
 impl std::fmt::Debug for ChangedPatient {

@@ -43,6 +43,24 @@ pub(crate) struct Filter {
     pub(crate) limit: i64,
 }
 
+/// The words of patients from this one up to that one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WordSpan {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+/// Which patients a list shows, newest first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PatientFilter {
+    /// Of each list, a patient has a word in one of the spans; no lists: all patients.
+    pub(crate) words: Vec<Vec<WordSpan>>,
+    /// Whether something is proposed of them.
+    pub(crate) proposed_changes: Option<bool>,
+    pub(crate) before: Option<Uuid>,
+    pub(crate) limit: i64,
+}
+
 /// What is past its keeping: all that is older than these instants.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Before {
@@ -176,8 +194,11 @@ on_both! {
     fn hold_groups(&self, organization: Uuid, owner: Uuid) -> Result<Vec<Uuid>, Failure>;
     fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure>;
     fn patients_of(&self, organization: Uuid, ids: &[Uuid]) -> Result<Vec<PatientRow>, Failure>;
-    fn patient_like(&self, organization: Uuid, match_key: &str) -> Result<Option<PatientRow>, Failure>;
-    fn patients(&self, organization: Uuid, like: &str, before: Option<Uuid>, limit: i64) -> Result<Vec<PatientRow>, Failure>;
+    /// Those of this name and telephone number, the oldest first.
+    fn patients_like(&self, organization: Uuid, match_key: &str, limit: i64) -> Result<Vec<PatientRow>, Failure>;
+    fn patients(&self, organization: Uuid, filter: &PatientFilter) -> Result<Vec<PatientRow>, Failure>;
+    /// Of each of these patients the first visit from an instant on and the last one before it, of those that count.
+    fn visits_around(&self, organization: Uuid, patients: &[Uuid], at_us: i64) -> Result<Vec<AppointmentRow>, Failure>;
     fn plan(&self, organization: Uuid, id: Uuid) -> Result<Option<PlanRow>, Failure>;
     /// The plan that a session belongs to.
     fn plan_of_session(&self, organization: Uuid, session: Uuid) -> Result<Option<PlanRow>, Failure>;

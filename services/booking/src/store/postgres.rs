@@ -5,6 +5,9 @@
 #[path = "live.rs"]
 pub(crate) mod live;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "patients.rs"]
+pub(crate) mod patients;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(crate) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]

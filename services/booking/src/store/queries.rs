@@ -9,7 +9,7 @@ use super::{
         Before, Filter,
         batch::Remember,
         rows::{
-            AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, OwnedPlanRow, PatientRow, PlanRow, ReasonRow,
+            AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, OwnedPlanRow, PlanRow, ReasonRow,
             ReplayRow,
         },
     },
@@ -32,19 +32,11 @@ const EXPIRED_HOLDS: &str =
 const GROUP: &str = "SELECT id, service_id, practitioner_id, location_id, room_id, starts_at_us, ends_at_us, capacity \
      FROM groups WHERE organization_id = $1 AND id = $2 AND live";
 const HOLD_GROUPS: &str = "SELECT DISTINCT resource FROM claims WHERE organization_id = $1 AND owner = $2 AND kind = 6";
-const PATIENT: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
-     WHERE organization_id = $1 AND id = $2";
 /// By name, since the statement is kept.
 const APPOINTMENTS_OF: &str = "SELECT organization_id, id, version, status, service_id, practitioner_id, location_id, \
      room_id, group_id, starts_at_us, ends_at_us, time_zone, starts_local, patient_id, plan_session_id, displaced, \
      confirmed_at_us, cancel_reason_code, cancel_reason, cancel_by, cancel_late, rescheduled_late, note, previous_starts_at_us, \
      link_generation, created_at_us, updated_at_us FROM appointments WHERE organization_id = ";
-const PATIENTS_OF: &str =
-    "SELECT id, version, details, created_at_us, updated_at_us FROM patients WHERE organization_id = ";
-const PATIENT_LIKE: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
-     WHERE organization_id = $1 AND match_key = $2 ORDER BY id LIMIT 1";
-const PATIENTS: &str = "SELECT id, version, details, created_at_us, updated_at_us FROM patients \
-     WHERE organization_id = $1 AND id < $2 AND search_text LIKE $3 ESCAPE '!' ORDER BY id DESC LIMIT $4";
 const PLAN: &str = "SELECT id, version, document, created_at_us, updated_at_us, at_risk FROM plans \
      WHERE organization_id = $1 AND id = $2";
 const PLAN_OF_SESSION: &str = "SELECT p.id, p.version, p.document, p.created_at_us, p.updated_at_us, p.at_risk FROM plan_sessions s \
@@ -86,7 +78,7 @@ const SWEEP_GROUPS: &str = "DELETE FROM groups WHERE ends_at_us < $1 AND ends_at
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 32] = [
+pub(crate) const STATEMENTS: [&str; 29] = [
     APPOINTMENT,
     AHEAD,
     CLAIMS_OF,
@@ -96,9 +88,6 @@ pub(crate) const STATEMENTS: [&str; 32] = [
     EXPIRED_HOLDS,
     GROUP,
     HOLD_GROUPS,
-    PATIENT,
-    PATIENT_LIKE,
-    PATIENTS,
     PLAN,
     PLAN_OF_SESSION,
     PLANS_DUE,
@@ -132,13 +121,6 @@ impl Store {
         ids: &[Uuid],
     ) -> Result<Vec<AppointmentRow>, Failure> {
         let mut query = QueryBuilder::<Db>::new(APPOINTMENTS_OF);
-        query.push_bind(organization);
-        any_of(&mut query, "id", ids);
-        Ok(query.build_query_as().persistent(sql::is_kept(ids.len())).fetch_all(self.reader()).await?)
-    }
-
-    pub(crate) async fn patients_of(&self, organization: Uuid, ids: &[Uuid]) -> Result<Vec<PatientRow>, Failure> {
-        let mut query = QueryBuilder::<Db>::new(PATIENTS_OF);
         query.push_bind(organization);
         any_of(&mut query, "id", ids);
         Ok(query.build_query_as().persistent(sql::is_kept(ids.len())).fetch_all(self.reader()).await?)
@@ -222,29 +204,6 @@ impl Store {
 
     pub(crate) async fn hold_groups(&self, organization: Uuid, owner: Uuid) -> Result<Vec<Uuid>, Failure> {
         Ok(sqlx::query_scalar(HOLD_GROUPS).bind(organization).bind(owner).fetch_all(self.reader()).await?)
-    }
-
-    pub(crate) async fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure> {
-        Ok(sqlx::query_as(PATIENT).bind(organization).bind(id).fetch_optional(self.reader()).await?)
-    }
-
-    pub(crate) async fn patient_like(
-        &self,
-        organization: Uuid,
-        match_key: &str,
-    ) -> Result<Option<PatientRow>, Failure> {
-        Ok(sqlx::query_as(PATIENT_LIKE).bind(organization).bind(match_key).fetch_optional(self.reader()).await?)
-    }
-
-    pub(crate) async fn patients(
-        &self,
-        organization: Uuid,
-        like: &str,
-        before: Option<Uuid>,
-        limit: i64,
-    ) -> Result<Vec<PatientRow>, Failure> {
-        let query = sqlx::query_as(PATIENTS).bind(organization).bind(before.unwrap_or(Uuid::max())).bind(like);
-        Ok(query.bind(limit).fetch_all(self.reader()).await?)
     }
 
     pub(crate) async fn plan(&self, organization: Uuid, id: Uuid) -> Result<Option<PlanRow>, Failure> {
@@ -373,7 +332,7 @@ impl Store {
 }
 
 /// Only what has one of these ids in a column; no ids: whatever it has.
-fn any_of(query: &mut QueryBuilder<Db>, column: &str, ids: &[Uuid]) {
+pub(crate) fn any_of(query: &mut QueryBuilder<Db>, column: &str, ids: &[Uuid]) {
     if !ids.is_empty() {
         query.push(format_args!(" AND {column} IN ("));
         let mut list = query.separated(", ");

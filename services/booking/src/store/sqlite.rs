@@ -6,8 +6,12 @@ mod claims;
 #[path = "live.rs"]
 pub(crate) mod live;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "patients.rs"]
+pub(crate) mod patients;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "queries.rs"]
 pub(crate) mod queries;
+mod record;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "waitlist.rs"]
 pub(crate) mod waitlist;
@@ -139,18 +143,8 @@ async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Re
         }
     }
     drop_holds(tx, batch).await?;
-    for patient in &batch.patients {
-        sqlx::query("INSERT INTO patients VALUES ($1, $2, 1, $3, $4, $5, $6, $6)")
-            .bind(org)
-            .bind(patient.id)
-            .bind(&patient.match_key)
-            .bind(&patient.search_text)
-            .bind(&patient.details)
-            .bind(batch.now_us)
-            .execute(&mut *tx)
-            .await?;
-    }
-    change_patients(tx, batch).await?;
+    record::add_patients(tx, batch).await?;
+    record::change_patients(tx, batch).await?;
     for appointment in &batch.appointments {
         write_appointment(tx, org, appointment).await?;
     }
@@ -207,19 +201,6 @@ async fn drop_holds(tx: &mut SqliteConnection, batch: &Batch) -> Result<(), Refu
         let query = sqlx::query("DELETE FROM holds WHERE organization_id = $1 AND id = $2");
         if query.bind(batch.organization_id).bind(hold).execute(&mut *tx).await?.rows_affected() == 0 {
             return Err(Refusal::HoldGone);
-        }
-    }
-    Ok(())
-}
-
-async fn change_patients(tx: &mut SqliteConnection, batch: &Batch) -> Result<(), Refusal> {
-    let statement = "UPDATE patients SET version = $3, details = $4, match_key = $5, search_text = $6, \
-         updated_at_us = $7 WHERE organization_id = $1 AND id = $2 AND version = $3 - 1";
-    for patient in &batch.change_patients {
-        let query = sqlx::query(statement).bind(batch.organization_id).bind(patient.id).bind(patient.version);
-        let query = query.bind(&patient.details).bind(&patient.match_key).bind(&patient.search_text);
-        if query.bind(batch.now_us).execute(&mut *tx).await?.rows_affected() == 0 {
-            return Err(Refusal::Stale);
         }
     }
     Ok(())

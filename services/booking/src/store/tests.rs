@@ -81,7 +81,9 @@ async fn raw(store: &Store, statement: &'static str) -> Result<(), sqlx::Error> 
 #[tokio::test]
 async fn every_statement_prepares_on_both_engines() {
     for (store, _database) in both().await {
-        for statement in sqlite::queries::STATEMENTS.into_iter().chain(sqlite::waitlist::STATEMENTS) {
+        for statement in
+            [&sqlite::queries::STATEMENTS[..], &sqlite::waitlist::STATEMENTS, &sqlite::patients::STATEMENTS].concat()
+        {
             match &store {
                 Store::Sqlite(store) => {
                     let mut connection = store.reader().acquire().await.unwrap();
@@ -97,6 +99,7 @@ async fn every_statement_prepares_on_both_engines() {
     }
     assert_eq!(sqlite::queries::STATEMENTS, postgres::queries::STATEMENTS);
     assert_eq!(sqlite::waitlist::STATEMENTS, postgres::waitlist::STATEMENTS);
+    assert_eq!(sqlite::patients::STATEMENTS, postgres::patients::STATEMENTS);
 }
 
 #[tokio::test]
@@ -314,7 +317,8 @@ async fn a_restored_database_begins_a_new_life_and_forgets_what_it_told() {
 /// Somebody who waits.
 async fn waiting(store: &Store, number: u128) -> EntryRow {
     let id = Uuid::from_u128(20 + number);
-    let patient = NewPatient { id, match_key: number.to_string(), search_text: String::new(), details: "{}".into() };
+    let (match_key, details, words) = (number.to_string(), "{}".into(), vec![]);
+    let patient = NewPatient { id, match_key, open_changes: 0, details, words };
     store.commit(&Batch { patients: vec![patient], ..batch(0, vec![]) }).await.unwrap();
     let entry = EntryRow {
         organization_id: ORG,

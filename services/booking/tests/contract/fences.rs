@@ -97,7 +97,8 @@ async fn call_patients(world: &World, method: &str, patient_id: String) -> Strin
             seen(booking.update_patient(world.request(request)).await)
         }
         "ListPatients" => {
-            let request = proto::ListPatientsRequest { query: "Example".into(), page: None };
+            let request =
+                proto::ListPatientsRequest { query: "Example".into(), ..proto::ListPatientsRequest::default() };
             seen(booking.list_patients(world.request(request)).await)
         }
         "ListConsents" => seen(booking.list_consents(world.request(proto::GetPatientRequest { id: patient_id })).await),

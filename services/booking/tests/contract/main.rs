@@ -16,6 +16,7 @@ mod holds;
 mod idempotency;
 mod lengths;
 mod limits;
+mod patients;
 mod races;
 mod visits;
 mod waitlist;

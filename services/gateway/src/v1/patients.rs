@@ -7,8 +7,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 use wire::{
-    booking::{self, CreatePatientRequest, GetPatientRequest, ListPatientsRequest, UpdatePatientRequest},
-    common::Page,
+    booking::{
+        self, CreatePatientRequest, DecideProposedChangeRequest, GetPatientRequest, ListPatientsRequest,
+        UpdatePatientRequest,
+    },
+    common::{BookingChannel, Page},
     convert,
 };
 
@@ -33,10 +36,51 @@ pub(crate) struct Patient {
     language: Option<String>,
     reminder_channel: Option<String>,
     consents: Vec<domain::patient::Consent>,
+    /// What the patient said at a booking and what differs from this record, the oldest first.
+    proposed_changes: Vec<ProposedChange>,
+    /// In lists and when one patient is read: the first visit that starts from now on, of those that stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next_visit: Option<Visit>,
+    /// Likewise the last one that started before, neither called off nor missed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last_visit: Option<Visit>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: String,
+}
+
+/// Something that a patient said at a booking, for staff to take or leave.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ProposedChange {
+    id: String,
+    #[schema(value_type = domain::patient::ProposedField)]
+    field: String,
+    value: String,
+    #[schema(format = DateTime)]
+    proposed_at: String,
+    /// `online`: the patient's own booking; `staff`: one that the clinic made.
+    #[schema(pattern = "^(online|staff)$")]
+    channel: String,
+}
+
+/// A visit of a patient, in short.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Visit {
+    appointment_id: String,
+    #[schema(value_type = domain::appointment::Status)]
+    status: String,
+    service_id: String,
+    practitioner_id: String,
+    location_id: String,
+    #[schema(format = DateTime)]
+    starts_at: String,
+    #[schema(format = DateTime)]
+    ends_at: String,
+    /// IANA time zone of the location.
+    time_zone: String,
 }
 
 /// A page of patients, newest first.
@@ -46,29 +90,40 @@ pub(crate) struct PatientPage {
     next_cursor: Option<String>,
 }
 
+const QUERY: &str = "Words that begin a name, an e-mail address or a date of birth, or a telephone number in any form, \
+    its beginning or its end. Accents, apostrophes, the order of words and the marks between digits count for nothing";
+
 pub(crate) fn operations() -> Vec<Operation> {
     let read = Access::Scopes(&[Scope::PatientsRead]);
     let write = Access::Scopes(&[Scope::PatientsWrite]);
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
         Operation::new(id, method, path, "patients", summary, access, handler).answer(200, "Patient")
     };
-    let query = Param::new("query", Type::Text(100), "Part of a name or of a telephone number");
+    let query = Param::new("query", Type::Text(100), QUERY);
+    let proposed = Param::new("proposed_changes", Type::Boolean, "Only those with proposed changes, or only others");
+    let decide = |verb: &str, summary: &str, handler| {
+        let path = format!("/v1/patients/{{parent_id}}/proposed_changes/{{id}}/{verb}");
+        let operation = operation(&format!("{verb}_proposed_change"), Method::POST, &path, summary, write, handler);
+        Operation { body_optional: true, ..operation.body("Nothing") }
+    };
     vec![
         operation("create_patient", Method::POST, "/v1/patients", "Adds a patient", write, handler!(create))
             .body("Details")
             .answer(201, "Patient"),
         operation("list_patients", Method::GET, "/v1/patients", "Patients, newest first", read, handler!(list))
-            .params(&[query, LIMIT, CURSOR])
+            .params(&[query, proposed, LIMIT, CURSOR])
             .answer(200, "PatientPage"),
         operation("get_patient", Method::GET, "/v1/patients/{id}", "One patient", read, handler!(get)),
         operation("patch_patient", Method::PATCH, "/v1/patients/{id}", "Changes a patient", write, handler!(patch))
             .body("MergePatch"),
+        decide("accept", "Takes a proposed change into the record", handler!(accept)),
+        decide("dismiss", "Leaves a proposed change", handler!(dismiss)),
     ]
 }
 
 fn shown(it: &booking::Patient) -> Result<Patient, Fault> {
     let details = it.details.clone().unwrap_or_default();
-    let consents = convert::patient::from_wire(&details, "").map(|details| details.consents).unwrap_or_default();
+    let consents = convert::patient::from_wire(&details, "", None).map(|details| details.consents).unwrap_or_default();
     Ok(Patient {
         id: it.id.clone(),
         version: it.version,
@@ -80,9 +135,36 @@ fn shown(it: &booking::Patient) -> Result<Patient, Fault> {
         language: convert::optional_text(&details.language),
         reminder_channel: convert::optional_text(&details.reminder_channel),
         consents,
+        proposed_changes: it.proposed_changes.iter().map(proposed).collect(),
+        next_visit: it.next_visit.as_ref().map(visit),
+        last_visit: it.last_visit.as_ref().map(visit),
         created_at: time::utc(it.created_at_us),
         updated_at: time::utc(it.updated_at_us),
     })
+}
+
+fn proposed(it: &booking::ProposedChange) -> ProposedChange {
+    let by_staff = it.channel == BookingChannel::Staff as i32;
+    ProposedChange {
+        id: it.id.clone(),
+        field: it.field.clone(),
+        value: it.value.clone(),
+        proposed_at: time::utc(it.proposed_at_us),
+        channel: if by_staff { "staff" } else { "online" }.to_owned(),
+    }
+}
+
+fn visit(it: &booking::Appointment) -> Visit {
+    Visit {
+        appointment_id: it.id.clone(),
+        status: it.status.clone(),
+        service_id: it.service_id.clone(),
+        practitioner_id: it.practitioner_id.clone(),
+        location_id: it.location_id.clone(),
+        starts_at: time::shown(it.starts_at_us, &it.time_zone),
+        ends_at: time::shown(it.ends_at_us, &it.time_zone),
+        time_zone: it.time_zone.clone(),
+    }
 }
 
 fn reply(status: u16, response: &tonic::Response<booking::Patient>) -> Result<Reply, Fault> {
@@ -109,6 +191,7 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let request = ListPatientsRequest {
         query: params.text_or_empty("query"),
         page: Some(Page { limit: params.number("limit"), cursor: params.text_or_empty("cursor") }),
+        proposed_changes: params.flag("proposed_changes"),
     };
     let answer = call.inner.booking.clone().list_patients(call.context().request(request)).await?.into_inner();
     Reply::json(
@@ -125,7 +208,7 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
     let present =
         call.inner.booking.clone().get_patient(call.context().request(GetPatientRequest { id: id.clone() })).await?;
     let present = present.into_inner();
-    let details = convert::patient::from_wire(&present.details.unwrap_or_default(), "")
+    let details = convert::patient::from_wire(&present.details.unwrap_or_default(), "", None)
         .map_err(|_| Fault::internal("a stored patient is not valid"))?;
     let mut merged: Value = serde_json::to_value(details).map_err(Fault::internal)?;
     merge(&mut merged, &call.body);
@@ -137,4 +220,18 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
     };
     let request = UpdatePatientRequest { id, details: Some(convert::patient::to_wire(&details)), if_version };
     reply(200, &call.inner.booking.clone().update_patient(call.context().request(request)).await?)
+}
+
+async fn decide(call: Call, accept: bool) -> Result<Reply, Fault> {
+    let request =
+        DecideProposedChangeRequest { patient_id: call.part("parent_id"), change_id: call.part("id"), accept };
+    reply(200, &call.inner.booking.clone().decide_proposed_change(call.context().forward(request)).await?)
+}
+
+async fn accept(call: Call) -> Result<Reply, Fault> {
+    decide(call, true).await
+}
+
+async fn dismiss(call: Call) -> Result<Reply, Fault> {
+    decide(call, false).await
 }

@@ -388,6 +388,7 @@ impl wire::booking_server::Booking for Booking {
         create_patient(wire::CreatePatientRequest) -> wire::Patient;
         get_patient(wire::GetPatientRequest) -> wire::Patient;
         update_patient(wire::UpdatePatientRequest) -> wire::Patient;
+        decide_proposed_change(wire::DecideProposedChangeRequest) -> wire::Patient;
         list_patients(wire::ListPatientsRequest) -> wire::ListPatientsResponse;
         list_consents(wire::GetPatientRequest) -> wire::ConsentHistory;
         record_consent(wire::RecordConsentRequest) -> wire::ConsentHistory;

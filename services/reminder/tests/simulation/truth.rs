@@ -253,6 +253,7 @@ impl booking::booking_server::Booking for Watched {
         create_patient(booking::CreatePatientRequest) -> booking::Patient;
         get_patient(booking::GetPatientRequest) -> booking::Patient;
         update_patient(booking::UpdatePatientRequest) -> booking::Patient;
+        decide_proposed_change(booking::DecideProposedChangeRequest) -> booking::Patient;
         list_patients(booking::ListPatientsRequest) -> booking::ListPatientsResponse;
         list_consents(booking::GetPatientRequest) -> booking::ConsentHistory;
         record_consent(booking::RecordConsentRequest) -> booking::ConsentHistory;

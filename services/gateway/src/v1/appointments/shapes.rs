@@ -94,7 +94,8 @@ pub(crate) struct NewAppointment {
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     pub(super) patient_id: Option<String>,
-    /// A patient as they describe themselves.
+    /// A patient as they describe themselves. Who is known by name and telephone number stays one patient: consents that are
+    /// given are recorded, empty fields are filled, and what differs is proposed to staff.
     #[serde(default)]
     #[schema(nullable = false)]
     pub(super) patient: Option<Details>,

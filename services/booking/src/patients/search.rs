@@ -1,0 +1,222 @@
+//! The words by which patients are found, and what a query asks of them.
+//!
+//! Each patient has some words in `patient_words`: those of the names, folded (see `domain::fold`), the e-mail address, the
+//! date of birth and three of the telephone number. A query is found by the beginnings of words, so by an index.
+
+use domain::{fold, patient::Details, phone};
+
+use crate::store::WordSpan;
+
+/// Words of a query that count; the rest goes.
+const WORDS_MAX: usize = 10;
+/// Digits from which on they may be a part of a telephone number.
+const PHONE_DIGITS_MIN: usize = 3;
+
+// What begins a word that is no word of a name.
+const INTERNATIONAL: char = '+';
+const NATIONAL: char = '#';
+const REVERSED: char = '~';
+const BORN: char = '@';
+
+/// The words that begin so.
+fn beginning(text: String) -> WordSpan {
+    WordSpan { to: format!("{text}\u{10ffff}"), from: text }
+}
+
+/// This word and no other: none holds a control character.
+fn exactly(text: String) -> WordSpan {
+    WordSpan { to: format!("{text}\u{1}"), from: text }
+}
+
+/// The words of a patient, sorted, each once.
+pub(crate) fn words(details: &Details) -> Vec<String> {
+    let mut words = fold::words(&details.given_name);
+    words.extend(fold::words(&details.family_name));
+    words.extend(details.email.as_deref().map(str::to_lowercase));
+    words.extend(details.date_of_birth.map(|date| date.strftime("@%Y%m%d").to_string()));
+    if let Some((code, national)) = phone::parts(&details.phone) {
+        words.push(format!("{INTERNATIONAL}{code}{national}"));
+        words.push(format!("{NATIONAL}{national}"));
+        words.push(reversed(&format!("{code}{national}")));
+    }
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+/// Who has exactly this telephone number (E.164) or e-mail address.
+pub(crate) fn at_address(address: &str) -> Vec<Vec<WordSpan>> {
+    vec![vec![exactly(address.to_lowercase())]]
+}
+
+/// What a query asks: of each of the lists, a patient must have a word in one of the spans. Empty for a blank query; an
+/// empty list for one that nobody can match.
+pub(crate) fn spans(query: &str) -> Vec<Vec<WordSpan>> {
+    let mut spans = Vec::new();
+    let mut number = String::new();
+    for word in query.split_whitespace() {
+        if let Some(dates) = dates(word) {
+            spans.push(dates.into_iter().map(|date| beginning(format!("{BORN}{date}"))).collect());
+        } else if let Some(digits) = digits(word) {
+            // Numbers that follow each other are one number with blanks in it.
+            number.push_str(&digits);
+            continue;
+        } else if word.chars().any(char::is_alphanumeric) {
+            spans.extend(named(word));
+        }
+        spans.extend(numbered(&std::mem::take(&mut number)));
+    }
+    spans.extend(numbered(&number));
+    spans.truncate(WORDS_MAX);
+    if spans.is_empty() && !query.trim().is_empty() { vec![vec![]] } else { spans }
+}
+
+/// A word of a name, which may be several, or an e-mail address.
+fn named(word: &str) -> Vec<Vec<WordSpan>> {
+    if word.chars().skip(1).any(|c| c == '@') {
+        return vec![vec![beginning(word.to_lowercase())]];
+    }
+    fold::query_words(word).into_iter().map(|word| vec![beginning(word)]).collect()
+}
+
+/// A number: a part of a name, the beginning or the end of a telephone number in one of its forms, or a date of birth or its
+/// year.
+fn numbered(digits: &str) -> Option<Vec<WordSpan>> {
+    if digits.is_empty() {
+        return None;
+    }
+    let mut spans = vec![beginning(digits.to_owned())];
+    if matches!(digits.len(), 4..=8) {
+        spans.push(beginning(format!("{BORN}{digits}")));
+    }
+    if digits.len() >= PHONE_DIGITS_MIN {
+        let without_zeros = digits.trim_start_matches('0');
+        let mut forms = vec![digits.to_owned()];
+        if without_zeros != digits {
+            forms.push(without_zeros.to_owned());
+        }
+        if let Ok(e164) = phone::read(&format!("+{without_zeros}"), None) {
+            forms.push(e164[1..].to_owned());
+        }
+        forms.dedup();
+        for form in forms.iter().filter(|form| form.len() >= PHONE_DIGITS_MIN) {
+            spans.push(beginning(format!("{INTERNATIONAL}{form}")));
+            spans.push(beginning(format!("{NATIONAL}{form}")));
+        }
+        spans.push(beginning(reversed(digits)));
+        // Zeros at the beginning are a trunk prefix only before a whole number.
+        if without_zeros != digits && without_zeros.len() >= 7 {
+            spans.push(beginning(reversed(without_zeros)));
+        }
+        // Trunk prefixes of other digits, such as Russia's 8.
+        if digits.len() >= 10 {
+            spans.push(beginning(reversed(&digits[1..])));
+        }
+    }
+    Some(spans)
+}
+
+fn reversed(digits: &str) -> String {
+    std::iter::once(REVERSED).chain(digits.chars().rev()).collect()
+}
+
+/// The digits of a word that holds nothing but digits and the marks of telephone numbers.
+fn digits(word: &str) -> Option<String> {
+    let mut digits = String::new();
+    for c in word.chars() {
+        match phone::digit(c) {
+            Some(digit) => digits.push(digit),
+            None if c == '+' || phone::is_mark(c) => {}
+            None => return None,
+        }
+    }
+    (!digits.is_empty()).then_some(digits)
+}
+
+/// A date, as `YYYYMMDD`: year, month and day, or day and month in either order before the year.
+fn dates(word: &str) -> Option<Vec<String>> {
+    let mut parts = word.split(['-', '/', '.']);
+    let (first, second, third) = (parts.next()?, parts.next()?, parts.next()?);
+    let year_first = first.len() == 4;
+    let (year, one, other) = if year_first { (first, second, third) } else { (third, first, second) };
+    if year.len() != 4 || parts.next().is_some() {
+        return None;
+    }
+    let year: i16 = year.parse().ok()?;
+    let small = |text: &str| (text.len() <= 2).then(|| text.parse::<i8>().ok())?;
+    let (one, other) = (small(one)?, small(other)?);
+    let orders = if year_first { vec![(one, other)] } else { vec![(other, one), (one, other)] };
+    let dates = orders.into_iter().filter_map(|(month, day)| jiff::civil::Date::new(year, month, day).ok());
+    let mut dates: Vec<String> = dates.map(|date| date.strftime("%Y%m%d").to_string()).collect();
+    dates.dedup();
+    (!dates.is_empty()).then_some(dates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn details() -> Details {
+        Details {
+            given_name: "José".into(),
+            family_name: "O’Brien".into(),
+            phone: "+447700900999".into(),
+            email: Some("Jose@Example.org".into()),
+            date_of_birth: Some(jiff::civil::date(1980, 2, 3)),
+            language: None,
+            reminder_channel: None,
+            consents: vec![],
+        }
+    }
+
+    fn finds(spans: &[Vec<WordSpan>], details: &Details) -> bool {
+        let words = words(details);
+        let within = |span: &WordSpan| words.iter().any(|word| *word >= span.from && *word < span.to);
+        spans.iter().all(|list| list.iter().any(within))
+    }
+
+    #[test]
+    fn every_way_to_ask_finds() {
+        for query in [
+            "",
+            "jose",
+            "JOSÉ",
+            "obrien jos",
+            "o'brien",
+            "O’Brien José",
+            "brien",
+            "07700 900999",
+            "+44 7700 900999",
+            " 44 7700 900999",
+            "0044 7700-900999",
+            "+44 (0)7700 900 999",
+            "(07700) 900.999",
+            "7700900999",
+            "900999",
+            "0999",
+            "07700 900",
+            "447700",
+            "1980-02-03",
+            "3/2/1980",
+            "02/03/1980",
+            "03.02.1980",
+            "19800203",
+            "1980",
+            "jose@example",
+            "JOSE@EXAMPLE.ORG",
+            "jose 07700 900999 o'b",
+            "1980-02-03 obrien 0999",
+            "\u{202a}07700 900999\u{202c}",
+        ] {
+            assert!(finds(&spans(query), &details()), "{query}");
+        }
+        for query in
+            ["jo\u{eb}l", "osé", "bob", "07700 900998", "0161", "1981", "1980-02-04", "jose x", "'", "joe@example"]
+        {
+            assert!(!finds(&spans(query), &details()), "{query}");
+        }
+        assert!(finds(&at_address("+447700900999"), &details()));
+        assert!(finds(&at_address("jose@EXAMPLE.org"), &details()));
+        assert!(!finds(&at_address("+44770090099"), &details()), "another number, not a part of one");
+    }
+}
