@@ -15,6 +15,9 @@ pub enum Failure {
     /// starts or stops, a connection that broke. Of a write whose connection broke nobody knows whether it happened.
     #[error("the database is busy or out of reach")]
     Busy(#[source] sqlx::Error),
+    /// A text holds a character that PostgreSQL does not store: U+0000 (22021, 22P05).
+    #[error("a text cannot be stored")]
+    Unstorable(#[source] sqlx::Error),
     /// All else.
     #[error("the database failed")]
     Other(#[source] sqlx::Error),
@@ -26,6 +29,7 @@ impl From<sqlx::Error> for Failure {
         let code = error.as_database_error().and_then(|db| db.code()).map(|code| code.into_owned());
         match code.as_deref() {
             Some("40001" | "40P01") => Self::Serialization(error),
+            Some("22021" | "22P05") => Self::Unstorable(error),
             Some(code) if is_passing(code) => Self::Busy(error),
             _ if error.as_database_error().is_some_and(|db| db.is_unique_violation()) => Self::Duplicate(error),
             _ if matches!(error, E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Io(_)) => Self::Busy(error),

@@ -157,3 +157,14 @@ async fn a_lost_transaction_is_run_again_whole() {
     let names: Vec<String> = sqlx::query_scalar("SELECT name FROM first ORDER BY name").fetch_all(&pool).await.unwrap();
     assert_eq!(names, ["after 0", "after 1"], "the second one has seen the first");
 }
+
+#[tokio::test]
+async fn a_text_that_postgres_does_not_keep_has_a_failure_of_its_own() {
+    let database = Database::postgres().await.unwrap();
+    let pool = postgres(&database, "sample").await;
+    for statement in ["SELECT length($1::text)", "SELECT length(($1::jsonb)->>'a')"] {
+        let text = if statement.contains("jsonb") { r#"{"a": "\u0000"}"# } else { "\0" };
+        let refused = sqlx::query_scalar::<_, i32>(statement).bind(text).fetch_one(&pool).await.unwrap_err();
+        assert!(matches!(Failure::from(refused), Failure::Unstorable(_)), "{statement}");
+    }
+}

@@ -303,6 +303,9 @@ pub(crate) fn failure(failure: Failure) -> Fault {
         Failure::Busy(_) | Failure::Serialization(_) => {
             Fault::new(Code::Overloaded, "the database is busy; try again shortly").retry_after(Duration::from_secs(1))
         }
+        Failure::Unstorable(_) => {
+            Fault::new(Code::ValidationFailed, "a text holds the character U+0000, which cannot be stored")
+        }
         other => {
             let cause = std::error::Error::source(&other).map(ToString::to_string).unwrap_or_default();
             Fault::internal(format!("{other}: {cause}"))

@@ -23,6 +23,7 @@ mod params;
 mod problem;
 mod schema;
 mod store;
+mod text;
 mod v1;
 
 use std::sync::Arc;
@@ -240,6 +241,9 @@ pub(crate) fn failure(failure: Failure) -> Fault {
         Failure::Busy(_) | Failure::Serialization(_) => {
             Fault::new(Code::Overloaded, "the database is busy; try again shortly")
                 .retry_after(std::time::Duration::from_secs(1))
+        }
+        Failure::Unstorable(_) => {
+            Fault::new(Code::ValidationFailed, "a text holds the character U+0000, which cannot be stored")
         }
         other => Fault::internal(other),
     }

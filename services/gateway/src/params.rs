@@ -13,6 +13,7 @@ use rpc::{Code, Fault};
 use crate::{
     nearest::{nearest, safe},
     operation::{Param, Type},
+    text,
 };
 
 const VALUES_MAX: usize = 200;
@@ -26,7 +27,9 @@ impl Params {
     pub(crate) fn read(known: &[Param], query: &str) -> Result<Self, Fault> {
         let mut faults = Faults::new();
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
-        for (name, value) in pairs(query).map_err(|()| malformed())? {
+        let pairs = pairs(query).map_err(|()| malformed())?;
+        text::check_pairs(pairs.iter().map(|(name, value)| (name, value)))?;
+        for (name, value) in pairs {
             match known.iter().find(|param| param.name == name) {
                 Some(param) => values.entry(param.name).or_default().push(value),
                 None => faults.push(safe(&name), "unknown_parameter", unknown(&name, known)),

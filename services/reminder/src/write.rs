@@ -86,6 +86,9 @@ pub(crate) fn failure(failure: Failure) -> Fault {
             Fault::new(Code::Overloaded, "the database is busy; try again shortly")
                 .retry_after(std::time::Duration::from_secs(1))
         }
+        Failure::Unstorable(_) => {
+            Fault::new(Code::ValidationFailed, "a text holds the character U+0000, which cannot be stored")
+        }
         other => {
             let source = std::error::Error::source(&other).map(ToString::to_string).unwrap_or_default();
             Fault::internal(format!("{other}: {source}"))

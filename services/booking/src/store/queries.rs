@@ -8,10 +8,7 @@ use super::{
     super::{
         Before, Filter,
         batch::Remember,
-        rows::{
-            AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, OwnedPlanRow, PlanRow, ReasonRow,
-            ReplayRow,
-        },
+        rows::{AppointmentRow, ClaimRow, GroupRow, HoldRow, LinkRow, OwnedPlanRow, PlanRow, ReasonRow, ReplayRow},
     },
     Db, Store,
 };

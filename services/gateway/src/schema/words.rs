@@ -5,14 +5,13 @@ use serde_json::Value;
 
 /// The patterns of the public interface, each with how to write what it takes. Patterns of ids and of plain words are
 /// read by [`form`] itself.
-const FORMS: [(&str, &str); 8] = [
+const FORMS: [(&str, &str); 7] = [
     ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end"),
     ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day as HH:MM, such as 08:00"),
     ("^[A-Z]{2}$", "write a country as two capital letters (ISO 3166-1), such as CA"),
     ("^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", "write a language as its tag (BCP 47), such as en or fr-CA"),
     ("^[a-z0-9_-]{1,64}$", "write 1 to 64 small letters, digits, hyphens or underscores, such as manual-therapy"),
     ("^[A-Za-z0-9._-]{1,64}$", "write 1 to 64 letters, digits, dots, hyphens or underscores, such as patient_ill"),
-    ("^\\+[1-9][0-9]{6,14}$", "write a telephone number with its country in front, such as +17805550123"),
     ("^-?[0-9.]+,-?[0-9.]+$", "write latitude and longitude in degrees, such as 55.17,-118.80"),
 ];
 
