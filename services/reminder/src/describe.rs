@@ -12,7 +12,7 @@ use wire::{
 use crate::{
     Inner,
     plan::Changed,
-    render::{self, Lang, Words},
+    render::{Languages, Words},
 };
 
 /// The names of a visit's place, service and people.
@@ -74,9 +74,14 @@ pub(crate) fn offer_words(
     Words { manage_url: manage_url.unwrap_or_default(), until, ..words(inner, appointment, details, visit, about) }
 }
 
-/// The language that a patient is written to in.
-pub(crate) fn lang(details: &PatientDetails, visit: &DescribeVisitResponse) -> Lang {
-    render::choose(&details.language, &visit.default_language)
+/// What decides how a patient is written to.
+pub(crate) fn languages<'a>(details: &'a PatientDetails, visit: &'a DescribeVisitResponse) -> Languages<'a> {
+    Languages {
+        patient: &details.language,
+        organization: &visit.default_language,
+        country: &visit.country,
+        ..Languages::default()
+    }
 }
 
 /// An instant on the wall clock of a zone; UTC where this program's data knows no such zone.
@@ -107,6 +112,7 @@ pub(crate) fn words(
         visits: vec![],
         until: None,
         changed: Changed::default(),
+        today: inner.clock.now().to_zoned(about.time_zone().clone()).date(),
         about,
     }
 }

@@ -113,7 +113,7 @@ impl Link {
         match self.about(inner, &self.context(ctx)).await {
             Ok((details, visit)) => UnsubscribeState {
                 ended: unsubscribed || (self.kind != ConsentKind::Service && !agrees(&details, self.kind)),
-                language: describe::lang(&details, &visit).as_str().to_owned(),
+                language: describe::languages(&details, &visit).shipped().as_str().to_owned(),
                 clinic: visit.location_name,
                 phone: visit.location_phone,
                 ..bare

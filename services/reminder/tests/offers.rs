@@ -56,8 +56,8 @@ async fn an_offer_is_told_and_taken_by_a_letter(database: Database) {
     let first = offer(&world, 1);
     assert_eq!(
         told(&service, &first, "sent").await.text,
-        "Northside Physio: a time is free on Fri, Mar 6 at 2:30 PM, kept until 10:00 AM. Answer A to take it, N if not. \
-         Tel +17805550100"
+        "Northside Physio: a time is free on Fri, Mar 6 at 2:30 PM, kept until 10:00 AM on Wed, Mar 4. Answer A to take it, \
+         N if not. Tel +17805550100"
     );
     say(&service, PHONE, "A", 1).await;
     assert_eq!(world.booking.offer_status(&first), "accepted");

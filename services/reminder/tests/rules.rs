@@ -259,7 +259,12 @@ async fn a_preview_shows_what_a_patient_would_read(database: Database) {
     let mut client = service.client.clone();
     let mut preview = async |trigger: &str, language: &str, sms: &str| {
         let template = Some(Template { sms: sms.into(), ..Template::default() });
-        let request = PreviewMessageRequest { trigger: trigger.into(), language: language.into(), template };
+        let request = PreviewMessageRequest {
+            trigger: trigger.into(),
+            language: language.into(),
+            template,
+            ..PreviewMessageRequest::default()
+        };
         client.preview_message(ctx().request(request)).await.map(tonic::Response::into_inner).map_err(Fault::from)
     };
     let shipped = preview("cancelled", "fr-CA", "").await.unwrap();

@@ -53,6 +53,7 @@ pub(crate) async fn describe_all(
             practitioner_family_name: person.family_name.clone(),
             organization_name: row.name.clone(),
             default_language: row.default_language.clone(),
+            country: row.country.clone(),
         })
     };
     Ok(DescribeVisitsResponse {

@@ -5,6 +5,7 @@ use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{
+    availability::GetOrganizationRequest,
     common::Page,
     convert::optional_text,
     reminder::{
@@ -201,7 +202,11 @@ fn shown(it: reminder::Message) -> Message {
         text: optional_text(&it.text),
         segments: it.segments,
         instead_of: optional_text(&it.instead_of),
+    let ask = call.context().request(GetOrganizationRequest {});
+    let organization = call.inner.directory.clone().get_organization(ask).await?.into_inner();
     }
+        default_language: organization.default_language,
+        country: organization.country,
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {

@@ -240,14 +240,14 @@ async fn rendered_with(
     let (appointment, patient) = (contact.appointment.unwrap_or_default(), contact.patient.unwrap_or_default());
     let details = patient.details.unwrap_or_default();
     let visit = describe::visit(inner, ctx, &appointment).await?;
-    let lang = describe::lang(&details, &visit);
     let about =
         describe::local(one.starts_at_us, &one.time_zone).ok_or_else(|| Fault::internal("a visit has no time"))?;
     let mut words = match expires_at_us {
-        Some(at_us) => describe::offer_words(inner, &appointment, &details, visit, about, at_us),
-        None => describe::words(inner, &appointment, &details, visit, about),
+        Some(at_us) => describe::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
+        None => describe::words(inner, &appointment, &details, visit.clone(), about),
     };
     words.visits = visits;
-    let rendered = inner.texts.render(&Template::default(), name, CHANNEL, lang, &words);
+    let languages = describe::languages(&details, &visit);
+    let rendered = inner.texts.render(&Template::default(), name, CHANNEL, &languages, &words);
     Ok(rendered.map_err(|error| Fault::internal(error.to_string()))?.text)
 }

@@ -1,4 +1,4 @@
-//! What a reply means: a word or a letter in English, French or Spanish. Pure.
+//! What a reply means: a word or a letter in English, French, Spanish or German. Pure.
 //!
 //! The carriers read some words themselves: whoever writes STOP, END or CANCEL is off their list, whatever was meant. A
 //! patient is therefore never asked for such a word; where it comes all the same, it counts as the carriers take it.
@@ -35,10 +35,22 @@ pub(crate) struct Said {
     pub(crate) read_on: bool,
 }
 
-const STOP: [&str; 11] =
-    ["STOP", "STOPALL", "STOP ALL", "UNSUBSCRIBE", "END", "QUIT", "REVOKE", "OPTOUT", "OPT OUT", "ARRET", "ALTO"];
+const STOP: [&str; 12] = [
+    "STOP",
+    "STOPALL",
+    "STOP ALL",
+    "UNSUBSCRIBE",
+    "END",
+    "QUIT",
+    "REVOKE",
+    "OPTOUT",
+    "OPT OUT",
+    "ARRET",
+    "ALTO",
+    "STOPP",
+];
 const START: [&str; 2] = ["START", "UNSTOP"];
-const WORDS: [(&str, Meaning); 31] = [
+const WORDS: [(&str, Meaning); 40] = [
     ("C", Meaning::Confirm),
     ("CONFIRM", Meaning::Confirm),
     ("CONFIRMED", Meaning::Confirm),
@@ -47,11 +59,15 @@ const WORDS: [(&str, Meaning); 31] = [
     ("JE CONFIRME", Meaning::Confirm),
     ("CONFIRMAR", Meaning::Confirm),
     ("CONFIRMO", Meaning::Confirm),
+    ("BESTÄTIGEN", Meaning::Confirm),
+    ("BESTÄTIGT", Meaning::Confirm),
     ("X", Meaning::Cancel),
     ("ANNULER", Meaning::Cancel),
     ("ANNULE", Meaning::Cancel),
     ("CANCELAR", Meaning::Cancel),
     ("ANULAR", Meaning::Cancel),
+    ("ABSAGEN", Meaning::Cancel),
+    ("STORNIEREN", Meaning::Cancel),
     ("M", Meaning::Move),
     ("MOVE", Meaning::Move),
     ("RESCHEDULE", Meaning::Move),
@@ -59,17 +75,22 @@ const WORDS: [(&str, Meaning); 31] = [
     ("DEPLACER", Meaning::Move),
     ("CAMBIAR", Meaning::Move),
     ("MOVER", Meaning::Move),
+    ("VERSCHIEBEN", Meaning::Move),
+    ("ÄNDERN", Meaning::Move),
     ("H", Meaning::Help),
     ("HELP", Meaning::Help),
     ("INFO", Meaning::Help),
     ("AIDE", Meaning::Help),
     ("AYUDA", Meaning::Help),
+    ("HILFE", Meaning::Help),
     ("A", Meaning::Accept),
     ("ACCEPT", Meaning::Accept),
     ("ACCEPTER", Meaning::Accept),
     ("ACEPTAR", Meaning::Accept),
+    ("ANNEHMEN", Meaning::Accept),
     ("N", Meaning::Decline),
     ("NO", Meaning::Decline),
+    ("NEIN", Meaning::Decline),
 ];
 
 /// Reads a reply.
@@ -162,6 +183,8 @@ mod tests {
             ("x", Meaning::Cancel),
             ("Annuler!", Meaning::Cancel),
             ("Déplacer", Meaning::Move),
+            ("bestätigen", Meaning::Confirm),
+            ("Nein.", Meaning::Decline),
             ("m", Meaning::Move),
             ("Ayuda", Meaning::Help),
             ("Arrêt", Meaning::Stop),

@@ -20,7 +20,7 @@ use crate::{
     Inner, describe,
     plan::Visit,
     quiet,
-    render::{self, Rendered, Words},
+    render::{self, Languages, Rendered, Words},
     rule::{Rule, Trigger},
     store::{Address, rows::MessageRow},
     unsubscribe, write,
@@ -205,7 +205,7 @@ pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Next, F
     Ok(Next::Send(Box::new(Ready { to, rendered, truth_version: i64::MAX, tells: None, names: None })))
 }
 
-/// The text in the patient's language and the location's time.
+/// The text in one language, the patient's where there is one for them, and the location's time.
 fn text(
     inner: &Inner,
     rule: &Rule,
@@ -220,7 +220,9 @@ fn text(
         return Err(Next::Suppress("other_language"));
     }
     let name = if words.count > 1 { "series" } else { rule.body.text_name() };
-    inner.texts.render(&rule.body.template, name, channel, describe::lang(details, visit), words).map_err(|error| {
+    let of_rule = rule.body.language.as_deref().unwrap_or_default();
+    let languages = Languages { rule: of_rule, ..describe::languages(details, visit) };
+    inner.texts.render(&rule.body.template, name, channel, &languages, words).map_err(|error| {
         tracing::warn!(rule = %rule.id, %error, "a rule's template gives no text");
         Next::Fail("template_failed")
     })

@@ -6,7 +6,7 @@ use wire::reminder::{PreviewMessageRequest, PreviewMessageResponse};
 
 use crate::{
     Inner,
-    render::{self, Lang, gsm7},
+    render::{self, Languages, gsm7},
     rule::convert,
 };
 
@@ -14,14 +14,22 @@ pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<P
     let mut faults = Faults::new();
     let trigger = convert::trigger(&mut faults, &request.trigger);
     let language = convert::language(&mut faults, &request.language);
-    let lang = language.as_deref().and_then(Lang::of).unwrap_or(Lang::En);
+    let language = language.unwrap_or_default();
+    // As a patient with this language would get it, of a rule for it.
+    let languages = Languages {
+        patient: &language,
+        organization: &request.default_language,
+        country: &request.country,
+        rule: &language,
+        ..Languages::default()
+    };
     let template = convert::template(request.template.unwrap_or_default());
-    inner.texts.check(&mut faults, &template, lang);
+    inner.texts.check(&mut faults, &template, &languages);
     faults.result()?;
     let trigger = trigger.ok_or_else(|| Fault::internal("a trigger without a fault is missing"))?;
-    let words = render::example(lang);
+    let words = render::example(languages.shipped());
     let text = |channel| {
-        let rendered = inner.texts.render(&template, trigger.as_str(), channel, lang, &words);
+        let rendered = inner.texts.render(&template, trigger.as_str(), channel, &languages, &words);
         rendered.map_err(|error| Fault::violation("/template", "invalid_template", &error.to_string()))
     };
     let (sms, email) = (text(Channel::Sms)?, text(Channel::Email)?);

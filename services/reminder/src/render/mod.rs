@@ -1,20 +1,26 @@
-//! Texts: the shipped ones in English, French and Spanish, a clinic's own, and how both become what a patient reads.
+//! Texts: the shipped ones in English, French, Spanish and German, a clinic's own, and how both become what a patient
+//! reads.
 //!
 //! Pure: words go in, a text comes out. The shipped texts name the clinic, the day, the time, the clinic's telephone
 //! and the patient's own link; never a condition, never a treatment.
 
 mod allowed;
 pub(crate) mod gsm7;
+mod locale;
 mod shipped;
-pub(crate) mod words;
+mod words;
 
 use std::fmt;
 
 use domain::{fault::Faults, patient::Channel};
-use jiff::Zoned;
+use jiff::{Zoned, civil::Date};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, context, filters};
 
-pub(crate) use self::words::{Lang, choose, primary};
+use self::locale::Locale;
+pub(crate) use self::{
+    locale::Languages,
+    words::{Lang, primary},
+};
 use crate::{
     plan::Changed,
     rule::{Template, Trigger},
@@ -42,7 +48,7 @@ pub(crate) const WORDS: [&str; 18] = [
     "location_changed",
     "practitioner_changed",
     "service_changed",
-    // The hour until which a time is kept that is offered.
+    // Until when a time is kept that is offered: its hour, with its day where that is not plain.
     "until",
 ];
 const SMS_MAX: usize = 1000;
@@ -75,6 +81,8 @@ pub(crate) struct Words {
     pub(crate) changed: Changed,
     /// The start, or of an invitation the last day, in the location's zone.
     pub(crate) about: Zoned,
+    /// The day on which it is sent, on the location's clock.
+    pub(crate) today: Date,
 }
 
 impl fmt::Debug for Words {
@@ -146,7 +154,8 @@ impl Texts {
         Ok(Self { environment })
     }
 
-    /// The message for a patient; `name` is that of the shipped text, for what the template leaves out.
+    /// The message for a patient; `name` is that of the shipped text, for what the template leaves out. All of it is in
+    /// one language.
     ///
     /// # Errors
     /// When the template fails on these words.
@@ -155,10 +164,13 @@ impl Texts {
         template: &Template,
         name: &str,
         channel: Channel,
-        lang: Lang,
+        languages: &Languages<'_>,
         words: &Words,
     ) -> Result<Rendered, Error> {
-        let part = |part| self.part(template, name, part, lang, words);
+        let zone = words.about.time_zone().iana_name().unwrap_or_default();
+        let languages = Languages { time_zone: zone, ..*languages };
+        let (locale, own) = languages.of(template, channel);
+        let part = |part: Part| self.part(if own { part.of(template) } else { "" }, name, part, locale, words);
         match channel {
             Channel::Sms => Ok(Rendered { subject: String::new(), text: part(Part::Sms)? }),
             // A line break in a subject would begin another header.
@@ -169,12 +181,13 @@ impl Texts {
         }
     }
 
-    fn part(&self, template: &Template, name: &str, part: Part, lang: Lang, words: &Words) -> Result<String, Error> {
-        let own = part.of(template);
-        let values = values(words, part, lang);
+    fn part(&self, own: &str, name: &str, part: Part, locale: Locale, words: &Words) -> Result<String, Error> {
+        let values = values(words, part, locale);
         let text = if own.is_empty() {
-            let name = format!("{}/{name}.{}", lang.as_str(), part.name());
-            self.environment.get_template(&name).and_then(|shipped| shipped.render(values))
+            let name = format!("{}/{name}.{}", locale.shipped().as_str(), part.name());
+            let text = self.environment.get_template(&name).and_then(|shipped| shipped.render(values));
+            // A short month ends with a mark, and a sentence after it has its own.
+            text.map(|text| text.replace("..", "."))
         } else {
             self.environment.render_str(own, values)
         };
@@ -191,7 +204,8 @@ impl Texts {
     }
 
     /// Notes what is wrong with a clinic's own texts: unknown words, what is not allowed, and what does not render.
-    pub(crate) fn check(&self, faults: &mut Faults, template: &Template, lang: Lang) {
+    pub(crate) fn check(&self, faults: &mut Faults, template: &Template, languages: &Languages<'_>) {
+        let words = example(languages.shipped());
         let parts = [
             (Part::Sms, "/template/sms", SMS_MAX),
             (Part::Subject, "/template/email_subject", SUBJECT_MAX),
@@ -212,7 +226,7 @@ impl Texts {
             }
             // What it may use, it must also use rightly.
             if refused.is_empty()
-                && let Err(error) = self.part(template, Trigger::Booked.as_str(), part, lang, &example(lang))
+                && let Err(error) = self.part(own, Trigger::Booked.as_str(), part, languages.example(), &words)
             {
                 faults.push(pointer, "invalid_template", error.0);
             }
@@ -221,7 +235,7 @@ impl Texts {
 }
 
 /// The words as a template sees them: dates are short in text messages.
-fn values(words: &Words, part: Part, lang: Lang) -> minijinja::Value {
+fn values(words: &Words, part: Part, locale: Locale) -> minijinja::Value {
     let length = if part == Part::Sms { words::Length::Short } else { words::Length::Long };
     context! {
         patient_given_name => words.patient_given_name.as_str(),
@@ -229,32 +243,38 @@ fn values(words: &Words, part: Part, lang: Lang) -> minijinja::Value {
         organization => words.organization.as_str(),
         service => words.service.as_str(),
         practitioner => words.practitioner.as_str(),
-        date => lang.date(&words.about, length),
-        time => lang.time(&words.about),
+        date => locale.date(words.about.date(), length, words.today),
+        time => locale.time(&words.about),
         phone => words.phone.as_str(),
         address => words.address.as_str(),
         manage_url => words.manage_url.as_str(),
         replies => words.replies,
         count => words.count,
-        visits => visits(words, part, lang),
+        visits => visits(words, part, locale),
         day => words.about.day(),
         // Where nothing is said to have changed, the time is what a text is about.
         time_changed => words.changed.time || words.changed == Changed::default(),
         location_changed => words.changed.location,
         practitioner_changed => words.changed.practitioner,
         service_changed => words.changed.service,
-        until => words.until.as_ref().map(|until| lang.time(until)).unwrap_or_default(),
+        until => until(words, length, locale),
     }
 }
 
 /// Several visits: one after another in a text message, a line each in an e-mail.
-fn visits(words: &Words, part: Part, lang: Lang) -> String {
+fn visits(words: &Words, part: Part, locale: Locale) -> String {
     let (length, between) = match part {
         Part::Email => (words::Length::Long, "\n"),
         _ => (words::Length::Short, "; "),
     };
-    let one = |at: &Zoned| format!("{} {}", lang.date(at, length), lang.time(at));
+    let one = |at: &Zoned| format!("{} {}", locale.date(at.date(), length, words.today), locale.time(at));
     words.visits.iter().map(one).collect::<Vec<_>>().join(between)
+}
+
+/// When an offer ends; empty for what is none.
+fn until(words: &Words, length: words::Length, locale: Locale) -> String {
+    let until = words.until.as_ref().map(|at| locale.until(at, words.about.date(), length, words.today));
+    until.unwrap_or_default()
 }
 
 /// A template's fault in a line of words. The engine's own detail is kept only where it speaks of the template and not
@@ -277,8 +297,10 @@ pub(crate) fn example(lang: Lang) -> Words {
         Lang::En => ("Alex", "Example Physiotherapy", "Initial evaluation"),
         Lang::Fr => ("Camille", "Exemple Physio", "Évaluation initiale"),
         Lang::Es => ("Álex", "Fisioterapia Ejemplo", "Evaluación inicial"),
+        Lang::De => ("Alex", "Beispiel-Physio", "Erstuntersuchung"),
     };
     let about = jiff::civil::date(2026, 3, 9).at(14, 30, 0, 0);
+    let today = about.date();
     Words {
         patient_given_name: name.into(),
         clinic: clinic.into(),
@@ -294,6 +316,7 @@ pub(crate) fn example(lang: Lang) -> Words {
         changed: Changed { time: true, ..Changed::default() },
         until: jiff::civil::date(2026, 3, 9).at(9, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok(),
         about: about.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
+        today,
     }
 }
 

@@ -7,6 +7,16 @@ fn texts() -> Texts {
     Texts::new().unwrap()
 }
 
+/// Of a patient with this language.
+fn languages(lang: Lang) -> Languages<'static> {
+    Languages { patient: lang.as_str(), ..Languages::default() }
+}
+
+/// A shipped text.
+fn shipped(name: &str, channel: Channel, lang: Lang, words: &Words) -> Rendered {
+    texts().render(&Template::default(), name, channel, &languages(lang), words).unwrap()
+}
+
 /// Long but normal names, and the longest dates of all languages.
 fn long(lang: Lang) -> Words {
     Words {
@@ -15,6 +25,7 @@ fn long(lang: Lang) -> Words {
         manage_url: "https://book.example-physio.ca/v1/manage/AbCdEfGhIjKlMnOpQrStUv".into(),
         until: "2026-09-30T23:55[America/Edmonton]".parse().ok(),
         about: "2026-09-30T22:55[America/Edmonton]".parse().unwrap(),
+        today: jiff::civil::date(2026, 9, 30),
         ..example(lang)
     }
 }
@@ -23,8 +34,7 @@ fn long(lang: Lang) -> Words {
 fn each_shipped_text_message_is_one_plain_segment() {
     for lang in Lang::ALL {
         for trigger in Trigger::ALL {
-            let sms =
-                texts().render(&Template::default(), trigger.as_str(), Channel::Sms, lang, &long(lang)).unwrap().text;
+            let sms = shipped(trigger.as_str(), Channel::Sms, lang, &long(lang)).text;
             assert_eq!(segments(&sms), (Encoding::Gsm7, 1), "{} characters: {sms}", sms.chars().count());
         }
     }
@@ -49,7 +59,7 @@ fn every_other_shipped_text_message_is_plain_too() {
         let words = long(lang);
         let words = Words { count: 12, visits: vec![words.about.clone(); 3], replies: true, ..words };
         for name in names.into_iter().chain(["before_start", "waitlist_offer"]) {
-            let sms = texts().render(&Template::default(), name, Channel::Sms, lang, &words).unwrap().text;
+            let sms = shipped(name, Channel::Sms, lang, &words).text;
             let (encoding, count) = segments(&sms);
             assert!(encoding == Encoding::Gsm7 && count <= 2, "{count} of {encoding:?}: {sms}");
             assert!(sms.contains(&words.clinic));
@@ -72,7 +82,7 @@ fn a_moved_visits_texts_name_what_has_changed() {
         ] {
             let words = Words { changed, ..long(lang) };
             for channel in [Channel::Sms, Channel::Email] {
-                let found = texts().render(&Template::default(), "rescheduled", channel, lang, &words).unwrap();
+                let found = shipped("rescheduled", channel, lang, &words);
                 assert!(found.text.contains(named) && !found.text.contains(other), "{}", found.text);
                 assert!(!found.text.contains(&words.service), "no treatment: {}", found.text);
                 let (encoding, count) = segments(&found.text);
@@ -81,9 +91,9 @@ fn a_moved_visits_texts_name_what_has_changed() {
         }
     }
     let with = Words { changed: Changed { practitioner: true, ..none }, ..example(Lang::En) };
-    let said = texts().render(&Template::default(), "rescheduled", Channel::Sms, Lang::En, &with).unwrap().text;
+    let said = shipped("rescheduled", Channel::Sms, Lang::En, &with).text;
     assert!(said.starts_with("Example Physiotherapy: your visit on Mon, Mar 9 at 2:30 PM is now with Sam Example."));
-    let email = texts().render(&Template::default(), "rescheduled", Channel::Email, Lang::En, &with).unwrap();
+    let email = shipped("rescheduled", Channel::Email, Lang::En, &with);
     assert_eq!(email.subject, "Your visit on Monday, March 9 has changed");
     assert!(email.text.contains("has changed.\nIt is now with Sam Example.\n\nTo change"), "{}", email.text);
 }
@@ -94,15 +104,17 @@ fn each_shipped_text_names_clinic_day_and_time_and_no_treatment() {
         let words = long(lang);
         for trigger in Trigger::ALL {
             for channel in [Channel::Sms, Channel::Email] {
-                let message = texts().render(&Template::default(), trigger.as_str(), channel, lang, &words).unwrap();
+                let message = shipped(trigger.as_str(), channel, lang, &words);
                 let length = if channel == Channel::Sms { words::Length::Short } else { words::Length::Long };
-                let time = lang.time(&words.about);
+                let locale = languages(lang).example();
+                let time = locale.time(&words.about);
+                let date = locale.date(words.about.date(), length, words.today);
                 // The last day for booking has none.
                 let time = if trigger == Trigger::PlanSessionUnbooked { &words.clinic } else { &time };
                 // A link leaves no room for the telephone beside how long an offer lasts.
                 let short = trigger == Trigger::WaitlistOffer && channel == Channel::Sms;
                 let phone = if short { &words.clinic } else { &words.phone };
-                for word in [&words.clinic, &lang.date(&words.about, length), time, phone] {
+                for word in [&words.clinic, &date, time, phone] {
                     assert!(message.text.contains(word.as_str()), "{word} is missing in {}", message.text);
                 }
                 let linked = message.text.contains(&words.manage_url);
@@ -125,7 +137,7 @@ fn a_clinic_without_telephone_and_without_link_still_has_a_whole_text() {
     for lang in Lang::ALL {
         let words = Words { phone: String::new(), manage_url: String::new(), ..long(lang) };
         for trigger in Trigger::ALL {
-            let sms = texts().render(&Template::default(), trigger.as_str(), Channel::Sms, lang, &words).unwrap().text;
+            let sms = shipped(trigger.as_str(), Channel::Sms, lang, &words).text;
             assert!(sms.ends_with('.') || sms.ends_with("PM") || sms.ends_with("55"), "{sms}");
             assert!(!sms.contains("  "), "{sms}");
         }
@@ -137,7 +149,7 @@ fn a_reminder_reads_well_in_each_language() {
     let read = |lang| {
         let mut words = example(lang);
         words.about = "2026-03-10T14:30[America/Edmonton]".parse().unwrap();
-        texts().render(&Template::default(), "before_start", Channel::Sms, lang, &words).unwrap().text
+        shipped("before_start", Channel::Sms, lang, &words).text
     };
     assert_eq!(
         read(Lang::En),
@@ -154,6 +166,36 @@ fn a_reminder_reads_well_in_each_language() {
         "Fisioterapia Ejemplo: su cita es el mar. 10 mar. a las 14:30. Cambiar: \
          https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tel. +17805550100"
     );
+    assert_eq!(
+        read(Lang::De),
+        "Beispiel-Physio: Ihr Termin am Di. 10. März um 14:30 Uhr. Ändern: \
+         https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tel. +17805550100"
+    );
+}
+
+#[test]
+fn an_offer_that_ends_on_another_day_says_on_which() {
+    let read = |lang| {
+        let words = Words {
+            until: "2026-09-29T11:33[America/Edmonton]".parse().ok(),
+            today: jiff::civil::date(2026, 9, 29),
+            ..long(lang)
+        };
+        let channels = [Channel::Sms, Channel::Email];
+        let [sms, email] = channels.map(|channel| shipped("waitlist_offer", channel, lang, &words).text);
+        let (encoding, count) = segments(&sms);
+        assert!(encoding == Encoding::Gsm7 && count <= 2, "{sms}");
+        sms + &email
+    };
+    for (lang, short, long) in [
+        (Lang::En, "kept until 11:33 AM on Tue, Sep 29. ", "until 11:33 AM on Tuesday, September 29."),
+        (Lang::Fr, "jusqu'à 11 h 33 le mar. 29 sept. ", "jusqu'à 11 h 33 le mardi 29 septembre."),
+        (Lang::Es, "hasta las 11:33 del mar. 29 sep. ", "hasta las 11:33 del martes 29 de septiembre."),
+        (Lang::De, "bis 11:33 Uhr am Di. 29. Sept. ", "bis 11:33 Uhr am Dienstag, 29. September."),
+    ] {
+        let said = read(lang);
+        assert!(said.contains(short) && said.contains(long), "{said}");
+    }
 }
 
 #[test]
@@ -161,7 +203,7 @@ fn a_clinics_own_text_is_checked_word_by_word() {
     let check = |sms: &str, email_subject: &str| {
         let mut faults = Faults::new();
         let template = Template { sms: sms.into(), email_subject: email_subject.into(), email_text: String::new() };
-        texts().check(&mut faults, &template, Lang::En);
+        texts().check(&mut faults, &template, &languages(Lang::En));
         faults.into_vec().into_iter().map(|one| (one.pointer, one.code, one.detail)).collect::<Vec<_>>()
     };
     assert_eq!(check("{{ clinic|upper }} {% if phone %}{{ phone }}{% endif %}", ""), []);
@@ -180,8 +222,7 @@ fn an_example_has_a_value_for_every_word() {
     for lang in Lang::ALL {
         for trigger in Trigger::ALL {
             for channel in [Channel::Sms, Channel::Email] {
-                let text =
-                    texts().render(&Template::default(), trigger.as_str(), channel, lang, &example(lang)).unwrap();
+                let text = shipped(trigger.as_str(), channel, lang, &example(lang));
                 let gap = text.text.contains(" .") || text.text.contains(" ,") || text.text.contains("  ");
                 assert!(!gap, "{}", text.text);
             }
@@ -193,6 +234,6 @@ fn an_example_has_a_value_for_every_word() {
 fn a_subject_is_one_line() {
     let template = Template { email_subject: "Visit\nBcc: x@example.org".into(), ..Template::default() };
     let words = example(Lang::En);
-    let message = texts().render(&template, "booked", Channel::Email, Lang::En, &words).unwrap();
+    let message = texts().render(&template, "booked", Channel::Email, &languages(Lang::En), &words).unwrap();
     assert_eq!(message.subject, "Visit Bcc: x@example.org");
 }

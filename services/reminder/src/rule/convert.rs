@@ -9,7 +9,7 @@ use domain::{
 use wire::reminder;
 
 use super::{Asks, Body, QuietHours, Rule, Template, Trigger, channel};
-use crate::render::{Lang, Texts};
+use crate::render::{Lang, Languages, Texts};
 
 const OFFSET_MAX: u32 = 90 * 24 * 60;
 const SERVICES_MAX: usize = 200;
@@ -74,8 +74,9 @@ pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body,
         service_ids.filter_map(|(at, id)| wire::convert::id(&mut faults, &format!("/service_ids/{at}"), id)).collect();
     let language = language(&mut faults, &body.language);
     let template = template(body.template.unwrap_or_default());
-    let shown = language.as_deref().and_then(Lang::of).unwrap_or(Lang::En);
-    texts.check(&mut faults, &template, shown);
+    let of_rule = language.as_deref().unwrap_or_default();
+    texts.check(&mut faults, &template, &Languages { patient: of_rule, ..Languages::default() });
+    whole(&mut faults, &template, of_rule);
     let quiet_hours = quiet_hours(&mut faults, &body.quiet_hours.unwrap_or_default());
     let asks = asks(&mut faults, &body.asks, trigger, &channels, &fallback_channels);
     let consent = match body.consent.as_str() {
@@ -129,6 +130,18 @@ fn asks(
         faults.check(sms, pointer, "unexpected", detail);
     }
     Some(Asks::Score)
+}
+
+/// In a language without shipped texts an e-mail needs both of its parts, or it would be in two languages.
+fn whole(faults: &mut Faults, template: &Template, language: &str) {
+    let parts = [("/template/email_subject", &template.email_subject), ("/template/email_text", &template.email_text)];
+    if language.is_empty() || Lang::of(language).is_some() || parts.iter().all(|(_, part)| part.is_empty()) {
+        return;
+    }
+    for (pointer, part) in parts {
+        let detail = "no text is shipped in this language: give the subject and the text, or neither";
+        faults.check(!part.is_empty(), pointer, "missing", detail);
+    }
 }
 
 /// Reads a trigger.

@@ -347,6 +347,7 @@ impl availability::search_server::Search for Search {
             practitioner_family_name: "Example".into(),
             organization_name: "Example Physio".into(),
             default_language: "en".into(),
+            country: "CA".into(),
         }))
     }
 

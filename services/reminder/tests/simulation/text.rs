@@ -11,7 +11,7 @@ use super::{script::ZONES, truth::Fact};
 pub struct Text {
     trigger: String,
     offset_minutes: i64,
-    /// Such as `Sun, Mar 8 9:00 AM`.
+    /// Such as `Sun, Mar 8 9:00 AM`, and in London `Sun 8 Mar 09:00`.
     when: String,
 }
 
@@ -41,7 +41,8 @@ impl Text {
 /// The wall clock of a zone in words, made without the service.
 fn when(at_us: i64, zone: usize) -> String {
     let at = Timestamp::from_microsecond(at_us).unwrap().to_zoned(TimeZone::get(ZONES[zone]).unwrap());
-    at.strftime("%a, %b %-d %-I:%M %p").to_string()
+    let form = if ZONES[zone].starts_with("Europe/") { "%a %-d %b %H:%M" } else { "%a, %b %-d %-I:%M %p" };
+    at.strftime(form).to_string()
 }
 
 impl fmt::Debug for Text {
