@@ -9,7 +9,7 @@ use crate::{
     problem::Problem,
     v1::{
         appointments, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
-        patients, plans, reason_codes, reminder_rules, reports, slots, waitlist, webhook_endpoints,
+        patients, plans, providers, reason_codes, reminder_rules, reports, slots, waitlist, webhook_endpoints,
     },
 };
 
@@ -78,6 +78,8 @@ use crate::{
     reports::reminders::ReminderReport,
     messages::Message,
     messages::MessagePage,
+    providers::ReceivedText,
+    providers::ReceivedReport,
     inbox::InboxItem,
     inbox::InboxPage,
     reminder_rules::Rule,
@@ -201,6 +203,9 @@ fn described(operation: &Operation) -> Value {
             let address = json!({"schema": {"$ref": "#/components/schemas/CalendarAddress"}});
             described["requestBody"]["content"]["application/json"] = address;
         }
+    }
+    if let Some(more) = operation.more {
+        more(&mut described);
     }
     described
 }

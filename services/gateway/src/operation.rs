@@ -5,6 +5,7 @@
 use axum::http::Method;
 use futures::future::BoxFuture;
 use rpc::Fault;
+use serde_json::Value;
 
 use crate::{
     auth::Scope,
@@ -106,6 +107,8 @@ pub(crate) struct Operation {
     pub(crate) events: bool,
     /// Whether the gateway keeps the answer for an idempotency key; else the service does that is called.
     pub(crate) keeps: bool,
+    /// Documents in `/openapi.json` what this table cannot say of it.
+    pub(crate) more: Option<fn(&mut Value)>,
     pub(crate) handler: Handler,
 }
 
@@ -135,6 +138,7 @@ impl Operation {
             csv: false,
             events: false,
             keeps: false,
+            more: None,
             handler,
         }
     }

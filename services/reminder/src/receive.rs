@@ -1,10 +1,11 @@
 //! Reports of an SMS provider: what became of a message.
 //!
 //! They come repeated and out of order, so each stage has a rank and a message only moves up. The signature is checked
-//! first; what cannot be a report on a message of ours is answered with success, since the provider cannot mend it.
+//! first. What cannot be a report on a message of ours is answered with success where the provider cannot mend it, and
+//! refused where the form is ours (`http`).
 
 use domain::id::{MessageId, OrganizationId};
-use rpc::Fault;
+use rpc::{Code, Fault};
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 use crate::{
@@ -23,35 +24,54 @@ use crate::{
 /// How long a message waits that could not be delivered for now.
 const AGAIN_SECONDS: f64 = 300.0;
 
-/// What a provider sent, where its signature is right.
+/// What a provider sent, where its signature is right: that of the address by which the gateway knows itself, or of the one
+/// that the provider was given from here.
 fn checked<'a>(inner: &'a Inner, request: &ReceiveRequest) -> Result<(&'a dyn Provider, Fields), Fault> {
     let provider = inner.ways.sms(&request.provider).ok_or_else(Fault::not_found)?;
-    Ok((provider, provider.signed(request, inner.clock.now())?))
+    let now = inner.clock.now();
+    let fields = match (provider.signed(request, now), given_url(inner, request)) {
+        (Err(fault), Some(url)) if fault.code == Code::SignatureInvalid => {
+            provider.signed(&ReceiveRequest { url, ..request.clone() }, now)
+        }
+        (fields, _) => fields,
+    };
+    Ok((provider, fields?))
+}
+
+/// The address of a call below `reminder.public_url`; `None` where that is not set, or is the gateway's own.
+fn given_url(inner: &Inner, request: &ReceiveRequest) -> Option<String> {
+    let base = inner.config.public_url.as_ref()?;
+    let path = &request.url[request.url.find("/v1/providers/")?..];
+    Some(format!("{base}{path}")).filter(|url| *url != request.url)
 }
 
 /// A patient's message; `None` where it is none.
 pub(crate) fn heard(inner: &Inner, request: &ReceiveRequest) -> Result<Option<Heard>, Fault> {
     let (provider, fields) = checked(inner, request)?;
-    Ok(provider.heard(&fields))
+    provider.heard(&fields)
 }
 
 /// A report on a message of ours.
 pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<ReceiveResponse, Fault> {
     let now = inner.clock.now();
     let (provider, fields) = checked(inner, &request)?;
-    let receipt = provider.receipt(&fields);
+    let receipt = provider.receipt(&fields)?;
+    let mendable = |pointer, code, detail| match provider.has_our_form() {
+        true => Err(Fault::violation(pointer, code, detail)),
+        false => Ok(ReceiveResponse::default()),
+    };
     let Some((organization, message, attempt)) = addressed(&request.url) else {
         tracing::warn!("a provider's report names no message of ours");
-        return Ok(ReceiveResponse {});
+        return mendable("message_id", "missing", "report to the `status_url` of the message, as it was given");
     };
     let Some(receipt) = receipt else {
         tracing::warn!("a provider's report has a status that is not known");
-        return Ok(ReceiveResponse {});
+        return Ok(ReceiveResponse::default());
     };
     // Where the signature covers this and not the URL, a report must not be turned to another message.
     let Some(attempt) = receipt.reference.as_ref().map_or(Some(attempt), |named| attempt_of(named, message)) else {
         tracing::warn!("a provider's report is about another message than its URL");
-        return Ok(ReceiveResponse {});
+        return mendable("/id", "invalid_value", "give the `id` with which the message was posted, or none");
     };
     if receipt.filtered {
         tracing::error!(code = receipt.error_code, "a carrier takes our messages for spam");
@@ -86,7 +106,7 @@ pub(crate) async fn status(inner: &Inner, request: ReceiveRequest) -> Result<Rec
             inner.planned.notify_waiters();
         }
     }
-    Ok(ReceiveResponse {})
+    Ok(ReceiveResponse { id: message.to_string(), repeated: false })
 }
 
 /// Names an attempt, unlike every other.

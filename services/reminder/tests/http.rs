@@ -122,12 +122,23 @@ async fn reports_count_once_their_signature_holds(database: Database) {
         let refused = client.receive_status(ctx.request(call)).await.unwrap_err();
         assert_eq!(Fault::from(refused).code, Code::SignatureInvalid);
     }
-    // What is not signed does not count, and what is about another message changes nothing here.
+    // What is not signed does not count, and what is about another message changes nothing here. The form is ours, so who
+    // sends it is told what to mend.
     let field = |name: &str, value: &str| Field { name: name.into(), value: value.into() };
     let smuggled = ReceiveRequest { form: vec![field("status", "delivered")], ..good("{}") };
     let other = good(r#"{"id":"msg_01jnd1kt00e2psz5vtyx4vv1qc-1","status":"delivered"}"#);
-    for call in [smuggled, other, good(r#"{"status":"no-such-status"}"#)] {
-        client.receive_status(ctx.request(call)).await.unwrap();
+    let nowhere = report(&format!("{PUBLIC_URL}/v1/providers/http/status"), body, us(NOW), SECRET);
+    for (call, expected) in [
+        (smuggled, "/status missing"),
+        (other, "/id invalid_value"),
+        (nowhere, "message_id missing"),
+        (good(r#"{"status":"DELIVERED"}"#), "/status invalid_value"),
+        (good(r#"{"status":["delivered"]}"#), "/status wrong_type"),
+        (good("status=delivered"), ""),
+    ] {
+        let refused = Fault::from(client.receive_status(ctx.request(call)).await.unwrap_err());
+        let code = if expected.is_empty() { Code::MalformedRequest } else { Code::ValidationFailed };
+        assert_eq!((faults(&refused).join(", ").as_str(), refused.code), (expected, code));
     }
     assert_eq!(service.becomes(&visit, "booked", "sms", "sent").await.reason, "");
     let lost = format!(r#"{{"id":"{}-1","status":"undelivered","error_code":"opted_out"}}"#, sent.id);
@@ -136,6 +147,66 @@ async fn reports_count_once_their_signature_holds(database: Database) {
     assert_eq!((undelivered.reason.as_str(), undelivered.attempts[0].error_code.as_str()), ("opted_out", "opted_out"));
     let next = world.book(START);
     assert_eq!(service.becomes(&next, "booked", "sms", "suppressed").await.reason, "opted_out");
+    service.stop().await;
+}
+
+fn faults(fault: &Fault) -> Vec<String> {
+    fault.violations.iter().map(|one| format!("{} {}", one.pointer, one.code)).collect()
+}
+
+async fn a_text_is_taken_in_its_documented_form_and_refused_in_any_other(database: Database) {
+    let (world, _fake) = with_http(database).await;
+    let service = world.start().await;
+    let url = format!("{PUBLIC_URL}/v1/providers/http/inbound");
+    let ctx = Running::context(organization(9));
+    let pass_on = async |body: &str| {
+        let call = report(&url, body, us(NOW), SECRET);
+        service.client.clone().receive_inbound(ctx.request(call)).await.map(tonic::Response::into_inner)
+    };
+    let texts = async || {
+        let request = ctx.request(wire::reminder::ListInboxRequest::default());
+        let items = service.client.clone().list_inbox(request).await.unwrap().into_inner().items;
+        items.into_iter().rev().map(|item| (item.from, item.text)).collect::<Vec<_>>()
+    };
+    // Without an id, each is a new one, whoever sends it, and however alike they are.
+    let mut expected = vec![];
+    for from in ["+15005550009", "+15005550010", "+15005550009"] {
+        let received = pass_on(&format!(r#"{{"from":"{from}","text":"hello"}}"#)).await.unwrap();
+        assert!(received.id.starts_with("inb_") && !received.repeated, "{}", received.id);
+        expected.push((from.to_owned(), "hello".to_owned()));
+        assert_eq!(texts().await, expected);
+    }
+    // With one, it counts once; an id that is `null` is none.
+    for (id, repeated) in [(r#""in-1""#, false), (r#""in-1""#, true), ("null", false)] {
+        let received =
+            pass_on(&format!(r#"{{"id":{id},"from":"+15005550011","text":"late","to":"1"}}"#)).await.unwrap();
+        assert_eq!((received.repeated, received.id.is_empty()), (repeated, repeated));
+    }
+    expected.extend(vec![("+15005550011".to_owned(), "late".to_owned()); 2]);
+    assert_eq!(texts().await, expected);
+    for (body, wrong) in [
+        (r#"{"from":"+15005550009","body":"C"}"#, vec!["/body unknown_field", "/text missing"]),
+        (r#"{"from":"+15005550009","text":"C","body":"C"}"#, vec!["/body unknown_field"]),
+        (r#"{"from":"+15005550009","text":"  "}"#, vec!["/text blank"]),
+        (r#"{"from":"5005550009","text":"C"}"#, vec!["/from invalid_phone"]),
+        (r#"{"from":"+15005550009","text":{}}"#, vec!["/text wrong_type"]),
+        ("{}", vec!["/from missing", "/text missing"]),
+    ] {
+        let fault = Fault::from(pass_on(body).await.unwrap_err());
+        assert_eq!(
+            (fault.code, faults(&fault)),
+            (Code::ValidationFailed, wrong.iter().map(|it| (*it).into()).collect())
+        );
+    }
+    for body in ["", "not JSON", "from=%2B15005550009&text=C", r#"["C"]"#] {
+        let fault = Fault::from(pass_on(body).await.unwrap_err());
+        assert_eq!(fault.code, Code::MalformedRequest, "{body}");
+    }
+    // Who has not signed it learns nothing of the form.
+    let forged = report(&url, "not JSON", us(NOW), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+    let refused = service.client.clone().receive_inbound(ctx.request(forged)).await.unwrap_err();
+    assert_eq!(Fault::from(refused).code, Code::SignatureInvalid);
+    assert_eq!(texts().await, expected, "nothing that was refused is kept");
     service.stop().await;
 }
 
@@ -159,5 +230,6 @@ on_both! {
     what_was_not_answered_is_given_again_under_the_same_id
     a_report_on_what_was_not_answered_ends_the_waiting
     reports_count_once_their_signature_holds
+    a_text_is_taken_in_its_documented_form_and_refused_in_any_other
     a_retry_by_hand_is_another_message
 }

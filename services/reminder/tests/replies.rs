@@ -6,7 +6,7 @@ mod common;
 
 use common::{
     Running, World, organization,
-    replies::{PHONE, say, wrote},
+    replies::{PHONE, say, twilio, wrote},
     us,
 };
 use rpc::{Code, Context, Fault, Idempotency};
@@ -281,6 +281,32 @@ async fn nothing_that_a_patient_wrote_is_lost(database: Database) {
     service.stop().await;
 }
 
+async fn what_a_carrier_passes_on_is_read_as_far_as_it_can_be(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    let ctx = Running::context(organization(9));
+    let url = format!("{}/v1/providers/twilio/inbound", common::PUBLIC_URL);
+    let pass_on = async |call: ReceiveRequest| {
+        service.client.clone().receive_inbound(ctx.request(call)).await.map(tonic::Response::into_inner)
+    };
+    // A picture without a text says that it is one; without an id, each call is a new message.
+    for text in ["", "", "hello"] {
+        assert!(!pass_on(twilio(&url, "+15005550099", text, "")).await.unwrap().repeated);
+    }
+    let texts: Vec<_> = inbox_of(&service, 9).await.items.into_iter().rev().map(|item| item.text).collect();
+    assert_eq!(texts, ["(no text; pictures, not kept: 1)", "(no text; pictures, not kept: 1)", "hello"]);
+    // A name is nobody who can be written to. What has no sender is no message at all, and is refused.
+    assert_eq!(pass_on(twilio(&url, "Vodafone", "offer", "SM1")).await.unwrap().id, "");
+    let refused = Fault::from(pass_on(twilio(&url, "", "x", "SM2")).await.unwrap_err());
+    assert_eq!((refused.code, refused.violations[0].pointer.as_str()), (Code::ValidationFailed, "/From"));
+    // The carrier signs the address that it was given; the gateway may know itself by another one.
+    let elsewhere = |call: ReceiveRequest| ReceiveRequest { url: url.replace("book.example.org", "10.0.0.7"), ..call };
+    assert_ne!(pass_on(elsewhere(wrote("+15005550098", "hello", 3))).await.unwrap().id, "");
+    let forged = elsewhere(twilio(&url.replace("book", "evil"), "+15005550098", "x", "SM4"));
+    assert_eq!(Fault::from(pass_on(forged).await.unwrap_err()).code, Code::SignatureInvalid);
+    service.stop().await;
+}
+
 /// What is read with a key is answered alike for it, and says that it is a replay.
 async fn reads_are_told_apart(service: &Running, id: &str, other: &str) {
     let keyed = async |id: &str, fingerprint: &str| {
@@ -303,4 +329,5 @@ on_both! {
     an_answer_that_waits_survives_the_visit_that_it_is_about
     how_it_is_is_asked_kept_and_passed_on_where_it_is_bad
     nothing_that_a_patient_wrote_is_lost
+    what_a_carrier_passes_on_is_read_as_far_as_it_can_be
 }

@@ -8,10 +8,7 @@ use wire::{
     availability::GetOrganizationRequest,
     common::Page,
     convert::optional_text,
-    reminder::{
-        self, GetMessageRequest, ListMessagesRequest, PreviewMessageRequest, ReceiveRequest, RetryMessageRequest,
-        receive_request,
-    },
+    reminder::{self, GetMessageRequest, ListMessagesRequest, PreviewMessageRequest, RetryMessageRequest},
 };
 
 use super::{CURSOR, LIMIT, next_cursor, time};
@@ -121,25 +118,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         LIMIT,
         CURSOR,
     ];
-    let status = Operation::new(
-        "provider_status",
-        Method::POST,
-        "/v1/providers/{provider}/status",
-        "messages",
-        "What an SMS provider says of a message",
-        Access::Open,
-        handler!(received),
-    );
-    let inbound = Operation::new(
-        "provider_inbound",
-        Method::POST,
-        "/v1/providers/{provider}/inbound",
-        "messages",
-        "A patient's message that an SMS provider passes on",
-        Access::Open,
-        handler!(inbound),
-    );
-    let status_params = CALLBACK.map(|name| Param::new(name, Type::Text(64), "As it was given"));
     vec![
         operation("list_messages", Method::GET, "/v1/messages", "Messages, newest due first", handler!(list))
             .params(&params)
@@ -161,16 +139,8 @@ pub(crate) fn operations() -> Vec<Operation> {
             .body("Nothing")
             .answer(200, "Message")
         },
-        status.params(&status_params).body("Form").no_body(200),
-        inbound.body("Form").no_body(200),
     ]
 }
-
-/// What the reminder service writes into the address that a provider reports to, in its order: the signature covers it.
-const CALLBACK: [&str; 3] = ["message_id", "attempt", "org"];
-
-/// The headers that the reminder service needs to check and read a provider's call.
-const PASSED_ON: [&str; 4] = ["content-type", "webhook-id", "webhook-timestamp", "webhook-signature"];
 
 const STATUSES: [&str; 8] =
     ["scheduled", "suppressed", "sending", "sent", "delivered", "undelivered", "failed", "unknown"];
@@ -202,11 +172,7 @@ fn shown(it: reminder::Message) -> Message {
         text: optional_text(&it.text),
         segments: it.segments,
         instead_of: optional_text(&it.instead_of),
-    let ask = call.context().request(GetOrganizationRequest {});
-    let organization = call.inner.directory.clone().get_organization(ask).await?.into_inner();
     }
-        default_language: organization.default_language,
-        country: organization.country,
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
@@ -239,7 +205,11 @@ async fn retry(call: Call) -> Result<Reply, Fault> {
 
 async fn preview(call: Call) -> Result<Reply, Fault> {
     let body: Preview = call.read()?;
+    let ask = call.context().request(GetOrganizationRequest {});
+    let organization = call.inner.directory.clone().get_organization(ask).await?.into_inner();
     let request = PreviewMessageRequest {
+        default_language: organization.default_language,
+        country: organization.country,
         trigger: body.trigger,
         language: body.language.unwrap_or_default(),
         template: Some(template_to_wire(body.template)),
@@ -259,35 +229,4 @@ async fn preview(call: Call) -> Result<Reply, Fault> {
 
 pub(super) fn template_to_wire(template: Template) -> reminder::Template {
     reminder::Template { sms: template.sms, email_subject: template.email_subject, email_text: template.email_text }
-}
-
-async fn received(call: Call) -> Result<Reply, Fault> {
-    let query: Vec<String> =
-        CALLBACK.into_iter().filter_map(|name| Some(format!("{name}={}", call.params.text(name)?))).collect();
-    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    let request = passed_on(&call, &format!("status{query}"));
-    call.inner.reminder.clone().receive_status(call.context().request(request)).await?;
-    Ok(Reply::empty(200))
-}
-
-async fn inbound(call: Call) -> Result<Reply, Fault> {
-    let request = passed_on(&call, "inbound");
-    call.inner.reminder.clone().receive_inbound(call.context().request(request)).await?;
-    // Twilio takes the answer for what it is to say in return: nothing, since ours is a message of its own.
-    Ok(Reply { body: Some(b"<Response></Response>".to_vec()), media: "text/xml", ..Reply::empty(200) })
-}
-
-/// A provider's call as it came, below its own path.
-fn passed_on(call: &Call, path: &str) -> ReceiveRequest {
-    let provider = call.part("provider");
-    let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let field = |name: &str, value: &str| receive_request::Field { name: name.to_owned(), value: value.to_owned() };
-    ReceiveRequest {
-        url: format!("{}/v1/providers/{provider}/{path}", call.inner.public_url),
-        form: call.form.iter().map(|(name, value)| field(name, value)).collect(),
-        signature: header("x-twilio-signature").to_owned(),
-        headers: PASSED_ON.into_iter().map(|name| field(name, header(name))).collect(),
-        body: call.raw.clone(),
-        provider,
-    }
 }

@@ -15,6 +15,7 @@ pub(crate) mod messages;
 pub(crate) mod organizations;
 pub(crate) mod patients;
 pub(crate) mod plans;
+pub(crate) mod providers;
 pub(crate) mod reason_codes;
 pub(crate) mod reminder_rules;
 pub(crate) mod reports;
@@ -55,6 +56,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         waitlist::operations(),
         reports::operations(),
         messages::operations(),
+        providers::operations(),
         unsubscribe::operations(),
         inbox::operations(),
         reminder_rules::operations(),

@@ -12,7 +12,7 @@ mod meaning;
 use std::sync::Arc;
 
 use domain::{
-    id::OrganizationId,
+    id::{InboundId, OrganizationId},
     patient::{Channel, is_e164},
 };
 use rpc::{Context, Fault, Idempotency};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 pub(crate) use self::matching::Told;
-use crate::{Inner, address_hash, receive, write};
+use crate::{Inner, address_hash, provider::inbound::is_id, receive, write};
 
 /// The trigger of a message that answers a patient's own.
 pub(crate) const REPLY: &str = "reply";
@@ -35,8 +35,8 @@ const TEXT_MAX: usize = 1600;
 /// A message that came in.
 pub(crate) struct Heard {
     pub(crate) provider: &'static str,
-    /// The provider's own id of it.
-    pub(crate) id: String,
+    /// The provider's own id of it; none where it gives none, and then it is a new message each time.
+    pub(crate) id: Option<String>,
     pub(crate) from: String,
     pub(crate) text: String,
 }
@@ -46,6 +46,8 @@ pub(crate) struct NewInbound<'a> {
     pub(crate) organization: Uuid,
     pub(crate) id: Uuid,
     pub(crate) heard: &'a Heard,
+    /// The provider's own id of it, else ours.
+    pub(crate) provider_id: &'a str,
     pub(crate) meaning: &'static str,
     pub(crate) now_us: i64,
 }
@@ -68,23 +70,23 @@ pub(crate) struct Dealt {
 /// Takes in what a provider passes on.
 ///
 /// # Errors
-/// `signature_invalid` where it is not the provider's, and the database's failures: then the provider may try again.
+/// `signature_invalid` where it is not the provider's, `malformed_request` and `validation_failed` where it cannot be read,
+/// and the database's failures: then the provider may try again.
 pub(crate) async fn receive(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: ReceiveRequest,
 ) -> Result<ReceiveResponse, Fault> {
     let Some(heard) = receive::heard(inner, &request)? else {
-        tracing::warn!("what a provider passed on is no patient's message");
-        return Ok(ReceiveResponse {});
+        tracing::warn!("what a provider passed on comes from no number, so it is no patient's message");
+        return Ok(ReceiveResponse::default());
     };
     let known = inner.store.organization_of(&heard.from).await.map_err(write::failure)?;
     let organization = known.map_or(ctx.organization, OrganizationId::new);
     // In a task of its own: a provider that hangs up cannot leave it half done.
     let (owned, within) = (inner.clone(), ctx.remaining());
     let task = tokio::spawn(async move { take_in(&owned, organization, &heard, within).await });
-    task.await.map_err(Fault::internal)??;
-    Ok(ReceiveResponse {})
+    task.await.map_err(Fault::internal)?
 }
 
 async fn take_in(
@@ -92,21 +94,27 @@ async fn take_in(
     organization: OrganizationId,
     heard: &Heard,
     within: std::time::Duration,
-) -> Result<(), Fault> {
+) -> Result<ReceiveResponse, Fault> {
     let said = meaning::read(&heard.text);
     let now = inner.clock.now();
+    let id = inner.ids.uuid(now);
+    let received = ReceiveResponse { id: InboundId::new(id).to_string(), ..ReceiveResponse::default() };
+    let provider_id = heard.id.as_deref().unwrap_or(&received.id);
     let new = NewInbound {
         organization: organization.uuid(),
-        id: inner.ids.uuid(now),
+        id,
         heard,
+        provider_id,
         meaning: said.meaning.as_str(),
         now_us: now.as_microsecond(),
     };
     if !inner.store.hear(&new).await.map_err(write::failure)? {
         // It came before.
-        return Ok(());
+        return Ok(ReceiveResponse { repeated: true, ..ReceiveResponse::default() });
     }
-    let idempotency = Idempotency { key: heard.id.clone(), fingerprint: heard.id.clone() };
+    // Another provider may give the same id to another message.
+    let key = format!("{}:{provider_id}", heard.provider);
+    let idempotency = Idempotency { fingerprint: key.clone(), key };
     let ctx = Context { idempotency: Some(idempotency), ..Context::new(organization, "patient", within) };
     let settled = match act::act(inner, &ctx, heard, said).await {
         Ok(settled) => settled,
@@ -114,7 +122,7 @@ async fn take_in(
             tracing::error!(code = fault.code.as_str(), "a reply could not be dealt with; it waits in the inbox");
             metrics::counter!("reminder_replies_total", "meaning" => said.meaning.as_str(), "outcome" => "failed")
                 .increment(1);
-            return Ok(());
+            return Ok(received);
         }
     };
     let outcome = if settled.outcome.is_empty() { "kept" } else { settled.outcome };
@@ -123,15 +131,15 @@ async fn take_in(
     let hash = address_hash(&heard.from);
     inner.store.settle(&new, &settled, reply_id, &hash, inner.clock.now_us()).await.map_err(write::failure)?;
     inner.planned.notify_waiters();
-    Ok(())
+    Ok(received)
 }
 
 impl Heard {
-    /// What can be a reply: it has an id and comes from a number; not too long a text.
+    /// What can be a reply: it comes from a number; not too long a text. An id that cannot be kept is none.
     pub(crate) fn new(provider: &'static str, id: &str, from: &str, text: &str) -> Option<Self> {
         let text = text.chars().filter(|c| *c != '\0').take(TEXT_MAX).collect();
-        let fits = (1..=100).contains(&id.len()) && is_e164(from);
-        fits.then(|| Self { provider, id: id.to_owned(), from: from.to_owned(), text })
+        let id = is_id(id).then(|| id.to_owned());
+        is_e164(from).then(|| Self { provider, id, from: from.to_owned(), text })
     }
 }
 

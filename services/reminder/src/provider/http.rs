@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use wire::reminder::ReceiveRequest;
 
 use super::{
-    Outcome, Outgoing, Provider, post,
+    Outcome, Outgoing, Provider, inbound, post,
     receipt::{self, Again, Fields, Receipt, Stage, field, header},
     standard,
 };
@@ -101,15 +101,24 @@ impl Provider for Http {
             return Err(receipt::forged());
         }
         // The signature covers the body: fields that were read elsewhere are nobody's.
-        Ok(receipt::json_fields(&call.body))
+        receipt::read_json(&call.body)
     }
 
-    fn receipt(&self, fields: &Fields) -> Option<Receipt> {
-        read(fields)
+    fn receipt(&self, fields: &Fields) -> Result<Option<Receipt>, Fault> {
+        let fault = |code, detail| Fault::violation("/status", code, detail);
+        match (read(fields), field(fields, "status")) {
+            (Some(receipt), _) => Ok(Some(receipt)),
+            (None, "") => Err(fault("missing", "this field is needed: sent, delivered, undelivered or failed")),
+            (None, _) => Err(fault("invalid_value", "expected one of sent, delivered, undelivered, failed")),
+        }
     }
 
-    fn heard(&self, fields: &Fields) -> Option<Heard> {
-        Heard::new("http", field(fields, "id"), field(fields, "from"), field(fields, "text"))
+    fn heard(&self, fields: &Fields) -> Result<Option<Heard>, Fault> {
+        inbound::read(fields).map(Some)
+    }
+
+    fn has_our_form(&self) -> bool {
+        true
     }
 }
 

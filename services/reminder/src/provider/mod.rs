@@ -1,6 +1,7 @@
 //! Who carries a message: a trait, a sandbox, Twilio's and Vonage's forms, a form of our own over HTTP, and SMTP.
 
 pub(crate) mod http;
+pub(crate) mod inbound;
 mod post;
 pub(crate) mod receipt;
 pub(crate) mod sandbox;
@@ -133,13 +134,24 @@ pub(crate) trait Provider: Send + Sync {
     }
 
     /// Reads a report; `None` where it says nothing that is known.
-    fn receipt(&self, _: &Fields) -> Option<Receipt> {
-        None
+    ///
+    /// # Errors
+    /// What is wrong with it, where its sender can mend that.
+    fn receipt(&self, _: &Fields) -> Result<Option<Receipt>, Fault> {
+        Ok(None)
     }
 
     /// Reads a patient's message that it passes on; `None` where it is none.
-    fn heard(&self, _: &Fields) -> Option<Heard> {
-        None
+    ///
+    /// # Errors
+    /// What is wrong with it, where its sender can mend that.
+    fn heard(&self, _: &Fields) -> Result<Option<Heard>, Fault> {
+        Ok(None)
+    }
+
+    /// Whether the form of its calls is ours: then its author can mend what is wrong with them.
+    fn has_our_form(&self) -> bool {
+        false
     }
 }
 

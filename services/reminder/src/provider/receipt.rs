@@ -1,8 +1,11 @@
 //! What a provider reports of an attempt, in our words. Each provider reads its own form into this.
 
+use domain::fault::Faults;
 use rpc::{Code, Fault};
 use serde_json::{Map, Value};
 use wire::reminder::ReceiveRequest;
+
+use super::inbound;
 
 /// The fields of a provider's call, its signature checked.
 pub(crate) type Fields = Vec<(String, String)>;
@@ -93,7 +96,7 @@ pub(crate) fn fields(call: &ReceiveRequest) -> Fields {
     json_fields(&call.body)
 }
 
-/// The fields of a JSON object; none where it is no object.
+/// The fields of a JSON object, those with `null` among them as empty; none where it is no object.
 pub(crate) fn json_fields(body: &[u8]) -> Fields {
     let object: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     let plain = |value: Value| match value {
@@ -104,9 +107,41 @@ pub(crate) fn json_fields(body: &[u8]) -> Fields {
     object.into_iter().map(|(name, value)| (name, plain(value))).collect()
 }
 
+/// The fields of a JSON object, those with `null` left out.
+///
+/// # Errors
+/// `malformed_request` where it is no JSON object, `validation_failed` for fields that are neither text nor number.
+pub(crate) fn read_json(body: &[u8]) -> Result<Fields, Fault> {
+    let malformed = |detail: String| Fault::new(Code::MalformedRequest, detail);
+    let value: Value = serde_json::from_slice(body).map_err(|error| {
+        malformed(format!("the body is not JSON: see line {}, column {}", error.line(), error.column()))
+    })?;
+    let Value::Object(object) = value else { return Err(malformed("the body is not a JSON object".to_owned())) };
+    let (mut faults, mut fields) = (Faults::new(), Fields::new());
+    for (name, value) in object {
+        match value {
+            Value::String(text) => fields.push((name, text)),
+            Value::Number(number) => fields.push((name, number.to_string())),
+            Value::Null => {}
+            _ => faults.push(format!("/{}", inbound::plain(&name)), "wrong_type", "the value must be a text"),
+        }
+    }
+    faults.result()?;
+    Ok(fields)
+}
+
 /// The first field of this name; empty where there is none.
 pub(crate) fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
     fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
+}
+
+/// The field of this name, without which a call is none of a patient's message.
+///
+/// # Errors
+/// `validation_failed` where it is missing or empty.
+pub(crate) fn needed<'a>(fields: &'a [(String, String)], name: &str) -> Result<&'a str, Fault> {
+    let given = Some(field(fields, name)).filter(|value| !value.is_empty());
+    given.ok_or_else(|| Fault::violation(&format!("/{name}"), "missing", "a message has a sender; is this a report?"))
 }
 
 /// A header that was passed on; empty where it was not sent.
@@ -135,6 +170,23 @@ mod tests {
         let travel = [Stage::Accepted, Stage::Queued, Stage::Sending, Stage::Sent, Stage::Delivered, Stage::Read];
         assert!(travel.windows(2).all(|pair| pair[0].rank() < pair[1].rank()));
         assert_eq!([Stage::Undelivered.rank(), Stage::Failed.rank()], [Stage::Delivered.rank(); 2]);
+    }
+
+    #[test]
+    fn a_body_that_cannot_be_read_says_where() {
+        let fields = read_json(br#"{"a":"x","b":7,"c":null}"#).unwrap();
+        assert_eq!(fields, [("a".to_owned(), "x".to_owned()), ("b".to_owned(), "7".to_owned())]);
+        for (body, detail) in [
+            ("from=%2B1", "the body is not JSON: see line 1, column 2"),
+            ("", "the body is not JSON: see line 1, column 0"),
+            ("[1]", "the body is not a JSON object"),
+        ] {
+            let fault = read_json(body.as_bytes()).unwrap_err();
+            assert_eq!((fault.code, fault.detail.as_str()), (Code::MalformedRequest, detail));
+        }
+        let fault = read_json(br#"{"from":{},"text":["x"]}"#).unwrap_err();
+        let pointers: Vec<_> = fault.violations.iter().map(|one| one.pointer.as_str()).collect();
+        assert_eq!((fault.code, pointers), (Code::ValidationFailed, vec!["/from", "/text"]));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use wire::reminder::ReceiveRequest;
 
 use super::{
-    Outcome, Outgoing, Provider, post,
+    Outcome, Outgoing, Provider, inbound, post,
     receipt::{self, Again, Fields, Receipt, Stage, field},
     signature,
 };
@@ -103,12 +103,15 @@ impl Provider for Twilio {
         Ok(fields)
     }
 
-    fn receipt(&self, fields: &Fields) -> Option<Receipt> {
-        read(fields)
+    fn receipt(&self, fields: &Fields) -> Result<Option<Receipt>, Fault> {
+        Ok(read(fields))
     }
 
-    fn heard(&self, fields: &Fields) -> Option<Heard> {
-        Heard::new("twilio", field(fields, "MessageSid"), field(fields, "From"), field(fields, "Body"))
+    fn heard(&self, fields: &Fields) -> Result<Option<Heard>, Fault> {
+        let from = receipt::needed(fields, "From")?;
+        let pictures = field(fields, "NumMedia").parse().unwrap_or(0);
+        let text = inbound::text(field(fields, "Body"), pictures);
+        Ok(Heard::new("twilio", field(fields, "MessageSid"), from, &text))
     }
 }
 

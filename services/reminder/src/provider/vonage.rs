@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use wire::reminder::ReceiveRequest;
 
 use super::{
-    Outcome, Outgoing, Provider, hmac_sha256, post,
+    Outcome, Outgoing, Provider, hmac_sha256, inbound, post,
     receipt::{self, Again, Fields, Receipt, Stage, field},
 };
 use crate::{
@@ -107,14 +107,15 @@ impl Provider for Vonage {
         Ok(fields)
     }
 
-    fn receipt(&self, fields: &Fields) -> Option<Receipt> {
-        read(fields)
+    fn receipt(&self, fields: &Fields) -> Result<Option<Receipt>, Fault> {
+        Ok(read(fields))
     }
 
-    fn heard(&self, fields: &Fields) -> Option<Heard> {
+    fn heard(&self, fields: &Fields) -> Result<Option<Heard>, Fault> {
         // Its numbers come without their sign.
-        let from = format!("+{}", field(fields, "msisdn").trim_start_matches('+'));
-        Heard::new("vonage", field(fields, "messageId"), &from, field(fields, "text"))
+        let from = format!("+{}", receipt::needed(fields, "msisdn")?.trim_start_matches('+'));
+        let text = inbound::text(field(fields, "text"), 0);
+        Ok(Heard::new("vonage", field(fields, "messageId"), &from, &text))
     }
 }
 

@@ -80,7 +80,7 @@ impl Store {
 
     pub(crate) async fn hear(&self, new: &NewInbound<'_>) -> Result<bool, Failure> {
         let heard = new.heard;
-        let hear = query(HEAR).bind(new.organization).bind(new.id).bind(heard.provider).bind(&heard.id);
+        let hear = query(HEAR).bind(new.organization).bind(new.id).bind(heard.provider).bind(new.provider_id);
         let hear = hear.bind(new.now_us).bind(&heard.from).bind(&heard.text).bind(new.meaning);
         Ok(hear.execute(self.writer()).await?.rows_affected() == 1)
     }

@@ -9,17 +9,16 @@ pub const PHONE: &str = "+15005550009";
 
 /// What Twilio passes on of a patient's message, signed.
 pub fn wrote(from: &str, text: &str, number: u32) -> ReceiveRequest {
-    let url = format!("{PUBLIC_URL}/v1/providers/twilio/inbound");
-    let fields = [
-        ("MessageSid", format!("SM{number:032}")),
-        ("From", from.to_owned()),
-        ("To", "+15005550006".to_owned()),
-        ("Body", text.to_owned()),
-    ];
-    let form: Vec<_> = fields.map(|(name, value)| (name.to_owned(), value)).to_vec();
-    let signature = reminder::twilio_signature(TOKEN, &url, &form);
+    twilio(&format!("{PUBLIC_URL}/v1/providers/twilio/inbound"), from, text, &format!("SM{number:032}"))
+}
+
+/// The same, signed for this URL and under this id.
+pub fn twilio(url: &str, from: &str, text: &str, id: &str) -> ReceiveRequest {
+    let fields = [("MessageSid", id), ("From", from), ("To", "+15005550006"), ("Body", text), ("NumMedia", "1")];
+    let form: Vec<_> = fields.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let signature = reminder::twilio_signature(TOKEN, url, &form);
     let form = form.into_iter().map(|(name, value)| Field { name, value }).collect();
-    ReceiveRequest { provider: "twilio".into(), url, form, signature, ..ReceiveRequest::default() }
+    ReceiveRequest { provider: "twilio".into(), url: url.to_owned(), form, signature, ..ReceiveRequest::default() }
 }
 
 /// Passes a patient's message on; `number` keeps it apart from others.
