@@ -1,12 +1,16 @@
 //! What patients answer, from the provider's call to the clinic's screen, in both arrangements; signed by PyPI's `twilio`.
 
-use std::path::Path;
+use std::{collections::HashMap, path::Path};
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
+use runtime::Clock;
 use scenarios::{House, patient, service, sms};
 use serde_json::{Value, json};
-use testkit::sms::{AUTH_TOKEN, FakeProvider};
+use testkit::{
+    endpoint::{Answer, Endpoint},
+    sms::{AUTH_TOKEN, FakeProvider},
+};
 
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 const PHONE: &str = "+19105550123";
@@ -97,5 +101,130 @@ async fn a_patient_confirms_and_calls_off_by_text_message() -> Result<()> {
         let printed = house.printed();
         assert!(!printed.contains("my knee") && !printed.contains(PHONE), "what patients write is not logged");
     }
+    Ok(())
+}
+
+/// Where patients and carriers reach the product, as they know it.
+const PUBLIC: &str = "https://book.example.org";
+
+#[tokio::test]
+async fn one_public_address_is_in_links_and_under_signatures_by_either_name() -> Result<()> {
+    let provider = FakeProvider::start().await?;
+    let settings = sms::settings(&provider);
+    let sent = async |index: usize| {
+        testkit::poll::until("the text", WITHIN, || async { text_of_booking(&provider, index) }).await
+    };
+    let (by_one, by_other) = (format!("reminder.public_url={PUBLIC}"), format!("public_url={PUBLIC}"));
+    for (place, (name, apart)) in [(&by_one, false), (&by_one, true), (&by_other, true)].into_iter().enumerate() {
+        let mut extra: Vec<&str> = settings.iter().map(String::as_str).collect();
+        extra.extend(["--set", name]);
+        let house = if apart { House::apart(&extra).await? } else { House::embedded(&extra).await? };
+        let clinic = house.clinic("America/New_York", service()).await?;
+        let slots = house.slots(&clinic, (5, 6), &clinic.revision).await?;
+        let body = json!({"slot_id": slots[0]["slot_id"], "patient": patient("Example", PHONE)});
+        let booked = house.post("/v1/appointments", body).await?;
+        assert!(booked.text("/links/manage").starts_with(&format!("{PUBLIC}/v1/manage/")), "{}", booked.body);
+        let form = sent(place).await;
+        assert!(form["Body"].contains(&format!("{PUBLIC}/v1/manage/")), "{}", form["Body"]);
+        let callback = &form["StatusCallback"];
+        assert!(callback.starts_with(&format!("{PUBLIC}/v1/providers/twilio/status?")), "{callback}");
+        // The carrier signs what it was given; what stands in front of the product passes it on to where that listens.
+        let post = async |url: &str, form: &[(String, String)]| -> Result<StatusCode> {
+            let signature = reminder::twilio_signature(AUTH_TOKEN, url, form);
+            let local = format!("{}{}", house.url, &url[url.find("/v1/").context("a path")?..]);
+            let request = reqwest::Client::new().post(local).header("x-twilio-signature", signature).form(form);
+            Ok(request.send().await?.status())
+        };
+        let report = [("MessageSid", "SM1"), ("MessageStatus", "delivered")];
+        let report = report.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(post(callback, &report).await?, StatusCode::OK, "{name}, apart: {apart}");
+        let inbound = format!("{PUBLIC}/v1/providers/twilio/inbound");
+        assert_eq!(post(&inbound, &sms::form(PHONE, "hello", 1)).await?, StatusCode::OK, "{name}, apart: {apart}");
+        assert_eq!(house.get("/v1/inbox").await?.body["unread_count"], json!(1));
+        let evil = inbound.replace("book", "evil");
+        assert_eq!(post(&evil, &sms::form(PHONE, "x", 2)).await?, StatusCode::FORBIDDEN, "signed for another address");
+
+        let (fine, said) = house.command(&["doctor", "--set", name]).await?;
+        assert!(fine && said.contains(&format!("links lead to {PUBLIC}")), "{said}");
+    }
+    Ok(())
+}
+
+/// The form of the text about a booking that the provider was given in this place.
+fn text_of_booking(provider: &FakeProvider, index: usize) -> Option<HashMap<String, String>> {
+    let texts = provider.received().into_iter().map(|one| one.form);
+    texts.filter(|form| form["Body"].contains("you are booked")).nth(index)
+}
+
+#[tokio::test]
+async fn the_doctor_says_where_the_two_names_of_the_public_address_differ() -> Result<()> {
+    let house = House::embedded(&[]).await?;
+    let (fine, said) = house.command(&["doctor"]).await?;
+    assert!(fine && said.contains("ok      public address: public_url is not set"), "{said}");
+    let differ = ["doctor", "--set", "public_url=https://a.example", "--set", "reminder.public_url=https://b.example"];
+    let (fine, said) = house.command(&differ).await?;
+    assert!(!fine && said.contains("WRONG   public address: public_url is https://a.example and reminder."), "{said}");
+    let slash = ["doctor", "--set", "public_url=https://a.example/"];
+    let (fine, said) = house.command(&slash).await?;
+    assert!(
+        !fine && said.contains("public_url: write a URL such as https://book.example.org, without a slash"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gateway_of_one_s_own_passes_texts_on_in_the_documented_form() -> Result<()> {
+    let provider = Endpoint::start(Answer::Say(202, String::new())).await?;
+    let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+    let url = format!("reminder.providers.http.url={}", provider.url());
+    let key = format!("reminder.providers.http.secret={secret}");
+    let house = House::embedded(&["--set", "reminder.sms_provider=http", "--set", &url, "--set", &key]).await?;
+    let pass_on = async |media: &str, body: &str| -> Result<(StatusCode, String, Value)> {
+        let seconds = Clock::system().now().as_second();
+        let signature = reminder::standard_signature(secret, "evt_1", seconds, body.as_bytes()).context("a secret")?;
+        let request = reqwest::Client::new()
+            .post(format!("{}/v1/providers/http/inbound", house.url))
+            .header("content-type", media)
+            .header("webhook-id", "evt_1")
+            .header("webhook-timestamp", seconds)
+            .header("webhook-signature", signature);
+        let answer = request.body(body.to_owned()).send().await?;
+        let media = answer.headers()["content-type"].to_str()?.to_owned();
+        Ok((answer.status(), media, answer.json().await?))
+    };
+    let json_body = "application/json";
+    // Without an id each is new; with one it counts once. JSON is answered with JSON.
+    for (body, repeated) in [
+        (r#"{"from":"+19105550123","text":"hello"}"#, false),
+        (r#"{"from":"+19105550124","text":"hello"}"#, false),
+        (r#"{"from":"+19105550123","text":"hello"}"#, false),
+        (r#"{"id":"in-1","from":"+19105550123","text":"hello"}"#, false),
+        (r#"{"id":"in-1","from":"+19105550123","text":"hello"}"#, true),
+    ] {
+        let (status, media, answer) = pass_on(json_body, body).await?;
+        assert_eq!((status, media.as_str()), (StatusCode::OK, "application/json"), "{answer}");
+        assert_eq!((&answer["repeated"], answer["id"].is_null()), (&json!(repeated), repeated), "{answer}");
+    }
+    assert_eq!(house.get("/v1/inbox").await?.body["unread_count"], json!(4));
+    for (media, body, expected, pointers) in [
+        (json_body, r#"{"from":"+19105550123","body":"C"}"#, StatusCode::UNPROCESSABLE_ENTITY, vec!["/body", "/text"]),
+        (json_body, r#"{"from":"+19105550123","text":""}"#, StatusCode::UNPROCESSABLE_ENTITY, vec!["/text"]),
+        (json_body, r#"{"from":"+19105550123","#, StatusCode::BAD_REQUEST, vec![]),
+        ("application/x-www-form-urlencoded", "from=%2B19105550123&text=C", StatusCode::BAD_REQUEST, vec![]),
+    ] {
+        let (status, media, answer) = pass_on(media, body).await?;
+        assert_eq!((status, media.as_str()), (expected, "application/problem+json"), "{answer}");
+        let found = answer["errors"].as_array().into_iter().flatten().map(|one| one["pointer"].clone());
+        assert_eq!(found.collect::<Vec<_>>(), pointers, "{answer}");
+    }
+    assert_eq!(house.get("/v1/inbox").await?.body["unread_count"], json!(4), "nothing that was refused is kept");
+
+    let document = house.get("/openapi.json").await?.body;
+    let body = &document["paths"]["/v1/providers/{provider}/inbound"]["post"]["requestBody"]["content"][json_body];
+    assert_eq!(body["schema"]["anyOf"][0]["required"], json!(["from", "text"]));
+    // What is documented is what is taken.
+    let example = body["examples"]["http"]["value"].to_string();
+    assert_eq!(pass_on(json_body, &example).await?.0, StatusCode::OK);
     Ok(())
 }

@@ -17,7 +17,9 @@ pub(crate) struct Config {
     pub(crate) ops_listen: Option<String>,
     /// The folder of the embedded databases.
     pub(crate) data: PathBuf,
-    /// Where patients and providers find the gateway; none: where it listens.
+    /// Where patients and providers find the gateway, such as `https://book.example.org`, without a slash at the end: where
+    /// links lead, and what providers sign. `reminder.public_url` is the same setting by another name. None of both: where
+    /// the gateway listens, which only this machine may reach; a reminder service apart then gives no links.
     pub(crate) public_url: Option<String>,
     /// The database of every service that has none of its own.
     pub(crate) database: Database,
@@ -133,12 +135,13 @@ impl Section for Config {
             ("peers.availability", &self.peers.availability),
             ("peers.booking", &self.peers.booking),
             ("peers.reminder", &self.peers.reminder),
-            ("public_url", &self.public_url),
         ] {
             let web = |url: reqwest::Url| matches!(url.scheme(), "http" | "https") && url.host().is_some();
             let http = uri.as_ref().is_none_or(|uri| uri.parse().is_ok_and(web));
             check(http, key, "write a URL such as http://127.0.0.1:9090");
         }
+        let public = self.public_url.as_deref().is_none_or(reminder::is_public_url);
+        check(public, "public_url", reminder::PUBLIC_URL_FORM);
         let oidc = &self.auth.oidc;
         let unused = oidc.issuer.is_none() && oidc.audience.is_none() && oidc.jwks_url.is_none();
         check(unused, "auth.oidc", "tokens of an OpenID provider are not taken yet; use API keys");
@@ -151,6 +154,17 @@ impl Section for Config {
 }
 
 impl Config {
+    /// Where patients and providers find the gateway, by either name; `None` where neither is set.
+    pub(crate) fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref().or(self.reminder.service.public_url.as_deref())
+    }
+
+    /// Both names of that address, where they say different things; the first one is used.
+    pub(crate) fn public_urls_differ(&self) -> Option<(&str, &str)> {
+        let both = self.public_url.as_deref().zip(self.reminder.service.public_url.as_deref());
+        both.filter(|(one, other)| one != other)
+    }
+
     /// Where a role keeps its data.
     pub(crate) fn database_of(&self, role: Role) -> Target {
         let own = match role {

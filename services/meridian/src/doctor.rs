@@ -45,6 +45,7 @@ pub(crate) async fn run(common: &Common, clocks: Option<bool>) -> Result<()> {
             Err(error) => Err(format!("{error:#}")),
         },
     );
+    say("public address", public_url(&config));
     for role in Role::ALL {
         say(&format!("database of {}", role.as_str()), database(&config, role).await);
     }
@@ -71,6 +72,26 @@ fn clock(common: &Common) -> Result<String, String> {
         return Err(format!("it shows {}, which is in the past: set the system's time", clock.now()));
     }
     Ok(format!("it shows {}", clock.now()))
+}
+
+/// Where links lead and providers report to: one address, whichever of its two names it has.
+fn public_url(config: &Config) -> Result<String, String> {
+    if let Some((used, unused)) = config.public_urls_differ() {
+        return Err(format!(
+            "public_url is {used} and reminder.public_url is {unused}: they are one setting, and the first is used; leave \
+             reminder.public_url out, or set both alike"
+        ));
+    }
+    let reminder = &config.reminder.service;
+    match config.public_url() {
+        Some(url) => Ok(format!("links lead to {url}, and providers report there")),
+        None if reminder.sms_provider != "sandbox" || reminder.smtp.url.is_some() => {
+            Err("messages are sent, but public_url is not set: their links lead nowhere that patients can reach, and \
+             providers cannot report; set it to the gateway's address"
+                .to_owned())
+        }
+        None => Ok("public_url is not set; links lead to where the gateway listens".to_owned()),
+    }
 }
 
 async fn database(config: &Config, role: Role) -> Result<String, String> {

@@ -67,7 +67,8 @@ pub(crate) struct Surroundings {
     pub(crate) ids: Ids,
     pub(crate) readiness: Readiness,
     pub(crate) admin_key: Option<String>,
-    pub(crate) public_url: String,
+    /// Where patients and providers find the gateway; `None` in a process that cannot know it.
+    pub(crate) public_url: Option<String>,
 }
 
 /// The ways to the services.
@@ -146,7 +147,7 @@ pub(crate) async fn reminder(
     quiet: &Quiet,
 ) -> Result<reminder::App> {
     let mut section = config.reminder.service.clone();
-    section.public_url = section.public_url.or_else(|| Some(around.public_url.clone()));
+    section.public_url.clone_from(&around.public_url);
     let deps = reminder::Deps {
         clock: around.clock.clone(),
         ids: around.ids.clone(),
@@ -172,7 +173,7 @@ pub(crate) async fn gateway(config: &Config, around: &Surroundings, ways: &Ways)
         admin_key: around.admin_key.clone(),
         default_organization: DEFAULT_ORGANIZATION,
         readiness: around.readiness.clone(),
-        public_url: around.public_url.clone(),
+        public_url: around.public_url.clone().unwrap_or_default(),
     };
     Ok(gateway::App::build(config.gateway.service.clone(), deps).await?)
 }

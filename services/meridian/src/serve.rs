@@ -32,7 +32,8 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = listen(&config.listen).await?;
-    let around = surroundings(&settings, address);
+    let gateway = role.is_none_or(|role| role == Role::Gateway);
+    let around = surroundings(&settings, gateway.then_some(address));
     let outcome = match role {
         None => all(config, &around, &ways, listener, &shutdown).await,
         Some(role) => one(config, &around, &ways, role, listener, &shutdown).await,
@@ -42,15 +43,19 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
     outcome
 }
 
-/// What all roles of this process share.
-pub(crate) fn surroundings(settings: &Settings, address: SocketAddr) -> Surroundings {
-    let public_url = settings.config.public_url.clone();
+/// What all roles of this process share; `gateway` is where its gateway listens, if it has one.
+pub(crate) fn surroundings(settings: &Settings, gateway: Option<SocketAddr>) -> Surroundings {
+    let config = &settings.config;
+    if let Some((used, unused)) = config.public_urls_differ() {
+        tracing::warn!(used, unused, "reminder.public_url is not public_url: leave one of them out");
+    }
+    let public_url = config.public_url().map(str::to_owned);
     Surroundings {
         clock: settings.clock.clone(),
         ids: Ids::system(),
         readiness: Readiness::new(),
         admin_key: settings.admin_key.clone(),
-        public_url: public_url.unwrap_or_else(|| format!("http://{address}")),
+        public_url: public_url.or_else(|| gateway.map(|address| format!("http://{address}"))),
     }
 }
 

@@ -37,7 +37,7 @@ use std::{
     time::Duration,
 };
 
-pub use config::{Config, Http, Providers, Smtp, Twilio, Vonage, Webhooks};
+pub use config::{Config, Http, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Vonage, Webhooks, is_public_url};
 use dispatch::questions::Questions;
 pub use provider::{signature::twilio_signature, standard::standard_signature, vonage::vonage_signature};
 use render::Texts;

@@ -40,7 +40,7 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = serve::listen(&config.listen).await?;
-    let mut around = serve::surroundings(&settings, address);
+    let mut around = serve::surroundings(&settings, Some(address));
     if !around.clock.is_simulated() {
         // The chain has a past: it is loaded as the weeks go by.
         around.clock = Clock::behind(SignedDuration::from_hours(24 * courses::DAYS));
@@ -67,7 +67,7 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     load::reminders(&around.clock, &ways, &shutdown).await;
     load::care_rules(&ways).await?;
     let (front_end, staff) = keys(config, &around).await?;
-    show(&around.public_url, &front_end, &staff, &search);
+    show(around.public_url.as_deref().unwrap_or_default(), &front_end, &staff, &search);
     let served = gateway.serve(listener, shutdown.clone()).await;
     background.ended(&shutdown).await;
     guard.flush();

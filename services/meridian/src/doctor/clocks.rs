@@ -65,7 +65,7 @@ async fn app(common: &Common, config: &Config) -> anyhow::Result<App> {
         ids: runtime::Ids::system(),
         readiness: runtime::Readiness::new(),
         admin_key: None,
-        public_url: String::new(),
+        public_url: None,
     };
     roles::booking(config, &around, &Ways::in_process()).await
 }

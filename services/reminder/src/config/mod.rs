@@ -21,7 +21,8 @@ pub struct Config {
     /// they wait for it.
     pub sms_fallback: Option<String>,
     /// Where patients and providers reach the public interface, such as `https://book.example.org`, without a slash at
-    /// the end. None: messages carry no link, and providers are not asked to report what became of a message.
+    /// the end. The binary knows it as `public_url`, too. None: messages carry no link, and providers are not asked to
+    /// report what became of a message.
     pub public_url: Option<String>,
     /// Whether patients may answer by text message: reminders then ask them to. Only where each SMS provider passes replies
     /// on, and not where messages come from a name.
@@ -134,8 +135,7 @@ impl Section for Config {
         check(known, "sms_fallback", "use twilio, vonage or http, or leave it out");
         let other = self.sms_fallback.as_ref() != Some(&self.sms_provider);
         check(other, "sms_fallback", "must be another than reminder.sms_provider");
-        let url = self.public_url.as_deref().is_none_or(|url| is_http(url) && !url.ends_with('/'));
-        check(url, "public_url", "write a URL such as https://book.example.org, without a slash at the end");
+        check(self.public_url.as_deref().is_none_or(is_public_url), "public_url", PUBLIC_URL_FORM);
         check(self.settle_seconds <= 3600, "settle_seconds", "must lie between 0 and 3600");
         check((1..=50).contains(&self.daily_max), "daily_max", "must lie between 1 and 50");
         check((1..=256).contains(&self.concurrency), "concurrency", "must lie between 1 and 256");
@@ -151,6 +151,15 @@ impl Section for Config {
         self.providers.validate(self.sms_providers(), self.lease_seconds, &mut check);
         self.smtp.validate(self.lease_seconds, &mut check);
     }
+}
+
+/// What [`is_public_url`] asks for, in words.
+pub const PUBLIC_URL_FORM: &str = "write a URL such as https://book.example.org, without a slash at the end";
+
+/// Whether paths can be put behind a URL as they are.
+pub fn is_public_url(url: &str) -> bool {
+    let plain = |url: reqwest::Url| url.query().is_none() && url.fragment().is_none();
+    is_http(url) && !url.ends_with('/') && reqwest::Url::parse(url).is_ok_and(plain)
 }
 
 fn is_http(url: &str) -> bool {
