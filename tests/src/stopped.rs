@@ -36,6 +36,7 @@ pub struct Stopped {
     pub availability: Channel,
     /// The gateway, for who asks it without a socket.
     pub gateway: gateway::App,
+    reminder: reminder::App,
     revision: std::sync::Mutex<String>,
     shutdown: Shutdown,
 }
@@ -46,6 +47,22 @@ impl Stopped {
     /// # Errors
     /// When it does not start.
     pub async fn at(now: &str, database: Database, config: booking::Config) -> Result<Self> {
+        let product = Self::without_reminders(now, database, config).await?;
+        product.begin_reminders();
+        Ok(product)
+    }
+
+    /// Has reminders follow the bookings from now on.
+    pub fn begin_reminders(&self) {
+        let (reminder, shutdown) = (self.reminder.clone(), self.shutdown.clone());
+        tokio::spawn(async move { reminder.run(shutdown).await });
+    }
+
+    /// Starts it over a database at an instant; reminders do not follow the bookings yet.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn without_reminders(now: &str, database: Database, config: booking::Config) -> Result<Self> {
         let clock = Clock::manual(now.parse()?);
         let [to_availability, to_booking, to_reminder] = [(); 3].map(|()| Channel::pending());
         let readiness = Readiness::new();
@@ -106,14 +123,13 @@ impl Stopped {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let shutdown = Shutdown::new();
-        let [first, second, third, fourth] = [(); 4].map(|()| shutdown.clone());
+        let [first, second, third] = [(); 3].map(|()| shutdown.clone());
         tokio::spawn(async move { booking.run(first).await });
         tokio::spawn(async move { availability.run(second).await });
-        tokio::spawn(async move { reminder.run(fourth).await });
         let serving = gateway.clone();
         tokio::spawn(async move { serving.serve(listener, third).await });
         let house = House::ready(url, vec![], tempfile::tempdir()?, Some(database)).await?;
-        Ok(Self { house, clock, booking: ways.0, availability: ways.1, gateway, revision, shutdown })
+        Ok(Self { house, clock, booking: ways.0, availability: ways.1, gateway, reminder, revision, shutdown })
     }
 
     /// Moves the clock.

@@ -11,7 +11,10 @@ const WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 const NOW: &str = "2026-03-02T15:00:00Z";
 const REPORT: &str = "/v1/reports/reminders?from=2026-03-04&to=2026-03-04&group_by=day";
 
-testkit::engines!(a_manager_sees_what_reminders_are_good_for);
+testkit::engines!(
+    a_manager_sees_what_reminders_are_good_for,
+    visits_from_before_the_reminder_service_began_are_in_its_report,
+);
 
 async fn a_manager_sees_what_reminders_are_good_for(database: Database) {
     whole(database).await.unwrap();
@@ -50,6 +53,37 @@ async fn settled(product: &Stopped, visit: &str) -> Vec<Value> {
         (all.len() == 4 && all.iter().all(over)).then_some(all)
     })
     .await
+}
+
+async fn visits_from_before_the_reminder_service_began_are_in_its_report(database: Database) {
+    past(database).await.unwrap();
+}
+
+async fn past(database: Database) -> Result<()> {
+    let product = Stopped::without_reminders(NOW, database, booking::Config::default()).await?;
+    let visits = booked(&product).await?;
+    product.advance_to("2026-03-04T18:00:00Z")?;
+    for step in ["arrive", "start", "complete"] {
+        product.post(&format!("/v1/appointments/{}/{step}", visits[0]), json!({})).await?;
+    }
+    product.post(&format!("/v1/appointments/{}/no_show", visits[1]), json!({})).await?;
+    // Twelve days after the visits, the reminder service begins.
+    product.advance(12);
+    product.begin_reminders();
+    let report = poll::until("the visits to be read", WITHIN, || async {
+        let report = product.get(REPORT).await.ok()?;
+        (report.body["visits_known_from"] == "2025-02-09T18:00:00Z").then_some(report)
+    })
+    .await;
+    let row = &report.body["data"][0];
+    assert_eq!((&row["visits"], &row["sent"], &row["with_reminder"]["completed"]), (&json!(3), &json!(0), &json!(0)));
+    assert_eq!(row["without_reminder"], json!({"completed": 1, "no_shows": 1, "no_show_rate": 0.5}), "{}", report.body);
+    assert_eq!(report.body["messages_known_from"], "2026-03-16T18:00:00Z", "nobody was told anything before");
+    for visit in &visits {
+        let messages = product.get(&format!("/v1/messages?appointment_id={visit}")).await?;
+        assert_eq!(messages.body["data"], json!([]));
+    }
+    Ok(())
 }
 
 async fn whole(database: Database) -> Result<()> {

@@ -17,8 +17,8 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 use wire::{
     booking::{
-        AppointmentState, Change, ChangeBatch, GroupState, HoldState, PlanState, SnapshotPart, SnapshotRequest,
-        SubscribeChangesRequest, change::Owner, feed_server,
+        AppointmentState, Change, ChangeBatch, GroupState, HistoryPart, HistoryRequest, HoldState, PlanState,
+        SnapshotPart, SnapshotRequest, SubscribeChangesRequest, change::Owner, feed_server,
     },
     common,
 };
@@ -35,6 +35,9 @@ use crate::{
     },
     write,
 };
+
+/// Appointments in a part of the history.
+const HISTORY_MAX: u32 = 1000;
 
 /// What is told of a change of an appointment.
 pub(crate) fn appointment_change(row: &AppointmentRow, claims: &[ClaimRow], event: &str) -> NewChange {
@@ -181,6 +184,10 @@ impl feed_server::Feed for Service {
         Ok(Response::new(Box::pin(UnboundedReceiverStream::new(receiver))))
     }
 
+    async fn history(&self, request: Request<HistoryRequest>) -> Result<Response<HistoryPart>, Status> {
+        Ok(Response::new(history(&self.0, request.into_inner()).await?))
+    }
+
     async fn subscribe_changes(
         &self,
         request: Request<SubscribeChangesRequest>,
@@ -200,6 +207,44 @@ impl feed_server::Feed for Service {
         let heard = request.early.then(|| self.0.told.subscribe());
         let follower = Follower::new(position, heard, self.0.draining.clone(), read);
         Ok(Response::new(Box::pin(follower.batches())))
+    }
+}
+
+/// A part of what has ended.
+async fn history(inner: &Inner, request: HistoryRequest) -> Result<HistoryPart, Fault> {
+    let limit = if request.limit == 0 { HISTORY_MAX } else { request.limit };
+    if limit > HISTORY_MAX {
+        return Err(Fault::violation("/limit", "out_of_range", "at most 1000"));
+    }
+    let after = match request.cursor.as_str() {
+        // What ended at the very beginning comes too: no id is less than this one.
+        "" => (request.ended_from_us, Uuid::nil()),
+        text => cursor(text).ok_or_else(|| Fault::violation("/cursor", "invalid_cursor", "send the last one back"))?,
+    };
+    let mut rows = inner.store.ahead(after, i64::from(limit)).await.map_err(write::failure)?;
+    let is_full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+    let found = rows.len();
+    rows.retain(|row| row.ends_at_us <= request.ended_to_us);
+    let last = rows.last().filter(|_| is_full && rows.len() == found);
+    let next_cursor = last.map(|row| format!("{}.{}", row.ends_at_us, row.id)).unwrap_or_default();
+    Ok(HistoryPart { changes: rows.iter().map(|row| standing(row, &[])).collect(), next_cursor })
+}
+
+fn cursor(text: &str) -> Option<(i64, Uuid)> {
+    let (ends_at_us, id) = text.split_once('.')?;
+    Some((ends_at_us.parse().ok()?, id.parse().ok()?))
+}
+
+/// How an appointment stands, with the claims that it has.
+pub(crate) fn standing(row: &AppointmentRow, claims: &[ClaimRow]) -> Change {
+    Change {
+        organization_id: OrganizationId::new(row.organization_id).to_string(),
+        version: row.version,
+        changed_at_us: row.updated_at_us,
+        claims: claims.iter().map(claim_to_wire).collect(),
+        event: "snapshot".to_owned(),
+        owner: Some(Owner::Appointment(state(row))),
+        ..Change::default()
     }
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use wire::booking::{Change, SnapshotPart, change::Owner};
 
 use crate::{
-    feed::{claim_to_wire, group_change, hold_change, plan_state, state},
+    feed::{group_change, hold_change, plan_state, standing},
     plans,
     store::{
         Live, Store,
@@ -67,15 +67,7 @@ impl Parts {
 
     fn appointment(&mut self, row: &AppointmentRow) {
         let own = self.claims.remove(&(row.organization_id, row.id)).unwrap_or_default();
-        self.tell(Change {
-            organization_id: OrganizationId::new(row.organization_id).to_string(),
-            version: row.version,
-            changed_at_us: row.updated_at_us,
-            claims: own.iter().map(claim_to_wire).collect(),
-            event: "snapshot".to_owned(),
-            owner: Some(Owner::Appointment(state(row))),
-            ..Change::default()
-        });
+        self.tell(standing(row, &own));
     }
 
     fn group(&mut self, row: &LiveGroupRow) {

@@ -25,15 +25,15 @@ use wire::booking::{
 };
 
 use crate::{
-    Inner,
+    Inner, history,
     pace::Pace,
     plan::{Appointment, Change, Event, Offered, Risk, Visit},
-    store::{Applied, Batch, Step},
+    store::{Applied, Batch, Progress, Step},
     webhook::event::{News, news},
     write,
 };
 
-const CALL_WITHIN: Duration = Duration::from_secs(55);
+pub(crate) const CALL_WITHIN: Duration = Duration::from_secs(55);
 /// A feed that says nothing for so long is taken as cut; it beats every second.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -50,7 +50,7 @@ const GATHERED_MAX: usize = 500;
 const SKIPPED_MAX: usize = 1000;
 
 /// Why following ended.
-enum End {
+pub(crate) enum End {
     Cut(Fault),
     /// Another process follows.
     Elsewhere,
@@ -109,24 +109,51 @@ async fn wait(pause: Duration) {
 async fn follow(inner: &Arc<Inner>, lost: bool, pause: &mut Duration) -> Result<std::convert::Infallible, End> {
     // The feed spans organisations; its calls name none in particular.
     let ctx = Context::new(OrganizationId::new(Uuid::nil()), "reminder", CALL_WITHIN);
-    let mut stored = match inner.store.position().await? {
+    let stored = match inner.store.position().await? {
         Some(position) if !lost && position.parse::<Position>().is_ok() => position,
         standing => snapshot(inner, &ctx, standing).await?,
     };
     inner.applied.send_replace(stored.parse().ok());
+    // What has ended is read beside the feed, which must not wait for it.
+    tokio::try_join!(past(inner), tail(inner, &ctx, stored, pause)).map(|(never, _)| never)
+}
+
+/// Reads what has ended, again where that fails, and never ends by itself.
+async fn past(inner: &Arc<Inner>) -> Result<std::convert::Infallible, End> {
+    while let Err(end) = history::fill(inner).await {
+        match end {
+            // A booking service from before there was a history.
+            End::Cut(fault) if fault.code == Code::Unimplemented => break,
+            End::Cut(fault) => tracing::warn!(code = fault.code.as_str(), "visits that have ended cannot be read yet"),
+            End::Elsewhere => return Err(end),
+        }
+        wait(PAUSE_LAST).await;
+    }
+    std::future::pending().await
+}
+
+/// The changes from a position on, as they come.
+async fn tail(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    mut stored: String,
+    pause: &mut Duration,
+) -> Result<std::convert::Infallible, End> {
     let request = SubscribeChangesRequest { position: stored.clone(), early: false };
     let mut batches = inner.feed.clone().subscribe_changes(ctx.request(request)).await?.into_inner();
     let (mut skipped, mut pace, mut at) = (0, Pace::new(PERIOD, BURST), Instant::now());
     loop {
         let batch = gathered(&mut batches, at).await?;
         *pause = PAUSE_FIRST;
-        let (changes, risks, news) = (read(&batch.changes, false), risks(&batch.changes, None), news(&batch.changes));
+        let (mut changes, risks) = (read(&batch.changes, None), risks(&batch.changes, None));
+        let news = news(&batch.changes);
         let offers = offers(&batch.changes);
         skipped += batch.changes.len();
         // Whatever is of matter here is news to webhooks, too.
         if !changes.is_empty() || !risks.is_empty() || !news.is_empty() || skipped >= SKIPPED_MAX {
+            changes.extend(history::behind(inner, &risks).await?);
             let step = Step { from: Some(&stored), to: &batch.position };
-            apply(inner, (&changes, &risks, &offers, &news), step).await?;
+            apply(inner, (&changes, &risks, &offers, &news), Progress::Feed(step)).await?;
             stored.clone_from(&batch.position);
             (skipped, at) = (0, pace.take(Instant::now()));
             let now_us = inner.clock.now_us();
@@ -158,16 +185,20 @@ async fn gathered(batches: &mut Streaming<ChangeBatch>, until: Instant) -> Resul
 /// beginning, to no other effect.
 async fn snapshot(inner: &Arc<Inner>, ctx: &Context, mut standing: Option<String>) -> Result<String, End> {
     let id = inner.ids.uuid(inner.clock.now());
+    // What ended while the position was lost is in no snapshot.
+    inner.store.forget_history().await?;
     let mut parts = inner.feed.clone().snapshot(ctx.request(SnapshotRequest::default())).await?.into_inner();
     let mut count = 0;
     while let Some(part) = parts.next().await {
         let part = part?;
-        let (changes, risks) = (read(&part.changes, true), risks(&part.changes, Some(inner.clock.now_us())));
+        let mut changes = read(&part.changes, Some(Event::Snapshot));
+        let risks = risks(&part.changes, Some(inner.clock.now_us()));
+        changes.extend(history::behind(inner, &risks).await?);
         count += part.changes.len();
         let last = !part.position.is_empty();
         let place = if last { part.position } else { format!("snapshot {id} {count}") };
         let step = Step { from: standing.as_deref(), to: &place };
-        apply(inner, (&changes, &risks, &[], &[]), step).await?;
+        apply(inner, (&changes, &risks, &[], &[]), Progress::Feed(step)).await?;
         if last {
             tracing::info!(changes = count, "the snapshot of bookings is applied");
             return Ok(place);
@@ -177,10 +208,10 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, mut standing: Option<String
     Err(Fault::new(Code::Unavailable, "the snapshot broke off").into())
 }
 
-async fn apply(
+pub(crate) async fn apply(
     inner: &Arc<Inner>,
     (changes, risks, offers, news): (&[Change], &[Risk], &[Offered], &[News]),
-    step: Step<'_>,
+    step: Progress<'_>,
 ) -> Result<(), End> {
     let batch = Batch {
         changes,
@@ -221,14 +252,15 @@ async fn stand_by(inner: &Arc<Inner>) {
     }
 }
 
-/// The changes of appointments; those of holds and group sessions are of no matter here.
-fn read(changes: &[Wire], snapshot: bool) -> Vec<Change> {
+/// The changes of appointments; those of holds and group sessions are of no matter here. `standing`: they say how
+/// appointments stand, in this way.
+pub(crate) fn read(changes: &[Wire], standing: Option<Event>) -> Vec<Change> {
     let appointments = changes.iter().filter_map(|change| match &change.owner {
         Some(Owner::Appointment(state)) => Some((change, state)),
         _ => None,
     });
     let read = |(change, state): (&Wire, &AppointmentState)| {
-        let found = one(change, state, snapshot);
+        let found = one(change, state, standing);
         if found.is_none() {
             tracing::error!(version = change.version, "a change of the feed cannot be read and is left out");
         }
@@ -289,11 +321,11 @@ fn offers(changes: &[Wire]) -> Vec<Offered> {
     told.filter_map(read).collect()
 }
 
-fn one(change: &Wire, state: &AppointmentState, snapshot: bool) -> Option<Change> {
-    let event = match change.event.as_str() {
-        _ if snapshot => Event::Snapshot,
-        "booked" => Event::Booked,
-        _ => Event::Other,
+pub(crate) fn one(change: &Wire, state: &AppointmentState, standing: Option<Event>) -> Option<Change> {
+    let event = match (standing, change.event.as_str()) {
+        (Some(event), _) => event,
+        (None, "booked") => Event::Booked,
+        (None, _) => Event::Other,
     };
     Some(Change {
         organization: change.organization_id.parse::<OrganizationId>().ok()?.uuid(),

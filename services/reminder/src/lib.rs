@@ -12,6 +12,7 @@ mod config;
 mod describe;
 mod dispatch;
 mod follow;
+mod history;
 mod message;
 mod pace;
 mod page;

@@ -128,7 +128,28 @@ async fn a_plan_whose_next_session_nobody_books_invites_once(database: Database)
     service.stop().await;
 }
 
+async fn a_plan_whose_last_visit_had_ended_before_the_service_began_invites_too(database: Database) {
+    let world = World::new(database, NOW).await;
+    let needling = ServiceId::new(Uuid::from_u128(30)).to_string();
+    // Longer ago than what has ended is read.
+    let visit = world.book("2025-01-02T15:00:00Z");
+    world.booking.has_ended(&visit);
+    let service = world.start().await;
+    let body = RuleBody {
+        trigger: "plan_session_unbooked".into(),
+        channels: vec!["sms".into()],
+        service_ids: vec![needling.clone()],
+        ..RuleBody::default()
+    };
+    let request = Running::context(organization(1)).request(CreateRuleRequest { body: Some(body) });
+    service.client.clone().create_rule(request).await.unwrap();
+    world.booking.puts_at_risk(&visit, &needling, "2026-03-12", world.clock.now_us());
+    service.becomes(&visit, "plan_session_unbooked", "sms", "delivered").await;
+    service.stop().await;
+}
+
 on_both! {
+    a_plan_whose_last_visit_had_ended_before_the_service_began_invites_too
     a_plan_whose_next_session_nobody_books_invites_once
     what_follows_a_visit_tells_of_how_it_ended
     what_follows_a_visit_is_not_sent_days_late

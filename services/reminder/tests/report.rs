@@ -172,6 +172,57 @@ async fn every_visit_counts_however_many_there_are(database: Database) {
     service.stop().await;
 }
 
+async fn visits_that_had_ended_before_the_service_began_count(database: Database) {
+    let world = World::new(database, "2026-03-09T11:00:00Z").await;
+    let over = |status: &str, starts_at: &str| {
+        let visit = world.book_as(organization(1), us(starts_at), PatientDetails::default(), |visit| {
+            visit.status = status.into();
+        });
+        world.booking.has_ended(&visit);
+        visit
+    };
+    let visits = [
+        over("fulfilled", START),
+        over("noshow", "2026-03-05T15:00:00Z"),
+        over("cancelled", START),
+        over("booked", "2026-03-02T15:00:00Z"),
+        // Longer ago than a report reaches back.
+        over("fulfilled", "2025-01-01T15:00:00Z"),
+    ];
+    let service = world.start().await;
+    let report = async |from: &str, to: &str| {
+        let request = Running::context(organization(1)).request(asked(from, to, "week"));
+        service.client.clone().report_reminders(request).await.unwrap().into_inner()
+    };
+    let known_from_us = world.clock.now_us() - 400 * 86_400_000_000;
+    let whole = poll::until("what has ended to be read", common::WITHIN, || async {
+        let report = report("2026-03-02", "2026-03-08").await;
+        assert!(report.visits_known_from_us >= known_from_us);
+        (report.visits_known_from_us == known_from_us).then_some(report)
+    })
+    .await;
+    let [row] = &whole.rows[..] else { panic!("{:?}", whole.rows) };
+    assert_eq!((row.visits, row.sent, row.suppressed), (3, 0, 0));
+    assert_eq!(row.without_reminder, came(1, 1, Some(0.5)));
+    assert_eq!(whole.messages_known_from_us, world.clock.now_us(), "from before that nobody here was told anything");
+    assert_eq!(report("2024-12-30", "2025-01-05").await.rows, []);
+    for visit in &visits {
+        assert_eq!(service.messages(visit).await.len(), 0, "nobody is told of what is long over");
+    }
+    // What the feed says of one of them is newer, and what had ended while the position was lost is read anew.
+    world.booking.change(&visits[3], "no_show", world.clock.now_us(), |visit| visit.status = "noshow".into());
+    let no_shows = async || report("2026-03-02", "2026-03-08").await.rows[0].without_reminder.unwrap().no_shows;
+    poll::until("the change", common::WITHIN, || async { (no_shows().await == 2).then_some(()) }).await;
+    world.booking.hold_back();
+    let late = world.book("2026-03-08T20:00:00Z");
+    world.booking.change(&late, "no_show", world.clock.now_us(), |visit| visit.status = "noshow".into());
+    world.booking.has_ended(&late);
+    world.booking.lose_positions();
+    world.booking.release();
+    poll::until("what had ended meanwhile", common::WITHIN, || async { (no_shows().await == 3).then_some(()) }).await;
+    service.stop().await;
+}
+
 async fn a_question_is_refused_by_the_names_of_its_fields(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
@@ -224,6 +275,7 @@ on_both! {
     who_came_is_told_apart_by_whether_a_reminder_had_left
     a_day_is_the_location_s_own
     every_visit_counts_however_many_there_are
+    visits_that_had_ended_before_the_service_began_count
     a_question_is_refused_by_the_names_of_its_fields
     providers_and_the_inbox_are_measured
 }

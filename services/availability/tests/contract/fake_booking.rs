@@ -294,6 +294,10 @@ impl feed_server::Feed for FakeBooking {
         Ok(Response::new(Box::pin(tokio_stream::iter(parts).map(Ok))))
     }
 
+    async fn history(&self, _: Request<proto::HistoryRequest>) -> Result<Response<proto::HistoryPart>, Status> {
+        Err(Status::unimplemented("not asked for"))
+    }
+
     async fn subscribe_changes(
         &self,
         request: Request<proto::SubscribeChangesRequest>,

@@ -6,7 +6,8 @@ use prost::Message;
 use sqlx::{Connection, Executor};
 use testkit::database::Database;
 use wire::booking::{
-    Change, SetDisplacedRequest, SubscribeChangesRequest, Transition, change::Owner, set_displaced_request::Item,
+    Change, HistoryRequest, SetDisplacedRequest, SubscribeChangesRequest, Transition, change::Owner,
+    set_displaced_request::Item,
 };
 
 use crate::{
@@ -20,6 +21,7 @@ testkit::engines!(
     what_comes_early_comes_once,
     without_a_position_the_feed_begins_now,
     a_position_of_another_life_is_lost,
+    what_has_ended_is_read_part_by_part,
 );
 
 /// What a follower knows: of each owner its newest change.
@@ -188,5 +190,51 @@ async fn a_position_of_another_life_is_lost(database: Database) {
             Err(status) => Err(status),
         };
         assert_eq!(fault(&outcome.unwrap_err()).code, rpc::Code::FeedPositionLost);
+    }
+}
+
+async fn what_has_ended_is_read_part_by_part(database: Database) {
+    let world = World::over(&database).await;
+    let mut visits = Vec::new();
+    for number in 0..5 {
+        let place = slot(PLAIN, if number % 2 == 0 { GRACE } else { ALAN }, after(i64::from(number / 2) * 60 + 60));
+        visits.push(world.book(visit(&place, number)).await);
+    }
+    world.cancel(&visits[1].id).await;
+    let ends = |number: usize| visits[number].ends_at_us;
+    let part = async |from: i64, to: i64, cursor: &str, limit: u32| {
+        let request = HistoryRequest { ended_from_us: from, ended_to_us: to, cursor: cursor.into(), limit };
+        world.feed.clone().history(world.request(request)).await.map(tonic::Response::into_inner)
+    };
+    // Two at a time, to the last but one hour, both bounds included; what is ahead is in a snapshot too.
+    let (mut read, mut cursor, mut parts) = (Vec::new(), String::new(), 0);
+    loop {
+        let found = part(ends(0), ends(3), &cursor, 2).await.unwrap();
+        read.extend(found.changes);
+        parts += 1;
+        cursor = found.next_cursor;
+        if cursor.is_empty() {
+            break;
+        }
+    }
+    let mut expected: Vec<_> = visits[..4].iter().map(|visit| (visit.ends_at_us, visit.id.clone())).collect();
+    expected.sort();
+    let found = read.iter().map(|change| match change.owner.as_ref().unwrap() {
+        Owner::Appointment(it) => (it.ends_at_us, it.id.clone()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!((found.collect::<Vec<_>>(), parts), (expected, 3));
+    assert!(read.iter().all(|change| change.event == "snapshot" && change.claims.is_empty()));
+    let status = |id: &str| {
+        let state = read.iter().find_map(|change| match &change.owner {
+            Some(Owner::Appointment(it)) if it.id == id => Some((it.status.clone(), change.version)),
+            _ => None,
+        });
+        state.unwrap()
+    };
+    assert_eq!((status(&visits[0].id), status(&visits[1].id)), (("booked".into(), 1), ("cancelled".into(), 2)));
+    assert_eq!(part(ends(0) - 2, ends(0) - 1, "", 0).await.unwrap().changes.len(), 0);
+    for (cursor, limit) in [("nowhere", 1), ("", 1001)] {
+        assert_eq!(fault(&part(0, 1, cursor, limit).await.unwrap_err()).code, rpc::Code::ValidationFailed);
     }
 }

@@ -9,6 +9,15 @@ CREATE TABLE feed_position (
     stored_at_us integer   NOT NULL
 );
 
+-- How far visits are read that had ended when the last snapshot was taken.
+CREATE TABLE history (
+    id          integer PRIMARY KEY CHECK (id = 1),
+    -- When reading began; what ended before is what is read.
+    begun_at_us integer NOT NULL,
+    -- Where it goes on; empty: from the earliest. NULL: all is read.
+    place       text
+);
+
 CREATE TABLE organizations (
     organization_id  blob   PRIMARY KEY,
     first_seen_at_us integer NOT NULL,

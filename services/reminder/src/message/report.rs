@@ -10,7 +10,7 @@ use wire::{
 };
 
 use crate::{
-    Inner,
+    Inner, history,
     report::{Attendance, DAYS_MAX, GroupBy, Report, Row},
     write,
 };
@@ -29,6 +29,9 @@ pub(crate) async fn report(
     let organization = ctx.organization.uuid();
     // On some clock it is that day a day earlier or later than in UTC; each visit's own clock decides.
     let (mut after, until_us) = ((midnight_us(from) - DAY_US, Uuid::nil()), midnight_us(to) + 2 * DAY_US);
+    // Asked first: what is read meanwhile is then among the rows, and not promised too early.
+    let visits_known_from_us = history::known_from_us(inner).await?;
+    let messages_known_from_us = inner.store.first_seen(organization).await.map_err(write::failure)?;
     let mut report = Report::new(group_by, from, to);
     loop {
         let rows = inner.store.seen(organization, after, until_us, PAGE).await.map_err(write::failure)?;
@@ -39,9 +42,14 @@ pub(crate) async fn report(
         }
         match last {
             Some(last) if full => after = last,
-            _ => return Ok(ReminderReport { rows: report.rows.iter().map(shown).collect() }),
+            _ => break,
         }
     }
+    Ok(ReminderReport {
+        rows: report.rows.iter().map(shown).collect(),
+        visits_known_from_us,
+        messages_known_from_us: messages_known_from_us.unwrap_or(0),
+    })
 }
 
 /// What is asked: rows, first and last day.

@@ -6,9 +6,11 @@
 //! - visits that are booked in one moment for one plan are told of together, by the message about the first;
 //! - a booking plans `booked` and what is still ahead of `before_start`; a `before_start` message whose time had come
 //!   when the visit was booked is not planned, since the `booked` message says the same;
-//! - a visit that is first seen in a snapshot plans `before_start` only: the booking is old news;
+//! - a visit that is first seen in a snapshot plans `before_start` only: the booking is old news; one that had ended by then
+//!   plans nothing;
 //! - a new time, place, practitioner or service takes back everything pending, plans `before_start` anew, and a
-//!   `rescheduled` message that names what changed, unless the patient was last told just that. All of these wait until the move has settled, so that a drag in
+//!   `rescheduled` message that names what changed, unless the patient was last told just that. All of these wait until the
+//!   move has settled, so that a drag in
 //!   the diary and back sends nothing. What came due while the visit was elsewhere comes again then, for the same reason:
 //!   nothing else says it;
 //! - a cancellation takes back everything pending and plans `cancelled`, unless the visit was over already;
@@ -87,10 +89,19 @@ pub(crate) struct Known {
 pub(crate) enum Event {
     /// In a snapshot: how the appointment stands, not what happened to it.
     Snapshot,
+    /// The same of one that ended before the snapshot, and is read later than what has happened since.
+    Past,
     /// It was booked just now.
     Booked,
     /// Something else happened to it.
     Other,
+}
+
+impl Event {
+    /// Whether it says how an appointment stands, and not what happened to it.
+    fn is_state(self) -> bool {
+        matches!(self, Self::Snapshot | Self::Past)
+    }
 }
 
 /// A change of an appointment.
@@ -170,19 +181,23 @@ pub(crate) fn plan(
     }
     let mut plan = Plan { known: carried(known, change), suppress: None, revive: None, add: vec![] };
     let version = plan.known.visit_version;
+    // What has ended is stored, so that it is counted; nobody is told of it any more.
+    if change.event == Event::Past && known.is_none() {
+        return Some(plan);
+    }
     // What happened is as old as the change; how it stands in a snapshot is as old as this moment.
     let since_us = if change.event == Event::Snapshot { now_us } else { change.changed_at_us };
     if next.status == Status::Cancelled {
         if known.is_none_or(|known| known.appointment.status != Status::Cancelled) {
             plan.suppress = known.map(|_| "cancelled");
-            if known.map_or(change.event != Event::Snapshot, |known| known.appointment.status.is_ahead()) {
+            if known.map_or(!change.event.is_state(), |known| known.appointment.status.is_ahead()) {
                 plan.add = after_event(rules, Trigger::Cancelled, next, next.version, since_us);
             }
         }
     } else if !next.status.is_ahead() {
         let became = known.is_none_or(|known| known.appointment.status != next.status);
         plan.suppress = known.filter(|_| became).map(|_| over(next.status));
-        let news = known.is_some() || change.event != Event::Snapshot;
+        let news = known.is_some() || !change.event.is_state();
         if let Some(trigger) = follows(next.status).filter(|_| became && news) {
             plan.add = after_event(rules, trigger, next, next.version, since_us);
         }

@@ -33,7 +33,7 @@ impl Bed {
     /// Tells the endpoint this many changes of the visit, in one step of the feed.
     async fn tell(&self, count: usize, step: (Option<&str>, &str)) -> Applied {
         let one = News { organization: ORG, subject: VISIT, kind: domain::event::Kind::Booked, payload: "{}".into() };
-        let step = Step { from: step.0, to: step.1 };
+        let step = Progress::Feed(Step { from: step.0, to: step.1 });
         let news = vec![one; count];
         let batch = Batch {
             changes: &[],

@@ -46,10 +46,27 @@ pub(crate) struct Batch<'a> {
     pub(crate) offers: &'a [Offered],
     /// What webhook endpoints are told.
     pub(crate) news: &'a [News],
-    pub(crate) step: Step<'a>,
+    pub(crate) step: Progress<'a>,
     pub(crate) now_us: i64,
     pub(crate) settle_us: i64,
     pub(crate) ids: &'a Ids,
+}
+
+/// What is stored together with what was derived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Progress<'a> {
+    /// A step of the position.
+    Feed(Step<'a>),
+    /// A step through what had ended before the snapshot; `None` where all of it is read.
+    History(Option<&'a str>),
+}
+
+/// How far visits are read that had ended when the last snapshot was taken.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub(crate) struct History {
+    pub(crate) begun_at_us: i64,
+    /// Where reading goes on; `None`: all is read.
+    pub(crate) place: Option<String>,
 }
 
 /// A step of the position in the feed, or through a snapshot: whoever else makes one from the same place is too late.
@@ -199,6 +216,16 @@ on_both! {
     fn position(&self) -> Result<Option<String>, Failure>;
     /// Applies changes of the feed and the position after them, all or nothing.
     fn apply(&self, batch: &Batch<'_>) -> Result<Applied, Failure>;
+    /// How far what has ended is read; `None`: not at all.
+    fn history(&self) -> Result<Option<History>, Failure>;
+    /// Has what has ended read from its beginning on; what ended before this instant.
+    fn begin_history(&self, now_us: i64) -> Result<(), Failure>;
+    /// Has what has ended read anew, from when the next reading begins.
+    fn forget_history(&self) -> Result<(), Failure>;
+    /// Those of these visits that were never seen here.
+    fn unseen(&self, visits: &[(Uuid, Uuid)]) -> Result<Vec<(Uuid, Uuid)>, Failure>;
+    /// When an organisation was first seen here.
+    fn first_seen(&self, organization: Uuid) -> Result<Option<i64>, Failure>;
     /// Gives an organisation that is seen for the first time its rules.
     fn welcome(&self, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), Failure>;
     fn rule(&self, organization: Uuid, id: Uuid) -> Result<Option<Rule>, Failure>;

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Address, Filter, UNKNOWN_US,
+        Address, Filter, History, UNKNOWN_US,
         rows::{AttemptRow, MessageRow, ReplayRow, RuleRow},
     },
     Db, Store,
@@ -17,6 +17,11 @@ use super::{
 use crate::rule::Rule;
 
 const POSITION: &str = "SELECT position FROM feed_position WHERE id = 1";
+const HISTORY: &str = "SELECT begun_at_us, place FROM history WHERE id = 1";
+const BEGIN_HISTORY: &str = "INSERT INTO history (id, begun_at_us, place) VALUES (1, $1, '') \
+     ON CONFLICT (id) DO NOTHING";
+const FORGET_HISTORY: &str = "DELETE FROM history WHERE id = 1";
+const FIRST_SEEN: &str = "SELECT first_seen_at_us FROM organizations WHERE organization_id = $1";
 const RULE: &str = "SELECT id, version, body, created_at_us, updated_at_us, archived_at_us FROM rules \
      WHERE organization_id = $1 AND id = $2";
 const RULES: &str = "SELECT id, version, body, created_at_us, updated_at_us, archived_at_us FROM rules \
@@ -43,7 +48,11 @@ const SWEEP_PARTS: &str = "DELETE FROM arrived_parts WHERE arrived_at_us < $1";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 13] = [
+pub(crate) const STATEMENTS: [&str; 17] = [
+    HISTORY,
+    BEGIN_HISTORY,
+    FORGET_HISTORY,
+    FIRST_SEEN,
     SERIES,
     SENT_SINCE,
     POSITION,
@@ -62,6 +71,35 @@ pub(crate) const STATEMENTS: [&str; 13] = [
 impl Store {
     pub(crate) async fn position(&self) -> Result<Option<String>, Failure> {
         Ok(sqlx::query_scalar(POSITION).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn history(&self) -> Result<Option<History>, Failure> {
+        Ok(sqlx::query_as(HISTORY).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn begin_history(&self, now_us: i64) -> Result<(), Failure> {
+        sqlx::query(BEGIN_HISTORY).bind(now_us).execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn forget_history(&self) -> Result<(), Failure> {
+        sqlx::query(FORGET_HISTORY).execute(self.writer()).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn first_seen(&self, organization: Uuid) -> Result<Option<i64>, Failure> {
+        Ok(sqlx::query_scalar(FIRST_SEEN).bind(organization).fetch_optional(self.reader()).await?)
+    }
+
+    pub(crate) async fn unseen(&self, visits: &[(Uuid, Uuid)]) -> Result<Vec<(Uuid, Uuid)>, Failure> {
+        if visits.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut query = QueryBuilder::<Db>::new("SELECT organization_id, id FROM appointments WHERE ");
+        these(&mut query, visits);
+        let query = query.build_query_as().persistent(sql::is_kept(visits.len()));
+        let seen: HashSet<(Uuid, Uuid)> = query.fetch_all(self.reader()).await?.into_iter().collect();
+        Ok(visits.iter().filter(|visit| !seen.contains(visit)).copied().collect())
     }
 
     pub(crate) async fn rule(&self, organization: Uuid, id: Uuid) -> Result<Option<Rule>, Failure> {

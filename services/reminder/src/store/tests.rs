@@ -35,7 +35,7 @@ impl Bed {
     }
 
     pub(super) async fn apply(&self, (from, to): (Option<&str>, &str), changes: &[Change]) -> Applied {
-        let step = Step { from, to };
+        let step = Progress::Feed(Step { from, to });
         let batch =
             Batch { changes, risks: &[], offers: &[], news: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
         self.store.apply(&batch).await.unwrap()

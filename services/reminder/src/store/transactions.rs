@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     super::{
-        Applied, Batch, Refusal, Remember, RuleWrite, Step,
+        Applied, Batch, Progress, Refusal, Remember, RuleWrite, Step,
         rows::{AppointmentRow, PendingRow, RuleRow},
     },
     Db, Store,
@@ -25,6 +25,7 @@ use crate::{
 
 const FIRST_POSITION: &str = "INSERT INTO feed_position VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
 const MOVE_POSITION: &str = "UPDATE feed_position SET position = $2, stored_at_us = $3 WHERE id = 1 AND position = $1";
+const READ_ON: &str = "UPDATE history SET place = $1 WHERE id = 1";
 const SEE: &str = "INSERT INTO organizations VALUES ($1, $2, 1) \
      ON CONFLICT (organization_id) DO UPDATE SET writes = organizations.writes + 1 RETURNING writes";
 const NEW_RULE: &str = "INSERT INTO rules VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -72,7 +73,8 @@ const PAGE: i64 = 500;
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 16] = [
+pub(crate) const STATEMENTS: [&str; 17] = [
+    READ_ON,
     REVIVE,
     TOLD_TOGETHER,
     UNTOLD,
@@ -96,8 +98,14 @@ pub(super) type Tx = Transaction<'static, Db>;
 impl Store {
     pub(crate) async fn apply(&self, batch: &Batch<'_>) -> Result<Applied, Failure> {
         let mut tx = self.begin().await?;
-        if !move_position(&mut tx, batch.step, batch.now_us).await? {
-            return Ok(Applied::Elsewhere);
+        match batch.step {
+            Progress::Feed(step) if !move_position(&mut tx, step, batch.now_us).await? => {
+                return Ok(Applied::Elsewhere);
+            }
+            Progress::Feed(_) => {}
+            Progress::History(place) => {
+                query(READ_ON).bind(place).execute(&mut *tx).await?;
+            }
         }
         // The organisations in order: two writers that lock the same ones never wait for each other in a ring.
         let mut rules = BTreeMap::<Uuid, Vec<Rule>>::new();

@@ -1,5 +1,6 @@
 //! A booking service that tests script: the truth, and the feed that tells it.
 
+mod records;
 mod waitlist;
 
 use std::{
@@ -49,6 +50,8 @@ struct State {
     keys: Vec<String>,
     /// Offers with the patients to whom they are made.
     offers: HashMap<String, (wire::Offer, PatientDetails)>,
+    /// Visits that had ended when the followers took their snapshots.
+    ended: Vec<String>,
 }
 
 /// A booking service that tests script.
@@ -176,21 +179,6 @@ impl Booking {
         self.slow.send_replace(slow);
     }
 
-    /// What patients answered to how they are.
-    pub fn check_ins(&self) -> Vec<(String, u32)> {
-        self.state.lock().unwrap().check_ins.clone()
-    }
-
-    /// At which addresses consents were withdrawn or given back.
-    pub fn consents(&self) -> Vec<(String, bool)> {
-        self.state.lock().unwrap().consents.clone()
-    }
-
-    /// The keys under which visits were confirmed or called off.
-    pub fn keys(&self) -> Vec<String> {
-        self.state.lock().unwrap().keys.clone()
-    }
-
     /// The truth of a visit.
     pub fn visit(&self, id: &str) -> Appointment {
         self.state.lock().unwrap().truths[id].appointment.clone()
@@ -258,10 +246,15 @@ impl wire::feed_server::Feed for Booking {
     async fn snapshot(&self, _: Request<SnapshotRequest>) -> Result<Response<Parts<SnapshotPart>>, Status> {
         let mut state = self.state.lock().unwrap();
         state.snapshots += 1;
-        let changes: Vec<_> = state.truths.values().map(|truth| told(truth, "snapshot", 0)).collect();
+        let live = state.truths.iter().filter(|(id, _)| !state.ended.contains(id));
+        let changes: Vec<_> = live.map(|(_, truth)| told(truth, "snapshot", 0)).collect();
         let last = SnapshotPart { changes: vec![], position: position(&state, state.changes.len()) };
         let parts = vec![Ok(SnapshotPart { changes, position: String::new() }), Ok(last)];
         Ok(Response::new(Box::pin(futures::stream::iter(parts))))
+    }
+
+    async fn history(&self, request: Request<wire::HistoryRequest>) -> Result<Response<wire::HistoryPart>, Status> {
+        Ok(Response::new(self.part_of_history(&request.into_inner())))
     }
 
     async fn subscribe_changes(

@@ -269,6 +269,13 @@ impl feed_server::Feed for Watched {
         self.truth.booking.snapshot(request).await
     }
 
+    async fn history(
+        &self,
+        request: Request<booking::HistoryRequest>,
+    ) -> Result<Response<booking::HistoryPart>, Status> {
+        self.truth.booking.history(request).await
+    }
+
     async fn subscribe_changes(
         &self,
         request: Request<SubscribeChangesRequest>,

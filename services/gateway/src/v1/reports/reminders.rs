@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::reminder::{self, ReportRemindersRequest};
 
-use super::{period, wants_csv};
+use super::{super::time, period, wants_csv};
 use crate::{
     auth::Scope,
     call::{Call, Reply},
@@ -53,6 +53,14 @@ pub(crate) struct ReminderRow {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReminderReport {
     data: Vec<ReminderRow>,
+    /// Visits that ended before this instant may be missing: at first the last snapshot of the bookings, and 400 days
+    /// earlier once all that had ended by then is read.
+    #[schema(format = DateTime)]
+    visits_known_from: String,
+    /// Nothing is known of messages from before this instant, when the organisation was first seen: visits before it had
+    /// their reminders elsewhere, if any, and count as `without_reminder`. None: it was never seen.
+    #[schema(format = DateTime)]
+    messages_known_from: Option<String>,
 }
 
 pub(super) fn operation() -> Operation {
@@ -76,7 +84,10 @@ async fn reminders(call: Call) -> Result<Reply, Fault> {
     if wants_csv(&call) {
         return Ok(Reply::csv(table(&data)));
     }
-    Reply::json(200, &ReminderReport { data })
+    let visits_known_from = time::utc(answer.visits_known_from_us);
+    let messages_known_from_us = answer.messages_known_from_us;
+    let messages_known_from = (messages_known_from_us != 0).then(|| time::utc(messages_known_from_us));
+    Reply::json(200, &ReminderReport { data, visits_known_from, messages_known_from })
 }
 
 fn row(it: reminder::ReminderReportRow) -> ReminderRow {
