@@ -52,6 +52,27 @@ async fn taken_twice(house: &House, path: &str) -> Result<Answer> {
     Ok(moved)
 }
 
+/// The same wish is the same entry, and one patient waits with five.
+async fn waits_once_and_with_five(house: &House, clinic: &Clinic) -> Result<()> {
+    let body = json!({"patient_id": known(house, 3).await?, "service_id": clinic.service, "to": from_now(60)?});
+    let first = house.post("/v1/waitlist", body.clone()).await?;
+    assert_eq!(first.status, StatusCode::CREATED, "{}", first.body);
+    // Without `from` it is meant from now on, whenever it is sent.
+    let again = house.post("/v1/waitlist", body.clone()).await?;
+    assert_eq!((again.status, again.text("/id")), (StatusCode::OK, first.text("/id")), "{}", again.body);
+    for days in 61..65 {
+        let mut other = body.clone();
+        other["to"] = json!(from_now(days)?);
+        assert_eq!(house.post("/v1/waitlist", other).await?.status, StatusCode::CREATED);
+    }
+    let mut other = body.clone();
+    other["to"] = json!(from_now(65)?);
+    let refused = house.post("/v1/waitlist", other).await?;
+    assert_eq!((refused.status, refused.text("/code").as_str()), (StatusCode::CONFLICT, "waitlist_limit"));
+    assert!(refused.text("/detail").contains(&first.text("/id")), "{}", refused.body);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_visit_that_is_called_off_is_offered_taken_and_offered_on() -> Result<()> {
     for house in [House::embedded(&AWAKE).await?, House::apart(&AWAKE).await?] {
@@ -114,6 +135,7 @@ async fn a_visit_that_is_called_off_is_offered_taken_and_offered_on() -> Result<
         let nobody = house.send(Method::GET, "/v1/offer_links/AAAAAAAAAAAAAAAAAAAAAA", "", &[], None).await?;
         assert_eq!(nobody.status, StatusCode::NOT_FOUND);
 
+        waits_once_and_with_five(&house, &clinic).await?;
         let list = house.get("/v1/waitlist?status=booked").await?;
         assert_eq!(list.body["data"].as_array().map(Vec::len), Some(2), "{}", list.body);
         let bare = house.post("/v1/waitlist", json!({"patient_id": known(&house, 4).await?})).await?;

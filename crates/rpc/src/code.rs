@@ -58,6 +58,7 @@ table! {
     IdempotencyInProgress "idempotency_in_progress" Aborted 409 "The first request with this key is still running";
     Archived "archived" FailedPrecondition 409 "The entry is archived";
     Duplicate "duplicate" AlreadyExists 409 "There is one already";
+    WaitlistLimit "waitlist_limit" FailedPrecondition 409 "The patient waits for enough already";
     InUse "in_use" FailedPrecondition 409 "Something still depends on it";
     LinkExpired "link_expired" FailedPrecondition 410 "The link has expired";
     VersionMismatch "version_mismatch" FailedPrecondition 412 "It has changed since it was read";

@@ -9,6 +9,10 @@ CREATE TABLE waitlist (
     service_id        blob   NOT NULL,
     -- What is wished for, JSON.
     wish              text   NOT NULL,
+    -- What the wish comes to, however it was written: one patient's live entries never share it.
+    wish_key          text   NOT NULL,
+    -- Which of the few entries that one patient may have at a time it is, from 1.
+    place             integer NOT NULL,
     -- Past this instant nothing is offered any more.
     ends_at_us        integer NOT NULL,
     -- Nothing is offered before: a patient is not flooded.
@@ -20,6 +24,11 @@ CREATE TABLE waitlist (
 );
 CREATE INDEX waitlist_waiting ON waitlist (created_at_us, id) WHERE status IN ('waiting', 'offered');
 CREATE INDEX waitlist_patient ON waitlist (organization_id, patient_id, id);
+-- The same wish waits once, and a patient has so many live entries as there are places, whatever the code above does.
+CREATE UNIQUE INDEX waitlist_one_a_wish ON waitlist (organization_id, patient_id, wish_key)
+    WHERE status IN ('waiting', 'offered');
+CREATE UNIQUE INDEX waitlist_one_a_place ON waitlist (organization_id, patient_id, place)
+    WHERE status IN ('waiting', 'offered');
 
 CREATE TABLE offers (
     organization_id   blob   NOT NULL,

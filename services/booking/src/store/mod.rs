@@ -147,7 +147,10 @@ macro_rules! on_both {
 on_both! {
     /// Commits a batch, whole or not at all.
     fn commit(&self, batch: &Batch) -> Result<Committed, Refusal>;
-    fn join(&self, row: &EntryRow) -> Result<(), Failure>;
+    /// `false` where the patient has this wish, or another entry in this place, already.
+    fn join(&self, row: &EntryRow) -> Result<bool, Failure>;
+    /// The entries of a patient that have not ended.
+    fn live_entries(&self, organization: Uuid, patient: Uuid) -> Result<Vec<EntryRow>, Failure>;
     /// Takes back an entry that nobody was told of.
     fn unjoin(&self, organization: Uuid, id: Uuid) -> Result<(), Failure>;
     fn entry(&self, organization: Uuid, id: Uuid) -> Result<Option<EntryRow>, Failure>;
@@ -168,8 +171,8 @@ on_both! {
     fn offer(&self, organization: Uuid, id: Uuid) -> Result<Option<OfferRow>, Failure>;
     fn offer_by_token(&self, token_hash: &[u8]) -> Result<Option<OfferRow>, Failure>;
     fn offers_of(&self, organization: Uuid, entry: Uuid, limit: i64) -> Result<Vec<OfferRow>, Failure>;
-    /// The slots that this entry was ever offered.
-    fn slots_offered(&self, organization: Uuid, entry: Uuid) -> Result<Vec<String>, Failure>;
+    /// The slots that this entry was ever offered, and those that its patient declined through another one.
+    fn slots_offered(&self, entry: &EntryRow) -> Result<Vec<String>, Failure>;
     /// A step from one status to the next; `None` where another has made one.
     fn move_offer(&self, row: &OfferRow, from: &str, to: &str, appointment: Option<Uuid>, now_us: i64) -> Result<Option<OfferRow>, Failure>;
     fn offers_over(&self, now_us: i64, limit: i64) -> Result<Vec<OfferRow>, Failure>;

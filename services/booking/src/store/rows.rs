@@ -184,6 +184,8 @@ pub(crate) struct EntryRow {
 /// An offer of a free slot.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct OfferRow {
+    pub(crate) wish_key: String,
+    pub(crate) place: i16,
     pub(crate) organization_id: Uuid,
     pub(crate) id: Uuid,
     pub(crate) version: i64,

@@ -330,10 +330,12 @@ async fn waiting(store: &Store, number: u128) -> EntryRow {
         wish: "{}".into(),
         ends_at_us: 1000,
         rests_until_us: 0,
+        wish_key: String::new(),
+        place: 1,
         created_at_us: 0,
         updated_at_us: 0,
     };
-    store.join(&entry).await.unwrap();
+    assert!(store.join(&entry).await.unwrap());
     entry
 }
 

@@ -11,7 +11,12 @@ use super::{
     Db, Store,
 };
 
-const JOIN: &str = "INSERT INTO waitlist VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+const JOIN: &str = "INSERT INTO waitlist (organization_id, id, version, status, patient_id, service_id, wish, ends_at_us, \
+     rests_until_us, created_at_us, updated_at_us, wish_key, place) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING";
+/// The live entries of one patient: the indexes allow a few.
+const LIVE_ENTRIES: &str = "SELECT * FROM waitlist WHERE organization_id = $1 AND patient_id = $2 \
+     AND status IN ('waiting', 'offered') ORDER BY id";
 const UNJOIN: &str = "DELETE FROM waitlist WHERE organization_id = $1 AND id = $2 AND version = 1";
 const ENTRY: &str = "SELECT * FROM waitlist WHERE organization_id = $1 AND id = $2";
 const END_ENTRY: &str = "UPDATE waitlist SET status = $3, version = version + 1, updated_at_us = $4 \
@@ -41,7 +46,9 @@ const OFFERS_OF: &str = "SELECT * FROM offers WHERE organization_id = $1 AND wai
 /// The one that is not decided: the indexes allow one.
 const LIVE_OFFER: &str = "SELECT * FROM offers WHERE organization_id = $1 AND waitlist_id = $2 \
      AND status IN ('making', 'open', 'accepting')";
-const SLOTS_OFFERED: &str = "SELECT slot_id FROM offers WHERE organization_id = $1 AND waitlist_id = $2";
+/// What an entry was offered before, and what its patient declined through another one.
+const SLOTS_OFFERED: &str = "SELECT slot_id FROM offers WHERE organization_id = $1 AND patient_id = $2 \
+     AND ((waitlist_id = $3 AND status <> 'withdrawn') OR status = 'declined')";
 const MOVE_OFFER: &str = "UPDATE offers SET status = $4, version = version + 1, decided_at_us = $5, \
      appointment_id = coalesce($6, appointment_id) \
      WHERE organization_id = $1 AND id = $2 AND status = $3 RETURNING *";
@@ -52,7 +59,8 @@ const OFFERS_OVER: &str = "SELECT * FROM offers WHERE (status = 'open' AND expir
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 19] = [
+pub(crate) const STATEMENTS: [&str; 20] = [
+    LIVE_ENTRIES,
     LIVE_OFFER,
     OPEN_OFFER,
     JOIN,
@@ -75,17 +83,22 @@ pub(crate) const STATEMENTS: [&str; 19] = [
 ];
 
 impl Store {
-    pub(crate) async fn join(&self, row: &EntryRow) -> Result<(), Failure> {
+    pub(crate) async fn join(&self, row: &EntryRow) -> Result<bool, Failure> {
         let join = query(JOIN).bind(row.organization_id).bind(row.id).bind(row.version).bind(&row.status);
         let join = join.bind(row.patient_id).bind(row.service_id).bind(&row.wish).bind(row.ends_at_us);
         let join = join.bind(row.rests_until_us).bind(row.created_at_us).bind(row.updated_at_us);
-        join.execute(self.writer()).await?;
-        Ok(())
+        let join = join.bind(&row.wish_key).bind(row.place);
+        Ok(join.execute(self.writer()).await?.rows_affected() == 1)
     }
 
     pub(crate) async fn unjoin(&self, organization: Uuid, id: Uuid) -> Result<(), Failure> {
         query(UNJOIN).bind(organization).bind(id).execute(self.writer()).await?;
         Ok(())
+    }
+
+    pub(crate) async fn live_entries(&self, organization: Uuid, patient: Uuid) -> Result<Vec<EntryRow>, Failure> {
+        // Where it was written: what was refused just now must be seen.
+        Ok(query_as(LIVE_ENTRIES).bind(organization).bind(patient).fetch_all(self.writer()).await?)
     }
 
     pub(crate) async fn entry(&self, organization: Uuid, id: Uuid) -> Result<Option<EntryRow>, Failure> {
@@ -202,8 +215,9 @@ impl Store {
         Ok(query_as(OFFERS_OF).bind(organization).bind(entry).bind(limit).fetch_all(self.reader()).await?)
     }
 
-    pub(crate) async fn slots_offered(&self, organization: Uuid, entry: Uuid) -> Result<Vec<String>, Failure> {
-        Ok(query_scalar(SLOTS_OFFERED).bind(organization).bind(entry).fetch_all(self.reader()).await?)
+    pub(crate) async fn slots_offered(&self, entry: &EntryRow) -> Result<Vec<String>, Failure> {
+        let slots = query_scalar(SLOTS_OFFERED).bind(entry.organization_id).bind(entry.patient_id).bind(entry.id);
+        Ok(slots.fetch_all(self.reader()).await?)
     }
 
     pub(crate) async fn move_offer(

@@ -19,7 +19,10 @@ use super::{Wish, entry_change, offers, tell};
 use crate::{
     Inner, appointments,
     plans::follow,
-    store::rows::EntryRow,
+    store::{
+        batch::{Batch, Refusal},
+        rows::EntryRow,
+    },
     write::{self, Begun, begin, remember, revision},
 };
 
@@ -27,6 +30,10 @@ const ROUTE: &str = "JoinWaitlist";
 const STATUSES: [&str; 5] = ["waiting", "offered", "booked", "left", "expired"];
 /// Offers that an entry shows.
 const OFFERS_MAX: i64 = 20;
+/// Entries that one patient may have at a time.
+const ENTRIES_MAX: i16 = 5;
+/// How often joining looks again where the same patient joins meanwhile; each time another request has won a place.
+const JOIN_TRIES_MAX: usize = 16;
 /// How often leaving begins anew where the entry changes meanwhile.
 const LEAVE_TRIES_MAX: usize = 5;
 
@@ -47,6 +54,7 @@ pub(super) async fn join(
     known.ok_or_else(|| Fault::violation("/patient_id", "unknown_reference", "there is no patient with this id"))?;
     inner.availability.clone().check_references(ctx.request(wish.references(service))).await?;
     reaches_back(inner, ctx, patient, service, &mut wish).await?;
+    let wish_key = wish.key(service, now_us)?;
     let row = EntryRow {
         organization_id: organization,
         id: inner.ids.uuid(now),
@@ -55,36 +63,108 @@ pub(super) async fn join(
         patient_id: patient,
         service_id: service,
         wish: serde_json::to_string(&wish).map_err(Fault::internal)?,
+        wish_key,
+        place: 0,
         ends_at_us: wish.to_us,
         rests_until_us: now_us,
         created_at_us: now_us,
         updated_at_us: now_us,
     };
-    let answer = entry_shown(&row, &wish);
-    let kept = remember(ctx, ROUTE, &answer);
-    inner.store.join(&row).await.map_err(write::failure)?;
-    // The feed's entry carries the key: of two requests with one key, the second finds its answer.
-    let now_us = inner.clock.now_us();
-    let batch = crate::store::batch::Batch {
-        organization_id: organization,
-        now_us,
-        changes: vec![entry_change(&row, &wish, "waitlisted")],
-        idempotency: kept,
-        ..Default::default()
+    let row = match enter(inner, row, now_us).await? {
+        Entered::New(row) => row,
+        Entered::Known(known) => return joined_before(inner, ctx, &known).await,
     };
+    let answer = entry_shown(&row, &wish);
+    let batch = Batch {
+        changes: vec![entry_change(&row, &wish, "waitlisted")],
+        // The feed's entry carries the key: of two requests with one key, the second finds its answer.
+        idempotency: remember(ctx, ROUTE, &answer),
+        ..Batch { organization_id: organization, now_us: inner.clock.now_us(), ..Batch::default() }
+    };
+    let told = Batch { idempotency: None, ..batch.clone() };
     match write::commit(inner, batch).await {
         Ok(position) => {
             inner.freed.notify_waiters();
             Ok(rpc::respond(answer, &revision(position), false))
         }
+        Err(Refusal::Replay) => {
+            let replay: Response<WaitlistEntry> = write::replayed(inner, ctx, ROUTE).await?;
+            if replay.get_ref().id == answer.id {
+                // The request that was faster found this very entry: it stands, and the feed is still to say so.
+                write::commit(inner, told).await.map_err(write::refused)?;
+                inner.freed.notify_waiters();
+            } else {
+                inner.store.unjoin(organization, row.id).await.map_err(write::failure)?;
+            }
+            Ok(replay)
+        }
         Err(refusal) => {
             inner.store.unjoin(organization, row.id).await.map_err(write::failure)?;
-            match refusal {
-                crate::store::batch::Refusal::Replay => write::replayed(inner, ctx, ROUTE).await,
-                other => Err(write::refused(other)),
-            }
+            Err(write::refused(refusal))
         }
     }
+}
+
+/// What became of a wish.
+enum Entered {
+    New(EntryRow),
+    /// The same wish of the same patient waits already.
+    Known(EntryRow),
+}
+
+/// Stores an entry in the first place that its patient has free. The indexes let one request win each wish and each
+/// place; the others look again.
+///
+/// # Errors
+/// `waitlist_limit` where every place has a live entry.
+async fn enter(inner: &Arc<Inner>, mut row: EntryRow, now_us: i64) -> Result<Entered, Fault> {
+    for _ in 0..JOIN_TRIES_MAX {
+        let mut live = inner.store.live_entries(row.organization_id, row.patient_id).await.map_err(write::failure)?;
+        let over: Vec<EntryRow> =
+            live.extract_if(.., |one| one.ends_at_us <= now_us && one.status == "waiting").collect();
+        for one in over {
+            expire(inner, &one).await?;
+        }
+        for one in &live {
+            // Both as of now: a wish that began at its own time then begins now.
+            if read(one)?.key(one.service_id, now_us)? == row.wish_key {
+                return Ok(Entered::Known(one.clone()));
+            }
+        }
+        let free = (1..=ENTRIES_MAX).find(|place| live.iter().all(|one| one.place != *place));
+        row.place = free.ok_or_else(|| limit_reached(&live))?;
+        if inner.store.join(&row).await.map_err(write::failure)? {
+            return Ok(Entered::New(row));
+        }
+    }
+    Err(Fault::new(Code::Overloaded, "others wrote at the same moment; try again"))
+}
+
+fn limit_reached(live: &[EntryRow]) -> Fault {
+    let ids: Vec<String> = live.iter().map(|row| WaitlistId::new(row.id).to_string()).collect();
+    let detail =
+        format!("a patient waits with at most {ENTRIES_MAX} entries; take one of these off first: {}", ids.join(", "));
+    Fault::new(Code::WaitlistLimit, detail)
+}
+
+/// Answers the entry that waits for the same wish, and keeps that answer for the request's key, where it has one.
+async fn joined_before(inner: &Arc<Inner>, ctx: &Context, known: &EntryRow) -> Result<Response<WaitlistEntry>, Fault> {
+    let answer = WaitlistEntry { joined_before: true, ..shown(inner, known).await? };
+    let batch = Batch {
+        organization_id: known.organization_id,
+        now_us: inner.clock.now_us(),
+        idempotency: remember(ctx, ROUTE, &answer),
+        ..Batch::default()
+    };
+    write::finish(inner, ctx, ROUTE, batch, answer).await
+}
+
+/// Ends an entry whose time is over, and says so.
+pub(super) async fn expire(inner: &Arc<Inner>, row: &EntryRow) -> Result<(), Fault> {
+    if let Some(row) = end(inner, row, row.version, "expired").await? {
+        tell(inner, row.organization_id, entry_change(&row, &read(&row)?, "waitlist_expired")).await?;
+    }
+    Ok(())
 }
 
 /// What a wish says of a visit or a session must be the patient's own, and of this service. A session that is booked
@@ -224,5 +304,6 @@ fn entry_shown(row: &EntryRow, wish: &Wish) -> WaitlistEntry {
         created_at_us: row.created_at_us,
         updated_at_us: row.updated_at_us,
         offers: vec![],
+        joined_before: false,
     }
 }

@@ -4,13 +4,18 @@
 //! offer that was declined), the search shows it. Several processes may look side by side: the hold, and the one open offer
 //! a patient and a slot that the database allows, let only one of them offer.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{
-    id::{HoldId, OrganizationId, PatientId, PlanSessionId, ServiceId},
+    id::{HoldId, LocationId, OrganizationId, PatientId, PlanSessionId, PractitionerId, ServiceId},
+    slot,
     time::from_micros,
 };
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use rpc::{Code, Context, Fault};
 use runtime::Shutdown;
 use uuid::Uuid;
@@ -23,7 +28,7 @@ use wire::{
 use super::{
     Wish,
     choose::{Free, Place, Waiting, choose},
-    entries, entry_change, offer_change, offers, tell,
+    entries, offer_change, offers,
 };
 use crate::{
     Inner,
@@ -93,9 +98,7 @@ async fn sweep(inner: &Arc<Inner>) -> Result<(), Fault> {
         }
     }
     for row in inner.store.entries_over(now_us, SWEPT_MAX).await.map_err(write::failure)? {
-        if let Some(row) = entries::end(inner, &row, row.version, "expired").await? {
-            tell(inner, row.organization_id, entry_change(&row, &entries::read(&row)?, "waitlist_expired")).await?;
-        }
+        entries::expire(inner, &row).await?;
     }
     Ok(())
 }
@@ -157,7 +160,8 @@ async fn offer(inner: &Arc<Inner>, organization: Uuid, rows: &[EntryRow], now_us
     Ok(())
 }
 
-/// The open slots that would do, in hours in which a patient may be asked; none that was offered to this entry before.
+/// The open slots that would do, in hours in which a patient may be asked; none that was offered to this
+/// entry before, or that the patient declined through another one.
 async fn open(inner: &Inner, ctx: &Context, row: &EntryRow, wish: &Wish, now_us: i64) -> Result<Vec<Slot>, Fault> {
     let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
     let moving = moving(inner, row, wish).await?;
@@ -184,9 +188,17 @@ async fn open(inner: &Inner, ctx: &Context, row: &EntryRow, wish: &Wish, now_us:
         }
         Err(fault) => return Err(fault),
     };
-    let before = inner.store.slots_offered(row.organization_id, row.id).await.map_err(write::failure)?;
+    let before = inner.store.slots_offered(row).await.map_err(write::failure)?;
+    let before: HashSet<_> = before.iter().filter_map(|slot| hour_of(slot)).collect();
+    let known = |slot: &Slot| hour_of(&slot.slot_id).is_some_and(|hour| before.contains(&hour));
     let asked_now = |slot: &Slot| inner.config.waitlist.may_ask(now_us, &slot.time_zone);
-    Ok(answer.slots.into_iter().filter(|slot| !before.contains(&slot.slot_id) && asked_now(slot)).collect())
+    Ok(answer.slots.into_iter().filter(|slot| !known(slot) && asked_now(slot)).collect())
+}
+
+/// What a patient is asked about with a slot, whatever else its id says.
+fn hour_of(slot_id: &str) -> Option<(ServiceId, LocationId, PractitionerId, Timestamp)> {
+    let slot: slot::Slot = slot_id.parse().ok()?;
+    Some((slot.service, slot.location, slot.practitioner, slot.starts_at))
 }
 
 /// The later visit that takes an earlier time: it keeps its length.

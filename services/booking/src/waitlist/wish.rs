@@ -6,7 +6,9 @@ use domain::{
     id::{AppointmentId, LocationId, PatientId, PlanSessionId, PractitionerId, ServiceId},
     time::{Day, WallTime},
 };
+use rpc::Fault;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 use wire::{
     availability::CheckReferencesRequest,
@@ -17,6 +19,7 @@ use wire::{
 const LOCATIONS_MAX: usize = 50;
 const DAYS_MAX: i64 = 400;
 const DAY_US: i64 = 86_400_000_000;
+const GRID_US: i64 = domain::time::GRID_MINUTES * 60_000_000;
 
 /// What somebody would take, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +100,34 @@ impl Wish {
         references.extend(locations.map(|(at, id)| reference(Kind::Location, format!("/location_ids/{at}"), id)));
         references.extend(self.practitioner.map(|id| reference(Kind::Practitioner, "/practitioner_id", id)));
         CheckReferencesRequest { references }
+    }
+
+    /// What the wish comes to, as a hash: the same for two wishes that the same slots fulfil, however they are written.
+    /// A visit starts on the grid and not before now; no location, day or hour named means each of them.
+    pub(super) fn key(&self, service: Uuid, now_us: i64) -> Result<String, Fault> {
+        let on_grid = |us: i64| (us + GRID_US - 1).div_euclid(GRID_US);
+        let from = (self.from_us > now_us).then(|| on_grid(self.from_us));
+        let mut locations = self.locations.clone();
+        locations.sort_unstable();
+        locations.dedup();
+        let mut days = self.days.clone();
+        days.sort_unstable();
+        days.dedup();
+        days.truncate(if days.len() == 7 { 0 } else { 7 });
+        let not_before = self.not_before.filter(|time| time.minutes() > 0);
+        let not_after = self.not_after.filter(|time| *time < WallTime::MIDNIGHT_END);
+        let parts = (
+            service,
+            locations,
+            self.practitioner,
+            from,
+            on_grid(self.to_us),
+            days,
+            (not_before, not_after),
+            (self.plan_session, self.appointment),
+        );
+        let text = serde_json::to_vec(&parts).map_err(Fault::internal)?;
+        Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// For the wire.

@@ -21,3 +21,4 @@ mod races;
 mod visits;
 mod waitlist;
 mod world;
+mod wishes;

@@ -31,18 +31,18 @@ testkit::engines!(
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// 09:00 in Edmonton, a day before the slots.
-async fn morning(database: &Database) -> World {
+pub async fn morning(database: &Database) -> World {
     let world = World::over(database).await;
     world.advance(8 * 60);
     world
 }
 
-async fn known(world: &World, number: u32) -> Patient {
+pub async fn known(world: &World, number: u32) -> Patient {
     let request = CreatePatientRequest { details: Some(patient(number)) };
     world.booking.clone().create_patient(world.request(request)).await.unwrap().into_inner()
 }
 
-fn wish(patient: &Patient) -> JoinWaitlistRequest {
+pub fn wish(patient: &Patient) -> JoinWaitlistRequest {
     JoinWaitlistRequest {
         patient_id: patient.id.clone(),
         service_id: domain::id::ServiceId::new(PLAIN).to_string(),
@@ -57,20 +57,20 @@ async fn join(world: &World, number: u32) -> WaitlistEntry {
     world.waitlist.clone().join_waitlist(world.request(wish(&patient))).await.unwrap().into_inner()
 }
 
-async fn entry(world: &World, id: &str) -> WaitlistEntry {
+pub async fn entry(world: &World, id: &str) -> WaitlistEntry {
     let request = world.request(GetEntryRequest { id: id.to_owned() });
     world.waitlist.clone().get_entry(request).await.unwrap().into_inner()
 }
 
 /// The open offer that an entry comes to have.
-async fn offered(world: &World, id: &str) -> Offer {
+pub async fn offered(world: &World, id: &str) -> Offer {
     poll::until("an offer", WITHIN, || async {
         entry(world, id).await.offers.into_iter().find(|offer| offer.status == "open")
     })
     .await
 }
 
-async fn becomes(world: &World, id: &str, status: &str) -> WaitlistEntry {
+pub async fn becomes(world: &World, id: &str, status: &str) -> WaitlistEntry {
     poll::until(status, WITHIN, || async { Some(entry(world, id).await).filter(|entry| entry.status == status) }).await
 }
 
@@ -80,7 +80,7 @@ async fn accept(world: &World, offer: &Offer) -> Result<Appointment, Code> {
     answer.map(Response::into_inner).map_err(|status| fault(&status).code)
 }
 
-async fn decline(world: &World, offer: &Offer) -> Result<Offer, Code> {
+pub async fn decline(world: &World, offer: &Offer) -> Result<Offer, Code> {
     let request = world.request(GetOfferRequest { id: offer.id.clone() });
     let answer = world.waitlist.clone().decline_offer(request).await;
     answer.map(Response::into_inner).map_err(|status| fault(&status).code)
@@ -203,7 +203,7 @@ async fn of_two_who_accept_at_once_one_visit_comes(database: Database) {
     assert_eq!(visits.count(), 1);
 }
 
-async fn leave(world: &World, id: &str) -> Result<WaitlistEntry, Code> {
+pub async fn leave(world: &World, id: &str) -> Result<WaitlistEntry, Code> {
     let request = world.request(GetEntryRequest { id: id.to_owned() });
     let answer = world.waitlist.clone().leave_waitlist(request).await;
     answer.map(Response::into_inner).map_err(|status| fault(&status).code)

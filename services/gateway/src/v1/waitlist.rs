@@ -135,6 +135,9 @@ pub(crate) struct WaitPage {
 
 const STATUSES: [&str; 5] = ["waiting", "offered", "booked", "left", "expired"];
 
+/// What joining is, and what the same wish or one too many comes to.
+const JOINS: &str = "Waits for a time; the same wish again answers 200 with the entry that waits for it already, and 409 \
+     `waitlist_limit` says that the patient has as many live entries as one patient may have";
 /// What leaving is, and when it is refused.
 const LEAVES: &str = "Waits no longer; 409 `offer_gone` while an offer is being taken";
 
@@ -155,7 +158,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     let taken = "Takes an offer: books its slot, or moves the patient's later visit to it";
     let entry = "/v1/waitlist/{id}";
     vec![
-        operation("join_waitlist", post.clone(), "/v1/waitlist", "Waits for a time", write, handler!(join))
+        operation("join_waitlist", post.clone(), "/v1/waitlist", JOINS, write, handler!(join))
             .body("NewWait")
             .answer(201, "Wait"),
         operation("list_waitlist", get.clone(), "/v1/waitlist", "Who waits", read, handler!(list))
@@ -299,7 +302,8 @@ async fn join(call: Call) -> Result<Reply, Fault> {
     let joined = call.inner.waitlist.clone().join_waitlist(call.context().forward(request)).await;
     let response = joined.map_err(|status| if by_slot { of_slot(status.into()) } else { status.into() })?;
     let path = format!("/v1/waitlist/{}", response.get_ref().id);
-    Ok(entry_reply(201, response)?.location(path))
+    let status = if response.get_ref().joined_before { 200 } else { 201 };
+    Ok(entry_reply(status, response)?.location(path))
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
