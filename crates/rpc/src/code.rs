@@ -59,6 +59,8 @@ table! {
     Archived "archived" FailedPrecondition 409 "The entry is archived";
     Duplicate "duplicate" AlreadyExists 409 "There is one already";
     WaitlistLimit "waitlist_limit" FailedPrecondition 409 "The patient waits for enough already";
+    HasAppointments "has_appointments" FailedPrecondition 409 "Appointments are ahead";
+    AppointmentsClash "appointments_clash" FailedPrecondition 409 "Some appointments cannot move";
     InUse "in_use" FailedPrecondition 409 "Something still depends on it";
     LinkExpired "link_expired" FailedPrecondition 410 "The link has expired";
     VersionMismatch "version_mismatch" FailedPrecondition 412 "It has changed since it was read";

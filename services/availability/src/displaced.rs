@@ -43,19 +43,24 @@ const PAUSE_LAST: Duration = Duration::from_secs(5);
 ///
 /// An archived service does not take the ground away: it is no longer offered, but what is booked takes place.
 pub(crate) fn stands(model: &Model, projection: &Projection, id: Uuid, booked: &Booked) -> bool {
-    ground(model, projection, id, booked).unwrap_or(false)
+    ground(model, projection, id, booked, booked.starts_at_us).unwrap_or(false)
 }
 
-fn ground(model: &Model, projection: &Projection, id: Uuid, booked: &Booked) -> Option<bool> {
+/// The same of a visit that is to start at another instant, with all that it claims.
+fn ground(model: &Model, projection: &Projection, id: Uuid, booked: &Booked, starts_at_us: i64) -> Option<bool> {
     let service = model.service_ever(booked.service)?;
     let (place_at, place) = model.place(booked.location)?;
     let (person_at, person) = model.person(booked.practitioner)?;
     let seat = model.seat(place_at, person_at)?;
-    let start = from_micros(booked.starts_at_us)?;
+    let start = from_micros(starts_at_us)?;
+    let by_us = starts_at_us - booked.starts_at_us;
     let group = booked.group.map_or(&[] as &[Claim], |group| projection.claims_of(group));
     let claims = || projection.claims_of(id).iter().chain(group);
     let own = claims().find(|claim| claim.kind == Kind::Practitioner);
-    let busy = own.map_or_else(|| Interval::new(start, from_micros(booked.ends_at_us)?), |own| Some(own.interval))?;
+    let (from_us, to_us) = own.map_or((booked.starts_at_us, booked.ends_at_us), |own| {
+        (own.interval.start().as_microsecond(), own.interval.end().as_microsecond())
+    });
+    let busy = Interval::new(from_micros(from_us + by_us)?, from_micros(to_us + by_us)?)?;
     let works = seat.roster().all(Span::touching(busy));
     let day = place.zone.date(tick::floor(start));
     let certified = service.required_certificate.as_ref().is_none_or(|code| person.holds(code, day).1);
@@ -67,10 +72,22 @@ fn ground(model: &Model, projection: &Projection, id: Uuid, booked: &Booked) -> 
     Some(works && certified && in_room && equipped)
 }
 
-/// The appointments ahead that stand before a change and no longer after it, earliest first.
-pub(crate) fn between(projection: &Projection, before: &Model, after: &Model, now: Timestamp) -> Vec<String> {
+/// The appointments ahead that stand before a change and no longer after it, earliest first. Of those that move with the
+/// change `starts` says when they are to start: they may be on their way already, so that their flag tells whether they
+/// stood.
+pub(crate) fn between(
+    projection: &Projection,
+    before: &Model,
+    after: &Model,
+    starts: &HashMap<Uuid, i64>,
+    now: Timestamp,
+) -> Vec<String> {
+    let falls = |id: Uuid, booked: &Booked| match starts.get(&id) {
+        Some(start_us) => !booked.displaced && ground(after, projection, id, booked, *start_us) != Some(true),
+        None => stands(before, projection, id, booked) && !stands(after, projection, id, booked),
+    };
     let mut fallen: Vec<(i64, Uuid)> = ahead(projection, now)
-        .filter(|(id, booked)| stands(before, projection, *id, booked) && !stands(after, projection, *id, booked))
+        .filter(|(id, booked)| falls(*id, booked))
         .map(|(id, booked)| (booked.starts_at_us, id))
         .collect();
     fallen.sort_unstable();
@@ -174,6 +191,10 @@ fn wrong(inner: &Inner, organization: Uuid, doubt: &Doubt) -> Vec<Item> {
             appointment_id: AppointmentId::new(id).to_string(),
             displaced,
             seen_version: booked.version,
+            time_zone: model
+                .place(booked.location)
+                .map(|(_, place)| place.location.time_zone.clone())
+                .unwrap_or_default(),
         })
     };
     match doubt {

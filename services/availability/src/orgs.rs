@@ -208,9 +208,16 @@ impl Org {
         beyond.into_iter().map(|id| AppointmentId::new(id).to_string()).collect()
     }
 
-    /// The appointments that stand on the present model and no longer on the next one, earliest first.
-    pub(crate) fn displaced_by(&self, present: &Model, next: &Model, now: Timestamp) -> Vec<String> {
-        displaced::between(&self.projection(now), present, next, now)
+    /// The appointments that stand on the present model and no longer on the next one, earliest first; those that move with
+    /// the change, by their new starts.
+    pub(crate) fn displaced_by(
+        &self,
+        present: &Model,
+        next: &Model,
+        starts: &HashMap<Uuid, i64>,
+        now: Timestamp,
+    ) -> Vec<String> {
+        displaced::between(&self.projection(now), present, next, starts, now)
     }
 }
 

@@ -109,7 +109,13 @@ pub(crate) fn lay(organization: Uuid, ground: &Ground, choice: Choice, patient: 
 
 fn group_row(organization: Uuid, ground: &Ground, room: Option<Uuid>) -> GroupRow {
     GroupRow {
-        id: group_id(organization, ground),
+        id: group_id(
+            organization,
+            ground.slot.service.uuid(),
+            ground.slot.practitioner.uuid(),
+            ground.slot.location.uuid(),
+            ground.visit.start().as_microsecond(),
+        ),
         service_id: ground.slot.service.uuid(),
         practitioner_id: ground.slot.practitioner.uuid(),
         location_id: ground.slot.location.uuid(),
@@ -122,13 +128,18 @@ fn group_row(organization: Uuid, ground: &Ground, room: Option<Uuid>) -> GroupRo
 
 /// The id of the one group session that a slot can be, the same for whoever asks: a version 8 UUID (RFC 9562) of
 /// what it is.
-fn group_id(organization: Uuid, ground: &Ground) -> Uuid {
+pub(crate) fn group_id(
+    organization: Uuid,
+    service: Uuid,
+    practitioner: Uuid,
+    location: Uuid,
+    starts_at_us: i64,
+) -> Uuid {
     let mut hash = Sha256::new();
-    for part in [organization, ground.slot.service.uuid(), ground.slot.practitioner.uuid(), ground.slot.location.uuid()]
-    {
+    for part in [organization, service, practitioner, location] {
         hash.update(part.as_bytes());
     }
-    hash.update(ground.visit.start().as_microsecond().to_be_bytes());
+    hash.update(starts_at_us.to_be_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&hash.finalize()[..16]);
     uuid::Builder::from_custom_bytes(bytes).into_uuid()

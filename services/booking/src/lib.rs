@@ -21,6 +21,7 @@ mod manage;
 mod patients;
 mod plans;
 mod reasons;
+mod rezone;
 mod service;
 mod snapshot;
 mod store;

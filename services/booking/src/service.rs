@@ -6,7 +6,7 @@ use ::wire::booking::{self as wire, booking_server};
 use rpc::Context;
 use tonic::{Request, Response, Status};
 
-use crate::{Inner, appointments, consents, holds, manage, patients};
+use crate::{Inner, appointments, consents, holds, manage, patients, rezone};
 
 /// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
@@ -81,6 +81,14 @@ impl booking_server::Booking for Service {
     ) -> Result<Response<wire::SetDisplacedResponse>, Status> {
         let ctx = Context::of(&request)?;
         Ok(Response::new(appointments::displace::set_displaced(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn rezone_appointments(
+        &self,
+        request: Request<wire::RezoneAppointmentsRequest>,
+    ) -> Result<Response<wire::RezoneAppointmentsResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(rezone::rezone(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn resolve_manage_link(

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 use runtime::Shutdown;
 
-use crate::{Inner, holds, plans, store::Before};
+use crate::{Inner, holds, plans, rezone, store::Before};
 
 /// How often, in real time: a hold's expiry works at once without this, sweeping only tidies up.
 const EVERY: Duration = Duration::from_secs(2);
@@ -54,6 +54,7 @@ async fn sweep(inner: &Arc<Inner>) -> Result<bool, sql::Failure> {
         changes_us: before(SignedDuration::from_hours(24 * i64::from(inner.config.feed_retention_days))),
         now_us,
     };
+    failed |= !rezone::settle(inner).await?;
     let at_risk = plans::risk::tell(inner, PLANS_MAX).await?;
     let more = inner.store.sweep(before, ROWS_MAX).await?;
     let full = i64::try_from(at_risk).is_ok_and(|count| count >= PLANS_MAX);

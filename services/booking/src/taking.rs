@@ -13,7 +13,7 @@ use crate::{
     laying::{Choice, Laid, Session, lay},
     store::{
         Store,
-        batch::{Batch, Hex, JoinGroup, Refusal, claim_row},
+        batch::{Batch, Hex, JoinGroup, LocationZone, Refusal, claim_row},
         rows::ClaimRow,
     },
     write,
@@ -117,8 +117,16 @@ fn batch(
     // Who joins a session lays no claim on its practitioner.
     let limited = grounds.iter().zip(choices).filter(|(_, choice)| choice.session.is_none());
     let limits = limited.flat_map(|(ground, _)| ground.limits.iter().cloned()).collect();
+    let zone = |ground: &Ground| LocationZone {
+        location_id: ground.slot.location.uuid(),
+        time_zone: ground.time_zone.clone(),
+    };
+    let mut zones: Vec<LocationZone> = Vec::new();
+    for ground in grounds {
+        zones.extend(Some(zone(ground)).filter(|zone| !zones.contains(zone)));
+    }
     let now_us = inner.clock.now_us();
-    Batch { organization_id: organization, now_us, claims, limits, join_group, ..Batch::default() }
+    Batch { organization_id: organization, now_us, claims, limits, join_group, zones, ..Batch::default() }
 }
 
 /// The belief about a group session was wrong: look whether it exists, and take the room that it has. It keeps its

@@ -192,6 +192,8 @@ pub(crate) fn refused(refusal: Refusal) -> Fault {
         Refusal::Limit(code) => {
             Fault::new(code, "someone else was faster and the practitioner has no room for one more; search again")
         }
+        Refusal::Zone => Fault::new(Code::Overloaded, "the location's time zone has just changed; search again")
+            .retry_after(std::time::Duration::from_secs(1)),
         Refusal::Failure(error) => failure(error),
         Refusal::Replay | Refusal::GroupChanged | Refusal::Taken(_) => {
             Fault::new(Code::Overloaded, "others wrote at the same moment; try again")

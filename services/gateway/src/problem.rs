@@ -8,7 +8,7 @@ use axum::{
 use rpc::{Code, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
-use wire::booking::{SeriesConflict, SlotTaken};
+use wire::booking::{AppointmentsAhead, SeriesConflict, SlotTaken};
 
 use crate::v1::{plans::Proposal, slots::Slot};
 
@@ -54,6 +54,14 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     relaxation: Option<String>,
+    /// For `has_appointments` and `appointments_clash`: how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    count: Option<u32>,
+    /// For `has_appointments` and `appointments_clash`: the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    appointment_ids: Option<Vec<String>>,
     /// For `invalid_transition`: what the status and the time allow; none: nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -79,6 +87,7 @@ impl From<Fault> for Problem {
         let alternatives = taken.as_ref().map(|taken| taken.alternatives.iter().map(Slot::from).collect());
         let gone =
             taken.map(|taken| taken.slot_ids).or_else(|| conflict.as_ref().map(|conflict| conflict.slot_ids.clone()));
+        let ahead = fault.extra::<AppointmentsAhead>();
         let said = |name: &str| fault.metadata.get(name).filter(|text| !text.is_empty()).cloned();
         let (session, relaxation) = (said("session").and_then(|text| text.parse().ok()), said("relaxation"));
         let words = |list: &String| list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
@@ -102,6 +111,8 @@ impl From<Fault> for Problem {
             proposal: conflict.and_then(|conflict| conflict.proposal).map(|proposal| Proposal::from(&proposal)),
             session,
             relaxation,
+            count: ahead.as_ref().map(|ahead| ahead.count),
+            appointment_ids: ahead.map(|ahead| ahead.appointment_ids),
             allowed,
         }
     }

@@ -3,6 +3,7 @@
 mod import;
 mod organizations;
 pub(crate) mod poll;
+mod rezone;
 pub(crate) mod service;
 pub(crate) mod snapshot;
 pub(crate) mod write;

@@ -14,6 +14,7 @@ use rpc::Context;
 use runtime::Shutdown;
 use tokio::task::JoinSet;
 use uuid::Uuid;
+use wire::common::KeepAppointments;
 
 use super::{
     import::{Calendar, Problem},
@@ -92,6 +93,7 @@ async fn read(inner: Arc<Inner>, organization: OrganizationId, directory: Arc<Di
         parent: entry.parent,
         body: Body::Busy(now),
         if_version: entry.version,
+        keep: KeepAppointments::Unspecified,
     };
     // Whoever changed or withdrew it meanwhile was right: the next time begins from there.
     if let Err(fault) = make(&inner, &ctx, "PollBusy", change, false).await {

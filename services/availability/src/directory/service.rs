@@ -176,11 +176,12 @@ impl directory_server::Directory for Service {
         request: Request<wire_availability::UpdateEntryRequest>,
     ) -> Result<Response<wire_availability::WriteEntryResponse>, Status> {
         let ctx = Context::of(&request)?;
-        let request = request.into_inner();
-        let body = body_of(request.body)?;
+        let mut request = request.into_inner();
+        let body = body_of(request.body.take())?;
         let kind = body.kind();
         let (id, parent) = (id_of(kind, &request.id)?, named_parent(kind, &request.parent_id)?);
-        let change = Change::Update { kind, id, parent, body, if_version: request.if_version };
+        let keep = request.appointments();
+        let change = Change::Update { kind, id, parent, body, if_version: request.if_version, keep };
         Ok(make(&self.0, &ctx, "UpdateEntry", change, request.dry_run).await?)
     }
 

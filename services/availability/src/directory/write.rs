@@ -11,9 +11,13 @@ use rpc::{Code, Context, Fault};
 use tonic::Response;
 use tracing::Instrument;
 use uuid::Uuid;
-use wire::availability::{Skipped, WriteEntryResponse};
+use wire::{
+    availability::{Skipped, WriteEntryResponse},
+    common::KeepAppointments,
+};
 
 use super::{
+    rezone::{self, Rezoned},
     service::shown,
     snapshot::{Directory, Entry},
 };
@@ -40,6 +44,8 @@ pub(crate) enum Change {
         parent: Option<Uuid>,
         body: Body,
         if_version: i64,
+        /// What becomes of the appointments ahead where a location's time zone changes.
+        keep: KeepAppointments,
     },
     Archive {
         kind: Kind,
@@ -59,6 +65,13 @@ pub(crate) enum Change {
 impl Change {
     fn skipped(&self) -> Vec<Skipped> {
         if let Self::Import { skipped, .. } = self { skipped.clone() } else { vec![] }
+    }
+
+    fn keep(&self) -> KeepAppointments {
+        match self {
+            Self::Update { keep, .. } => *keep,
+            _ => KeepAppointments::Unspecified,
+        }
     }
 }
 
@@ -108,24 +121,29 @@ async fn run(
                 let skipped = change.skipped();
                 let answer =
                     WriteEntryResponse { entry: Some(shown(&entry)), skipped, ..WriteEntryResponse::default() };
-                return Ok(rpc::respond(answer, &revision(&present.directory), false));
+                return Ok(rpc::respond(answer, &revision(&present.directory, &Rezoned::default()), false));
             }
+        };
+        let rezoned = match rezone::zone(&present.directory, &entry) {
+            Some(zone) => rezone::ask(inner, ctx, entry.id, zone, change.keep(), dry_run).await?,
+            None => Rezoned::default(),
         };
         let next = Arc::new(present.directory.with(entry.clone()));
         let next = Arc::new(Model::new(next, present.span, present.travel, Some(&present)));
         let now = inner.clock.now();
         let answer = WriteEntryResponse {
             entry: Some(shown(&entry)),
-            displaced: org.displaced_by(&present, &next, now),
+            displaced: org.displaced_by(&present, &next, &rezoned.starts, now),
             skipped: change.skipped(),
             over_capacity: org.beyond(&entry, now),
+            rezoned: rezoned.appointments.clone(),
             ..WriteEntryResponse::default()
         };
         if dry_run {
             let opened = org.opened_by(&present, &next, now);
             return Ok(Response::new(WriteEntryResponse { opened, ..answer }));
         }
-        let revision = revision(&next.directory);
+        let revision = revision(&next.directory, &rezoned);
         let write = Write {
             organization,
             from_version: present.directory.version,
@@ -151,8 +169,8 @@ async fn run(
     Err(Fault::new(Code::Overloaded, "the directory is being changed by many at once; try again"))
 }
 
-fn revision(directory: &Directory) -> String {
-    Revision { directory: Some(directory.version), ..Revision::default() }.to_string()
+fn revision(directory: &Directory, rezoned: &Rezoned) -> String {
+    Revision { directory: Some(directory.version), ..rezoned.revision.clone() }.to_string()
 }
 
 /// What to keep for the request's idempotency key, with its answer.
@@ -205,7 +223,7 @@ fn decide(inner: &Inner, directory: &Directory, change: &Change) -> Result<Decis
                 None => fresh,
             }
         }
-        Change::Update { kind, id, parent, body, if_version } => {
+        Change::Update { kind, id, parent, body, if_version, .. } => {
             let old = find(directory, *kind, *id, *parent, *if_version)?;
             if !old.live() {
                 return Err(Fault::new(Code::Archived, "an archived entry cannot be changed; make a new one"));

@@ -355,6 +355,13 @@ macro_rules! not_played {
                 self.change(|state| state.told.extend(items));
                 Ok(Response::new(proto::SetDisplacedResponse { changed }))
             }
+            /// As where nothing is booked.
+            async fn rezone_appointments(
+                &self,
+                _: Request<proto::RezoneAppointmentsRequest>,
+            ) -> Result<Response<proto::RezoneAppointmentsResponse>, Status> {
+                Ok(Response::new(proto::RezoneAppointmentsResponse::default()))
+            }
             $(async fn $name(&self, _: Request<proto::$request>) -> Result<Response<proto::$response>, Status> {
                 Err(Status::unimplemented("not played"))
             })*

@@ -62,6 +62,17 @@ CREATE TABLE groups (
     PRIMARY KEY (organization_id, id)
 );
 
+-- The time zone that bookings at a location must be made by, for as long as one by another zone may be on its way.
+CREATE TABLE location_zones (
+    organization_id uuid    NOT NULL,
+    location_id     uuid    NOT NULL,
+    time_zone       text    NOT NULL,
+    changed_at_us   bigint NOT NULL,
+    -- Whether the directory is known to have it too.
+    settled         boolean NOT NULL,
+    PRIMARY KEY (organization_id, location_id)
+);
+
 CREATE TABLE appointments (
     organization_id      uuid    NOT NULL,
     id                   uuid    NOT NULL,

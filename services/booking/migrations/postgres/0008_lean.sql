@@ -3,7 +3,7 @@
 -- no plan that reads a whole table is wanted either: one made while a table was small would stay.
 --
 -- Commits a batch and answers what it has told: the position, and of each change its number in the feed and its version, in
--- the order in which they were told. Anything that must not be raises one of the errors MR001 to MR006, and then nothing of
+-- the order in which they were told. Anything that must not be raises one of the errors MR001 to MR007, and then nothing of
 -- it has happened. `b` is a Batch; see src/store/batch.rs.
 CREATE OR REPLACE FUNCTION commit_told(b jsonb, OUT pos text, OUT seqs bigint[], OUT versions bigint[])
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan
@@ -16,6 +16,8 @@ DECLARE
     v      bigint;
     broken text;
     wants_limits boolean := jsonb_array_length(b->'limits') > 0;
+    g      jsonb;
+    zone   jsonb := nullif(b->'set_zone', 'null');
 BEGIN
     seqs := '{}';
     versions := '{}';
@@ -25,6 +27,29 @@ BEGIN
         PERFORM pg_advisory_xact_lock(turns.key) FROM (
             SELECT DISTINCT hashtextextended(org::text || (l->>'practitioner'), 0) AS key
             FROM jsonb_array_elements(b->'limits') AS l ORDER BY key) AS turns;
+    END IF;
+
+    -- Bookings at a location share its time zone, a change of the zone has it alone: what was checked by another zone comes
+    -- before the change, which then sees it, or is refused.
+    IF jsonb_array_length(b->'zones') > 0 THEN
+        PERFORM pg_advisory_xact_lock_shared(turns.key) FROM (
+            SELECT DISTINCT hashtextextended('zone' || org::text || (z->>'location_id'), 0) AS key
+            FROM jsonb_array_elements(b->'zones') AS z ORDER BY key) AS turns;
+        PERFORM FROM jsonb_to_recordset(b->'zones') AS z(location_id uuid, time_zone text)
+        JOIN location_zones l ON l.organization_id = org AND l.location_id = z.location_id
+        WHERE l.time_zone <> z.time_zone;
+        IF FOUND THEN RAISE EXCEPTION 'zone' USING ERRCODE = 'MR007'; END IF;
+    END IF;
+    IF zone IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('zone' || org::text || (zone->>'location_id'), 0));
+        INSERT INTO location_zones (organization_id, location_id, time_zone, changed_at_us, settled)
+        VALUES (org, (zone->>'location_id')::uuid, zone->>'time_zone', now_us, false)
+        ON CONFLICT (organization_id, location_id) DO UPDATE SET time_zone = excluded.time_zone,
+            changed_at_us = excluded.changed_at_us, settled = false;
+        -- What a hold keeps there is to be ended first.
+        PERFORM FROM claims c WHERE c.organization_id = org AND c.location_id = (zone->>'location_id')::uuid
+            AND c.expires_at_us > now_us;
+        IF FOUND THEN RAISE EXCEPTION 'stale' USING ERRCODE = 'MR003'; END IF;
     END IF;
 
     IF jsonb_typeof(b->'idempotency') = 'object' THEN
@@ -108,6 +133,14 @@ BEGIN
         IF n = 0 THEN RAISE EXCEPTION 'stale' USING ERRCODE = 'MR003'; END IF;
     END IF;
 
+    IF zone IS NOT NULL THEN
+        -- A visit that was booked since they were read is to move with the others.
+        PERFORM FROM appointments a WHERE a.organization_id = org AND a.location_id = (zone->>'location_id')::uuid
+            AND a.starts_at_us > now_us AND a.time_zone <> zone->>'time_zone'
+            AND a.status IN ('pending', 'booked', 'arrived', 'checked-in', 'fulfilled');
+        IF FOUND THEN RAISE EXCEPTION 'stale' USING ERRCODE = 'MR003'; END IF;
+    END IF;
+
     IF jsonb_array_length(b->'plans') > 0 THEN PERFORM commit_plans(org, now_us, b->'plans'); END IF;
 
     IF jsonb_typeof(b->'leave_group') = 'object' OR jsonb_typeof(b->'join_group') = 'object' THEN
@@ -118,9 +151,49 @@ BEGIN
         ORDER BY id FOR UPDATE;
     END IF;
 
+    IF jsonb_array_length(b->'move_groups') > 0 THEN
+        PERFORM FROM groups WHERE organization_id = org
+            AND id IN (SELECT (m->>'from')::uuid FROM jsonb_array_elements(b->'move_groups') AS m)
+        ORDER BY id FOR UPDATE;
+    END IF;
+
     IF jsonb_array_length(b->'release') > 0 THEN
         DELETE FROM claims USING jsonb_array_elements_text(b->'release') AS r(owner)
         WHERE claims.organization_id = org AND claims.owner = r.owner::uuid;
+    END IF;
+
+    IF jsonb_array_length(b->'move_groups') > 0 THEN
+        -- All are freed before any is made: one may take the place of another.
+        FOR g IN SELECT m FROM jsonb_array_elements(b->'move_groups') AS m LOOP
+            UPDATE groups SET version = version + 1, live = false
+            WHERE organization_id = org AND id = (g->>'from')::uuid AND live RETURNING version INTO v;
+            IF NOT FOUND OR EXISTS (SELECT FROM claims c WHERE c.organization_id = org AND c.kind = 6
+                                    AND c.resource = (g->>'from')::uuid) THEN
+                RAISE EXCEPTION 'group' USING ERRCODE = 'MR004';
+            END IF;
+            DELETE FROM claims c WHERE c.organization_id = org AND c.owner = (g->>'from')::uuid;
+            INSERT INTO changes (organization_id, version, changed_at_us, payload)
+            VALUES (org, v, now_us, decode(g->>'freed', 'hex')) RETURNING seq INTO n;
+            seqs := seqs || n;
+            versions := versions || v;
+        END LOOP;
+        FOR g IN SELECT m FROM jsonb_array_elements(b->'move_groups') AS m LOOP
+            INSERT INTO groups (organization_id, id, version, live, service_id, practitioner_id, location_id, room_id,
+                                starts_at_us, ends_at_us, capacity)
+            SELECT org, r.id, 1, true, r.service_id, r.practitioner_id, r.location_id, r.room_id,
+                   r.starts_at_us, r.ends_at_us, r.capacity
+            FROM jsonb_to_record(g->'row') AS r(id uuid, service_id uuid, practitioner_id uuid, location_id uuid,
+                room_id uuid, starts_at_us bigint, ends_at_us bigint, capacity integer)
+            ON CONFLICT (organization_id, id) DO UPDATE SET version = groups.version + 1, live = true,
+                room_id = excluded.room_id, ends_at_us = excluded.ends_at_us, capacity = excluded.capacity
+            WHERE NOT groups.live RETURNING version INTO v;
+            IF NOT FOUND THEN RAISE EXCEPTION 'group' USING ERRCODE = 'MR004'; END IF;
+            wanted := wanted || (g->'claims');
+            INSERT INTO changes (organization_id, version, changed_at_us, payload)
+            VALUES (org, v, now_us, decode(g->>'made', 'hex')) RETURNING seq INTO n;
+            seqs := seqs || n;
+            versions := versions || v;
+        END LOOP;
     END IF;
 
     IF jsonb_typeof(b->'leave_group') = 'object'

@@ -51,7 +51,9 @@ async fn set(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<Option<bo
     let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
     let Some(old) = found else { return Ok(Some(false)) };
     let ahead = old.status.parse::<Status>().is_ok_and(Status::is_ahead);
-    if old.displaced == item.displaced || old.version > item.seen_version || !ahead {
+    // While a location's zone changes, who judges may know the old one still.
+    let other_zone = !item.time_zone.is_empty() && item.time_zone != old.time_zone;
+    if old.displaced == item.displaced || old.version > item.seen_version || !ahead || other_zone {
         return Ok(Some(false));
     }
     let now_us = inner.clock.now_us();

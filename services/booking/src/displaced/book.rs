@@ -26,6 +26,7 @@ use crate::{
     },
     ground::{self, Wanted},
     plans::{self, Stored, follow},
+    rezone,
     store::{batch::Batch, rows::AppointmentRow},
     taking::{Taken, Taker, take},
     write::{self, Begun, begin, finish, remember, revision},
@@ -98,6 +99,10 @@ async fn remembered(inner: &Inner, ctx: &Context, request: &BookDisplacedRequest
     let found = inner.store.moves(ctx.organization.uuid(), id.uuid(), inner.clock.now_us()).await;
     let text = found.map_err(write::failure)?.ok_or_else(gone)?;
     let pairs: Vec<(String, String)> = serde_json::from_str(&text).map_err(Fault::internal)?;
+    // Chosen by hours of the day that are others now.
+    if rezone::since(inner, ctx.organization.uuid(), id.uuid(), pairs.iter().map(|(_, slot)| slot.as_str())).await? {
+        return Err(gone());
+    }
     let known = |named: &String| pairs.iter().any(|(appointment, _)| appointment == named);
     if let Some(at) = request.appointment_ids.iter().position(|named| !known(named)) {
         return Err(unknown(&format!("/appointment_ids/{at}"), "the proposal moves no such appointment"));

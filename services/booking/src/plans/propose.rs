@@ -22,7 +22,7 @@ use super::{
     load,
     shown::{gap_to_wire, today},
 };
-use crate::{Inner, write};
+use crate::{Inner, rezone, write};
 
 /// A day, in microseconds.
 pub(crate) const KEPT_US: i64 = 24 * 3600 * 1_000_000;
@@ -96,7 +96,14 @@ pub(super) async fn remembered(inner: &Inner, ctx: &Context, plan: &Plan, propos
     let id: ProposalId = proposal.parse().map_err(|_| unknown())?;
     let (organization, now_us) = (ctx.organization.uuid(), inner.clock.now_us());
     let found = inner.store.proposal(organization, id.uuid(), plan.id.uuid(), now_us).await;
-    serde_json::from_str(&found.map_err(write::failure)?.ok_or_else(unknown)?).map_err(Fault::internal)
+    let kept: Remembered =
+        serde_json::from_str(&found.map_err(write::failure)?.ok_or_else(unknown)?).map_err(Fault::internal)?;
+    // Chosen by hours of the day that are others now.
+    let slots = kept.sessions.iter().map(|kept| kept.slot.as_str());
+    if rezone::since(inner, organization, id.uuid(), slots).await? {
+        return Err(unknown());
+    }
+    Ok(kept)
 }
 
 /// Gives proposals their ids, and remembers them for a day.

@@ -35,6 +35,13 @@ pub(crate) struct Batch {
     pub(crate) release: Vec<Uuid>,
     pub(crate) leave_group: Option<LeaveGroup>,
     pub(crate) join_group: Option<JoinGroup>,
+    /// Group sessions that move with all that are in them; whose places are released before.
+    pub(crate) move_groups: Vec<MoveGroup>,
+    /// The time zones that what is booked was checked by. Refuses the batch where a location is to have another.
+    pub(crate) zones: Vec<LocationZone>,
+    /// The zone that a location is to have from now on. Refuses the batch where a hold, or a visit of another zone, is ahead
+    /// there.
+    pub(crate) set_zone: Option<LocationZone>,
     /// Claims that are laid, all or none.
     pub(crate) claims: Vec<ClaimRow>,
     /// What must hold of the practitioners' claims after the batch.
@@ -47,16 +54,19 @@ pub(crate) struct Batch {
 impl Batch {
     /// The changes as the feed tells them, from the numbers and versions that were stored for them; `None` where those do
     /// not fit, since what is told from memory must be what is stored. The order is that of the steps: a group that is
-    /// freed, one that is made, then the batch's own.
+    /// freed, one that is made, then the batch's own; of those that move all are freed and then all made.
     pub(crate) fn told(&self, xid: i64, stored: &[(i64, i64)]) -> Option<Vec<ChangeRow>> {
         let made = self.join_group.as_ref().filter(|join| !join.exists).map(|join| &join.made);
         // Whether a group was left empty only the database knows: it has then told one change more.
-        let freed = match stored.len().checked_sub(self.changes.len() + usize::from(made.is_some()))? {
+        let moving = &self.move_groups;
+        let known = self.changes.len() + usize::from(made.is_some()) + 2 * moving.len();
+        let freed = match stored.len().checked_sub(known)? {
             0 => None,
             1 => Some(&self.leave_group.as_ref()?.freed),
             _ => return None,
         };
-        let groups = freed.into_iter().chain(made).map(|payload| (None, payload));
+        let moved = moving.iter().map(|group| &group.freed).chain(moving.iter().map(|group| &group.made));
+        let groups = moved.chain(freed).chain(made).map(|payload| (None, payload));
         let own = self.changes.iter().map(|change| (Some(change.version), &change.payload));
         let rows = groups.chain(own).zip(stored).map(|((expected, payload), (seq, version))| {
             expected.is_none_or(|expected| expected == *version).then(|| ChangeRow {
@@ -191,6 +201,24 @@ pub(crate) struct JoinGroup {
     pub(crate) made: Hex,
 }
 
+/// Moves a group session: what it was is freed, and what it becomes is made with its claims.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct MoveGroup {
+    pub(crate) from: Uuid,
+    pub(crate) row: GroupRow,
+    pub(crate) claims: Vec<ClaimRow>,
+    /// The changes that are told of either.
+    pub(crate) freed: Hex,
+    pub(crate) made: Hex,
+}
+
+/// The time zone of a location.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LocationZone {
+    pub(crate) location_id: Uuid,
+    pub(crate) time_zone: String,
+}
+
 /// How many live claims a practitioner may have. Batches that name the same practitioner take turns.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Limit {
@@ -261,6 +289,9 @@ pub(crate) enum Refusal {
     /// Some claims are another's.
     #[error("something is taken")]
     Taken(Vec<(Kind, Uuid)>),
+    /// A location is to have another time zone than it was checked by.
+    #[error("a location has another time zone")]
+    Zone,
     /// A practitioner has reached a limit: its code.
     #[error("a practitioner has reached a limit")]
     Limit(Code),

@@ -18,7 +18,7 @@ use self::{
     batch::{Batch, Refusal, Remember},
     rows::{
         AppointmentRow, ChangeRow, ClaimRow, EntryRow, GroupRow, HoldRow, LinkRow, LiveGroupRow, OfferRow,
-        OwnedClaimRow, OwnedPlanRow, PatientRow, PlanRow, ReasonRow, ReplayRow,
+        OwnedClaimRow, OwnedPlanRow, PatientRow, PlanRow, ReasonRow, ReplayRow, ZoneRow,
     },
 };
 
@@ -176,6 +176,21 @@ on_both! {
     /// A step from one status to the next; `None` where another has made one.
     fn move_offer(&self, row: &OfferRow, from: &str, to: &str, appointment: Option<Uuid>, now_us: i64) -> Result<Option<OfferRow>, Failure>;
     fn offers_over(&self, now_us: i64, limit: i64) -> Result<Vec<OfferRow>, Failure>;
+    /// The time zones that locations were given lately.
+    fn zones(&self, organization: Uuid) -> Result<Vec<ZoneRow>, Failure>;
+    /// Those of all organisations that were given by then, and of which nobody knows whether the directory has them.
+    fn zones_unsettled(&self, before_us: i64, limit: i64) -> Result<Vec<ZoneRow>, Failure>;
+    /// The directory has it, unless it was given anew since.
+    fn settle_zone(&self, zone: &ZoneRow) -> Result<(), Failure>;
+    /// Forgets those that were given before then and are settled.
+    fn sweep_zones(&self, before_us: i64) -> Result<(), Failure>;
+    fn groups_at(&self, organization: Uuid, location: Uuid, now_us: i64) -> Result<Vec<GroupRow>, Failure>;
+    fn holds_at(&self, organization: Uuid, location: Uuid, now_us: i64) -> Result<Vec<Uuid>, Failure>;
+    fn live_offers(&self, organization: Uuid) -> Result<Vec<OfferRow>, Failure>;
+    /// The claims of these owners, in no order.
+    fn claims_of_all(&self, organization: Uuid, owners: &[Uuid]) -> Result<Vec<ClaimRow>, Failure>;
+    /// The live claims that keep any of these from being laid, in no order.
+    fn claims_meeting(&self, organization: Uuid, wanted: &[ClaimRow], now_us: i64) -> Result<Vec<ClaimRow>, Failure>;
     fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError>;
     /// Where a reader stands who wants nothing of before.
     fn end(&self) -> Result<Position, Failure>;

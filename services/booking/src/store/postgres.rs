@@ -13,6 +13,9 @@ pub(crate) mod queries;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "waitlist.rs"]
 pub(crate) mod waitlist;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "zones.rs"]
+pub(crate) mod zones;
 
 use domain::claim::Kind;
 use rpc::Code;
@@ -196,6 +199,7 @@ fn refusal(error: sqlx::Error) -> Refusal {
         "MR002" => Refusal::HoldGone,
         "MR003" => Refusal::Stale,
         "MR004" => Refusal::GroupChanged,
+        "MR007" => Refusal::Zone,
         "MR006" => match db.detail().and_then(Code::from_name) {
             Some(code) => Refusal::Limit(code),
             None => error.into(),

@@ -165,6 +165,15 @@ pub(crate) struct LinkRow {
     pub(crate) expires_at_us: i64,
 }
 
+/// The time zone that bookings at a location are to be made by.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub(crate) struct ZoneRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) location_id: Uuid,
+    pub(crate) time_zone: String,
+    pub(crate) changed_at_us: i64,
+}
+
 /// An entry of the waitlist; `wish` is the JSON of `waitlist::Wish`.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct EntryRow {
@@ -175,6 +184,8 @@ pub(crate) struct EntryRow {
     pub(crate) patient_id: Uuid,
     pub(crate) service_id: Uuid,
     pub(crate) wish: String,
+    pub(crate) wish_key: String,
+    pub(crate) place: i16,
     pub(crate) ends_at_us: i64,
     pub(crate) rests_until_us: i64,
     pub(crate) created_at_us: i64,
@@ -184,8 +195,6 @@ pub(crate) struct EntryRow {
 /// An offer of a free slot.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct OfferRow {
-    pub(crate) wish_key: String,
-    pub(crate) place: i16,
     pub(crate) organization_id: Uuid,
     pub(crate) id: Uuid,
     pub(crate) version: i64,

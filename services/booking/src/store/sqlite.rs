@@ -2,6 +2,7 @@
 //! feed is the order of commits.
 
 mod claims;
+mod groups;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "live.rs"]
 pub(crate) mod live;
@@ -15,6 +16,10 @@ mod record;
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
 #[path = "waitlist.rs"]
 pub(crate) mod waitlist;
+mod zone;
+#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
+#[path = "zones.rs"]
+pub(crate) mod zones;
 
 use sql::{Failure, SqlitePools, feed::Position};
 use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};
@@ -134,6 +139,7 @@ impl Store {
 async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Refusal> {
     let org = batch.organization_id;
     let before: i64 = sqlx::query_scalar(LAST).fetch_one(&mut *tx).await?;
+    zone::check(tx, batch).await?;
     remember(tx, batch).await?;
     if let Some(hold) = batch.consume_hold {
         let statement = "DELETE FROM holds WHERE organization_id = $1 AND id = $2 AND expires_at_us > $3";
@@ -151,16 +157,18 @@ async fn apply(tx: &mut SqliteConnection, batch: &Batch) -> Result<Committed, Re
     if let Some(reason) = &batch.reason_code {
         write_reason(tx, batch, reason).await?;
     }
+    zone::all_have_it(tx, batch).await?;
     for plan in &batch.plans {
         write_plan(tx, batch, plan).await?;
     }
     for owner in &batch.release {
         release(tx, org, *owner).await?;
     }
+    let mut wanted = batch.claims.clone();
+    wanted.extend(groups::move_all(tx, batch).await?);
     if let Some(leave) = &batch.leave_group {
         leave_group(tx, batch, leave).await?;
     }
-    let mut wanted = batch.claims.clone();
     if let Some(join) = &batch.join_group {
         wanted.extend(join_group(tx, batch, join).await?);
     }

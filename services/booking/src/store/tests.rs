@@ -81,9 +81,8 @@ async fn raw(store: &Store, statement: &'static str) -> Result<(), sqlx::Error> 
 #[tokio::test]
 async fn every_statement_prepares_on_both_engines() {
     for (store, _database) in both().await {
-        for statement in
-            [&sqlite::queries::STATEMENTS[..], &sqlite::waitlist::STATEMENTS, &sqlite::patients::STATEMENTS].concat()
-        {
+        let more = [&sqlite::waitlist::STATEMENTS[..], &sqlite::patients::STATEMENTS, &sqlite::zones::STATEMENTS];
+        for statement in sqlite::queries::STATEMENTS.into_iter().chain(more.concat()) {
             match &store {
                 Store::Sqlite(store) => {
                     let mut connection = store.reader().acquire().await.unwrap();
@@ -100,6 +99,7 @@ async fn every_statement_prepares_on_both_engines() {
     assert_eq!(sqlite::queries::STATEMENTS, postgres::queries::STATEMENTS);
     assert_eq!(sqlite::waitlist::STATEMENTS, postgres::waitlist::STATEMENTS);
     assert_eq!(sqlite::patients::STATEMENTS, postgres::patients::STATEMENTS);
+    assert_eq!(sqlite::zones::STATEMENTS, postgres::zones::STATEMENTS);
 }
 
 #[tokio::test]
@@ -328,10 +328,10 @@ async fn waiting(store: &Store, number: u128) -> EntryRow {
         patient_id: id,
         service_id: ROOM,
         wish: "{}".into(),
-        ends_at_us: 1000,
-        rests_until_us: 0,
         wish_key: String::new(),
         place: 1,
+        ends_at_us: 1000,
+        rests_until_us: 0,
         created_at_us: 0,
         updated_at_us: 0,
     };

@@ -19,7 +19,7 @@ use tonic::{Request, Response};
 use uuid::Uuid;
 use wire::booking::{self as wire_booking, Change, OfferState, WaitlistState, change::Owner, waitlist_server};
 
-pub(crate) use self::{matcher::run, wish::Wish};
+pub(crate) use self::{matcher::run, offers::withdraw_at, wish::Wish};
 use crate::{
     Inner,
     store::{

@@ -303,6 +303,21 @@ pub(super) async fn withdraw(inner: &Arc<Inner>, entry: &EntryRow) -> Result<boo
     Ok(true)
 }
 
+/// Ends an offer of a slot at a location that was made by another time zone than this one. One that is being taken is left
+/// alone: its hold is gone, so it ends by itself.
+pub(crate) async fn withdraw_at(
+    inner: &Arc<Inner>,
+    row: &OfferRow,
+    location: &str,
+    time_zone: &str,
+) -> Result<(), Fault> {
+    let slot = slot_of(row)?;
+    if slot.location_id != location || slot.time_zone == time_zone || row.status == "accepting" {
+        return Ok(());
+    }
+    pass_on(inner, row, &row.status, "withdrawn", "offer_withdrawn").await
+}
+
 /// Frees the slot of an offer that was ended while its hold was laid, and says once more that it has ended: the hold said
 /// that it was offered.
 pub(super) async fn ended_early(inner: &Arc<Inner>, made: &OfferRow) -> Result<(), Fault> {

@@ -29,6 +29,8 @@ use wire::{
     common::Interval,
 };
 
+use crate::fake_directory;
+
 pub const ZONE: &str = "America/Edmonton";
 
 /// What is known of a service: `rooms` and `units` are what a slot of it may choose from, best first.
@@ -81,6 +83,8 @@ pub struct FakeAvailability {
     checks: Arc<AtomicUsize>,
     /// Ids that are none of an entry in use; every other one is.
     unknown: Arc<Mutex<HashSet<String>>>,
+    /// The zone of every location, where it is not [`ZONE`].
+    zone: Arc<Mutex<Option<String>>>,
 }
 
 impl FakeAvailability {
@@ -98,6 +102,16 @@ impl FakeAvailability {
         *self.open.lock().unwrap() = slots.to_vec();
     }
 
+    /// Gives every location a time zone.
+    pub fn rezone(&self, time_zone: &str) {
+        *self.zone.lock().unwrap() = Some(time_zone.to_owned());
+    }
+
+    /// The time zone of every location.
+    pub fn zone(&self) -> String {
+        self.zone.lock().unwrap().clone().unwrap_or_else(|| ZONE.to_owned())
+    }
+
     /// Lets every check of slots wait, until what is returned is dropped.
     pub async fn stall(&self) -> OwnedRwLockWriteGuard<()> {
         self.gate.clone().write_owned().await
@@ -109,7 +123,8 @@ impl FakeAvailability {
     }
 
     pub fn channel(&self) -> rpc::Channel {
-        rpc::Channel::in_process(rpc::guard(Routes::new(SearchServer::new(self.clone()))))
+        let routes = Routes::new(SearchServer::new(self.clone()));
+        rpc::Channel::in_process(rpc::guard(fake_directory::add(routes, self.clone())))
     }
 
     fn checked(&self, text: &str, decided: &Decided) -> CheckedSlot {
@@ -136,7 +151,7 @@ impl FakeAvailability {
             ends_at_us: (ends_at + minutes(offer.buffer_minutes)).as_microsecond(),
         };
         CheckedSlot {
-            slot: Some(shown(&slot, ends_at.as_microsecond(), offer.capacity)),
+            slot: Some(shown(&slot, ends_at.as_microsecond(), offer.capacity, self.zone())),
             refusals,
             service: Some(proto::Service {
                 capacity: offer.capacity,
@@ -178,7 +193,7 @@ fn limits(offer: &Offer, starts_at: jiff::Timestamp, ends_at: jiff::Timestamp) -
     cap.into_iter().chain(road).collect()
 }
 
-fn shown(slot: &Slot, ends_at_us: i64, places_left: u32) -> proto::Slot {
+fn shown(slot: &Slot, ends_at_us: i64, places_left: u32, time_zone: String) -> proto::Slot {
     proto::Slot {
         slot_id: slot.to_string(),
         service_id: slot.service.to_string(),
@@ -186,7 +201,7 @@ fn shown(slot: &Slot, ends_at_us: i64, places_left: u32) -> proto::Slot {
         location_id: slot.location.to_string(),
         starts_at_us: slot.starts_at.as_microsecond(),
         ends_at_us,
-        time_zone: ZONE.into(),
+        time_zone,
         places_left,
     }
 }
@@ -231,7 +246,8 @@ impl Search for FakeAvailability {
     ) -> Result<Response<NearestSlotsResponse>, Status> {
         let slot: Slot = request.into_inner().slot_id.parse().unwrap();
         let later = (1..=3).map(|hours| Slot { starts_at: slot.starts_at + SignedDuration::from_hours(hours), ..slot });
-        let slots = later.map(|slot| shown(&slot, slot.starts_at.as_microsecond() + 1_800_000_000, 1)).collect();
+        let shown = |slot: Slot| shown(&slot, slot.starts_at.as_microsecond() + 1_800_000_000, 1, self.zone());
+        let slots = later.map(shown).collect();
         Ok(Response::new(NearestSlotsResponse { slots }))
     }
 

@@ -113,7 +113,7 @@ async fn changes_come_with_versions_and_without_personal_data(database: Database
     let mut request = visit(&slot(PLAIN, GRACE, after(0)), 1);
     request.note = "Canary note".into();
     let booked = world.book(request).await;
-    let items = vec![Item { appointment_id: booked.id.clone(), displaced: true, seen_version: 1 }];
+    let items = vec![Item { appointment_id: booked.id.clone(), displaced: true, seen_version: 1, ..Item::default() }];
     let told = world.booking.clone().set_displaced(world.request(SetDisplacedRequest { items: items.clone() })).await;
     assert_eq!(told.unwrap().into_inner().changed, 1);
     let again = world.booking.clone().set_displaced(world.request(SetDisplacedRequest { items })).await;

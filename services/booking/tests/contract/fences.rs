@@ -1,6 +1,6 @@
 //! Organisations cannot see each other: whatever the descriptor lists answers a foreign id as it answers an unknown one.
 
-use domain::id::OrganizationId;
+use domain::id::{LocationId, OrganizationId};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use testkit::database::Database;
@@ -12,7 +12,7 @@ use wire::booking::{
     set_displaced_request::Item,
 };
 
-use crate::world::{GRACE, PLAIN, World, after, patient, slot, visit};
+use crate::world::{GRACE, HERE, PLAIN, World, after, patient, slot, visit};
 
 testkit::engines!(a_foreign_id_is_answered_as_an_unknown_one_by_every_call);
 
@@ -29,6 +29,13 @@ struct Ids {
     appointment: String,
     patient: String,
     hold: String,
+}
+
+/// Where another organisation has a visit, this one has none.
+async fn rezone(world: &World) -> String {
+    let (location_id, time_zone) = (LocationId::new(HERE).to_string(), "Europe/Madrid".to_owned());
+    let request = proto::RezoneAppointmentsRequest { location_id, time_zone, dry_run: true, ..Default::default() };
+    seen(world.booking.clone().rezone_appointments(world.request(request)).await)
 }
 
 /// Makes a call with these ids; `None` for one that takes no id of an organisation.
@@ -71,9 +78,10 @@ async fn call(world: &World, method: &str, ids: &Ids) -> Option<String> {
             seen(booking.update_appointment(world.request(request)).await)
         }
         "SetDisplaced" => {
-            let items = vec![Item { appointment_id: id, displaced: true, seen_version: 99 }];
+            let items = vec![Item { appointment_id: id, displaced: true, seen_version: 99, ..Item::default() }];
             seen(booking.set_displaced(world.request(proto::SetDisplacedRequest { items })).await)
         }
+        "RezoneAppointments" => rezone(world).await,
         _ if method.contains("Patient") || method.contains("Consent") => call_patients(world, method, patient_id).await,
         "GetContact" => seen(
             booking.get_contact(world.request(proto::GetContactRequest { appointment_id: id, with_plan: true })).await,

@@ -8,6 +8,7 @@
 mod appointments;
 mod consents;
 mod fake_availability;
+mod fake_directory;
 mod feed;
 mod fences;
 mod followers;
@@ -18,7 +19,8 @@ mod lengths;
 mod limits;
 mod patients;
 mod races;
+mod rezone;
 mod visits;
 mod waitlist;
-mod world;
 mod wishes;
+mod world;

@@ -146,7 +146,7 @@ async fn only_what_the_patient_does_is_late(database: Database) {
     assert!(!off.late, "ten days are notice enough");
     // One that the clinic cannot give any more is nobody's late word.
     let lost = world.book(visit(&slot(PLAIN, ALAN, after(0)), 51)).await.id;
-    let items = vec![Item { appointment_id: lost.clone(), displaced: true, seen_version: 1 }];
+    let items = vec![Item { appointment_id: lost.clone(), displaced: true, seen_version: 1, ..Item::default() }];
     world.booking.clone().set_displaced(world.request(SetDisplacedRequest { items })).await.unwrap();
     let off = transition(&world, &lost, Transition::Cancel, PATIENT).await.unwrap().cancellation.unwrap();
     assert!(!off.late, "it was displaced");

@@ -40,6 +40,8 @@ fn shorter(patient: &Patient, days: i64) -> JoinWaitlistRequest {
 async fn the_same_wish_is_the_same_entry(database: Database) {
     let world = morning(&database).await;
     let (ada, other) = (known(&world, 1).await, known(&world, 2).await);
+    // From now on, whenever that is said.
+    let wish = |patient: &Patient| JoinWaitlistRequest { from_us: world.clock.now_us(), ..wish(patient) };
     let first = join(&world, wish(&ada)).await.unwrap();
     assert!(!first.joined_before);
     world.advance(3);
@@ -51,7 +53,7 @@ async fn the_same_wish_is_the_same_entry(database: Database) {
         wish(&ada),
         JoinWaitlistRequest { not_before: "00:00".into(), not_after: "24:00".into(), ..wish(&ada) },
         JoinWaitlistRequest { days: days(&["su", "sa", "fr", "th", "we", "tu", "mo"]), ..wish(&ada) },
-        JoinWaitlistRequest { from_us: after(-24 * 60).as_microsecond(), ..wish(&ada) },
+        JoinWaitlistRequest { from_us: after(-48 * 60).as_microsecond(), ..wish(&ada) },
         JoinWaitlistRequest { to_us: wish(&ada).to_us - 60_000_000, ..wish(&ada) },
     ] {
         let same = join(&world, again).await.unwrap();

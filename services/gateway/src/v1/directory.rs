@@ -1,5 +1,7 @@
 //! The directory: ten kinds of entry with one life, so one set of handlers.
 
+mod impact;
+
 use axum::http::Method;
 use domain::directory::{Body, Kind};
 use rpc::Fault;
@@ -11,9 +13,11 @@ use wire::{
         ArchiveEntryRequest, CreateEntryRequest, Entry, GetEntryRequest, ListEntriesRequest, UpdateEntryRequest,
         WriteEntryResponse,
     },
+    common::KeepAppointments,
     convert::directory as convert,
 };
 
+pub(crate) use self::impact::{Impact, Opening, Rezoned};
 use super::{CURSOR, LIMIT, busy::SkippedComponent, next_cursor, time};
 use crate::{
     auth::Scope,
@@ -33,43 +37,6 @@ pub(crate) struct EntryHead {
     /// When it went out of use, if it did.
     #[schema(format = DateTime)]
     archived_at: Option<String>,
-}
-
-/// What a write answers beside the entry.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Impact {
-    /// Appointments that lose their ground, earliest first.
-    displaced: Vec<String>,
-    /// For a service: the appointments that its group sessions have beyond its places, those that were booked last. They
-    /// stay.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    over_capacity: Option<Vec<String>>,
-    /// In a dry run: starts that staff could book in the next four weeks and cannot now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    opened: Option<Vec<Opening>>,
-    /// Of a lenient import: what was left out of the file, by its lines; the first 500 of it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(required = false)]
-    skipped: Vec<SkippedComponent>,
-}
-
-/// So many more starts of a service at a location on one of its days.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Opening {
-    service_id: String,
-    location_id: String,
-    #[schema(format = Date)]
-    date: String,
-    slots: u32,
-}
-
-impl From<wire::availability::Opening> for Opening {
-    fn from(opening: wire::availability::Opening) -> Self {
-        let wire::availability::Opening { service_id, location_id, date, slots } = opening;
-        Self { service_id, location_id, date, slots }
-    }
 }
 
 /// The schemas of the kinds' bodies.
@@ -140,6 +107,15 @@ const fn face(kind: Kind, path: &'static str, name: &'static str, schemas: [&'st
 }
 
 pub(super) const DRY_RUN: Param = Param::new("dry_run", Type::Boolean, "Only say what it would displace");
+const KEEPS: [&str; 2] = ["keep_wall_time", "keep_instant"];
+/// Only a location has a time zone.
+const APPOINTMENTS: Param = Param::new(
+    "appointments",
+    Type::Word(&KEEPS),
+    "For another `time_zone` while appointments are ahead, which is 409 `has_appointments` without it: `keep_wall_time` moves \
+     all of them to the same time of day in the new zone, or none where one cannot move (409 `appointments_clash`); \
+     `keep_instant` leaves them where they are. Patients whose time changes are told. A dry run lists them",
+);
 pub(super) const ARCHIVED: Param = Param::new("archived", Type::Boolean, "Archived entries too");
 
 /// A handler for each kind, since a handler is a plain function.
@@ -194,7 +170,7 @@ pub(crate) fn operations() -> Vec<Operation> {
                 .answer(201, face.entry),
             operation("get", Method::GET, &one, "Shows one", read, gets[at]).answer(200, face.entry),
             operation("patch", Method::PATCH, &one, "Changes a", write, patches[at])
-                .params(&[DRY_RUN])
+                .params(if face.kind == Kind::Location { &[DRY_RUN, APPOINTMENTS] } else { &[DRY_RUN] })
                 .body("MergePatch")
                 .answer(200, face.entry),
             operation("archive", Method::DELETE, &one, "Takes out of use a", write, archives[at])
@@ -248,6 +224,16 @@ pub(super) fn written(
     dry_run: bool,
     response: tonic::Response<WriteEntryResponse>,
 ) -> Result<Reply, Fault> {
+    written_with(status, dry_run, KeepAppointments::Unspecified, response)
+}
+
+/// The same, where a location's time zone may have changed.
+fn written_with(
+    status: u16,
+    dry_run: bool,
+    keep: KeepAppointments,
+    response: tonic::Response<WriteEntryResponse>,
+) -> Result<Reply, Fault> {
     let (metadata, answer, extensions) = response.into_parts();
     let entry = answer.entry.unwrap_or_default();
     let (id, version) = (entry.id.clone(), entry.version);
@@ -255,8 +241,11 @@ pub(super) fn written(
     let mut body = shown(entry)?;
     let opened = dry_run.then(|| answer.opened.into_iter().map(Opening::from).collect());
     let over_capacity = service.then_some(answer.over_capacity);
+    let zone = body.get("time_zone").and_then(Value::as_str).unwrap_or_default();
+    let rezoned: Vec<Rezoned> = answer.rezoned.iter().map(|it| Rezoned::new(it, zone, keep)).collect();
+    let appointments = Some(rezoned).filter(|rezoned| !rezoned.is_empty());
     let skipped = answer.skipped.into_iter().map(SkippedComponent::from).collect();
-    let impact = Impact { displaced: answer.displaced, over_capacity, opened, skipped };
+    let impact = Impact { displaced: answer.displaced, over_capacity, opened, appointments, skipped };
     if let (Value::Object(body), Value::Object(impact)) =
         (&mut body, serde_json::to_value(impact).map_err(Fault::internal)?)
     {
@@ -321,14 +310,21 @@ async fn patch(call: Call, kind: Kind) -> Result<Reply, Fault> {
         version => version,
     };
     let dry_run = call.params.flag("dry_run").unwrap_or(false);
+    let keep = match call.params.text("appointments") {
+        Some("keep_wall_time") => KeepAppointments::WallTime,
+        Some(_) => KeepAppointments::Instant,
+        None => KeepAppointments::Unspecified,
+    };
     let request = UpdateEntryRequest {
         id: call.part("id"),
         parent_id: call.part("parent_id"),
         body: Some(convert::body_to_wire(&body)),
         if_version,
         dry_run,
+        appointments: keep.into(),
     };
-    written(200, dry_run, call.inner.directory.clone().update_entry(call.context().request(request)).await?)
+    let response = call.inner.directory.clone().update_entry(call.context().request(request)).await?;
+    written_with(200, dry_run, keep, response)
 }
 
 pub(super) async fn archive(call: Call, kind: Kind) -> Result<Reply, Fault> {

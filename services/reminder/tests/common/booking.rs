@@ -377,6 +377,7 @@ impl wire::booking_server::Booking for Booking {
         reschedule_appointment(wire::RescheduleAppointmentRequest) -> wire::Appointment;
         update_appointment(wire::UpdateAppointmentRequest) -> wire::Appointment;
         set_displaced(wire::SetDisplacedRequest) -> wire::SetDisplacedResponse;
+        rezone_appointments(wire::RezoneAppointmentsRequest) -> wire::RezoneAppointmentsResponse;
         resolve_manage_link(wire::ResolveManageLinkRequest) -> wire::ResolveManageLinkResponse;
         create_patient(wire::CreatePatientRequest) -> wire::Patient;
         get_patient(wire::GetPatientRequest) -> wire::Patient;

@@ -249,6 +249,7 @@ impl booking::booking_server::Booking for Watched {
         transition_appointment(booking::TransitionAppointmentRequest) -> booking::Appointment;
         record_reply_consent(booking::RecordReplyConsentRequest) -> booking::RecordReplyConsentResponse;
         set_displaced(booking::SetDisplacedRequest) -> booking::SetDisplacedResponse;
+        rezone_appointments(booking::RezoneAppointmentsRequest) -> booking::RezoneAppointmentsResponse;
         resolve_manage_link(booking::ResolveManageLinkRequest) -> booking::ResolveManageLinkResponse;
         create_patient(booking::CreatePatientRequest) -> booking::Patient;
         get_patient(booking::GetPatientRequest) -> booking::Patient;
