@@ -325,6 +325,7 @@ pub(crate) fn one(change: &Wire, state: &AppointmentState, standing: Option<Even
     let event = match (standing, change.event.as_str()) {
         (Some(event), _) => event,
         (None, "booked") => Event::Booked,
+        (None, "clock_corrected") => Event::Corrected,
         (None, _) => Event::Other,
     };
     Some(Change {

@@ -13,6 +13,7 @@
 //!   move has settled, so that a drag in
 //!   the diary and back sends nothing. What came due while the visit was elsewhere comes again then, for the same reason:
 //!   nothing else says it;
+//! - one whose clock was corrected, so that its hour stays what the patient knows, plans `before_start` anew and no news;
 //! - a cancellation takes back everything pending and plans `cancelled`, unless the visit was over already;
 //! - a visit that has begun takes back everything pending;
 //! - one that was completed or missed plans what follows it, once.
@@ -25,8 +26,8 @@ mod stand_in;
 #[cfg(test)]
 mod tests;
 
-use domain::{appointment::Status, patient::Channel};
-use jiff::tz::TimeZone;
+use domain::{appointment::Status, patient::Channel, time::from_micros};
+use jiff::{civil::DateTime, tz::TimeZone};
 use uuid::Uuid;
 
 pub(crate) use self::{
@@ -70,6 +71,17 @@ impl Appointment {
     pub(crate) fn zone(&self) -> TimeZone {
         domain::time::zone(&self.time_zone).unwrap_or(TimeZone::UTC)
     }
+
+    /// Whether the other is what a patient counts on here, by the same clock: one that stays while its location's time zone
+    /// changes is not.
+    fn is_as(&self, other: &Self) -> bool {
+        self.arrangement() == other.arrangement() && self.hour() == other.hour()
+    }
+
+    /// Its start on the wall clock.
+    fn hour(&self) -> Option<DateTime> {
+        Some(from_micros(self.visit.starts_at_us)?.to_zoned(self.zone()).datetime())
+    }
 }
 
 /// What is stored of an appointment.
@@ -93,6 +105,8 @@ pub(crate) enum Event {
     Past,
     /// It was booked just now.
     Booked,
+    /// Its instant was moved so that it shows the hour that the patient was told.
+    Corrected,
     /// Something else happened to it.
     Other,
 }
@@ -201,11 +215,14 @@ pub(crate) fn plan(
         if let Some(trigger) = follows(next.status).filter(|_| became && news) {
             plan.add = after_event(rules, trigger, next, next.version, since_us);
         }
-    } else if let Some(known) = known.filter(|known| known.appointment.arrangement() != next.arrangement()) {
+    } else if let Some(known) = known.filter(|known| !known.appointment.is_as(next)) {
         plan.suppress = Some("superseded");
         let settled_us = since_us + settle_us;
         plan.add = before_start(rules, next, version, since_us, settled_us);
-        if next.arrangement() == known.told {
+        let (before, after) = (known.appointment.arrangement(), next.arrangement());
+        if change.event == Event::Corrected && known.told == before {
+            plan.known.told = after;
+        } else if after == known.told && after != before {
             plan.revive = Some(Revive { until_us: since_us, due_at_us: settled_us });
         } else {
             plan.add.extend(rescheduled(rules, next, version, settled_us, &known.told));
@@ -236,10 +253,7 @@ fn carried(known: Option<&Known>, change: &Change) -> Known {
     match known {
         Some(known) => Known {
             appointment: next.clone(),
-            visit_version: match known.appointment.arrangement() == next.arrangement() {
-                true => known.visit_version,
-                false => next.version,
-            },
+            visit_version: if known.appointment.is_as(next) { known.visit_version } else { next.version },
             booked_at_us: known.booked_at_us,
             told: known.told,
         },

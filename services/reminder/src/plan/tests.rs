@@ -1,3 +1,5 @@
+mod clock;
+
 use proptest::prelude::*;
 
 use super::*;
