@@ -35,6 +35,14 @@ async fn a_fault_in_an_event_that_makes_nobody_busy_is_none() -> Result<()> {
     let series = event(&["UID:2", "DTSTART:20270118T190000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=2"]);
     let gone = event(&["UID:2", "RECURRENCE-ID:20270119T190000Z", unknown, "STATUS:CANCELLED"]);
     assert_eq!(times(&world.read(&file(&(series + &gone))).await?), [HOUR]);
+    // And so does what it says of an older version.
+    for later in [
+        vec!["UID:good", "SEQUENCE:1", "STATUS:CANCELLED"],
+        vec!["UID:good", "SEQUENCE:1", unknown, "TRANSP:TRANSPARENT"],
+    ] {
+        let answer = world.read(&file(&(event(&GOOD) + &event(&later)))).await?;
+        assert_eq!((answer.status, times(&answer)), (StatusCode::OK, vec![]), "{later:?}");
+    }
     Ok(())
 }
 

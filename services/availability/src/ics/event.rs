@@ -3,6 +3,7 @@
 use jiff::{
     SignedDuration, Timestamp,
     civil::{DateTime, Time},
+    tz::Offset,
 };
 
 use super::{
@@ -71,7 +72,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// Reads an event; `None` where it makes nobody busy and says nothing else that can be read.
+    /// Reads an event; `None` where it makes nobody busy and stands for an occurrence that cannot be read.
     pub(super) fn read(component: &Component, zones: &Zones<'_>) -> Result<Option<Self>, Wrong> {
         let busy = is_busy(component);
         let reader = Reader { component, zones };
@@ -137,21 +138,23 @@ impl Reader<'_> {
         })
     }
 
-    /// What is left of an event that makes nobody busy: that an occurrence does not take place.
+    /// What is left of an event that makes nobody busy: that an occurrence does not take place, or that an older version
+    /// does not count. It never takes place itself, so that its start says nothing.
     fn gone(&self) -> Option<Event> {
-        let replaces = self.replaces(None).ok()??;
+        let replaces = self.replaces(None).ok()?;
+        let never = Moment::at_offset(DateTime::constant(1970, 1, 1, 0, 0, 0, 0), Offset::UTC);
         Some(Event {
             line: self.component.line,
             uid: self.uid(),
             sequence: self.sequence(),
-            start: replaces.clone(),
+            start: replaces.clone().unwrap_or(never),
             length: Length::default(),
             rules: vec![],
             except_rules: vec![],
             more: vec![],
             except: vec![],
-            replaces: Some(replaces),
-            goes_on: goes_on(self.component),
+            goes_on: replaces.is_some() && goes_on(self.component),
+            replaces,
             busy: false,
         })
     }

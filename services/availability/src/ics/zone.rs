@@ -19,9 +19,9 @@ use super::{
 
 /// Rules that began earlier are followed from here on.
 const FIRST_YEAR: i16 = 1969;
-/// The most changes of one clock, and the most halves of a year.
+/// The most changes of one clock, and the most halves of a year: some programs write each change as one.
 const CHANGES_MAX: usize = 2000;
-const HALVES_MAX: usize = 200;
+const HALVES_MAX: usize = 1000;
 const YEAR: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// What a file says of a zone.
