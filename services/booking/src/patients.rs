@@ -202,7 +202,7 @@ pub(crate) async fn contacts(
         contacts.push(GetContactResponse {
             plan: plan.map(|stored| plans::now(inner, &stored)),
             appointment: Some(appointments::shown(inner, &row)),
-            patient: Some(Patient { proposed_changes: vec![], ..shown(patient)? }),
+            patient: Some(reached(patient)?),
         });
     }
     Ok(GetContactsResponse { contacts })
@@ -232,9 +232,14 @@ pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<Patie
     found.ok_or_else(Fault::not_found)
 }
 
-pub(crate) fn shown(row: &PatientRow) -> Result<Patient, Fault> {
+fn shown(row: &PatientRow) -> Result<Patient, Fault> {
     let document = Document::read(&row.details)?;
     Ok(Patient { version: row.version, ..after(row, &document, row.updated_at_us) })
+}
+
+/// A patient as messages need them: what is proposed is for staff alone.
+pub(crate) fn reached(row: &PatientRow) -> Result<Patient, Fault> {
+    Ok(Patient { proposed_changes: vec![], ..shown(row)? })
 }
 
 /// A patient after a change that is about to be written.

@@ -137,7 +137,7 @@ pub(super) async fn resolve(inner: &Inner, token: &str) -> Result<ResolveOfferLi
 pub(super) async fn contact(inner: &Inner, ctx: &Context, id: &str) -> Result<OfferContact, Fault> {
     let row = load(inner, ctx, id).await?;
     let patient = inner.store.patient(row.organization_id, row.patient_id).await.map_err(write::failure)?;
-    let patient = patients::shown(&patient.ok_or_else(Fault::not_found)?)?;
+    let patient = patients::reached(&patient.ok_or_else(Fault::not_found)?)?;
     let mut offer = shown(inner, &row)?;
     if offer.status == "open" && row.expires_at_us <= inner.clock.now_us() {
         offer.status = "expired".to_owned();
