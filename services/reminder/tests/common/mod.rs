@@ -4,6 +4,7 @@
 #![expect(dead_code, reason = "each test file uses its part")]
 
 pub mod booking;
+mod directory;
 pub mod moments;
 pub mod replies;
 pub mod reports;
@@ -12,18 +13,17 @@ pub mod rows;
 use std::time::Duration;
 
 use booking::{Booking, appointment_id};
+pub use directory::availability;
 use domain::id::{LocationId, OrganizationId, PatientId, PlanSessionId, PractitionerId, ServiceId};
 use jiff::{SignedDuration, Timestamp};
 use reminder::{App, Config, Deps};
-use rpc::{Context, Fault};
+use rpc::Context;
 use runtime::{Clock, Ids, Shutdown};
 use sql::Target;
 use testkit::{database::Database, poll, sms::FakeProvider};
 use tokio::task::JoinHandle;
-use tonic::{Request, Response, Status, service::Routes};
 use uuid::Uuid;
 use wire::{
-    availability::{self, DescribeVisitRequest, DescribeVisitResponse},
     booking::{Appointment, Consent, PatientDetails},
     reminder::{
         ListMessagesRequest, ListRulesRequest, Message, RuleBody, UpdateRuleRequest, reminder_client::ReminderClient,
@@ -294,14 +294,6 @@ pub fn told(messages: &[Message]) -> Vec<String> {
     lines
 }
 
-#[derive(Clone)]
-struct Search;
-
-/// An availability that describes every visit alike.
-pub fn availability() -> rpc::Channel {
-    rpc::Channel::in_process(rpc::guard(Routes::new(availability::search_server::SearchServer::new(Search))))
-}
-
 /// Calls that no test makes.
 #[macro_export]
 macro_rules! unused {
@@ -317,68 +309,6 @@ macro_rules! unused {
             Box::pin(std::future::ready(Err(Status::unimplemented("not asked for"))))
         })*
     };
-}
-
-#[tonic::async_trait]
-impl availability::search_server::Search for Search {
-    type WatchAvailabilityStream = futures::stream::Empty<Result<availability::AvailabilityChange, Status>>;
-
-    async fn watch_availability(
-        &self,
-        _: Request<availability::SearchSlotsRequest>,
-    ) -> Result<Response<Self::WatchAvailabilityStream>, Status> {
-        Err(Status::unimplemented("not asked for"))
-    }
-
-    async fn describe_visit(
-        &self,
-        request: Request<DescribeVisitRequest>,
-    ) -> Result<Response<DescribeVisitResponse>, Status> {
-        if request.into_inner().location_id.is_empty() {
-            return Err(Fault::not_found().into());
-        }
-        Ok(Response::new(DescribeVisitResponse {
-            service_name: "Dry needling".into(),
-            location_name: "Northside Physio".into(),
-            location_address: "1 Example Street".into(),
-            location_phone: "+17805550100".into(),
-            time_zone: "America/Edmonton".into(),
-            practitioner_given_name: "Sam".into(),
-            practitioner_family_name: "Example".into(),
-            organization_name: "Example Physio".into(),
-            default_language: "en".into(),
-            country: "CA".into(),
-        }))
-    }
-
-    async fn describe_visits(
-        &self,
-        request: Request<availability::DescribeVisitsRequest>,
-    ) -> Result<Response<availability::DescribeVisitsResponse>, Status> {
-        let mut visits = vec![];
-        for visit in request.into_inner().visits {
-            let found = self.describe_visit(Request::new(visit)).await;
-            visits.push(availability::DescribedVisit { visit: found.ok().map(Response::into_inner) });
-        }
-        Ok(Response::new(availability::DescribeVisitsResponse { visits }))
-    }
-
-    /// Every service is known.
-    async fn check_references(
-        &self,
-        _: Request<availability::CheckReferencesRequest>,
-    ) -> Result<Response<availability::CheckReferencesResponse>, Status> {
-        Ok(Response::new(availability::CheckReferencesResponse {}))
-    }
-
-    unused! {
-        search_slots(availability::SearchSlotsRequest) -> availability::SearchSlotsResponse;
-        search_days(availability::SearchSlotsRequest) -> availability::SearchDaysResponse;
-        next_slots(availability::SearchSlotsRequest) -> availability::NextSlotsResponse;
-        explain_slot(availability::ExplainSlotRequest) -> availability::ExplainSlotResponse;
-        check_slots(availability::CheckSlotsRequest) -> availability::CheckSlotsResponse;
-        nearest_slots(availability::NearestSlotsRequest) -> availability::NearestSlotsResponse;
-    }
 }
 
 /// Runs each of these on both engines.
