@@ -221,7 +221,9 @@ pub(crate) async fn lost(inner: &Inner, ctx: &Context, code: Code, slots: &[Want
         Err(_) => vec![],
     };
     let words = match code {
-        Code::SlotChanged => "the service has changed since this slot was shown; `alternatives` are as it is now",
+        Code::SlotChanged => {
+            "the service or its location has changed since this slot was shown; `alternatives` are as it is now"
+        }
         _ => "someone else has this time; `alternatives` are the nearest open slots",
     };
     let slot_ids = slots.iter().map(|wanted| wanted.slot_id.clone()).collect();

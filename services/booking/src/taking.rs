@@ -72,6 +72,11 @@ pub(crate) async fn take(
                 continue;
             }
             Err(Refusal::Taken(taken)) => taken,
+            Err(Refusal::Zone) => {
+                // They were shown by the location's clock of before.
+                let all: Vec<_> = grounds.iter().map(|ground| ground.wanted.clone()).collect();
+                return Err(ground::lost(inner, ctx, Code::SlotChanged, &all, taker.channel).await);
+            }
             Err(other) => return Err(write::refused(other)),
         };
         if let Some(fault) = of_patient(&kinds) {

@@ -388,8 +388,8 @@ async fn the_database_itself_refuses_a_second_offer_of_a_slot_or_to_a_patient() 
         let same_slot = OfferRow { slot_id: offer(&first, 40).slot_id, ..offer(&second, 41) };
         assert!(!store.make_offer(&same_slot).await.unwrap());
         // Another entry of the same patient.
-        let again = EntryRow { id: Uuid::from_u128(39), ..first.clone() };
-        store.join(&again).await.unwrap();
+        let again = EntryRow { id: Uuid::from_u128(39), wish_key: "other".into(), place: 2, ..first.clone() };
+        assert!(store.join(&again).await.unwrap());
         assert!(!store.make_offer(&offer(&again, 42)).await.unwrap());
         assert_eq!(store.entry(ORG, again.id).await.unwrap().unwrap().status, "waiting", "nothing of it stays");
         // What is decided stands in nobody's way.

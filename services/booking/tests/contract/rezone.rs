@@ -227,7 +227,7 @@ async fn a_booking_on_its_way_moves_too_or_is_refused(database: Database) {
     for booking in many {
         match booking.await.unwrap() {
             Ok(_) => {}
-            Err(fault) => assert_eq!(fault.code, Code::Overloaded, "{fault:?}"),
+            Err(fault) => assert_eq!(fault.code, Code::SlotChanged, "{fault:?}"),
         }
     }
     let all = world.booking.clone().list_appointments(world.request(ListAppointmentsRequest::default())).await;
@@ -238,7 +238,7 @@ async fn a_booking_on_its_way_moves_too_or_is_refused(database: Database) {
     }
     // From then on none is made by the zone before.
     let late = world.try_book(visit(&slot(PLAIN, ALAN, after(0)), 20)).await;
-    assert_eq!(code(late), Code::Overloaded);
+    assert_eq!(code(late), Code::SlotChanged);
 }
 
 async fn a_directory_that_was_not_written_follows(database: Database) {
