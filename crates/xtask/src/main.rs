@@ -6,13 +6,16 @@
 mod bench;
 mod compare;
 mod fuzz;
-mod house;
+mod module_graph;
 mod postgres;
 mod product;
+mod proto_lint;
 mod python;
+mod repo_rules;
 mod simulate;
 mod steps;
 mod test;
+mod unused_dependencies;
 
 use std::process::ExitCode;
 
@@ -28,10 +31,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything this project checks: format, lints, the house's own rules, and all tests on both engines.
+    /// Everything this project checks: format, lints, the repository's own rules, and all tests on both engines.
     Test(test::Options),
-    /// The house's own rules alone: the map of the top level, the size of files, what a file may say.
-    Check,
+    /// The repository's own rules alone: the map of the top level, the size of files, what a file may say, module layers.
+    Check(CheckOptions),
     /// Measures the kernel, the search and the bookings, on this machine.
     Bench(bench::Options),
     /// Throws generated requests at the REST interface (PyPI's schemathesis).
@@ -40,6 +43,13 @@ enum Task {
     CompareCalendars(compare::Options),
     /// Eight weeks of messages to patients while everything fails, on a simulated clock; prints the figures.
     Simulate(simulate::Options),
+}
+
+#[derive(clap::Args)]
+struct CheckOptions {
+    /// Print the graph of each service's top-level modules, a line a module, and the knots in it.
+    #[arg(long)]
+    graph: bool,
 }
 
 fn main() -> ExitCode {
@@ -58,7 +68,10 @@ fn run() -> anyhow::Result<ExitCode> {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
     match Arguments::parse().task {
         Task::Test(options) => test::run(&options),
-        Task::Check => house::check().map(|()| ExitCode::SUCCESS),
+        Task::Check(CheckOptions { graph: true }) => repo_rules::print_graphs().map(|()| ExitCode::SUCCESS),
+        Task::Check(CheckOptions { graph: false }) => {
+            repo_rules::check().and_then(|()| proto_lint::lint()).map(|()| ExitCode::SUCCESS)
+        }
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::FuzzApi(options) => fuzz::run(&options),
         Task::CompareCalendars(options) => compare::run(&options, &called_from),

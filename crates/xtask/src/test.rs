@@ -5,8 +5,8 @@ use std::process::{Command, ExitCode};
 use anyhow::Result;
 
 use crate::{
-    house,
     postgres::{self, Options as ClusterOptions},
+    proto_lint, repo_rules,
     steps::{built_product, cargo, has_cargo, run as run_command, step},
 };
 
@@ -16,7 +16,7 @@ pub(crate) const DATABASE_VARIABLE: &str = "MERIDIAN_TEST_DATABASE_URL";
 /// What to run.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only the tests: no format, house rules, lints or doc tests.
+    /// Only the tests: no format, repository rules, lints or doc tests.
     #[arg(long)]
     quick: bool,
     /// Passed on to the test runner, such as a part of a test's name.
@@ -32,7 +32,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !options.quick {
         step("tools", tools)?;
         step("format", || cargo(&["fmt", "--all", "--check"]))?;
-        step("house rules", house::check)?;
+        step("repository rules", repo_rules::check)?;
+        step("proto lint", proto_lint::lint)?;
         step("lints", || {
             let lints = |targets: &[&str], levels: &[&str]| {
                 let all = ["clippy", "--quiet", "--workspace", "--all-features"];

@@ -1,5 +1,5 @@
-//! The house's own rules: what may stand at the top level, how long a file may be, what a file may not say, and which
-//! crates are pure.
+//! The repository's own rules: what may stand at the top level, how long a file may be, what a file may not say, which
+//! crates are pure, which modules of a service may reach each other, and that no dependency is named in vain.
 
 use std::{
     fs,
@@ -7,6 +7,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+
+use crate::{module_graph::Graph, unused_dependencies};
 
 const TOP: [&str; 10] = [
     "Cargo.toml",
@@ -20,12 +22,42 @@ const TOP: [&str; 10] = [
     "services",
     "tests",
 ];
-/// Made by building and running; not part of the house.
+/// Made by building and running; not part of the repository.
 const MADE: [&str; 2] = ["target", "meridian-data"];
 /// Crates without I/O, whose manifests prove it.
 const PURE: [&str; 3] = ["domain", "calendar", "careplan"];
 const IMPURE: [&str; 7] = ["tokio", "sqlx", "tonic", "axum", "reqwest", "hyper", "runtime"];
 const SERVICES: [&str; 4] = ["availability", "booking", "gateway", "reminder"];
+/// Modules of today's knots, by service. A knot may shrink; a module that leaves it leaves this list, and none is added.
+const KNOTS: [(&str, &[&str]); 4] = [
+    ("availability", &["directory", "displaced", "follow", "model", "orgs", "search"]),
+    ("booking", &["appointments", "consents", "feed", "follow", "holds", "patients", "plans", "snapshot", "taking"]),
+    ("gateway", &["call", "operation", "params"]),
+    (
+        "reminder",
+        &[
+            "answer",
+            "config",
+            "describe",
+            "dispatch",
+            "plan",
+            "provider",
+            "quiet",
+            "receive",
+            "render",
+            "report",
+            "rule",
+            "store",
+            "unsubscribe",
+            "way",
+            "webhook",
+            "write",
+        ],
+    ),
+];
+/// What a store imports today though it lies above it, by service: shrinks as `KNOTS` does.
+const ABOVE_STORE: [(&str, &[&str]); 2] =
+    [("gateway", &["calendars"]), ("reminder", &["answer", "plan", "provider", "render", "report", "rule", "webhook"])];
 const LINES_MAX: usize = 400;
 /// Whose files are measured and read.
 const SOURCES: [&str; 7] = ["rs", "proto", "sql", "toml", "sh", "md", "yml"];
@@ -48,7 +80,22 @@ const FORBIDDEN: [(&str, &str, &str); 6] = [
 /// Lists everything that breaks one.
 pub(crate) fn check() -> Result<()> {
     let broken = broken(Path::new("."))?;
-    if broken.is_empty() { Ok(()) } else { bail!("the house's rules are broken:\n  {}", broken.join("\n  ")) }
+    if broken.is_empty() { Ok(()) } else { bail!("rules of this repository are broken:\n  {}", broken.join("\n  ")) }
+}
+
+/// Prints the module graph of each service, with its knots.
+///
+/// # Errors
+/// When a source cannot be read.
+pub(crate) fn print_graphs() -> Result<()> {
+    for service in SERVICES {
+        let graph = Graph::read(&Path::new("services").join(service).join("src"))?;
+        println!("services/{service}\n{}", graph.drawn());
+        for knot in graph.knots() {
+            println!("  knot: {}", knot.into_iter().collect::<Vec<_>>().join(" "));
+        }
+    }
+    Ok(())
 }
 
 fn broken(top: &Path) -> Result<Vec<String>> {
@@ -76,7 +123,12 @@ fn broken(top: &Path) -> Result<Vec<String>> {
         if !top.join("services").join(name).join("DECISIONS.md").is_file() {
             broken.push(format!("services/{name}: has no DECISIONS.md"));
         }
+        let src = top.join("services").join(name).join("src");
+        if src.is_dir() {
+            layers(name, &Graph::read(&src)?, of_service(&KNOTS, name), of_service(&ABOVE_STORE, name), &mut broken);
+        }
     }
+    broken.extend(unused_dependencies::unused(top)?);
     broken.sort();
     Ok(broken)
 }
@@ -117,6 +169,29 @@ fn words(path: &Path, text: &str, broken: &mut Vec<String>) {
     }
 }
 
+/// A service's modules form no knot, and its store imports nothing that lies above it, but for the known cases; a
+/// known case that is mended leaves its list.
+fn layers(service: &str, graph: &Graph, knots: &[&str], above_store: &[&str], broken: &mut Vec<String>) {
+    let knotted: Vec<String> = graph.knots().into_iter().flatten().collect();
+    let imported: Vec<String> = graph.imports_of("store").cloned().collect();
+    let rules = [
+        (knotted, knots, "KNOTS", "reaches itself through other modules"),
+        (imported, above_store, "ABOVE_STORE", "lies above `store`, which imports it"),
+    ];
+    for (found, known, list, fault) in rules {
+        for module in found.iter().filter(|module| !known.contains(&module.as_str())) {
+            broken.push(format!("services/{service}: {module} {fault}; `cargo xtask check --graph` draws it"));
+        }
+        for module in known.iter().filter(|module| !found.iter().any(|found| found == *module)) {
+            broken.push(format!("services/{service}: {module} is mended; take it out of {list}"));
+        }
+    }
+}
+
+fn of_service(list: &[(&str, &'static [&'static str])], service: &str) -> &'static [&'static str] {
+    list.iter().find(|(name, _)| *name == service).map_or(&[], |(_, modules)| modules)
+}
+
 fn pure(manifest: &Path, broken: &mut Vec<String>) -> Result<()> {
     let text = fs::read_to_string(manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
     let section = text.split("\n[").find_map(|part| part.strip_prefix("dependencies]")).unwrap_or_default();
@@ -139,6 +214,7 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             let manifest = "[package]\nname = \"x\"\n\n[dependencies]\njiff.workspace = true\n\n[dev-dependencies]\ntokio = \"1\"\n";
             fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+            fs::write(folder.join("lib.rs"), "use jiff::Zoned;\nuse tokio::test;\n").unwrap();
         }
         for name in SERVICES {
             let folder = top.path().join("services").join(name);
@@ -159,12 +235,34 @@ mod tests {
         write("services/booking/long.sql", &long);
         write("services/booking/word.rs", &format!("fn a() {{}}\n// {}{} later", "TO", "DO"));
         write("crates/domain/Cargo.toml", "[package]\n\n[dependencies]\nsqlx.workspace = true\n");
+        write("crates/domain/lib.rs", "use sqlx::Row;\n");
+        write("crates/calendar/lib.rs", "use tokio::test;\n");
         fs::remove_file(top.path().join("services/gateway/DECISIONS.md")).unwrap();
         let found = broken(top.path()).unwrap();
-        let rules = ["top level", "wants to be two", "word.rs:2", "does not depend on sqlx", "has no DECISIONS.md"];
+        let rules = ["top level", "wants to be two", "word.rs:2", "does not depend on sqlx", "has no DECISIONS.md", "nothing uses jiff"];
         assert_eq!(found.len(), rules.len(), "{found:#?}");
         for rule in rules {
             assert!(found.iter().any(|line| line.contains(rule)), "{rule}: {found:#?}");
         }
+    }
+
+    #[test]
+    fn a_new_knot_and_a_store_that_imports_upwards_break_a_rule_and_so_does_a_known_case_that_is_mended() {
+        let src = tempfile::tempdir().unwrap();
+        let arrows = [("a", "b"), ("b", "c"), ("c", "a"), ("store", "a"), ("d", "store")];
+        for (from, to) in arrows {
+            fs::write(src.path().join(from).with_extension("rs"), format!("use crate::{to}::Thing;\n")).unwrap();
+        }
+        let graph = Graph::read(src.path()).unwrap();
+        let broken = |knots: &[&str], above_store: &[&str]| {
+            let mut broken = Vec::new();
+            layers("booking", &graph, knots, above_store, &mut broken);
+            broken
+        };
+        assert_eq!(broken(&["a", "b", "c"], &["a"]), Vec::<String>::new());
+        let new = broken(&["a", "b"], &[]);
+        assert!(new[0].contains("c reaches itself") && new[1].contains("a lies above `store`"), "{new:#?}");
+        let mended = broken(&["a", "b", "c", "d"], &["a", "d"]);
+        assert!(mended.iter().all(|line| line.contains("d is mended")) && mended.len() == 2, "{mended:#?}");
     }
 }
