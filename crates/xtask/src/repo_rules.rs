@@ -239,7 +239,14 @@ mod tests {
         write("crates/calendar/lib.rs", "use tokio::test;\n");
         fs::remove_file(top.path().join("services/gateway/DECISIONS.md")).unwrap();
         let found = broken(top.path()).unwrap();
-        let rules = ["top level", "wants to be two", "word.rs:2", "does not depend on sqlx", "has no DECISIONS.md", "nothing uses jiff"];
+        let rules = [
+            "top level",
+            "wants to be two",
+            "word.rs:2",
+            "does not depend on sqlx",
+            "has no DECISIONS.md",
+            "nothing uses jiff",
+        ];
         assert_eq!(found.len(), rules.len(), "{found:#?}");
         for rule in rules {
             assert!(found.iter().any(|line| line.contains(rule)), "{rule}: {found:#?}");

@@ -29,6 +29,19 @@ struct Ids {
     appointment: String,
     patient: String,
     hold: String,
+    proposed_change: String,
+}
+
+/// A change that two bookings propose: the first gives the address, the second another one.
+async fn propose(world: &World, patient_id: &str) -> String {
+    for (minutes, email) in [(300, "one@example.org"), (360, "two@example.org")] {
+        let details = proto::PatientDetails { email: email.into(), ..patient(1) };
+        let request = visit(&slot(PLAIN, GRACE, after(minutes)), 1);
+        world.book(proto::BookAppointmentRequest { who: Some(Who::Patient(details)), ..request }).await;
+    }
+    let request = world.request(proto::GetPatientRequest { id: patient_id.to_owned() });
+    let known = world.booking.clone().get_patient(request).await.unwrap().into_inner();
+    known.proposed_changes[0].id.clone()
 }
 
 /// Where another organisation has a visit, this one has none.
@@ -82,6 +95,11 @@ async fn call(world: &World, method: &str, ids: &Ids) -> Option<String> {
             seen(booking.set_displaced(world.request(proto::SetDisplacedRequest { items })).await)
         }
         "RezoneAppointments" => rezone(world).await,
+        "DecideProposedChange" => {
+            let change_id = ids.proposed_change.clone();
+            let request = proto::DecideProposedChangeRequest { patient_id, change_id, accept: true };
+            seen(booking.decide_proposed_change(world.request(request)).await)
+        }
         _ if method.contains("Patient") || method.contains("Consent") => call_patients(world, method, patient_id).await,
         "GetContact" => seen(
             booking.get_contact(world.request(proto::GetContactRequest { appointment_id: id, with_plan: true })).await,
@@ -131,10 +149,16 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_call(database: Data
     let slot_ids = vec![slot(PLAIN, GRACE, after(60))];
     let request: Request<_> = world.request(proto::CreateHoldRequest { slot_ids, ..Default::default() });
     let hold = world.booking.clone().create_hold(request).await.unwrap().into_inner();
-    let foreign = Ids { appointment: booked.id.clone(), patient: booked.patient_id.clone(), hold: hold.id };
+    let proposed_change = propose(&world, &booked.patient_id).await;
+    let (appointment, patient) = (booked.id.clone(), booked.patient_id.clone());
+    let foreign = Ids { appointment, patient, hold: hold.id, proposed_change };
     let other = |id: &str| format!("{}zzzz", &id[..id.len() - 4]);
-    let unknown =
-        Ids { appointment: other(&foreign.appointment), patient: other(&foreign.patient), hold: other(&foreign.hold) };
+    let unknown = Ids {
+        appointment: other(&foreign.appointment),
+        patient: other(&foreign.patient),
+        hold: other(&foreign.hold),
+        proposed_change: other(&foreign.proposed_change),
+    };
     let (before, _) = world.snapshot().await;
 
     let mut outsider = world.clone();
