@@ -2,14 +2,16 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 14] = [
     "meridian/common/v1/common.proto",
     "meridian/availability/v1/directory.proto",
     "meridian/availability/v1/search.proto",
     "meridian/availability/v1/planner.proto",
+    "meridian/booking/v1/appointment.proto",
     "meridian/booking/v1/booking.proto",
     "meridian/booking/v1/displaced.proto",
     "meridian/booking/v1/feed.proto",
+    "meridian/booking/v1/patient.proto",
     "meridian/booking/v1/plan.proto",
     "meridian/booking/v1/reason.proto",
     "meridian/booking/v1/waitlist.proto",
