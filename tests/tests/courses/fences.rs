@@ -111,9 +111,7 @@ async fn call_displaced(booking: &Channel, ctx: &Context, method: &str, ids: &Id
                 to_us: i64::MAX / 2,
                 ..Default::default()
             };
-            let answer = displaced.propose_displaced(ctx.request(request)).await.unwrap().into_inner();
-            assert!(answer.moves.is_empty() && answer.unplaced.is_empty());
-            return None;
+            seen(displaced.propose_displaced(ctx.request(request)).await)
         }
         "BookDisplaced" => {
             let moves = vec![Choice { appointment_id: ids.appointment.clone(), slot_id: ids.slot.clone() }];
