@@ -17,6 +17,17 @@ async fn offered(house: &House, entry: &str) -> Value {
     .await
 }
 
+/// The newest text of an offer, once so many of them have been delivered.
+async fn newest_offer_text(house: &House, count: usize) -> String {
+    testkit::poll::until("the message", WITHIN, || async {
+        let list = house.get("/v1/messages?status=delivered").await.ok()?;
+        let is_text = |it: &&Value| it["trigger"] == "waitlist_offer" && it["channel"] == "sms";
+        let texts: Vec<&Value> = list.body["data"].as_array()?.iter().filter(is_text).collect();
+        Some(texts.first().filter(|_| texts.len() == count)?["text"].as_str()?.to_owned())
+    })
+    .await
+}
+
 async fn known(house: &House, number: u32) -> Result<String> {
     let person = patient(&format!("Example {number}"), &format!("+1780555{number:04}"));
     Ok(house.post("/v1/patients", person).await?.text("/id"))
@@ -103,6 +114,8 @@ async fn a_visit_that_is_called_off_is_offered_taken_and_offered_on() -> Result<
         ok(house.post(&format!("{path}/cancel"), json!({"reason_code": "pat"})).await?);
         let offer = offered(&house, &first).await;
         assert_eq!(offer["slot"]["starts_at"], off.body["starts_at"], "the time that came free");
+        // An offer that is accepted before its text has left sends none.
+        newest_offer_text(&house, 1).await;
         // Nobody else gets it meanwhile.
         let held = house.post("/v1/holds", json!({"slot_id": offer["slot"]["slot_id"]})).await?;
         assert_eq!(held.text("/code"), "slot_taken");
@@ -116,16 +129,9 @@ async fn a_visit_that_is_called_off_is_offered_taken_and_offered_on() -> Result<
         let path = format!("/v1/appointments/{}", off.text("/id"));
         ok(house.post(&format!("{path}/cancel"), json!({"reason_code": "pat"})).await?);
         offered(&house, &second).await;
-        let link = testkit::poll::until("the message", WITHIN, || async {
-            let list = house.get("/v1/messages?status=delivered").await.ok()?;
-            let texts = |it: &&Value| it["trigger"] == "waitlist_offer" && it["channel"] == "sms";
-            let all = list.body["data"].as_array()?.clone();
-            // The newest of both offers, once it has left.
-            let told: Vec<&Value> = all.iter().filter(texts).collect();
-            let text = told.first().filter(|_| told.len() == 2)?["text"].as_str()?.to_owned();
-            text.split_once("/v1/offer_links/").map(|(_, token)| format!("/v1/offer_links/{}", token.trim()))
-        })
-        .await;
+        let text = newest_offer_text(&house, 2).await;
+        let (_, token) = text.split_once("/v1/offer_links/").context("a link")?;
+        let link = format!("/v1/offer_links/{}", token.trim());
         let seen = house.send(Method::GET, &link, "", &[], None).await?;
         assert_eq!((seen.status, seen.text("/status").as_str()), (StatusCode::OK, "open"), "{}", seen.body);
         let booked = ok(house.send(Method::POST, &format!("{link}/accept"), "", &[], None).await?);

