@@ -28,7 +28,8 @@ async fn a_proposal_of_before_is_not_booked(database: Database) {
 /// Books this hour of 4 March on the clinic's clock.
 async fn book(product: &Stopped, clinic: &Clinic, hour: &str, who: Value) -> Result<String> {
     let day = "from=2026-03-04T07:00:00Z&to=2026-03-05T07:00:00Z&limit=200";
-    let slots = product.get(&format!("/v1/slots?service_id={}&{day}", clinic.service)).await?;
+    let there = format!("service_id={}&location_id={}", clinic.service, clinic.location);
+    let slots = product.get(&format!("/v1/slots?{there}&{day}")).await?;
     let mut open = slots.body["data"].as_array().into_iter().flatten();
     let at_hour =
         |slot: &&Value| slot["starts_at"].as_str().is_some_and(|start| start.contains(&format!("T{hour}:00:")));
