@@ -6,8 +6,16 @@ use scenarios::{ADMIN, Answer, Clinic, House, from_now, patient, service};
 use serde_json::{Value, json};
 
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
-/// Offers are made at any hour: the scenario runs at any.
-const AWAKE: [&str; 4] = ["--set", "booking.waitlist.ask_from=00:00", "--set", "booking.waitlist.ask_until=24:00"];
+/// Offers are made at any hour, since the scenario runs at any. Their links have an address: apart, the reminder service
+/// knows none by itself.
+const AWAKE: [&str; 6] = [
+    "--set",
+    "booking.waitlist.ask_from=00:00",
+    "--set",
+    "booking.waitlist.ask_until=24:00",
+    "--set",
+    "public_url=https://clinic.invalid",
+];
 
 async fn offered(house: &House, entry: &str) -> Value {
     testkit::poll::until("an offer", WITHIN, || async {
