@@ -98,6 +98,9 @@ async fn a_session_stays_as_long_as_it_was(database: Database) {
     change(&world, &clinic, hourly).await;
     let slots = [("10:00", 30, 2), ("11:30", 30, 1)];
     assert_eq!(open(&world, &revision, day(&clinic, DATE)).await, expected(&slots));
+    let half = at("2026-03-06T18:30:00Z");
+    let claim = codes(&world, check(slot_of(&clinic, half, 30))).await.0.claim.unwrap();
+    assert_eq!((claim.starts_at_us, claim.ends_at_us), (half, half + 1_800_000_000), "it prepares as it did");
     // Neither ends after the hour that is asked for, though a new one would.
     let until = SearchSlotsRequest { not_after: "10:30".into(), ..day(&clinic, DATE) };
     assert_eq!(open(&world, &revision, until).await, expected(&slots[..1]));

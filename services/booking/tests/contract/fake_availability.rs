@@ -44,6 +44,8 @@ pub struct Offer {
     pub requires_prior: String,
     pub rooms: Vec<Uuid>,
     pub units: Vec<(Uuid, u32)>,
+    /// The group session that availability says a slot joins; empty for none.
+    pub joins: String,
     /// The code that every slot of it is refused with.
     pub refused: Option<&'static str>,
     /// Most visits on one day in UTC.
@@ -65,6 +67,7 @@ impl Default for Offer {
             requires_prior: String::new(),
             rooms: vec![],
             units: vec![],
+            joins: String::new(),
             refused: None,
             most_a_day: None,
             needling_counts: false,
@@ -166,7 +169,7 @@ impl FakeAvailability {
                 .iter()
                 .map(|(id, unit)| EquipmentUnit { equipment_id: EquipmentId::new(*id).to_string(), unit: *unit })
                 .collect(),
-            group_id: String::new(),
+            group_id: offer.joins.clone(),
             limits: limits(offer, slot.starts_at, ends_at),
         }
     }

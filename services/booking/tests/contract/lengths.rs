@@ -130,7 +130,7 @@ async fn a_session_keeps_its_length_until_nobody_is_in_it(database: Database) {
     world.cancel(&first.id).await;
     let again = world.book(visit(&longer, 3)).await;
     let joined = world.book(visit(&longer, 4)).await;
-    assert_eq!((again.ends_at_us, again.group_id), (after(60).as_microsecond(), first.group_id));
+    assert_eq!((again.ends_at_us, &again.group_id), (after(60).as_microsecond(), &first.group_id));
     assert_eq!(joined.ends_at_us, after(60).as_microsecond());
     let (changes, _) = world.snapshot().await;
     let sessions: Vec<i64> = changes
@@ -141,6 +141,11 @@ async fn a_session_keeps_its_length_until_nobody_is_in_it(database: Database) {
         })
         .collect();
     assert_eq!(sessions, [after(60).as_microsecond()], "a session that began anew is as long as it says");
+    // Availability has heard of the shorter session, and not yet that a longer one is in its place.
+    let joins = again.group_id;
+    let shorter = Offer { minutes: 30, capacity: 8, rooms: ROOMS.to_vec(), joins, ..Offer::default() };
+    world.availability.offer(CLASS, shorter);
+    assert_eq!(code(world.try_book(visit(&slot(CLASS, GRACE, after(0)), 5)).await), Code::SlotChanged);
 }
 
 async fn a_session_has_no_more_members_than_places(database: Database) {

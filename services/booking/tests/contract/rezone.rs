@@ -11,7 +11,7 @@ use uuid::Uuid;
 use wire::{
     booking::{
         Appointment, AppointmentsAhead, CreateHoldRequest, GetAppointmentRequest, ListAppointmentsRequest,
-        RezoneAppointmentsRequest, SetDisplacedRequest, SubscribeChangesRequest, change::Owner,
+        RezoneAppointmentsRequest, SetDisplacedRequest, SubscribeChangesRequest, Transition, change::Owner,
         set_displaced_request::Item,
     },
     common::{KeepAppointments, RezonedAppointment},
@@ -27,6 +27,7 @@ testkit::engines!(
     all_visits_move_to_the_same_time_of_day,
     without_a_choice_nothing_moves,
     visits_stay_where_they_are_and_show_another_hour,
+    what_a_patient_confirmed_is_an_hour_of_the_day,
     who_cannot_move_is_named_and_nobody_moves,
     what_is_held_or_offered_there_ends,
     a_booking_on_its_way_moves_too_or_is_refused,
@@ -39,9 +40,18 @@ const THERE: Uuid = Uuid::from_u128(0x92);
 const WITHIN: Duration = Duration::from_secs(30);
 
 async fn rezone(world: &World, keep: KeepAppointments, dry_run: bool) -> Result<Vec<RezonedAppointment>, Fault> {
+    rezone_to(world, EAST, keep, dry_run).await
+}
+
+async fn rezone_to(
+    world: &World,
+    time_zone: &str,
+    keep: KeepAppointments,
+    dry_run: bool,
+) -> Result<Vec<RezonedAppointment>, Fault> {
     let request = RezoneAppointmentsRequest {
         location_id: LocationId::new(HERE).to_string(),
-        time_zone: EAST.into(),
+        time_zone: time_zone.into(),
         keep: keep.into(),
         dry_run,
     };
@@ -154,6 +164,30 @@ async fn visits_stay_where_they_are_and_show_another_hour(database: Database) {
     world.availability.rezone(EAST);
     assert_eq!(code(world.try_book(visit(&slot(PLAIN, GRACE, after(0)), 3)).await), Code::SlotTaken);
     assert_eq!(world.book(visit(&slot(CLASS, ALAN, after(0)), 4)).await.group_id, class.group_id);
+}
+
+async fn what_a_patient_confirmed_is_an_hour_of_the_day(database: Database) {
+    let world = World::over(&database).await;
+    let booked = world.book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await;
+    let confirmed = world.transition(&booked.id, Transition::Confirm).await.unwrap();
+    let position = world.snapshot().await.1;
+    // Another name of the same clock, the same hour of another instant, another hour of the same instant.
+    for (time_zone, keep, stands) in [
+        ("America/Denver", KeepAppointments::Instant, true),
+        (EAST, KeepAppointments::WallTime, true),
+        (ZONE, KeepAppointments::Instant, false),
+    ] {
+        rezone_to(&world, time_zone, keep, false).await.unwrap();
+        assert_eq!(now(&world, &booked).await.confirmed_at_us != 0, stands, "{time_zone}");
+    }
+    let request = SubscribeChangesRequest { position, early: false };
+    let mut batches = world.feed.clone().subscribe_changes(world.request(request)).await.unwrap().into_inner();
+    let mut told = Vec::new();
+    while told.len() < 3 {
+        let changes = batches.message().await.unwrap().unwrap().changes.into_iter();
+        told.extend(changes.filter(|change| change.version > confirmed.version).map(|change| change.event));
+    }
+    assert_eq!(told, ["clock_corrected", "rescheduled", "rescheduled"], "another name is news to nobody");
 }
 
 async fn who_cannot_move_is_named_and_nobody_moves(database: Database) {
