@@ -104,6 +104,11 @@ async fn a_telephone_is_written_as_people_write_it() -> Result<()> {
     assert_eq!(phone_of(again.await?).await?, "+441614960000");
     let all = house.get("/v1/patients?query=Example").await?;
     assert_eq!(all.body["data"].as_array().map(Vec::len), Some(2), "one number, one patient: {}", all.body);
+    // Digits that are a number in both countries are one of the country where the visit is.
+    for (slot, expected) in [(&london[2], "+442079460000"), (&edmonton[2], "+12079460000")] {
+        let booked = house.post("/v1/appointments", json!({"slot_id": slot, "patient": person("207 946 0000")}));
+        assert_eq!(phone_of(booked.await?).await?, expected);
+    }
 
     // Without a visit: the organisation's country, and that of its locations where only one of them has such a number.
     for (phone, expected) in

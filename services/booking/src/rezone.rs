@@ -167,7 +167,7 @@ fn shown(visit: &Visit) -> RezonedAppointment {
 
 fn has_appointments(visits: &[Visit]) -> Fault {
     let detail = format!(
-        "{} appointments are ahead at this location; send `appointments=keep_wall_time` to move them all to the same time of \
+        "appointments ahead at this location: {}; send `appointments=keep_wall_time` to move them all to the same time of \
          day in the new zone, or `appointments=keep_instant` to leave them where they are; with `dry_run=true` it lists them",
         visits.len()
     );

@@ -36,6 +36,9 @@ impl Store {
     }
 
     pub(crate) async fn patients_of(&self, organization: Uuid, ids: &[Uuid]) -> Result<Vec<PatientRow>, Failure> {
+        if ids.is_empty() {
+            return Ok(vec![]);
+        }
         let mut query = QueryBuilder::<Db>::new(SELECT_PATIENTS);
         query.push_bind(organization);
         any_of(&mut query, "id", ids);
@@ -77,6 +80,9 @@ impl Store {
         patients: &[Uuid],
         at_us: i64,
     ) -> Result<Vec<AppointmentRow>, Failure> {
+        if patients.is_empty() {
+            return Ok(vec![]);
+        }
         let mut query = QueryBuilder::<Db>::new(SELECT_VISITS);
         query.push_bind(organization).push(" AND id IN (");
         for (more, bound, statuses, order) in [

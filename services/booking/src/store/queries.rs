@@ -117,6 +117,9 @@ impl Store {
         organization: Uuid,
         ids: &[Uuid],
     ) -> Result<Vec<AppointmentRow>, Failure> {
+        if ids.is_empty() {
+            return Ok(vec![]);
+        }
         let mut query = QueryBuilder::<Db>::new(APPOINTMENTS_OF);
         query.push_bind(organization);
         any_of(&mut query, "id", ids);

@@ -29,6 +29,7 @@ testkit::engines!(
     visits_stay_where_they_are_and_show_another_hour,
     what_a_patient_confirmed_is_an_hour_of_the_day,
     who_cannot_move_is_named_and_nobody_moves,
+    two_visits_of_an_hour_that_comes_twice_do_not_share_it_where_it_comes_once,
     what_is_held_or_offered_there_ends,
     a_booking_on_its_way_moves_too_or_is_refused,
     a_directory_that_was_not_written_follows,
@@ -218,6 +219,25 @@ async fn who_cannot_move_is_named_and_nobody_moves(database: Database) {
     let refused = rezone(&world, KeepAppointments::WallTime, false).await.unwrap_err();
     assert_eq!((refused.code, ahead(&refused)), (Code::AppointmentsClash, (1, vec![fine.id.clone()])));
     assert_eq!(now(&world, &fine).await, fine);
+}
+
+async fn two_visits_of_an_hour_that_comes_twice_do_not_share_it_where_it_comes_once(database: Database) {
+    let world = World::over(&database).await;
+    // 01:30 in Edmonton before and after its clocks go back; in Phoenix they do not.
+    let twice = ["2026-11-01T07:30:00Z", "2026-11-01T08:30:00Z"];
+    let mut visits = Vec::new();
+    for (number, start) in (1..).zip(twice) {
+        visits.push(world.book(visit(&slot(PLAIN, GRACE, start.parse().unwrap()), number)).await);
+    }
+    assert_eq!([hour(&visits[0]), hour(&visits[1])], ["01:30", "01:30"]);
+    for dry_run in [true, false] {
+        let refused = rezone_to(&world, "America/Phoenix", KeepAppointments::WallTime, dry_run).await.unwrap_err();
+        assert_eq!(refused.code, Code::AppointmentsClash, "{}", refused.detail);
+        assert_eq!(ahead(&refused), (2, visits.iter().map(|visit| visit.id.clone()).collect()));
+    }
+    for visit in &visits {
+        assert_eq!(now(&world, visit).await, *visit);
+    }
 }
 
 async fn what_is_held_or_offered_there_ends(database: Database) {
