@@ -102,7 +102,7 @@ impl FromStr for Status {
     }
 }
 
-/// Who asks for a change of an appointment.
+/// The person who asks for a change of an appointment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum By {
     /// Its patient, through a link, a reply or an offer.

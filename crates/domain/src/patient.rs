@@ -162,7 +162,7 @@ pub struct ProposedChange {
     pub id: ProposedChangeId,
     /// The field.
     pub field: ProposedField,
-    /// What the patient said.
+    /// The value that the patient gave.
     pub value: String,
     /// When, in microseconds since the Unix epoch.
     pub at_us: i64,

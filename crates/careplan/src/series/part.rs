@@ -61,7 +61,7 @@ impl Problem {
         if self.steady { &STEADY } else { &[None] }
     }
 
-    /// What the hour and the day of a start cost, in a series that keeps to a part of the day or to none.
+    /// The cost of a start's hour and day, in a series that keeps to a part of the day or to none.
     pub(crate) fn hours(&self, candidate: &Candidate, part: Option<PartOfDay>) -> u64 {
         let missed = part.map_or(0, |part| part.missed_by(candidate.minute));
         let hours = candidate.outside.minutes.div_ceil(60) + missed.div_ceil(60);

@@ -97,7 +97,7 @@ struct Region {
 /// A region that is still to be looked at.
 struct Open {
     region: Region,
-    /// What its cheapest series costs, or costs at least.
+    /// The cost of its cheapest series, or a lower bound of it.
     cost: u64,
     /// Its cheapest series, once it is known.
     picks: Vec<usize>,
