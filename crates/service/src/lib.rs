@@ -1,0 +1,22 @@
+//! The parts that every Meridian service shares.
+//!
+//! - [`store`]: one database on either engine, transactions, and the macros that compile one statement for both.
+//! - [`db_error`]: a database failure as a public fault.
+//! - [`idempotency`]: the frame of a write with an idempotency key.
+//! - [`feed_client`]: a client of booking's change feed.
+//! - [`page`]: limits and cursors of lists.
+//! - [`ops`]: `healthz`, `readyz` and `metrics`.
+//!
+//! A service owns its tables, its rules and its gRPC faces; this crate knows none of them.
+
+pub mod db_error;
+pub mod feed_client;
+pub mod idempotency;
+pub mod ops;
+pub mod page;
+pub mod store;
+
+#[doc(hidden)]
+pub fn instrument<F>(future: F, span: tracing::Span) -> tracing::instrument::Instrumented<F> {
+    tracing::Instrument::instrument(future, span)
+}
