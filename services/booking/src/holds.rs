@@ -17,14 +17,15 @@ use uuid::Uuid;
 use wire::booking::{CreateHoldRequest, Hold, ReleaseHoldRequest, ReleaseHoldResponse};
 
 use crate::{
-    Inner, feed,
-    ground::{self, Kept, Moving, Wanted},
+    Inner,
+    commit::{self, Begun, begin, remember, revision},
+    feed::change,
+    slots::check::{self, Kept, Moving, Wanted},
+    slots::reserve::{Taken, Taker, take},
     store::{
         batch::{Batch, NewChange, NewHold, Refusal},
         rows::ClaimRow,
     },
-    taking::{Taken, Taker, take},
-    write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "CreateHold";
@@ -66,7 +67,7 @@ pub(crate) async fn make(
     terms: Terms,
 ) -> Result<Response<Hold>, Fault> {
     let wanted = request.slot_ids.iter().map(|slot| Wanted { moving: terms.moving, ..Wanted::new(slot) }).collect();
-    let mut grounds = ground::check(inner, ctx, wanted, "/slot_ids", request.channel, vec![]).await?;
+    let mut grounds = check::check(inner, ctx, wanted, "/slot_ids", request.channel, vec![]).await?;
     let groups = grounds.iter().filter(|ground| ground.shared()).count();
     if groups > 0 && grounds.len() > 1 {
         let detail = "hold group sessions one at a time";
@@ -88,14 +89,14 @@ pub(crate) async fn make(
     let taker = Taker { owners: &owners, patient: None, expires_at_us: Some(expires_at_us), channel, ignored: &[] };
     let taken = take(inner, ctx, &mut grounds, taker, |batch, _, claims| {
         batch.holds.push(NewHold { id, expires_at_us, slots: slots.clone() });
-        batch.changes.push(feed::hold_made(id, claims, expires_at_us));
+        batch.changes.push(change::hold_created(id, claims, expires_at_us));
         batch.changes.extend(terms.change.clone());
         batch.idempotency = remember(ctx, ROUTE, &answer);
         Ok(())
     });
     match taken.await? {
         Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
+        Taken::Replay => commit::replayed(inner, ctx, ROUTE).await,
     }
 }
 
@@ -122,20 +123,20 @@ pub(crate) async fn release(
 
 /// Ends a hold and frees its claims; `None` where it is gone already, and then nothing is written or told.
 pub(crate) async fn end(inner: &Arc<Inner>, organization: Uuid, id: Uuid) -> Result<Option<Position>, Fault> {
-    let groups = inner.store.hold_groups(organization, id).await.map_err(write::failure)?;
+    let groups = inner.store.hold_groups(organization, id).await.map_err(commit::failure)?;
     let batch = Batch {
         organization_id: organization,
         now_us: inner.clock.now_us(),
         release: vec![id],
         drop_holds: vec![id],
-        leave_group: groups.first().map(|group| feed::leave(*group)),
-        changes: vec![feed::hold_released(id)],
+        leave_group: groups.first().map(|group| change::leave_group(*group)),
+        changes: vec![change::hold_released(id)],
         ..Batch::default()
     };
-    match write::commit(inner, batch).await {
+    match commit::commit(inner, batch).await {
         Ok(position) => Ok(Some(position)),
         Err(Refusal::HoldGone) => Ok(None),
-        Err(other) => Err(write::refused(other)),
+        Err(other) => Err(commit::refused(other)),
     }
 }
 
@@ -148,14 +149,14 @@ pub(crate) async fn live(inner: &Inner, ctx: &Context, text: &str) -> Result<(Uu
     let id: HoldId =
         text.parse().map_err(|_| Fault::violation("/hold_id", "invalid_id", "give the id of a hold: hold_…"))?;
     let organization = ctx.organization.uuid();
-    let row = inner.store.hold(organization, id.uuid()).await.map_err(write::failure)?.ok_or_else(gone)?;
+    let row = inner.store.hold(organization, id.uuid()).await.map_err(commit::failure)?.ok_or_else(gone)?;
     if row.expires_at_us <= inner.clock.now_us() {
         return Err(gone());
     }
-    let mut claims = inner.store.claims_of(organization, id.uuid()).await.map_err(write::failure)?;
+    let mut claims = inner.store.claims_of(organization, id.uuid()).await.map_err(commit::failure)?;
     // A session's practitioner is the session's own.
     for place in claims.clone().iter().filter(|claim| claim.kind == Kind::Place.number()) {
-        let session = inner.store.claims_of(organization, place.resource).await.map_err(write::failure)?;
+        let session = inner.store.claims_of(organization, place.resource).await.map_err(commit::failure)?;
         claims.extend(session.into_iter().filter(|claim| claim.kind == Kind::Practitioner.number()));
     }
     let slots: Vec<String> = serde_json::from_str(&row.slots).map_err(Fault::internal)?;

@@ -4,39 +4,33 @@
 //! feed. It never decides whether a practitioner works at an hour (availability does, and is asked), and never
 //! talks to patients (reminder does, from the feed).
 //!
-//! Start reading at `laying.rs` (which claims a slot lays), then `appointments/book.rs` (a booking from request to
+//! Start reading at `slots/claims.rs` (which claims a slot lays), then `appointments/book.rs` (a booking from request to
 //! commit) and `store/batch.rs` (the one transaction).
 
 mod appointments;
-mod clocks;
+mod commit;
 mod config;
-mod consents;
 mod displaced;
 mod feed;
-mod follow;
-mod ground;
+mod grpc;
 mod holds;
-mod laying;
-mod manage;
+mod jobs;
+mod manage_links;
 mod patients;
 mod plans;
 mod reasons;
 mod rezone;
-mod service;
-mod snapshot;
+mod slots;
 mod store;
-mod sweep;
-mod taking;
 mod waitlist;
-mod write;
 
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex},
 };
 
-pub use clocks::{Repair, WrongClock};
 pub use config::Config;
+pub use jobs::zone_repair::{Repair, WrongClock};
 use runtime::{Clock, Ids, Shutdown};
 use sql::Target;
 use store::{Committed, Store};
@@ -135,7 +129,7 @@ impl App {
             availability: SearchClient::new(deps.availability),
             link_key,
             running: Mutex::default(),
-            told: broadcast::Sender::new(follow::HEARD_MAX),
+            told: broadcast::Sender::new(feed::stream::HEARD_MAX),
             freed: Notify::new(),
             draining: Shutdown::new(),
         })))
@@ -143,17 +137,17 @@ impl App {
 
     /// The gRPC services, with the guard in front.
     pub fn routes(&self) -> Routes {
-        let routes = Routes::new(BookingServer::new(service::Service(self.0.clone())));
+        let routes = Routes::new(BookingServer::new(grpc::booking::Service(self.0.clone())));
         let routes = routes.add_service(PlansServer::new(plans::Service(self.0.clone())));
         let routes = routes.add_service(ReasonCodesServer::new(reasons::Service(self.0.clone())));
         let routes = routes.add_service(WaitlistServer::new(waitlist::Service(self.0.clone())));
         let routes = routes.add_service(DisplacedServer::new(displaced::Service(self.0.clone())));
-        rpc::guard(routes.add_service(FeedServer::new(feed::Service(self.0.clone()))))
+        rpc::guard(routes.add_service(FeedServer::new(feed::change::Service(self.0.clone()))))
     }
 
     /// Runs what goes on in the background until draining begins.
     pub async fn run(&self, shutdown: Shutdown) {
-        tokio::join!(sweep::run(&self.0, &shutdown), waitlist::run(&self.0, &shutdown));
+        tokio::join!(jobs::expire::run(&self.0, &shutdown), waitlist::run(&self.0, &shutdown));
         shutdown.begun().await;
         self.0.draining.begin();
     }

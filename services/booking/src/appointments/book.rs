@@ -17,16 +17,16 @@ use wire::booking::{
 
 use super::{shown, update::NOTE_MAX, wall_clock};
 use crate::{
-    Inner, feed,
-    ground::{self, Ground, Wanted},
-    holds,
-    laying::Laid,
-    manage,
+    Inner,
+    commit::{self, Begun, begin, remember, revision},
+    feed::change,
+    holds, manage_links,
     patients::matching,
-    plans::follow,
+    plans::on_visit,
+    slots::check::{self, Ground, Wanted},
+    slots::claims::Laid,
+    slots::reserve::{Taken, Taker, take},
     store::rows::AppointmentRow,
-    taking::{Taken, Taker, take},
-    write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "BookAppointment";
@@ -43,7 +43,7 @@ pub(crate) async fn book(
     };
     let plan_session = checked(&request)?;
     // Again where the patient said something of themselves in two bookings at once.
-    write::again(|| once(inner, ctx, &request, plan_session)).await
+    commit::again(|| once(inner, ctx, &request, plan_session)).await
 }
 
 async fn once(
@@ -68,7 +68,7 @@ async fn once(
     let plan = match plan_session {
         Some(session) => {
             let service = ground.slot.service;
-            let stored = follow::about_to_book(inner, ctx.organization.uuid(), session, service, patient.id).await?;
+            let stored = on_visit::about_to_book(inner, ctx.organization.uuid(), session, service, patient.id).await?;
             Some((PlanSessionId::new(session), stored))
         }
         None => None,
@@ -82,10 +82,10 @@ async fn once(
         let new = New { id, patient: patient.id, plan_session, note: &request.note };
         let row = row(ctx, &new, batch.now_us, &laid[0]);
         answer = shown(inner, &row);
-        batch.changes.push(feed::appointment_change(&row, claims, "booked"));
-        batch.links.push(manage::link(inner, &row));
+        batch.changes.push(change::of_appointment(&row, claims, "booked"));
+        batch.links.push(manage_links::link(inner, &row));
         if let Some((session, stored)) = &plan {
-            follow::booked(inner, batch, stored, *session, &row)?;
+            on_visit::booked(inner, batch, stored, *session, &row)?;
         }
         batch.appointments.push(row);
         batch.patients.extend(patient.new.clone());
@@ -93,7 +93,7 @@ async fn once(
         batch.idempotency = remember(ctx, ROUTE, &answer);
         batch.consume_hold = hold;
         batch.release.extend(hold);
-        batch.changes.extend(hold.map(feed::hold_released));
+        batch.changes.extend(hold.map(change::hold_released));
         Ok(())
     });
     match taken.await? {
@@ -101,7 +101,7 @@ async fn once(
             metrics::counter!("bookings_total", "outcome" => "booked").increment(1);
             Ok(rpc::respond(answer, &revision(position), false))
         }
-        Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
+        Taken::Replay => commit::replayed(inner, ctx, ROUTE).await,
     }
 }
 
@@ -140,7 +140,7 @@ async fn ground_of(inner: &Inner, ctx: &Context, request: &BookAppointmentReques
         Some(Time::SlotId(slot_id)) => (Wanted::new(slot_id), None, vec![]),
         None => return Err(Fault::violation("/slot_id", "missing", "give a slot_id or a hold_id")),
     };
-    let grounds = ground::check(inner, ctx, vec![wanted], "/slot_id", request.channel, ignored.clone()).await?;
+    let grounds = check::check(inner, ctx, vec![wanted], "/slot_id", request.channel, ignored.clone()).await?;
     let ground = grounds.into_iter().next().ok_or_else(|| Fault::internal("availability left the slot out"))?;
     Ok(Found { ground, hold, ignored })
 }
@@ -150,7 +150,7 @@ pub(crate) async fn prior(inner: &Inner, ctx: &Context, ground: &Ground, patient
     let Some(service) = ground.requires_prior else { return Ok(()) };
     let starts_at_us = ground.visit.start().as_microsecond();
     let had = inner.store.had_before(ctx.organization.uuid(), patient, service, starts_at_us).await;
-    if had.map_err(write::failure)? {
+    if had.map_err(commit::failure)? {
         return Ok(());
     }
     let detail = "book an evaluation first, or choose a slot after the one that is booked";

@@ -9,13 +9,13 @@ use wire::booking::{SetDisplacedRequest, SetDisplacedResponse, set_displaced_req
 
 use super::claims_of;
 use crate::{
-    Inner, feed,
-    plans::follow,
+    Inner, commit,
+    feed::change,
+    plans::on_visit,
     store::{
         batch::{Batch, Refusal},
         rows::AppointmentRow,
     },
-    write,
 };
 
 /// Most appointments in one call.
@@ -48,7 +48,7 @@ pub(crate) async fn set_displaced(
 /// Answers whether it changed anything; `None` where another write came between.
 async fn set(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<Option<bool>, Fault> {
     let Ok(id) = item.appointment_id.parse::<AppointmentId>() else { return Ok(Some(false)) };
-    let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
     let Some(old) = found else { return Ok(Some(false)) };
     let ahead = old.status.parse::<Status>().is_ok_and(Status::is_ahead);
     // While a location's zone changes, who judges may know the old one still.
@@ -64,15 +64,15 @@ async fn set(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<Option<bo
     let mut batch = Batch {
         organization_id: row.organization_id,
         now_us,
-        changes: vec![feed::appointment_change(&row, &claims, event)],
+        changes: vec![change::of_appointment(&row, &claims, event)],
         appointments: vec![row.clone()],
         ..Batch::default()
     };
     let followed = Event::Displaced { appointment: id, displaced: item.displaced };
-    follow::add(inner, &mut batch, &row, followed).await?;
-    match write::commit(inner, batch).await {
+    on_visit::add(inner, &mut batch, &row, followed).await?;
+    match commit::commit(inner, batch).await {
         Ok(_) => Ok(Some(true)),
         Err(Refusal::Stale) => Ok(None),
-        Err(other) => Err(write::refused(other)),
+        Err(other) => Err(commit::refused(other)),
     }
 }

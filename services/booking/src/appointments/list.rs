@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wire::booking::{ListAppointmentsRequest, ListAppointmentsResponse};
 
 use super::listed;
-use crate::{Inner, store::Filter, write};
+use crate::{Inner, commit, store::Filter};
 
 pub(crate) async fn list(
     inner: &Inner,
@@ -37,7 +37,7 @@ pub(crate) async fn list(
         }
     }
     faults.result()?;
-    let mut rows = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
+    let mut rows = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(commit::failure)?;
     let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let last = rows.last().filter(|_| more);

@@ -3,6 +3,7 @@
 pub(crate) mod book;
 pub(crate) mod displace;
 pub(crate) mod list;
+pub(crate) mod of_patients;
 pub(crate) mod permission;
 pub(crate) mod reschedule;
 pub(crate) mod transition;
@@ -18,21 +19,20 @@ use uuid::Uuid;
 use wire::booking::{Appointment, Cancellation};
 
 use crate::{
-    Inner, manage,
+    Inner, commit, manage_links,
     store::rows::{AppointmentRow, ClaimRow},
-    write,
 };
 
 /// Loads an appointment of the caller's organisation.
 pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<AppointmentRow, Fault> {
     let id: AppointmentId = id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
     found.ok_or_else(Fault::not_found)
 }
 
 /// An appointment for the wire, with the token of its manage link.
 pub(crate) fn shown(inner: &Inner, row: &AppointmentRow) -> Appointment {
-    Appointment { manage_token: manage::token(inner, row), ..listed(row) }
+    Appointment { manage_token: manage_links::token(inner, row), ..listed(row) }
 }
 
 /// An appointment for the wire, as lists show it.
@@ -76,7 +76,7 @@ pub(crate) fn wall_clock(interval: Interval, time_zone: &str) -> String {
 /// The claims that an appointment's row keeps, as its own owner: for changes that leave them as they are, the feed
 /// tells them again.
 pub(crate) async fn claims_of(inner: &Inner, organization: Uuid, row: &AppointmentRow) -> Result<Vec<ClaimRow>, Fault> {
-    inner.store.claims_of(organization, row.id).await.map_err(write::failure)
+    inner.store.claims_of(organization, row.id).await.map_err(commit::failure)
 }
 
 /// The start of an appointment.

@@ -18,19 +18,19 @@ use super::{
     shown, wall_clock,
 };
 use crate::{
-    Inner, feed,
-    ground::{self, Ground, Moving, Wanted},
-    holds,
-    laying::Laid,
-    manage,
-    plans::{self, follow},
+    Inner,
+    commit::{self, Begun, begin, remember, revision, stale},
+    feed::change,
+    holds, manage_links,
+    plans::{self, on_visit},
     reasons,
+    slots::check::{self, Ground, Moving, Wanted},
+    slots::claims::Laid,
+    slots::reserve::{Taken, Taker, take},
     store::{
         batch::Batch,
         rows::{AppointmentRow, ClaimRow},
     },
-    taking::{Taken, Taker, take},
-    write::{self, Begun, begin, remember, revision, stale},
 };
 
 const ROUTE: &str = "RescheduleAppointment";
@@ -46,7 +46,7 @@ pub(crate) async fn reschedule(
         Begun::New(running) => running,
         Begun::Replay(response) => return Ok(response),
     };
-    write::again(|| once(inner, ctx, &request, hold.as_deref())).await
+    commit::again(|| once(inner, ctx, &request, hold.as_deref())).await
 }
 
 async fn once(
@@ -73,7 +73,7 @@ async fn once(
     let ignored: Vec<String> =
         hold.map(str::to_owned).into_iter().chain([AppointmentId::new(old.id).to_string()]).collect();
     let channel = request.channel;
-    let mut grounds = ground::check(inner, ctx, vec![wanted], "/slot_id", channel, ignored.clone()).await?;
+    let mut grounds = check::check(inner, ctx, vec![wanted], "/slot_id", channel, ignored.clone()).await?;
     prior(inner, ctx, &grounds[0], old.patient_id).await?;
     let (owners, patient) = ([old.id], Some(old.patient_id));
     let taker = Taker { owners: &owners, patient, expires_at_us: None, channel, ignored: &ignored };
@@ -87,18 +87,18 @@ async fn once(
         let row = AppointmentRow { rescheduled_late: late || old.rescheduled_late, ..row };
         answer = shown(inner, &row);
         if let Some((session, stored)) = &plan {
-            follow::booked(inner, batch, stored, PlanSessionId::new(*session), &row)?;
+            on_visit::booked(inner, batch, stored, PlanSessionId::new(*session), &row)?;
         }
         put(inner, batch, &old, row, claims);
         batch.idempotency = remember(ctx, ROUTE, &answer);
         batch.consume_hold = held;
         batch.release.extend(held);
-        batch.changes.extend(held.map(feed::hold_released));
+        batch.changes.extend(held.map(change::hold_released));
         Ok(())
     });
     match taken.await? {
         Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
+        Taken::Replay => commit::replayed(inner, ctx, ROUTE).await,
     }
 }
 
@@ -139,10 +139,10 @@ pub(crate) fn put_as(
 ) {
     batch.release.push(old.id);
     if let Some(group) = old.group_id {
-        batch.leave_group = Some(feed::leave(group));
+        batch.leave_group = Some(change::leave_group(group));
     }
-    batch.links.push(manage::link(inner, &row));
-    batch.changes.push(feed::appointment_change(&row, claims, event));
+    batch.links.push(manage_links::link(inner, &row));
+    batch.changes.push(change::of_appointment(&row, claims, event));
     batch.appointments.push(row);
 }
 

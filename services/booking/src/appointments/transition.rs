@@ -19,11 +19,12 @@ use super::{
     update::NOTE_MAX,
 };
 use crate::{
-    Inner, feed,
-    plans::follow,
+    Inner,
+    commit::{self, Begun, begin, remember, stale},
+    feed::change,
+    plans::on_visit,
     reasons::{self, Cause},
     store::{batch::Batch, rows::AppointmentRow},
-    write::{self, Begun, begin, remember, stale},
 };
 
 const ROUTE: &str = "TransitionAppointment";
@@ -37,7 +38,7 @@ pub(crate) async fn transition(
         Begun::New(running) => running,
         Begun::Replay(response) => return Ok(response),
     };
-    write::again(|| once(inner, ctx, &request)).await
+    commit::again(|| once(inner, ctx, &request)).await
 }
 
 async fn once(
@@ -84,7 +85,7 @@ async fn once(
     if !row.status.parse::<Status>().is_ok_and(Status::claims_time) {
         claims.clear();
         batch.release.push(old.id);
-        batch.leave_group = old.group_id.map(feed::leave);
+        batch.leave_group = old.group_id.map(change::leave_group);
     }
     let appointment = AppointmentId::new(row.id);
     let followed = match transition {
@@ -100,12 +101,12 @@ async fn once(
         _ => None,
     };
     if let Some(event) = followed {
-        follow::add(inner, &mut batch, &row, event).await?;
+        on_visit::add(inner, &mut batch, &row, event).await?;
     }
     let answer = shown(inner, &row);
-    batch.changes.push(feed::appointment_change(&row, &claims, event));
+    batch.changes.push(change::of_appointment(&row, &claims, event));
     batch.idempotency = remember(ctx, ROUTE, &answer);
-    write::finish(inner, ctx, ROUTE, batch, answer).await
+    commit::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 fn checked(request: &TransitionAppointmentRequest) -> Result<(), Fault> {

@@ -9,9 +9,10 @@ use wire::booking::{Appointment, UpdateAppointmentRequest};
 
 use super::{claims_of, load, shown};
 use crate::{
-    Inner, feed,
+    Inner,
+    commit::{self, Begun, begin, remember, stale},
+    feed::change,
     store::{batch::Batch, rows::AppointmentRow},
-    write::{self, Begun, begin, remember, stale},
 };
 
 const ROUTE: &str = "UpdateAppointment";
@@ -30,7 +31,7 @@ pub(crate) async fn update(
     let mut faults = Faults::new();
     check_note(&mut faults, "/note", &request.note, NOTE_MAX);
     faults.result()?;
-    write::again(|| once(inner, ctx, &request)).await
+    commit::again(|| once(inner, ctx, &request)).await
 }
 
 async fn once(
@@ -50,10 +51,10 @@ async fn once(
         organization_id: row.organization_id,
         now_us,
         // The feed tells the new version, without the note: whoever follows an appointment compares versions.
-        changes: vec![feed::appointment_change(&row, &claims, "noted")],
+        changes: vec![change::of_appointment(&row, &claims, "noted")],
         appointments: vec![row],
         idempotency: remember(ctx, ROUTE, &answer),
         ..Batch::default()
     };
-    write::finish(inner, ctx, ROUTE, batch, answer).await
+    commit::finish(inner, ctx, ROUTE, batch, answer).await
 }

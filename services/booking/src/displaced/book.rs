@@ -24,12 +24,12 @@ use crate::{
         permission,
         reschedule::{self, same_service},
     },
-    ground::{self, Wanted},
-    plans::{self, Stored, follow},
+    commit::{self, Begun, begin, finish, remember, revision},
+    plans::{self, Stored, on_visit},
     rezone,
+    slots::check::{self, Wanted},
+    slots::reserve::{Taken, Taker, take},
     store::{batch::Batch, rows::AppointmentRow},
-    taking::{Taken, Taker, take},
-    write::{self, Begun, begin, finish, remember, revision},
 };
 
 const ROUTE: &str = "BookDisplaced";
@@ -97,7 +97,7 @@ async fn remembered(inner: &Inner, ctx: &Context, request: &BookDisplacedRequest
     }
     let id: ProposalId = request.proposal_id.parse().map_err(|_| gone())?;
     let found = inner.store.moves(ctx.organization.uuid(), id.uuid(), inner.clock.now_us()).await;
-    let text = found.map_err(write::failure)?.ok_or_else(gone)?;
+    let text = found.map_err(commit::failure)?.ok_or_else(gone)?;
     let pairs: Vec<(String, String)> = serde_json::from_str(&text).map_err(Fault::internal)?;
     // Chosen by hours of the day that are others now.
     if rezone::since(inner, ctx.organization.uuid(), id.uuid(), pairs.iter().map(|(_, slot)| slot.as_str())).await? {
@@ -123,7 +123,7 @@ async fn read(inner: &Inner, ctx: &Context, moves: &[Choice]) -> Result<BTreeMap
         let Some(id) = convert::id::<Appointment>(&mut faults, &pointer, &choice.appointment_id) else { continue };
         faults.check(!ids.contains(&id), pointer.clone(), "duplicate", "each appointment once");
         ids.push(id);
-        let row = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+        let row = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
         match row {
             Some(row) => {
                 let moving = Moving { row, slot_id: choice.slot_id.clone() };
@@ -157,11 +157,10 @@ async fn part(
     if moves.len() > 1 && moves.iter().any(|it| it.row.group_id.is_some()) {
         return Err(Fault::violation("/moves", "group_session", "move group sessions one at a time"));
     }
-    let wanted =
-        moves.iter().map(|it| Wanted { moving: Some(ground::Moving::of(&it.row)), ..Wanted::new(&it.slot_id) });
+    let wanted = moves.iter().map(|it| Wanted { moving: Some(check::Moving::of(&it.row)), ..Wanted::new(&it.slot_id) });
     let wanted = wanted.collect();
     let ignored = unmoved(patient, moves).appointment_ids;
-    let mut grounds = ground::check(inner, ctx, wanted, "/moves", channel, ignored.clone()).await?;
+    let mut grounds = check::check(inner, ctx, wanted, "/moves", channel, ignored.clone()).await?;
     for ground in &grounds {
         prior(inner, ctx, ground, patient).await?;
     }
@@ -175,7 +174,7 @@ async fn part(
         for (moving, laid) in moves.iter().zip(laid) {
             let own: Vec<_> = claims.iter().filter(|claim| claim.owner == moving.row.id).cloned().collect();
             let row = reschedule::moved(&moving.row, laid, batch.now_us);
-            let visit = follow::visit(&row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
+            let visit = on_visit::visit(&row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
             for stored in changed.values_mut() {
                 let session = row.plan_session_id.map(PlanSessionId::new);
                 let next = session.and_then(|session| stored.plan.after(session, Event::Booked(visit)));
@@ -194,7 +193,7 @@ async fn part(
     });
     match taken.await? {
         Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Taken::Replay => write::replayed(inner, ctx, PART).await,
+        Taken::Replay => commit::replayed(inner, ctx, PART).await,
     }
 }
 

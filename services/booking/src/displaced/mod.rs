@@ -3,7 +3,7 @@
 
 mod book;
 mod propose;
-mod visits;
+mod request;
 
 use std::sync::Arc;
 

@@ -17,12 +17,11 @@ use wire::{
     convert::{self, directory::reference},
 };
 
-use super::visits::{Question, visits};
+use super::request::{Question, visits};
 use crate::{
-    Inner, appointments,
+    Inner, appointments, commit,
     plans::{self, propose::KEPT_US, today},
     store::{Filter, rows::AppointmentRow},
-    write,
 };
 
 /// Most appointments that are looked at together.
@@ -37,7 +36,7 @@ pub(super) async fn propose(
 ) -> Result<DisplacedProposal, Fault> {
     let (filter, to_locations) = read(request)?;
     inner.availability.clone().check_references(ctx.request(references(request))).await?;
-    let rows = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
+    let rows = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(commit::failure)?;
     if rows.len() > VISITS_MAX {
         let detail = "more than 500 appointments are displaced in this time; choose a shorter one, or one location";
         return Err(Fault::violation("/to", "too_many", detail));
@@ -138,7 +137,7 @@ async fn had(
             limit: HAD_MAX,
             ..Filter::default()
         };
-        let visits = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
+        let visits = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(commit::failure)?;
         had.insert(patient, visits);
     }
     Ok(had)
@@ -173,6 +172,6 @@ async fn keep(inner: &Inner, ctx: &Context, proposal: &DisplacedProposal) -> Res
     let now = inner.clock.now();
     let id = inner.ids.uuid(now);
     let kept = inner.store.keep_moves(ctx.organization.uuid(), id, &moves, now.as_microsecond() + KEPT_US).await;
-    kept.map_err(write::failure)?;
+    kept.map_err(commit::failure)?;
     Ok(ProposalId::new(id).to_string())
 }

@@ -15,12 +15,11 @@ use super::{
     new_patient, telephone,
 };
 use crate::{
-    Inner,
+    Inner, commit,
     store::{
         batch::{ChangedPatient, NewPatient},
         rows::PatientRow,
     },
-    write,
 };
 
 /// Records of one name and one telephone number that are looked at.
@@ -39,7 +38,7 @@ pub(crate) struct Chosen {
 pub(crate) async fn by_id(inner: &Inner, ctx: &Context, text: &str) -> Result<Chosen, Fault> {
     let unknown = || Fault::violation("/patient_id", "unknown_reference", "there is no patient with this id");
     let id: PatientId = text.parse().map_err(|_| unknown())?;
-    let found = inner.store.patient(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let found = inner.store.patient(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
     Ok(Chosen { id: found.ok_or_else(unknown)?.id, new: None, changed: None })
 }
 
@@ -56,7 +55,7 @@ pub(crate) async fn by_details(
     let hand = Hand { at_us: now.as_microsecond(), by: &ctx.caller, how: ConsentWay::Details };
     let key = match_key(&details);
     let namesakes = inner.store.patients_like(ctx.organization.uuid(), &key, NAMESAKES_MAX).await;
-    let Some((row, document)) = same_person(namesakes.map_err(write::failure)?, &details)? else {
+    let Some((row, document)) = same_person(namesakes.map_err(commit::failure)?, &details)? else {
         let id = inner.ids.uuid(now);
         return Ok(Chosen { id, new: Some(new_patient(id, &Document::new(details, hand))?), changed: None });
     };

@@ -20,7 +20,7 @@ use wire::{
 };
 
 use super::{
-    Stored, follow, load,
+    Stored, load, on_visit,
     propose::{self, Asked},
     shown,
 };
@@ -31,12 +31,12 @@ use crate::{
         book::{New, prior, row},
         permission, reschedule,
     },
-    feed,
-    ground::{self, Ground, Moving, Wanted},
-    holds, manage,
+    commit::{self, Begun, begin, remember, revision},
+    feed::change,
+    holds, manage_links,
+    slots::check::{self, Ground, Moving, Wanted},
+    slots::reserve::{Taken, Taker, take},
     store::rows::AppointmentRow,
-    taking::{Taken, Taker, take},
-    write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "BookPlan";
@@ -112,7 +112,7 @@ async fn chosen(
         let old = match (moving, choice.slot_id.parse::<Slot>().ok()) {
             (Some(appointment), Some(slot)) => {
                 let movable = stored.plan.may_move(session, appointment, slot.service);
-                movable.map_err(|rejection| follow::refused(rejection, &pointer))?;
+                movable.map_err(|rejection| on_visit::refused(rejection, &pointer))?;
                 let row = appointments::load(inner, ctx, &choice.appointment_id).await?;
                 permission::target(&row, Transition::Reschedule, By::Staff, inner.clock.now_us())?;
                 let there = (row.starts_at_us, row.practitioner_id, row.location_id);
@@ -123,7 +123,7 @@ async fn chosen(
                 Some(row)
             }
             (None, Some(slot)) => {
-                follow::may_book(&stored.plan, session, slot.service, &pointer)?;
+                on_visit::may_book(&stored.plan, session, slot.service, &pointer)?;
                 None
             }
             (_, None) => None,
@@ -153,7 +153,7 @@ async fn lay(
     let moving = request.sessions.iter().map(|choice| choice.appointment_id.clone()).filter(|id| !id.is_empty());
     let ignored: Vec<String> = hold.map(|_| request.hold_id.clone()).into_iter().chain(moving).collect();
     let channel = request.channel;
-    let mut grounds = ground::check(inner, ctx, wanted, "/sessions", channel, ignored.clone()).await?;
+    let mut grounds = check::check(inner, ctx, wanted, "/sessions", channel, ignored.clone()).await?;
     let patient = stored.plan.order.patient.uuid();
     alone(&grounds, chosen)?;
     for ground in &grounds {
@@ -177,20 +177,20 @@ async fn lay(
                     row(ctx, &new, batch.now_us, laid)
                 }
             };
-            let visit = follow::visit(&row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
+            let visit = on_visit::visit(&row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
             plan = plan.after(chosen.session, Event::Booked(visit)).unwrap_or(plan);
             match &chosen.old {
                 Some(old) => reschedule::put(inner, batch, old, row, &own),
                 None => {
-                    batch.changes.push(feed::appointment_change(&row, &own, "booked"));
-                    batch.links.push(manage::link(inner, &row));
+                    batch.changes.push(change::of_appointment(&row, &own, "booked"));
+                    batch.links.push(manage_links::link(inner, &row));
                     batch.appointments.push(row);
                 }
             }
         }
         batch.consume_hold = hold;
         batch.release.extend(hold);
-        batch.changes.extend(hold.map(feed::hold_released));
+        batch.changes.extend(hold.map(change::hold_released));
         let next = stored.with(plan, batch.now_us);
         answer = shown(inner, &next);
         batch.idempotency = remember(ctx, ROUTE, &answer);
@@ -201,7 +201,7 @@ async fn lay(
             metrics::counter!("bookings_total", "outcome" => "series").increment(1);
             Ok(rpc::respond(answer, &revision(position), false))
         }
-        Taken::Replay => write::replayed(inner, ctx, ROUTE).await,
+        Taken::Replay => commit::replayed(inner, ctx, ROUTE).await,
     }
 }
 

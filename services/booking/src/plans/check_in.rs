@@ -14,8 +14,8 @@ use wire::booking::{self as wire_booking, RecordCheckInRequest, RecordCheckInRes
 use super::of_session;
 use crate::{
     Inner, appointments,
+    commit::{self, Begun, begin, remember},
     store::batch::Batch,
-    write::{self, Begun, begin, remember},
 };
 
 const ROUTE: &str = "RecordCheckIn";
@@ -32,7 +32,7 @@ pub(super) async fn record(
     let mut faults = Faults::new();
     faults.check(request.score <= 10, "/score", "out_of_range", "must lie between 0 and 10");
     faults.result()?;
-    write::again(|| once(inner, ctx, &request)).await
+    commit::again(|| once(inner, ctx, &request)).await
 }
 
 async fn once(
@@ -54,7 +54,7 @@ async fn once(
     let mut batch = Batch { organization_id: row.organization_id, now_us, ..Batch::default() };
     stored.with(plan, now_us).put(inner, &mut batch)?;
     batch.idempotency = remember(ctx, ROUTE, &answer);
-    write::finish(inner, ctx, ROUTE, batch, answer).await
+    commit::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 /// An answer for the wire.

@@ -19,8 +19,8 @@ use wire::{
 use super::{Stored, shown};
 use crate::{
     Inner,
+    commit::{self, Begun, begin, remember},
     store::batch::Batch,
-    write::{self, Begun, begin, remember},
 };
 
 const ROUTE: &str = "CreatePlan";
@@ -37,7 +37,7 @@ pub(super) async fn create(
     };
     let order = order(&request)?;
     let unknown = |pointer: &str, what: &str| Fault::violation(pointer, "unknown_reference", what);
-    let patient = inner.store.patient(ctx.organization.uuid(), order.patient.uuid()).await.map_err(write::failure)?;
+    let patient = inner.store.patient(ctx.organization.uuid(), order.patient.uuid()).await.map_err(commit::failure)?;
     patient.ok_or_else(|| unknown("/patient_id", "there is no patient with this id"))?;
     references(inner, ctx, &order).await?;
     let template = template(inner, ctx, order.template).await?;
@@ -57,7 +57,7 @@ pub(super) async fn create(
         ..Batch::default()
     };
     stored.put(inner, &mut batch)?;
-    write::finish(inner, ctx, ROUTE, batch, answer).await
+    commit::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 /// Refuses a plan whose template, practitioner or locations are none in use.

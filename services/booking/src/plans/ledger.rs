@@ -5,11 +5,11 @@ use rpc::{Context, Fault};
 use wire::booking::{Ledger, LedgerBalance, LedgerEntry};
 
 use super::load;
-use crate::{Inner, write};
+use crate::{Inner, commit};
 
 pub(super) async fn ledger(inner: &Inner, ctx: &Context, id: &str) -> Result<Ledger, Fault> {
     let plan = load(inner, ctx, id).await?.plan;
-    let lists = inner.store.ledger(ctx.organization.uuid(), plan.id.uuid()).await.map_err(write::failure)?;
+    let lists = inner.store.ledger(ctx.organization.uuid(), plan.id.uuid()).await.map_err(commit::failure)?;
     let mut entries: Vec<Entry> = Vec::new();
     for list in lists {
         let list: Vec<Entry> = serde_json::from_str(&list).map_err(|_| Fault::internal("a ledger cannot be read"))?;

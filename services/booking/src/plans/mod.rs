@@ -6,13 +6,12 @@
 mod book;
 mod check_in;
 mod create;
-pub(crate) mod follow;
 mod ledger;
+pub(crate) mod on_visit;
 pub(crate) mod propose;
 mod report;
 mod review;
-pub(crate) mod risk;
-mod shown;
+mod view;
 
 use std::sync::Arc;
 
@@ -26,15 +25,16 @@ use wire::{
     convert,
 };
 
-use self::shown::shown;
-pub(crate) use self::shown::{gap_to_wire, now, today};
+use self::view::shown;
+pub(crate) use self::view::{gap_to_wire, now, today};
 use crate::{
-    Inner, appointments, feed,
+    Inner, appointments, commit,
+    feed::change,
+    jobs::plan_risk,
     store::{
         batch::{Batch, PlanChange},
         rows::PlanRow,
     },
-    write,
 };
 
 /// A plan and the version of it that is stored.
@@ -123,13 +123,13 @@ impl plans_server::Plans for Service {
 /// Loads a plan of the caller's organisation.
 pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<Stored, Fault> {
     let id: PlanId = id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.plan(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let found = inner.store.plan(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
     read(found.ok_or_else(Fault::not_found)?)
 }
 
 /// The plan that a session belongs to.
 pub(crate) async fn of_session(inner: &Inner, organization: Uuid, session: Uuid) -> Result<Option<Stored>, Fault> {
-    inner.store.plan_of_session(organization, session).await.map_err(write::failure)?.map(read).transpose()
+    inner.store.plan_of_session(organization, session).await.map_err(commit::failure)?.map(read).transpose()
 }
 
 pub(crate) fn read(row: PlanRow) -> Result<Stored, Fault> {
@@ -161,7 +161,7 @@ impl Stored {
         let now = from_micros(batch.now_us).ok_or_else(|| Fault::internal("a batch has no time"))?;
         let entries = careplan::ledger::entries(self.before.as_deref(), &self.plan, now);
         let entries = (!entries.is_empty()).then(|| serde_json::to_string(&entries)).transpose();
-        let risk_at_us = risk::begins(&self.plan, now, inner.config.at_risk_days);
+        let risk_at_us = plan_risk::begins(&self.plan, now, inner.config.at_risk_days);
         let at_risk = risk_at_us.is_some_and(|risk| risk <= batch.now_us);
         batch.plans.push(PlanChange {
             id: self.plan.id.uuid(),
@@ -175,7 +175,7 @@ impl Stored {
             entries: entries.map_err(Fault::internal)?,
         });
         let event = if at_risk && !self.at_risk { "plan_at_risk" } else { "plan_changed" };
-        batch.changes.push(feed::plan_change(&self.plan, self.version, now, at_risk, event));
+        batch.changes.push(change::of_plan(&self.plan, self.version, now, at_risk, event));
         Ok(())
     }
 }
@@ -193,7 +193,7 @@ async fn list(inner: &Inner, ctx: &Context, request: ListPlansRequest) -> Result
     faults.result()?;
     let patient = patient.map(domain::id::Id::uuid);
     let found = inner.store.plans(ctx.organization.uuid(), patient, &request.statuses, before, limit + 1).await;
-    let mut rows = found.map_err(write::failure)?;
+    let mut rows = found.map_err(commit::failure)?;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);

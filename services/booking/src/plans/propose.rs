@@ -20,9 +20,9 @@ use wire::{
 
 use super::{
     load,
-    shown::{gap_to_wire, today},
+    view::{gap_to_wire, today},
 };
-use crate::{Inner, rezone, write};
+use crate::{Inner, commit, rezone};
 
 /// A day, in microseconds.
 pub(crate) const KEPT_US: i64 = 24 * 3600 * 1_000_000;
@@ -97,7 +97,7 @@ pub(super) async fn remembered(inner: &Inner, ctx: &Context, plan: &Plan, propos
     let (organization, now_us) = (ctx.organization.uuid(), inner.clock.now_us());
     let found = inner.store.proposal(organization, id.uuid(), plan.id.uuid(), now_us).await;
     let kept: Remembered =
-        serde_json::from_str(&found.map_err(write::failure)?.ok_or_else(unknown)?).map_err(Fault::internal)?;
+        serde_json::from_str(&found.map_err(commit::failure)?.ok_or_else(unknown)?).map_err(Fault::internal)?;
     // Chosen by hours of the day that are others now.
     let slots = kept.sessions.iter().map(|kept| kept.slot.as_str());
     if rezone::since(inner, organization, id.uuid(), slots).await? {
@@ -132,7 +132,7 @@ async fn remember(
         kept.push((id, serde_json::to_string(&remembered).map_err(Fault::internal)?));
     }
     let (organization, plan, expires_at_us) = (ctx.organization.uuid(), plan.id.uuid(), now.as_microsecond() + KEPT_US);
-    inner.store.keep_proposals(organization, plan, &kept, expires_at_us).await.map_err(write::failure)
+    inner.store.keep_proposals(organization, plan, &kept, expires_at_us).await.map_err(commit::failure)
 }
 
 /// The best series for what is still to be booked, or the best repairs; none where there is nothing to do.

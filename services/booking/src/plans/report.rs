@@ -8,8 +8,8 @@ use wire::{
     convert,
 };
 
-use super::{read, shown::today};
-use crate::{Inner, write};
+use super::{read, view::today};
+use crate::{Inner, commit};
 
 /// Plans that are read at a time.
 const PAGE: i64 = 500;
@@ -38,7 +38,8 @@ pub(super) async fn report(inner: &Inner, ctx: &Context, request: &ReportPlansRe
         Question { group_by, now: inner.clock.now(), today: today(inner), at_risk_days: inner.config.at_risk_days };
     let (mut report, mut before) = (Report::new(question), None);
     loop {
-        let rows = inner.store.plans(ctx.organization.uuid(), None, &[], before, PAGE).await.map_err(write::failure)?;
+        let rows =
+            inner.store.plans(ctx.organization.uuid(), None, &[], before, PAGE).await.map_err(commit::failure)?;
         let last = rows.last().map(|row| row.id);
         let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
         for row in rows {

@@ -27,9 +27,9 @@ use super::{
 use crate::{
     Inner,
     appointments::permission,
-    feed,
+    commit::{self, Begun, begin, remember, stale},
+    feed::change,
     store::{batch::Batch, rows::AppointmentRow},
-    write::{self, Begun, begin, remember, stale},
 };
 
 const ROUTE: &str = "ReviewPlan";
@@ -70,12 +70,12 @@ pub(super) async fn review(
     next.put(inner, &mut batch)?;
     for appointment in reviewed.cancelled {
         let found =
-            inner.store.appointment(ctx.organization.uuid(), appointment.uuid()).await.map_err(write::failure)?;
+            inner.store.appointment(ctx.organization.uuid(), appointment.uuid()).await.map_err(commit::failure)?;
         if let Some(row) = found {
             cancel(&mut batch, row)?;
         }
     }
-    let answer = write::finish(inner, ctx, ROUTE, batch, answer).await?;
+    let answer = commit::finish(inner, ctx, ROUTE, batch, answer).await?;
     Ok(if rpc::is_replay(&answer) { answer } else { with_proposals(inner, ctx, &next.plan, answer).await })
 }
 
@@ -129,9 +129,9 @@ fn cancel(batch: &mut Batch, old: AppointmentRow) -> Result<(), Fault> {
     };
     batch.release.push(row.id);
     if let Some(group) = row.group_id {
-        batch.leave_group = Some(feed::leave(group));
+        batch.leave_group = Some(change::leave_group(group));
     }
-    batch.changes.push(feed::appointment_change(&row, &[], "cancelled"));
+    batch.changes.push(change::of_appointment(&row, &[], "cancelled"));
     batch.appointments.push(row);
     Ok(())
 }

@@ -22,8 +22,8 @@ use wire::booking::{
 use crate::{
     Inner,
     appointments::list::limit,
+    commit::{failure, stale},
     store::rows::ReasonRow,
-    write::{failure, stale},
 };
 
 /// Most characters of a code.

@@ -13,8 +13,8 @@ use wire::booking::{
 use super::{CausedBy, Meaning, Reason, find, is_code, load};
 use crate::{
     Inner,
+    commit::{self, Begun, begin, finish, remember},
     store::batch::{Batch, ReasonChange},
-    write::{self, Begun, begin, finish, remember},
 };
 
 const CREATE: &str = "CreateReasonCode";
@@ -43,7 +43,7 @@ pub(super) async fn create(
     if find(inner, organization, &request.code).await?.is_some() {
         return Err(Fault::new(Code::Duplicate, "the code is in use; change that one"));
     }
-    let rows = inner.store.reasons(organization).await.map_err(write::failure)?;
+    let rows = inner.store.reasons(organization).await.map_err(commit::failure)?;
     // One that went out of use comes back as its next version.
     let gone = rows.iter().find(|row| row.code == request.code);
     if gone.is_none() && rows.len() >= OWN_MAX {

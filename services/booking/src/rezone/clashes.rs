@@ -7,9 +7,8 @@ use uuid::Uuid;
 
 use super::{Ask, Moves, Visit, named};
 use crate::{
-    Inner,
+    Inner, commit,
     store::rows::{AppointmentRow, ClaimRow},
-    write,
 };
 
 /// Refuses where a visit would lie in the past, or on what somebody else has; names those that would, and what is there.
@@ -37,8 +36,8 @@ pub(super) async fn check(inner: &Inner, ask: &Ask, visits: &[Visit], moves: &Mo
         return Ok(true);
     }
     let theirs: Vec<Uuid> = theirs.into_iter().collect();
-    let others = inner.store.appointments_of(ask.organization, &theirs).await.map_err(write::failure)?;
-    let groups = inner.store.groups_at(ask.organization, ask.location, now_us).await.map_err(write::failure)?;
+    let others = inner.store.appointments_of(ask.organization, &theirs).await.map_err(commit::failure)?;
+    let groups = inner.store.groups_at(ask.organization, ask.location, now_us).await.map_err(commit::failure)?;
     let moves_too = |row: &AppointmentRow| row.location_id == ask.location && row.time_zone != ask.time_zone;
     if others.iter().any(moves_too) || groups.iter().any(|group| theirs.contains(&group.id)) {
         return Ok(false);
@@ -57,11 +56,11 @@ pub(super) async fn check(inner: &Inner, ask: &Ask, visits: &[Visit], moves: &Mo
 /// The live claims of others that meet those that are to be; what moves along or is let go is in nobody's way.
 async fn in_the_way(inner: &Inner, ask: &Ask, visits: &[Visit], moves: &Moves) -> Result<Vec<ClaimRow>, Fault> {
     let now_us = inner.clock.now_us();
-    let held = inner.store.holds_at(ask.organization, ask.location, now_us).await.map_err(write::failure)?;
+    let held = inner.store.holds_at(ask.organization, ask.location, now_us).await.map_err(commit::failure)?;
     let gone: HashSet<Uuid> =
         visits.iter().map(|visit| visit.old.id).chain(moves.groups.keys().copied()).chain(held).collect();
     let wanted: Vec<ClaimRow> = moves.wanted().cloned().collect();
-    let mut found = inner.store.claims_meeting(ask.organization, &wanted, now_us).await.map_err(write::failure)?;
+    let mut found = inner.store.claims_meeting(ask.organization, &wanted, now_us).await.map_err(commit::failure)?;
     found.retain(|claim| !gone.contains(&claim.owner));
     Ok(found)
 }

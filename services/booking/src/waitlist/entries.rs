@@ -18,12 +18,12 @@ use wire::{
 use super::{Wish, entry_change, offers, tell};
 use crate::{
     Inner, appointments,
-    plans::follow,
+    commit::{self, Begun, begin, remember, revision},
+    plans::on_visit,
     store::{
         batch::{Batch, Refusal},
         rows::EntryRow,
     },
-    write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "JoinWaitlist";
@@ -50,7 +50,7 @@ pub(super) async fn join(
     let now_us = now.as_microsecond();
     let (patient, service, mut wish) = Wish::read(&request, now_us)?;
     let organization = ctx.organization.uuid();
-    let known = inner.store.patient(organization, patient).await.map_err(write::failure)?;
+    let known = inner.store.patient(organization, patient).await.map_err(commit::failure)?;
     known.ok_or_else(|| Fault::violation("/patient_id", "unknown_reference", "there is no patient with this id"))?;
     inner.availability.clone().check_references(ctx.request(wish.references(service))).await?;
     reaches_back(inner, ctx, patient, service, &mut wish).await?;
@@ -82,25 +82,25 @@ pub(super) async fn join(
         ..Batch { organization_id: organization, now_us: inner.clock.now_us(), ..Batch::default() }
     };
     let told = Batch { idempotency: None, ..batch.clone() };
-    match write::commit(inner, batch).await {
+    match commit::commit(inner, batch).await {
         Ok(position) => {
             inner.freed.notify_waiters();
             Ok(rpc::respond(answer, &revision(position), false))
         }
         Err(Refusal::Replay) => {
-            let replay: Response<WaitlistEntry> = write::replayed(inner, ctx, ROUTE).await?;
+            let replay: Response<WaitlistEntry> = commit::replayed(inner, ctx, ROUTE).await?;
             if replay.get_ref().id == answer.id {
                 // The request that was faster found this very entry: it stands, and the feed is still to say so.
-                write::commit(inner, told).await.map_err(write::refused)?;
+                commit::commit(inner, told).await.map_err(commit::refused)?;
                 inner.freed.notify_waiters();
             } else {
-                inner.store.unjoin(organization, row.id).await.map_err(write::failure)?;
+                inner.store.unjoin(organization, row.id).await.map_err(commit::failure)?;
             }
             Ok(replay)
         }
         Err(refusal) => {
-            inner.store.unjoin(organization, row.id).await.map_err(write::failure)?;
-            Err(write::refused(refusal))
+            inner.store.unjoin(organization, row.id).await.map_err(commit::failure)?;
+            Err(commit::refused(refusal))
         }
     }
 }
@@ -119,7 +119,7 @@ enum Entered {
 /// `waitlist_limit` where every place has a live entry.
 async fn enter(inner: &Arc<Inner>, mut row: EntryRow, now_us: i64) -> Result<Entered, Fault> {
     for _ in 0..JOIN_TRIES_MAX {
-        let mut live = inner.store.live_entries(row.organization_id, row.patient_id).await.map_err(write::failure)?;
+        let mut live = inner.store.live_entries(row.organization_id, row.patient_id).await.map_err(commit::failure)?;
         let over: Vec<EntryRow> =
             live.extract_if(.., |one| one.ends_at_us <= now_us && one.status == "waiting").collect();
         for one in over {
@@ -133,7 +133,7 @@ async fn enter(inner: &Arc<Inner>, mut row: EntryRow, now_us: i64) -> Result<Ent
         }
         let free = (1..=ENTRIES_MAX).find(|place| live.iter().all(|one| one.place != *place));
         row.place = free.ok_or_else(|| limit_reached(&live))?;
-        if inner.store.join(&row).await.map_err(write::failure)? {
+        if inner.store.join(&row).await.map_err(commit::failure)? {
             return Ok(Entered::New(row));
         }
     }
@@ -156,7 +156,7 @@ async fn joined_before(inner: &Arc<Inner>, ctx: &Context, known: &EntryRow) -> R
         idempotency: remember(ctx, ROUTE, &answer),
         ..Batch::default()
     };
-    write::finish(inner, ctx, ROUTE, batch, answer).await
+    commit::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 /// Ends an entry whose time is over, and says so.
@@ -187,7 +187,7 @@ async fn reaches_back(
         let of_plan = stored.plan.sessions.iter().find(|one| one.id.uuid() == session);
         match of_plan.filter(|one| one.status == careplan::plan::SessionStatus::Booked).and_then(|one| one.visit) {
             Some(visit) => wish.appointment = wish.appointment.or(Some(visit.appointment.uuid())),
-            None => follow::may_book(
+            None => on_visit::may_book(
                 &stored.plan,
                 domain::id::PlanSessionId::new(session),
                 ServiceId::new(service),
@@ -196,7 +196,7 @@ async fn reaches_back(
         }
     }
     if let Some(appointment) = wish.appointment {
-        let found = inner.store.appointment(organization, appointment).await.map_err(write::failure)?;
+        let found = inner.store.appointment(organization, appointment).await.map_err(commit::failure)?;
         let wrong = |code, detail: &str| Fault::violation("/appointment_id", code, detail);
         let row = found.ok_or_else(|| wrong("unknown_reference", "there is no appointment with this id"))?;
         if row.patient_id != patient {
@@ -216,7 +216,7 @@ async fn reaches_back(
 
 pub(super) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<EntryRow, Fault> {
     let id: WaitlistId = id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.entry(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let found = inner.store.entry(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
     found.ok_or_else(Fault::not_found)
 }
 
@@ -237,7 +237,7 @@ pub(super) async fn list(
     faults.result()?;
     let patient = patient.map(domain::id::Id::uuid);
     let found = inner.store.entries(ctx.organization.uuid(), patient, &request.statuses, before, limit + 1).await;
-    let mut rows = found.map_err(write::failure)?;
+    let mut rows = found.map_err(commit::failure)?;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
@@ -280,7 +280,7 @@ pub(super) async fn end(
     status: &'static str,
 ) -> Result<Option<EntryRow>, Fault> {
     let ended = inner.store.end_entry(row.organization_id, row.id, version, status, inner.clock.now_us()).await;
-    ended.map_err(write::failure)
+    ended.map_err(commit::failure)
 }
 
 /// What an entry wishes for.
@@ -290,7 +290,7 @@ pub(super) fn read(row: &EntryRow) -> Result<Wish, Fault> {
 
 /// An entry with its offers, for the wire.
 pub(super) async fn shown(inner: &Inner, row: &EntryRow) -> Result<WaitlistEntry, Fault> {
-    let offers = inner.store.offers_of(row.organization_id, row.id, OFFERS_MAX).await.map_err(write::failure)?;
+    let offers = inner.store.offers_of(row.organization_id, row.id, OFFERS_MAX).await.map_err(commit::failure)?;
     let offers = offers.iter().map(offers::listed).collect::<Result<_, _>>()?;
     Ok(WaitlistEntry { offers, ..entry_shown(row, &read(row)?) })
 }

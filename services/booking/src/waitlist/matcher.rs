@@ -27,16 +27,14 @@ use wire::{
 
 use super::{
     Wish,
-    choose::{Free, Place, Waiting, choose},
+    assign::{Free, Place, Waiting, choose},
     entries, offer_change, offers,
 };
 use crate::{
-    Inner,
-    ground::Moving,
-    holds,
+    Inner, commit, holds,
     plans::of_session,
+    slots::check::Moving,
     store::rows::{EntryRow, OfferRow},
-    write,
 };
 
 /// How often it looks in real time where nothing rings, and how long it waits after a ring, so that one look serves many.
@@ -87,7 +85,7 @@ async fn pause(duration: Duration) {
 /// Passes on what ran out, finishes what broke off while it was accepted, ends what nobody can have any more.
 async fn sweep(inner: &Arc<Inner>) -> Result<(), Fault> {
     let now_us = inner.clock.now_us();
-    for row in inner.store.offers_over(now_us, SWEPT_MAX).await.map_err(write::failure)? {
+    for row in inner.store.offers_over(now_us, SWEPT_MAX).await.map_err(commit::failure)? {
         if row.status != "accepting" {
             offers::pass_on(inner, &row, &row.status, "expired", "offer_expired").await?;
         } else {
@@ -97,7 +95,7 @@ async fn sweep(inner: &Arc<Inner>) -> Result<(), Fault> {
             }
         }
     }
-    for row in inner.store.entries_over(now_us, SWEPT_MAX).await.map_err(write::failure)? {
+    for row in inner.store.entries_over(now_us, SWEPT_MAX).await.map_err(commit::failure)? {
         entries::expire(inner, &row).await?;
     }
     Ok(())
@@ -110,7 +108,7 @@ fn context(organization: Uuid) -> Context {
 /// One round through everybody who waits.
 async fn look(inner: &Arc<Inner>) -> Result<(), Fault> {
     let now_us = inner.clock.now_us();
-    let rows = inner.store.waiting(now_us, ENTRIES_MAX).await.map_err(write::failure)?;
+    let rows = inner.store.waiting(now_us, ENTRIES_MAX).await.map_err(commit::failure)?;
     metrics::gauge!("waitlist_waiting").set(rows.len() as f64);
     let mut of = BTreeMap::<Uuid, Vec<EntryRow>>::new();
     for row in rows {
@@ -188,7 +186,7 @@ async fn open(inner: &Inner, ctx: &Context, row: &EntryRow, wish: &Wish, now_us:
         }
         Err(fault) => return Err(fault),
     };
-    let before = inner.store.slots_offered(row).await.map_err(write::failure)?;
+    let before = inner.store.slots_offered(row).await.map_err(commit::failure)?;
     let before: HashSet<_> = before.iter().filter_map(|slot| hour_of(slot)).collect();
     let known = |slot: &Slot| hour_of(&slot.slot_id).is_some_and(|hour| before.contains(&hour));
     let asked_now = |slot: &Slot| inner.config.waitlist.may_ask(now_us, &slot.time_zone);
@@ -204,7 +202,7 @@ fn hour_of(slot_id: &str) -> Option<(ServiceId, LocationId, PractitionerId, Time
 /// The later visit that takes an earlier time: it keeps its length.
 async fn moving(inner: &Inner, row: &EntryRow, wish: &Wish) -> Result<Option<Moving>, Fault> {
     let Some(appointment) = wish.appointment else { return Ok(None) };
-    let found = inner.store.appointment(row.organization_id, appointment).await.map_err(write::failure)?;
+    let found = inner.store.appointment(row.organization_id, appointment).await.map_err(commit::failure)?;
     Ok(found.as_ref().map(Moving::of))
 }
 
@@ -263,7 +261,7 @@ async fn make(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &Slot) 
         created_at_us: now_us,
         decided_at_us: None,
     };
-    if !inner.store.make_offer(&row).await.map_err(write::failure)? {
+    if !inner.store.make_offer(&row).await.map_err(commit::failure)? {
         return Err(Fault::new(Code::Duplicate, "the slot or the patient has an offer already, or waits no longer"));
     }
     let request = CreateHoldRequest {
@@ -276,10 +274,10 @@ async fn make(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &Slot) 
     let terms = holds::Terms { until_us: Some(row.expires_at_us), change: Some(change), moving };
     let made = holds::make(inner, ctx, &request, row.hold_id, terms).await;
     if let Err(fault) = made {
-        inner.store.unmake_offer(&row).await.map_err(write::failure)?;
+        inner.store.unmake_offer(&row).await.map_err(commit::failure)?;
         return Err(fault);
     }
-    if !inner.store.open_offer(&row).await.map_err(write::failure)? {
+    if !inner.store.open_offer(&row).await.map_err(commit::failure)? {
         return offers::ended_early(inner, &row).await;
     }
     tracing::info!(offer = %HoldId::new(row.hold_id), "a free slot is offered to the waitlist");

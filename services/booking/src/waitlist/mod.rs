@@ -4,11 +4,11 @@
 //! most (`choose.rs`, pure). An offer is a hold with a name on it, so that nobody else gets the slot while it lasts; the
 //! database allows one open offer a slot and one a patient. Every step is told in the feed.
 
-mod choose;
+mod assign;
+mod criteria;
 mod entries;
 mod matcher;
 mod offers;
-mod wish;
 
 use std::sync::Arc;
 
@@ -19,14 +19,13 @@ use tonic::{Request, Response};
 use uuid::Uuid;
 use wire::booking::{self as wire_booking, Change, OfferState, WaitlistState, change::Owner, waitlist_server};
 
-pub(crate) use self::{matcher::run, offers::withdraw_at, wish::Wish};
+pub(crate) use self::{criteria::Wish, matcher::run, offers::withdraw_at};
 use crate::{
-    Inner,
+    Inner, commit,
     store::{
         batch::{Batch, Hex, NewChange},
         rows::{EntryRow, OfferRow},
     },
-    write,
 };
 
 /// The gRPC service.
@@ -102,7 +101,7 @@ impl waitlist_server::Waitlist for Service {
 async fn tell(inner: &Arc<Inner>, organization: Uuid, change: NewChange) -> Result<sql::feed::Position, Fault> {
     let now_us = inner.clock.now_us();
     let batch = Batch { organization_id: organization, now_us, changes: vec![change], ..Batch::default() };
-    write::commit(inner, batch).await.map_err(write::refused)
+    commit::commit(inner, batch).await.map_err(commit::refused)
 }
 
 fn entry_change(row: &EntryRow, wish: &Wish, event: &str) -> NewChange {

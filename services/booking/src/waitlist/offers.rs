@@ -28,12 +28,12 @@ use super::{Wish, entries, offer_change, tell};
 use crate::{
     Inner,
     appointments::{self, book, reschedule},
+    commit::{self, Begun, begin, remember},
     holds, patients,
     store::{
         batch::{Batch, NewChange, Refusal},
         rows::{EntryRow, OfferRow},
     },
-    write::{self, Begun, begin, remember},
 };
 
 const ACCEPT: &str = "AcceptOffer";
@@ -100,7 +100,7 @@ pub(super) fn token_hash(token: &str) -> Vec<u8> {
 
 pub(super) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<OfferRow, Fault> {
     let id: OfferId = id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.offer(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let found = inner.store.offer(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
     found.ok_or_else(Fault::not_found)
 }
 
@@ -126,7 +126,7 @@ pub(super) fn listed(row: &OfferRow) -> Result<Offer, Fault> {
 }
 
 pub(super) async fn resolve(inner: &Inner, token: &str) -> Result<ResolveOfferLinkResponse, Fault> {
-    let found = inner.store.offer_by_token(&token_hash(token)).await.map_err(write::failure)?;
+    let found = inner.store.offer_by_token(&token_hash(token)).await.map_err(commit::failure)?;
     let row = found.ok_or_else(Fault::not_found)?;
     Ok(ResolveOfferLinkResponse {
         organization_id: OrganizationId::new(row.organization_id).to_string(),
@@ -136,7 +136,7 @@ pub(super) async fn resolve(inner: &Inner, token: &str) -> Result<ResolveOfferLi
 
 pub(super) async fn contact(inner: &Inner, ctx: &Context, id: &str) -> Result<OfferContact, Fault> {
     let row = load(inner, ctx, id).await?;
-    let patient = inner.store.patient(row.organization_id, row.patient_id).await.map_err(write::failure)?;
+    let patient = inner.store.patient(row.organization_id, row.patient_id).await.map_err(commit::failure)?;
     let patient = patients::reached(&patient.ok_or_else(Fault::not_found)?)?;
     let mut offer = shown(inner, &row)?;
     if offer.status == "open" && row.expires_at_us <= inner.clock.now_us() {
@@ -159,7 +159,7 @@ pub(super) async fn accept(inner: &Arc<Inner>, ctx: &Context, id: &str) -> Resul
         "accepting" => {}
         "open" if row.expires_at_us > now_us => {
             let begun = inner.store.move_offer(&row, "open", "accepting", None, now_us).await;
-            if begun.map_err(write::failure)?.is_none() {
+            if begun.map_err(commit::failure)?.is_none() {
                 return Err(gone());
             }
         }
@@ -174,7 +174,7 @@ fn gone() -> Fault {
 
 /// Books what is being accepted, and says so.
 pub(super) async fn finish(inner: &Arc<Inner>, ctx: &Context, row: &OfferRow) -> Result<Response<Appointment>, Fault> {
-    let found = inner.store.entry(row.organization_id, row.waitlist_id).await.map_err(write::failure)?;
+    let found = inner.store.entry(row.organization_id, row.waitlist_id).await.map_err(commit::failure)?;
     let entry = found.ok_or_else(|| Fault::internal("an offer has no entry"))?;
     let booked = book(inner, ctx, row, &entry).await;
     let now_us = inner.clock.now_us();
@@ -191,7 +191,7 @@ pub(super) async fn finish(inner: &Arc<Inner>, ctx: &Context, row: &OfferRow) ->
     // The entry first: where this breaks off, the sweep finishes what is still being taken.
     entries::end(inner, &entry, 0, "booked").await?;
     let taken = inner.store.move_offer(row, "accepting", "accepted", Some(appointment.uuid()), now_us).await;
-    let taken = taken.map_err(write::failure)?;
+    let taken = taken.map_err(commit::failure)?;
     let change = taken.map(|taken| offer_change(&taken, "offer_accepted")).transpose()?;
     if change.is_some() {
         metrics::counter!("waitlist_offers_total", "outcome" => "accepted").increment(1);
@@ -214,10 +214,10 @@ async fn answered<T: Message + Default>(
         let changes = change.clone().into_iter().collect();
         let now_us = inner.clock.now_us();
         let batch = Batch { organization_id: organization, now_us, changes, idempotency: kept, ..Batch::default() };
-        match write::commit(inner, batch).await {
+        match commit::commit(inner, batch).await {
             Ok(_) => return Ok(answer),
             Err(Refusal::Replay) => {}
-            Err(other) => return Err(write::refused(other)),
+            Err(other) => return Err(commit::refused(other)),
         }
     }
     // Without a key, or where the same key was kept by another process just now.
@@ -294,7 +294,7 @@ pub(super) async fn decline(inner: &Arc<Inner>, ctx: &Context, id: &str) -> Resu
 /// # Errors
 /// `offer_gone` where it is being taken: the visit comes, and then there is nothing to leave.
 pub(super) async fn withdraw(inner: &Arc<Inner>, entry: &EntryRow) -> Result<bool, Fault> {
-    let live = inner.store.live_offer(entry.organization_id, entry.id).await.map_err(write::failure)?;
+    let live = inner.store.live_offer(entry.organization_id, entry.id).await.map_err(commit::failure)?;
     let Some(row) = live else { return Ok(false) };
     if row.status == "accepting" {
         return Err(Fault::new(Code::OfferGone, "its offer is being taken; cancel the appointment instead"));
@@ -321,7 +321,7 @@ pub(crate) async fn withdraw_at(
 /// Frees the slot of an offer that was ended while its hold was laid, and says once more that it has ended: the hold said
 /// that it was offered.
 pub(super) async fn ended_early(inner: &Arc<Inner>, made: &OfferRow) -> Result<(), Fault> {
-    let found = inner.store.offer(made.organization_id, made.id).await.map_err(write::failure)?;
+    let found = inner.store.offer(made.organization_id, made.id).await.map_err(commit::failure)?;
     let row = found.ok_or_else(|| Fault::internal("an offer that was ended is gone"))?;
     if holds::end(inner, row.organization_id, row.hold_id).await?.is_some() {
         tell(inner, row.organization_id, offer_change(&row, &format!("offer_{}", row.status))?).await?;
@@ -338,12 +338,12 @@ pub(super) async fn pass_on(
     event: &str,
 ) -> Result<(), Fault> {
     let now_us = inner.clock.now_us();
-    let Some(ended) = inner.store.move_offer(row, from, to, None, now_us).await.map_err(write::failure)? else {
+    let Some(ended) = inner.store.move_offer(row, from, to, None, now_us).await.map_err(commit::failure)? else {
         return Ok(());
     };
     holds::end(inner, row.organization_id, row.hold_id).await?;
     let rests_until_us = now_us + i64::from(inner.config.waitlist.rest_minutes) * 60_000_000;
-    inner.store.rest(row.organization_id, row.waitlist_id, rests_until_us, now_us).await.map_err(write::failure)?;
+    inner.store.rest(row.organization_id, row.waitlist_id, rests_until_us, now_us).await.map_err(commit::failure)?;
     tell(inner, row.organization_id, offer_change(&ended, event)?).await?;
     metrics::counter!("waitlist_offers_total", "outcome" => to).increment(1);
     inner.freed.notify_waiters();

@@ -10,7 +10,7 @@ use wire::booking::{
 
 use crate::{
     fake_availability::Offer,
-    world::{ALAN, ELECTRO, EVALUATION, GRACE, NEEDLING, PLAIN, ROOMS, World, after, code, slot, visit},
+    harness::{ALAN, ELECTRO, EVALUATION, GRACE, NEEDLING, PLAIN, ROOMS, World, after, code, slot, visit},
 };
 
 testkit::engines!(

@@ -7,7 +7,7 @@ use wire::booking::{
     RecordReplyConsentRequest, UpdatePatientRequest,
 };
 
-use crate::world::{World, fault};
+use crate::harness::{World, fault};
 
 testkit::engines!(a_consent_has_a_history, a_stop_word_is_for_everybody_at_the_number);
 

@@ -11,8 +11,8 @@ use wire::booking::{
 };
 
 use crate::{
-    races::assert_apart,
-    world::{ALAN, GRACE, PLAIN, World, after, fault, slot, visit},
+    concurrency::assert_apart,
+    harness::{ALAN, GRACE, PLAIN, World, after, fault, slot, visit},
 };
 
 testkit::engines!(

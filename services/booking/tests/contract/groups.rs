@@ -4,7 +4,7 @@ use rpc::Code;
 use testkit::database::Database;
 use wire::booking::change::Owner;
 
-use crate::world::{CLASS, GRACE, PLACES, PLAIN, World, after, code, slot, visit};
+use crate::harness::{CLASS, GRACE, PLACES, PLAIN, World, after, code, slot, visit};
 
 testkit::engines!(as_many_as_there_are_places_get_one, the_last_to_leave_frees_the_practitioner);
 

@@ -5,7 +5,7 @@ use rpc::{Code, Fault};
 use testkit::database::Database;
 use wire::booking::{CreateHoldRequest, Hold, ReleaseHoldRequest, SlotTaken};
 
-use crate::world::{ALAN, GRACE, PLAIN, World, after, code, fault, of_hold, slot, visit};
+use crate::harness::{ALAN, GRACE, PLAIN, World, after, code, fault, of_hold, slot, visit};
 
 testkit::engines!(
     of_several_slots_only_the_lost_one_is_named,

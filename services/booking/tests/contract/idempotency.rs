@@ -5,7 +5,7 @@ use rpc::Code;
 use testkit::database::Database;
 use wire::booking::{ListAppointmentsRequest, Transition, TransitionAppointmentRequest};
 
-use crate::world::{GRACE, PLAIN, World, after, fault, slot, visit};
+use crate::harness::{GRACE, PLAIN, World, after, fault, slot, visit};
 
 testkit::engines!(
     copies_of_a_request_have_one_effect_and_identical_answers,

@@ -6,21 +6,21 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 mod appointments;
+mod concurrency;
 mod consents;
 mod fake_availability;
 mod fake_directory;
 mod feed;
-mod fences;
-mod followers;
+mod feed_subscribers;
 mod groups;
+mod harness;
 mod holds;
 mod idempotency;
-mod lengths;
-mod limits;
 mod patients;
-mod races;
+mod practitioner_limits;
 mod rezone;
-mod visits;
+mod slot_lengths;
+mod tenant_isolation;
+mod timing;
 mod waitlist;
-mod wishes;
-mod world;
+mod waitlist_entries;

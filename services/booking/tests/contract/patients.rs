@@ -11,7 +11,7 @@ use wire::{
     common::{BookingChannel, Page},
 };
 
-use crate::world::{ALAN, EVALUATION, GRACE, NEEDLING, PLAIN, World, after, code, fault, slot, visit};
+use crate::harness::{ALAN, EVALUATION, GRACE, NEEDLING, PLAIN, World, after, code, fault, slot, visit};
 
 testkit::engines!(
     a_returning_patients_words_are_kept_and_overwrite_nothing,

@@ -19,8 +19,8 @@ use wire::{
 
 use crate::{
     fake_availability::ZONE,
+    harness::{ALAN, CLASS, GRACE, HERE, PLAIN, World, after, code, fault, of_hold, slot, slot_at, visit},
     waitlist::{entry, known, morning, offered, wish},
-    world::{ALAN, CLASS, GRACE, HERE, PLAIN, World, after, code, fault, of_hold, slot, slot_at, visit},
 };
 
 testkit::engines!(

@@ -12,7 +12,7 @@ use wire::booking::{
 
 use crate::{
     fake_availability::Offer as Service,
-    world::{ALAN, GRACE, PLAIN, World, after, fault, patient, slot, visit},
+    harness::{ALAN, GRACE, PLAIN, World, after, fault, patient, slot, visit},
 };
 
 testkit::engines!(

@@ -10,7 +10,7 @@ use wire::booking::{
     UpdateReasonCodeRequest, change::Owner, set_displaced_request::Item,
 };
 
-use crate::world::{ALAN, GRACE, PLAIN, World, after, code, fault, slot, visit};
+use crate::harness::{ALAN, GRACE, PLAIN, World, after, code, fault, slot, visit};
 
 testkit::engines!(
     a_visit_that_has_begun_is_changed_by_staff_alone,

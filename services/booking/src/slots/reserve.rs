@@ -8,15 +8,15 @@ use sql::feed::Position;
 use uuid::Uuid;
 
 use crate::{
-    Inner,
-    ground::{self, Ground},
-    laying::{Choice, Laid, Session, lay},
+    Inner, commit,
+    feed::change,
+    slots::check::{self, Ground},
+    slots::claims::{Choice, Laid, Session, lay},
     store::{
         Store,
         batch::{Batch, Hex, JoinGroup, LocationZone, Refusal, claim_row},
         rows::ClaimRow,
     },
-    write,
 };
 
 /// Most tries at one write; every candidate is tried once before.
@@ -64,7 +64,7 @@ pub(crate) async fn take(
         fill(&mut batch, &pairs, &own)?;
         // What goes with this very write is in nobody's way.
         let ours: Vec<Uuid> = taker.owners.iter().chain(&batch.release).copied().collect();
-        let kinds = match write::commit(inner, batch).await {
+        let kinds = match commit::commit(inner, batch).await {
             Ok(position) => return Ok(Taken::Done(position)),
             Err(Refusal::Replay) => return Ok(Taken::Replay),
             Err(Refusal::GroupChanged) => {
@@ -75,9 +75,9 @@ pub(crate) async fn take(
             Err(Refusal::Zone) => {
                 // They were shown by the location's clock of before.
                 let all: Vec<_> = grounds.iter().map(|ground| ground.wanted.clone()).collect();
-                return Err(ground::lost(inner, ctx, Code::SlotChanged, &all, taker.channel).await);
+                return Err(check::lost(inner, ctx, Code::SlotChanged, &all, taker.channel).await);
             }
-            Err(other) => return Err(write::refused(other)),
+            Err(other) => return Err(commit::refused(other)),
         };
         if let Some(fault) = of_patient(&kinds) {
             return Err(fault);
@@ -94,10 +94,10 @@ pub(crate) async fn take(
             }
         }
         if !gone.is_empty() {
-            return Err(ground::lost(inner, ctx, Code::SlotTaken, &gone, taker.channel).await);
+            return Err(check::lost(inner, ctx, Code::SlotTaken, &gone, taker.channel).await);
         }
     }
-    Err(write::refused(Refusal::GroupChanged))
+    Err(commit::refused(Refusal::GroupChanged))
 }
 
 fn batch(
@@ -114,7 +114,7 @@ fn batch(
     claims.sort_by_key(|claim| (claim.kind, claim.resource, claim.unit, claim.starts_at_us));
     let join_group = grounds.iter().zip(laid).zip(choices).find_map(|((ground, laid), choice)| {
         let (row, claims) = laid.group.clone()?;
-        let made = Hex(crate::feed::group_made(&row, &claims));
+        let made = Hex(change::group_created(&row, &claims));
         // What a hold keeps is there already, however few places the service has by now.
         let most = ground.kept_place().is_none().then(|| i64::from(ground.capacity));
         Some(JoinGroup { row, exists: choice.session.is_some(), most, claims, made })
@@ -146,11 +146,11 @@ async fn look_again(
 ) -> Result<(), Fault> {
     for ((ground, choice), laid) in grounds.iter_mut().zip(choices).zip(laid) {
         let Some((row, _)) = &laid.group else { continue };
-        let found = inner.store.group(ctx.organization.uuid(), row.id).await.map_err(write::failure)?;
+        let found = inner.store.group(ctx.organization.uuid(), row.id).await.map_err(commit::failure)?;
         match found {
             Some(group) if group.ends_at_us != row.ends_at_us => {
                 let changed = std::slice::from_ref(&ground.wanted);
-                return Err(ground::lost(inner, ctx, Code::SlotChanged, changed, taker.channel).await);
+                return Err(check::lost(inner, ctx, Code::SlotChanged, changed, taker.channel).await);
             }
             Some(group) => choice.session = Some(Session { room: group.room_id }),
             None if ground.joins.is_empty() => choice.session = None,
@@ -158,7 +158,7 @@ async fn look_again(
                 // Availability does not know yet that it has ended: what it said was of that session.
                 let ignored = taker.ignored.iter().chain([&ground.joins]).cloned().collect();
                 let wanted = vec![ground.wanted.clone()];
-                let found = ground::check(inner, ctx, wanted, "/slot_id", taker.channel, ignored).await?;
+                let found = check::check(inner, ctx, wanted, "/slot_id", taker.channel, ignored).await?;
                 if let Some(found) = found.into_iter().next() {
                     *choice = Choice::first(&found);
                     *ground = found;
@@ -193,7 +193,7 @@ async fn concerned(
             else {
                 continue;
             };
-            let owners = store.in_the_way(organization, &claim, now_us).await.map_err(write::failure)?;
+            let owners = store.in_the_way(organization, &claim, now_us).await.map_err(commit::failure)?;
             if owners.iter().any(|owner| !ours.contains(owner) && *owner != claim.owner) {
                 kinds.push(kind);
             }

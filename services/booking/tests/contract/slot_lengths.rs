@@ -11,7 +11,7 @@ use wire::{
 
 use crate::{
     fake_availability::Offer,
-    world::{CLASS, GRACE, HERE, PLAIN, ROOMS, World, after, code, fault, of_hold, slot, slot_of, visit},
+    harness::{CLASS, GRACE, HERE, PLAIN, ROOMS, World, after, code, fault, of_hold, slot, slot_of, visit},
 };
 
 testkit::engines!(

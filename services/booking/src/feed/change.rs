@@ -24,57 +24,58 @@ use wire::{
 };
 
 use crate::{
-    Inner,
-    follow::{BATCH_MAX, Follower},
+    Inner, commit,
+    feed::{
+        snapshot::Parts,
+        stream::{BATCH_MAX, Follower},
+    },
     reasons::is_code,
-    snapshot::Parts,
     store::{
         Early,
         batch::{Hex, LeaveGroup, NewChange},
         rows::{AppointmentRow, ChangeRow, ClaimRow, GroupRow},
     },
-    write,
 };
 
 /// Appointments in a part of the history.
 const HISTORY_MAX: u32 = 1000;
 
 /// What is told of a change of an appointment.
-pub(crate) fn appointment_change(row: &AppointmentRow, claims: &[ClaimRow], event: &str) -> NewChange {
+pub(crate) fn of_appointment(row: &AppointmentRow, claims: &[ClaimRow], event: &str) -> NewChange {
     let change = Change {
         claims: claims.iter().map(claim_to_wire).collect(),
         event: event.to_owned(),
-        owner: Some(Owner::Appointment(state(row))),
+        owner: Some(Owner::Appointment(appointment_state(row))),
         ..Change::default()
     };
     NewChange { version: row.version, payload: Hex(change.encode_to_vec()) }
 }
 
 /// What is told when a hold is made. A hold's versions are 1, and 2 when it is gone.
-pub(crate) fn hold_made(id: Uuid, claims: &[ClaimRow], expires_at_us: i64) -> NewChange {
-    let change = Change { claims_expire_at_us: expires_at_us, ..hold_change(id, "held", claims) };
+pub(crate) fn hold_created(id: Uuid, claims: &[ClaimRow], expires_at_us: i64) -> NewChange {
+    let change = Change { claims_expire_at_us: expires_at_us, ..of_hold(id, "held", claims) };
     NewChange { version: 1, payload: Hex(change.encode_to_vec()) }
 }
 
 /// What is told when a hold is gone.
 pub(crate) fn hold_released(id: Uuid) -> NewChange {
-    NewChange { version: 2, payload: Hex(hold_change(id, "released", &[]).encode_to_vec()) }
+    NewChange { version: 2, payload: Hex(of_hold(id, "released", &[]).encode_to_vec()) }
 }
 
 /// What is told when a group session is made.
-pub(crate) fn group_made(row: &GroupRow, claims: &[ClaimRow]) -> Vec<u8> {
-    group_change(row, claims).encode_to_vec()
+pub(crate) fn group_created(row: &GroupRow, claims: &[ClaimRow]) -> Vec<u8> {
+    of_group(row, claims).encode_to_vec()
 }
 
 /// Frees a group session if nobody is in it any more.
-pub(crate) fn leave(group: Uuid) -> LeaveGroup {
+pub(crate) fn leave_group(group: Uuid) -> LeaveGroup {
     let state = GroupState { id: GroupId::new(group).to_string(), ..GroupState::default() };
     let change = Change { event: "group_changed".to_owned(), owner: Some(Owner::Group(state)), ..Change::default() };
     LeaveGroup { id: group, freed: Hex(change.encode_to_vec()) }
 }
 
 /// What is told of a change of a plan: that it changed, and what is to be booked next.
-pub(crate) fn plan_change(plan: &Plan, version: i64, now: Timestamp, at_risk: bool, event: &str) -> NewChange {
+pub(crate) fn of_plan(plan: &Plan, version: i64, now: Timestamp, at_risk: bool, event: &str) -> NewChange {
     let state = plan_state(plan, now, at_risk);
     let change = Change { event: event.to_owned(), owner: Some(Owner::Plan(state)), ..Change::default() };
     NewChange { version, payload: Hex(change.encode_to_vec()) }
@@ -99,7 +100,7 @@ pub(crate) fn plan_state(plan: &Plan, now: Timestamp, at_risk: bool) -> PlanStat
     }
 }
 
-pub(crate) fn hold_change(id: Uuid, event: &str, claims: &[ClaimRow]) -> Change {
+pub(crate) fn of_hold(id: Uuid, event: &str, claims: &[ClaimRow]) -> Change {
     Change {
         claims: claims.iter().map(claim_to_wire).collect(),
         event: event.to_owned(),
@@ -108,7 +109,7 @@ pub(crate) fn hold_change(id: Uuid, event: &str, claims: &[ClaimRow]) -> Change 
     }
 }
 
-pub(crate) fn group_change(row: &GroupRow, claims: &[ClaimRow]) -> Change {
+pub(crate) fn of_group(row: &GroupRow, claims: &[ClaimRow]) -> Change {
     let state = GroupState {
         id: GroupId::new(row.id).to_string(),
         service_id: ServiceId::new(row.service_id).to_string(),
@@ -127,7 +128,7 @@ pub(crate) fn group_change(row: &GroupRow, claims: &[ClaimRow]) -> Change {
     }
 }
 
-pub(crate) fn state(row: &AppointmentRow) -> AppointmentState {
+pub(crate) fn appointment_state(row: &AppointmentRow) -> AppointmentState {
     AppointmentState {
         id: AppointmentId::new(row.id).to_string(),
         status: row.status.clone(),
@@ -194,9 +195,9 @@ impl feed_server::Feed for Service {
     ) -> Result<Response<Answers<ChangeBatch>>, Status> {
         let request = request.into_inner();
         let position: Position = if request.position.is_empty() {
-            self.0.store.end().await.map_err(write::failure)?
+            self.0.store.end().await.map_err(commit::failure)?
         } else {
-            request.position.parse().map_err(|_| lost())?
+            request.position.parse().map_err(|_| position_lost())?
         };
         let store = self.0.store.clone();
         let read = move |after, early: Early| {
@@ -221,13 +222,13 @@ async fn history(inner: &Inner, request: HistoryRequest) -> Result<HistoryPart, 
         "" => (request.ended_from_us, Uuid::nil()),
         text => cursor(text).ok_or_else(|| Fault::violation("/cursor", "invalid_cursor", "send the last one back"))?,
     };
-    let mut rows = inner.store.ahead(after, i64::from(limit)).await.map_err(write::failure)?;
+    let mut rows = inner.store.ahead(after, i64::from(limit)).await.map_err(commit::failure)?;
     let is_full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
     let found = rows.len();
     rows.retain(|row| row.ends_at_us <= request.ended_to_us);
     let last = rows.last().filter(|_| is_full && rows.len() == found);
     let next_cursor = last.map(|row| format!("{}.{}", row.ends_at_us, row.id)).unwrap_or_default();
-    Ok(HistoryPart { changes: rows.iter().map(|row| standing(row, &[])).collect(), next_cursor })
+    Ok(HistoryPart { changes: rows.iter().map(|row| snapshot_of(row, &[])).collect(), next_cursor })
 }
 
 fn cursor(text: &str) -> Option<(i64, Uuid)> {
@@ -236,25 +237,25 @@ fn cursor(text: &str) -> Option<(i64, Uuid)> {
 }
 
 /// How an appointment stands, with the claims that it has.
-pub(crate) fn standing(row: &AppointmentRow, claims: &[ClaimRow]) -> Change {
+pub(crate) fn snapshot_of(row: &AppointmentRow, claims: &[ClaimRow]) -> Change {
     Change {
         organization_id: OrganizationId::new(row.organization_id).to_string(),
         version: row.version,
         changed_at_us: row.updated_at_us,
         claims: claims.iter().map(claim_to_wire).collect(),
         event: "snapshot".to_owned(),
-        owner: Some(Owner::Appointment(state(row))),
+        owner: Some(Owner::Appointment(appointment_state(row))),
         ..Change::default()
     }
 }
 
 /// A position that is no longer in the feed.
-pub(crate) fn lost() -> Fault {
+pub(crate) fn position_lost() -> Fault {
     Fault::new(Code::FeedPositionLost, "the position is no longer in the feed; take a new snapshot")
 }
 
 /// A stored change as it is told; `None` where it cannot be read.
-pub(crate) fn told(row: &ChangeRow, epoch: i64) -> Option<Change> {
+pub(crate) fn published(row: &ChangeRow, epoch: i64) -> Option<Change> {
     let change = Change::decode(row.payload.as_slice()).ok()?;
     Some(Change {
         position: Position { epoch, xid: row.xid, seq: row.seq }.to_string(),

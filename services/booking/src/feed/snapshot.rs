@@ -11,13 +11,13 @@ use uuid::Uuid;
 use wire::booking::{Change, SnapshotPart, change::Owner};
 
 use crate::{
-    feed::{group_change, hold_change, plan_state, standing},
+    commit,
+    feed::change::{of_group, of_hold, plan_state, snapshot_of},
     plans,
     store::{
         Live, Store,
         rows::{AppointmentRow, ClaimRow, LiveGroupRow, OwnedPlanRow},
     },
-    write,
 };
 
 /// Changes in a part.
@@ -45,7 +45,7 @@ impl Parts {
         let told = async move {
             match store.snapshot(ends_after_us, &mut |live| self.take(live)).await {
                 Ok(position) => self.end(position),
-                Err(error) => drop(self.sender.send(Err(write::failure(error).into()))),
+                Err(error) => drop(self.sender.send(Err(commit::failure(error).into()))),
             }
         };
         tokio::select! {
@@ -67,7 +67,7 @@ impl Parts {
 
     fn appointment(&mut self, row: &AppointmentRow) {
         let own = self.claims.remove(&(row.organization_id, row.id)).unwrap_or_default();
-        self.tell(standing(row, &own));
+        self.tell(snapshot_of(row, &own));
     }
 
     fn group(&mut self, row: &LiveGroupRow) {
@@ -75,7 +75,7 @@ impl Parts {
         self.tell(Change {
             organization_id: OrganizationId::new(row.organization_id).to_string(),
             version: row.version,
-            ..group_change(&row.group, &own)
+            ..of_group(&row.group, &own)
         });
     }
 
@@ -103,7 +103,7 @@ impl Parts {
                 organization_id: OrganizationId::new(organization).to_string(),
                 version: 1,
                 claims_expire_at_us: own.iter().filter_map(|claim| claim.expires_at_us).max().unwrap_or(0),
-                ..hold_change(owner, "snapshot", &own)
+                ..of_hold(owner, "snapshot", &own)
             });
         }
         self.send(position.to_string());

@@ -6,11 +6,10 @@ use careplan::plan::{Plan, SessionStatus};
 use jiff::{Span, Timestamp, civil::Time, tz::TimeZone};
 use sql::Failure;
 
-use super::read;
 use crate::{
-    Inner,
+    Inner, commit,
+    plans::read,
     store::batch::{Batch, Refusal},
-    write,
 };
 
 /// When a plan begins to be at risk if nothing is booked any more: from the start of that day (UTC), and not before what
@@ -37,7 +36,7 @@ pub(crate) async fn tell(inner: &Arc<Inner>, limit: i64) -> Result<usize, Failur
             tracing::error!(code = fault.code.as_str(), "a plan at risk could not be told");
             continue;
         }
-        match write::commit(inner, batch).await {
+        match commit::commit(inner, batch).await {
             // Somebody changed it at the same moment, and told of it.
             Ok(_) | Err(Refusal::Stale) => count += 1,
             Err(Refusal::Failure(failure)) => return Err(failure),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    ground::Ground,
+    slots::check::Ground,
     store::{
         batch::claim_row,
         rows::{ClaimRow, GroupRow},

@@ -15,12 +15,12 @@ use uuid::Uuid;
 use crate::{
     App, Inner,
     appointments::{claims_of, reschedule},
-    plans::{self, follow},
+    commit,
+    plans::{self, on_visit},
     store::{
         batch::{Batch, Refusal},
         rows::AppointmentRow,
     },
-    write,
 };
 
 const PAGE: i64 = 1000;
@@ -87,7 +87,7 @@ impl App {
     /// When the database fails.
     pub async fn repair_clock(&self, wrong: &WrongClock) -> Result<Repair, Fault> {
         let id = wrong.appointment.uuid();
-        let found = self.0.store.appointment(wrong.organization, id).await.map_err(write::failure)?;
+        let found = self.0.store.appointment(wrong.organization, id).await.map_err(commit::failure)?;
         let Some(old) = found.filter(|old| old.starts_at_us == wrong.starts_at.as_microsecond()) else {
             return Ok(Repair::Changed);
         };
@@ -95,11 +95,11 @@ impl App {
             return Ok(Repair::Group);
         }
         let batch = moved(&self.0, &old, wrong.should_start_at).await?;
-        match write::commit(&self.0, batch).await {
+        match commit::commit(&self.0, batch).await {
             Ok(_) => Ok(Repair::Moved),
             Err(Refusal::Taken(_)) => Ok(Repair::Taken),
             Err(Refusal::Stale) => Ok(Repair::Changed),
-            Err(other) => Err(write::refused(other)),
+            Err(other) => Err(commit::refused(other)),
         }
     }
 }
@@ -142,7 +142,7 @@ async fn moved(inner: &Arc<Inner>, old: &AppointmentRow, start: Timestamp) -> Re
     if let Some(session) = row.plan_session_id
         && let Some(stored) = plans::of_session(inner, old.organization_id, session).await?
     {
-        follow::booked(inner, &mut batch, &stored, PlanSessionId::new(session), &row)?;
+        on_visit::booked(inner, &mut batch, &stored, PlanSessionId::new(session), &row)?;
     }
     // The patient's clock stays as it was told: nobody is to be written to.
     reschedule::put_as(inner, &mut batch, old, row, &claims, "clock_corrected");

@@ -12,7 +12,7 @@ use wire::booking::{
 
 use crate::{
     feed::Known,
-    world::{ALAN, CLASS, GRACE, PLAIN, World, after, slot, visit},
+    harness::{ALAN, CLASS, GRACE, PLAIN, World, after, slot, visit},
 };
 
 testkit::engines!(

@@ -11,12 +11,11 @@ use sha2::{Digest, Sha256};
 use wire::booking::{ResolveManageLinkRequest, ResolveManageLinkResponse};
 
 use crate::{
-    Inner,
+    Inner, commit,
     store::{
         batch::{Hex, NewLink},
         rows::AppointmentRow,
     },
-    write,
 };
 
 /// The token of an appointment's manage link.
@@ -42,7 +41,7 @@ pub(crate) async fn resolve(
     inner: &Inner,
     request: ResolveManageLinkRequest,
 ) -> Result<ResolveManageLinkResponse, Fault> {
-    let found = inner.store.link(&hash(&request.token)).await.map_err(write::failure)?;
+    let found = inner.store.link(&hash(&request.token)).await.map_err(commit::failure)?;
     let row = found.ok_or_else(Fault::not_found)?;
     if row.expires_at_us <= inner.clock.now_us() {
         return Err(Fault::new(Code::LinkExpired, "the link has expired; call the clinic"));

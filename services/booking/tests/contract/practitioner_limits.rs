@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     fake_availability::Offer,
-    world::{ALAN, CLASS, GRACE, HERE, ROOMS, World, after, code, slot, slot_at, visit},
+    harness::{ALAN, CLASS, GRACE, HERE, ROOMS, World, after, code, slot, slot_at, visit},
 };
 
 testkit::engines!(

@@ -21,9 +21,9 @@ use tonic::Status;
 use wire::booking::{Change, ChangeBatch};
 
 use crate::{
-    feed,
+    commit,
+    feed::change,
     store::{Committed, Early, Tail, rows::ChangeRow},
-    write,
 };
 
 #[cfg(test)]
@@ -137,7 +137,7 @@ async fn heard(heard: &mut Option<broadcast::Receiver<Arc<Committed>>>) -> Resul
 /// The end of the read that runs, if one runs.
 async fn ended(reading: &mut Option<Reading>) -> Result<Tail, Fault> {
     match reading {
-        Some(reading) => reading.await.map_err(Fault::internal)?.map_err(write::failure),
+        Some(reading) => reading.await.map_err(Fault::internal)?.map_err(commit::failure),
         None => std::future::pending().await,
     }
 }
@@ -188,7 +188,7 @@ impl Known {
             return false;
         }
         self.told_early.extend(fresh.iter().map(|row| (row.seq, row.xid)));
-        let told = fresh.into_iter().filter_map(|row| feed::told(row, write.epoch));
+        let told = fresh.into_iter().filter_map(|row| change::published(row, write.epoch));
         changes.extend(told.map(|change| Change { committed_at_us: committed.at_us, ..change }));
         self.reach.writes.push(write);
         true
@@ -200,10 +200,10 @@ impl Known {
     /// `feed_position_lost`.
     fn read(&mut self, tail: Tail) -> Result<Option<ChangeBatch>, Fault> {
         let full = is_full(&tail);
-        let moved = tail.position.ok_or_else(feed::lost)?;
+        let moved = tail.position.ok_or_else(change::position_lost)?;
         // Some may have been heard since the read began.
         let fresh: Vec<&ChangeRow> = tail.changes.iter().filter(|row| !self.has(row)).collect();
-        let changes: Vec<Change> = fresh.iter().filter_map(|row| feed::told(row, moved.epoch)).collect();
+        let changes: Vec<Change> = fresh.iter().filter_map(|row| change::published(row, moved.epoch)).collect();
         self.told_early.extend(fresh.iter().map(|row| (row.seq, row.xid)));
         self.told_early.retain(|seq, xid| (*xid, *seq) > (moved.xid, moved.seq));
         // Of a read that was cut short it is not known what it saw; what an earlier one saw is told all the same.

@@ -6,8 +6,8 @@ use testkit::{database::Database, poll};
 use wire::booking::{JoinWaitlistRequest, Patient, WaitlistEntry};
 
 use crate::{
+    harness::{ALAN, GRACE, HERE, PLAIN, World, after, fault, slot},
     waitlist::{becomes, decline, entry, known, leave, morning, offered, wish},
-    world::{ALAN, GRACE, HERE, PLAIN, World, after, fault, slot},
 };
 
 testkit::engines!(

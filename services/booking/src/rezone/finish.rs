@@ -9,7 +9,7 @@ use rpc::{Code, Context, Fault};
 use uuid::Uuid;
 use wire::availability::{EntryKind, GetEntryRequest, UpdateEntryRequest, entry_body::Body};
 
-use crate::{Inner, plans::propose::KEPT_US, store::rows::ZoneRow, waitlist, write};
+use crate::{Inner, commit, plans::propose::KEPT_US, store::rows::ZoneRow, waitlist};
 
 /// A directory that has not been written after so long will not be: its writer is gone.
 const LOST_AFTER: SignedDuration = SignedDuration::from_secs(60);
@@ -69,7 +69,7 @@ pub(super) async fn withdraw_offers(
     time_zone: &str,
 ) -> Result<(), Fault> {
     let location = LocationId::new(location).to_string();
-    for offer in inner.store.live_offers(organization).await.map_err(write::failure)? {
+    for offer in inner.store.live_offers(organization).await.map_err(commit::failure)? {
         waitlist::withdraw_at(inner, &offer, &location, time_zone).await?;
     }
     Ok(())

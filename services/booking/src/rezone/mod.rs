@@ -6,7 +6,7 @@
 //! makes it up.
 
 mod clashes;
-mod settle;
+mod finish;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -31,19 +31,20 @@ use wire::{
     convert,
 };
 
-pub(crate) use self::settle::settle;
+pub(crate) use self::finish::settle;
 use crate::{
     Inner,
     appointments::reschedule,
-    feed, holds,
-    laying::group_id,
-    plans::{self, Stored, follow},
+    commit::{self, revision},
+    feed::change,
+    holds,
+    plans::{self, Stored, on_visit},
+    slots::claims::group_id,
     store::{
         Filter,
         batch::{Batch, Hex, LocationZone, MoveGroup, Refusal},
         rows::{AppointmentRow, ClaimRow, GroupRow},
     },
-    write::{self, revision},
 };
 
 const PAGE: i64 = 1000;
@@ -90,15 +91,15 @@ pub(crate) async fn rezone(
             return Ok(Response::new(answer));
         }
         for hold in
-            inner.store.holds_at(ask.organization, ask.location, inner.clock.now_us()).await.map_err(write::failure)?
+            inner.store.holds_at(ask.organization, ask.location, inner.clock.now_us()).await.map_err(commit::failure)?
         {
             holds::end(inner, ask.organization, hold).await?;
         }
         let batch = batch(inner, &ask, &visits, plan).await?;
-        match write::commit(inner, batch).await {
+        match commit::commit(inner, batch).await {
             Ok(position) => {
                 // The offers' slots are free already; where this breaks off or fails, the sweep ends them.
-                let ended = settle::withdraw_offers(inner, ask.organization, ask.location, &ask.time_zone).await;
+                let ended = finish::withdraw_offers(inner, ask.organization, ask.location, &ask.time_zone).await;
                 if let Err(fault) = ended {
                     tracing::warn!(code = fault.code.as_str(), "offers of a location could not be ended; again soon");
                 }
@@ -106,7 +107,7 @@ pub(crate) async fn rezone(
             }
             // Another write came between: it is looked at anew, with what is there now.
             Err(Refusal::Stale | Refusal::GroupChanged | Refusal::Taken(_)) => {}
-            Err(other) => return Err(write::refused(other)),
+            Err(other) => return Err(commit::refused(other)),
         }
     }
     Err(Fault::new(Code::Overloaded, "others book at this location at the same moment; try again"))
@@ -139,7 +140,7 @@ async fn ahead(inner: &Inner, ask: &Ask) -> Result<Vec<Visit>, Fault> {
     };
     let mut visits = Vec::new();
     loop {
-        let page = inner.store.appointments(ask.organization, &filter).await.map_err(write::failure)?;
+        let page = inner.store.appointments(ask.organization, &filter).await.map_err(commit::failure)?;
         let Some(last) = page.last() else { return Ok(visits) };
         filter.after = Some((last.starts_at_us, last.id));
         for old in page.into_iter().filter(|row| row.time_zone != ask.time_zone) {
@@ -194,11 +195,11 @@ impl Moves {
         // The group sessions that move, and by how much.
         let by_us = |visit: &Visit| Some((visit.old.group_id?, visit.start_us - visit.old.starts_at_us));
         let moving: HashMap<Uuid, i64> = visits.iter().filter_map(by_us).filter(|(_, by_us)| *by_us != 0).collect();
-        let groups = inner.store.groups_at(ask.organization, ask.location, now_us).await.map_err(write::failure)?;
+        let groups = inner.store.groups_at(ask.organization, ask.location, now_us).await.map_err(commit::failure)?;
         let groups: Vec<GroupRow> = groups.into_iter().filter(|group| moving.contains_key(&group.id)).collect();
         let owners = visits.iter().map(|visit| visit.old.id).chain(groups.iter().map(|group| group.id));
         let owners: Vec<Uuid> = owners.collect();
-        let all = inner.store.claims_of_all(ask.organization, &owners).await.map_err(write::failure)?;
+        let all = inner.store.claims_of_all(ask.organization, &owners).await.map_err(commit::failure)?;
         let mut claims = HashMap::<Uuid, Vec<ClaimRow>>::new();
         for claim in all {
             claims.entry(claim.owner).or_default().push(claim);
@@ -241,8 +242,8 @@ fn moved_group(organization: Uuid, group: GroupRow, mut claims: Vec<ClaimRow>, b
     }
     MoveGroup {
         from: group.id,
-        freed: feed::leave(group.id).freed,
-        made: Hex(feed::group_made(&row, &claims)),
+        freed: change::leave_group(group.id).freed,
+        made: Hex(change::group_created(&row, &claims)),
         row,
         claims,
     }
@@ -259,7 +260,7 @@ async fn batch(inner: &Inner, ask: &Ask, visits: &[Visit], moves: Moves) -> Resu
         let claims = moves.claims.get(&visit.old.id).map(Vec::as_slice).unwrap_or_default();
         let (row, event) = moved(ask, visit, &moves.groups, now_us)?;
         if let Some(session) = row.plan_session_id.map(PlanSessionId::new) {
-            let planned = follow::visit(&row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
+            let planned = on_visit::visit(&row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
             for stored in changed.values_mut() {
                 if let Some(next) = stored.plan.after(session, Event::Booked(planned)) {
                     stored.plan = next;
@@ -318,7 +319,7 @@ pub(crate) async fn since(
     made: Uuid,
     slots: impl Iterator<Item = &str>,
 ) -> Result<bool, Fault> {
-    let zones = inner.store.zones(organization).await.map_err(write::failure)?;
+    let zones = inner.store.zones(organization).await.map_err(commit::failure)?;
     if zones.is_empty() {
         return Ok(false);
     }

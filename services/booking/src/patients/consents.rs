@@ -18,12 +18,12 @@ use tonic::Response;
 
 use crate::{
     Inner,
+    commit::{self, Begun, begin, remember, revision},
     patients::{
         self,
         document::{Document, Hand},
     },
     store::{batch::Batch, rows::PatientRow},
-    write::{self, Begun, begin, remember, revision},
 };
 
 const ROUTE: &str = "RecordConsent";
@@ -52,7 +52,7 @@ pub(crate) async fn record(
     let (Some(channel), Some(kind), Some(how)) = (channel, kind, how) else {
         return Err(Fault::internal("a consent without faults lacks a part"));
     };
-    write::again(|| async {
+    commit::again(|| async {
         let row = patients::load(inner, ctx, &request.patient_id).await?;
         let hand = Hand { at_us: inner.clock.now_us(), by: &ctx.caller, how };
         let old = Document::read(&row.details)?;
@@ -61,7 +61,7 @@ pub(crate) async fn record(
         let version = put(&mut batch, &row, &old, &new)?;
         let answer = history(&row, version, &new);
         batch.idempotency = remember(ctx, ROUTE, &answer);
-        write::finish(inner, ctx, ROUTE, batch, answer).await
+        commit::finish(inner, ctx, ROUTE, batch, answer).await
     })
     .await
 }
@@ -87,7 +87,7 @@ pub(crate) async fn reply(
     let (Some(channel), Some(how)) = (channel, how) else {
         return Err(Fault::internal("a consent without faults lacks a part"));
     };
-    write::again(|| async {
+    commit::again(|| async {
         let hand = Hand { at_us: inner.clock.now_us(), by: &ctx.caller, how };
         let mut batch = Batch { organization_id: ctx.organization.uuid(), now_us: hand.at_us, ..Batch::default() };
         for row in patients::at_address(inner, ctx, channel, &request.address, SHARED_MAX).await? {
@@ -108,7 +108,7 @@ pub(crate) async fn reply(
             return Ok(Response::new(answer));
         }
         batch.idempotency = remember(ctx, REPLY_ROUTE, &answer);
-        let position = write::commit(inner, batch).await.map_err(write::refused)?;
+        let position = commit::commit(inner, batch).await.map_err(commit::refused)?;
         Ok(rpc::respond(answer, &revision(position), false))
     })
     .await

@@ -12,7 +12,7 @@ use wire::booking::{
     set_displaced_request::Item,
 };
 
-use crate::world::{GRACE, HERE, PLAIN, World, after, patient, slot, visit};
+use crate::harness::{GRACE, HERE, PLAIN, World, after, patient, slot, visit};
 
 testkit::engines!(a_foreign_id_is_answered_as_an_unknown_one_by_every_call);
 

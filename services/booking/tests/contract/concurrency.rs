@@ -7,7 +7,7 @@ use testkit::database::Database;
 use uuid::Uuid;
 use wire::{booking::Change, common::Claim};
 
-use crate::world::{ALAN, EVALUATION, GRACE, NEEDLING, PLAIN, World, after, slot, visit};
+use crate::harness::{ALAN, EVALUATION, GRACE, NEEDLING, PLAIN, World, after, slot, visit};
 
 testkit::engines!(a_storm_of_bookings_leaves_no_overlap, needling_too_close_is_refused_whoever_comes_first);
 

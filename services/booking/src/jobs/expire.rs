@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::SignedDuration;
 use runtime::Shutdown;
 
-use crate::{Inner, holds, plans, rezone, store::Before};
+use crate::{Inner, holds, jobs, rezone, store::Before};
 
 /// How often, in real time: a hold's expiry works at once without this, sweeping only tidies up.
 const EVERY: Duration = Duration::from_secs(2);
@@ -55,7 +55,7 @@ async fn sweep(inner: &Arc<Inner>) -> Result<bool, sql::Failure> {
         now_us,
     };
     failed |= !rezone::settle(inner).await?;
-    let at_risk = plans::risk::tell(inner, PLANS_MAX).await?;
+    let at_risk = jobs::plan_risk::tell(inner, PLANS_MAX).await?;
     let more = inner.store.sweep(before, ROWS_MAX).await?;
     let full = i64::try_from(at_risk).is_ok_and(|count| count >= PLANS_MAX);
     Ok(!failed && (more || full || i64::try_from(expired.len()).is_ok_and(|count| count >= HOLDS_MAX)))

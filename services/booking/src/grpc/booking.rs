@@ -6,7 +6,11 @@ use ::wire::booking::{self as wire, booking_server};
 use rpc::Context;
 use tonic::{Request, Response, Status};
 
-use crate::{Inner, appointments, consents, holds, manage, patients, rezone};
+use crate::{
+    Inner, appointments, holds, manage_links,
+    patients::{self, consents},
+    rezone,
+};
 
 /// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
@@ -95,7 +99,7 @@ impl booking_server::Booking for Service {
         &self,
         request: Request<wire::ResolveManageLinkRequest>,
     ) -> Result<Response<wire::ResolveManageLinkResponse>, Status> {
-        Ok(Response::new(manage::resolve(&self.0, request.into_inner()).await?))
+        Ok(Response::new(manage_links::resolve(&self.0, request.into_inner()).await?))
     }
 
     async fn create_patient(

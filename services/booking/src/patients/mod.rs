@@ -1,10 +1,10 @@
 //! Patients, as far as booking must know them.
 
+pub(crate) mod consents;
 pub(crate) mod document;
 pub(crate) mod matching;
 mod search;
 mod telephone;
-mod visits;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,13 +28,14 @@ use wire::{
 };
 
 use crate::{
-    Inner, appointments, plans,
+    Inner, appointments,
+    commit::{self, Begun, begin, remember, revision, stale},
+    plans,
     store::{
         PatientFilter,
         batch::{Batch, ChangedPatient, NewPatient},
         rows::PatientRow,
     },
-    write::{self, Begun, begin, remember, revision, stale},
 };
 
 const ROUTE: &str = "CreatePatient";
@@ -71,12 +72,12 @@ pub(crate) async fn create(
         idempotency: remember(ctx, ROUTE, &answer),
         ..Batch::default()
     };
-    write::finish(inner, ctx, ROUTE, batch, answer).await
+    commit::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
 pub(crate) async fn get(inner: &Inner, ctx: &Context, request: GetPatientRequest) -> Result<Patient, Fault> {
     let mut patients = vec![shown(&load(inner, ctx, &request.id).await?)?];
-    visits::add(inner, ctx, &mut patients).await?;
+    appointments::of_patients::add(inner, ctx, &mut patients).await?;
     patients.pop().ok_or_else(Fault::not_found)
 }
 
@@ -97,7 +98,7 @@ pub(crate) async fn update(
     let answer = after(&old, &new, now_us);
     let batch =
         Batch { organization_id: ctx.organization.uuid(), now_us, change_patients: vec![changed], ..Batch::default() };
-    let position = write::commit(inner, batch).await.map_err(write::refused)?;
+    let position = commit::commit(inner, batch).await.map_err(commit::refused)?;
     Ok(rpc::respond(answer, &revision(position), false))
 }
 
@@ -112,7 +113,7 @@ pub(crate) async fn decide(
         Begun::Replay(response) => return Ok(response),
     };
     let id: ProposedChangeId = request.change_id.parse().map_err(|_| Fault::not_found())?;
-    write::again(|| async {
+    commit::again(|| async {
         let old = load(inner, ctx, &request.patient_id).await?;
         let now_us = inner.clock.now_us();
         let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
@@ -125,7 +126,7 @@ pub(crate) async fn decide(
             idempotency: remember(ctx, DECIDE_ROUTE, &answer),
             ..Batch::default()
         };
-        write::finish(inner, ctx, DECIDE_ROUTE, batch, answer).await
+        commit::finish(inner, ctx, DECIDE_ROUTE, batch, answer).await
     })
     .await
 }
@@ -143,12 +144,12 @@ pub(crate) async fn list(
     faults.result()?;
     let words = search::spans(&request.query);
     let filter = PatientFilter { words, proposed_changes: request.proposed_changes, before, limit: limit + 1 };
-    let mut rows = inner.store.patients(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
+    let mut rows = inner.store.patients(ctx.organization.uuid(), &filter).await.map_err(commit::failure)?;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
     let mut patients = rows.iter().map(shown).collect::<Result<Vec<_>, _>>()?;
-    visits::add(inner, ctx, &mut patients).await?;
+    appointments::of_patients::add(inner, ctx, &mut patients).await?;
     Ok(ListPatientsResponse {
         patients,
         next_cursor: rows
@@ -185,12 +186,12 @@ pub(crate) async fn contacts(
         return Ok(GetContactsResponse::default());
     }
     let organization = ctx.organization.uuid();
-    let rows = inner.store.appointments_of(organization, &ids).await.map_err(write::failure)?;
+    let rows = inner.store.appointments_of(organization, &ids).await.map_err(commit::failure)?;
     if rows.is_empty() {
         return Ok(GetContactsResponse::default());
     }
     let people: Vec<_> = rows.iter().map(|row| row.patient_id).collect();
-    let people = inner.store.patients_of(organization, &people).await.map_err(write::failure)?;
+    let people = inner.store.patients_of(organization, &people).await.map_err(commit::failure)?;
     let people: HashMap<_, _> = people.iter().map(|row| (row.id, row)).collect();
     let mut contacts = Vec::with_capacity(rows.len());
     for row in rows {
@@ -217,7 +218,7 @@ pub(crate) async fn at_address(
     limit: i64,
 ) -> Result<Vec<PatientRow>, Fault> {
     let filter = PatientFilter { words: search::at_address(address), limit, ..PatientFilter::default() };
-    let mut rows = inner.store.patients(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
+    let mut rows = inner.store.patients(ctx.organization.uuid(), &filter).await.map_err(commit::failure)?;
     let same = |details: &Details| match channel {
         Channel::Sms => details.phone == address,
         Channel::Email => details.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(address)),
@@ -228,7 +229,7 @@ pub(crate) async fn at_address(
 
 pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<PatientRow, Fault> {
     let id: PatientId = id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.patient(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let found = inner.store.patient(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
     found.ok_or_else(Fault::not_found)
 }
 

@@ -1,0 +1,5 @@
+//! Slots: what availability says of them, the claims that they make on time, and how they are reserved.
+
+pub(crate) mod check;
+pub(crate) mod claims;
+pub(crate) mod reserve;
