@@ -219,7 +219,7 @@ async fn a_provider_that_takes_json_reports_as_json() -> Result<()> {
 
     let report = async |body: String, secret: &str| -> Result<StatusCode> {
         let seconds = Clock::system().now().as_second();
-        let signature = reminder::standard_signature(secret, "evt_1", seconds, body.as_bytes()).context("a secret")?;
+        let signature = secret.parse::<signing::Secret>()?.sign("evt_1", seconds, body.as_bytes());
         let request = reqwest::Client::new()
             .post(url)
             .header("content-type", "application/json")

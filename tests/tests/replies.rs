@@ -182,7 +182,7 @@ async fn a_gateway_of_one_s_own_passes_texts_on_in_the_documented_form() -> Resu
     let house = House::embedded(&["--set", "reminder.sms_provider=http", "--set", &url, "--set", &key]).await?;
     let pass_on = async |media: &str, body: &str| -> Result<(StatusCode, String, Value)> {
         let seconds = Clock::system().now().as_second();
-        let signature = reminder::standard_signature(secret, "evt_1", seconds, body.as_bytes()).context("a secret")?;
+        let signature = secret.parse::<signing::Secret>()?.sign("evt_1", seconds, body.as_bytes());
         let request = reqwest::Client::new()
             .post(format!("{}/v1/providers/http/inbound", house.url))
             .header("content-type", media)

@@ -40,7 +40,7 @@ use std::{
 
 pub use config::{Config, Http, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Vonage, Webhooks, is_public_url};
 use dispatch::questions::Questions;
-pub use provider::{signature::twilio_signature, standard::standard_signature, vonage::vonage_signature};
+pub use provider::{signature::twilio_signature, vonage::vonage_signature};
 use render::Texts;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};

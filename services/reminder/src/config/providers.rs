@@ -4,9 +4,9 @@ use std::fmt;
 
 use domain::patient::is_e164;
 use serde::{Deserialize, Deserializer, Serialize, de};
+use signing::Secret;
 
 use super::{TIMEOUT, is_http, is_timeout};
-use crate::provider::standard::secret_bytes;
 
 /// The section `reminder.providers`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -182,7 +182,7 @@ impl Http {
     fn validate(&self, check: &mut impl FnMut(bool, &str, &str)) {
         let url = self.url.as_ref().is_some_and(|url| is_http(url));
         check(url, "providers.http.url", "needed for http: write a URL such as https://sms.example.org/messages");
-        let secret = self.secret.as_deref().and_then(secret_bytes).is_some();
+        let secret = self.secret.as_deref().is_some_and(|secret| secret.parse::<Secret>().is_ok());
         check(secret, "providers.http.secret", "needed for http: whsec_ and base64 of 24 to 64 bytes");
     }
 }

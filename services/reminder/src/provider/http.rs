@@ -10,12 +10,12 @@ use reqwest::{Client, StatusCode, header::CONTENT_TYPE};
 use rpc::Fault;
 use runtime::Clock;
 use serde::{Deserialize, Serialize};
+use signing::{Headers, ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER};
 use wire::reminder::ReceiveRequest;
 
 use super::{
     Outcome, Outgoing, Provider, inbound, post,
     receipt::{self, Again, Fields, Receipt, Stage, field, header},
-    standard,
 };
 use crate::{answer::Heard, config::Http as Config};
 
@@ -28,7 +28,8 @@ const KEPT: [&str; 3] = ["id", "status", "error_code"];
 pub(crate) struct Http {
     client: Client,
     url: String,
-    secret: Vec<u8>,
+    /// `None` verifies nothing; the configuration excludes it where this provider is chosen.
+    secret: Option<Secret>,
     clock: Clock,
 }
 
@@ -57,7 +58,7 @@ impl Http {
     /// The provider that the configuration, checked before, describes.
     pub(crate) fn new(config: &Config, clock: Clock) -> Result<Self, reqwest::Error> {
         let url = config.url.clone().unwrap_or_default();
-        let secret = config.secret.as_deref().and_then(standard::secret_bytes).unwrap_or_default();
+        let secret = config.secret.as_deref().and_then(|secret| secret.parse().ok());
         Ok(Self { client: post::client(config.timeout_seconds)?, url, secret, clock })
     }
 }
@@ -73,14 +74,15 @@ impl Provider for Http {
         let Ok(body) = serde_json::to_vec(&Posted { id, to, text, status_url: callback.as_deref() }) else {
             return Outcome::refused("invalid_message");
         };
+        let Some(secret) = &self.secret else { return Outcome::refused("no_secret") };
         let timestamp = self.clock.now().as_second();
         let request = self
             .client
             .post(&self.url)
             .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", id)
-            .header("webhook-timestamp", timestamp)
-            .header("webhook-signature", standard::sign(&self.secret, id, timestamp, &body));
+            .header(ID_HEADER, id)
+            .header(TIMESTAMP_HEADER, timestamp)
+            .header(SIGNATURE_HEADER, secret.sign(id, timestamp, &body));
         let response = match request.body(body).send().await {
             Ok(response) => response,
             Err(error) => {
@@ -95,9 +97,13 @@ impl Provider for Http {
     }
 
     fn signed(&self, call: &ReceiveRequest, now: Timestamp) -> Result<Fields, Fault> {
-        let headers =
-            (header(call, "webhook-id"), header(call, "webhook-timestamp"), header(call, "webhook-signature"));
-        if self.secret.is_empty() || !standard::is_valid(&self.secret, headers, &call.body, now.as_second()) {
+        let headers = Headers {
+            id: header(call, ID_HEADER),
+            timestamp: header(call, TIMESTAMP_HEADER),
+            signature: header(call, SIGNATURE_HEADER),
+        };
+        let secret = self.secret.as_ref();
+        if !secret.is_some_and(|secret| secret.verifies(&headers, &call.body, now.as_second())) {
             return Err(receipt::forged());
         }
         // The signature covers the body: fields that were read elsewhere are nobody's.

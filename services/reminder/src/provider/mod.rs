@@ -8,16 +8,13 @@ pub(crate) mod sandbox;
 mod sha1;
 pub(crate) mod signature;
 pub(crate) mod smtp;
-pub(crate) mod standard;
 pub(crate) mod twilio;
 pub(crate) mod vonage;
 
 use std::{fmt, time::Duration};
 
-use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
 use rpc::Fault;
-use sha2::Sha256;
 use wire::reminder::ReceiveRequest;
 
 use self::receipt::{Fields, Receipt};
@@ -153,12 +150,4 @@ pub(crate) trait Provider: Send + Sync {
     fn has_our_form(&self) -> bool {
         false
     }
-}
-
-/// HMAC-SHA256 of these pieces, one after the other.
-fn hmac_sha256(key: &[u8], pieces: &[&[u8]]) -> Vec<u8> {
-    // A key of any length will do; one that will not gives a code that nothing equals.
-    let Ok(mut hmac) = Hmac::<Sha256>::new_from_slice(key) else { return vec![] };
-    pieces.iter().for_each(|piece| hmac.update(piece));
-    hmac.finalize().into_bytes().to_vec()
 }

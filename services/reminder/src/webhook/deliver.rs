@@ -11,14 +11,12 @@ use std::{
 
 use domain::id::{WebhookDeliveryId, WebhookId};
 use runtime::Shutdown;
+use signing::{ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, signature_header};
 use sql::Failure;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::{
-    attempt::{Tried, Verdict, judge},
-    sign,
-};
+use super::attempt::{Tried, Verdict, judge};
 use crate::{
     Inner,
     dispatch::{Look, pause, rest},
@@ -147,13 +145,14 @@ async fn attempt(inner: &Inner, endpoint: &EndpointRow, delivery: &DeliveryRow) 
     let now_us = inner.clock.now_us();
     let id = WebhookDeliveryId::new(delivery.id).to_string();
     let seconds = now_us.div_euclid(1_000_000);
-    let signature = sign::signatures(&endpoint.secrets(now_us), &id, seconds, &delivery.payload);
+    let secrets: Vec<Secret> = endpoint.secrets(now_us).iter().filter_map(|secret| secret.parse().ok()).collect();
+    let signature = signature_header(&secrets, &id, seconds, delivery.payload.as_bytes());
     let timestamp = seconds.to_string();
     let headers = [
         ("user-agent", "Meridian"),
-        ("webhook-id", id.as_str()),
-        ("webhook-timestamp", timestamp.as_str()),
-        ("webhook-signature", signature.as_str()),
+        (ID_HEADER, id.as_str()),
+        (TIMESTAMP_HEADER, timestamp.as_str()),
+        (SIGNATURE_HEADER, signature.as_str()),
     ];
     let heard = inner.outbound.post(&endpoint.url, &headers, &delivery.payload).await;
     let tried = Tried {

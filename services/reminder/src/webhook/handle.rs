@@ -9,12 +9,12 @@ use ::wire::reminder::{
 };
 use domain::{fault::Faults, id::WebhookId};
 use rpc::{Context, Fault};
+use signing::Secret;
 use tonic::Response;
 
 use super::{
     OVERLAP_US,
     convert::{from_wire, to_wire},
-    sign,
 };
 use crate::{
     Inner, page,
@@ -69,7 +69,7 @@ pub(crate) async fn create(
         description: body.description,
         enabled: body.enabled,
         disabled_reason: String::new(),
-        secret: sign::secret(&inner.ids.bytes()),
+        secret: Secret::from_random(&inner.ids.bytes()).encode(),
         old_secret: String::new(),
         old_until_us: 0,
         failing_since_us: None,
@@ -118,7 +118,7 @@ pub(crate) async fn rotate(
     let now_us = inner.clock.now_us();
     let endpoint = EndpointRow {
         version: old.version + 1,
-        secret: sign::secret(&inner.ids.bytes()),
+        secret: Secret::from_random(&inner.ids.bytes()).encode(),
         old_secret: old.secret,
         old_until_us: now_us + OVERLAP_US,
         updated_at_us: now_us,

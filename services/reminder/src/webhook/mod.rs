@@ -12,7 +12,6 @@ pub(crate) mod deliveries;
 pub(crate) mod event;
 pub(crate) mod handle;
 pub(crate) mod service;
-pub(crate) mod sign;
 
 /// How many endpoints an organisation may have.
 pub(crate) const ENDPOINTS_MAX: i64 = 20;

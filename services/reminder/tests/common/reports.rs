@@ -23,7 +23,7 @@ pub fn twilio(url: &str, status: &str, error_code: &str, token: &str) -> Receive
 /// A call of whoever speaks signed JSON, signed at this time.
 pub fn http(url: &str, body: &str, at_us: i64, secret: &str) -> ReceiveRequest {
     let seconds = at_us / 1_000_000;
-    let signature = reminder::standard_signature(secret, "evt_1", seconds, body.as_bytes()).unwrap();
+    let signature = secret.parse::<signing::Secret>().unwrap().sign("evt_1", seconds, body.as_bytes());
     let headers = [
         ("content-type", "application/json".to_owned()),
         ("webhook-id", "evt_1".to_owned()),

@@ -1,10 +1,8 @@
 //! A world with a receiver of webhooks in it.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use hmac::{Hmac, KeyInit, Mac};
 use rpc::{Context, Fault};
 use serde_json::Value;
-use sha2::Sha256;
+use signing::{Secret, signature_header};
 use testkit::{
     database::Database,
     http::{Pages, Received},
@@ -135,14 +133,10 @@ pub fn told(received: &Received) -> (String, String, i64) {
     (text(&body["type"]), text(&body["data"]["appointment_id"]), body["data"]["version"].as_i64().unwrap_or(0))
 }
 
-/// Whether each of these secrets has signed it, by another hand than the service's.
+/// Whether exactly these secrets signed the request, in this order.
 pub fn signed_by(received: &Received, secrets: &[&str]) -> bool {
+    let secrets: Vec<Secret> = secrets.iter().map(|secret| secret.parse().unwrap()).collect();
     let header = |name: &str| received.headers[name].as_str();
-    let content = format!("{}.{}.{}", header("webhook-id"), header("webhook-timestamp"), received.body);
-    let expected = secrets.iter().map(|secret| {
-        let key = STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap();
-        let mac = Hmac::<Sha256>::new_from_slice(&key).unwrap().chain_update(content.as_bytes()).finalize();
-        format!("v1,{}", STANDARD.encode(mac.into_bytes()))
-    });
-    header("webhook-signature") == expected.collect::<Vec<_>>().join(" ")
+    let timestamp = header("webhook-timestamp").parse().unwrap();
+    header("webhook-signature") == signature_header(&secrets, header("webhook-id"), timestamp, received.body.as_bytes())
 }
