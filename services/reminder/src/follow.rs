@@ -26,10 +26,10 @@ use wire::booking::{
 
 use crate::{
     Inner, history,
-    pace::Pace,
     plan::{Appointment, Change, Event, Offered, Risk, Visit},
+    rate::Pace,
     store::{Applied, Batch, Progress, Step},
-    webhook::event::{News, news},
+    webhooks::event::{News, news},
     write,
 };
 

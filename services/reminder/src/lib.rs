@@ -7,29 +7,28 @@
 //! Start reading at `plan/mod.rs` (which messages a change plans; pure), then `follow.rs` (how changes arrive) and
 //! `dispatch/send.rs` (one message from its lease to its outcome).
 
-mod answer;
 mod config;
-mod describe;
 mod dispatch;
 mod follow;
+mod grpc;
 mod history;
 mod message;
-mod pace;
 mod page;
 mod plan;
-mod provider;
+mod providers;
 mod quiet;
-mod receive;
-mod render;
+mod rate;
+mod replies;
 mod report;
 mod rule;
 mod service;
 mod store;
 mod sweep;
+mod template_context;
+mod templates;
 mod together;
 mod unsubscribe;
-mod way;
-mod webhook;
+mod webhooks;
 mod write;
 
 use std::{
@@ -40,17 +39,17 @@ use std::{
 
 pub use config::{Config, Http, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Vonage, Webhooks, is_public_url};
 use dispatch::questions::Questions;
-pub use provider::{signature::twilio_signature, vonage::vonage_signature};
-use render::Texts;
+use providers::registry::Ways;
+pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};
 use sha2::{Digest, Sha256};
 use sql::{Target, feed::Position};
 use store::Store;
+use templates::Texts;
 use tokio::sync::{Notify, watch};
 use tonic::service::Routes;
 use uuid::Uuid;
-use way::Ways;
 use wire::{
     availability::search_client::SearchClient,
     booking::{
@@ -169,14 +168,14 @@ impl App {
     /// The gRPC services, with the guard in front.
     pub fn routes(&self) -> Routes {
         let reminder = Routes::new(ReminderServer::new(service::Service(self.0.clone())));
-        rpc::guard(reminder.add_service(WebhooksServer::new(webhook::service::Service(self.0.clone()))))
+        rpc::guard(reminder.add_service(WebhooksServer::new(grpc::webhooks::Service(self.0.clone()))))
     }
 
     /// Follows booking's feed, sends and delivers what is due until draining begins, then waits for what is on its way.
     pub async fn run(&self, shutdown: Shutdown) {
         let follow = follow::run(&self.0, &shutdown);
         let dispatch = dispatch::run(&self.0, &shutdown);
-        let deliver = webhook::deliver::run(&self.0, &shutdown);
+        let deliver = webhooks::worker::run(&self.0, &shutdown);
         let sweep = sweep::run(&self.0, &shutdown);
         tokio::join!(follow, dispatch, deliver, sweep);
     }

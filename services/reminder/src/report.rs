@@ -13,7 +13,7 @@ use domain::{
 use jiff::{Span, civil::Date};
 use uuid::Uuid;
 
-use crate::describe;
+use crate::template_context;
 
 /// Days of a period, at most.
 pub(crate) const DAYS_MAX: i32 = 400;
@@ -122,7 +122,9 @@ impl Report {
 
     /// Adds an appointment where it starts within the period.
     pub(crate) fn add(&mut self, seen: &Seen) {
-        let Some(day) = describe::local(seen.starts_at_us, &seen.time_zone).map(|start| start.date()) else { return };
+        let Some(day) = template_context::local(seen.starts_at_us, &seen.time_zone).map(|start| start.date()) else {
+            return;
+        };
         if !(self.from..=self.to).contains(&day) {
             return;
         }

@@ -7,9 +7,9 @@ use rpc::Context;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Inner,
-    answer::{self, inbox},
-    message, receive,
+    Inner, message,
+    providers::callback,
+    replies::{self, inbox},
     rule::handle as rules,
     unsubscribe,
 };
@@ -82,7 +82,7 @@ impl reminder_server::Reminder for Service {
         request: Request<wire::ReceiveRequest>,
     ) -> Result<Response<wire::ReceiveResponse>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(answer::receive(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(replies::receive(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn get_unsubscribe(
@@ -126,6 +126,6 @@ impl reminder_server::Reminder for Service {
         &self,
         request: Request<wire::ReceiveRequest>,
     ) -> Result<Response<wire::ReceiveResponse>, Status> {
-        Ok(Response::new(receive::status(&self.0, request.into_inner()).await?))
+        Ok(Response::new(callback::status(&self.0, request.into_inner()).await?))
     }
 }

@@ -17,7 +17,7 @@ use wire::{
     reminder::{UnsubscribeRequest, UnsubscribeState},
 };
 
-use crate::{Inner, describe, render::Lang, rule::Trigger, store::rows::MessageRow, write};
+use crate::{Inner, rule::Trigger, store::rows::MessageRow, template_context, templates::Lang, write};
 
 /// The token of a message's link: the message's own id, 74 bits of which are random, with its organisation's.
 pub(crate) fn token(message: &MessageRow) -> String {
@@ -113,7 +113,7 @@ impl Link {
         match self.about(inner, &self.context(ctx)).await {
             Ok((details, visit)) => UnsubscribeState {
                 ended: unsubscribed || (self.kind != ConsentKind::Service && !agrees(&details, self.kind)),
-                language: describe::languages(&details, &visit).shipped().as_str().to_owned(),
+                language: template_context::languages(&details, &visit).shipped().as_str().to_owned(),
                 clinic: visit.location_name,
                 phone: visit.location_phone,
                 ..bare
@@ -129,7 +129,7 @@ impl Link {
         let appointment_id = AppointmentId::new(self.message.appointment_id).to_string();
         let ask = GetContactRequest { appointment_id, with_plan: false };
         let contact = inner.booking.clone().get_contact(ctx.request(ask)).await?.into_inner();
-        let visit = describe::visit(inner, ctx, &contact.appointment.unwrap_or_default()).await?;
+        let visit = template_context::visit(inner, ctx, &contact.appointment.unwrap_or_default()).await?;
         Ok((contact.patient.and_then(|patient| patient.details).unwrap_or_default(), visit))
     }
 }

@@ -8,7 +8,7 @@ use tonic::Response;
 use crate::{
     Inner,
     store::{Refusal, Remember},
-    webhook::ENDPOINTS_MAX,
+    webhooks::ENDPOINTS_MAX,
 };
 
 /// The kept answer of this key, where there is one.

@@ -97,7 +97,7 @@ impl Config {
     pub fn check_files(&self) -> Result<(), crate::Error> {
         match &self.smtp.url {
             Some(url) => {
-                crate::provider::smtp::check_trust(url, self.smtp.ca_file.as_deref()).map_err(crate::Error::Smtp)
+                crate::providers::smtp::check_trust(url, self.smtp.ca_file.as_deref()).map_err(crate::Error::Smtp)
             }
             None => Ok(()),
         }

@@ -6,7 +6,7 @@ use lettre::message::Mailbox;
 use serde::{Deserialize, Serialize};
 
 use super::{TIMEOUT, is_timeout};
-use crate::provider::smtp::Server;
+use crate::providers::smtp::Server;
 
 /// The section `reminder.smtp`.
 #[derive(Clone, Serialize, Deserialize)]

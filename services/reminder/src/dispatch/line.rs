@@ -15,7 +15,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::{lease_us, pause};
-use crate::{Inner, count, pace::Pace, store::rows::MessageRow};
+use crate::{Inner, count, rate::Pace, store::rows::MessageRow};
 
 /// Messages that are read at once.
 const READ_MAX: i64 = 8192;

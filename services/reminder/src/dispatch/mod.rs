@@ -4,7 +4,6 @@
 //! taken back by the check before the send. Each message runs in a task of its own: one that fails, or panics, ends
 //! nothing but itself. Several dispatchers may run side by side.
 
-pub(crate) mod gate;
 mod line;
 mod prepare;
 pub(crate) mod questions;

@@ -17,12 +17,13 @@ use super::{
     truth::{Verdict, judge},
 };
 use crate::{
-    Inner, describe,
+    Inner,
     plan::Visit,
     quiet,
-    render::{self, Languages, Rendered, Words},
     rule::{Rule, Trigger},
     store::{Address, rows::MessageRow},
+    template_context,
+    templates::{self, Languages, Rendered, Words},
     unsubscribe, write,
 };
 
@@ -101,12 +102,12 @@ pub(super) async fn prepare(
     if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
         return Ok(later);
     }
-    let found = inner.questions.visit.ask((message.organization_id, describe::names(&appointment))).await?;
+    let found = inner.questions.visit.ask((message.organization_id, template_context::names(&appointment))).await?;
     let visit = found.ok_or_else(Fault::not_found)?;
     let details = patient.details.unwrap_or_default();
     let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
         Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
-        None => describe::local(appointment.starts_at_us, &appointment.time_zone),
+        None => template_context::local(appointment.starts_at_us, &appointment.time_zone),
     };
     let Some(about) = about else { return Ok(Next::Fail("absurd_date")) };
     let series = match trigger {
@@ -118,8 +119,8 @@ pub(super) async fn prepare(
     let names = if trigger == Trigger::Rescheduled { named(&appointment) } else { None };
     let truth_version = appointment.version;
     let mut words = match expires_at_us {
-        Some(at_us) => describe::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
-        None => describe::words(inner, &appointment, &details, visit.clone(), about),
+        Some(at_us) => template_context::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
+        None => template_context::words(inner, &appointment, &details, visit.clone(), about),
     };
     words.changed = message.changed();
     if series.len() > 1 {
@@ -151,7 +152,7 @@ async fn present(
     trigger: Trigger,
 ) -> Result<(GetContactResponse, Option<i64>), Fault> {
     if trigger == Trigger::WaitlistOffer {
-        let (contact, expires_at_us) = describe::offer(inner, ctx, message.appointment_id).await?;
+        let (contact, expires_at_us) = template_context::offer(inner, ctx, message.appointment_id).await?;
         return Ok((contact, Some(expires_at_us)));
     }
     let ask = Contact {
@@ -189,7 +190,7 @@ async fn enough(
 async fn series(inner: &Inner, message: &MessageRow, now_us: i64) -> Result<Vec<Zoned>, Fault> {
     let found = inner.store.series(message.organization_id, message.appointment_id, now_us, SERIES_MAX).await;
     let found = found.map_err(write::failure)?;
-    Ok(found.into_iter().filter_map(|(at_us, zone)| describe::local(at_us, &zone)).collect())
+    Ok(found.into_iter().filter_map(|(at_us, zone)| template_context::local(at_us, &zone)).collect())
 }
 
 /// What is said in return to a patient's own message: its text was made when that came.
@@ -221,7 +222,7 @@ fn text(
     }
     let name = if words.count > 1 { "series" } else { rule.body.text_name() };
     let of_rule = rule.body.language.as_deref().unwrap_or_default();
-    let languages = Languages { rule: of_rule, ..describe::languages(details, visit) };
+    let languages = Languages { rule: of_rule, ..template_context::languages(details, visit) };
     inner.texts.render(&rule.body.template, name, channel, &languages, words).map_err(|error| {
         tracing::warn!(rule = %rule.id, %error, "a rule's template gives no text");
         Next::Fail("template_failed")
@@ -231,5 +232,5 @@ fn text(
 /// Whether a patient who speaks `spoken` is among those whom a rule for `wanted` is for: `fr` covers `fr-CA`.
 fn speaks(spoken: &str, wanted: &str) -> bool {
     spoken.eq_ignore_ascii_case(wanted)
-        || (!wanted.contains('-') && render::primary(spoken) == wanted.to_ascii_lowercase())
+        || (!wanted.contains('-') && templates::primary(spoken) == wanted.to_ascii_lowercase())
 }

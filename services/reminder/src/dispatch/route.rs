@@ -4,8 +4,12 @@
 
 use domain::patient::Channel;
 
-use super::{gate::Turn, send::delay_us};
-use crate::{Inner, provider::Outcome, store::rows::MessageRow, way::Way};
+use super::send::delay_us;
+use crate::{
+    Inner,
+    providers::{Outcome, limiter::Turn, registry::Way},
+    store::rows::MessageRow,
+};
 
 /// Where a message may go now.
 pub(super) enum Route<'a> {

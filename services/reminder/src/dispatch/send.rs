@@ -24,17 +24,13 @@ use super::{
     route::{Route, again, is_held, key_attempt, route},
 };
 use crate::{
-    Inner, address_hash,
-    answer::REPLY,
-    count, plan,
-    provider::{Outcome, Outgoing, receipt::Stage, twilio},
-    receive,
-    render::gsm7,
+    Inner, address_hash, count, plan,
+    providers::{Outcome, Outgoing, callback, receipt::Stage, registry::Way, twilio},
+    replies::REPLY,
     rule::{Trigger, channel},
     store::{Begun, End, Record, Sending, UNKNOWN_US, rows::MessageRow},
-    unsubscribe,
-    way::Way,
-    write,
+    templates::gsm7,
+    unsubscribe, write,
 };
 
 /// How long a message waits when its questions cannot be answered, in seconds of the clock.
@@ -125,8 +121,8 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, (channel, way): (Channel
         text: ready.rendered.text.clone(),
         unsubscribe: one_click(inner, message),
         callback: callback(inner, message, way.name(), attempt),
-        reference: receive::reference(id, attempt),
-        key: receive::reference(id, first),
+        reference: callback::reference(id, attempt),
+        key: callback::reference(id, first),
     };
     let asked = Instant::now();
     let outcome = way.provider.send(&outgoing).await;

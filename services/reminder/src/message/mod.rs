@@ -15,7 +15,7 @@ use wire::reminder;
 
 use crate::{
     Inner,
-    answer::REPLY,
+    replies::REPLY,
     store::rows::{AttemptRow, MessageRow},
     write,
 };

@@ -6,8 +6,8 @@ use wire::reminder::{PreviewMessageRequest, PreviewMessageResponse};
 
 use crate::{
     Inner,
-    render::{self, Languages, gsm7},
     rule::convert,
+    templates::{self, Languages, gsm7},
 };
 
 pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<PreviewMessageResponse, Fault> {
@@ -27,7 +27,7 @@ pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<P
     inner.texts.check(&mut faults, &template, &languages);
     faults.result()?;
     let trigger = trigger.ok_or_else(|| Fault::internal("a trigger without a fault is missing"))?;
-    let words = render::example(languages.shipped());
+    let words = templates::example(languages.shipped());
     let text = |channel| {
         let rendered = inner.texts.render(&template, trigger.as_str(), channel, &languages, &words);
         rendered.map_err(|error| Fault::violation("/template", "invalid_template", &error.to_string()))

@@ -9,7 +9,7 @@ use domain::{
 use wire::reminder;
 
 use super::{Asks, Body, QuietHours, Rule, Template, Trigger, channel};
-use crate::render::{Lang, Languages, Texts};
+use crate::templates::{Lang, Languages, Texts};
 
 const OFFSET_MAX: u32 = 90 * 24 * 60;
 const SERVICES_MAX: usize = 200;

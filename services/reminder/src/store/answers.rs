@@ -14,7 +14,7 @@ use super::{
     sends::{BLOCK, UNBLOCK},
     transactions::remember,
 };
-use crate::answer::{CHANNEL, Dealt, NewInbound};
+use crate::replies::{CHANNEL, Dealt, NewInbound};
 
 const ORGANIZATION_OF: &str = "SELECT organization_id FROM messages WHERE recipient = $1 AND channel = 'sms' \
      AND sent_at_us IS NOT NULL ORDER BY sent_at_us DESC LIMIT 1";

@@ -18,7 +18,7 @@ use super::{
     endpoints::disable,
     transactions::{Tx, remember},
 };
-use crate::webhook::{FAILING_MAX_US, event::News};
+use crate::webhooks::{FAILING_MAX_US, event::News};
 
 const DELIVERY: &str = "SELECT * FROM webhook_deliveries WHERE organization_id = $1 AND endpoint_id = $2 AND id = $3";
 const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM webhook_deliveries WHERE wake_at_us IS NOT NULL";

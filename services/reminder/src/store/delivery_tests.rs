@@ -156,7 +156,7 @@ async fn a_change_of_an_endpoint_forgets_no_failure(bed: Bed) {
 
 #[test]
 fn no_debug_shows_an_address_or_a_secret() {
-    let (row, wire) = (endpoint(), crate::webhook::convert::to_wire(&endpoint()));
+    let (row, wire) = (endpoint(), crate::webhooks::wire::to_wire(&endpoint()));
     let wire = ::wire::reminder::WebhookEndpoint { secret: row.secret.clone(), ..wire };
     let request = ::wire::reminder::CreateWebhookEndpointRequest { body: wire.body.clone() };
     let shown = format!("{row:?} {wire:?} {request:?}");

@@ -10,7 +10,7 @@ use super::{
     Db, Store,
     transactions::{Tx, remember, see},
 };
-use crate::webhook::ENDPOINTS_MAX;
+use crate::webhooks::ENDPOINTS_MAX;
 
 const ENDPOINT: &str = "SELECT * FROM webhook_endpoints WHERE organization_id = $1 AND id = $2";
 const ENDPOINTS: &str = "SELECT * FROM webhook_endpoints WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3";

@@ -24,10 +24,10 @@ use uuid::Uuid;
 pub(crate) use self::attempt::{Address, Begun, End, Record, Report, Reported, Sending, UNKNOWN_US};
 use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, ToldRow};
 use crate::{
-    answer::{Dealt, NewInbound},
     plan::{Change, Offered, Risk},
+    replies::{Dealt, NewInbound},
     rule::Rule,
-    webhook::event::News,
+    webhooks::event::News,
 };
 
 /// The database.

@@ -11,7 +11,7 @@ use super::{
     sends::BLOCK,
     transactions::Tx,
 };
-use crate::{provider::receipt::Stage, render::gsm7};
+use crate::{providers::receipt::Stage, templates::gsm7};
 
 /// A write that locks the row: two reports on parts of one text must see each other.
 const KNOWN_MESSAGE: &str = "UPDATE messages SET provider_rank = provider_rank WHERE organization_id = $1 AND id = $2 \

@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 pub(crate) use self::appointment::{AppointmentRow, OwnedAppointmentRow};
 use crate::{
-    answer::Told,
     plan::{self, Changed, Pending, Visit},
+    replies::Told,
     report::{Messages, Seen},
     rule::{self, Rule, Trigger, channel},
 };

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     plan::{Appointment, Event, Visit},
-    provider::receipt::Stage,
+    providers::receipt::Stage,
 };
 
 pub(super) const HOUR: i64 = 3_600_000_000;

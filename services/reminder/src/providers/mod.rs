@@ -1,12 +1,13 @@
 //! Who carries a message: a trait, a sandbox, Twilio's and Vonage's forms, a form of our own over HTTP, and SMTP.
 
-pub(crate) mod http;
+pub(crate) mod callback;
+mod http;
+mod http_client;
 pub(crate) mod inbound;
-mod post;
+pub(crate) mod limiter;
 pub(crate) mod receipt;
-pub(crate) mod sandbox;
-mod sha1;
-pub(crate) mod signature;
+pub(crate) mod registry;
+mod sandbox;
 pub(crate) mod smtp;
 pub(crate) mod twilio;
 pub(crate) mod vonage;
@@ -18,7 +19,7 @@ use rpc::Fault;
 use wire::reminder::ReceiveRequest;
 
 use self::receipt::{Fields, Receipt};
-use crate::answer::Heard;
+use crate::replies::Heard;
 
 /// A message on its way. Its `Debug` shows nothing: personal data stays out of logs.
 pub(crate) struct Outgoing {

@@ -12,7 +12,7 @@ use wire::{
 use crate::{
     Inner,
     plan::Changed,
-    render::{Languages, Words},
+    templates::{Languages, Words},
 };
 
 /// The names of a visit's place, service and people.

@@ -105,7 +105,7 @@ fn each_shipped_text_names_clinic_day_and_time_and_no_treatment() {
         for trigger in Trigger::ALL {
             for channel in [Channel::Sms, Channel::Email] {
                 let message = shipped(trigger.as_str(), channel, lang, &words);
-                let length = if channel == Channel::Sms { words::Length::Short } else { words::Length::Long };
+                let length = if channel == Channel::Sms { language::Length::Short } else { language::Length::Long };
                 let locale = languages(lang).example();
                 let time = locale.time(&words.about);
                 let date = locale.date(words.about.date(), length, words.today);

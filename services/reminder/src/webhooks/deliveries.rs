@@ -14,7 +14,7 @@ use wire::reminder::{
     TestWebhookEndpointRequest, WebhookDelivery,
 };
 
-use super::{PING, STATUSES, convert::delivery_to_wire, handle::load};
+use super::{PING, STATUSES, endpoints::load, wire::delivery_to_wire};
 use crate::{
     Inner, page,
     store::{NewDelivery, Refusal, rows::DeliveryRow},

@@ -8,12 +8,10 @@ use std::{
 use domain::patient::Channel;
 use runtime::Clock;
 
-use crate::{
-    Error,
-    config::Config,
-    dispatch::gate::Gate,
-    provider::{Outcome, Provider, http::Http, sandbox::Sandbox, smtp::Smtp, twilio::Twilio, vonage::Vonage},
+use super::{
+    Outcome, Provider, http::Http, limiter::Gate, sandbox::Sandbox, smtp::Smtp, twilio::Twilio, vonage::Vonage,
 };
+use crate::{Error, config::Config};
 
 /// A provider with its gate.
 pub(crate) struct Way {

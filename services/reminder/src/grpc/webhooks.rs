@@ -6,8 +6,10 @@ use ::wire::reminder::{self as wire, webhooks_server};
 use rpc::Context;
 use tonic::{Request, Response, Status};
 
-use super::{deliveries, handle};
-use crate::Inner;
+use crate::{
+    Inner,
+    webhooks::{deliveries, endpoints},
+};
 
 /// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
@@ -19,7 +21,7 @@ impl webhooks_server::Webhooks for Service {
         request: Request<wire::ListWebhookEndpointsRequest>,
     ) -> Result<Response<wire::ListWebhookEndpointsResponse>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(handle::list(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(endpoints::list(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn get_webhook_endpoint(
@@ -27,7 +29,7 @@ impl webhooks_server::Webhooks for Service {
         request: Request<wire::GetWebhookEndpointRequest>,
     ) -> Result<Response<wire::WebhookEndpoint>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(handle::get(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(endpoints::get(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn create_webhook_endpoint(
@@ -35,7 +37,7 @@ impl webhooks_server::Webhooks for Service {
         request: Request<wire::CreateWebhookEndpointRequest>,
     ) -> Result<Response<wire::WebhookEndpoint>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(handle::create(&self.0, &ctx, request.into_inner()).await?)
+        Ok(endpoints::create(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn update_webhook_endpoint(
@@ -43,7 +45,7 @@ impl webhooks_server::Webhooks for Service {
         request: Request<wire::UpdateWebhookEndpointRequest>,
     ) -> Result<Response<wire::WebhookEndpoint>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(handle::update(&self.0, &ctx, request.into_inner()).await?)
+        Ok(endpoints::update(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn delete_webhook_endpoint(
@@ -51,7 +53,7 @@ impl webhooks_server::Webhooks for Service {
         request: Request<wire::DeleteWebhookEndpointRequest>,
     ) -> Result<Response<wire::DeleteWebhookEndpointResponse>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(handle::delete(&self.0, &ctx, request.into_inner()).await?)
+        Ok(endpoints::delete(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn rotate_webhook_secret(
@@ -59,7 +61,7 @@ impl webhooks_server::Webhooks for Service {
         request: Request<wire::RotateWebhookSecretRequest>,
     ) -> Result<Response<wire::WebhookEndpoint>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(handle::rotate(&self.0, &ctx, request.into_inner()).await?)
+        Ok(endpoints::rotate(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn test_webhook_endpoint(

@@ -2,12 +2,12 @@
 //!
 //! A reply is stored before anything is done with it, as one that a person must read; only what was done with success
 //! takes it out of the clinic's inbox again. Whatever breaks in between, nothing that a patient wrote is lost. Start
-//! reading at [`receive`]; what a word means is in `meaning.rs`, what it answers in `matching.rs`, both pure.
+//! reading at [`receive`]; what a word means is in `parse.rs`, what it answers in `matching.rs`, both pure.
 
 mod act;
 pub(crate) mod inbox;
 mod matching;
-mod meaning;
+mod parse;
 
 use std::sync::Arc;
 
@@ -20,7 +20,11 @@ use uuid::Uuid;
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 pub(crate) use self::matching::Told;
-use crate::{Inner, address_hash, provider::inbound::is_id, receive, write};
+use crate::{
+    Inner, address_hash,
+    providers::{callback, inbound::is_id},
+    write,
+};
 
 /// The trigger of a message that answers a patient's own.
 pub(crate) const REPLY: &str = "reply";
@@ -77,7 +81,7 @@ pub(crate) async fn receive(
     ctx: &Context,
     request: ReceiveRequest,
 ) -> Result<ReceiveResponse, Fault> {
-    let Some(heard) = receive::heard(inner, &request)? else {
+    let Some(heard) = callback::heard(inner, &request)? else {
         tracing::warn!("what a provider passed on comes from no number, so it is no patient's message");
         return Ok(ReceiveResponse::default());
     };
@@ -95,7 +99,7 @@ async fn take_in(
     heard: &Heard,
     within: std::time::Duration,
 ) -> Result<ReceiveResponse, Fault> {
-    let said = meaning::read(&heard.text);
+    let said = parse::read(&heard.text);
     let now = inner.clock.now();
     let id = inner.ids.uuid(now);
     let received = ReceiveResponse { id: InboundId::new(id).to_string(), ..ReceiveResponse::default() };

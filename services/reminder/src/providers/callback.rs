@@ -9,14 +9,13 @@ use rpc::{Code, Fault};
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 use crate::{
-    Inner,
-    answer::Heard,
-    count,
+    Inner, count,
     dispatch::spread_us,
-    provider::{
+    providers::{
         Provider,
         receipt::{Again, Fields, Receipt},
     },
+    replies::Heard,
     store::Report,
     write,
 };

@@ -14,7 +14,7 @@ use tonic::Response;
 
 use super::{
     OVERLAP_US,
-    convert::{from_wire, to_wire},
+    wire::{from_wire, to_wire},
 };
 use crate::{
     Inner, page,

@@ -13,13 +13,13 @@ use subtle::ConstantTimeEq;
 use wire::reminder::ReceiveRequest;
 
 use super::{
-    Outcome, Outgoing, Provider, inbound, post,
+    Outcome, Outgoing, Provider, http_client as post, inbound,
     receipt::{self, Again, Fields, Receipt, Stage, field},
 };
 use crate::{
-    answer::Heard,
     config::Vonage as Config,
-    render::gsm7::{self, Encoding},
+    replies::Heard,
+    templates::gsm7::{self, Encoding},
 };
 
 /// Not processed, says Vonage: sent too fast, or over too many connections.

@@ -7,7 +7,7 @@ use domain::{fault::Faults, patient::is_e164};
 use rpc::Fault;
 
 use super::receipt::{Fields, field};
-use crate::answer::Heard;
+use crate::replies::Heard;
 
 /// The fields that there are; `to` is not read yet.
 const FIELDS: [&str; 4] = ["id", "from", "to", "text"];

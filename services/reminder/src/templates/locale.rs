@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use domain::patient::Channel;
 use jiff::{Zoned, civil::Date};
 
-use super::words::{Lang, Length};
+use super::language::{Lang, Length};
 use crate::rule::Template;
 
 /// A day further off than this is named with its year, in days.

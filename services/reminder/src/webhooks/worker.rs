@@ -16,7 +16,7 @@ use sql::Failure;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::attempt::{Tried, Verdict, judge};
+use super::retry::{Tried, Verdict, judge};
 use crate::{
     Inner,
     dispatch::{Look, pause, rest},

@@ -6,7 +6,7 @@
 use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
-use super::meaning::{Meaning, Said};
+use super::parse::{Meaning, Said};
 
 /// A number answers how it is within so long of being asked.
 const SCORE_WITHIN_US: i64 = 4 * 86_400_000_000;
@@ -127,7 +127,7 @@ mod tests {
     }
 
     fn said(text: &str) -> Said {
-        super::super::meaning::read(text)
+        super::super::parse::read(text)
     }
 
     #[test]

@@ -14,10 +14,10 @@ use signing::{Headers, ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER};
 use wire::reminder::ReceiveRequest;
 
 use super::{
-    Outcome, Outgoing, Provider, inbound, post,
+    Outcome, Outgoing, Provider, http_client as post, inbound,
     receipt::{self, Again, Fields, Receipt, Stage, field, header},
 };
-use crate::{answer::Heard, config::Http as Config};
+use crate::{config::Http as Config, replies::Heard};
 
 /// The code that says that the patient wants no more messages.
 const OPTED_OUT: &str = "opted_out";

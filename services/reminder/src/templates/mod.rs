@@ -4,11 +4,11 @@
 //! Pure: words go in, a text comes out. The shipped texts name the clinic, the day, the time, the clinic's telephone
 //! and the patient's own link; never a condition, never a treatment.
 
-mod allowed;
 pub(crate) mod gsm7;
+mod language;
 mod locale;
 mod shipped;
-mod words;
+mod validation;
 
 use std::fmt;
 
@@ -18,8 +18,8 @@ use minijinja::{Environment, ErrorKind, UndefinedBehavior, context, filters};
 
 use self::locale::Locale;
 pub(crate) use self::{
+    language::{Lang, primary},
     locale::Languages,
-    words::{Lang, primary},
 };
 use crate::{
     plan::Changed,
@@ -140,7 +140,7 @@ impl Texts {
     /// # Errors
     /// When a shipped text does not compile, which a test excludes.
     pub(crate) fn new() -> Result<Self, Error> {
-        // Empty: what a template may use is in `allowed`.
+        // Empty: what a template may use is in `validation`.
         let mut environment = Environment::empty();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.add_filter("upper", filters::upper);
@@ -220,7 +220,7 @@ impl Texts {
                 faults.push(pointer, "too_long", format!("at most {most} characters"));
                 continue;
             }
-            let refused = allowed::check(own);
+            let refused = validation::check(own);
             for one in &refused {
                 faults.push(pointer, one.code, format!("line {}: {}", one.line, one.detail));
             }
@@ -236,7 +236,7 @@ impl Texts {
 
 /// The words as a template sees them: dates are short in text messages.
 fn values(words: &Words, part: Part, locale: Locale) -> minijinja::Value {
-    let length = if part == Part::Sms { words::Length::Short } else { words::Length::Long };
+    let length = if part == Part::Sms { language::Length::Short } else { language::Length::Long };
     context! {
         patient_given_name => words.patient_given_name.as_str(),
         clinic => words.clinic.as_str(),
@@ -264,15 +264,15 @@ fn values(words: &Words, part: Part, locale: Locale) -> minijinja::Value {
 /// Several visits: one after another in a text message, a line each in an e-mail.
 fn visits(words: &Words, part: Part, locale: Locale) -> String {
     let (length, between) = match part {
-        Part::Email => (words::Length::Long, "\n"),
-        _ => (words::Length::Short, "; "),
+        Part::Email => (language::Length::Long, "\n"),
+        _ => (language::Length::Short, "; "),
     };
     let one = |at: &Zoned| format!("{} {}", locale.date(at.date(), length, words.today), locale.time(at));
     words.visits.iter().map(one).collect::<Vec<_>>().join(between)
 }
 
 /// When an offer ends; empty for what is none.
-fn until(words: &Words, length: words::Length, locale: Locale) -> String {
+fn until(words: &Words, length: language::Length, locale: Locale) -> String {
     let until = words.until.as_ref().map(|at| locale.until(at, words.about.date(), length, words.today));
     until.unwrap_or_default()
 }

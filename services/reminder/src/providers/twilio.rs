@@ -3,6 +3,9 @@
 //! It has no idempotency key on create, so the one question after every failure is whether the request may have been
 //! processed. A 429 and a connection that never stood say no; a silence says nothing.
 
+mod sha1;
+mod signature;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,12 +14,12 @@ use rpc::Fault;
 use serde::Deserialize;
 use wire::reminder::ReceiveRequest;
 
+pub use self::signature::twilio_signature;
 use super::{
-    Outcome, Outgoing, Provider, inbound, post,
+    Outcome, Outgoing, Provider, http_client as post, inbound,
     receipt::{self, Again, Fields, Receipt, Stage, field},
-    signature,
 };
-use crate::{answer::Heard, config::Twilio as Config};
+use crate::{config::Twilio as Config, replies::Heard};
 
 /// Not processed, says Twilio by these codes.
 const TRY_AGAIN: [u32; 3] = [20429, 20503, 21611];

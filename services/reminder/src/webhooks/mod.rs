@@ -3,15 +3,14 @@
 //!
 //! A change of booking's feed becomes one delivery for each endpoint that wants it, in the transaction that moves the
 //! position. Deliveries about one appointment or plan go one after another; those about different ones, side by side.
-//! Start reading at `deliver.rs`; what an answer means is in `attempt.rs`, the lines are kept in `store/deliveries.rs`.
+//! Start reading at `worker.rs`; what an answer means is in `retry.rs`, the lines are kept in `store/deliveries.rs`.
 
-pub(crate) mod attempt;
-pub(crate) mod convert;
-pub(crate) mod deliver;
 pub(crate) mod deliveries;
+pub(crate) mod endpoints;
 pub(crate) mod event;
-pub(crate) mod handle;
-pub(crate) mod service;
+mod retry;
+pub(crate) mod wire;
+pub(crate) mod worker;
 
 /// How many endpoints an organisation may have.
 pub(crate) const ENDPOINTS_MAX: i64 = 20;

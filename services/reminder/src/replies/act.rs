@@ -11,13 +11,13 @@ use wire::booking::{
 use super::{
     ASKED_WITHIN_US, CHANNEL, CONVERSATION_US, Dealt, Heard, TOLD_MAX, Told,
     matching::{Match, find},
-    meaning::{Meaning, Said},
+    parse::{Meaning, Said},
 };
 use crate::{
-    Inner, describe,
+    Inner,
     rule::{Asks, Template},
     store::Address,
-    write,
+    template_context, write,
 };
 
 /// From this answer on, to how it is, the clinic is alerted.
@@ -167,7 +167,7 @@ async fn offer(inner: &Inner, ctx: &Context, meaning: Meaning, one: &Told) -> Re
         Meaning::Accept => waitlist.accept_offer(ctx.request(request)).await.map(drop),
         _ => waitlist.decline_offer(ctx.request(request)).await.map(drop),
     };
-    let (contact, expires_at_us) = describe::offer(inner, ctx, one.appointment).await?;
+    let (contact, expires_at_us) = template_context::offer(inner, ctx, one.appointment).await?;
     let about = Some(one.clone());
     match (answer.map_err(Fault::from), meaning) {
         // The rules tell of the booking, as of every other one.
@@ -205,7 +205,7 @@ async fn contact(inner: &Inner, ctx: &Context, one: &Told) -> Result<GetContactR
 /// A shipped text in the patient's language; `visits` are those that it names.
 async fn text(inner: &Inner, ctx: &Context, name: &str, one: &Told, visits: &[&Told]) -> Result<String, Fault> {
     if one.trigger == OFFER {
-        let (contact, expires_at_us) = describe::offer(inner, ctx, one.appointment).await?;
+        let (contact, expires_at_us) = template_context::offer(inner, ctx, one.appointment).await?;
         return rendered(inner, ctx, name, one, contact, Some(expires_at_us)).await;
     }
     let contact = contact(inner, ctx, one).await?;
@@ -213,7 +213,7 @@ async fn text(inner: &Inner, ctx: &Context, name: &str, one: &Told, visits: &[&T
         return rendered(inner, ctx, name, one, contact, None).await;
     }
     let named = visits.iter().take(NAMED_MAX);
-    let named = named.filter_map(|one| describe::local(one.starts_at_us, &one.time_zone)).collect();
+    let named = named.filter_map(|one| template_context::local(one.starts_at_us, &one.time_zone)).collect();
     rendered_with(inner, ctx, name, one, contact, None, named).await
 }
 
@@ -239,15 +239,15 @@ async fn rendered_with(
 ) -> Result<String, Fault> {
     let (appointment, patient) = (contact.appointment.unwrap_or_default(), contact.patient.unwrap_or_default());
     let details = patient.details.unwrap_or_default();
-    let visit = describe::visit(inner, ctx, &appointment).await?;
-    let about =
-        describe::local(one.starts_at_us, &one.time_zone).ok_or_else(|| Fault::internal("a visit has no time"))?;
+    let visit = template_context::visit(inner, ctx, &appointment).await?;
+    let about = template_context::local(one.starts_at_us, &one.time_zone)
+        .ok_or_else(|| Fault::internal("a visit has no time"))?;
     let mut words = match expires_at_us {
-        Some(at_us) => describe::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
-        None => describe::words(inner, &appointment, &details, visit.clone(), about),
+        Some(at_us) => template_context::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
+        None => template_context::words(inner, &appointment, &details, visit.clone(), about),
     };
     words.visits = visits;
-    let languages = describe::languages(&details, &visit);
+    let languages = template_context::languages(&details, &visit);
     let rendered = inner.texts.render(&Template::default(), name, CHANNEL, &languages, &words);
     Ok(rendered.map_err(|error| Fault::internal(error.to_string()))?.text)
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::provider::Outcome;
+use super::Outcome;
 
 /// How long a provider that does not answer is left alone, doubled each time that it still does not.
 const CLOSED_FIRST_US: i64 = 15_000_000;
