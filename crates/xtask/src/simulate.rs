@@ -36,8 +36,8 @@ enum Engine {
 impl Engine {
     fn test(self) -> &'static str {
         match self {
-            Self::Sqlite => "on_sqlite::patients_are_told_what_is_so",
-            Self::Postgres => "on_postgres::patients_are_told_what_is_so",
+            Self::Sqlite => "simulation::on_sqlite::patients_are_told_what_is_so",
+            Self::Postgres => "simulation::on_postgres::patients_are_told_what_is_so",
         }
     }
 }
@@ -48,7 +48,7 @@ impl Engine {
 /// When it cannot be built, or no PostgreSQL can be started.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     // Not by nextest: that shows nothing until the end, and ends what takes long.
-    let test = ["test", "--quiet", "--release", "--package", "reminder", "--test", "simulation"];
+    let test = ["test", "--quiet", "--release", "--package", "reminder", "--test", "contract"];
     step("build", || cargo(&[&test[..], &["--no-run"]].concat()))?;
     let engines = options.engine.map_or(vec![Engine::Sqlite, Engine::Postgres], |engine| vec![engine]);
     let named = std::env::var(DATABASE_VARIABLE).ok();

@@ -1,0 +1,76 @@
+//! When the services could not know or send everything.
+
+use std::collections::HashMap;
+
+use super::scenario::SECOND;
+
+/// What is put off is looked at again within so much.
+const MARGIN_US: i64 = 200 * SECOND;
+
+#[derive(Default)]
+pub struct Outages {
+    /// From and until.
+    stretches: Vec<(i64, i64)>,
+    open: HashMap<&'static str, i64>,
+    sorted: bool,
+}
+
+impl Outages {
+    pub fn add(&mut self, from_us: i64, until_us: i64) {
+        self.stretches.push((from_us, until_us));
+    }
+
+    /// An outage of a kind goes on or is over.
+    pub fn turn(&mut self, kind: &'static str, goes_on: bool, now_us: i64) {
+        if goes_on {
+            self.open.entry(kind).or_insert(now_us);
+        } else if let Some(from_us) = self.open.remove(kind) {
+            self.add(from_us, now_us);
+        }
+    }
+
+    /// Sorts the stretches, and joins those that touch.
+    pub fn close(&mut self) {
+        self.stretches.sort_unstable();
+        let mut joined: Vec<(i64, i64)> = vec![];
+        for (from_us, until_us) in self.stretches.drain(..) {
+            match joined.last_mut() {
+                Some(last) if from_us <= last.1 => last.1 = last.1.max(until_us),
+                _ => joined.push((from_us, until_us)),
+            }
+        }
+        self.stretches = joined;
+        self.sorted = true;
+    }
+
+    /// Whether whatever was to be sent in `[from, until)` had the time for it.
+    pub fn leave_time(&self, from_us: i64, until_us: i64) -> bool {
+        assert!(self.sorted, "closed first");
+        let mut free_from_us = from_us;
+        let first = self.stretches.partition_point(|stretch| stretch.1 <= from_us);
+        for (begins_us, ends_us) in &self.stretches[first..] {
+            if *begins_us >= until_us {
+                break;
+            }
+            if begins_us - free_from_us >= MARGIN_US {
+                return true;
+            }
+            free_from_us = free_from_us.max(*ends_us);
+        }
+        until_us - free_from_us >= MARGIN_US
+    }
+}
+
+#[test]
+fn a_message_has_time_where_a_stretch_between_outages_is_long_enough() {
+    let mut outages = Outages::default();
+    outages.turn("down", true, 1000 * SECOND);
+    outages.turn("held", true, 1100 * SECOND);
+    outages.turn("down", false, 1200 * SECOND);
+    outages.turn("held", false, 1300 * SECOND);
+    outages.add(1600 * SECOND, 1700 * SECOND);
+    outages.close();
+    let time = |from: i64, until: i64| outages.leave_time(from * SECOND, until * SECOND);
+    assert!(time(700, 1000) && time(0, 5000) && time(1250, 1500) && time(1650, 1900));
+    assert!(!time(850, 1250) && !time(1250, 1499) && !time(1450, 1850) && !time(1000, 1000));
+}
