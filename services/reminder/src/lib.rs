@@ -4,29 +4,25 @@
 //! booking for the present truth just before each one leaves. It never writes to anybody else's tables, never talks to a
 //! patient about anything but a visit of theirs, and never sends a message again whose fate it does not know.
 //!
-//! Start reading at `plan/mod.rs` (which messages a change plans; pure), then `follow.rs` (how changes arrive) and
-//! `dispatch/send.rs` (one message from its lease to its outcome).
+//! Start reading at `planning/mod.rs` (which messages a change plans; pure), then `jobs/feed.rs` (how changes arrive) and
+//! `sending/send.rs` (one message from its lease to its outcome).
 
+mod appointment;
 mod config;
-mod dispatch;
-mod follow;
 mod grpc;
-mod history;
-mod message;
+mod jobs;
+mod messages;
 mod page;
-mod plan;
+mod planning;
 mod providers;
-mod quiet;
 mod rate;
 mod replies;
-mod report;
-mod rule;
-mod service;
+mod reports;
+mod rules;
+mod sending;
 mod store;
-mod sweep;
 mod template_context;
 mod templates;
-mod together;
 mod unsubscribe;
 mod webhooks;
 mod write;
@@ -38,11 +34,11 @@ use std::{
 };
 
 pub use config::{Config, Http, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Vonage, Webhooks, is_public_url};
-use dispatch::questions::Questions;
 use providers::registry::Ways;
 pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};
+use sending::lookups::Questions;
 use sha2::{Digest, Sha256};
 use sql::{Target, feed::Position};
 use store::Store;
@@ -167,16 +163,16 @@ impl App {
 
     /// The gRPC services, with the guard in front.
     pub fn routes(&self) -> Routes {
-        let reminder = Routes::new(ReminderServer::new(service::Service(self.0.clone())));
+        let reminder = Routes::new(ReminderServer::new(grpc::reminder::Service(self.0.clone())));
         rpc::guard(reminder.add_service(WebhooksServer::new(grpc::webhooks::Service(self.0.clone()))))
     }
 
     /// Follows booking's feed, sends and delivers what is due until draining begins, then waits for what is on its way.
     pub async fn run(&self, shutdown: Shutdown) {
-        let follow = follow::run(&self.0, &shutdown);
-        let dispatch = dispatch::run(&self.0, &shutdown);
+        let follow = jobs::feed::run(&self.0, &shutdown);
+        let dispatch = sending::worker::run(&self.0, &shutdown);
         let deliver = webhooks::worker::run(&self.0, &shutdown);
-        let sweep = sweep::run(&self.0, &shutdown);
+        let sweep = jobs::sweep::run(&self.0, &shutdown);
         tokio::join!(follow, dispatch, deliver, sweep);
     }
 

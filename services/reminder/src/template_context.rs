@@ -11,7 +11,7 @@ use wire::{
 
 use crate::{
     Inner,
-    plan::Changed,
+    appointment::Changed,
     templates::{Languages, Words},
 };
 

@@ -17,7 +17,7 @@ use wire::{
     reminder::{UnsubscribeRequest, UnsubscribeState},
 };
 
-use crate::{Inner, rule::Trigger, store::rows::MessageRow, template_context, templates::Lang, write};
+use crate::{Inner, rules::Trigger, store::rows::MessageRow, template_context, templates::Lang, write};
 
 /// The token of a message's link: the message's own id, 74 bits of which are random, with its organisation's.
 pub(crate) fn token(message: &MessageRow) -> String {

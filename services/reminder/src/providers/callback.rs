@@ -10,12 +10,12 @@ use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 use crate::{
     Inner, count,
-    dispatch::spread_us,
     providers::{
         Provider,
         receipt::{Again, Fields, Receipt},
     },
     replies::Heard,
+    sending::spread_us,
     store::Report,
     write,
 };

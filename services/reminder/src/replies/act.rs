@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Inner,
-    rule::{Asks, Template},
+    rules::{Asks, Template},
     store::Address,
     template_context, write,
 };

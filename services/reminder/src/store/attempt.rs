@@ -6,7 +6,7 @@ use domain::patient::Channel;
 use uuid::Uuid;
 
 use super::rows::MessageRow;
-use crate::{address_hash, plan::Visit, providers::receipt::Stage};
+use crate::{address_hash, planning::Visit, providers::receipt::Stage};
 
 /// How long nobody knows whether a message was sent before its rule is asked whether it is sent once more: most late
 /// reports have come by then.

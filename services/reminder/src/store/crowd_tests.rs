@@ -9,7 +9,7 @@ use super::{
     tests::{Bed, HOUR, NOW, ORG, START, booked, suite},
     *,
 };
-use crate::plan::Event;
+use crate::planning::Event;
 
 pub(super) fn sending(message: &MessageRow, truth_version: i64) -> Sending {
     Sending {

@@ -16,7 +16,7 @@ use super::{
     sends::given,
     transactions::Tx,
 };
-use crate::plan;
+use crate::planning;
 
 const FINISH: &str = " UPDATE messages SET status = g_status, reason = g_reason, wake_at_us = NULL, updated_at_us = g_now \
      FROM given WHERE organization_id = g_organization AND id = g_id AND fence = g_fence \
@@ -80,7 +80,7 @@ impl<'a> Ended<'a> {
 /// Plans what stands in for messages, where they have ended without reaching their patient and their rule names another
 /// channel.
 pub(super) async fn replace(tx: &mut Tx, ended: impl Iterator<Item = Ended<'_>>) -> Result<(), sqlx::Error> {
-    let missed: Vec<_> = ended.filter(|one| plan::misses(one.became.0, one.became.1)).collect();
+    let missed: Vec<_> = ended.filter(|one| planning::misses(one.became.0, one.became.1)).collect();
     if missed.is_empty() {
         return Ok(());
     }

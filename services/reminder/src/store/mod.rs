@@ -24,9 +24,9 @@ use uuid::Uuid;
 pub(crate) use self::attempt::{Address, Begun, End, Record, Report, Reported, Sending, UNKNOWN_US};
 use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, ToldRow};
 use crate::{
-    plan::{Change, Offered, Risk},
+    planning::{Change, Offered, Risk},
     replies::{Dealt, NewInbound},
-    rule::Rule,
+    rules::Rule,
     webhooks::event::News,
 };
 

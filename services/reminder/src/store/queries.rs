@@ -14,7 +14,7 @@ use super::{
     },
     Db, Store,
 };
-use crate::rule::Rule;
+use crate::rules::Rule;
 
 const POSITION: &str = "SELECT position FROM feed_position WHERE id = 1";
 const HISTORY: &str = "SELECT begun_at_us, place FROM history WHERE id = 1";

@@ -10,13 +10,14 @@ use uuid::Uuid;
 
 pub(crate) use self::appointment::{AppointmentRow, OwnedAppointmentRow};
 use crate::{
-    plan::{self, Changed, Pending, Visit},
+    appointment::{Changed, Visit},
+    planning::{self, Pending},
     replies::Told,
-    report::{Messages, Seen},
-    rule::{self, Rule, Trigger, channel},
+    reports::{Messages, Seen},
+    rules::{self, Rule, Trigger, channel},
 };
 
-/// A rule; `body` is the JSON of `rule::Body`.
+/// A rule; `body` is the JSON of `rules::Body`.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct RuleRow {
     pub(crate) id: Uuid,
@@ -265,9 +266,9 @@ impl EndedRow {
     pub(crate) fn read(self) -> Result<Option<Channel>, sqlx::Error> {
         // An answer to a patient's own message goes nowhere else.
         let Ok(trigger) = self.trigger.parse::<Trigger>() else { return Ok(None) };
-        let body: rule::Body =
+        let body: rules::Body =
             serde_json::from_str(&self.body).map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-        Ok(plan::stand_in(&body, trigger, &self.channel))
+        Ok(planning::stand_in(&body, trigger, &self.channel))
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     *,
 };
 use crate::{
-    plan::{Appointment, Event, Visit},
+    planning::{Appointment, Event, Visit},
     providers::receipt::Stage,
 };
 
@@ -244,7 +244,7 @@ async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
     let hash = crate::address_hash("+15005550009");
     let blocked = || bed.blocked(ORG, &leased, &hash);
     assert!(!blocked().await);
-    let channel = crate::rule::channel(&leased.channel).unwrap();
+    let channel = crate::rules::channel(&leased.channel).unwrap();
     let record = Record { block: Some((channel, hash.clone())), ..record(&leased, attempt, "failed") };
     assert!(bed.record(record).await);
     assert!(blocked().await);

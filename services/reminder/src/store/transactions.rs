@@ -19,8 +19,8 @@ use super::{
     writes::Writes,
 };
 use crate::{
-    plan::{self, Again, Appointment, Change, Event, Known, Offered, Revive, Series},
-    rule::{self, Rule},
+    planning::{self, Again, Appointment, Change, Event, Known, Offered, Revive, Series},
+    rules::{self, Rule},
 };
 
 const FIRST_POSITION: &str = "INSERT INTO feed_position VALUES (1, $1, $2) ON CONFLICT DO NOTHING";
@@ -132,7 +132,7 @@ impl Store {
             let known = writes.known(risk.organization, risk.visit).map(|known| known.appointment.clone());
             let Some(known) = known else { continue };
             let rules = rules.get(&risk.organization).map(Vec::as_slice).unwrap_or_default();
-            writes.plan(risk.organization, &known, plan::recall(rules, risk, &known.zone()));
+            writes.plan(risk.organization, &known, planning::recall(rules, risk, &known.zone()));
         }
         for offer in batch.offers {
             let rules = rules.get(&offer.organization).map(Vec::as_slice).unwrap_or_default();
@@ -182,7 +182,7 @@ async fn follow(
     let (organization, id) = (change.organization, change.appointment.id);
     let series = series(tx, change, writes).await?;
     let known = writes.known(organization, id);
-    let Some(plan) = plan::plan(rules, known, change, batch.now_us, batch.settle_us, series) else { return Ok(()) };
+    let Some(plan) = planning::plan(rules, known, change, batch.now_us, batch.settle_us, series) else { return Ok(()) };
     writes.save(organization, plan.known.clone());
     if plan.suppress.is_some() || plan.revive.is_some() {
         writes.flush(tx).await?;
@@ -228,7 +228,7 @@ async fn hand_on(
     let next = query_as(NEXT_OF_SERIES).bind(organization).bind(visit.patient).bind(booked_at_us).bind(visit.id);
     let next: Option<AppointmentRow> = next.bind(writes.now_us).fetch_optional(&mut **tx).await?;
     if let Some(next) = next.map(AppointmentRow::read).transpose()? {
-        writes.plan(organization, &next.appointment, plan::handed_on(rules, &next, writes.now_us));
+        writes.plan(organization, &next.appointment, planning::handed_on(rules, &next, writes.now_us));
     }
     Ok(())
 }
@@ -243,7 +243,7 @@ async fn offered(tx: &mut Tx, offer: &Offered, rules: &[Rule], writes: &mut Writ
         let suppress = query(SUPPRESS).bind(organization).bind(visit.id).bind("superseded").bind(writes.now_us);
         suppress.execute(&mut **tx).await?;
     }
-    writes.plan(organization, visit, plan::offered(rules, offer));
+    writes.plan(organization, visit, planning::offered(rules, offer));
     Ok(())
 }
 
@@ -260,7 +260,7 @@ pub(super) async fn see(tx: &mut Tx, organization: Uuid, now_us: i64, ids: &Ids)
     let writes: i64 = query_scalar(SEE).bind(organization).bind(now_us).fetch_one(&mut **tx).await?;
     if writes == 1 {
         let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
-        for body in rule::defaults() {
+        for body in rules::defaults() {
             new_rule(tx, organization, &Rule::new(ids.uuid(now), body, now_us)).await?;
         }
     }
@@ -303,7 +303,7 @@ async fn again(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<(), sqlx::Error> {
         after = last.id;
         for row in rows {
             let id = row.id;
-            let update = match plan::again(write.rule, &row.read()?, write.now_us) {
+            let update = match planning::again(write.rule, &row.read()?, write.now_us) {
                 Again::Keep => continue,
                 Again::Due(due_at_us) => query(MOVE_MESSAGE).bind(write.organization).bind(id).bind(due_at_us),
                 Again::Suppress(reason) => query(SUPPRESS_MESSAGE).bind(write.organization).bind(id).bind(reason),
@@ -324,7 +324,7 @@ async fn newly(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<u64, sqlx::Error> {
         after = (last.starts_at_us, last.id);
         for row in rows {
             let known = row.read()?;
-            writes.plan(write.organization, &known.appointment, plan::newly(write.rule, &known, write.now_us));
+            writes.plan(write.organization, &known.appointment, planning::newly(write.rule, &known, write.now_us));
         }
         writes.flush(tx).await?;
     }

@@ -9,7 +9,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{super::rows::OwnedAppointmentRow, Db, queries::these, transactions::Tx};
-use crate::plan::{Appointment, Known, Planned};
+use crate::planning::{Appointment, Known, Planned};
 
 const SAVE: &str = "INSERT INTO appointments (organization_id, id, version, status, \
      service_id, practitioner_id, patient_id, location_id, starts_at_us, ends_at_us, time_zone, visit_version, \

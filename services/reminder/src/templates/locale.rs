@@ -9,7 +9,7 @@ use domain::patient::Channel;
 use jiff::{Zoned, civil::Date};
 
 use super::language::{Lang, Length};
-use crate::rule::Template;
+use crate::rules::Template;
 
 /// A day further off than this is named with its year, in days.
 const YEAR_AFTER_DAYS: i32 = 300;

@@ -22,8 +22,8 @@ pub(crate) use self::{
     locale::Languages,
 };
 use crate::{
-    plan::Changed,
-    rule::{Template, Trigger},
+    appointment::Changed,
+    rules::{Template, Trigger},
 };
 
 /// The words that a template may use.

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::retry::{Tried, Verdict, judge};
 use crate::{
     Inner,
-    dispatch::{Look, pause, rest},
+    sending::{Look, pause, rest},
     store::{
         Settle, Settled,
         rows::{DeliveryRow, EndpointRow},

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::plan::{Appointment, Arrangement, Known, Visit};
+use crate::planning::{Appointment, Arrangement, Known, Visit};
 
 /// An appointment, as it was seen in the feed.
 #[derive(Debug, Clone, FromRow)]

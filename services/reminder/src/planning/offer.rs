@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use super::{Appointment, Planned, after_event};
-use crate::rule::{Rule, Trigger};
+use crate::rules::{Rule, Trigger};
 
 /// A free time that is offered to a patient, or was. It stands among the appointments as one that does not take place, so
 /// that its messages hang on something.

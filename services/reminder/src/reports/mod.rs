@@ -4,6 +4,8 @@
 //! A visit belongs to the day on which it starts on its own location's clock. One that was called off, or should never
 //! have been recorded, is no visit; what was sent about it and what its patient answered counts all the same.
 
+pub(crate) mod reminders;
+
 use std::collections::BTreeMap;
 
 use domain::{

@@ -1,7 +1,8 @@
 //! Rules: when a message is due, on which channels, and with which text.
 
-pub(crate) mod convert;
-pub(crate) mod handle;
+pub(crate) mod crud;
+pub(crate) mod quiet_hours;
+pub(crate) mod wire;
 
 use std::{fmt, str::FromStr};
 

@@ -19,15 +19,15 @@ use rpc::Fault;
 use runtime::Shutdown;
 
 use super::{
-    lease_us,
     prepare::{Next, Ready, prepare, reply},
-    route::{Route, again, is_held, key_attempt, route},
+    select_provider::{Route, again, is_held, key_attempt, route},
+    worker::lease_us,
 };
 use crate::{
-    Inner, address_hash, count, plan,
+    Inner, address_hash, count, planning,
     providers::{Outcome, Outgoing, callback, receipt::Stage, registry::Way, twilio},
     replies::REPLY,
-    rule::{Trigger, channel},
+    rules::{Trigger, channel},
     store::{Begun, End, Record, Sending, UNKNOWN_US, rows::MessageRow},
     templates::gsm7,
     unsubscribe, write,
@@ -152,7 +152,7 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, (channel, way): (Channel
 
 /// Rings where what was recorded is looked at again, or another message may stand in for it.
 fn ring(inner: &Inner, record: &Record) {
-    if record.wake_at_us.is_some() || plan::misses(record.status, record.reason) {
+    if record.wake_at_us.is_some() || planning::misses(record.status, record.reason) {
         inner.planned.notify_waiters();
     }
 }
@@ -286,7 +286,7 @@ async fn finish(inner: &Inner, message: &Arc<MessageRow>, status: &'static str, 
     let (stand_in, now_us) = (inner.ids.uuid(now), now.as_microsecond());
     match inner.questions.finish.ask(End { message: message.clone(), status, reason, stand_in, now_us }).await {
         Ok(true) => {
-            if plan::misses(status, reason) {
+            if planning::misses(status, reason) {
                 inner.planned.notify_waiters();
             }
             if known {

@@ -3,7 +3,7 @@
 use domain::time::WallTime;
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
-use crate::rule::QuietHours;
+use super::QuietHours;
 
 /// A message that cannot wait for the end of the quiet hours goes out this long before they begin.
 const LEAD_US: i64 = 5 * 60_000_000;

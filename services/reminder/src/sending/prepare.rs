@@ -13,14 +13,13 @@ use wire::{
 };
 
 use super::{
-    questions::{ASK_WITHIN, Contact},
-    truth::{Verdict, judge},
+    lookups::{ASK_WITHIN, Contact},
+    verify::{Verdict, judge},
 };
 use crate::{
     Inner,
-    plan::Visit,
-    quiet,
-    rule::{Rule, Trigger},
+    appointment::Visit,
+    rules::{Rule, Trigger, quiet_hours},
     store::{Address, rows::MessageRow},
     template_context,
     templates::{self, Languages, Rendered, Words},
@@ -87,7 +86,7 @@ pub(super) async fn prepare(
     }
     let zone = domain::time::zone(&appointment.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
     // Planned outside the quiet hours, it may still have waited into them.
-    let stretch = rule.body.quiet_hours.and_then(|hours| quiet::stretch(hours, now_us, &zone));
+    let stretch = rule.body.quiet_hours.and_then(|hours| quiet_hours::stretch(hours, now_us, &zone));
     if let Some((_, ends_at_us)) = stretch
         && ends_at_us < until_us
     {

@@ -7,10 +7,11 @@ use rpc::Context;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    Inner, message,
+    Inner, messages,
     providers::callback,
     replies::{self, inbox},
-    rule::handle as rules,
+    reports,
+    rules::crud as rules,
     unsubscribe,
 };
 
@@ -24,13 +25,13 @@ impl reminder_server::Reminder for Service {
         request: Request<wire::ListMessagesRequest>,
     ) -> Result<Response<wire::ListMessagesResponse>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(message::list::list(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(messages::list::list(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn get_message(&self, request: Request<wire::GetMessageRequest>) -> Result<Response<wire::Message>, Status> {
         let ctx = Context::of(&request)?;
-        let row = message::load(&self.0, &ctx, &request.into_inner().id).await?;
-        let mut shown = message::shown(&self.0, std::slice::from_ref(&row)).await?;
+        let row = messages::load(&self.0, &ctx, &request.into_inner().id).await?;
+        let mut shown = messages::shown(&self.0, std::slice::from_ref(&row)).await?;
         Ok(Response::new(shown.pop().ok_or_else(rpc::Fault::not_found)?))
     }
 
@@ -39,14 +40,14 @@ impl reminder_server::Reminder for Service {
         request: Request<wire::RetryMessageRequest>,
     ) -> Result<Response<wire::Message>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(message::retry::retry(&self.0, &ctx, request.into_inner()).await?)
+        Ok(messages::retry::retry(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn preview_message(
         &self,
         request: Request<wire::PreviewMessageRequest>,
     ) -> Result<Response<wire::PreviewMessageResponse>, Status> {
-        Ok(Response::new(message::preview::preview(&self.0, request.into_inner())?))
+        Ok(Response::new(messages::preview::preview(&self.0, request.into_inner())?))
     }
 
     async fn list_rules(
@@ -119,7 +120,7 @@ impl reminder_server::Reminder for Service {
         request: Request<wire::ReportRemindersRequest>,
     ) -> Result<Response<wire::ReminderReport>, Status> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(message::report::report(&self.0, &ctx, &request.into_inner()).await?))
+        Ok(Response::new(reports::reminders::report(&self.0, &ctx, &request.into_inner()).await?))
     }
 
     async fn receive_status(

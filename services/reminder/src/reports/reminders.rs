@@ -9,11 +9,8 @@ use wire::{
     reminder::{ReminderAttendance, ReminderReport, ReminderReportRow, ReportRemindersRequest},
 };
 
-use crate::{
-    Inner, history,
-    report::{Attendance, DAYS_MAX, GroupBy, Report, Row},
-    write,
-};
+use super::{Attendance, DAYS_MAX, GroupBy, Report, Row};
+use crate::{Inner, jobs::history, write};
 
 /// Visits that are read at a time.
 const PAGE: i64 = 500;

@@ -1,9 +1,7 @@
-//! Messages as the clinic sees them: the list, one, a retry by hand, a preview of a text, and the
-//! report.
+//! Messages as the clinic sees them: the list, one, a retry by hand, a preview of a text.
 
 pub(crate) mod list;
 pub(crate) mod preview;
-pub(crate) mod report;
 pub(crate) mod retry;
 
 use std::collections::HashMap;

@@ -24,9 +24,10 @@ use wire::booking::{
     change::Owner,
 };
 
+use super::history;
 use crate::{
-    Inner, history,
-    plan::{Appointment, Change, Event, Offered, Risk, Visit},
+    Inner,
+    planning::{Appointment, Change, Event, Offered, Risk, Visit},
     rate::Pace,
     store::{Applied, Batch, Progress, Step},
     webhooks::event::{News, news},

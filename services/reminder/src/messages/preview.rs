@@ -6,7 +6,7 @@ use wire::reminder::{PreviewMessageRequest, PreviewMessageResponse};
 
 use crate::{
     Inner,
-    rule::convert,
+    rules::wire as convert,
     templates::{self, Languages, gsm7},
 };
 

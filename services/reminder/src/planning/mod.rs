@@ -18,71 +18,24 @@
 //! - a visit that has begun takes back everything pending;
 //! - one that was completed or missed plans what follows it, once.
 
-mod again;
-mod arrangement;
+mod fallback;
 mod offer;
-mod recall;
-mod stand_in;
+mod plan_at_risk;
+mod rule_change;
 #[cfg(test)]
 mod tests;
 
-use domain::{appointment::Status, patient::Channel, time::from_micros};
-use jiff::{civil::DateTime, tz::TimeZone};
+use domain::{appointment::Status, patient::Channel};
 use uuid::Uuid;
 
 pub(crate) use self::{
-    again::{Again, Pending, again, newly},
-    arrangement::{Arrangement, Changed},
+    fallback::{misses, stand_in},
     offer::{Offered, offered},
-    recall::{Risk, recall},
-    stand_in::{misses, stand_in},
+    plan_at_risk::{Risk, recall},
+    rule_change::{Again, Pending, again, newly},
 };
-use crate::{
-    quiet,
-    rule::{Rule, Trigger},
-};
-
-/// What a message tells: when and where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Visit {
-    pub(crate) starts_at_us: i64,
-    pub(crate) location: Uuid,
-}
-
-/// An appointment, as far as the feed tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Appointment {
-    pub(crate) id: Uuid,
-    pub(crate) version: i64,
-    pub(crate) status: Status,
-    pub(crate) service: Uuid,
-    pub(crate) practitioner: Uuid,
-    pub(crate) patient: Uuid,
-    pub(crate) visit: Visit,
-    pub(crate) ends_at_us: i64,
-    pub(crate) time_zone: String,
-    /// The session of a plan that it is.
-    pub(crate) plan_session: Option<Uuid>,
-    pub(crate) confirmed_at_us: Option<i64>,
-}
-
-impl Appointment {
-    /// The location's zone; UTC where this program's data knows no such zone.
-    pub(crate) fn zone(&self) -> TimeZone {
-        domain::time::zone(&self.time_zone).unwrap_or(TimeZone::UTC)
-    }
-
-    /// Whether the other is what a patient counts on here, by the same clock: one that stays while its location's time zone
-    /// changes is not.
-    fn is_as(&self, other: &Self) -> bool {
-        self.arrangement() == other.arrangement() && self.hour() == other.hour()
-    }
-
-    /// Its start on the wall clock.
-    fn hour(&self) -> Option<DateTime> {
-        Some(from_micros(self.visit.starts_at_us)?.to_zoned(self.zone()).datetime())
-    }
-}
+pub(crate) use crate::appointment::{Appointment, Arrangement, Changed, Visit};
+use crate::rules::{Rule, Trigger, quiet_hours};
 
 /// What is stored of an appointment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -292,7 +245,7 @@ fn after_event(rules: &[Rule], trigger: Trigger, next: &Appointment, version: i6
     let due = |rule: &Rule| {
         let at_us = base_at_us + rule.offset_us();
         let until_us = trigger.of_use_until_us(at_us, next.visit.starts_at_us);
-        let due_at_us = quiet::after_event(rule.body.quiet_hours, at_us, until_us, &next.zone());
+        let due_at_us = quiet_hours::after_event(rule.body.quiet_hours, at_us, until_us, &next.zone());
         (due_at_us < until_us).then_some(due_at_us)
     };
     rules
@@ -329,7 +282,7 @@ fn before_start(rules: &[Rule], next: &Appointment, version: i64, since_us: i64,
 fn due_before_start(rule: &Rule, next: &Appointment, since_us: i64) -> Option<i64> {
     let starts_at_us = next.visit.starts_at_us;
     let at_us = starts_at_us - rule.offset_us();
-    let due_at_us = quiet::before_start(rule.body.quiet_hours, at_us, starts_at_us, &next.zone());
+    let due_at_us = quiet_hours::before_start(rule.body.quiet_hours, at_us, starts_at_us, &next.zone());
     (at_us > since_us && due_at_us > since_us).then_some(due_at_us)
 }
 

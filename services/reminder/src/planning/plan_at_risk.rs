@@ -4,10 +4,7 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::{Planned, each_channel};
-use crate::{
-    quiet,
-    rule::{Rule, Trigger},
-};
+use crate::rules::{Rule, Trigger, quiet_hours};
 
 /// A plan of which a session is left, none is booked, and the last day for it is near.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +25,7 @@ pub(crate) fn recall(rules: &[Rule], risk: &Risk, zone: &TimeZone) -> Vec<Planne
     let rules = rules.iter().filter(|rule| rule.body.trigger == trigger && rule.covers(risk.service));
     let due = |rule: &Rule| {
         let at_us = risk.since_us + rule.offset_us();
-        quiet::after_event(rule.body.quiet_hours, at_us, trigger.of_use_until_us(at_us, 0), zone)
+        quiet_hours::after_event(rule.body.quiet_hours, at_us, trigger.of_use_until_us(at_us, 0), zone)
     };
     rules.flat_map(|rule| each_channel(rule, risk.book_by, risk.since_us, due(rule))).collect()
 }

@@ -3,7 +3,7 @@ mod clock;
 use proptest::prelude::*;
 
 use super::*;
-use crate::rule::{self, QuietHours};
+use crate::rules::{self, QuietHours};
 
 const HOUR: i64 = 3_600_000_000;
 const SETTLE: i64 = 120_000_000;
@@ -13,7 +13,7 @@ fn us(text: &str) -> i64 {
 }
 
 fn rules() -> Vec<Rule> {
-    rule::defaults().into_iter().zip(1..).map(|(body, id)| Rule::new(Uuid::from_u128(id), body, 0)).collect()
+    rules::defaults().into_iter().zip(1..).map(|(body, id)| Rule::new(Uuid::from_u128(id), body, 0)).collect()
 }
 
 fn at(starts_at_us: i64, version: i64) -> Appointment {
@@ -269,7 +269,7 @@ fn a_changed_rule_moves_its_messages_and_drops_none() {
 fn with_rules_after() -> Vec<Rule> {
     let mut rules = rules();
     for (id, trigger) in [(20, Trigger::AfterCompleted), (21, Trigger::Missed)] {
-        let body = rule::Body { trigger, offset_minutes: 36 * 60, ..rules[0].body.clone() };
+        let body = rules::Body { trigger, offset_minutes: 36 * 60, ..rules[0].body.clone() };
         rules.push(Rule::new(Uuid::from_u128(id), body, 0));
     }
     rules

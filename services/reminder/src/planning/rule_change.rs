@@ -5,10 +5,7 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::{Known, Planned, before_start, due_before_start};
-use crate::{
-    quiet,
-    rule::{Rule, Trigger},
-};
+use crate::rules::{Rule, Trigger, quiet_hours};
 
 /// A message that is planned and not on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +52,9 @@ pub(crate) fn again(rule: &Rule, pending: &Pending, now_us: i64) -> Again {
     let until_us = pending.trigger.of_use_until_us(after_us, starts_at_us);
     let due_at_us = match pending.trigger {
         Trigger::BeforeStart => {
-            quiet::before_start(body.quiet_hours, starts_at_us - rule.offset_us(), starts_at_us, &zone)
+            quiet_hours::before_start(body.quiet_hours, starts_at_us - rule.offset_us(), starts_at_us, &zone)
         }
-        _ => quiet::after_event(body.quiet_hours, after_us, until_us, &zone),
+        _ => quiet_hours::after_event(body.quiet_hours, after_us, until_us, &zone),
     };
     if due_at_us == pending.due_at_us || due_at_us <= now_us || due_at_us >= until_us {
         return Again::Keep;

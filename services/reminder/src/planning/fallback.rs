@@ -2,7 +2,7 @@
 
 use domain::patient::Channel;
 
-use crate::rule::{Body, Trigger};
+use crate::rules::{Body, Trigger};
 
 /// Whether a message that ended so has missed its patient, and for a cause that another channel may not have. Not where
 /// nobody knows what became of it, and not where there is nothing to tell any more.
@@ -50,7 +50,7 @@ mod tests {
         ] {
             assert!(!reasons.iter().any(|reason| misses(status, reason)), "{status}");
         }
-        let mut body = crate::rule::defaults().remove(0);
+        let mut body = crate::rules::defaults().remove(0);
         (body.channels, body.fallback_channels) = (vec![Channel::Sms], vec![Channel::Email]);
         assert_eq!(stand_in(&body, body.trigger, "sms"), Some(Channel::Email));
         assert_eq!(stand_in(&body, body.trigger, "email"), None, "nothing stands in for what stands in");

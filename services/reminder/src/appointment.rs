@@ -1,8 +1,50 @@
 //! What a patient counts on, and what of it has changed.
 
+use domain::{appointment::Status, time::from_micros};
+use jiff::{civil::DateTime, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{Appointment, Visit};
+/// What a message tells: when and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visit {
+    pub(crate) starts_at_us: i64,
+    pub(crate) location: Uuid,
+}
+
+/// An appointment, as far as the feed tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Appointment {
+    pub(crate) id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) status: Status,
+    pub(crate) service: Uuid,
+    pub(crate) practitioner: Uuid,
+    pub(crate) patient: Uuid,
+    pub(crate) visit: Visit,
+    pub(crate) ends_at_us: i64,
+    pub(crate) time_zone: String,
+    /// The session of a plan that it is.
+    pub(crate) plan_session: Option<Uuid>,
+    pub(crate) confirmed_at_us: Option<i64>,
+}
+
+impl Appointment {
+    /// The location's zone; UTC where this program's data knows no such zone.
+    pub(crate) fn zone(&self) -> TimeZone {
+        domain::time::zone(&self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// Whether the other is what a patient counts on here, by the same clock: one that stays while its location's time zone
+    /// changes is not.
+    pub(crate) fn is_as(&self, other: &Self) -> bool {
+        self.arrangement() == other.arrangement() && self.hour() == other.hour()
+    }
+
+    /// Its start on the wall clock.
+    fn hour(&self) -> Option<DateTime> {
+        Some(from_micros(self.visit.starts_at_us)?.to_zoned(self.zone()).datetime())
+    }
+}
 
 /// What a patient counts on: when and where, with whom, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::warn;
 use uuid::Uuid;
 
-use super::{lease_us, pause};
+use super::worker::{lease_us, pause};
 use crate::{Inner, count, rate::Pace, store::rows::MessageRow};
 
 /// Messages that are read at once.
@@ -40,7 +40,7 @@ pub(crate) enum Look<T> {
 }
 
 /// What one dispatcher knows of the line.
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Organisation and id.
     due: VecDeque<(Uuid, Uuid)>,
     pace: Pace,

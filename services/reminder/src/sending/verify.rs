@@ -7,7 +7,7 @@ use domain::{
 };
 use wire::booking::{Appointment, GetContactResponse, PatientDetails};
 
-use crate::{plan::Visit, rule::Trigger};
+use crate::{planning::Visit, rules::Trigger};
 
 /// What is to become of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,9 +16,9 @@ use wire::{
 };
 
 use crate::{
-    rule::Rule,
+    rules::Rule,
+    sending::batcher::Together,
     store::{Address, Begun, End, Record, Sending, Store},
-    together::Together,
     write,
 };
 

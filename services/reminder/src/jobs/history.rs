@@ -11,16 +11,16 @@ use rpc::{Context, Fault};
 use uuid::Uuid;
 use wire::booking::{Appointment, AppointmentState, Change as Wire, GetContactsRequest, HistoryRequest};
 
+use super::feed::{self, End};
 use crate::{
     Inner,
-    follow::{self, End},
-    plan::{Change, Event, Risk},
+    planning::{Change, Event, Risk},
     store::{History, Progress},
     write,
 };
 
 /// How far back visits are read: as long as a report's longest period.
-const BACK_US: i64 = crate::report::DAYS_MAX as i64 * 86_400_000_000;
+const BACK_US: i64 = crate::reports::DAYS_MAX as i64 * 86_400_000_000;
 /// What ended a little after reading began is read too: booking's clock is not quite ours, and a visit that comes twice is
 /// stored once.
 const OVERLAP_US: i64 = 3_600_000_000;
@@ -46,12 +46,12 @@ pub(crate) async fn fill(inner: &Arc<Inner>) -> Result<(), End> {
             limit: 0,
         };
         // It spans organisations, and names none in particular.
-        let ctx = Context::new(OrganizationId::new(Uuid::nil()), "reminder", follow::CALL_WITHIN);
+        let ctx = Context::new(OrganizationId::new(Uuid::nil()), "reminder", feed::CALL_WITHIN);
         let part = inner.feed.clone().history(ctx.request(request)).await?.into_inner();
         count += part.changes.len();
         let next = (!part.next_cursor.is_empty()).then_some(part.next_cursor);
-        let changes = follow::read(&part.changes, Some(Event::Past));
-        follow::apply(inner, (&changes, &[], &[], &[]), Progress::History(next.as_deref())).await?;
+        let changes = feed::read(&part.changes, Some(Event::Past));
+        feed::apply(inner, (&changes, &[], &[], &[]), Progress::History(next.as_deref())).await?;
         if next.is_none() {
             tracing::info!(visits = count, "the visits from before the snapshot are read");
         }
@@ -78,14 +78,14 @@ pub(crate) async fn behind(inner: &Inner, risks: &[Risk]) -> Result<Vec<Change>,
     }
     let mut changes = Vec::new();
     for (organization, visits) in unseen {
-        let ctx = Context::new(OrganizationId::new(organization), "reminder", follow::CALL_WITHIN);
+        let ctx = Context::new(OrganizationId::new(organization), "reminder", feed::CALL_WITHIN);
         for some in visits.chunks(ASKED_MAX) {
             let appointment_ids = some.iter().map(|id| AppointmentId::new(*id).to_string()).collect();
             let request = GetContactsRequest { appointment_ids, with_plan: false };
             let found = inner.booking.clone().get_contacts(ctx.request(request)).await?.into_inner().contacts;
             let standing = found.into_iter().filter_map(|contact| contact.appointment);
             let past =
-                |visit: Appointment| follow::one(&wire(ctx.organization, &visit), &state(&visit), Some(Event::Past));
+                |visit: Appointment| feed::one(&wire(ctx.organization, &visit), &state(&visit), Some(Event::Past));
             changes.extend(standing.filter_map(past));
         }
     }

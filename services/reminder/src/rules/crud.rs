@@ -19,7 +19,7 @@ use tonic::Response;
 
 use super::{
     Rule,
-    convert::{from_wire, to_wire},
+    wire::{from_wire, to_wire},
 };
 use crate::{
     Inner, page,

@@ -4,16 +4,6 @@
 //! taken back by the check before the send. Each message runs in a task of its own: one that fails, or panics, ends
 //! nothing but itself. Several dispatchers may run side by side.
 
-mod line;
-mod prepare;
-pub(crate) mod questions;
-mod route;
-mod send;
-mod truth;
-
-use self::line::Line;
-pub(crate) use self::{line::Look, send::spread_us};
-
 use std::{
     future::pending,
     sync::{Arc, PoisonError},
@@ -25,6 +15,10 @@ use runtime::Shutdown;
 use tokio::{sync::futures::Notified, task::JoinSet};
 use uuid::Uuid;
 
+use super::{
+    queue::{Line, Look},
+    send,
+};
 use crate::Inner;
 
 /// How long it sleeps at most, in real time: what other processes plan does not ring here.
@@ -80,7 +74,7 @@ fn reap(running: &mut JoinSet<()>) {
 }
 
 /// How long this process may be busy with one message.
-fn lease_us(inner: &Inner) -> i64 {
+pub(super) fn lease_us(inner: &Inner) -> i64 {
     i64::from(inner.config.lease_seconds) * 1_000_000
 }
 
