@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use domain::report::GroupBy;
 use jiff::{Timestamp, civil::Date};
 
 use crate::{
@@ -12,21 +13,6 @@ use crate::{
 
 /// Most plans at risk that a report names.
 const AT_RISK_MAX: usize = 200;
-
-/// By what a report's rows are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupBy {
-    /// Where the session is; for one that is to be booked, the plan's first location.
-    Location,
-    /// Whose it is; for one that is to be booked, the plan's own practitioner, where it has one.
-    Practitioner,
-    /// What is given.
-    Service,
-    /// The day on which the plan starts.
-    Day,
-    /// The Monday of the week in which the plan starts.
-    Week,
-}
 
 /// One row.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -15,67 +15,7 @@ use crate::{
     template::{self, OutOfRange},
 };
 pub use check_in::CheckIn;
-
-/// FHIR R4 [CarePlan status](https://hl7.org/fhir/R4/valueset-request-status.html), as far as scheduling uses it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// Made, nothing booked yet.
-    Draft,
-    /// Something of it is booked or done.
-    Active,
-    /// Paused.
-    OnHold,
-    /// Every session is done, or the patient is discharged.
-    Completed,
-    /// Given up.
-    Revoked,
-}
-
-impl Status {
-    /// Every status.
-    pub const ALL: [Self; 5] = [Self::Draft, Self::Active, Self::OnHold, Self::Completed, Self::Revoked];
-
-    /// FHIR's code.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Draft => "draft",
-            Self::Active => "active",
-            Self::OnHold => "on-hold",
-            Self::Completed => "completed",
-            Self::Revoked => "revoked",
-        }
-    }
-}
-
-/// What became of a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionStatus {
-    /// It has no appointment.
-    ToBook,
-    /// Its appointment is ahead, or goes on.
-    Booked,
-    /// It was given.
-    Done,
-    /// The patient did not come.
-    Missed,
-    /// It is left out.
-    Skipped,
-}
-
-impl SessionStatus {
-    /// The word of the public interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ToBook => "to_book",
-            Self::Booked => "booked",
-            Self::Done => "done",
-            Self::Missed => "missed",
-            Self::Skipped => "skipped",
-        }
-    }
-}
+pub use domain::plan::{SessionStatus, Status};
 
 /// The appointment of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@
 use domain::{
     directory::GapDays,
     id::{AppointmentId, PlanSessionId, ServiceId},
+    plan::ReviewDecision,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -45,13 +46,14 @@ impl Decision {
     /// The word of the public interface.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Continue => "continue",
-            Self::Extend(_) => "extend",
-            Self::Taper => "taper",
-            Self::ChangeService(_) => "change_service",
-            Self::Pause => "pause",
-            Self::Discharge => "discharge",
+            Self::Continue => ReviewDecision::Continue,
+            Self::Extend(_) => ReviewDecision::Extend,
+            Self::Taper => ReviewDecision::Taper,
+            Self::ChangeService(_) => ReviewDecision::ChangeService,
+            Self::Pause => ReviewDecision::Pause,
+            Self::Discharge => ReviewDecision::Discharge,
         }
+        .as_str()
     }
 }
 

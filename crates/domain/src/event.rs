@@ -1,9 +1,7 @@
-//! What the outside is told of a change: the events of webhooks and of the public stream. Ids and times, no names.
+//! The events of webhooks and of the public stream: one for each change, with ids and times and no names.
 
-use std::{fmt, str::FromStr};
-
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use jiff::civil::Date;
+use serde::Serialize;
 
 use crate::{
     appointment::Status,
@@ -11,153 +9,82 @@ use crate::{
         AppointmentId, GroupId, LocationId, OfferId, OrganizationId, PatientId, PlanId, PlanSessionId, PractitionerId,
         RoomId, ServiceId, WaitlistId,
     },
+    plan, waitlist,
+    words::words,
 };
 
-/// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[expect(missing_docs, reason = "the names are the public interface's own")]
-pub enum Kind {
-    #[serde(rename = "appointment.booked")]
-    Booked,
-    #[serde(rename = "appointment.confirmed")]
-    Confirmed,
-    #[serde(rename = "appointment.cancelled")]
-    Cancelled,
-    #[serde(rename = "appointment.rescheduled")]
-    Rescheduled,
-    #[serde(rename = "appointment.arrived")]
-    Arrived,
-    #[serde(rename = "appointment.started")]
-    Started,
-    #[serde(rename = "appointment.completed")]
-    Completed,
-    #[serde(rename = "appointment.no_show")]
-    NoShow,
-    #[serde(rename = "appointment.displaced")]
-    Displaced,
-    #[serde(rename = "appointment.replaced")]
-    Replaced,
-    #[serde(rename = "plan.changed")]
-    PlanChanged,
-    #[serde(rename = "plan.at_risk")]
-    PlanAtRisk,
-    #[serde(rename = "waitlist.joined")]
-    WaitlistJoined,
-    #[serde(rename = "waitlist.left")]
-    WaitlistLeft,
-    #[serde(rename = "waitlist.expired")]
-    WaitlistExpired,
-    #[serde(rename = "offer.made")]
-    OfferMade,
-    #[serde(rename = "offer.accepted")]
-    OfferAccepted,
-    #[serde(rename = "offer.declined")]
-    OfferDeclined,
-    #[serde(rename = "offer.expired")]
-    OfferExpired,
-    #[serde(rename = "offer.withdrawn")]
-    OfferWithdrawn,
-}
-
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 20] = [
-        Self::Booked,
-        Self::Confirmed,
-        Self::Cancelled,
-        Self::Rescheduled,
-        Self::Arrived,
-        Self::Started,
-        Self::Completed,
-        Self::NoShow,
-        Self::Displaced,
-        Self::Replaced,
-        Self::PlanChanged,
-        Self::PlanAtRisk,
-        Self::WaitlistJoined,
-        Self::WaitlistLeft,
-        Self::WaitlistExpired,
-        Self::OfferMade,
-        Self::OfferAccepted,
-        Self::OfferDeclined,
-        Self::OfferExpired,
-        Self::OfferWithdrawn,
-    ];
-
-    /// The name in the public interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Booked => "appointment.booked",
-            Self::Confirmed => "appointment.confirmed",
-            Self::Cancelled => "appointment.cancelled",
-            Self::Rescheduled => "appointment.rescheduled",
-            Self::Arrived => "appointment.arrived",
-            Self::Started => "appointment.started",
-            Self::Completed => "appointment.completed",
-            Self::NoShow => "appointment.no_show",
-            Self::Displaced => "appointment.displaced",
-            Self::Replaced => "appointment.replaced",
-            Self::PlanChanged => "plan.changed",
-            Self::PlanAtRisk => "plan.at_risk",
-            Self::WaitlistJoined => "waitlist.joined",
-            Self::WaitlistLeft => "waitlist.left",
-            Self::WaitlistExpired => "waitlist.expired",
-            Self::OfferMade => "offer.made",
-            Self::OfferAccepted => "offer.accepted",
-            Self::OfferDeclined => "offer.declined",
-            Self::OfferExpired => "offer.expired",
-            Self::OfferWithdrawn => "offer.withdrawn",
-        }
+words! {
+    /// The kind of an event.
+    pub enum Kind as "EventType" {
+        /// An appointment was booked.
+        Booked = "appointment.booked",
+        /// Its patient confirmed it.
+        Confirmed = "appointment.confirmed",
+        /// It was cancelled.
+        Cancelled = "appointment.cancelled",
+        /// It has a new time or place.
+        Rescheduled = "appointment.rescheduled",
+        /// Its patient arrived.
+        Arrived = "appointment.arrived",
+        /// The visit began.
+        Started = "appointment.started",
+        /// The visit was completed.
+        Completed = "appointment.completed",
+        /// The patient did not come.
+        NoShow = "appointment.no_show",
+        /// A change of the directory displaced it.
+        Displaced = "appointment.displaced",
+        /// It is no longer displaced.
+        Replaced = "appointment.replaced",
+        /// A care plan changed.
+        PlanChanged = "plan.changed",
+        /// A care plan has a session to book and the last day for it is near.
+        PlanAtRisk = "plan.at_risk",
+        /// A patient joined the waitlist.
+        WaitlistJoined = "waitlist.joined",
+        /// A waitlist entry was withdrawn.
+        WaitlistLeft = "waitlist.left",
+        /// A waitlist entry expired.
+        WaitlistExpired = "waitlist.expired",
+        /// A free slot was offered.
+        OfferMade = "offer.made",
+        /// An offer was accepted.
+        OfferAccepted = "offer.accepted",
+        /// An offer was declined.
+        OfferDeclined = "offer.declined",
+        /// An offer expired.
+        OfferExpired = "offer.expired",
+        /// An offer was withdrawn.
+        OfferWithdrawn = "offer.withdrawn",
     }
 }
 
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Kind {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(
-            "expected one of appointment.booked, appointment.confirmed, appointment.cancelled, \
-             appointment.rescheduled, appointment.arrived, appointment.started, appointment.completed, \
-             appointment.no_show, appointment.displaced, appointment.replaced, plan.changed, plan.at_risk, \
-             waitlist.joined, waitlist.left, waitlist.expired, offer.made, offer.accepted, offer.declined, \
-             offer.expired, offer.withdrawn",
-        )
-    }
-}
-
-/// What the outside is told of one change.
+/// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Event))]
 pub struct Event {
-    /// What happened.
+    /// The kind of the event.
     #[serde(rename = "type")]
     pub kind: Kind,
-    /// When, in UTC.
+    /// When the change was made, in UTC.
     #[cfg_attr(feature = "schema", schema(format = DateTime))]
     pub timestamp: String,
-    /// To whom or what, as it is after the change.
+    /// The resource after the change.
     pub data: Data,
 }
 
-/// The state after a change.
+/// A resource after a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = EventData))]
 #[serde(untagged)]
 pub enum Data {
-    /// Of an appointment.
+    /// An appointment.
     Appointment(AppointmentData),
-    /// Of a care plan.
+    /// A care plan.
     Plan(PlanData),
-    /// Of an entry of the waitlist.
+    /// A waitlist entry.
     Waitlist(WaitlistData),
-    /// Of an offer to somebody on it.
+    /// An offer to a patient on the waitlist.
     Offer(OfferData),
 }
 
@@ -165,59 +92,59 @@ pub enum Data {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = EventAppointment))]
 pub struct AppointmentData {
-    /// Whose it is.
+    /// The organisation.
     pub organization_id: OrganizationId,
     /// The appointment.
     pub appointment_id: AppointmentId,
-    /// Rises with each change of the appointment.
+    /// The appointment's version, which rises with each change.
     pub version: i64,
-    /// As the appointment's own.
+    /// The appointment's status.
     pub status: Status,
-    /// In the offset of its place.
+    /// RFC 3339 with the location's offset.
     #[cfg_attr(feature = "schema", schema(format = DateTime))]
     pub starts_at: String,
-    /// In the offset of its place.
+    /// RFC 3339 with the location's offset.
     #[cfg_attr(feature = "schema", schema(format = DateTime))]
     pub ends_at: String,
-    /// IANA time zone of its place.
+    /// IANA time zone of the location.
     pub time_zone: String,
-    /// What is given.
+    /// The service.
     pub service_id: ServiceId,
-    /// By whom.
+    /// The practitioner.
     pub practitioner_id: PractitionerId,
-    /// Where.
+    /// The location.
     pub location_id: LocationId,
-    /// In which room.
+    /// The room.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub room_id: Option<RoomId>,
-    /// To whom.
+    /// The patient.
     pub patient_id: PatientId,
-    /// The session of a care plan that it is.
+    /// The session of a care plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub plan_session_id: Option<PlanSessionId>,
-    /// The group session that it is a place in.
+    /// The group session in which it is a place.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub group_id: Option<GroupId>,
-    /// Whether what it stood on is gone.
+    /// Whether a change of the directory has displaced it.
     pub displaced: bool,
     /// The start before the last reschedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false, format = DateTime))]
     pub previous_starts_at: Option<String>,
-    /// How it was called off, where it was.
+    /// The cancellation of a cancelled appointment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub cancellation: Option<CancellationData>,
 }
 
-/// How an appointment was called off.
+/// The cancellation of an appointment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = EventCancellation))]
 pub struct CancellationData {
-    /// The code of the reason; none where what was given is no code.
+    /// The reason code; none when the caller gave no code.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub reason_code: Option<String>,
@@ -231,53 +158,55 @@ pub struct CancellationData {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = EventPlan))]
 pub struct PlanData {
-    /// Whose it is.
+    /// The organisation.
     pub organization_id: OrganizationId,
     /// The plan.
     pub plan_id: PlanId,
-    /// Rises with each change of the plan.
+    /// The plan's version, which rises with each change.
     pub version: i64,
-    /// As the plan's own.
+    /// The plan's status.
+    #[cfg_attr(feature = "schema", schema(value_type = plan::Status))]
     pub status: String,
-    /// For whom.
+    /// The patient.
     pub patient_id: PatientId,
-    /// A session is left, none is booked, and the last day for it is near or past.
+    /// Whether a session is left, no session is booked, and the last day for it is near or past.
     pub at_risk: bool,
-    /// The session to be booked next.
+    /// The next session to book.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub next_plan_session_id: Option<PlanSessionId>,
-    /// What is given in it.
+    /// The service of that session.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub next_service_id: Option<ServiceId>,
-    /// Where the patient comes to.
+    /// The patient's location.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub location_id: Option<LocationId>,
-    /// The last day on which it keeps its gap.
+    /// The last day on which that session keeps its gap.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false, value_type = Option<String>, format = Date))]
     pub book_by: Option<Date>,
 }
 
-/// An entry of the waitlist after a change.
+/// A waitlist entry after a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = EventWaitlist))]
 pub struct WaitlistData {
-    /// Whose it is.
+    /// The organisation.
     pub organization_id: OrganizationId,
     /// The entry.
     pub waitlist_id: WaitlistId,
-    /// Rises with each change of the entry.
+    /// The entry's version, which rises with each change.
     pub version: i64,
-    /// As the entry's own.
+    /// The entry's status.
+    #[cfg_attr(feature = "schema", schema(value_type = waitlist::EntryStatus))]
     pub status: String,
-    /// Who waits.
+    /// The patient.
     pub patient_id: PatientId,
-    /// For what.
+    /// The service.
     pub service_id: ServiceId,
-    /// The session of a care plan that it is for.
+    /// The session of a care plan.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub plan_session_id: Option<PlanSessionId>,
@@ -287,50 +216,31 @@ pub struct WaitlistData {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = EventOffer))]
 pub struct OfferData {
-    /// Whose it is.
+    /// The organisation.
     pub organization_id: OrganizationId,
     /// The offer.
     pub offer_id: OfferId,
-    /// Rises with each change of the offer.
+    /// The offer's version, which rises with each change.
     pub version: i64,
-    /// As the offer's own.
+    /// The offer's status.
+    #[cfg_attr(feature = "schema", schema(value_type = waitlist::OfferStatus))]
     pub status: String,
-    /// The entry that it is made to.
+    /// The waitlist entry.
     pub waitlist_id: WaitlistId,
-    /// To whom.
+    /// The patient.
     pub patient_id: PatientId,
-    /// What is offered.
+    /// The service.
     pub service_id: ServiceId,
-    /// By whom.
+    /// The practitioner.
     pub practitioner_id: PractitionerId,
-    /// Where.
+    /// The location.
     pub location_id: LocationId,
-    /// In the offset of its place.
+    /// RFC 3339 with the location's offset.
     #[cfg_attr(feature = "schema", schema(format = DateTime))]
     pub starts_at: String,
-    /// In the offset of its place.
+    /// RFC 3339 with the location's offset.
     #[cfg_attr(feature = "schema", schema(format = DateTime))]
     pub expires_at: String,
-    /// IANA time zone of its place.
+    /// IANA time zone of the location.
     pub time_zone: String,
-}
-
-/// An instant as events show it: RFC 3339 with the offset of this zone; UTC where the zone is unknown.
-pub fn shown(at: Timestamp, time_zone: &str) -> String {
-    let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
-    at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_kind_has_one_name_everywhere() {
-        for kind in Kind::ALL {
-            assert_eq!(kind.as_str().parse(), Ok(kind));
-            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
-            assert!("".parse::<Kind>().unwrap_err().contains(kind.as_str()));
-        }
-    }
 }

@@ -1,12 +1,11 @@
-//! The words and rules of scheduling, with no input or output of any kind.
+//! The types and rules of scheduling, without I/O.
 //!
-//! Ids, intervals, statuses and their transitions, the directory of a clinic chain and the policies that a
-//! booking must meet. Every function here is a pure function of its arguments: the time and fresh ids are passed
-//! in. What is refused is refused with every fault named, as [`fault::Violation`]s with a JSON pointer, a code
-//! and the mend.
+//! Ids, intervals, statuses and their transitions, the directory of a clinic chain, and the public words. Every function
+//! is pure: the caller passes the time and new ids. A check notes every fault as a [`fault::Violation`] with a JSON
+//! pointer, a code and a mend.
 //!
-//! Start reading at [`directory`] for what a chain consists of, at [`appointment`] for what happens to a visit,
-//! and at [`claim`] for what keeps two visits apart.
+//! Start reading at [`directory`] for the entries of a chain, at [`appointment`] for an appointment's statuses, and at
+//! [`claim`] for the intervals that keep two appointments apart.
 
 pub mod appointment;
 pub mod claim;
@@ -15,8 +14,15 @@ pub mod event;
 pub mod fault;
 pub mod fold;
 pub mod id;
+pub mod message;
 pub mod patient;
 pub mod phone;
+pub mod plan;
 pub mod preference;
+pub mod reason;
+pub mod report;
 pub mod slot;
 pub mod time;
+pub mod waitlist;
+pub mod webhook;
+mod words;

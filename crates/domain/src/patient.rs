@@ -1,4 +1,4 @@
-//! Patients, as far as scheduling must know them.
+//! Patients: their details, consents and proposed changes.
 
 use std::fmt;
 
@@ -9,57 +9,26 @@ use crate::{
     fault::{Faults, check_text},
     id::ProposedChangeId,
     phone::{self, Unread},
+    words::words,
 };
 
-/// How a patient can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Channel {
-    /// A text message.
-    Sms,
-    /// An e-mail.
-    Email,
-}
-
-impl Channel {
-    /// The word of the public interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sms => "sms",
-            Self::Email => "email",
-        }
+words! {
+    /// The channel of messages to a patient.
+    pub enum Channel as "Channel" {
+        /// A text message.
+        Sms = "sms",
+        /// An e-mail.
+        Email = "email",
     }
 }
 
-impl Channel {
-    /// Both channels.
-    pub const ALL: [Self; 2] = [Self::Sms, Self::Email];
-}
-
-impl ConsentKind {
-    /// Both kinds.
-    pub const ALL: [Self; 2] = [Self::Service, Self::Marketing];
-}
-
-/// What a consent covers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum ConsentKind {
-    /// Messages about the patient's own visits.
-    Service,
-    /// Offers and news.
-    Marketing,
-}
-
-impl ConsentKind {
-    /// The word of the public interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Marketing => "marketing",
-        }
+words! {
+    /// The kind of message that a consent covers.
+    pub enum ConsentKind as "ConsentKind" {
+        /// Messages about the patient's own appointments.
+        Service = "service",
+        /// Offers and news.
+        Marketing = "marketing",
     }
 }
 
@@ -74,43 +43,25 @@ pub struct Consent {
     pub kind: ConsentKind,
 }
 
-/// How a consent was given or withdrawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ConsentWay {
-    /// With what the patient says of themselves: at a booking, or when the clinic changed it.
-    Details,
-    /// On a form.
-    Form,
-    /// On the telephone.
-    Phone,
-    /// At the desk.
-    InPerson,
-    /// By a reply to a message: the carriers' stop and start words.
-    Reply,
-    /// By the link in an e-mail.
-    Unsubscribe,
-}
-
-impl ConsentWay {
-    /// Every way.
-    pub const ALL: [Self; 6] = [Self::Details, Self::Form, Self::Phone, Self::InPerson, Self::Reply, Self::Unsubscribe];
-
-    /// The word of the public interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Details => "details",
-            Self::Form => "form",
-            Self::Phone => "phone",
-            Self::InPerson => "in_person",
-            Self::Reply => "reply",
-            Self::Unsubscribe => "unsubscribe",
-        }
+words! {
+    /// The source of a change of consent.
+    pub enum ConsentSource as "ConsentSource" {
+        /// The patient's details: at a booking, or a change by the clinic.
+        Details = "details",
+        /// A form.
+        Form = "form",
+        /// A telephone call.
+        Phone = "phone",
+        /// A conversation at the desk.
+        InPerson = "in_person",
+        /// A reply to a message: the carriers' stop and start words.
+        Reply = "reply",
+        /// The link in an e-mail.
+        Unsubscribe = "unsubscribe",
     }
 }
 
-/// A consent that was given or withdrawn: which, when, by whom and how.
+/// A change of one consent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsentEvent {
     /// The channel.
@@ -119,54 +70,39 @@ pub struct ConsentEvent {
     pub kind: ConsentKind,
     /// Given; else withdrawn.
     pub given: bool,
-    /// When, in microseconds since the Unix epoch.
+    /// When it was recorded, in microseconds since the Unix epoch.
     pub at_us: i64,
-    /// Who recorded it: a key's id, or `patient`.
+    /// The id of the key that recorded it, or `patient`.
     pub by: String,
-    /// How it came.
-    pub how: ConsentWay,
+    /// The source.
+    pub how: ConsentSource,
 }
 
-/// A field of which a patient may say something else at a booking than their record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum ProposedField {
-    /// The e-mail address.
-    Email,
-    /// The language for messages.
-    Language,
-    /// The channel that the patient prefers for reminders.
-    ReminderChannel,
-}
-
-impl ProposedField {
-    /// Every such field.
-    pub const ALL: [Self; 3] = [Self::Email, Self::Language, Self::ReminderChannel];
-
-    /// The word of the public interface.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Language => "language",
-            Self::ReminderChannel => "reminder_channel",
-        }
+words! {
+    /// A field that a patient's details at a booking may propose to change.
+    pub enum ProposedField as "ProposedField" {
+        /// The e-mail address.
+        Email = "email",
+        /// The language for messages.
+        Language = "language",
+        /// The channel that the patient prefers for reminders.
+        ReminderChannel = "reminder_channel",
     }
 }
 
-/// Something that a patient said at a booking and that differs from their record: for staff to take or leave. Its `Debug`
-/// shows nothing of what it is.
+/// A value from a booking that differs from the patient's record, for staff to accept or dismiss. Its `Debug` shows the id
+/// alone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProposedChange {
-    /// Its id.
+    /// The id.
     pub id: ProposedChangeId,
     /// The field.
     pub field: ProposedField,
     /// The value that the patient gave.
     pub value: String,
-    /// When, in microseconds since the Unix epoch.
+    /// When it was proposed, in microseconds since the Unix epoch.
     pub at_us: i64,
-    /// Whether it came with a booking that staff made; else the patient's own.
+    /// Whether staff made the booking; else the patient did.
     pub by_staff: bool,
 }
 
@@ -176,7 +112,7 @@ impl fmt::Debug for ProposedChange {
     }
 }
 
-/// What a patient says of themselves. Its `Debug` shows nothing: personal data stays out of logs.
+/// A patient's details. `Debug` shows nothing of them: personal data stays out of logs.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -188,7 +124,8 @@ pub struct Details {
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 100))]
     pub family_name: String,
     /// Telephone number: with its country code, such as `+17805550123`, or as it is dialled in the country of the location
-    /// (or of the organisation, where there is no location), such as `(780) 555-0123`. It is kept and shown in E.164 form.
+    /// (or of the organisation, where no location is known), such as `(780) 555-0123`. It is stored and returned in E.164
+    /// form.
     #[cfg_attr(feature = "schema", schema(max_length = 40, example = "(780) 555-0123"))]
     pub phone: String,
     /// E-mail address.
@@ -223,7 +160,7 @@ impl fmt::Debug for Details {
 }
 
 impl Details {
-    /// What a field holds, in the words of the public interface.
+    /// The value of a field, as the public interface writes it.
     pub fn field(&self, field: ProposedField) -> Option<String> {
         match field {
             ProposedField::Email => self.email.clone(),
@@ -232,19 +169,19 @@ impl Details {
         }
     }
 
-    /// Puts a value, in the words of the public interface, into a field.
+    /// Sets a field to a value that the public interface has written.
     pub fn set_field(&mut self, field: ProposedField, value: &str) {
         match field {
             ProposedField::Email => self.email = Some(value.to_owned()),
             ProposedField::Language => self.language = Some(value.to_owned()),
             ProposedField::ReminderChannel => {
-                self.reminder_channel = Channel::ALL.into_iter().find(|channel| channel.as_str() == value);
+                self.reminder_channel = value.parse().ok();
             }
         }
     }
 
-    /// Puts the telephone number into E.164 form, or notes why it cannot be read. `country` (ISO 3166-1) is where it is
-    /// dialled; without one a number in national form stays as it is, for whoever knows the country.
+    /// Rewrites the telephone number in E.164 form, or notes why it cannot be parsed. A number in national form is read as
+    /// one of `country` (ISO 3166-1); without a country it stays unchanged.
     pub fn read_phone(&mut self, faults: &mut Faults, at: &str, country: Option<&str>) {
         match phone::read(&self.phone, country) {
             Ok(e164) => self.phone = e164,
@@ -253,8 +190,8 @@ impl Details {
         }
     }
 
-    /// Notes what is wrong, with pointers below `at` (such as `/patient`); not of the telephone, which
-    /// [`Details::read_phone`] reads.
+    /// Notes every fault but those of the telephone number, which [`Details::read_phone`] notes. Pointers begin with `at`,
+    /// such as `/patient`.
     pub fn check(&self, faults: &mut Faults, at: &str) {
         check_text(faults, &format!("{at}/given_name"), &self.given_name, 100);
         check_text(faults, &format!("{at}/family_name"), &self.family_name, 100);

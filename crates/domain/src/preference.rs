@@ -1,16 +1,15 @@
 //! Preferences between the series of a care plan.
 
-use serde::{Deserialize, Serialize};
+use crate::words::words;
 
-/// What counts most of a series.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Preference {
-    /// Each session as near as can be to the first day that the ideal gaps give.
-    Soonest,
-    /// One practitioner.
-    Continuity,
-    /// The wished hours, and one part of the day throughout.
-    Hours,
+words! {
+    /// The property of a series that counts most.
+    pub enum Preference as "Preference" {
+        /// Each session as near as possible to the first day that the ideal gaps give.
+        Soonest = "soonest",
+        /// One practitioner for all sessions.
+        Continuity = "continuity",
+        /// The preferred hours, and one part of the day for all sessions.
+        Hours = "hours",
+    }
 }

@@ -2,8 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::words::words;
 
 /// Minutes between two points of the booking grid.
 pub const GRID_MINUTES: i64 = 5;
@@ -121,41 +123,30 @@ impl utoipa::ToSchema for WallTime {
     }
 }
 
-/// A day of the week, by its RFC 5545 letters in lower case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the seven names say it")]
-pub enum Day {
-    Mo,
-    Tu,
-    We,
-    Th,
-    Fr,
-    Sa,
-    Su,
+words! {
+    /// A day of the week, by its RFC 5545 letters in lower case.
+    pub enum Day as "Day" {
+        /// Monday.
+        Mo = "mo",
+        /// Tuesday.
+        Tu = "tu",
+        /// Wednesday.
+        We = "we",
+        /// Thursday.
+        Th = "th",
+        /// Friday.
+        Fr = "fr",
+        /// Saturday.
+        Sa = "sa",
+        /// Sunday.
+        Su = "su",
+    }
 }
 
 impl Day {
-    /// The seven days, Monday first.
-    pub const ALL: [Self; 7] = [Self::Mo, Self::Tu, Self::We, Self::Th, Self::Fr, Self::Sa, Self::Su];
-
     /// 0 for Monday to 6 for Sunday.
     pub fn from_monday(self) -> u8 {
         self as u8
-    }
-
-    /// The two letters.
-    pub fn as_str(self) -> &'static str {
-        ["mo", "tu", "we", "th", "fr", "sa", "su"][self as usize]
-    }
-}
-
-impl FromStr for Day {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|day| day.as_str() == text).ok_or("expected one of mo, tu, we, th, fr, sa, su")
     }
 }
 
@@ -165,14 +156,20 @@ impl From<jiff::civil::Weekday> for Day {
     }
 }
 
+/// An instant as RFC 3339 in whole seconds with the offset of this IANA time zone; with `+00:00` where the zone is unknown.
+pub fn rfc3339(at: Timestamp, time_zone: &str) -> String {
+    let zone = TimeZone::get(time_zone).unwrap_or(TimeZone::UTC);
+    let at = Timestamp::from_second(at.as_microsecond().div_euclid(1_000_000)).unwrap_or_default();
+    at.display_with_offset(zone.to_offset(at)).to_string()
+}
+
 /// Finds an IANA time zone by its exact name.
 ///
-/// Only geographical zones and `UTC` pass: fixed POSIX abbreviations such as `EST` would silently lose their
-/// daylight saving.
-pub fn zone(name: &str) -> Option<jiff::tz::TimeZone> {
+/// Only geographical zones and `UTC` are accepted: fixed POSIX abbreviations such as `EST` have no daylight saving.
+pub fn zone(name: &str) -> Option<TimeZone> {
     let geographical = name.contains('/') || name == "UTC";
-    let found = geographical.then(|| jiff::tz::TimeZone::get(name).ok()).flatten()?;
-    // The look-up ignores case; the stored name must be the one that every other program knows.
+    let found = geographical.then(|| TimeZone::get(name).ok()).flatten()?;
+    // `TimeZone::get` ignores case; the stored name must be the one that other programs know.
     (found.iana_name() == Some(name)).then_some(found)
 }
 
@@ -186,6 +183,20 @@ mod tests {
         assert_eq!("24:00".parse::<WallTime>(), Ok(WallTime::MIDNIGHT_END));
         for bad in ["8:00", "24:05", "08:60", "0800", "", "aa:bb", "-1:00"] {
             assert!(bad.parse::<WallTime>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_instant_has_the_offset_of_its_zone() {
+        for (at, zone, text) in [
+            ("2026-07-01T14:30:00Z", "America/Edmonton", "2026-07-01T08:30:00-06:00"),
+            ("2026-12-01T14:30:00.999999Z", "America/Edmonton", "2026-12-01T07:30:00-07:00"),
+            ("2026-12-01T14:30:00Z", "Asia/Kathmandu", "2026-12-01T20:15:00+05:45"),
+            ("2026-12-01T14:30:00Z", "UTC", "2026-12-01T14:30:00+00:00"),
+            ("2026-12-01T14:30:00Z", "Nowhere/Else", "2026-12-01T14:30:00+00:00"),
+            ("1969-12-31T23:59:59.5Z", "Europe/London", "1970-01-01T00:59:59+01:00"),
+        ] {
+            assert_eq!(rfc3339(at.parse().unwrap(), zone), text, "{at} {zone}");
         }
     }
 

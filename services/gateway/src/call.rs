@@ -15,13 +15,12 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use domain::{fault::Faults, id::OrganizationId};
+use domain::{appointment::BookingChannel, fault::Faults, id::OrganizationId};
 use futures::{Stream, StreamExt};
 use rpc::{Code, Context, Fault, Idempotency};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use serde_path_to_error::Segment;
-use wire::common::BookingChannel;
 
 use crate::{
     Inner,
@@ -111,10 +110,11 @@ impl Call {
         })
     }
 
-    /// Whether this is a patient's or staff's booking.
-    pub(crate) fn channel(&self, asked: Option<&str>) -> i32 {
-        let staff = self.caller.has(Scope::PatientsRead) && asked != Some("online");
-        (if staff { BookingChannel::Staff } else { BookingChannel::Online }) as i32
+    /// The booking channel on the wire. A caller who may read patients may request either; all others book online.
+    pub(crate) fn channel(&self, requested: Option<BookingChannel>) -> i32 {
+        let staff = self.caller.has(Scope::PatientsRead) && requested != Some(BookingChannel::Online);
+        let channel = if staff { wire::common::BookingChannel::Staff } else { wire::common::BookingChannel::Online };
+        channel as i32
     }
 }
 

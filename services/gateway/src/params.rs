@@ -1,7 +1,7 @@
 //! Query parameters, read as their operation describes them; every fault is found, and a name that is not known is
 //! refused with the nearest right one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use domain::{
     fault::Faults,
@@ -58,6 +58,11 @@ impl Params {
     /// The value of a parameter that is given once.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name)?.first().map(String::as_str)
+    }
+
+    /// The value of a parameter of public words.
+    pub(crate) fn word<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.text(name)?.parse().ok()
     }
 
     /// The value, or an empty text.

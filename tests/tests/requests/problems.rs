@@ -33,7 +33,7 @@ async fn a_fault_names_the_form_the_words_and_the_field_that_was_meant() -> Resu
             "there is no such field; did you mean `day`?",
         ),
         ("/v1/keys", json!({"name": "web", "scopes": ["slots"]}), "/scopes/0", "invalid_value", scopes),
-        ("/v1/reminder_rules", json!({"trigger": "book", "channels": ["sms"]}), "/trigger", "invalid_form", triggers),
+        ("/v1/reminder_rules", json!({"trigger": "book", "channels": ["sms"]}), "/trigger", "invalid_value", triggers),
         ("/v1/patients", person, "/family_nme", "unknown_field", "there is no such field; did you mean `family_name`?"),
         (
             "/v1/holds",

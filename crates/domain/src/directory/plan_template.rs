@@ -4,6 +4,7 @@ use super::check_code;
 use crate::{
     fault::{Faults, check_text},
     id::ServiceId,
+    words::words,
 };
 
 /// The shape of a course of treatment, from which a patient's plan is made.
@@ -24,15 +25,14 @@ pub struct PlanTemplate {
     pub phases: Vec<Phase>,
 }
 
-/// Whether a course of treatment is short or long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Course {
-    /// 1 to 3 sessions.
-    Acute,
-    /// Several weeks or months of spaced sessions.
-    Chronic,
+words! {
+    /// The length of a course of treatment.
+    pub enum Course as "Course" {
+        /// 1 to 3 sessions.
+        Acute = "acute",
+        /// Several weeks or months of spaced sessions.
+        Chronic = "chronic",
+    }
 }
 
 /// Some sessions of one service, evenly spaced.

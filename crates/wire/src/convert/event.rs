@@ -1,9 +1,9 @@
 //! What the outside is told of a change of booking's feed.
 
 use domain::{
-    event::{AppointmentData, CancellationData, Data, Event, Kind, OfferData, PlanData, WaitlistData, shown},
+    event::{AppointmentData, CancellationData, Data, Event, Kind, OfferData, PlanData, WaitlistData},
     id::OrganizationId,
-    time::from_micros,
+    time::{from_micros, rfc3339},
 };
 
 use crate::booking::{AppointmentState, Change, OfferState, PlanState, WaitlistState, change::Owner};
@@ -35,7 +35,7 @@ pub fn of(change: &Change) -> Option<Event> {
 }
 
 fn appointment(organization_id: OrganizationId, version: i64, state: &AppointmentState) -> Option<AppointmentData> {
-    let at = |us: i64| from_micros(us).map(|at| shown(at, &state.time_zone));
+    let at = |us: i64| from_micros(us).map(|at| rfc3339(at, &state.time_zone));
     Some(AppointmentData {
         organization_id,
         appointment_id: state.id.parse().ok()?,
@@ -89,7 +89,7 @@ fn waitlist(organization_id: OrganizationId, version: i64, state: &WaitlistState
 }
 
 fn offer(organization_id: OrganizationId, version: i64, state: &OfferState) -> Option<OfferData> {
-    let at = |us: i64| from_micros(us).map(|at| shown(at, &state.time_zone));
+    let at = |us: i64| from_micros(us).map(|at| rfc3339(at, &state.time_zone));
     Some(OfferData {
         organization_id,
         offer_id: state.id.parse().ok()?,

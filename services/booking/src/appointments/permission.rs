@@ -2,7 +2,7 @@
 //! replies by text message and offers alike.
 
 use domain::{
-    appointment::{By, Status, Timing, Transition},
+    appointment::{Actor, Status, Timing, Transition},
     time::from_micros,
 };
 use jiff::{Timestamp, tz::TimeZone};
@@ -12,9 +12,9 @@ use super::starts_at;
 use crate::{Inner, reasons::Cause, store::rows::AppointmentRow};
 
 /// Who asks, from the word of the wire; without one it is staff.
-pub(crate) fn by(word: &str) -> Result<By, Fault> {
+pub(crate) fn by(word: &str) -> Result<Actor, Fault> {
     if word.is_empty() {
-        return Ok(By::Staff);
+        return Ok(Actor::Staff);
     }
     word.parse().map_err(|expected| Fault::violation("/by", "invalid_value", expected))
 }
@@ -23,7 +23,7 @@ pub(crate) fn by(word: &str) -> Result<By, Fault> {
 ///
 /// # Errors
 /// `invalid_transition` where the status or the time does not allow it; `allowed` names what both allow.
-pub(crate) fn target(row: &AppointmentRow, transition: Transition, by: By, now_us: i64) -> Result<Status, Fault> {
+pub(crate) fn target(row: &AppointmentRow, transition: Transition, by: Actor, now_us: i64) -> Result<Status, Fault> {
     let status: Status = row.status.parse().map_err(Fault::internal)?;
     let timing = timing(row, now_us);
     let next = transition.from(status);
@@ -35,11 +35,11 @@ pub(crate) fn target(row: &AppointmentRow, transition: Transition, by: By, now_u
     let name = transition.as_str();
     let detail = match (next, by) {
         (None, _) => format!("an appointment that is {status} allows {may}, not {name}"),
-        (Some(_), By::Patient) => "the visit has begun: the link only shows it now; call the clinic".to_owned(),
-        (Some(_), By::Staff) if transition == Transition::NoShow => {
+        (Some(_), Actor::Patient) => "the visit has begun: the link only shows it now; call the clinic".to_owned(),
+        (Some(_), Actor::Staff) if transition == Transition::NoShow => {
             "a visit that has not begun cannot be missed yet; cancel it instead".to_owned()
         }
-        (Some(_), By::Staff) => {
+        (Some(_), Actor::Staff) => {
             let day = row.starts_local.get(..10).unwrap_or_default();
             format!("the visit is on {day}; {name} is possible from the beginning of that day at its location")
         }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use careplan::plan::Event;
 use domain::{
-    appointment::{By, Transition},
+    appointment::{Actor, Transition},
     fault::Faults,
     id::{Appointment, PatientId, PlanId, PlanSessionId, ProposalId},
 };
@@ -151,7 +151,7 @@ async fn part(
         Begun::Replay(response) => return Ok(response),
     };
     for moving in moves {
-        permission::target(&moving.row, Transition::Reschedule, By::Staff, inner.clock.now_us())?;
+        permission::target(&moving.row, Transition::Reschedule, Actor::Staff, inner.clock.now_us())?;
         same_service(&moving.slot_id, &moving.row)?;
     }
     if moves.len() > 1 && moves.iter().any(|it| it.row.group_id.is_some()) {

@@ -11,7 +11,7 @@ use ::wire::booking::{
 use domain::{
     fault::Faults,
     id::PatientId,
-    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentWay},
+    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentSource},
 };
 use rpc::{Context, Fault};
 use tonic::Response;
@@ -152,9 +152,9 @@ fn kind(faults: &mut Faults, word: &str) -> Option<ConsentKind> {
     found
 }
 
-fn way(faults: &mut Faults, word: &str) -> Option<ConsentWay> {
-    let found = ConsentWay::ALL.into_iter().find(|one| one.as_str() == word);
-    let words = ConsentWay::ALL.map(ConsentWay::as_str).join(", ");
+fn way(faults: &mut Faults, word: &str) -> Option<ConsentSource> {
+    let found = ConsentSource::ALL.into_iter().find(|one| one.as_str() == word);
+    let words = ConsentSource::ALL.map(ConsentSource::as_str).join(", ");
     faults.check(found.is_some(), "/how", "invalid_value", format!("expected one of {words}"));
     found
 }

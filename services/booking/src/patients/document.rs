@@ -2,7 +2,7 @@
 
 use domain::{
     id::ProposedChangeId,
-    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentWay, Details, ProposedChange, ProposedField},
+    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentSource, Details, ProposedChange, ProposedField},
 };
 use rpc::Fault;
 use serde_json::Value;
@@ -39,7 +39,7 @@ fn differs(details: &Details, field: ProposedField, value: &str) -> bool {
 pub(crate) struct Hand<'a> {
     pub(crate) at_us: i64,
     pub(crate) by: &'a str,
-    pub(crate) how: ConsentWay,
+    pub(crate) how: ConsentSource,
 }
 
 impl Document {
@@ -160,7 +160,7 @@ impl Document {
     }
 
     /// Whether a consent was last withdrawn in this way.
-    pub(crate) fn was_withdrawn_by(&self, consent: Consent, how: ConsentWay) -> bool {
+    pub(crate) fn was_withdrawn_by(&self, consent: Consent, how: ConsentSource) -> bool {
         let last = self.log.iter().rev().find(|one| one.channel == consent.channel && one.kind == consent.kind);
         last.is_some_and(|last| !last.given && last.how == how)
     }

@@ -3,7 +3,7 @@
 use domain::{
     fold,
     id::{PatientId, ProposedChangeId},
-    patient::{ConsentWay, Details},
+    patient::{ConsentSource, Details},
 };
 use rpc::{Context, Fault};
 use uuid::Uuid;
@@ -52,7 +52,7 @@ pub(crate) async fn by_details(
 ) -> Result<Chosen, Fault> {
     let details = telephone::read_details(inner, ctx, details, "/patient", Some(time_zone)).await?;
     let now = inner.clock.now();
-    let hand = Hand { at_us: now.as_microsecond(), by: &ctx.caller, how: ConsentWay::Details };
+    let hand = Hand { at_us: now.as_microsecond(), by: &ctx.caller, how: ConsentSource::Details };
     let key = match_key(&details);
     let namesakes = inner.store.patients_like(ctx.organization.uuid(), &key, NAMESAKES_MAX).await;
     let Some((row, document)) = same_person(namesakes.map_err(commit::failure)?, &details)? else {

@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc};
 use document::{Document, Hand};
 use domain::{
     id::{AppointmentId, PatientId, ProposedChangeId},
-    patient::{Channel, ConsentWay, Details, ProposedChange},
+    patient::{Channel, ConsentSource, Details, ProposedChange},
 };
 use matching::match_key;
 use rpc::{Context, Fault};
@@ -55,7 +55,7 @@ pub(crate) async fn create(
     let details = telephone::read_details(inner, ctx, &request.details.unwrap_or_default(), "", None).await?;
     let now = inner.clock.now();
     let now_us = now.as_microsecond();
-    let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
+    let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentSource::Details };
     let new = new_patient(inner.ids.uuid(now), &Document::new(details.clone(), hand))?;
     let answer = Patient {
         id: PatientId::new(new.id).to_string(),
@@ -92,7 +92,7 @@ pub(crate) async fn update(
     }
     let details = telephone::read_details(inner, ctx, &request.details.unwrap_or_default(), "", None).await?;
     let now_us = inner.clock.now_us();
-    let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
+    let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentSource::Details };
     let new = Document::read(&old.details)?.with(details, hand);
     let changed = changed(&old, &new)?;
     let answer = after(&old, &new, now_us);
@@ -116,7 +116,7 @@ pub(crate) async fn decide(
     commit::again(|| async {
         let old = load(inner, ctx, &request.patient_id).await?;
         let now_us = inner.clock.now_us();
-        let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentWay::Details };
+        let hand = Hand { at_us: now_us, by: &ctx.caller, how: ConsentSource::Details };
         let new = Document::read(&old.details)?.decided(id, request.accept, hand).ok_or_else(Fault::not_found)?;
         let answer = after(&old, &new, now_us);
         let batch = Batch {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use careplan::plan::Event;
 use domain::{
-    appointment::{By, Transition},
+    appointment::{Actor, Transition},
     fault::Faults,
     id::{Appointment, AppointmentId, PlanSession, PlanSessionId},
     slot::Slot,
@@ -114,7 +114,7 @@ async fn chosen(
                 let movable = stored.plan.may_move(session, appointment, slot.service);
                 movable.map_err(|rejection| on_visit::refused(rejection, &pointer))?;
                 let row = appointments::load(inner, ctx, &choice.appointment_id).await?;
-                permission::target(&row, Transition::Reschedule, By::Staff, inner.clock.now_us())?;
+                permission::target(&row, Transition::Reschedule, Actor::Staff, inner.clock.now_us())?;
                 let there = (row.starts_at_us, row.practitioner_id, row.location_id);
                 let same = there == (slot.starts_at.as_microsecond(), slot.practitioner.uuid(), slot.location.uuid());
                 if same && !row.displaced {

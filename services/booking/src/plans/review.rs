@@ -7,7 +7,7 @@ use careplan::{
     review::{Activity, Decision, Rejection, Review},
 };
 use domain::{
-    appointment::{By, Status, Transition},
+    appointment::{Actor, Status, Transition},
     fault::{Faults, check_note, check_text},
     id::PlanSessionId,
 };
@@ -112,7 +112,7 @@ async fn with_proposals(
 
 /// Adds the cancellation of an appointment to a batch.
 fn cancel(batch: &mut Batch, old: AppointmentRow) -> Result<(), Fault> {
-    permission::target(&old, Transition::Cancel, By::Staff, batch.now_us)?;
+    permission::target(&old, Transition::Cancel, Actor::Staff, batch.now_us)?;
     if old.group_id.is_some() && batch.leave_group.is_some() {
         let detail = "the plan has several group sessions ahead; cancel them one by one first";
         return Err(Fault::new(Code::InvalidTransition, detail));

@@ -8,7 +8,7 @@ mod write;
 use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::{appointment::By, fault::Faults};
+use domain::{appointment::Actor, fault::Faults};
 use rpc::{Context, Fault};
 use serde::{Deserialize, Serialize};
 use tonic::{Request, Response, Status};
@@ -100,13 +100,13 @@ impl Cause {
 
 /// Whose doing it is. What a patient does is the patient's, whatever code comes with it; of what staff do the code says
 /// it, and an unknown one is the clinic's.
-pub(crate) async fn cause(inner: &Inner, organization: Uuid, by: By, code: &str) -> Result<Cause, Fault> {
+pub(crate) async fn cause(inner: &Inner, organization: Uuid, by: Actor, code: &str) -> Result<Cause, Fault> {
     let known = find(inner, organization, code).await?;
     let patients = known.map(|reason| reason.meaning).filter(|meaning| meaning.caused_by == CausedBy::Patient);
     Ok(match (by, patients) {
         (_, Some(meaning)) => Cause { is_patients: true, forfeits: meaning.forfeits },
-        (By::Patient, None) => Cause { is_patients: true, forfeits: inner.config.late_cancellation_forfeits },
-        (By::Staff, None) => Cause::CLINIC,
+        (Actor::Patient, None) => Cause { is_patients: true, forfeits: inner.config.late_cancellation_forfeits },
+        (Actor::Staff, None) => Cause::CLINIC,
     })
 }
 

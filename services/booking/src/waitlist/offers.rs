@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    appointment::By,
+    appointment::Actor,
     id::{AppointmentId, HoldId, OfferId, OrganizationId, PatientId, PlanSessionId, WaitlistId},
 };
 use hmac::{Hmac, KeyInit, Mac};
@@ -251,7 +251,7 @@ async fn book(
             slot_id: row.slot_id.clone(),
             if_version: 0,
             channel: BookingChannel::Online.into(),
-            by: By::Patient.as_str().to_owned(),
+            by: Actor::Patient.as_str().to_owned(),
             reason_code: String::new(),
         };
         return reschedule::reschedule(inner, &ctx, request, Some(hold_id)).await;

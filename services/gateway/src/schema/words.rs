@@ -3,8 +3,7 @@
 use jsonschema::{JsonType, error::TypeKind};
 use serde_json::Value;
 
-/// The patterns of the public interface, each with how to write what it takes. Patterns of ids and of plain words are
-/// read by [`form`] itself.
+/// The patterns of the public interface, each with how to write what it takes. Patterns of ids are read by [`form`] itself.
 const FORMS: [(&str, &str); 7] = [
     ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end"),
     ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day as HH:MM, such as 08:00"),
@@ -18,22 +17,13 @@ const FORMS: [(&str, &str); 7] = [
 /// How to write a text of this pattern; `None` for one that nothing here describes.
 pub(super) fn form(pattern: &str) -> Option<String> {
     let known = FORMS.iter().find(|(known, _)| *known == pattern).map(|(_, form)| (*form).to_owned());
-    known.or_else(|| id(pattern)).or_else(|| choice(pattern))
+    known.or_else(|| id(pattern))
 }
 
 /// `^svc_[0-7][0-9a-hjkmnp-tv-z]{25}$`
 fn id(pattern: &str) -> Option<String> {
     let prefix = pattern.strip_prefix('^')?.strip_suffix("_[0-7][0-9a-hjkmnp-tv-z]{25}$")?;
     Some(format!("give an id of the form {prefix}_…"))
-}
-
-/// `^(one|two)$`
-fn choice(pattern: &str) -> Option<String> {
-    let inner = pattern.strip_prefix('^')?.strip_suffix('$')?;
-    let inner = inner.strip_prefix('(').and_then(|inner| inner.strip_suffix(')')).unwrap_or(inner);
-    let words: Vec<&str> = inner.split('|').collect();
-    let plain = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    words.iter().all(plain).then(|| one_of(words.into_iter()))
 }
 
 /// How to write a text of this format.

@@ -3,6 +3,7 @@
 mod shapes;
 
 use axum::http::Method;
+use domain::appointment::Status;
 use rpc::Fault;
 use serde_json::json;
 use wire::{
@@ -37,7 +38,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         Param::new("location_id", Type::Id("loc"), "Only there").repeats(),
         Param::new("practitioner_id", Type::Id("prac"), "Only theirs").repeats(),
         Param::new("patient_id", Type::Id("pat"), "Only of this patient"),
-        Param::new("status", Type::Word(&STATUSES), "Only in this status").repeats(),
+        Param::new("status", Type::Word(Status::WORDS), "Only in this status").repeats(),
         Param::new("from", Type::Instant, "Starts at or after this"),
         Param::new("to", Type::Instant, "Starts before this"),
         Param::new("displaced", Type::Boolean, "Only displaced ones, or only others"),
@@ -89,9 +90,6 @@ pub(crate) fn operations() -> Vec<Operation> {
     operations
 }
 
-const STATUSES: [&str; 8] =
-    ["pending", "booked", "arrived", "checked-in", "fulfilled", "cancelled", "noshow", "entered-in-error"];
-
 /// A reply that shows what booking answered.
 pub(crate) fn reply(
     call: &Call,
@@ -123,7 +121,7 @@ async fn book_one(call: Call) -> Result<Reply, Fault> {
         who,
         plan_session_id: new.plan_session_id.unwrap_or_default(),
         note: new.note.unwrap_or_default(),
-        channel: call.channel(new.channel.as_deref()),
+        channel: call.channel(new.channel),
     };
     let response = call.inner.booking.clone().book_appointment(call.context().forward(request)).await?;
     let path = format!("/v1/appointments/{}", response.get_ref().id);

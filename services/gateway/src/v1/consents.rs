@@ -1,7 +1,7 @@
 //! Consents: which messages a patient agreed to, and the history of that.
 
 use axum::http::Method;
-use domain::patient::{Channel, ConsentKind};
+use domain::patient::{Channel, ConsentKind, ConsentSource};
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,22 +23,44 @@ pub(crate) struct NewConsent {
     kind: ConsentKind,
     /// Given; else withdrawn.
     given: bool,
-    /// How the clinic was told.
-    #[schema(pattern = "^(form|phone|in_person)$")]
-    how: String,
+    /// The source of the change.
+    how: RecordedSource,
+}
+
+/// A source of consent that staff record.
+#[derive(Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RecordedSource {
+    Form,
+    Phone,
+    InPerson,
+}
+
+impl From<RecordedSource> for ConsentSource {
+    fn from(source: RecordedSource) -> Self {
+        match source {
+            RecordedSource::Form => Self::Form,
+            RecordedSource::Phone => Self::Phone,
+            RecordedSource::InPerson => Self::InPerson,
+        }
+    }
 }
 
 /// A consent that holds.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GivenConsent {
+    #[schema(value_type = Channel)]
     channel: String,
+    #[schema(value_type = ConsentKind)]
     kind: String,
 }
 
 /// A consent that was given or withdrawn.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ConsentChange {
+    #[schema(value_type = Channel)]
     channel: String,
+    #[schema(value_type = ConsentKind)]
     kind: String,
     /// Given; else withdrawn.
     given: bool,
@@ -46,7 +68,7 @@ pub(crate) struct ConsentChange {
     at: String,
     /// A key's id, or `patient`.
     by: String,
-    /// `details`, `form`, `phone`, `in_person`, `reply` or `unsubscribe`.
+    #[schema(value_type = ConsentSource)]
     how: String,
 }
 
@@ -141,7 +163,7 @@ async fn record(call: Call) -> Result<Reply, Fault> {
         channel: body.channel.as_str().to_owned(),
         kind: body.kind.as_str().to_owned(),
         given: body.given,
-        how: body.how,
+        how: ConsentSource::from(body.how).as_str().to_owned(),
     };
     let response = call.inner.booking.clone().record_consent(call.context().forward(request)).await?;
     reply(201, &response, (ALL, usize::MAX))

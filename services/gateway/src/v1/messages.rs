@@ -1,6 +1,10 @@
 //! Messages: what was planned, what was sent, what became of it.
 
 use axum::http::Method;
+use domain::{
+    message::{self, AttemptOutcome, Trigger},
+    patient::Channel,
+};
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,7 +27,7 @@ use crate::{
 pub(crate) struct Attempt {
     #[schema(format = DateTime)]
     at: String,
-    /// `sent`, `failed` or `unknown`.
+    #[schema(value_type = AttemptOutcome)]
     outcome: String,
     provider_message_id: Option<String>,
     error_code: Option<String>,
@@ -38,9 +42,11 @@ pub(crate) struct Message {
     appointment_id: String,
     appointment_version: i64,
     rule_id: String,
+    #[schema(value_type = Trigger)]
     trigger: String,
+    #[schema(value_type = Channel)]
     channel: String,
-    /// `scheduled`, `suppressed`, `sending`, `sent`, `delivered`, `undelivered`, `failed` or `unknown`.
+    #[schema(value_type = message::Status)]
     status: String,
     #[schema(format = DateTime)]
     due_at: String,
@@ -85,10 +91,7 @@ pub(crate) struct Template {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Preview {
-    #[schema(
-        pattern = "^(booked|before_start|cancelled|rescheduled|after_completed|missed|plan_session_unbooked|waitlist_offer)$"
-    )]
-    trigger: String,
+    trigger: Trigger,
     #[serde(default)]
     #[schema(max_length = 35, nullable = false)]
     language: Option<String>,
@@ -114,7 +117,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     };
     let params = [
         Param::new("appointment_id", Type::Id("appt"), "Only about this appointment"),
-        Param::new("status", Type::Word(&STATUSES), "Only in this status").repeats(),
+        Param::new("status", Type::Word(message::Status::WORDS), "Only in this status").repeats(),
         LIMIT,
         CURSOR,
     ];
@@ -141,9 +144,6 @@ pub(crate) fn operations() -> Vec<Operation> {
         },
     ]
 }
-
-const STATUSES: [&str; 8] =
-    ["scheduled", "suppressed", "sending", "sent", "delivered", "undelivered", "failed", "unknown"];
 
 fn shown(it: reminder::Message) -> Message {
     let zone = it.time_zone.clone();
@@ -210,7 +210,7 @@ async fn preview(call: Call) -> Result<Reply, Fault> {
     let request = PreviewMessageRequest {
         default_language: organization.default_language,
         country: organization.country,
-        trigger: body.trigger,
+        trigger: body.trigger.as_str().to_owned(),
         language: body.language.unwrap_or_default(),
         template: Some(template_to_wire(body.template)),
     };

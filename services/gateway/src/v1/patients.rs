@@ -1,7 +1,7 @@
 //! Patients.
 
 use axum::http::Method;
-use domain::patient::Details;
+use domain::{appointment::BookingChannel, patient::Details};
 use rpc::Fault;
 use serde::Serialize;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use wire::{
         self, CreatePatientRequest, DecideProposedChangeRequest, GetPatientRequest, ListPatientsRequest,
         UpdatePatientRequest,
     },
-    common::{BookingChannel, Page},
+    common::Page,
     convert,
 };
 
@@ -34,6 +34,7 @@ pub(crate) struct Patient {
     #[schema(format = Date)]
     date_of_birth: Option<String>,
     language: Option<String>,
+    #[schema(value_type = Option<domain::patient::Channel>)]
     reminder_channel: Option<String>,
     consents: Vec<domain::patient::Consent>,
     /// What the patient said at a booking and what differs from this record, the oldest first.
@@ -61,8 +62,7 @@ pub(crate) struct ProposedChange {
     value: String,
     #[schema(format = DateTime)]
     proposed_at: String,
-    /// `online`: the patient's own booking; `staff`: one that the clinic made.
-    #[schema(pattern = "^(online|staff)$")]
+    #[schema(value_type = domain::appointment::BookingChannel)]
     channel: String,
 }
 
@@ -144,13 +144,13 @@ fn shown(it: &booking::Patient) -> Result<Patient, Fault> {
 }
 
 fn proposed(it: &booking::ProposedChange) -> ProposedChange {
-    let by_staff = it.channel == BookingChannel::Staff as i32;
+    let by_staff = it.channel == wire::common::BookingChannel::Staff as i32;
     ProposedChange {
         id: it.id.clone(),
         field: it.field.clone(),
         value: it.value.clone(),
         proposed_at: time::utc(it.proposed_at_us),
-        channel: if by_staff { "staff" } else { "online" }.to_owned(),
+        channel: if by_staff { BookingChannel::Staff } else { BookingChannel::Online }.to_string(),
     }
 }
 

@@ -5,6 +5,7 @@ mod proposals;
 mod shapes;
 
 use axum::http::Method;
+use domain::plan::Status;
 use rpc::Fault;
 use wire::{
     booking::{
@@ -31,8 +32,6 @@ use crate::{
     operation::{Access, Operation, Param, Type, handler},
 };
 
-const STATUSES: [&str; 5] = ["draft", "active", "on-hold", "completed", "revoked"];
-
 pub(crate) fn operations() -> Vec<Operation> {
     let read = Access::Scopes(&[Scope::PatientsRead]);
     let write = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
@@ -41,7 +40,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     };
     let list = [
         Param::new("patient_id", Type::Id("pat"), "Only of this patient"),
-        Param::new("status", Type::Word(&STATUSES), "Only in this status").repeats(),
+        Param::new("status", Type::Word(Status::WORDS), "Only in this status").repeats(),
         LIMIT,
         CURSOR,
     ];
@@ -180,7 +179,7 @@ async fn review(call: Call) -> Result<Reply, Fault> {
         at_us: 0,
         nprs: new.nprs,
         psfs: new.psfs.into_iter().map(activity).collect(),
-        decision: new.decision,
+        decision: new.decision.as_str().to_owned(),
         sessions: new.sessions.unwrap_or(0),
         service_id: new.service_id.unwrap_or_default(),
         note: new.note.unwrap_or_default(),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use axum::http::Method;
+use domain::reason::CausedBy;
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use wire::{
     booking::{
@@ -22,15 +24,13 @@ use crate::{
 };
 
 /// What a reason code stands for.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReasonMeaning {
     /// The name in each language, by its BCP 47 tag.
     #[schema(example = json!({"en": "The patient is ill", "fr": "Patient malade"}))]
     names: BTreeMap<String, String>,
-    /// `patient` or `clinic`: only what the patient brings about can be late.
-    #[schema(pattern = "^(patient|clinic)$", example = "patient")]
-    caused_by: String,
+    caused_by: CausedBy,
     /// Whether a session of a care plan is used up where a visit is called off late for it.
     #[serde(default)]
     forfeits: bool,
@@ -45,9 +45,7 @@ pub(crate) struct NewReasonCode {
     code: String,
     #[schema(example = json!({"en": "The patient is ill", "fr": "Patient malade"}))]
     names: BTreeMap<String, String>,
-    /// `patient` or `clinic`: only what the patient brings about can be late.
-    #[schema(pattern = "^(patient|clinic)$", example = "patient")]
-    caused_by: String,
+    caused_by: CausedBy,
     /// Whether a session of a care plan is used up where a visit is called off late for it.
     #[serde(default)]
     forfeits: bool,
@@ -59,7 +57,7 @@ pub(crate) struct ReasonCode {
     code: String,
     version: i64,
     names: BTreeMap<String, String>,
-    /// `patient` or `clinic`.
+    #[schema(value_type = CausedBy)]
     caused_by: String,
     forfeits: bool,
     /// None: it is the product's own and was never changed.
@@ -121,7 +119,7 @@ fn reply(status: u16, response: tonic::Response<booking::ReasonCode>) -> Result<
 
 fn to_wire(meaning: ReasonMeaning) -> booking::ReasonCodeBody {
     let ReasonMeaning { names, caused_by, forfeits } = meaning;
-    booking::ReasonCodeBody { names: names.into_iter().collect(), caused_by, forfeits }
+    booking::ReasonCodeBody { names: names.into_iter().collect(), caused_by: caused_by.as_str().to_owned(), forfeits }
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
@@ -152,7 +150,7 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
     let present = call.inner.reasons.clone().get_reason_code(call.context().request(request)).await?.into_inner();
     let version = present.version;
     let ReasonCode { names, caused_by, forfeits, .. } = to_json(present);
-    let mut merged = serde_json::to_value(ReasonMeaning { names, caused_by, forfeits }).map_err(Fault::internal)?;
+    let mut merged = json!({"names": names, "caused_by": caused_by, "forfeits": forfeits});
     merge(&mut merged, &call.body);
     call.inner.schemas.check_merged("ReasonMeaning", &call.body, &merged)?;
     let meaning: ReasonMeaning = read(&merged)?;

@@ -1,6 +1,10 @@
 //! The rules that plan messages.
 
 use axum::http::Method;
+use domain::{
+    message::{Question, Trigger},
+    patient::{Channel, ConsentKind},
+};
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -37,21 +41,18 @@ pub(crate) struct QuietHours {
 pub(crate) struct RuleBody {
     /// `after_completed` and `missed` follow a visit. `plan_session_unbooked` comes when a plan has a session left, none is
     /// booked, and the last day for it is near; in its text `date` is that day, and `service_ids` are those of the session.
-    #[schema(
-        pattern = "^(booked|before_start|cancelled|rescheduled|after_completed|missed|plan_session_unbooked|waitlist_offer)$"
-    )]
-    trigger: String,
+    trigger: Trigger,
     /// Minutes from the trigger; for `before_start`, before the start.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 129600)]
     offset_minutes: u32,
     #[schema(min_items = 1, max_items = 2)]
-    channels: Vec<domain::patient::Channel>,
+    channels: Vec<Channel>,
     /// Where a patient is told, at once, whom a message on one of `channels` cannot reach: it is refused or not delivered, or
     /// there is no address or no consent for it. One that is not in `channels`. What may have arrived is told nowhere else.
     #[serde(default)]
     #[schema(max_items = 1)]
-    fallback_channels: Vec<domain::patient::Channel>,
+    fallback_channels: Vec<Channel>,
     /// Only these services; none: all.
     #[serde(default)]
     #[schema(max_items = 200)]
@@ -67,19 +68,19 @@ pub(crate) struct RuleBody {
     quiet_hours: Option<QuietHours>,
     /// `score`: asks the patient how it is, 0 to 10; only after a visit, and only by sms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "^score$", nullable = false)]
-    asks: Option<String>,
+    #[schema(nullable = false)]
+    asks: Option<Question>,
     /// The consent that it needs. What speaks of buying or of offers needs `marketing`.
     #[serde(default = "service")]
-    consent: domain::patient::ConsentKind,
+    consent: ConsentKind,
     /// Whether a message of which nobody knows whether it was sent (the provider fell silent, and has not reported since)
     /// is sent once more, ten minutes later: rather twice than not at all.
     #[serde(default)]
     repeat_unknown: bool,
 }
 
-fn service() -> domain::patient::ConsentKind {
-    domain::patient::ConsentKind::Service
+fn service() -> ConsentKind {
+    ConsentKind::Service
 }
 
 /// A rule.
@@ -100,15 +101,20 @@ pub(crate) struct Rule {
 /// What a rule says.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct RuleShown {
+    #[schema(value_type = Trigger)]
     trigger: String,
     offset_minutes: u32,
+    #[schema(value_type = Vec<Channel>)]
     channels: Vec<String>,
+    #[schema(value_type = Vec<Channel>)]
     fallback_channels: Vec<String>,
     service_ids: Vec<String>,
     template: Template,
     language: Option<String>,
     quiet_hours: Option<QuietHours>,
+    #[schema(value_type = Option<Question>)]
     asks: Option<String>,
+    #[schema(value_type = ConsentKind)]
     consent: String,
     repeat_unknown: bool,
 }
@@ -150,7 +156,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 
 fn rule_to_wire(body: RuleBody) -> reminder::RuleBody {
     reminder::RuleBody {
-        trigger: body.trigger,
+        trigger: body.trigger.as_str().to_owned(),
         offset_minutes: body.offset_minutes,
         channels: body.channels.iter().map(|channel| channel.as_str().to_owned()).collect(),
         fallback_channels: body.fallback_channels.iter().map(|channel| channel.as_str().to_owned()).collect(),
@@ -160,7 +166,7 @@ fn rule_to_wire(body: RuleBody) -> reminder::RuleBody {
         quiet_hours: body
             .quiet_hours
             .map(|quiet| reminder::QuietHours { from: quiet.from.to_string(), to: quiet.to.to_string() }),
-        asks: body.asks.unwrap_or_default(),
+        asks: body.asks.map(|asks| asks.as_str().to_owned()).unwrap_or_default(),
         consent: body.consent.as_str().to_owned(),
         repeat_unknown: body.repeat_unknown,
     }

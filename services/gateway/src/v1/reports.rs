@@ -3,6 +3,7 @@
 pub(crate) mod reminders;
 
 use axum::http::{Method, header};
+use domain::report::GroupBy;
 use rpc::Fault;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -13,8 +14,6 @@ use crate::{
     call::{Call, Reply},
     operation::{Access, Operation, Param, Type, handler},
 };
-
-const GROUPS: [&str; 5] = ["location", "practitioner", "service", "day", "week"];
 
 /// One row of the report on plans.
 #[derive(Debug, Serialize, ToSchema)]
@@ -67,7 +66,7 @@ fn period(from: &'static str, to: &'static str) -> [Param; 3] {
     [
         Param::new("from", Type::Date, from).required(),
         Param::new("to", Type::Date, to).required(),
-        Param::new("group_by", Type::Word(&GROUPS), "What a row is; a location without it"),
+        Param::new("group_by", Type::Word(GroupBy::WORDS), "What a row is; a location without it"),
     ]
 }
 
@@ -75,7 +74,7 @@ async fn plans(call: Call) -> Result<Reply, Fault> {
     let request = ReportPlansRequest {
         from: call.params.text_or_empty("from"),
         to: call.params.text_or_empty("to"),
-        group_by: call.params.text("group_by").unwrap_or("location").to_owned(),
+        group_by: group_by(&call).as_str().to_owned(),
     };
     let answer = call.inner.plans.clone().report_plans(call.context().request(request)).await?.into_inner();
     let rows: Vec<PlanRow> = answer.rows.into_iter().map(row).collect();
@@ -91,7 +90,11 @@ async fn plans(call: Call) -> Result<Reply, Fault> {
     Reply::json(200, &report)
 }
 
-/// Whether the caller would rather have CSV.
+fn group_by(call: &Call) -> GroupBy {
+    call.params.word("group_by").unwrap_or(GroupBy::Location)
+}
+
+/// Whether the caller prefers CSV.
 fn wants_csv(call: &Call) -> bool {
     let accept = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     accept.split(',').next().is_some_and(|first| first.trim().to_ascii_lowercase().starts_with("text/csv"))

@@ -1,6 +1,7 @@
 //! Open slots.
 
 use axum::{http::Method, response::sse::Event};
+use domain::appointment::BookingChannel;
 use futures::StreamExt;
 use rpc::{Context, Fault};
 use serde::Serialize;
@@ -160,7 +161,7 @@ pub(super) const START: [Param; 3] = [
 const SERVICE: Param = Param::new("service_id", Type::Id("svc"), "What is given").required();
 const PATIENT: Param = Param::new("patient_id", Type::Id("pat"), "Leaves out times at which the patient is taken");
 const CHANNEL: Param =
-    Param::new("channel", Type::Word(&["online", "staff"]), "As whom to search; staff keys may choose");
+    Param::new("channel", Type::Word(BookingChannel::WORDS), "As whom to search; staff keys may choose");
 
 pub(crate) fn operations() -> Vec<Operation> {
     let access = Access::Scopes(&[Scope::SlotsRead]);
@@ -203,7 +204,7 @@ fn request(call: &Call) -> Result<SearchSlotsRequest, Fault> {
     }
     Ok(SearchSlotsRequest {
         service_id: params.text_or_empty("service_id"),
-        channel: call.channel(params.text("channel")),
+        channel: call.channel(params.word("channel")),
         patient_id: params.text_or_empty("patient_id"),
         moving: params.text_or_empty("moving"),
         ..filtered(call)
@@ -314,7 +315,7 @@ async fn explained(call: Call) -> Result<Reply, Fault> {
     }
     let request = ExplainSlotRequest {
         service_id: params.text_or_empty("service_id"),
-        channel: call.channel(params.text("channel")),
+        channel: call.channel(params.word("channel")),
         moving: params.text_or_empty("moving"),
         ..start(&call)
     };

@@ -1,7 +1,11 @@
 //! The waitlist: who would like a time that is taken, and to whom one that came free is offered.
 
 use axum::http::Method;
-use domain::{slot, time::Day};
+use domain::{
+    slot,
+    time::Day,
+    waitlist::{EntryStatus, OfferStatus},
+};
 use jiff::Timestamp;
 use rpc::{Context, Fault};
 use serde::{Deserialize, Serialize};
@@ -88,7 +92,7 @@ pub(crate) struct Offer {
     version: i64,
     waitlist_id: String,
     patient_id: String,
-    /// `open`, `accepted`, `declined`, `expired` or `withdrawn`.
+    #[schema(value_type = OfferStatus)]
     status: String,
     slot: Slot,
     #[schema(format = DateTime)]
@@ -104,7 +108,7 @@ pub(crate) struct Offer {
 pub(crate) struct Wait {
     id: String,
     version: i64,
-    /// `waiting`, `offered`, `booked`, `left` or `expired`.
+    #[schema(value_type = EntryStatus)]
     status: String,
     patient_id: String,
     service_id: String,
@@ -133,8 +137,6 @@ pub(crate) struct WaitPage {
     next_cursor: Option<String>,
 }
 
-const STATUSES: [&str; 5] = ["waiting", "offered", "booked", "left", "expired"];
-
 /// What joining is, and what the same wish or one too many comes to.
 const JOINS: &str = "Waits for a time; the same wish again answers 200 with the entry that waits for it already, and 409 \
      `waitlist_limit` says that the patient has as many live entries as one patient may have";
@@ -150,7 +152,7 @@ pub(crate) fn operations() -> Vec<Operation> {
     let read = Access::Scopes(&[Scope::PatientsRead]);
     let params = [
         Param::new("patient_id", Type::Id("pat"), "Only theirs"),
-        Param::new("status", Type::Word(&STATUSES), "Only in this status").repeats(),
+        Param::new("status", Type::Word(EntryStatus::WORDS), "Only in this status").repeats(),
         LIMIT,
         CURSOR,
     ];

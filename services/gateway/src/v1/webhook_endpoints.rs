@@ -1,7 +1,7 @@
 //! Webhook endpoints: where an organisation's own systems are told what happens.
 
 use axum::http::Method;
-use domain::event::Kind;
+use domain::{event::Kind, webhook::DeliveryStatus};
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,8 +23,7 @@ use crate::{
     operation::{Access, Operation, Param, Type, handler},
 };
 
-const STATUS: Param =
-    Param::new("status", Type::Word(&["pending", "delivered", "dead"]), "Only these statuses").repeats();
+const STATUS: Param = Param::new("status", Type::Word(DeliveryStatus::WORDS), "Only these statuses").repeats();
 
 /// Where to tell, and what.
 #[derive(Serialize, Deserialize, ToSchema)]
@@ -56,6 +55,7 @@ pub(crate) struct WebhookEndpoint {
     version: i64,
     url: String,
     /// None: all.
+    #[schema(value_type = Vec<Kind>)]
     events: Vec<String>,
     description: String,
     enabled: bool,
@@ -90,7 +90,7 @@ pub(crate) struct WebhookDelivery {
     id: String,
     webhook_endpoint_id: String,
     event: String,
-    /// `pending`, `delivered`, `dead`.
+    #[schema(value_type = DeliveryStatus)]
     status: String,
     attempts: u32,
     /// The receiver's last HTTP status.

@@ -1,6 +1,9 @@
 //! Appointments as requests and answers have them.
 
-use domain::{appointment::Status, patient::Details};
+use domain::{
+    appointment::{BookingChannel, Status},
+    patient::Details,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{booking, convert};
@@ -107,10 +110,9 @@ pub(crate) struct NewAppointment {
     #[serde(default)]
     #[schema(max_length = 2000, nullable = false)]
     pub(super) note: Option<String>,
-    /// `online` or `staff`.
     #[serde(default)]
-    #[schema(pattern = "^(online|staff)$", nullable = false)]
-    pub(super) channel: Option<String>,
+    #[schema(nullable = false)]
+    pub(super) channel: Option<BookingChannel>,
 }
 
 /// Why an appointment is called off.

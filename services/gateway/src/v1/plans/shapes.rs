@@ -2,6 +2,7 @@
 
 use domain::{
     directory::{Course, GapDays},
+    plan::{ReviewDecision, SessionStatus, Status},
     time::Day,
 };
 use serde::{Deserialize, Serialize};
@@ -69,7 +70,7 @@ pub(crate) struct PlanSession {
     pub(crate) gap_days: Option<GapDays>,
     /// Whether a review follows it.
     pub(crate) review_after: bool,
-    /// `to_book`, `booked`, `done`, `missed` or `skipped`.
+    #[schema(value_type = SessionStatus)]
     pub(crate) status: String,
     pub(crate) appointment_id: Option<String>,
     /// Missed or called off late, and used up all the same.
@@ -118,8 +119,7 @@ pub(crate) struct NewReview {
     /// One to three activities.
     #[schema(min_items = 1, max_items = 3)]
     pub(crate) psfs: Vec<Activity>,
-    #[schema(pattern = "^(continue|extend|taper|change_service|pause|discharge)$")]
-    pub(crate) decision: String,
+    pub(crate) decision: ReviewDecision,
     /// For `extend`: how many more.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 50, nullable = false)]
@@ -141,6 +141,7 @@ pub(crate) struct Review {
     pub(crate) at: String,
     pub(crate) nprs: u32,
     pub(crate) psfs: Vec<Activity>,
+    #[schema(value_type = ReviewDecision)]
     pub(crate) decision: String,
     pub(crate) sessions: Option<u32>,
     pub(crate) service_id: Option<String>,
@@ -161,7 +162,7 @@ pub(crate) struct Adherence {
 pub(crate) struct Plan {
     pub(crate) id: String,
     pub(crate) version: i64,
-    /// FHIR CarePlan status: `draft`, `active`, `on-hold`, `completed` or `revoked`.
+    #[schema(value_type = Status)]
     pub(crate) status: String,
     pub(crate) course: Course,
     pub(crate) patient_id: String,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::reminder::{self, ReportRemindersRequest};
 
-use super::{super::time, period, wants_csv};
+use super::{super::time, group_by, period, wants_csv};
 use crate::{
     auth::Scope,
     call::{Call, Reply},
@@ -77,7 +77,7 @@ async fn reminders(call: Call) -> Result<Reply, Fault> {
     let request = ReportRemindersRequest {
         from: call.params.text_or_empty("from"),
         to: call.params.text_or_empty("to"),
-        group_by: call.params.text("group_by").unwrap_or("location").to_owned(),
+        group_by: group_by(&call).as_str().to_owned(),
     };
     let answer = call.inner.reminder.clone().report_reminders(call.context().request(request)).await?.into_inner();
     let data: Vec<ReminderRow> = answer.rows.into_iter().map(row).collect();
