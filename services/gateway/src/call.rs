@@ -25,8 +25,8 @@ use serde_path_to_error::Segment;
 use crate::{
     Inner,
     auth::{Caller, Scope},
-    nearest::safe,
     params::Params,
+    suggestion::safe,
 };
 
 /// What stands between a client and its server takes a silent stream for a dead one.

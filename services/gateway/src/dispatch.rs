@@ -23,10 +23,10 @@ use crate::{
     Inner, audit,
     auth::{self, Caller},
     call::{Call, Reply},
-    idempotency,
+    characters, idempotency,
     operation::{Access, Operation},
     params::{self, Params},
-    problem, text,
+    v1::problem,
 };
 
 /// How much of a body that is too large is read and thrown away.
@@ -88,7 +88,7 @@ async fn handle(
     let (parts, body) = request.into_parts();
     let caller = admit(inner, operation, &parts.headers).await?;
     let limits = inner.limits.take(&caller.name, inner.config.requests_per_second)?;
-    text::check_pairs(&path)?;
+    characters::check_pairs(&path)?;
     let params = Params::read(&operation.params, parts.uri.query().unwrap_or_default())?;
     let bytes = collect(inner, operation, body).await?;
     let idempotency = idempotency(operation, &parts.headers, &parts.uri, &bytes)?;
@@ -200,13 +200,13 @@ fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &
     if schema == "Form" {
         // What a provider sends as JSON is for the service to read: a signature may cover each of its bytes.
         if json {
-            text::check_surrogates(bytes)?;
-            serde_json::from_slice(bytes).ok().map_or(Ok(()), |value| text::check_json(&value))?;
+            characters::check_surrogates(bytes)?;
+            serde_json::from_slice(bytes).ok().map_or(Ok(()), |value| characters::check_json(&value))?;
             return Ok((Value::Null, vec![]));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
         let form = params::pairs(text).map_err(|()| not_utf8())?;
-        text::check_pairs(form.iter().map(|(name, value)| (name, value)))?;
+        characters::check_pairs(form.iter().map(|(name, value)| (name, value)))?;
         return Ok((Value::Null, form));
     }
     if schema == "Calendar" && !json {
@@ -215,7 +215,7 @@ fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &
             return Err(Fault::new(Code::UnsupportedMediaType, detail));
         }
         let file = Value::from(std::str::from_utf8(bytes).map_err(|_| not_utf8())?);
-        text::check_json(&file)?;
+        characters::check_json(&file)?;
         return Ok((file, vec![]));
     }
     if operation.body_optional && bytes.is_empty() {
@@ -225,13 +225,13 @@ fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &
         return Err(Fault::new(Code::UnsupportedMediaType, "send JSON with `Content-Type: application/json`"));
     }
     std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
-    text::check_surrogates(bytes)?;
+    characters::check_surrogates(bytes)?;
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         let place = format!("the body is not JSON: see line {}, column {}", error.line(), error.column());
         Fault::new(Code::MalformedRequest, place)
     })?;
     let schema = if schema == "Calendar" { "CalendarAddress" } else { schema };
-    all(text::check_json(&value), inner.schemas.check(schema, &value))?;
+    all(characters::check_json(&value), inner.schemas.check(schema, &value))?;
     Ok((value, vec![]))
 }
 

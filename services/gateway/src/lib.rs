@@ -7,23 +7,23 @@
 
 mod audit;
 pub mod auth;
-mod calendars;
+mod calendar_link;
 mod call;
+mod characters;
 mod config;
 mod dispatch;
-mod hub;
+mod event_hub;
+mod ics;
 mod idempotency;
 pub mod keys;
-mod limits;
-mod nearest;
 mod openapi;
 mod operation;
-mod ops;
 mod params;
-mod problem;
+mod rate_limit;
+mod router;
 mod schema;
 mod store;
-mod text;
+mod suggestion;
 mod v1;
 
 use std::sync::Arc;
@@ -117,7 +117,7 @@ pub(crate) struct Inner {
     pub(crate) reasons: ReasonCodesClient<rpc::Channel>,
     pub(crate) feed: FeedClient<rpc::Channel>,
     /// Where all streams of events hear of the feed.
-    pub(crate) hub: hub::Hub,
+    pub(crate) hub: event_hub::Hub,
     pub(crate) reminder: ReminderClient<rpc::Channel>,
     pub(crate) webhooks: WebhooksClient<rpc::Channel>,
     pub(crate) admin_hash: Option<Vec<u8>>,
@@ -126,7 +126,7 @@ pub(crate) struct Inner {
     pub(crate) public_url: String,
     pub(crate) cache: auth::Cache,
     pub(crate) running: idempotency::Running,
-    pub(crate) limits: limits::Limits,
+    pub(crate) limits: rate_limit::Limits,
     pub(crate) schemas: schema::Schemas,
     pub(crate) openapi: serde_json::Value,
     /// Signs calendar links.
@@ -166,7 +166,7 @@ impl App {
             displaced: DisplacedClient::new(deps.booking.clone()),
             reasons: ReasonCodesClient::new(deps.booking.clone()),
             feed: FeedClient::new(deps.booking.clone()),
-            hub: hub::Hub::default(),
+            hub: event_hub::Hub::default(),
             booking: BookingClient::new(deps.booking),
             webhooks: WebhooksClient::new(deps.reminder.clone()),
             reminder: ReminderClient::new(deps.reminder),
@@ -176,7 +176,7 @@ impl App {
             public_url: deps.public_url,
             cache: auth::Cache::default(),
             running: idempotency::Running::default(),
-            limits: limits::Limits::new(config.requests_per_second),
+            limits: rate_limit::Limits::new(config.requests_per_second),
             places: Arc::new(Semaphore::new(config.concurrency_max)),
             streams: Arc::new(Semaphore::new(config.streams_max)),
             draining: Shutdown::new(),
@@ -191,7 +191,7 @@ impl App {
 
     /// Everything that the gateway serves.
     pub fn router(&self) -> Router {
-        ops::router(&self.inner)
+        router::router(&self.inner)
     }
 
     /// Serves until draining has begun, every running request is answered, and the audit log is written.

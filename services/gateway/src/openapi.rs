@@ -6,10 +6,10 @@ use utoipa::OpenApi;
 
 use crate::{
     operation::{Access, Operation, Param, Type},
-    problem::Problem,
     v1::{
         appointments, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
-        patients, plans, providers, reason_codes, reminder_rules, reports, slots, waitlist, webhook_endpoints,
+        patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots, waitlist,
+        webhook_endpoints,
     },
 };
 

@@ -11,9 +11,9 @@ use jiff::Timestamp;
 use rpc::{Code, Fault};
 
 use crate::{
-    nearest::{nearest, safe},
+    characters,
     operation::{Param, Type},
-    text,
+    suggestion::{nearest, safe},
 };
 
 const VALUES_MAX: usize = 200;
@@ -28,7 +28,7 @@ impl Params {
         let mut faults = Faults::new();
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         let pairs = pairs(query).map_err(|()| malformed())?;
-        text::check_pairs(pairs.iter().map(|(name, value)| (name, value)))?;
+        characters::check_pairs(pairs.iter().map(|(name, value)| (name, value)))?;
         for (name, value) in pairs {
             match known.iter().find(|param| param.name == name) {
                 Some(param) => values.entry(param.name).or_default().push(value),

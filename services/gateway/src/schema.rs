@@ -1,7 +1,7 @@
 //! Bodies are checked against the very schemas that `/openapi.json` shows, so that the document is true and every
 //! fault is found at once.
 
-mod words;
+mod advice;
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use rpc::Fault;
 use serde_json::{Value, json};
 
-use crate::nearest::{nearest, safe};
+use crate::suggestion::{nearest, safe};
 
 /// So many names are listed where none is similar.
 const LISTED_MAX: usize = 20;
@@ -117,7 +117,7 @@ fn meant<'a>(
 ) -> Result<&'a [ValidationError<'static>], String> {
     let types = |errors: &'a [ValidationError<'static>]| {
         errors.iter().find_map(|error| match error.kind() {
-            ValidationErrorKind::Type { kind } if error.instance_path().as_str() == at => Some(words::types(kind)),
+            ValidationErrorKind::Type { kind } if error.instance_path().as_str() == at => Some(advice::types(kind)),
             _ => None,
         })
     };
@@ -136,12 +136,12 @@ fn meant<'a>(
 /// The code of a fault that says all by itself, and how to mend it.
 fn plain(kind: &ValidationErrorKind) -> (&'static str, String) {
     match kind {
-        ValidationErrorKind::Type { kind } => ("wrong_type", format!("must be {}", words::types(kind).join(" or "))),
+        ValidationErrorKind::Type { kind } => ("wrong_type", format!("must be {}", advice::types(kind).join(" or "))),
         ValidationErrorKind::Pattern { pattern } => {
-            ("invalid_form", words::form(pattern).unwrap_or_else(|| format!("must fit the pattern {pattern}")))
+            ("invalid_form", advice::form(pattern).unwrap_or_else(|| format!("must fit the pattern {pattern}")))
         }
-        ValidationErrorKind::Format { format } => ("invalid_form", words::format(format)),
-        ValidationErrorKind::Enum { options } => ("invalid_value", words::options(options)),
+        ValidationErrorKind::Format { format } => ("invalid_form", advice::format(format)),
+        ValidationErrorKind::Enum { options } => ("invalid_value", advice::options(options)),
         ValidationErrorKind::Constant { expected_value } => ("invalid_value", format!("must be {expected_value}")),
         ValidationErrorKind::MinLength { limit } => ("too_short", format!("at least {limit} characters")),
         ValidationErrorKind::MaxLength { limit } => ("too_long", format!("at most {limit} characters")),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sql::Target;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
-mod clocks;
+mod zone_drift;
 
 use crate::{cli::Common, config::Config, roles::Role};
 
@@ -60,7 +60,7 @@ pub(crate) async fn run(common: &Common, clocks: Option<bool>) -> Result<()> {
         }
     }
     if let Some(repair) = clocks {
-        say("wall clocks of appointments", clocks::check(common, &config, repair).await);
+        say("wall clocks of appointments", zone_drift::check(common, &config, repair).await);
     }
     if wrong == 0 { Ok(()) } else { bail!("{wrong} of these need mending") }
 }

@@ -1,5 +1,6 @@
 //! `meridian`: all roles in one binary.
 
+mod background_runtime;
 mod catalogue;
 mod cli;
 mod config;
@@ -9,7 +10,6 @@ mod effective;
 mod keys;
 mod roles;
 mod serve;
-mod threads;
 
 use std::process::ExitCode;
 
@@ -23,7 +23,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 fn main() -> ExitCode {
     end_with_the_reader();
     let arguments = cli::Arguments::parse();
-    let runtime = match threads::runtime() {
+    let runtime = match background_runtime::runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("meridian cannot start: {error}");

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 use wire::availability::{CreateOrganizationRequest, directory_client::DirectoryClient};
 
-use crate::{config::Config, threads::Quiet};
+use crate::{background_runtime::Quiet, config::Config};
 
 /// A role of the binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,10 +9,10 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
+    background_runtime::Quiet,
     cli::{Common, Settings},
     config::Config,
     roles::{self, Background, Role, Surroundings, Ways},
-    threads::Quiet,
 };
 
 /// Serves all roles, or one.

@@ -38,8 +38,8 @@ fn every_pattern_of_the_interface_is_told_in_words() {
     patterns.sort();
     patterns.dedup();
     assert!(patterns.len() > 10, "{patterns:?}");
-    let silent: Vec<&String> = patterns.iter().filter(|pattern| words::form(pattern).is_none()).collect();
-    assert!(silent.is_empty(), "say in schema/words.rs how to write these: {silent:?}");
+    let silent: Vec<&String> = patterns.iter().filter(|pattern| advice::form(pattern).is_none()).collect();
+    assert!(silent.is_empty(), "say in schema/advice.rs how to write these: {silent:?}");
 }
 
 #[test]

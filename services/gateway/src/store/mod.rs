@@ -7,7 +7,7 @@ use sql::{Failure, Target};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::calendars::Subject;
+use crate::calendar_link::Subject;
 
 /// The database.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use super::{
     super::{AnswerRow, AuditRow, KeyPlace, KeyRow},
     Db, Store,
 };
-use crate::calendars::Subject;
+use crate::calendar_link::Subject;
 
 const ADD_KEY: &str = "INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7)";
 const KEY_BY_HASH: &str = "SELECT * FROM keys WHERE hash = $1";

@@ -1,6 +1,6 @@
 //! Appointments.
 
-mod shapes;
+mod types;
 
 use axum::http::Method;
 use domain::appointment::Status;
@@ -16,7 +16,7 @@ use wire::{
     convert,
 };
 
-pub(crate) use self::shapes::{
+pub(crate) use self::types::{
     Appointment, AppointmentNotes, AppointmentPage, Cancel, NewAppointment, Nothing, Reschedule, shown,
 };
 use super::{CURSOR, LIMIT, directory::merge, next_cursor};

@@ -19,12 +19,10 @@ use wire::{
 
 use crate::{
     auth::Scope,
-    calendars::{
-        self, Kind, Subject,
-        ics::{self, Event},
-    },
+    calendar_link::{self, Kind, Subject},
     call::{Call, Reply},
     failure,
+    ics::{self, Event},
     operation::{Access, Handler, Operation, handler},
 };
 
@@ -93,7 +91,7 @@ pub(super) fn operations() -> Vec<Operation> {
 async fn open(call: Call, kind: Kind) -> Result<Reply, Fault> {
     let subject = subject(&call, kind).await?;
     let generation = call.inner.store.open_calendar(&subject).await.map_err(failure)?;
-    let token = calendars::token(&call.inner.calendar_key, &subject, generation);
+    let token = calendar_link::token(&call.inner.calendar_key, &subject, generation);
     let link = CalendarLink { url: format!("{}/v1/calendars/{token}.ics", call.inner.public_url) };
     noted(Reply::json(200, &link)?, &call, kind)
 }
@@ -142,7 +140,7 @@ async fn subject(call: &Call, kind: Kind) -> Result<Subject, Fault> {
 async fn calendar(mut call: Call) -> Result<Reply, Fault> {
     let file = call.part("file");
     let token = file.strip_suffix(".ics").ok_or_else(Fault::not_found)?;
-    let (subject, generation) = calendars::read(&call.inner.calendar_key, token).ok_or_else(Fault::not_found)?;
+    let (subject, generation) = calendar_link::read(&call.inner.calendar_key, token).ok_or_else(Fault::not_found)?;
     let live = call.inner.store.calendar(&subject).await.map_err(failure)?;
     if live != Some(generation) {
         return Err(Fault::new(Code::LinkExpired, "the link has been taken back; ask the clinic for another one"));

@@ -14,12 +14,12 @@ use wire::{
     convert,
 };
 
+use super::problem::Problem;
 use crate::{
     auth::Scope,
     call::{Call, Reply},
-    hub::{self, Beat},
+    event_hub::{self, Beat},
     operation::{Access, Operation, Param, Type, handler},
-    problem::Problem,
 };
 
 /// After so many batches without news the position is sent alone, so that a reader who comes back begins there and not
@@ -47,7 +47,7 @@ async fn watch(call: Call) -> Result<Reply, Fault> {
     let header = call.headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let position = header.filter(|text| !text.is_empty()).or(call.params.text("last_event_id")).unwrap_or_default();
     // Before the answer begins, and before the past is read: whatever happens from here on is heard.
-    let present = listen(hub::join(&call.inner).await?);
+    let present = listen(event_hub::join(&call.inner).await?);
     let organization = call.caller.organization.to_string();
     if position.is_empty() {
         return Reply::events(&call.inner, told(present, organization, None).flat_map(stream::iter).map(Ok));
@@ -77,7 +77,7 @@ fn past(
         let mut batches = batches?;
         let beat = match batches.next().await {
             Some(batch) => batch.map(Arc::new),
-            None => Err(hub::broken().into()),
+            None => Err(event_hub::broken().into()),
         };
         let more = beat.as_ref().is_ok_and(|batch| batch.more);
         Some((beat, more.then_some(batches)))

@@ -15,6 +15,7 @@ pub(crate) mod messages;
 pub(crate) mod organizations;
 pub(crate) mod patients;
 pub(crate) mod plans;
+pub(crate) mod problem;
 pub(crate) mod providers;
 pub(crate) mod reason_codes;
 pub(crate) mod reminder_rules;

@@ -2,7 +2,7 @@
 
 mod ledger;
 mod proposals;
-mod shapes;
+mod types;
 
 use axum::http::Method;
 use domain::plan::Status;
@@ -19,11 +19,11 @@ use wire::{
 pub(crate) use self::{
     ledger::Ledger,
     proposals::{AskProposals, BookPlan, Proposal, ProposalPage},
-    shapes::{NewPlan, NewReview, Plan, PlanPage, ReviewedPlan},
+    types::{NewPlan, NewReview, Plan, PlanPage, ReviewedPlan},
 };
 use self::{
     proposals::ChosenSession,
-    shapes::{Activity, shown},
+    types::{Activity, shown},
 };
 use super::{CURSOR, LIMIT, next_cursor};
 use crate::{

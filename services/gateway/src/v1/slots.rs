@@ -8,12 +8,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::availability::{self, ExplainSlotRequest, SearchSlotsRequest};
 
-use super::{CURSOR, LIMIT, next_cursor, time};
+use super::{CURSOR, LIMIT, next_cursor, problem::Problem, time};
 use crate::{
     auth::Scope,
     call::{Call, Reply},
     operation::{Access, Operation, Param, Type, handler},
-    problem::Problem,
 };
 
 /// A start that is open.

@@ -17,7 +17,7 @@ use wire::{
     reminder::{CreateRuleRequest, ListMessagesRequest, ListRulesRequest, reminder_client::ReminderClient},
 };
 
-use super::{Search, chain, courses, visits};
+use super::{Search, appointments, care_plans, chain};
 use crate::catalogue::{aftercare, entries as catalogue};
 use crate::roles::{DEFAULT_ORGANIZATION, Ways};
 
@@ -60,8 +60,8 @@ pub(crate) async fn chain(clock: &Clock, ways: &Ways, shutdown: &Shutdown) -> Re
         filling.clinics().await?;
         filling.people(today).await?;
         filling.bar.finish();
-        courses::load(clock, ways, &mut filling, shutdown).await?;
-        visits::book(clock, ways, &filling, shutdown).await?;
+        care_plans::load(clock, ways, &mut filling, shutdown).await?;
+        appointments::book(clock, ways, &filling, shutdown).await?;
         filling.sick_week(clock.now().to_zoned(TimeZone::UTC).date()).await?;
     }
     clock.catch_up(Timestamp::MAX);

@@ -1,9 +1,9 @@
 //! `meridian demo`: everything in one process, with a fictional chain to try it on.
 
+mod appointments;
+mod care_plans;
 mod chain;
-mod courses;
 mod load;
-mod visits;
 
 use anyhow::{Context as _, Result};
 use gateway::{auth::Scope, keys::Keys};
@@ -11,11 +11,11 @@ use jiff::SignedDuration;
 use runtime::{Clock, Shutdown, telemetry};
 
 use crate::{
+    background_runtime::Quiet,
     cli::Common,
     config::Config,
     roles::{self, Background, DEFAULT_ORGANIZATION, Role, Surroundings, Ways},
     serve,
-    threads::Quiet,
 };
 
 const SETTLE_SECONDS: u32 = 2;
@@ -43,7 +43,7 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let mut around = serve::surroundings(&settings, Some(address));
     if !around.clock.is_simulated() {
         // The chain has a past: it is loaded as the weeks go by.
-        around.clock = Clock::behind(SignedDuration::from_hours(24 * courses::DAYS));
+        around.clock = Clock::behind(SignedDuration::from_hours(24 * care_plans::DAYS));
     }
     let ways = Ways::in_process();
     let availability = roles::availability(config, &around, &ways).await?;

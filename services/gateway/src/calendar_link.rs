@@ -3,8 +3,6 @@
 //! A link is signed and kept nowhere: kind, organisation, subject and generation with the first 16 bytes of their
 //! HMAC-SHA256. Taking it back begins another generation. How a calendar is written is in `ics.rs`.
 
-pub(crate) mod ics;
-
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::OrganizationId;
 use hmac::{Hmac, KeyInit, Mac};

@@ -7,7 +7,7 @@ use domain::fault::Faults;
 use rpc::Fault;
 use serde_json::Value;
 
-use crate::nearest::safe;
+use crate::suggestion::safe;
 
 const CODE: &str = "control_character";
 const DETAIL: &str = "must not hold the character U+0000 or half of a surrogate pair";

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::booking::{AppointmentsAhead, SeriesConflict, SlotTaken};
 
-use crate::v1::{plans::Proposal, slots::Slot};
+use super::{plans::Proposal, slots::Slot};
 
 /// Where a problem's type begins; the code follows.
 pub(crate) const TYPE_BASE: &str = "https://meridian-scheduling.org/problems/";

@@ -19,7 +19,11 @@ use serde_json::{Value, json};
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
-use crate::{Inner, dispatch, operation::Operation, problem, v1};
+use crate::{
+    Inner, dispatch,
+    operation::Operation,
+    v1::{self, problem},
+};
 
 /// Everything that the gateway serves.
 pub(crate) fn router(inner: &Arc<Inner>) -> Router {

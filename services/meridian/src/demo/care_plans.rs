@@ -16,8 +16,8 @@ use wire::{
 };
 
 use super::{
+    appointments::{PATIENTS, details},
     load::{Filling, bar, context},
-    visits::{PATIENTS, details},
 };
 use crate::roles::Ways;
 
