@@ -16,32 +16,9 @@
 //!
 //! The engines' result types differ: a body that executes ends with `.map(|done| done.rows_affected())`.
 
+pub use sql::Schema;
 use sql::{Failure, SqlitePools, Target};
-use sqlx::{
-    PgPool, Postgres, Sqlite, Transaction,
-    migrate::{MigrateError, Migrator},
-};
-
-/// The name and the migrations of a service's database.
-#[derive(Debug)]
-pub struct Schema {
-    /// The PostgreSQL schema; also the prefix of span names.
-    pub name: &'static str,
-    /// Migrations for SQLite.
-    pub sqlite: Migrator,
-    /// Migrations for PostgreSQL.
-    pub postgres: Migrator,
-}
-
-impl Schema {
-    /// The number of migrations that a database lacks. Changes nothing.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn pending(&self, target: &Target) -> Result<usize, sqlx::Error> {
-        sql::pending(target, self.name, &self.sqlite, &self.postgres).await
-    }
-}
+use sqlx::{PgPool, Postgres, Sqlite, Transaction, migrate::MigrateError};
 
 /// A service's database.
 #[derive(Debug, Clone)]
@@ -64,14 +41,14 @@ impl Database {
         })
     }
 
-    /// Applies the migrations that are missing.
+    /// Applies the migrations and functions that are missing.
     ///
     /// # Errors
     /// When a migration fails, or an applied migration was edited.
     pub async fn migrate(&self, schema: &Schema) -> Result<(), MigrateError> {
         match self {
-            Self::Sqlite(pools) => sql::migrate_sqlite(pools, &schema.sqlite).await,
-            Self::Postgres(pool) => sql::migrate_postgres(pool, schema.name, &schema.postgres).await,
+            Self::Sqlite(pools) => schema.migrate_sqlite(pools).await,
+            Self::Postgres(pool) => schema.migrate_postgres(pool).await,
         }
     }
 

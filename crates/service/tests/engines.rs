@@ -23,6 +23,7 @@ static SCHEMA: Schema = Schema {
     name: "sample",
     sqlite: sqlx::migrate!("tests/migrations/sqlite"),
     postgres: sqlx::migrate!("tests/migrations/postgres"),
+    functions: &[],
 };
 
 testkit::engines!(

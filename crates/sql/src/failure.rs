@@ -1,24 +1,24 @@
-//! Errors of the database, sorted by what can be done about them.
+//! Database errors, classified by the caller's options.
 
 use std::time::Duration;
 
-/// What went wrong in the database.
+/// A database error.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// A row with this key is there already (SQLSTATE 23505, or SQLite's unique constraint).
-    #[error("a row with this key is there already")]
+    /// A row with this key exists (SQLSTATE 23505, or SQLite's unique constraint).
+    #[error("a row with this key exists")]
     Duplicate(#[source] sqlx::Error),
-    /// Two transactions met and this one lost: the whole of it may be tried again (40001, 40P01).
-    #[error("two transactions met; try the whole transaction again")]
+    /// A concurrent transaction won: retry the whole transaction (40001, 40P01).
+    #[error("a concurrent transaction won; try the whole transaction again")]
     Serialization(#[source] sqlx::Error),
-    /// The database is busy, or cannot be reached just now: no lock (55P03, SQLITE_BUSY), no free connection, a server that
-    /// starts or stops, a connection that broke. Of a write whose connection broke nobody knows whether it happened.
-    #[error("the database is busy or out of reach")]
+    /// The database is busy or unreachable for a while: no lock (55P03, SQLITE_BUSY), no free connection, a server that
+    /// starts or stops, a broken connection. The outcome of a write on a broken connection is unknown.
+    #[error("the database is busy or unreachable")]
     Busy(#[source] sqlx::Error),
     /// A text holds a character that PostgreSQL does not store: U+0000 (22021, 22P05).
     #[error("a text cannot be stored")]
     Unstorable(#[source] sqlx::Error),
-    /// All else.
+    /// Any other error.
     #[error("the database failed")]
     Other(#[source] sqlx::Error),
 }
@@ -30,7 +30,7 @@ impl From<sqlx::Error> for Failure {
         match code.as_deref() {
             Some("40001" | "40P01") => Self::Serialization(error),
             Some("22021" | "22P05") => Self::Unstorable(error),
-            Some(code) if is_passing(code) => Self::Busy(error),
+            Some(code) if is_transient(code) => Self::Busy(error),
             _ if error.as_database_error().is_some_and(|db| db.is_unique_violation()) => Self::Duplicate(error),
             _ if matches!(error, E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed | E::Io(_)) => Self::Busy(error),
             _ => Self::Other(error),
@@ -38,8 +38,8 @@ impl From<sqlx::Error> for Failure {
     }
 }
 
-/// Whether a code tells of something that passes by itself.
-fn is_passing(code: &str) -> bool {
+/// Whether the condition behind a code ends by itself.
+fn is_transient(code: &str) -> bool {
     // PostgreSQL: no lock, too many connections, shut down, crashed, starting, out of time, connection lost (class 08).
     let postgres = ["55P03", "53300", "57P01", "57P02", "57P03", "57014", "25P03"];
     // SQLite: SQLITE_BUSY and its extended forms.
@@ -47,11 +47,11 @@ fn is_passing(code: &str) -> bool {
     postgres.contains(&code) || sqlite.contains(&code) || (code.len() == 5 && code.starts_with("08"))
 }
 
-/// Runs a whole transaction, again where it lost to another one: at most three times, with growing pauses that
-/// `fraction` (from 0 to 1) spreads.
+/// Runs a whole transaction, and again after a serialization failure: at most three times in all. The pauses grow, and
+/// `fraction` (0 to 1) spreads them.
 ///
 /// # Errors
-/// What the last try answered.
+/// The error of the last run.
 pub async fn retry_serialization<T, E, F>(fraction: impl Fn() -> f64, mut run: impl FnMut() -> F) -> Result<T, E>
 where
     F: Future<Output = Result<T, E>>,
@@ -72,7 +72,7 @@ where
 
 /// An error that may be a failure of the database.
 pub trait AsFailure {
-    /// The failure, where it is one.
+    /// The database failure, if this error is one.
     fn as_failure(&self) -> Option<&Failure>;
 }
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_transaction_that_loses_runs_three_times_and_no_more() {
+    async fn a_transaction_runs_at_most_three_times() {
         let runs = Cell::new(0);
         let outcome: Result<(), _> = retry_serialization(
             || 0.0,
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_later_run_counts_and_another_failure_ends_it_at_once() {
+    async fn a_later_run_may_succeed_and_another_failure_is_not_retried() {
         let runs = Cell::new(0);
         let outcome = retry_serialization(
             || 0.0,
@@ -138,12 +138,12 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_busy_and_the_rest_is_not() {
+    fn transient_conditions_are_busy_and_others_are_not() {
         for code in ["55P03", "53300", "57P03", "08006", "5", "517"] {
-            assert!(is_passing(code), "{code}");
+            assert!(is_transient(code), "{code}");
         }
         for code in ["23P01", "23505", "42P01", "0", "08", "1555"] {
-            assert!(!is_passing(code), "{code}");
+            assert!(!is_transient(code), "{code}");
         }
         let broken = sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
         assert!(matches!(Failure::from(broken), Failure::Busy(_)));

@@ -1,19 +1,17 @@
-//! Two databases, one way to use them.
+//! PostgreSQL and SQLite behind one interface.
 //!
-//! PostgreSQL for a chain that scales, SQLite for one clinic group that wants a single file. A service writes its
-//! SQL once, in a `queries.rs` that its `sqlite.rs` and its `postgres.rs` both include with `type Db` set; only
-//! what truly differs is in the driver's own file. This crate opens the databases the same way for every service,
-//! runs migrations, and sorts errors by what the caller can do about them.
+//! PostgreSQL serves a chain that scales, SQLite a clinic group that wants a single file. This crate opens both with the
+//! same settings for each service, runs migrations, classifies errors, and defines cursors and feed positions. The crate
+//! `service` builds statements and transactions for both engines on it.
 //!
-//! It knows no table. Start reading at [`Target`] and [`Failure`].
+//! It knows no table of a service. Start reading at [`Target`], [`Schema`] and [`Failure`].
 
 pub mod cursor;
 mod failure;
 pub mod feed;
 mod open;
+mod schema;
 
 pub use failure::{AsFailure, Failure, retry_serialization};
-pub use open::{
-    SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, is_kept, migrate_postgres, migrate_sqlite,
-    pending,
-};
+pub use open::{SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, is_kept};
+pub use schema::{Function, Schema, is_of_another_build, migrate_postgres, migrate_sqlite, pending};

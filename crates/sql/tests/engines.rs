@@ -1,13 +1,37 @@
 //! What both engines must do alike: open, migrate, and fail in the same words.
 
-use sql::{Failure, Target, retry_serialization};
+use sql::{Failure, Function, Schema, Target, retry_serialization};
 use sqlx::{
     Executor, PgPool,
     migrate::{MigrateError, Migrator},
 };
 use testkit::database::Database;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("tests/migrations");
+const FIRST: &[Function] =
+    &[Function { name: "answer", text: "CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 1'" }];
+const SECOND: &[Function] =
+    &[Function { name: "answer", text: "CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 2'" }];
+
+fn schema(name: &'static str, functions: &'static [Function]) -> Schema {
+    let migrations = || sqlx::migrate!("tests/migrations");
+    Schema { name, sqlite: migrations(), postgres: migrations(), functions }
+}
+
+/// The schema of a build whose first migration has another text.
+fn edited(name: &'static str) -> Schema {
+    let edit = |migrator: Migrator| {
+        let mut migrations = migrator.migrations.to_vec();
+        migrations[0].checksum = vec![0; 48].into();
+        Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
+    };
+    let Schema { sqlite, postgres, .. } = schema(name, &[]);
+    Schema { name, sqlite: edit(sqlite), postgres: edit(postgres), functions: &[] }
+}
+
+/// The schema of a build from before the first migration.
+fn earlier(name: &'static str) -> Schema {
+    Schema { name, sqlite: Migrator::DEFAULT, postgres: Migrator::DEFAULT, functions: &[] }
+}
 
 async fn sqlite(database: &Database) -> sql::SqlitePools {
     let Ok(Target::Sqlite(path)) = Target::from_url(&database.for_service("sample")) else { panic!("not a file") };
@@ -18,16 +42,8 @@ async fn postgres(database: &Database, schema: &'static str) -> PgPool {
     sql::connect_postgres(&database.url, schema).await.unwrap()
 }
 
-fn edited() -> Migrator {
-    let mut migrations = MIGRATIONS.migrations.to_vec();
-    migrations[0].checksum = vec![0; 48].into();
-    Migrator { migrations: migrations.into(), ..Migrator::DEFAULT }
-}
-
-async fn pending(database: &Database, schema: &'static str) -> usize {
-    sql::pending(&Target::from_url(&database.for_service("sample")).unwrap(), schema, &MIGRATIONS, &MIGRATIONS)
-        .await
-        .unwrap()
+async fn pending(database: &Database, schema: &Schema) -> Result<usize, MigrateError> {
+    schema.pending(&Target::from_url(&database.for_service("sample")).unwrap()).await
 }
 
 #[tokio::test]
@@ -47,33 +63,70 @@ async fn sqlite_opens_as_promised() {
 }
 
 #[tokio::test]
-async fn sqlite_migrates_once_and_refuses_an_edited_migration() {
+async fn sqlite_migrates_once_and_refuses_another_builds_migrations() {
     let database = Database::sqlite().unwrap();
-    let pools = sqlite(&database).await;
-    assert_eq!(pending(&database, "main").await, 1);
-    sql::migrate_sqlite(&pools, &MIGRATIONS).await.unwrap();
-    sql::migrate_sqlite(&pools, &MIGRATIONS).await.unwrap();
-    assert_eq!(pending(&database, "main").await, 0);
-    let refused = sql::migrate_sqlite(&pools, &edited()).await;
-    assert!(matches!(refused, Err(MigrateError::VersionMismatch(1))), "{refused:?}");
+    let (pools, sample) = (sqlite(&database).await, schema("main", FIRST));
+    assert_eq!(pending(&database, &sample).await.unwrap(), 1);
+    sample.migrate_sqlite(&pools).await.unwrap();
+    sample.migrate_sqlite(&pools).await.unwrap();
+    assert_eq!(pending(&database, &sample).await.unwrap(), 0);
+    for outcome in [edited("main").migrate_sqlite(&pools).await.err(), pending(&database, &edited("main")).await.err()]
+    {
+        assert!(matches!(outcome, Some(MigrateError::VersionMismatch(1))), "{outcome:?}");
+        assert!(outcome.is_some_and(|error| sql::is_of_another_build(&error)));
+    }
+    let outcome = pending(&database, &earlier("main")).await;
+    assert!(matches!(outcome, Err(MigrateError::VersionMissing(1))), "{outcome:?}");
 }
 
 #[tokio::test]
 async fn postgres_migrates_each_schema_by_itself_even_from_many_processes_at_once() {
     let database = Database::postgres().await.unwrap();
-    let left = postgres(&database, "left_one").await;
-    assert_eq!(pending(&database, "left_one").await, 1);
+    let (left, right) = (schema("left_one", FIRST), schema("right_one", FIRST));
+    let pool = postgres(&database, "left_one").await;
+    assert_eq!(pending(&database, &left).await.unwrap(), 2);
     let starts = (0..4).map(|_| {
-        let pool = left.clone();
-        tokio::spawn(async move { sql::migrate_postgres(&pool, "left_one", &MIGRATIONS).await })
+        let pool = pool.clone();
+        tokio::spawn(async move { schema("left_one", FIRST).migrate_postgres(&pool).await })
     });
     for start in starts.collect::<Vec<_>>() {
         start.await.unwrap().unwrap();
     }
-    assert_eq!(pending(&database, "left_one").await, 0);
-    assert_eq!(pending(&database, "right_one").await, 1, "the other schema is untouched");
-    let refused = sql::migrate_postgres(&left, "left_one", &edited()).await;
-    assert!(matches!(refused, Err(MigrateError::VersionMismatch(1))), "{refused:?}");
+    assert_eq!(pending(&database, &left).await.unwrap(), 0);
+    assert_eq!(pending(&database, &right).await.unwrap(), 2, "the other schema is untouched");
+    let outcomes =
+        [edited("left_one").migrate_postgres(&pool).await.err(), pending(&database, &edited("left_one")).await.err()];
+    for outcome in outcomes {
+        assert!(matches!(outcome, Some(MigrateError::VersionMismatch(1))), "{outcome:?}");
+    }
+    let outcome = pending(&database, &earlier("left_one")).await;
+    assert!(matches!(outcome, Err(MigrateError::VersionMissing(1))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_function_is_replaced_by_a_new_text_and_never_by_an_earlier_one() {
+    let database = Database::postgres().await.unwrap();
+    let pool = postgres(&database, "sample").await;
+    let answer = async || sqlx::query_scalar::<_, i32>("SELECT answer()").fetch_one(&pool).await.unwrap();
+    let (first, second) = (schema("sample", FIRST), schema("sample", SECOND));
+    first.migrate_postgres(&pool).await.unwrap();
+    assert_eq!(answer().await, 1);
+    assert_eq!(pending(&database, &second).await.unwrap(), 1);
+    second.migrate_postgres(&pool).await.unwrap();
+    assert_eq!(answer().await, 2);
+    // A process of the earlier build restarts.
+    first.migrate_postgres(&pool).await.unwrap();
+    assert_eq!((answer().await, pending(&database, &first).await.unwrap()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_function_that_does_not_compile_is_applied_again_at_the_next_start() {
+    const BROKEN: &[Function] = &[Function { name: "answer", text: "CREATE OR REPLACE FUNCTION answer() RETURNS" }];
+    let database = Database::postgres().await.unwrap();
+    let pool = postgres(&database, "sample").await;
+    let outcome = schema("sample", BROKEN).migrate_postgres(&pool).await;
+    assert!(matches!(outcome, Err(MigrateError::Execute(_))), "{outcome:?}");
+    assert_eq!(pending(&database, &schema("sample", BROKEN)).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -99,8 +152,8 @@ async fn a_second_row_with_a_key_is_a_duplicate_on_both_engines() {
     const INSERT: &str = "INSERT INTO first (id, name) VALUES (1, 'a')";
     let (one, other) = (Database::sqlite().unwrap(), Database::postgres().await.unwrap());
     let (pools, pool) = (sqlite(&one).await, postgres(&other, "sample").await);
-    sql::migrate_sqlite(&pools, &MIGRATIONS).await.unwrap();
-    sql::migrate_postgres(&pool, "sample", &MIGRATIONS).await.unwrap();
+    schema("sample", &[]).migrate_sqlite(&pools).await.unwrap();
+    schema("sample", &[]).migrate_postgres(&pool).await.unwrap();
     pools.writer.execute(INSERT).await.unwrap();
     pool.execute(INSERT).await.unwrap();
     let failures = [pools.writer.execute(INSERT).await.unwrap_err(), pool.execute(INSERT).await.unwrap_err()];
@@ -113,7 +166,7 @@ async fn a_second_row_with_a_key_is_a_duplicate_on_both_engines() {
 async fn a_lock_that_does_not_come_is_busy_on_both_engines() {
     let (one, other) = (Database::sqlite().unwrap(), Database::postgres().await.unwrap());
     let (pools, second, pool) = (sqlite(&one).await, sqlite(&one).await, postgres(&other, "sample").await);
-    sql::migrate_postgres(&pool, "sample", &MIGRATIONS).await.unwrap();
+    schema("sample", &[]).migrate_postgres(&pool).await.unwrap();
     let _writing = pools.writer.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let mut impatient = second.writer.acquire().await.unwrap();
     impatient.execute("PRAGMA busy_timeout = 1").await.unwrap();
@@ -132,7 +185,7 @@ async fn a_lock_that_does_not_come_is_busy_on_both_engines() {
 async fn a_lost_transaction_is_run_again_whole() {
     let database = Database::postgres().await.unwrap();
     let pool = postgres(&database, "sample").await;
-    sql::migrate_postgres(&pool, "sample", &MIGRATIONS).await.unwrap();
+    schema("sample", &[]).migrate_postgres(&pool).await.unwrap();
     let meet = std::sync::Arc::new(tokio::sync::Barrier::new(2));
     let writers = [1, 2].map(|id: i32| {
         let (pool, meet) = (pool.clone(), meet.clone());

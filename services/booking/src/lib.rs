@@ -160,13 +160,12 @@ impl App {
         Ok(Store::open(database).await?.migrate().await?)
     }
 
-    /// How many migrations a database still lacks. Changes nothing.
+    /// The number of migrations and functions that a database lacks. Changes nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
-        let (sqlite, postgres) = (&store::sqlite::MIGRATIONS, &store::postgres::MIGRATIONS);
-        Ok(sql::pending(database, "booking", sqlite, postgres).await?)
+        Ok(store::SCHEMA.pending(database).await?)
     }
 }
 

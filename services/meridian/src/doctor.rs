@@ -109,6 +109,9 @@ async fn database(config: &Config, role: Role) -> Result<String, String> {
                 Ok(lacking) => {
                     Err(format!("{name} is not up to date (migrations to run: {lacking}): run meridian migrate"))
                 }
+                Err(error) if error.chain().any(sql::is_of_another_build) => Err(format!(
+                    "{name} was migrated by another build of Meridian: use that build, or a new database ({error:#})"
+                )),
                 Err(error) => Err(format!("{name} cannot be reached: {error:#}")),
             }
         }

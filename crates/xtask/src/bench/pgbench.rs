@@ -113,7 +113,7 @@ fn script_text(clients: usize) -> String {
         "\\set n :n + 1\n\\set appointment random({LOW}, {HIGH})\n\\set patient random({LOW}, {HIGH})\n\
          \\set which random(0, 199)\n\\set practitioner {LOW} + :which\n\\set room {LOW} + 1000 + :which\n\
          \\set starts 1773046800000000 + (:n * {clients} + :client_id) * 3600000000\n\
-         \\set ends :starts + 1800000000\nSELECT pos, seqs, versions FROM commit_told('{batch}'::jsonb);\n"
+         \\set ends :starts + 1800000000\nSELECT feed_position, seqs, versions FROM commit_batch('{batch}'::jsonb);\n"
     )
 }
 

@@ -1,6 +1,6 @@
 //! A batch: all that one write does, committed together or not at all.
 //!
-//! On PostgreSQL it travels as one JSON document to `commit_told`, in one round trip; on SQLite it is applied
+//! On PostgreSQL it travels as one JSON document to `commit_batch`, in one round trip; on SQLite it is applied
 //! step by step in one immediate transaction. The order of the steps is the same.
 
 use domain::claim::{Claim, Kind};

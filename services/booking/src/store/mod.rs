@@ -22,6 +22,14 @@ use self::{
     },
 };
 
+/// Booking's migrations and functions.
+pub(crate) static SCHEMA: sql::Schema = sql::Schema {
+    name: "booking",
+    sqlite: sqlx::migrate!("migrations/sqlite"),
+    postgres: sqlx::migrate!("migrations/postgres"),
+    functions: sql::functions!["commit_batch", "commit_plans", "feed_tail"],
+};
+
 /// The database.
 #[derive(Clone)]
 pub(crate) enum Store {

@@ -1,4 +1,4 @@
-//! PostgreSQL: a batch is one call of `commit_told`, one round trip; the feed is read below the oldest
+//! PostgreSQL: a batch is one call of `commit_batch`, one round trip; the feed is read below the oldest
 //! transaction that still runs.
 
 #[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
@@ -20,7 +20,7 @@ pub(crate) mod zones;
 use domain::claim::Kind;
 use rpc::Code;
 use sql::{Failure, feed::Position};
-use sqlx::{PgPool, migrate::Migrator, postgres::PgDatabaseError};
+use sqlx::{PgPool, postgres::PgDatabaseError};
 use uuid::Uuid;
 
 use super::{
@@ -31,10 +31,8 @@ use super::{
 
 pub(crate) type Db = sqlx::Postgres;
 
-pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
-
 /// The statement that commits a batch; its parameter is the batch as JSON.
-pub(crate) const COMMIT: &str = "SELECT pos, seqs, versions FROM commit_told($1::jsonb)";
+pub(crate) const COMMIT: &str = "SELECT feed_position, seqs, versions FROM commit_batch($1::jsonb)";
 const EPOCH: &str = "SELECT value FROM epoch WHERE id = 1";
 /// Server, timeline and database: where one of them is another, transaction numbers begin elsewhere and committed changes
 /// may be missing. What was told in the life before is in no order with what comes, so it goes.
@@ -78,7 +76,7 @@ impl Store {
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        sql::migrate_postgres(&self.pool, "booking", &MIGRATIONS).await
+        super::SCHEMA.migrate_postgres(&self.pool).await
     }
 
     pub(crate) async fn commit(&self, batch: &Batch) -> Result<Committed, Refusal> {

@@ -22,7 +22,7 @@ mod zone;
 pub(crate) mod zones;
 
 use sql::{Failure, SqlitePools, feed::Position};
-use sqlx::{SqliteConnection, SqlitePool, migrate::Migrator};
+use sqlx::{SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::{
@@ -32,8 +32,6 @@ use super::{
 };
 
 pub(crate) type Db = sqlx::Sqlite;
-
-pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 const EPOCH: &str = "SELECT value FROM epoch";
 const LAST: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes'";
@@ -66,7 +64,7 @@ impl Store {
     }
 
     pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        sql::migrate_sqlite(&self.pools, &MIGRATIONS).await
+        super::SCHEMA.migrate_sqlite(&self.pools).await
     }
 
     pub(crate) async fn commit(&self, batch: &Batch) -> Result<Committed, Refusal> {

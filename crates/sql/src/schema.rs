@@ -1,0 +1,221 @@
+//! Migrations and functions of one service's database.
+//!
+//! Migrations run once, in the order of their numbers, and are never edited. A PostgreSQL function has one file, which is
+//! edited: after the migrations, each function whose text this database has not seen is created or replaced.
+
+use std::{error::Error, path::Path};
+
+use sha2::{Digest, Sha256};
+use sqlx::{
+    AssertSqlSafe, Executor, PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
+    query, query_scalar,
+};
+
+use crate::{SqlitePools, Target, connect_postgres, connect_sqlite};
+
+/// The schema of one service, for both engines.
+#[derive(Debug)]
+pub struct Schema {
+    /// Name of the PostgreSQL schema.
+    pub name: &'static str,
+    /// Migrations for SQLite.
+    pub sqlite: Migrator,
+    /// Migrations for PostgreSQL.
+    pub postgres: Migrator,
+    /// Functions for PostgreSQL; see [`functions!`](crate::functions).
+    pub functions: &'static [Function],
+}
+
+/// A PostgreSQL function, in a file of its own.
+#[derive(Debug)]
+pub struct Function {
+    /// Name of the function and of its file.
+    pub name: &'static str,
+    /// One `CREATE OR REPLACE FUNCTION` statement.
+    pub text: &'static str,
+}
+
+/// The functions in `migrations/postgres/functions/` of the calling crate, by name.
+///
+/// ```text
+/// functions: sql::functions!["commit_batch", "feed_tail"],
+/// ```
+#[macro_export]
+macro_rules! functions {
+    ($($name:literal),* $(,)?) => {
+        &[$($crate::Function {
+            name: $name,
+            text: include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/functions/", $name, ".sql"
+            )),
+        }),*]
+    };
+}
+
+impl Function {
+    fn hash(&self) -> Vec<u8> {
+        Sha256::digest(self.text).to_vec()
+    }
+}
+
+/// Every text of a function that was applied here. The newest row of a name is the function that stands.
+const CREATE_FUNCTIONS: &str = r#"
+    CREATE TABLE IF NOT EXISTS _functions (
+        name       text        NOT NULL,
+        hash       bytea       NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        PRIMARY KEY (name, hash)
+    )
+"#;
+const SELECT_FUNCTION: &str = "SELECT count(*) FROM _functions WHERE name = $1 AND hash = $2";
+const INSERT_FUNCTION: &str = "INSERT INTO _functions (name, hash) VALUES ($1, $2)";
+const LOCK_FUNCTIONS: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+const SELECT_APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations WHERE success";
+const SELECT_SQLITE_TABLE: &str =
+    "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
+const SELECT_POSTGRES_TABLE: &str = "SELECT count(to_regclass($1))";
+
+impl Schema {
+    /// Brings a SQLite file up to date.
+    ///
+    /// # Errors
+    /// When a migration fails, or an applied migration was edited.
+    pub async fn migrate_sqlite(&self, pools: &SqlitePools) -> Result<(), MigrateError> {
+        self.sqlite.run(&pools.writer).await
+    }
+
+    /// Brings a PostgreSQL schema up to date: creates it, runs its migrations, and replaces functions.
+    ///
+    /// # Errors
+    /// When a migration or a function fails, or an applied migration was edited.
+    pub async fn migrate_postgres(&self, pool: &PgPool) -> Result<(), MigrateError> {
+        // Two processes that start together may both find the schema missing; the loser's error is no fault.
+        let create = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {}", self.name));
+        if let Err(error) = pool.execute(create).await
+            && !error.as_database_error().is_some_and(|db| db.is_unique_violation())
+        {
+            return Err(error.into());
+        }
+        self.postgres.run(pool).await?;
+        Ok(self.replace_functions(pool).await?)
+    }
+
+    /// Creates or replaces the functions whose text is new here. A text that was applied once and then replaced stays
+    /// replaced: a process of an older build that restarts beside newer ones must not undo their functions.
+    async fn replace_functions(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        if self.functions.is_empty() {
+            return Ok(());
+        }
+        let mut tx = pool.begin().await?;
+        query(LOCK_FUNCTIONS).bind(self.functions_table()).execute(&mut *tx).await?;
+        tx.execute(CREATE_FUNCTIONS).await?;
+        for function in self.new_functions(&mut tx).await? {
+            tx.execute(function.text).await?;
+            query(INSERT_FUNCTION).bind(function.name).bind(function.hash()).execute(&mut *tx).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn new_functions(&self, connection: &mut PgConnection) -> Result<Vec<&Function>, sqlx::Error> {
+        let mut new = Vec::new();
+        for function in self.functions {
+            let select = query_scalar::<_, i64>(SELECT_FUNCTION).bind(function.name).bind(function.hash());
+            if select.fetch_one(&mut *connection).await? == 0 {
+                new.push(function);
+            }
+        }
+        Ok(new)
+    }
+
+    fn functions_table(&self) -> String {
+        format!("{}._functions", self.name)
+    }
+
+    /// The number of migrations and functions that a database lacks. Changes nothing.
+    ///
+    /// # Errors
+    /// When the database cannot be read; `VersionMissing` or `VersionMismatch` when another build has migrated it.
+    pub async fn pending(&self, target: &Target) -> Result<usize, MigrateError> {
+        match target {
+            Target::Sqlite(path) => self.pending_on_sqlite(path).await,
+            Target::Postgres(url) => self.pending_on_postgres(url).await,
+        }
+    }
+
+    async fn pending_on_sqlite(&self, path: &Path) -> Result<usize, MigrateError> {
+        let pool = connect_sqlite(path).await?.reader;
+        let tables: i64 = query_scalar(SELECT_SQLITE_TABLE).fetch_one(&pool).await?;
+        let applied = if tables == 0 { vec![] } else { sqlx::query_as(SELECT_APPLIED).fetch_all(&pool).await? };
+        pending_migrations(&self.sqlite, &applied)
+    }
+
+    async fn pending_on_postgres(&self, url: &str) -> Result<usize, MigrateError> {
+        let pool = connect_postgres(url, self.name).await?;
+        // Named with its schema: another service's table must not be taken for this one's.
+        let has_table = async |table: String| {
+            query_scalar::<_, i64>(SELECT_POSTGRES_TABLE).bind(table).fetch_one(&pool).await.map(|tables| tables > 0)
+        };
+        let migrated = has_table(format!("{}._sqlx_migrations", self.name)).await?;
+        let applied = if migrated { sqlx::query_as(SELECT_APPLIED).fetch_all(&pool).await? } else { vec![] };
+        let functions = if has_table(self.functions_table()).await? {
+            self.new_functions(&mut *pool.acquire().await?).await?.len()
+        } else {
+            self.functions.len()
+        };
+        Ok(pending_migrations(&self.postgres, &applied)? + functions)
+    }
+}
+
+/// Whether an error says that a build with other migrations has migrated the database.
+pub fn is_of_another_build(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<MigrateError>();
+    matches!(error, Some(MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)))
+}
+
+/// The number of migrations that are not applied; `applied` holds version and checksum of each that is.
+fn pending_migrations(migrator: &Migrator, applied: &[(i64, Vec<u8>)]) -> Result<usize, MigrateError> {
+    for (version, checksum) in applied {
+        match migrator.iter().find(|migration| migration.version == *version) {
+            None => return Err(MigrateError::VersionMissing(*version)),
+            Some(known) if *known.checksum != **checksum => return Err(MigrateError::VersionMismatch(*version)),
+            Some(_) => {}
+        }
+    }
+    let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).count();
+    Ok(known.saturating_sub(applied.len()))
+}
+
+/// Brings a SQLite file up to date, for a service without a [`Schema`].
+///
+/// # Errors
+/// As [`Schema::migrate_sqlite`].
+pub async fn migrate_sqlite(pools: &SqlitePools, migrator: &Migrator) -> Result<(), MigrateError> {
+    copy("", migrator, &Migrator::DEFAULT).migrate_sqlite(pools).await
+}
+
+/// Brings a PostgreSQL schema up to date, for a service without a [`Schema`].
+///
+/// # Errors
+/// As [`Schema::migrate_postgres`].
+pub async fn migrate_postgres(pool: &PgPool, schema: &'static str, migrator: &Migrator) -> Result<(), MigrateError> {
+    copy(schema, &Migrator::DEFAULT, migrator).migrate_postgres(pool).await
+}
+
+/// The number of migrations that a database lacks, for a service without a [`Schema`].
+///
+/// # Errors
+/// As [`Schema::pending`].
+pub async fn pending(
+    target: &Target,
+    schema: &'static str,
+    sqlite: &Migrator,
+    postgres: &Migrator,
+) -> Result<usize, MigrateError> {
+    copy(schema, sqlite, postgres).pending(target).await
+}
+
+fn copy(name: &'static str, sqlite: &Migrator, postgres: &Migrator) -> Schema {
+    let copy = |from: &Migrator| Migrator { migrations: from.migrations.clone(), ..Migrator::DEFAULT };
+    Schema { name, sqlite: copy(sqlite), postgres: copy(postgres), functions: &[] }
+}
