@@ -12,6 +12,7 @@ mod product;
 mod proto_lint;
 mod python;
 mod repo_rules;
+mod schema;
 mod simulate;
 mod steps;
 mod test;
@@ -41,6 +42,8 @@ enum Task {
     FuzzApi(fuzz::Options),
     /// Reads every `.ics` file under a folder with the product and with PyPI's recurring-ical-events, and compares.
     CompareCalendars(compare::Options),
+    /// Writes each service's schema from its migrations, and the hashes of new SQL files.
+    Schema,
     /// Eight weeks of messages to patients while everything fails, on a simulated clock; prints the figures.
     Simulate(simulate::Options),
 }
@@ -75,6 +78,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::FuzzApi(options) => fuzz::run(&options),
         Task::CompareCalendars(options) => compare::run(&options, &called_from),
+        Task::Schema => schema::renew().map(|()| ExitCode::SUCCESS),
         Task::Simulate(options) => simulate::run(&options),
     }
 }
