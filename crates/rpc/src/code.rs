@@ -47,7 +47,6 @@ table! {
     SignatureInvalid "signature_invalid" PermissionDenied 403 "The signature does not match";
     NotFound "not_found" NotFound 404 "There is no such thing";
     MethodNotAllowed "method_not_allowed" Unimplemented 405 "The method is not offered here";
-    NotAcceptable "not_acceptable" InvalidArgument 406 "None of the accepted forms is offered";
     SlotTaken "slot_taken" Aborted 409 "The slot is taken";
     SlotChanged "slot_changed" Aborted 409 "The slot is not what it was";
     SeriesConflict "series_conflict" Aborted 409 "Some slots of the series are taken";
@@ -61,7 +60,6 @@ table! {
     WaitlistLimit "waitlist_limit" FailedPrecondition 409 "The patient waits for enough already";
     HasAppointments "has_appointments" FailedPrecondition 409 "Appointments are ahead";
     AppointmentsClash "appointments_clash" FailedPrecondition 409 "Some appointments cannot move";
-    InUse "in_use" FailedPrecondition 409 "Something still depends on it";
     LinkExpired "link_expired" FailedPrecondition 410 "The link has expired";
     VersionMismatch "version_mismatch" FailedPrecondition 412 "It has changed since it was read";
     PayloadTooLarge "payload_too_large" ResourceExhausted 413 "The body is too large";
