@@ -11,32 +11,40 @@ use crate::roles::Role;
 /// The configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Config {
-    /// Where to listen.
+    /// Address and port to listen on; port 0 takes a free port and prints it.
     pub(crate) listen: String,
-    /// Where a role other than the gateway shows health and metrics; none: nowhere.
+    /// Address and port of `/healthz`, `/readyz` and `/metrics` of a role other than the gateway, which serves them on
+    /// `listen`. Not set: the role serves none.
     pub(crate) ops_listen: Option<String>,
     /// The folder of the embedded databases.
     pub(crate) data: PathBuf,
-    /// Where patients and providers find the gateway, such as `https://book.example.org`, without a slash at the end: where
-    /// links lead, and what providers sign. `reminder.public_url` is the same setting by another name. None of both: where
-    /// the gateway listens, which only this machine may reach; a reminder service apart then gives no links.
+    /// The URL at which patients and SMS providers reach the gateway, such as `https://book.example.org`, without a slash
+    /// at the end. Links in messages begin with it, and providers sign it. `reminder.public_url` is another name of this
+    /// key. Neither set: the address that the gateway listens on; a reminder service apart then sends no links.
     pub(crate) public_url: Option<String>,
-    /// The database of every service that has none of its own.
+    /// The database of each service that names none of its own.
     pub(crate) database: Database,
-    /// Where the other roles are.
+    /// Addresses of the other roles, for a process that runs one role. Unused where all roles run in one process.
     pub(crate) peers: Peers,
+    /// Logs and traces.
     pub(crate) telemetry: runtime::telemetry::Config,
+    /// Who may call.
     pub(crate) auth: Auth,
-    pub(crate) availability: Availability,
-    pub(crate) booking: Booking,
-    pub(crate) reminder: Reminder,
-    pub(crate) gateway: Gateway,
+    /// The service availability.
+    pub(crate) availability: Service<availability::Config>,
+    /// The service booking.
+    pub(crate) booking: Service<booking::Config>,
+    /// The service reminder.
+    pub(crate) reminder: Service<reminder::Config>,
+    /// The gateway.
+    pub(crate) gateway: Service<gateway::Config>,
 }
 
 /// A database.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Database {
-    /// `postgres://…` or `sqlite:FILE`; none: a file in `data`.
+    /// The database: `postgres://user:password@host:port/database` or `sqlite:FILE`. Not set: for a service `database.url`,
+    /// and without that a SQLite file in `data`.
     pub(crate) url: Option<String>,
 }
 
@@ -47,46 +55,43 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// Where the other roles are, such as `http://booking:9090`.
+/// Addresses of the other roles.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Peers {
+    /// The URL of availability, such as `http://availability:9090`; not set: `http://127.0.0.1:9091`.
     pub(crate) availability: Option<String>,
+    /// The URL of booking, such as `http://booking:9090`; not set: `http://127.0.0.1:9090`.
     pub(crate) booking: Option<String>,
+    /// The URL of reminder, such as `http://reminder:9090`; not set: `http://127.0.0.1:9092`.
     pub(crate) reminder: Option<String>,
 }
 
 /// Who may call.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Auth {
+    /// Tokens of an OpenID provider. They are not accepted yet: a value is refused at the start.
     pub(crate) oidc: Oidc,
 }
 
 /// Tokens of an OpenID provider.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Oidc {
+    /// Reserved for the issuer of the tokens.
     pub(crate) issuer: Option<String>,
+    /// Reserved for the audience of the tokens.
     pub(crate) audience: Option<String>,
+    /// Reserved for the URL of the issuer's keys.
     pub(crate) jwks_url: Option<String>,
 }
 
-macro_rules! with_database {
-    ($($name:ident $inner:ty),*) => {
-        $(/// A service's section, with a database of its own.
-        #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-        pub(crate) struct $name {
-            pub(crate) database: Database,
-            #[serde(flatten)]
-            pub(crate) service: $inner,
-        })*
-    };
+/// A service's section, with a database of its own.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Service<T> {
+    /// The service's own database.
+    pub(crate) database: Database,
+    #[serde(flatten)]
+    pub(crate) service: T,
 }
-
-with_database!(
-    Availability availability::Config,
-    Booking booking::Config,
-    Gateway gateway::Config,
-    Reminder reminder::Config
-);
 
 impl Default for Config {
     fn default() -> Self {
@@ -99,10 +104,10 @@ impl Default for Config {
             peers: Peers::default(),
             telemetry: runtime::telemetry::Config::default(),
             auth: Auth::default(),
-            availability: Availability::default(),
-            booking: Booking::default(),
-            reminder: Reminder::default(),
-            gateway: Gateway::default(),
+            availability: Service::default(),
+            booking: Service::default(),
+            reminder: Service::default(),
+            gateway: Service::default(),
         }
     }
 }
