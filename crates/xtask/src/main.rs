@@ -5,12 +5,15 @@
 
 mod bench;
 mod compare;
+mod config_reference;
 mod fuzz;
+mod metrics_page;
 mod module_graph;
 mod postgres;
 mod product;
 mod proto_lint;
 mod python;
+mod readme_paths;
 mod repo_rules;
 mod schema;
 mod simulate;
@@ -36,6 +39,8 @@ enum Task {
     Test(test::Options),
     /// The repository's own rules alone: the map of the top level, the size of files, what a file may say, module layers.
     Check(CheckOptions),
+    /// Writes the table of configuration keys in deploy/README.md anew from the code.
+    ConfigReference,
     /// Measures the kernel, the search and the bookings, on this machine.
     Bench(bench::Options),
     /// Throws generated requests at the REST interface (PyPI's schemathesis).
@@ -75,6 +80,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Task::Check(CheckOptions { graph: false }) => {
             repo_rules::check().and_then(|()| proto_lint::lint()).map(|()| ExitCode::SUCCESS)
         }
+        Task::ConfigReference => config_reference::write().map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::FuzzApi(options) => fuzz::run(&options),
         Task::CompareCalendars(options) => compare::run(&options, &called_from),

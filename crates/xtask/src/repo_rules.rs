@@ -1,5 +1,6 @@
 //! The repository's own rules: what may stand at the top level, how long a file may be, what a file may not say, which
-//! crates are pure, which modules of a service may reach each other, and that no dependency is named in vain.
+//! crates are pure, which modules of a service may reach each other, and that no dependency, path or configuration key is
+//! named in vain.
 
 use std::{
     fs,
@@ -8,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{module_graph::Graph, unused_dependencies};
+use crate::{config_reference, metrics_page, module_graph::Graph, readme_paths, unused_dependencies};
 
 const TOP: [&str; 10] = [
     "Cargo.toml",
@@ -144,6 +145,9 @@ fn broken(top: &Path) -> Result<Vec<String>> {
         }
     }
     broken.extend(unused_dependencies::unused(top)?);
+    broken.extend(readme_paths::missing(top)?);
+    broken.extend(config_reference::stale(top)?);
+    broken.extend(metrics_page::differences(top)?);
     broken.sort();
     Ok(broken)
 }
