@@ -1,6 +1,10 @@
-//! The README's walk-through, word for word, against the demo.
+//! What the guides tell a newcomer to paste, word for word, against the demo.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::Path,
+    process::{Command, Output},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use testkit::product::Process;
@@ -8,32 +12,75 @@ use testkit::product::Process;
 /// Loading the demo chain takes a while in a debug build.
 const LOADED_WITHIN: Duration = Duration::from_secs(300);
 
-#[tokio::test]
-async fn the_readmes_walk_through_runs_as_it_stands() -> Result<()> {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"))?;
-    let (_, after) = readme.split_once("<!-- walk-through -->\n```sh\n").context("the README has no walk-through")?;
-    let (script, _) = after.split_once("\n```").context("the walk-through has no end")?;
+/// The test vector of Standard Webhooks, checked by the guide's example.
+const VECTOR: &str = r#"
+headers = {"webhook-id": "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk", "webhook-timestamp": "1649367553",
+    "webhook-signature": "v1,b3RoZXI= v1,tZ1I4/hDygAJgO5TYxiSd6Sd0kDW6hPenDe+bTa3Kkw="}
+secret, body = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD", b'{"email":"test@example.com","username":"test_user"}'
+assert is_ours(secret, headers, body, now=1649367553 + 300)
+assert not is_ours(secret, headers, body, now=1649367553 + 301)
+assert not is_ours(secret, headers, body)
+assert not is_ours(secret, headers, body + b" ", now=1649367553)
+"#;
 
-    let folder = tempfile::tempdir()?;
-    let demo = Process::start(folder.path(), &["demo", "--listen", "127.0.0.1:0"], &[])?;
-    let word = |beginning: &'static str| {
-        let demo = &demo;
-        testkit::poll::until(beginning, LOADED_WITHIN, move || async move {
-            let printed = demo.printed();
-            printed.lines().find_map(|line| Some(line.trim().strip_prefix(beginning)?.trim().to_owned()))
-        })
-    };
-    let url = word("listening on ").await;
-    let (front, staff) = (word("front-end key").await, word("staff key").await);
-    let output = Command::new("bash")
-        .args(["-euxo", "pipefail", "-c", script])
-        .env("URL", &url)
-        .env("FRONT", front)
-        .env("STAFF", staff)
-        .output()?;
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "stdout:\n{out}\nstderr:\n{err}\ndemo:\n{}", demo.printed());
+/// The block of code after a mark in a page.
+fn block(page: &str, mark: &str) -> Result<String> {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(page))?;
+    let (_, after) = text.split_once(&format!("<!-- {mark} -->\n```")).with_context(|| format!("{page}: {mark}"))?;
+    let (block, _) = after.split_once("\n```").context("the block has no end")?;
+    Ok(block.split_once('\n').context("the block is empty")?.1.to_owned())
+}
+
+/// A demo, and what it printed.
+struct Demo {
+    process: Process,
+    variables: [(&'static str, String); 3],
+    _folder: tempfile::TempDir,
+}
+
+impl Demo {
+    async fn start() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let process = Process::start(folder.path(), &["demo", "--listen", "127.0.0.1:0"], &[])?;
+        let word = |beginning: &'static str| {
+            let process = &process;
+            testkit::poll::until(beginning, LOADED_WITHIN, move || async move {
+                let printed = process.printed();
+                printed.lines().find_map(|line| Some(line.trim().strip_prefix(beginning)?.trim().to_owned()))
+            })
+        };
+        let url = word("listening on ").await;
+        let (front, staff) = (word("front-end key").await, word("staff key").await);
+        Ok(Self { process, variables: [("URL", url), ("FRONT", front), ("STAFF", staff)], _folder: folder })
+    }
+
+    /// Runs a script; answers what it printed.
+    fn run(&self, script: &str) -> Result<String> {
+        let variables = self.variables.iter().map(|(name, value)| (name, value));
+        let output = Command::new("bash").args(["-euxo", "pipefail", "-c", script]).envs(variables).output()?;
+        let Output { status, stdout, stderr } = output;
+        let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+        assert!(status.success(), "stdout:\n{out}\nstderr:\n{err}\ndemo:\n{}", self.process.printed());
+        Ok(out.into_owned())
+    }
+}
+
+#[tokio::test]
+async fn the_guides_walk_through_runs_as_it_stands() -> Result<()> {
+    let demo = Demo::start().await?;
+    let five = demo.run(&block("README.md", "five lines")?)?;
+    let steps = ["\"status\":\"booked\"", "\"confirmed_at\":\"2", "\"trigger\":\"rescheduled\""];
+    assert!(steps.iter().all(|step| five.contains(step)), "{five}");
+    let out = demo.run(&block("services/gateway/README.md", "walk-through")?)?;
     assert!(out.contains("\"code\":\"slot_taken\"") && out.contains("\"trigger\":\"booked\""), "{out}");
+    Ok(())
+}
+
+#[test]
+fn the_guides_webhook_check_meets_the_vector_of_the_specification() -> Result<()> {
+    let check = block("services/gateway/README.md", "webhook check")?;
+    let output = Command::new("python3").args(["-c", &format!("{check}\n{VECTOR}")]).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 

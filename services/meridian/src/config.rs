@@ -8,6 +8,9 @@ use sql::Target;
 
 use crate::roles::Role;
 
+#[cfg(test)]
+mod tests;
+
 /// The configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Config {
