@@ -139,7 +139,7 @@ impl House {
         folder: TempDir,
         database: Option<Database>,
     ) -> Result<Self> {
-        let client = reqwest::Client::new();
+        let client = testkit::http::client();
         let house = Self { url, processes, client, folder, _ports: vec![], variables: vec![], database };
         let within = std::time::Duration::from_secs(60);
         // Ready means: the whole way through to availability's database answers.

@@ -33,7 +33,7 @@ pub async fn write(house: &House, from: &str, text: &str, number: u32) -> Result
     let url = format!("{}/v1/providers/twilio/inbound", house.url);
     let form = form(from, text, number);
     let signature = reminder::twilio_signature(AUTH_TOKEN, &url, &form);
-    let answer = reqwest::Client::new().post(&url).header("x-twilio-signature", signature).form(&form).send().await?;
+    let answer = testkit::http::client().post(&url).header("x-twilio-signature", signature).form(&form).send().await?;
     ensure!(answer.status().is_success(), "refused: {}", answer.text().await?);
     Ok(())
 }

@@ -287,7 +287,7 @@ async fn bad_input_is_refused_with_every_fault_and_never_a_500() -> Result<()> {
         (StatusCode::UNPROCESSABLE_ENTITY, "/starts_at")
     );
 
-    let client = reqwest::Client::new();
+    let client = testkit::http::client();
     let raw = |bytes: Vec<u8>, media: &'static str| {
         let url = format!("{}/v1/locations", house.url);
         client.post(url).bearer_auth(ADMIN).header("content-type", media).body(bytes).send()
@@ -340,7 +340,7 @@ async fn a_restart_loses_nothing_and_sigterm_ends_in_time() -> Result<()> {
         let arguments = ["serve", "--listen", "127.0.0.1:0"];
         testkit::product::Process::start(folder.path(), &arguments, &[("MERIDIAN_ADMIN_KEY", ADMIN)])
     };
-    let client = reqwest::Client::new();
+    let client = testkit::http::client();
     let process = start()?;
     let url = process.line("listening on ").await;
     let location = json!({"name": "Kept", "time_zone": "Europe/London"});

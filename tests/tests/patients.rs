@@ -220,7 +220,7 @@ async fn a_character_that_no_database_keeps_is_refused_on_both() -> Result<()> {
         }
 
         let raw = |path: &str, media: &'static str, body: &'static str| {
-            let client = reqwest::Client::new();
+            let client = testkit::http::client();
             let request = client.post(format!("{}{path}", house.url)).bearer_auth(ADMIN);
             request.header("content-type", media).body(body).send()
         };

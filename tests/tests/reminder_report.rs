@@ -122,7 +122,7 @@ async fn whole(database: Database) -> Result<()> {
         "without_reminder": {"completed": 0, "no_shows": 1, "no_show_rate": 1.0}}]);
     assert_eq!((report.status, &report.body["data"]), (StatusCode::OK, &expected), "{}", report.body);
 
-    let request = reqwest::Client::new().get(format!("{}{REPORT}", product.house.url));
+    let request = testkit::http::client().get(format!("{}{REPORT}", product.house.url));
     let table = request.header("authorization", format!("Bearer {ADMIN}")).header("accept", "text/csv").send().await?;
     assert_eq!(table.headers()["content-type"], "text/csv; charset=utf-8");
     let table = table.text().await?;

@@ -188,7 +188,7 @@ async fn what_the_provider_reports_reaches_its_message_and_forged_reports_do_not
     let report = async |status: &str, token: &str| -> Result<StatusCode> {
         let form = form(status);
         let signature = reminder::twilio_signature(token, &url, &form);
-        let request = reqwest::Client::new().post(&url).header("x-twilio-signature", signature).form(&form);
+        let request = testkit::http::client().post(&url).header("x-twilio-signature", signature).form(&form);
         Ok(request.send().await?.status())
     };
     assert_eq!(report("failed", "not the token").await?, StatusCode::FORBIDDEN, "a forged report");
@@ -220,7 +220,7 @@ async fn a_provider_that_takes_json_reports_as_json() -> Result<()> {
     let report = async |body: String, secret: &str| -> Result<StatusCode> {
         let seconds = Clock::system().now().as_second();
         let signature = secret.parse::<signing::Secret>()?.sign("evt_1", seconds, body.as_bytes());
-        let request = reqwest::Client::new()
+        let request = testkit::http::client()
             .post(url)
             .header("content-type", "application/json")
             .header("webhook-id", "evt_1")

@@ -62,7 +62,7 @@ async fn a_patient_confirms_and_calls_off_by_text_message() -> Result<()> {
         let url = format!("{}/v1/providers/twilio/inbound", house.url);
         let form = sms::form(PHONE, "c", 1);
         let post = async |signature: &str| {
-            reqwest::Client::new().post(&url).header("x-twilio-signature", signature).form(&form).send().await
+            testkit::http::client().post(&url).header("x-twilio-signature", signature).form(&form).send().await
         };
         assert_eq!(post("bm90IHRoZWlycw==").await?.status(), StatusCode::FORBIDDEN, "a forged message");
         let taken = post(&twilio(&url, &form).await?).await?;
@@ -132,7 +132,7 @@ async fn one_public_address_is_in_links_and_under_signatures_by_either_name() ->
         let post = async |url: &str, form: &[(String, String)]| -> Result<StatusCode> {
             let signature = reminder::twilio_signature(AUTH_TOKEN, url, form);
             let local = format!("{}{}", house.url, &url[url.find("/v1/").context("a path")?..]);
-            let request = reqwest::Client::new().post(local).header("x-twilio-signature", signature).form(form);
+            let request = testkit::http::client().post(local).header("x-twilio-signature", signature).form(form);
             Ok(request.send().await?.status())
         };
         let report = [("MessageSid", "SM1"), ("MessageStatus", "delivered")];
@@ -183,7 +183,7 @@ async fn a_gateway_of_one_s_own_passes_texts_on_in_the_documented_form() -> Resu
     let pass_on = async |media: &str, body: &str| -> Result<(StatusCode, String, Value)> {
         let seconds = Clock::system().now().as_second();
         let signature = secret.parse::<signing::Secret>()?.sign("evt_1", seconds, body.as_bytes());
-        let request = reqwest::Client::new()
+        let request = testkit::http::client()
             .post(format!("{}/v1/providers/http/inbound", house.url))
             .header("content-type", media)
             .header("webhook-id", "evt_1")

@@ -14,6 +14,11 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::watch};
 
+/// A client of HTTP.
+pub fn client() -> reqwest::Client {
+    reqwest::Client::new()
+}
+
 /// An answer: its status, a `Location` where it is not empty, and the body.
 pub type Said = (u16, String, Vec<u8>);
 

@@ -232,7 +232,11 @@ impl Drop for Process {
 async fn is_ready(url: &str) -> bool {
     match url.strip_prefix("grpc://") {
         Some(address) => TcpStream::connect(address).is_ok(),
-        None => reqwest::get(format!("{url}/readyz")).await.is_ok_and(|answer| answer.status().is_success()),
+        None => crate::http::client()
+            .get(format!("{url}/readyz"))
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success()),
     }
 }
 

@@ -12,7 +12,7 @@ type Raw = (StatusCode, bool, String);
 
 async fn post(house: &House, path: &str, key: Option<&str>, idempotency: &str, body: &Value) -> Result<Raw> {
     let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", house.url) };
-    let mut request = reqwest::Client::new().post(url).header("idempotency-key", idempotency).json(body);
+    let mut request = testkit::http::client().post(url).header("idempotency-key", idempotency).json(body);
     if let Some(key) = key {
         request = request.bearer_auth(key);
     }

@@ -6,12 +6,12 @@ use super::*;
 async fn send(fake: &FakeProvider, to: &str) -> reqwest::Result<reqwest::Response> {
     let url = format!("{}/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json", fake.url());
     let form = [("To", to), ("From", "+15005550006"), ("Body", "Tomorrow at 9.")];
-    reqwest::Client::new().post(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).form(&form).send().await
+    crate::http::client().post(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN)).form(&form).send().await
 }
 
 async fn look_up(fake: &FakeProvider, rest: &str) -> Value {
     let url = format!("{}/2010-04-01/Accounts/{ACCOUNT_SID}/{rest}", fake.url());
-    let request = reqwest::Client::new().get(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN));
+    let request = crate::http::client().get(url).basic_auth(ACCOUNT_SID, Some(AUTH_TOKEN));
     request.send().await.unwrap().json().await.unwrap()
 }
 
@@ -76,7 +76,7 @@ async fn a_wrong_token_is_refused() {
     let fake = FakeProvider::start().await.unwrap();
     let url = format!("{}/2010-04-01/Accounts/{ACCOUNT_SID}/Messages.json", fake.url());
     let form = [("To", "+1"), ("From", "+1"), ("Body", "x")];
-    let request = reqwest::Client::new().post(url).basic_auth(ACCOUNT_SID, Some("wrong")).form(&form);
+    let request = crate::http::client().post(url).basic_auth(ACCOUNT_SID, Some("wrong")).form(&form);
     assert_eq!(request.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
     assert!(!fake.received()[0].authorized);
     assert!(fake.messages().is_empty());
