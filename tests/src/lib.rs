@@ -3,8 +3,8 @@
 //! [`House`] is a running installation, [`Stopped`] one whose clock stands still; the scenarios are in `tests/`.
 
 mod events;
+mod manual_clock;
 pub mod sms;
-mod stopped;
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use testkit::{database::Database, port::Port, product::Process};
 
 pub use events::Events;
-pub use stopped::{ORGANIZATION, Stopped, context};
+pub use manual_clock::{ORGANIZATION, Stopped, context};
 
 /// The installation's own key in every scenario.
 pub const ADMIN: &str = "mrd_admin_key_of_the_scenarios";

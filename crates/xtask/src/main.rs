@@ -4,9 +4,9 @@
 //! `test`.
 
 mod bench;
-mod compare;
+mod compare_calendars;
 mod config_reference;
-mod fuzz;
+mod fuzz_api;
 mod metrics_page;
 mod module_graph;
 mod postgres;
@@ -44,9 +44,9 @@ enum Task {
     /// Measures the kernel, the search and the bookings, on this machine.
     Bench(bench::Options),
     /// Throws generated requests at the REST interface (PyPI's schemathesis).
-    FuzzApi(fuzz::Options),
+    FuzzApi(fuzz_api::Options),
     /// Reads every `.ics` file under a folder with the product and with PyPI's recurring-ical-events, and compares.
-    CompareCalendars(compare::Options),
+    CompareCalendars(compare_calendars::Options),
     /// Writes each service's schema from its migrations, and the hashes of new SQL files.
     Schema,
     /// Eight weeks of messages to patients while everything fails, on a simulated clock; prints the figures.
@@ -82,8 +82,8 @@ fn run() -> anyhow::Result<ExitCode> {
         }
         Task::ConfigReference => config_reference::write().map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
-        Task::FuzzApi(options) => fuzz::run(&options),
-        Task::CompareCalendars(options) => compare::run(&options, &called_from),
+        Task::FuzzApi(options) => fuzz_api::run(&options),
+        Task::CompareCalendars(options) => compare_calendars::run(&options, &called_from),
         Task::Schema => schema::renew().map(|()| ExitCode::SUCCESS),
         Task::Simulate(options) => simulate::run(&options),
     }

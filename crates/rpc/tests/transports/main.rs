@@ -2,12 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-mod guinea;
+mod echo_service;
 mod trace;
 
 use std::time::{Duration, Instant};
 
-use guinea::{PATH, Reached, Way, call, context, fault, huge_fault, loopback};
+use echo_service::{PATH, Reached, Way, call, context, fault, huge_fault, loopback};
 use rpc::{Channel, Code, Fault, Server};
 use runtime::{Readiness, Shutdown};
 use tonic::{Request, service::Routes};
@@ -47,7 +47,7 @@ async fn all_that_travels_arrives(way: Way) {
     let reached = Reached::new(way, 10).await;
     let sent = context(Duration::from_secs(3));
     reached.ask(sent.forward("echo".into())).await.unwrap();
-    let arrived = reached.guinea.arrived.lock().unwrap().remove(0);
+    let arrived = reached.echo_service.arrived.lock().unwrap().remove(0);
     assert_eq!((arrived.organization, arrived.caller), (sent.organization, sent.caller));
     assert_eq!((arrived.idempotency, arrived.revision), (sent.idempotency, sent.revision));
     assert!(arrived.remaining < Duration::from_secs(3) && arrived.remaining > Duration::from_secs(1));
@@ -68,15 +68,15 @@ async fn a_deadline_ends_the_work_and_the_fault_says_so(way: Way) {
     assert_eq!(Fault::from_status(&status), Fault::out_of_time());
     assert!(began.elapsed() < AMPLE);
     // The handler's future is gone, not only its answer.
-    reached.guinea.until_hanging(0).await;
-    assert_eq!(reached.guinea.arrived.lock().unwrap().len(), 1);
+    reached.echo_service.until_hanging(0).await;
+    assert_eq!(reached.echo_service.arrived.lock().unwrap().len(), 1);
 }
 
 async fn a_deadline_that_has_passed_starts_no_work(way: Way) {
     let reached = Reached::new(way, 10).await;
     let status = reached.ask(context(Duration::ZERO).forward("echo".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status).code, Code::DeadlineExceeded);
-    assert!(reached.guinea.arrived.lock().unwrap().is_empty());
+    assert!(reached.echo_service.arrived.lock().unwrap().is_empty());
 }
 
 async fn a_call_without_an_organisation_is_refused(way: Way) {
@@ -87,7 +87,7 @@ async fn a_call_without_an_organisation_is_refused(way: Way) {
         let fault = Fault::from_status(&reached.ask(request).await.unwrap_err());
         assert!(fault.code == Code::MalformedRequest && fault.detail.contains(name), "{fault}");
     }
-    assert!(reached.guinea.arrived.lock().unwrap().is_empty());
+    assert!(reached.echo_service.arrived.lock().unwrap().is_empty());
 }
 
 async fn a_fault_arrives_whole(way: Way) {
@@ -116,10 +116,10 @@ async fn too_many_calls_at_a_time_are_refused_at_once(way: Way) {
         let channel = reached.channel.clone();
         async move { call(&channel, PATH, context(AMPLE).forward("wait".into())).await }
     });
-    reached.guinea.until_hanging(1).await;
+    reached.echo_service.until_hanging(1).await;
     let status = reached.ask(context(AMPLE).forward("echo".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status).code, Code::Overloaded);
-    reached.guinea.go_on.notify_one();
+    reached.echo_service.go_on.notify_one();
     let answer = first.await.unwrap().unwrap();
     assert_eq!(answer.metadata().get("meridian-replayed").unwrap(), "true");
     reached.ask(context(AMPLE).forward("echo".into())).await.unwrap();
@@ -139,9 +139,9 @@ async fn a_call_that_nobody_waits_for_is_dropped(way: Way) {
         let channel = reached.channel.clone();
         async move { call(&channel, PATH, context(AMPLE).forward("hang".into())).await }
     });
-    reached.guinea.until_hanging(1).await;
+    reached.echo_service.until_hanging(1).await;
     caller.abort();
-    reached.guinea.until_hanging(0).await;
+    reached.echo_service.until_hanging(0).await;
 }
 
 async fn a_call_without_a_deadline_gets_one(way: Way) {
@@ -149,25 +149,25 @@ async fn a_call_without_a_deadline_gets_one(way: Way) {
     let mut request = context(AMPLE).forward("echo".to_owned());
     request.metadata_mut().remove("grpc-timeout");
     reached.ask(request).await.unwrap();
-    let remaining = reached.guinea.arrived.lock().unwrap()[0].remaining;
+    let remaining = reached.echo_service.arrived.lock().unwrap()[0].remaining;
     assert!(remaining <= Duration::from_secs(5) && remaining > Duration::from_secs(1), "{remaining:?}");
 }
 
 #[tokio::test]
 async fn the_server_ends_the_work_at_the_deadline_by_itself() {
     // Without the client's layer, which would end it too.
-    let guinea = guinea::Guinea::default();
-    let guarded = rpc::guard(Routes::new(guinea.clone()));
+    let echo_service = echo_service::Guinea::default();
+    let guarded = rpc::guard(Routes::new(echo_service.clone()));
     let began = Instant::now();
     let status = call(&guarded, PATH, context(SHORT).forward("hang".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status), Fault::out_of_time());
     assert!(began.elapsed() < AMPLE);
-    guinea.until_hanging(0).await;
+    echo_service.until_hanging(0).await;
 }
 
 #[tokio::test]
 async fn the_client_waits_no_longer_than_the_deadline_even_where_nothing_guards_the_server() {
-    let unguarded = Channel::in_process(Routes::new(guinea::Guinea::default()));
+    let unguarded = Channel::in_process(Routes::new(echo_service::Guinea::default()));
     let began = Instant::now();
     let status = call(&unguarded, PATH, context(SHORT).forward("hang".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status), Fault::out_of_time());
@@ -198,7 +198,7 @@ async fn a_service_that_is_not_there_is_unavailable_and_found_once_it_is() {
     assert_eq!(status.message(), Fault::unreachable().detail);
 
     let (listener, _) = rpc::listen(address).await.unwrap();
-    let guarded = rpc::guard(Routes::new(guinea::Guinea::default()));
+    let guarded = rpc::guard(Routes::new(echo_service::Guinea::default()));
     let server = Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &[]).await.unwrap();
     tokio::spawn(server.serve(listener, Shutdown::new()));
     call(&channel, PATH, context(AMPLE).forward("echo".into())).await.unwrap();
@@ -218,14 +218,14 @@ async fn a_channel_that_leads_nowhere_yet_says_so_until_it_is_bound() {
     let channel = Channel::pending();
     let ask = async |text: &str| call(&channel, PATH, context(AMPLE).forward(text.to_owned())).await;
     assert_eq!(Fault::from_status(&ask("echo").await.unwrap_err()).code, Code::Unavailable);
-    channel.clone().bind(rpc::guard(Routes::new(guinea::Guinea::default())));
+    channel.clone().bind(rpc::guard(Routes::new(echo_service::Guinea::default())));
     assert_eq!(ask("echo").await.unwrap().into_inner(), "echo");
 }
 
 #[tokio::test]
 async fn draining_answers_what_runs_and_health_says_so_before() {
-    let (guinea, shutdown, readiness) = (guinea::Guinea::default(), Shutdown::new(), Readiness::new());
-    let guarded = rpc::guard(Routes::new(guinea.clone()));
+    let (echo_service, shutdown, readiness) = (echo_service::Guinea::default(), Shutdown::new(), Readiness::new());
+    let guarded = rpc::guard(Routes::new(echo_service.clone()));
     let server =
         Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &["meridian.test.v1.Guinea"]).await.unwrap();
     let (listener, address) = rpc::listen(loopback()).await.unwrap();
@@ -249,7 +249,7 @@ async fn draining_answers_what_runs_and_health_says_so_before() {
         let channel = channel.clone();
         async move { call(&channel, PATH, context(AMPLE).forward("wait".into())).await }
     });
-    guinea.until_hanging(1).await;
+    echo_service.until_hanging(1).await;
     let ending = tokio::spawn({
         let (shutdown, readiness) = (shutdown.clone(), Readiness::new());
         async move { shutdown.wind_down(&readiness, Duration::ZERO, &runtime::Clock::system()).await }
@@ -257,7 +257,7 @@ async fn draining_answers_what_runs_and_health_says_so_before() {
     assert_eq!(said().await, ServingStatus::NotServing);
     drop(health);
     ending.await.unwrap();
-    guinea.go_on.notify_one();
+    echo_service.go_on.notify_one();
     assert_eq!(running.await.unwrap().unwrap().into_inner(), "went on");
     serving.await.unwrap().unwrap();
 }

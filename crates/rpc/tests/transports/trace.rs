@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::guinea::{Reached, Way, context};
+use crate::echo_service::{Reached, Way, context};
 
 const CANARY: &str = "canary-Zoé-Lemieux";
 
@@ -52,7 +52,7 @@ async fn one_trace_runs_from_caller_to_handler(way: Way) {
     .instrument(root)
     .await;
     assert_eq!(code, tonic::Code::Aborted);
-    assert_eq!(reached.guinea.arrived.lock().unwrap()[0].trace, trace);
+    assert_eq!(reached.echo_service.arrived.lock().unwrap()[0].trace, trace);
 
     let spans = collected.0.lock().unwrap().clone();
     let of_trace: Vec<_> = spans.iter().filter(|span| span.span_context.trace_id().to_string() == trace).collect();

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 
 use super::{
     Plan,
-    carrier::Carrier,
+    fake_provider::Carrier,
     memory::{free_addresses, start},
     pgbench::psql,
     search::UNHINDERED,

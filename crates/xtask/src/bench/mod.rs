@@ -2,15 +2,15 @@
 //!
 //! Nothing here passes or fails: a figure is for a person to read, and a timed test would fail on a busy machine.
 
-mod beside;
 mod booking;
-mod carrier;
+mod fake_provider;
 mod flame;
+mod history_size;
 mod kernel;
 mod load;
 mod memory;
 mod messages;
-mod past;
+mod mixed_load;
 mod pgbench;
 mod plans;
 pub(crate) mod rest;
@@ -133,12 +133,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             What::Kernel => kernel::run(&plan)?,
             What::Plans => plans::run(&plan)?,
             What::Search => search::run(&plan)?,
-            What::Beside => beside::run(&plan)?,
+            What::Beside => mixed_load::run(&plan)?,
             What::BookingPostgres => booking::on_postgres(&plan)?,
             What::BookingSqlite => booking::on_sqlite(&plan)?,
             What::Memory => memory::run(&plan)?,
             What::Start => start::run(&plan)?,
-            What::Past => past::run(&plan)?,
+            What::Past => history_size::run(&plan)?,
             What::Flame => flame::run(&plan)?,
             What::Messages => messages::run(&plan)?,
             // A program of its own: it counts within the product's process, and this one builds on nothing of the services.

@@ -2,9 +2,9 @@
 //! is mended.
 
 mod displaced;
-mod disturbed;
-mod fences;
-mod preference;
+mod disturbances;
+mod fixture;
+mod preferences;
 mod repair;
+mod tenant_isolation;
 mod visits;
-mod world;

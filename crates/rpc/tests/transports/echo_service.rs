@@ -89,10 +89,10 @@ impl Guinea {
 struct Hanging(Guinea);
 
 impl Hanging {
-    fn begin(guinea: &Guinea) -> Self {
-        guinea.hanging.fetch_add(1, Ordering::SeqCst);
-        guinea.changed.notify_waiters();
-        Self(guinea.clone())
+    fn begin(echo_service: &Guinea) -> Self {
+        echo_service.hanging.fetch_add(1, Ordering::SeqCst);
+        echo_service.changed.notify_waiters();
+        Self(echo_service.clone())
     }
 }
 
@@ -137,19 +137,19 @@ impl Service<http::Request<Body>> for Guinea {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let guinea = self.clone();
+        let echo_service = self.clone();
         Box::pin(async move {
             if request.uri().path() != PATH {
                 return Ok(Status::unimplemented("").into_http());
             }
-            let handler = tower::service_fn(move |request| guinea.clone().ask(request));
+            let handler = tower::service_fn(move |request| echo_service.clone().ask(request));
             let mut grpc = tonic::server::Grpc::new(ProstCodec::<String, String>::default());
             Ok(grpc.unary(handler, request).await)
         })
     }
 }
 
-/// How the guinea pig is reached.
+/// How the echo_service pig is reached.
 #[derive(Debug, Clone, Copy)]
 pub enum Way {
     Tcp,
@@ -157,7 +157,7 @@ pub enum Way {
 }
 
 pub struct Reached {
-    pub guinea: Guinea,
+    pub echo_service: Guinea,
     pub channel: Channel,
     pub shutdown: Shutdown,
 }
@@ -165,9 +165,9 @@ pub struct Reached {
 impl Reached {
     pub async fn new(way: Way, calls_max: usize) -> Self {
         runtime::telemetry::propagate();
-        let guinea = Guinea::default();
+        let echo_service = Guinea::default();
         let shutdown = Shutdown::new();
-        let guarded = rpc::guard_with(Routes::new(guinea.clone()), calls_max);
+        let guarded = rpc::guard_with(Routes::new(echo_service.clone()), calls_max);
         let channel = match way {
             Way::InProcess => Channel::in_process(guarded),
             Way::Tcp => {
@@ -178,7 +178,7 @@ impl Reached {
                 Channel::connect(&format!("http://{address}")).unwrap()
             }
         };
-        Self { guinea, channel, shutdown }
+        Self { echo_service, channel, shutdown }
     }
 
     pub async fn ask(&self, request: Request<String>) -> Result<Response<String>, Status> {

@@ -7,7 +7,7 @@ use scenarios::Answer;
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
 
-use crate::world::{World, appointment_of, attention, date_of};
+use crate::fixture::{World, appointment_of, attention, date_of};
 
 testkit::engines!(
     visits_of_one_plan_may_change_in_the_same_instant,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::database::Database;
 use wire::booking::change::Owner;
 
-use crate::world::{World, attention, date_of};
+use crate::fixture::{World, attention, date_of};
 
 testkit::engines!(no_disturbance_leaves_a_plan_in_disorder);
 

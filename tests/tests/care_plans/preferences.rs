@@ -7,7 +7,7 @@ use scenarios::{Answer, Stopped, patient};
 use serde_json::{Value, json};
 use testkit::{database::Database, engines};
 
-use crate::world::{World, date_of};
+use crate::fixture::{World, date_of};
 
 engines!(
     an_acute_plan_begins_soon_and_its_practitioner_counts_most_where_that_is_asked_for,
