@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use reqwest::Response;
 use serde_json::Value;
 
-/// An event comes within this time, or never.
+/// Longest wait for an event.
 const WITHIN: Duration = Duration::from_secs(10);
 
 /// A stream of events.
@@ -23,7 +23,7 @@ impl Events {
         Ok(Self { response, read: String::new(), id: String::new() })
     }
 
-    /// The next event: its name and its data. Signs of life are passed over.
+    /// The next event: its name and its data. Comments that keep the connection alive are skipped.
     ///
     /// # Errors
     /// When the stream ends, or nothing comes.
@@ -46,7 +46,7 @@ impl Events {
         }
     }
 
-    /// Where a client that comes back resumes.
+    /// The id of the last event, from which a client resumes.
     pub fn last_id(&self) -> &str {
         &self.id
     }

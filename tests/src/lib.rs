@@ -1,6 +1,7 @@
 //! End-to-end scenarios against the built binary, over real HTTP, in both arrangements.
 //!
-//! [`House`] is a running installation, [`Stopped`] one whose clock stands still; the scenarios are in `tests/`.
+//! [`Product`] is a running installation. [`ManualClockProduct`] is one in this process, on a clock that the test moves.
+//! The scenarios are in `tests/`.
 
 mod events;
 mod manual_clock;
@@ -15,24 +16,24 @@ use tempfile::TempDir;
 use testkit::{database::Database, port::Port, product::Process};
 
 pub use events::Events;
-pub use manual_clock::{ORGANIZATION, Stopped, context};
+pub use manual_clock::{ManualClockProduct, ORGANIZATION, context};
 
 /// The installation's own key in every scenario.
 pub const ADMIN: &str = "mrd_admin_key_of_the_scenarios";
 
 /// A running installation.
-pub struct House {
-    /// Where its gateway is.
+pub struct Product {
+    /// URL of its gateway.
     pub url: String,
-    /// Its processes: one, or one a role with the gateway last.
+    /// Its processes: one, or one for each role with the gateway last.
     pub processes: Vec<Process>,
     client: reqwest::Client,
     folder: TempDir,
-    /// Where its roles other than the gateway listen.
+    /// Ports of the roles other than the gateway.
     _ports: Vec<Port>,
-    /// What its processes were told, where they are several.
+    /// Environment of its processes, where they are several.
     variables: Vec<(String, String)>,
-    /// Where it keeps its data when that is PostgreSQL.
+    /// Its database, where that is PostgreSQL.
     pub database: Option<Database>,
 }
 
@@ -57,14 +58,14 @@ impl Answer {
         found.unwrap_or_else(|| panic!("no {pointer} in {}", self.body)).to_owned()
     }
 
-    /// The revision that a write answered.
+    /// The `Meridian-Revision` of the answer.
     pub fn revision(&self) -> String {
         self.headers.get("meridian-revision").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
     }
 }
 
-impl House {
-    /// Another availability and another gateway in front of it, beside the same booking and on the same data.
+impl Product {
+    /// Starts a second availability process and a gateway that uses it, on the same data and the same booking service.
     ///
     /// # Errors
     /// When they do not start, or this installation is one process.
@@ -82,8 +83,8 @@ impl House {
         let gateway =
             Process::start(folder.path(), &["serve", "--role", "gateway", "--listen", "127.0.0.1:0"], &variables)?;
         let url = gateway.line("listening on ").await;
-        let house = Self::ready(url, vec![availability, gateway], folder, None).await?;
-        Ok(Self { _ports: vec![port], ..house })
+        let product = Self::ready(url, vec![availability, gateway], folder, None).await?;
+        Ok(Self { _ports: vec![port], ..product })
     }
 
     /// All roles in one process, on embedded SQLite.
@@ -114,7 +115,7 @@ impl House {
             ("MERIDIAN_PEERS__BOOKING".to_owned(), booking.url()),
             ("MERIDIAN_PEERS__REMINDER".to_owned(), reminder.url()),
         ];
-        let told = variables.to_vec();
+        let environment = variables.to_vec();
         let variables: Vec<(&str, &str)> =
             variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut processes = Vec::new();
@@ -129,8 +130,8 @@ impl House {
         let gateway = Process::start(folder.path(), &gateway, &variables)?;
         let url = gateway.line("listening on ").await;
         processes.push(gateway);
-        let house = Self::ready(url, processes, folder, Some(database)).await?;
-        Ok(Self { variables: told, _ports: vec![availability, booking, reminder], ..house })
+        let product = Self::ready(url, processes, folder, Some(database)).await?;
+        Ok(Self { variables: environment, _ports: vec![availability, booking, reminder], ..product })
     }
 
     pub(crate) async fn ready(
@@ -140,16 +141,16 @@ impl House {
         database: Option<Database>,
     ) -> Result<Self> {
         let client = testkit::http::client();
-        let house = Self { url, processes, client, folder, _ports: vec![], variables: vec![], database };
+        let product = Self { url, processes, client, folder, _ports: vec![], variables: vec![], database };
         let within = std::time::Duration::from_secs(60);
-        // Ready means: the whole way through to availability's database answers.
+        // Ready means that a request reaches availability's database.
         testkit::poll::until("the installation to answer", within, || async {
-            let answer = house.get("/v1/locations").await.ok()?;
-            let ready = house.get("/readyz").await.ok()?;
+            let answer = product.get("/v1/locations").await.ok()?;
+            let ready = product.get("/readyz").await.ok()?;
             (answer.status == StatusCode::OK && ready.status == StatusCode::OK).then_some(())
         })
         .await;
-        Ok(house)
+        Ok(product)
     }
 
     /// GET with the installation's key.
@@ -224,8 +225,7 @@ impl House {
         Events::of(request.send().await?)
     }
 
-    /// Runs the product's command line beside the installation, on its data; answers whether it succeeded and what it
-    /// printed.
+    /// Runs the product's command line on the installation's data; returns whether it succeeded, and its output.
     ///
     /// # Errors
     /// When it cannot be run.
@@ -237,18 +237,17 @@ impl House {
         Ok((output.status.success(), printed.concat()))
     }
 
-    /// Where it keeps its data.
+    /// Its working folder, which holds embedded databases.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Everything that its processes have printed.
+    /// The output of its processes so far.
     pub fn printed(&self) -> String {
         self.processes.iter().map(Process::printed).collect()
     }
 
-    /// A clinic with one room, and one practitioner who works every day from 08:00 to 18:00; answers the ids of
-    /// service, location and practitioner.
+    /// Creates a clinic with one room, and one practitioner who works every day from 08:00 to 18:00.
     ///
     /// # Errors
     /// When the directory refuses.
@@ -259,20 +258,20 @@ impl House {
         let location = id(self.post("/v1/locations", json!({"name": "Clinic", "time_zone": zone})).await?)?;
         let rooms = format!("/v1/locations/{location}/rooms");
         id(self.post(&rooms, json!({"name": "Room 1", "type": "treatment-room"})).await?)?;
-        let person = json!({"given_name": "Grace", "family_name": "Sample"});
-        let practitioner = id(self.post("/v1/practitioners", person).await?)?;
+        let grace = json!({"given_name": "Grace", "family_name": "Sample"});
+        let practitioner = id(self.post("/v1/practitioners", grace).await?)?;
         let weekly: Vec<Value> = ["mo", "tu", "we", "th", "fr", "sa", "su"]
             .iter()
             .map(|day| json!({"day": day, "from": "08:00", "to": "18:00"}))
             .collect();
         let roster = json!({"location_id": location, "effective_from": "2026-01-01", "weekly": weekly});
         id(self.post(&format!("/v1/practitioners/{practitioner}/rosters"), roster).await?)?;
-        let made = self.post("/v1/services", service).await?;
-        let revision = made.revision();
-        Ok(Clinic { service: id(made)?, location, practitioner, revision })
+        let created = self.post("/v1/services", service).await?;
+        let revision = created.revision();
+        Ok(Clinic { service: id(created)?, location, practitioner, revision })
     }
 
-    /// A page of open slots in these days from now, at least as fresh as the revision.
+    /// A page of open slots between two days, counted from today, at least as fresh as the revision.
     ///
     /// # Errors
     /// When nothing answers.
@@ -289,7 +288,7 @@ impl House {
     }
 }
 
-/// What [`House::clinic`] made.
+/// The entries that [`Product::clinic`] created.
 #[derive(Debug, Clone)]
 pub struct Clinic {
     /// The service.
@@ -298,7 +297,7 @@ pub struct Clinic {
     pub location: String,
     /// The practitioner.
     pub practitioner: String,
-    /// The directory's revision that has all of it.
+    /// The directory's revision with all of these entries.
     pub revision: String,
 }
 
@@ -308,7 +307,7 @@ pub fn service() -> Value {
         "room_type": "treatment-room"})
 }
 
-/// A patient who may be sent everything.
+/// A patient with consent to texts and e-mails about their care.
 pub fn patient(family_name: &str, phone: &str) -> Value {
     json!({"given_name": "Ada", "family_name": family_name, "phone": phone, "email": "ada@example.org",
         "consents": [{"channel": "sms", "kind": "service"}, {"channel": "email", "kind": "service"}]})
@@ -319,7 +318,7 @@ pub fn calendar(lines: &str) -> Value {
     format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//scenario//EN\r\n{lines}END:VCALENDAR\r\n").into()
 }
 
-/// The instant so many days from now, at the start of its UTC day.
+/// Midnight UTC of the day that is this many days from today.
 ///
 /// # Errors
 /// Never, as long as the system's `date` works.

@@ -1,4 +1,4 @@
-//! The services of this process behind real HTTP, on a clock that a test moves by hand.
+//! All services in this process, behind real HTTP, on a clock that the test moves.
 
 use std::time::Duration;
 
@@ -18,30 +18,30 @@ use wire::{
     booking::{Change, SnapshotRequest, feed_client::FeedClient},
 };
 
-use crate::{ADMIN, Answer, House};
+use crate::{ADMIN, Answer, Product};
 
-/// The organisation of everything that is made there.
+/// The organisation of every entry.
 pub const ORGANIZATION: OrganizationId =
     OrganizationId::new(Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0001));
 
-/// All services on one clock, which stands still until it is moved; messages go to the sandbox.
-pub struct Stopped {
-    /// The installation; it has no processes of its own.
-    pub house: House,
+/// All services on one manual clock; messages go to the sandbox.
+pub struct ManualClockProduct {
+    /// Its REST interface; it has no processes of its own.
+    pub rest: Product,
     /// Its clock.
     pub clock: Clock,
-    /// The way to booking.
+    /// Channel to booking.
     pub booking: Channel,
-    /// The way to availability.
+    /// Channel to availability.
     pub availability: Channel,
-    /// The gateway, for who asks it without a socket.
+    /// The gateway, for calls without a socket.
     pub gateway: gateway::App,
     reminder: reminder::App,
     revision: std::sync::Mutex<String>,
     shutdown: Shutdown,
 }
 
-impl Stopped {
+impl ManualClockProduct {
     /// Starts it over a database at an instant.
     ///
     /// # Errors
@@ -52,13 +52,13 @@ impl Stopped {
         Ok(product)
     }
 
-    /// Has reminders follow the bookings from now on.
+    /// Starts the reminder service's background work.
     pub fn begin_reminders(&self) {
         let (reminder, shutdown) = (self.reminder.clone(), self.shutdown.clone());
         tokio::spawn(async move { reminder.run(shutdown).await });
     }
 
-    /// Starts it over a database at an instant; reminders do not follow the bookings yet.
+    /// Starts it over a database at an instant, without the reminder service's background work.
     ///
     /// # Errors
     /// When it does not start.
@@ -103,7 +103,7 @@ impl Stopped {
         };
         let reminder = reminder::App::build(reminder::Config::default(), deps).await?;
         to_reminder.bind(reminder.routes());
-        let ways = (to_booking.clone(), to_availability.clone());
+        let channels = (to_booking.clone(), to_availability.clone());
         let gateway = gateway::App::build(
             gateway::Config { requests_per_second: 100_000, ..gateway::Config::default() },
             gateway::Deps {
@@ -128,11 +128,11 @@ impl Stopped {
         tokio::spawn(async move { availability.run(second).await });
         let serving = gateway.clone();
         tokio::spawn(async move { serving.serve(listener, third).await });
-        let house = House::ready(url, vec![], tempfile::tempdir()?, Some(database)).await?;
-        Ok(Self { house, clock, booking: ways.0, availability: ways.1, gateway, reminder, revision, shutdown })
+        let rest = Product::ready(url, vec![], tempfile::tempdir()?, Some(database)).await?;
+        Ok(Self { rest, clock, booking: channels.0, availability: channels.1, gateway, reminder, revision, shutdown })
     }
 
-    /// Moves the clock.
+    /// Moves the clock by days.
     pub fn advance(&self, days: i64) {
         self.clock.advance(SignedDuration::from_hours(24 * days));
     }
@@ -147,7 +147,7 @@ impl Stopped {
         Ok(())
     }
 
-    /// POST with the installation's key, as fresh as everything that was written through here.
+    /// POST with the installation's key, at least as fresh as the earlier writes through this value.
     ///
     /// # Errors
     /// When nothing answers.
@@ -155,7 +155,7 @@ impl Stopped {
         self.send(Method::POST, path, &[], Some(body)).await
     }
 
-    /// GET with the installation's key, as fresh as everything that was written through here.
+    /// GET with the installation's key, at least as fresh as the earlier writes through this value.
     ///
     /// # Errors
     /// When nothing answers.
@@ -163,7 +163,7 @@ impl Stopped {
         self.send(Method::GET, path, &[], None).await
     }
 
-    /// A request with headers of its own.
+    /// A request with further headers.
     ///
     /// # Errors
     /// When nothing answers.
@@ -173,14 +173,14 @@ impl Stopped {
         if !revision.is_empty() {
             headers.push(("meridian-revision", &revision));
         }
-        let answer = self.house.send(method, path, ADMIN, &headers, body).await?;
+        let answer = self.rest.send(method, path, ADMIN, &headers, body).await?;
         if let Ok(mut revision) = self.revision.lock() {
             *revision = latest(&revision, &answer.revision());
         }
         Ok(answer)
     }
 
-    /// Everything that booking has that is live.
+    /// The live entries of booking's feed.
     ///
     /// # Errors
     /// When booking does not answer.
@@ -195,18 +195,18 @@ impl Stopped {
     }
 }
 
-/// A caller of an organisation.
+/// A call context of an organisation.
 pub fn context(organization: OrganizationId) -> Context {
     Context::new(organization, "scenarios", Duration::from_secs(20))
 }
 
-/// The last revision of the directory and the last one of the bookings.
+/// The newer revision of the directory (`d…`) and of the bookings (`b…`).
 fn latest(before: &str, after: &str) -> String {
-    let last = |sort: char| after.split(',').chain(before.split(',')).find(|part| part.starts_with(sort));
-    [last('d'), last('b')].into_iter().flatten().collect::<Vec<_>>().join(",")
+    let newest = |sort: char| after.split(',').chain(before.split(',')).find(|part| part.starts_with(sort));
+    [newest('d'), newest('b')].into_iter().flatten().collect::<Vec<_>>().join(",")
 }
 
-impl Drop for Stopped {
+impl Drop for ManualClockProduct {
     fn drop(&mut self) {
         self.shutdown.begin();
     }

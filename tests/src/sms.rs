@@ -1,9 +1,9 @@
-//! Text messages, out and in: a provider that speaks Twilio's interface, and what patients write to it.
+//! Outbound and inbound text messages through a fake provider with Twilio's interface.
 
 use anyhow::{Result, ensure};
 use testkit::sms::{ACCOUNT_SID, AUTH_TOKEN, FakeProvider};
 
-use crate::House;
+use crate::Product;
 
 /// The settings of an installation that sends its text messages through this provider.
 pub fn settings(provider: &FakeProvider) -> Vec<String> {
@@ -17,7 +17,7 @@ pub fn settings(provider: &FakeProvider) -> Vec<String> {
     settings.into_iter().flat_map(|setting| ["--set".to_owned(), format!("reminder.{setting}")]).collect()
 }
 
-/// The form in which a patient's message is passed on.
+/// The form in which Twilio posts a patient's message.
 pub fn form(from: &str, text: &str, number: u32) -> Vec<(String, String)> {
     let sid = format!("SM{number:032x}");
     [("MessageSid", sid.as_str()), ("From", from), ("To", "+15005550006"), ("Body", text), ("NumMedia", "0")]
@@ -25,12 +25,12 @@ pub fn form(from: &str, text: &str, number: u32) -> Vec<(String, String)> {
         .to_vec()
 }
 
-/// Passes a patient's message on; `number` keeps it apart from others.
+/// Posts a patient's message as the provider does; `number` makes its id.
 ///
 /// # Errors
 /// When it is refused.
-pub async fn write(house: &House, from: &str, text: &str, number: u32) -> Result<()> {
-    let url = format!("{}/v1/providers/twilio/inbound", house.url);
+pub async fn write(product: &Product, from: &str, text: &str, number: u32) -> Result<()> {
+    let url = format!("{}/v1/providers/twilio/inbound", product.url);
     let form = form(from, text, number);
     let signature = reminder::twilio_signature(AUTH_TOKEN, &url, &form);
     let answer = testkit::http::client().post(&url).header("x-twilio-signature", signature).form(&form).send().await?;

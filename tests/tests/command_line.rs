@@ -1,4 +1,4 @@
-//! The binary's commands, as a person uses them.
+//! The commands of the binary.
 
 use std::{net::TcpListener, process::Stdio};
 
@@ -6,20 +6,20 @@ use anyhow::Result;
 use testkit::product;
 
 #[test]
-fn a_reader_who_leaves_ends_a_command_quietly() -> Result<()> {
+fn a_closed_output_ends_a_command_quietly() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut command = product::command(folder.path(), &["config", "--keys"], &[])?;
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     drop(child.stdout.take());
     let output = child.wait_with_output()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && !said.contains("panicked"), "{said}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && !printed.contains("panicked"), "{printed}");
     Ok(())
 }
 
-/// Somebody else has the address already, so that whoever listens before it refuses is found out.
+/// The address is in use, so a product that listened before it validated its settings would report that instead.
 #[tokio::test]
-async fn a_wrong_setting_is_refused_before_anything_is_opened() -> Result<()> {
+async fn an_invalid_setting_is_refused_before_anything_is_opened() -> Result<()> {
     let (folder, taken) = (tempfile::tempdir()?, TcpListener::bind("127.0.0.1:0")?);
     let address = taken.local_addr()?.to_string();
     let (serve, demo) = (&["serve", "--listen", &address][..], &["demo", "--listen", &address][..]);
@@ -27,7 +27,7 @@ async fn a_wrong_setting_is_refused_before_anything_is_opened() -> Result<()> {
     let mail = ["--set", "reminder.smtp.url=smtps://mail.example.org", "--set", "reminder.smtp.from=a@example.org"];
     let no_ca = [&mail[..], &["--set", "reminder.smtp.ca_file=nowhere.pem"]].concat();
     let no_peer = ["--role", "booking", "--set", "peers.availability=http://not a host"];
-    for (command, more, said) in [
+    for (command, more, expected) in [
         (serve, &clock[..], "--dev"),
         (demo, &clock, "--dev"),
         (serve, &["--dev", "--clock", "tomorrow"], "write a simulated clock"),
@@ -39,7 +39,7 @@ async fn a_wrong_setting_is_refused_before_anything_is_opened() -> Result<()> {
     ] {
         let output = product::run(folder.path(), &[command, more].concat(), &[]).await?;
         let printed = String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success() && printed.contains(said), "{more:?} says {said}: {printed}");
+        assert!(!output.status.success() && printed.contains(expected), "{more:?}: {expected} is missing in {printed}");
         assert!(!printed.contains("listened on"), "{more:?} is refused before it listens: {printed}");
     }
     let short = product::run(folder.path(), serve, &[("MERIDIAN_ADMIN_KEY", "short")]).await?;
@@ -91,15 +91,15 @@ async fn the_configuration_in_force_is_printed_without_its_secrets() -> Result<(
 }
 
 #[tokio::test]
-async fn a_new_installation_gets_the_catalogue_once() -> Result<()> {
-    let house = scenarios::House::embedded(&[]).await?;
+async fn a_new_installation_loads_the_catalogue_once() -> Result<()> {
+    let product = scenarios::Product::embedded(&[]).await?;
     let elsewhere = tempfile::tempdir()?;
     let load = async |key: &str| {
-        let arguments = ["catalogue", "--url", &house.url];
+        let arguments = ["catalogue", "--url", &product.url];
         product::run(elsewhere.path(), &arguments, &[("MERIDIAN_ADMIN_KEY", key)]).await
     };
     let codes = async |path: &str| -> Result<Vec<String>> {
-        let list = house.get(&format!("{path}?limit=200")).await?;
+        let list = product.get(&format!("{path}?limit=200")).await?;
         let mut codes: Vec<String> = list.body["data"]
             .as_array()
             .into_iter()
@@ -109,7 +109,7 @@ async fn a_new_installation_gets_the_catalogue_once() -> Result<()> {
         codes.sort();
         Ok(codes)
     };
-    let refused = load("mrd_not_the_key_of_this_house").await?;
+    let refused = load("mrd_not_the_installation_key").await?;
     assert!(!refused.status.success(), "only the installation's own key");
     for _ in 0..2 {
         let loaded = load(scenarios::ADMIN).await?;
@@ -118,7 +118,7 @@ async fn a_new_installation_gets_the_catalogue_once() -> Result<()> {
             ["acupuncture-course", "acute-needling", "chronic-maintenance", "chronic-needling", "rehab-combined"];
         assert_eq!(codes("/v1/plan_templates").await?, templates, "each once, however often it is loaded");
         assert_eq!(codes("/v1/services").await?.len(), 10);
-        let rules = house.get("/v1/reminder_rules").await?.body["data"].as_array().cloned().unwrap_or_default();
+        let rules = product.get("/v1/reminder_rules").await?.body["data"].as_array().cloned().unwrap_or_default();
         let asks: Vec<_> = rules.iter().filter(|rule| rule["asks"] == "score").collect();
         assert_eq!((rules.len(), asks.len()), (10, 1), "seven of every organisation, and three of aftercare");
         assert_eq!(asks[0]["service_ids"].as_array().map(Vec::len), Some(5), "needling alone: {}", asks[0]);

@@ -1,30 +1,30 @@
-//! What happens, as it happens: server-sent events of one organisation, in both arrangements.
+//! The event stream of one organisation (server-sent events), in both arrangements.
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, House, from_now, patient, service};
+use scenarios::{ADMIN, Product, from_now, patient, service};
 use serde_json::{Value, json};
 
 const PATH: &str = "/v1/events";
 const ORGANIZATION: &str = "meridian-organization";
 
-/// An organisation of its own, with everything that a booking needs.
+/// An organisation with the entries that a booking needs.
 struct Chain<'a> {
-    house: &'a House,
+    product: &'a Product,
     organization: String,
     slots: Vec<Value>,
 }
 
 impl<'a> Chain<'a> {
-    async fn on(house: &'a House, name: &str) -> Result<Self> {
+    async fn on(product: &'a Product, name: &str) -> Result<Self> {
         let body = json!({"name": name, "default_language": "en", "country": "CA"});
-        let organization = house.post("/v1/organizations", body).await?.text("/id");
-        let mut chain = Self { house, organization, slots: vec![] };
+        let organization = product.post("/v1/organizations", body).await?.text("/id");
+        let mut chain = Self { product, organization, slots: vec![] };
         let location = chain.make("/v1/locations", json!({"name": "Clinic", "time_zone": "America/Edmonton"})).await?.0;
         let room = json!({"name": "Room 1", "type": "treatment-room"});
         chain.make(&format!("/v1/locations/{location}/rooms"), room).await?;
-        let person = json!({"given_name": "Grace", "family_name": "Sample"});
-        let practitioner = chain.make("/v1/practitioners", person).await?.0;
+        let grace = json!({"given_name": "Grace", "family_name": "Sample"});
+        let practitioner = chain.make("/v1/practitioners", grace).await?.0;
         let days = ["mo", "tu", "we", "th", "fr", "sa", "su"];
         let weekly = days.map(|day| json!({"day": day, "from": "08:00", "to": "18:00"}));
         let roster = json!({"location_id": location, "effective_from": "2026-01-01", "weekly": weekly});
@@ -32,15 +32,15 @@ impl<'a> Chain<'a> {
         let (service, revision) = chain.make("/v1/services", service()).await?;
         let path = format!("/v1/slots?service_id={service}&from={}&to={}&limit=200", from_now(2)?, from_now(4)?);
         let headers = [(ORGANIZATION, chain.organization.as_str()), ("meridian-revision", &revision)];
-        let found = house.send(Method::GET, &path, ADMIN, &headers, None).await?;
+        let found = product.send(Method::GET, &path, ADMIN, &headers, None).await?;
         chain.slots = found.body["data"].as_array().context("slots")?.clone();
         Ok(chain)
     }
 
-    /// Makes something; answers its id and the revision.
+    /// Creates an entry; returns its id and the revision.
     async fn make(&self, path: &str, body: Value) -> Result<(String, String)> {
         let headers = [(ORGANIZATION, self.organization.as_str())];
-        let made = self.house.send(Method::POST, path, ADMIN, &headers, Some(body)).await?;
+        let made = self.product.send(Method::POST, path, ADMIN, &headers, Some(body)).await?;
         ensure!(made.status.is_success(), "{path}: {}", made.body);
         Ok((made.text("/id"), made.revision()))
     }
@@ -59,41 +59,41 @@ impl<'a> Chain<'a> {
         if !last.is_empty() {
             headers.push(("last-event-id", last));
         }
-        self.house.events_with(PATH, &headers).await
+        self.product.events_with(PATH, &headers).await
     }
 }
 
 #[tokio::test]
-async fn an_organisation_hears_of_its_own_and_of_nothing_else() -> Result<()> {
-    for house in [House::embedded(&[]).await?, House::apart(&[]).await?] {
-        let (ours, theirs) = (Chain::on(&house, "Ours").await?, Chain::on(&house, "Theirs").await?);
+async fn a_stream_carries_only_its_organisations_events() -> Result<()> {
+    for product in [Product::embedded(&[]).await?, Product::apart(&[]).await?] {
+        let (ours, theirs) = (Chain::on(&product, "Ours").await?, Chain::on(&product, "Theirs").await?);
         let before = ours.book(0).await?;
         let (mut own, mut foreign) = (ours.events("").await?, theirs.events("").await?);
         let (visit, other) = (ours.book(4).await?, theirs.book(0).await?);
         ours.cancel(&visit).await?;
         let mut ids = Vec::new();
-        let mut told = Vec::new();
-        while told.len() < 2 {
+        let mut names = Vec::new();
+        while names.len() < 2 {
             let (name, data) = own.next().await?;
             assert_eq!(
                 (data["type"].as_str(), &data["data"]["organization_id"]),
                 (Some(name.as_str()), &json!(ours.organization))
             );
             assert!(!data.to_string().contains("Example"), "no names: {data}");
-            // What was told just before one began to listen may come again.
+            // Events from just before the stream began may come again.
             if data["data"]["appointment_id"] != json!(before) {
                 assert_eq!(data["data"]["appointment_id"], json!(visit));
                 let why = &data["data"]["cancellation"]["reason_code"];
                 assert_eq!(why.as_str(), (name == "appointment.cancelled").then_some("patient_ill"));
-                told.push(name);
+                names.push(name);
                 ids.push(own.last_id().to_owned());
             }
         }
-        assert_eq!(told, ["appointment.booked", "appointment.cancelled"]);
+        assert_eq!(names, ["appointment.booked", "appointment.cancelled"]);
         let (name, data) = foreign.next().await?;
         assert_eq!((name.as_str(), &data["data"]["appointment_id"]), ("appointment.booked", &json!(other)));
 
-        // Whoever comes back hears what came meanwhile, once and in order; the header says more than the address.
+        // A client that resumes gets the missed events, once and in order. The header overrides the query.
         drop(own);
         let missed = ours.book(8).await?;
         theirs.book(8).await?;
@@ -101,12 +101,12 @@ async fn an_organisation_hears_of_its_own_and_of_nothing_else() -> Result<()> {
         let (name, data) = own.next().await?;
         assert_eq!((name.as_str(), &data["data"]["appointment_id"]), ("appointment.booked", &json!(missed)));
         let headers = [(ORGANIZATION, ours.organization.as_str())];
-        let mut own = house.events_with(&format!("{PATH}?last_event_id={}", ids[0]), &headers).await?;
+        let mut own = product.events_with(&format!("{PATH}?last_event_id={}", ids[0]), &headers).await?;
         assert_eq!(own.next().await?.0, "appointment.cancelled");
         let both = [headers[0], ("last-event-id", ids[1].as_str())];
-        let mut own = house.events_with(&format!("{PATH}?last_event_id={}", ids[0]), &both).await?;
+        let mut own = product.events_with(&format!("{PATH}?last_event_id={}", ids[0]), &both).await?;
         assert_eq!(own.next().await?.1["data"]["appointment_id"], json!(missed));
-        // Another organisation's position tells nothing of it either.
+        // Another organisation's position reveals none of its events.
         let mut foreign = theirs.events(&ids[0]).await?;
         assert_eq!(foreign.next().await?.1["data"]["organization_id"], json!(theirs.organization));
     }
@@ -114,10 +114,10 @@ async fn an_organisation_hears_of_its_own_and_of_nothing_else() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_position_that_is_lost_ends_the_stream_with_a_problem() -> Result<()> {
-    let house = House::embedded(&[]).await?;
+async fn a_lost_position_ends_the_stream_with_a_problem() -> Result<()> {
+    let product = Product::embedded(&[]).await?;
     for position in ["1.0.999999999", "7.0.0", "nonsense"] {
-        let mut events = house.events_with(PATH, &[("last-event-id", position)]).await?;
+        let mut events = product.events_with(PATH, &[("last-event-id", position)]).await?;
         let (name, problem) = events.next().await?;
         assert_eq!((name.as_str(), problem["code"].as_str()), ("problem", Some("feed_position_lost")), "{position}");
         assert!(events.ended().await?, "nothing comes after a problem");
@@ -126,11 +126,11 @@ async fn a_position_that_is_lost_ends_the_stream_with_a_problem() -> Result<()> 
 }
 
 #[tokio::test]
-async fn who_may_not_read_reports_hears_nothing() -> Result<()> {
-    let house = House::embedded(&[]).await?;
+async fn a_stream_needs_the_scope_to_read_reports() -> Result<()> {
+    let product = Product::embedded(&[]).await?;
     let key = json!({"name": "front end", "scopes": ["slots:read", "bookings:write"]});
-    let key = house.post("/v1/keys", key).await?.text("/key");
-    let refused = house.send(Method::GET, PATH, &key, &[], None).await?;
+    let key = product.post("/v1/keys", key).await?.text("/key");
+    let refused = product.send(Method::GET, PATH, &key, &[], None).await?;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! How reminders go, as a clinic's manager reads it: what was sent, what was answered, and who came.
+//! The report on reminders: messages sent, replies, and attendance.
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, Stopped, patient, service};
+use scenarios::{ADMIN, ManualClockProduct, patient, service};
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
 
@@ -12,17 +12,17 @@ const NOW: &str = "2026-03-02T15:00:00Z";
 const REPORT: &str = "/v1/reports/reminders?from=2026-03-04&to=2026-03-04&group_by=day";
 
 testkit::engines!(
-    a_manager_sees_what_reminders_are_good_for,
-    visits_from_before_the_reminder_service_began_are_in_its_report,
+    the_report_compares_visits_with_and_without_reminders,
+    the_report_includes_visits_from_before_the_reminder_service,
 );
 
-async fn a_manager_sees_what_reminders_are_good_for(database: Database) {
+async fn the_report_compares_visits_with_and_without_reminders(database: Database) {
     whole(database).await.unwrap();
 }
 
-/// Books three visits on Wednesday, the last for a patient who wants no messages; answers their ids.
-async fn booked(product: &Stopped) -> Result<Vec<String>> {
-    let clinic = product.house.clinic("America/Edmonton", service()).await?;
+/// Books three appointments on Wednesday, the last for a patient without consents; returns their ids.
+async fn booked(product: &ManualClockProduct) -> Result<Vec<String>> {
+    let clinic = product.rest.clinic("America/Edmonton", service()).await?;
     let (from, to) = ("2026-03-04T07:00:00Z", "2026-03-05T07:00:00Z");
     let path = format!("/v1/slots?service_id={}&from={from}&to={to}&limit=200", clinic.service);
     let headers = [("meridian-revision", clinic.revision.as_str())];
@@ -30,13 +30,13 @@ async fn booked(product: &Stopped) -> Result<Vec<String>> {
     let mut visits = Vec::new();
     let wants_none = "T09:30";
     for (at, phone) in [("T08:00", "+17805550131"), ("T08:45", "+17805550132"), (wants_none, "+17805550133")] {
-        let mut person = patient("Example", phone);
+        let mut patient = patient("Example", phone);
         if at == wants_none {
-            person["consents"] = json!([]);
+            patient["consents"] = json!([]);
         }
         let mut open = slots.body["data"].as_array().into_iter().flatten();
         let slot = open.find(|slot| slot["starts_at"].as_str().is_some_and(|start| start.contains(at)));
-        let body = json!({"slot_id": slot.context("a slot")?["slot_id"], "patient": person});
+        let body = json!({"slot_id": slot.context("a slot")?["slot_id"], "patient": patient});
         let made = product.post("/v1/appointments", body).await?;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
         visits.push(made.text("/id"));
@@ -44,8 +44,8 @@ async fn booked(product: &Stopped) -> Result<Vec<String>> {
     Ok(visits)
 }
 
-/// The messages about a visit, once none is waiting or on its way.
-async fn settled(product: &Stopped, visit: &str) -> Vec<Value> {
+/// The messages about an appointment, once all are delivered or suppressed.
+async fn settled(product: &ManualClockProduct, visit: &str) -> Vec<Value> {
     poll::until("the messages to settle", WITHIN, || async {
         let list = product.get(&format!("/v1/messages?appointment_id={visit}")).await.ok()?;
         let all = list.body["data"].as_array()?.clone();
@@ -55,19 +55,19 @@ async fn settled(product: &Stopped, visit: &str) -> Vec<Value> {
     .await
 }
 
-async fn visits_from_before_the_reminder_service_began_are_in_its_report(database: Database) {
+async fn the_report_includes_visits_from_before_the_reminder_service(database: Database) {
     past(database).await.unwrap();
 }
 
 async fn past(database: Database) -> Result<()> {
-    let product = Stopped::without_reminders(NOW, database, booking::Config::default()).await?;
+    let product = ManualClockProduct::without_reminders(NOW, database, booking::Config::default()).await?;
     let visits = booked(&product).await?;
     product.advance_to("2026-03-04T18:00:00Z")?;
     for step in ["arrive", "start", "complete"] {
         product.post(&format!("/v1/appointments/{}/{step}", visits[0]), json!({})).await?;
     }
     product.post(&format!("/v1/appointments/{}/no_show", visits[1]), json!({})).await?;
-    // Twelve days after the visits, the reminder service begins.
+    // The reminder service starts twelve days after the appointments.
     product.advance(12);
     product.begin_reminders();
     let report = poll::until("the visits to be read", WITHIN, || async {
@@ -78,7 +78,7 @@ async fn past(database: Database) -> Result<()> {
     let row = &report.body["data"][0];
     assert_eq!((&row["visits"], &row["sent"], &row["with_reminder"]["completed"]), (&json!(3), &json!(0), &json!(0)));
     assert_eq!(row["without_reminder"], json!({"completed": 1, "no_shows": 1, "no_show_rate": 0.5}), "{}", report.body);
-    assert_eq!(report.body["messages_known_from"], "2026-03-16T18:00:00Z", "nobody was told anything before");
+    assert_eq!(report.body["messages_known_from"], "2026-03-16T18:00:00Z", "no message is older");
     for visit in &visits {
         let messages = product.get(&format!("/v1/messages?appointment_id={visit}")).await?;
         assert_eq!(messages.body["data"], json!([]));
@@ -87,7 +87,7 @@ async fn past(database: Database) -> Result<()> {
 }
 
 async fn whole(database: Database) -> Result<()> {
-    let product = Stopped::at(NOW, database, booking::Config::default()).await?;
+    let product = ManualClockProduct::at(NOW, database, booking::Config::default()).await?;
     let visits = booked(&product).await?;
     let transition = async |visit: &str, step: &str| -> Result<()> {
         let done = product.post(&format!("/v1/appointments/{visit}/{step}"), json!({})).await?;
@@ -102,9 +102,9 @@ async fn whole(database: Database) -> Result<()> {
         messages.extend(settled(&product, visit).await);
     }
     let sent: Vec<&Value> = messages.iter().filter(|it| it["sent_at"].is_string()).collect();
-    for one in &messages {
-        let costs = one["channel"] == "sms" && one["sent_at"].is_string();
-        assert_eq!(one["segments"].as_u64().context("segments")? > 0, costs, "{one}");
+    for message in &messages {
+        let costs = message["channel"] == "sms" && message["sent_at"].is_string();
+        assert_eq!(message["segments"].as_u64().context("segments")? > 0, costs, "{message}");
     }
     product.advance_to("2026-03-04T18:00:00Z")?;
     for step in ["arrive", "start", "complete"] {
@@ -122,7 +122,7 @@ async fn whole(database: Database) -> Result<()> {
         "without_reminder": {"completed": 0, "no_shows": 1, "no_show_rate": 1.0}}]);
     assert_eq!((report.status, &report.body["data"]), (StatusCode::OK, &expected), "{}", report.body);
 
-    let request = testkit::http::client().get(format!("{}{REPORT}", product.house.url));
+    let request = testkit::http::client().get(format!("{}{REPORT}", product.rest.url));
     let table = request.header("authorization", format!("Bearer {ADMIN}")).header("accept", "text/csv").send().await?;
     assert_eq!(table.headers()["content-type"], "text/csv; charset=utf-8");
     let table = table.text().await?;
@@ -133,7 +133,7 @@ async fn whole(database: Database) -> Result<()> {
     let long = product.get("/v1/reports/reminders?from=2026-01-01&to=2027-02-05").await?;
     assert_eq!((long.status, long.text("/errors/0/pointer").as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "to"));
     let key = product.post("/v1/keys", json!({"name": "web", "scopes": ["messages:write"]})).await?.text("/key");
-    let refused = product.house.send(Method::GET, REPORT, &key, &[], None).await?;
+    let refused = product.rest.send(Method::GET, REPORT, &key, &[], None).await?;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     Ok(())
 }

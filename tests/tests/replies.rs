@@ -1,11 +1,11 @@
-//! What patients answer, from the provider's call to the clinic's screen, in both arrangements; signed by PyPI's `twilio`.
+//! Patients' replies, from the provider's webhook to the inbox, in both arrangements; PyPI's `twilio` signs them.
 
 use std::{collections::HashMap, path::Path};
 
 use anyhow::{Context, Result};
 use reqwest::StatusCode;
 use runtime::Clock;
-use scenarios::{House, patient, service, sms};
+use scenarios::{Product, patient, service, sms};
 use serde_json::{Value, json};
 use testkit::{
     endpoint::{Answer, Endpoint},
@@ -15,7 +15,7 @@ use testkit::{
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 const PHONE: &str = "+19105550123";
 const PACKAGE: &str = "twilio==9.8.5";
-/// Signs a call as Twilio does, and judges our own signature of it.
+/// Signs a request as Twilio does, and validates our own signature of it.
 const SIGN: &str = r#"
 import json, sys
 from twilio.request_validator import RequestValidator
@@ -31,27 +31,27 @@ async fn twilio(url: &str, form: &[(String, String)]) -> Result<String> {
     let ours = reminder::twilio_signature(AUTH_TOKEN, url, form);
     let asked = json!({"token": AUTH_TOKEN, "url": url, "form": form, "ours": ours}).to_string();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).to_owned();
-    let said =
+    let printed =
         tokio::task::spawn_blocking(move || testkit::python::run(&folder, PACKAGE, SIGN, asked.as_bytes())).await??;
-    Ok(said.trim().to_owned())
+    Ok(printed.trim().to_owned())
 }
 
 #[tokio::test]
-async fn a_patient_confirms_and_calls_off_by_text_message() -> Result<()> {
+async fn a_patient_confirms_and_cancels_by_text_message() -> Result<()> {
     let provider = FakeProvider::start().await?;
     let settings = sms::settings(&provider);
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    for house in [House::embedded(&settings).await?, House::apart(&settings).await?] {
-        let clinic = house.clinic("America/New_York", service()).await?;
-        let slots = house.slots(&clinic, (5, 6), &clinic.revision).await?;
+    for product in [Product::embedded(&settings).await?, Product::apart(&settings).await?] {
+        let clinic = product.clinic("America/New_York", service()).await?;
+        let slots = product.slots(&clinic, (5, 6), &clinic.revision).await?;
         let body = json!({"slot_id": slots[0]["slot_id"], "patient": patient("Example", PHONE)});
-        let booked = house.post("/v1/appointments", body).await?;
+        let booked = product.post("/v1/appointments", body).await?;
         assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
         let visit = format!("/v1/appointments/{}", booked.text("/id"));
         let path = format!("/v1/messages?status=sent&appointment_id={}", booked.text("/id"));
         let sent = async |trigger: &'static str| {
             testkit::poll::until(trigger, WITHIN, || async {
-                let list = house.get(&path).await.ok()?;
+                let list = product.get(&path).await.ok()?;
                 let texts = |it: &&Value| it["trigger"] == trigger && it["channel"] == "sms";
                 list.body["data"].as_array()?.iter().find(texts).cloned()
             })
@@ -59,7 +59,7 @@ async fn a_patient_confirms_and_calls_off_by_text_message() -> Result<()> {
         };
         sent("booked").await;
 
-        let url = format!("{}/v1/providers/twilio/inbound", house.url);
+        let url = format!("{}/v1/providers/twilio/inbound", product.url);
         let form = sms::form(PHONE, "c", 1);
         let post = async |signature: &str| {
             testkit::http::client().post(&url).header("x-twilio-signature", signature).form(&form).send().await
@@ -68,70 +68,70 @@ async fn a_patient_confirms_and_calls_off_by_text_message() -> Result<()> {
         let taken = post(&twilio(&url, &form).await?).await?;
         assert_eq!(taken.headers()["content-type"], "text/xml");
         assert_eq!((taken.status(), taken.text().await?), (StatusCode::OK, "<Response></Response>".to_owned()));
-        assert!(house.get(&visit).await?.body["confirmed_at"].is_string());
+        assert!(product.get(&visit).await?.body["confirmed_at"].is_string());
         let answer = sent("reply").await;
         assert!(answer["text"].as_str().context("a text")?.contains("thank you"), "{answer}");
 
-        sms::write(&house, PHONE, "x", 2).await?;
-        let off = house.get(&visit).await?.body;
+        sms::write(&product, PHONE, "x", 2).await?;
+        let off = product.get(&visit).await?.body;
         assert_eq!((&off["status"], &off["cancellation"]["by"]), (&json!("cancelled"), &json!("patient")), "{off}");
         sent("cancelled").await;
 
-        sms::write(&house, PHONE, "my knee hurts", 3).await?;
-        let inbox = house.get("/v1/inbox?unread=true").await?;
+        sms::write(&product, PHONE, "my knee hurts", 3).await?;
+        let inbox = product.get("/v1/inbox?unread=true").await?;
         assert_eq!(
             (&inbox.body["unread_count"], inbox.text("/data/0/attention").as_str()),
             (&json!(1), "not_understood")
         );
-        let read = house.post(&format!("/v1/inbox/{}/read", inbox.text("/data/0/id")), json!({})).await?;
+        let read = product.post(&format!("/v1/inbox/{}/read", inbox.text("/data/0/id")), json!({})).await?;
         assert_eq!((read.status, read.text("/read_by").as_str()), (StatusCode::OK, "admin"));
-        assert_eq!(house.get("/v1/inbox").await?.body["unread_count"], json!(0));
+        assert_eq!(product.get("/v1/inbox").await?.body["unread_count"], json!(0));
 
-        // Off the list: everybody at the number, and the history says so.
-        sms::write(&house, PHONE, "STOP", 4).await?;
+        // STOP withdraws the consent of each patient with this number, and the history records it.
+        sms::write(&product, PHONE, "STOP", 4).await?;
         let consents = format!("/v1/patients/{}/consents", off["patient_id"].as_str().context("a patient")?);
-        let now = house.get(&consents).await?;
+        let now = product.get(&consents).await?;
         assert_eq!(now.body["consents"], json!([{"channel": "email", "kind": "service"}]));
         let last = &now.body["data"][0];
         assert_eq!((&last["given"], &last["by"], &last["how"]), (&json!(false), &json!("patient"), &json!("reply")));
         let consent = json!({"channel": "sms", "kind": "service", "given": true, "how": "phone"});
-        let back = house.post(&consents, consent).await?;
+        let back = product.post(&consents, consent).await?;
         assert_eq!(back.status, StatusCode::CREATED, "{}", back.body);
         assert_eq!(back.body["consents"].as_array().map(Vec::len), Some(2));
-        let printed = house.printed();
-        assert!(!printed.contains("my knee") && !printed.contains(PHONE), "what patients write is not logged");
+        let printed = product.printed();
+        assert!(!printed.contains("my knee") && !printed.contains(PHONE), "patients' texts are not logged");
     }
     Ok(())
 }
 
-/// Where patients and carriers reach the product, as they know it.
+/// The public address of the product.
 const PUBLIC: &str = "https://book.example.org";
 
 #[tokio::test]
-async fn one_public_address_is_in_links_and_under_signatures_by_either_name() -> Result<()> {
+async fn the_public_address_is_in_links_and_signatures_under_either_key() -> Result<()> {
     let provider = FakeProvider::start().await?;
     let settings = sms::settings(&provider);
     let sent = async |index: usize| {
         testkit::poll::until("the text", WITHIN, || async { text_of_booking(&provider, index) }).await
     };
     let (by_one, by_other) = (format!("reminder.public_url={PUBLIC}"), format!("public_url={PUBLIC}"));
-    for (place, (name, apart)) in [(&by_one, false), (&by_one, true), (&by_other, true)].into_iter().enumerate() {
+    for (index, (name, apart)) in [(&by_one, false), (&by_one, true), (&by_other, true)].into_iter().enumerate() {
         let mut extra: Vec<&str> = settings.iter().map(String::as_str).collect();
         extra.extend(["--set", name]);
-        let house = if apart { House::apart(&extra).await? } else { House::embedded(&extra).await? };
-        let clinic = house.clinic("America/New_York", service()).await?;
-        let slots = house.slots(&clinic, (5, 6), &clinic.revision).await?;
+        let product = if apart { Product::apart(&extra).await? } else { Product::embedded(&extra).await? };
+        let clinic = product.clinic("America/New_York", service()).await?;
+        let slots = product.slots(&clinic, (5, 6), &clinic.revision).await?;
         let body = json!({"slot_id": slots[0]["slot_id"], "patient": patient("Example", PHONE)});
-        let booked = house.post("/v1/appointments", body).await?;
+        let booked = product.post("/v1/appointments", body).await?;
         assert!(booked.text("/links/manage").starts_with(&format!("{PUBLIC}/v1/manage/")), "{}", booked.body);
-        let form = sent(place).await;
+        let form = sent(index).await;
         assert!(form["Body"].contains(&format!("{PUBLIC}/v1/manage/")), "{}", form["Body"]);
         let callback = &form["StatusCallback"];
         assert!(callback.starts_with(&format!("{PUBLIC}/v1/providers/twilio/status?")), "{callback}");
-        // The carrier signs what it was given; what stands in front of the product passes it on to where that listens.
+        // The provider signs the public URL; a proxy passes the request on to the address where the product listens.
         let post = async |url: &str, form: &[(String, String)]| -> Result<StatusCode> {
             let signature = reminder::twilio_signature(AUTH_TOKEN, url, form);
-            let local = format!("{}{}", house.url, &url[url.find("/v1/").context("a path")?..]);
+            let local = format!("{}{}", product.url, &url[url.find("/v1/").context("a path")?..]);
             let request = testkit::http::client().post(local).header("x-twilio-signature", signature).form(form);
             Ok(request.send().await?.status())
         };
@@ -140,51 +140,54 @@ async fn one_public_address_is_in_links_and_under_signatures_by_either_name() ->
         assert_eq!(post(callback, &report).await?, StatusCode::OK, "{name}, apart: {apart}");
         let inbound = format!("{PUBLIC}/v1/providers/twilio/inbound");
         assert_eq!(post(&inbound, &sms::form(PHONE, "hello", 1)).await?, StatusCode::OK, "{name}, apart: {apart}");
-        assert_eq!(house.get("/v1/inbox").await?.body["unread_count"], json!(1));
+        assert_eq!(product.get("/v1/inbox").await?.body["unread_count"], json!(1));
         let evil = inbound.replace("book", "evil");
         assert_eq!(post(&evil, &sms::form(PHONE, "x", 2)).await?, StatusCode::FORBIDDEN, "signed for another address");
 
-        let (fine, said) = house.command(&["doctor", "--set", name]).await?;
-        assert!(fine && said.contains(&format!("links lead to {PUBLIC}")), "{said}");
+        let (succeeded, printed) = product.command(&["doctor", "--set", name]).await?;
+        assert!(succeeded && printed.contains(&format!("links lead to {PUBLIC}")), "{printed}");
     }
     Ok(())
 }
 
-/// The form of the text about a booking that the provider was given in this place.
+/// The form of the n-th text about a booking that the provider received.
 fn text_of_booking(provider: &FakeProvider, index: usize) -> Option<HashMap<String, String>> {
     let texts = provider.received().into_iter().map(|one| one.form);
     texts.filter(|form| form["Body"].contains("you are booked")).nth(index)
 }
 
 #[tokio::test]
-async fn the_doctor_says_where_the_two_names_of_the_public_address_differ() -> Result<()> {
-    let house = House::embedded(&[]).await?;
-    let (fine, said) = house.command(&["doctor"]).await?;
-    assert!(fine && said.contains("ok      public address: public_url is not set"), "{said}");
+async fn the_doctor_reports_two_different_public_addresses() -> Result<()> {
+    let product = Product::embedded(&[]).await?;
+    let (succeeded, printed) = product.command(&["doctor"]).await?;
+    assert!(succeeded && printed.contains("ok      public address: public_url is not set"), "{printed}");
     let differ = ["doctor", "--set", "public_url=https://a.example", "--set", "reminder.public_url=https://b.example"];
-    let (fine, said) = house.command(&differ).await?;
-    assert!(!fine && said.contains("WRONG   public address: public_url is https://a.example and reminder."), "{said}");
-    let slash = ["doctor", "--set", "public_url=https://a.example/"];
-    let (fine, said) = house.command(&slash).await?;
+    let (succeeded, printed) = product.command(&differ).await?;
     assert!(
-        !fine && said.contains("public_url: write a URL such as https://book.example.org, without a slash"),
-        "{said}"
+        !succeeded && printed.contains("WRONG   public address: public_url is https://a.example and reminder."),
+        "{printed}"
+    );
+    let slash = ["doctor", "--set", "public_url=https://a.example/"];
+    let (succeeded, printed) = product.command(&slash).await?;
+    assert!(
+        !succeeded && printed.contains("public_url: write a URL such as https://book.example.org, without a slash"),
+        "{printed}"
     );
     Ok(())
 }
 
 #[tokio::test]
-async fn a_gateway_of_one_s_own_passes_texts_on_in_the_documented_form() -> Result<()> {
+async fn an_own_sms_gateway_posts_texts_in_the_documented_form() -> Result<()> {
     let provider = Endpoint::start(Answer::Say(202, String::new())).await?;
     let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     let url = format!("reminder.providers.http.url={}", provider.url());
     let key = format!("reminder.providers.http.secret={secret}");
-    let house = House::embedded(&["--set", "reminder.sms_provider=http", "--set", &url, "--set", &key]).await?;
+    let product = Product::embedded(&["--set", "reminder.sms_provider=http", "--set", &url, "--set", &key]).await?;
     let pass_on = async |media: &str, body: &str| -> Result<(StatusCode, String, Value)> {
         let seconds = Clock::system().now().as_second();
         let signature = secret.parse::<signing::Secret>()?.sign("evt_1", seconds, body.as_bytes());
         let request = testkit::http::client()
-            .post(format!("{}/v1/providers/http/inbound", house.url))
+            .post(format!("{}/v1/providers/http/inbound", product.url))
             .header("content-type", media)
             .header("webhook-id", "evt_1")
             .header("webhook-timestamp", seconds)
@@ -194,7 +197,7 @@ async fn a_gateway_of_one_s_own_passes_texts_on_in_the_documented_form() -> Resu
         Ok((answer.status(), media, answer.json().await?))
     };
     let json_body = "application/json";
-    // Without an id each is new; with one it counts once. JSON is answered with JSON.
+    // A text without an id is always new; one with an id counts once. A JSON request has a JSON answer.
     for (body, repeated) in [
         (r#"{"from":"+19105550123","text":"hello"}"#, false),
         (r#"{"from":"+19105550124","text":"hello"}"#, false),
@@ -206,7 +209,7 @@ async fn a_gateway_of_one_s_own_passes_texts_on_in_the_documented_form() -> Resu
         assert_eq!((status, media.as_str()), (StatusCode::OK, "application/json"), "{answer}");
         assert_eq!((&answer["repeated"], answer["id"].is_null()), (&json!(repeated), repeated), "{answer}");
     }
-    assert_eq!(house.get("/v1/inbox").await?.body["unread_count"], json!(4));
+    assert_eq!(product.get("/v1/inbox").await?.body["unread_count"], json!(4));
     for (media, body, expected, pointers) in [
         (json_body, r#"{"from":"+19105550123","body":"C"}"#, StatusCode::UNPROCESSABLE_ENTITY, vec!["/body", "/text"]),
         (json_body, r#"{"from":"+19105550123","text":""}"#, StatusCode::UNPROCESSABLE_ENTITY, vec!["/text"]),
@@ -218,12 +221,12 @@ async fn a_gateway_of_one_s_own_passes_texts_on_in_the_documented_form() -> Resu
         let found = answer["errors"].as_array().into_iter().flatten().map(|one| one["pointer"].clone());
         assert_eq!(found.collect::<Vec<_>>(), pointers, "{answer}");
     }
-    assert_eq!(house.get("/v1/inbox").await?.body["unread_count"], json!(4), "nothing that was refused is kept");
+    assert_eq!(product.get("/v1/inbox").await?.body["unread_count"], json!(4), "refused texts are not stored");
 
-    let document = house.get("/openapi.json").await?.body;
+    let document = product.get("/openapi.json").await?.body;
     let body = &document["paths"]["/v1/providers/{provider}/inbound"]["post"]["requestBody"]["content"][json_body];
     assert_eq!(body["schema"]["anyOf"][0]["required"], json!(["from", "text"]));
-    // What is documented is what is taken.
+    // The documented example is accepted.
     let example = body["examples"]["http"]["value"].to_string();
     assert_eq!(pass_on(json_body, &example).await?.0, StatusCode::OK);
     Ok(())

@@ -1,11 +1,11 @@
-//! Organisations cannot see each other: every operation of `/openapi.json` that takes an id answers a foreign id as it
-//! answers one that does not exist, and changes nothing.
+//! Organisations are isolated: each operation of `/openapi.json` that takes an id answers another organisation's id like an
+//! unknown one, and changes nothing.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, Answer, House, calendar, from_now, patient, service, sms};
+use scenarios::{ADMIN, Answer, Product, calendar, from_now, patient, service, sms};
 use serde_json::{Value, json};
 use testkit::sms::FakeProvider;
 
@@ -19,93 +19,92 @@ const PRIVATE: [&str; 6] = [
     "booking.waitlist.ask_until=24:00",
 ];
 
-/// One of everything that has an id, by the name that the cases use.
-type Things = BTreeMap<&'static str, String>;
+/// An id of each kind, by its name in the cases.
+type Ids = BTreeMap<&'static str, String>;
 
-/// Makes one of everything in the default organisation.
-async fn one_of_everything(house: &House) -> Result<Things> {
+/// Creates an entry of each kind in the default organisation.
+async fn create_each_kind(product: &Product) -> Result<Ids> {
     let make = async |path: String, body: Value| -> Result<String> {
-        let made = house.post(&path, body).await?;
+        let made = product.post(&path, body).await?;
         made.body["id"].as_str().map(str::to_owned).with_context(|| format!("{path}: {}", made.body))
     };
-    let clinic = house.clinic("Europe/London", service()).await?;
-    let slots = house.slots(&clinic, (2, 4), &clinic.revision).await?;
+    let clinic = product.clinic("Europe/London", service()).await?;
+    let slots = product.slots(&clinic, (2, 4), &clinic.revision).await?;
     let slot = |at: usize| slots[at]["slot_id"].clone();
-    let (place, person) =
+    let (location, practitioner) =
         (format!("/v1/locations/{}", clinic.location), format!("/v1/practitioners/{}", clinic.practitioner));
-    let roster = house.get(&format!("{person}/rosters")).await?.text("/data/0/id");
-    let room = house.get(&format!("{place}/rooms")).await?.text("/data/0/id");
-    let mut things =
-        Things::from([("location", clinic.location.clone()), ("practitioner", clinic.practitioner.clone())]);
-    things.extend([("service", clinic.service.clone()), ("roster", roster), ("room", room)]);
+    let roster = product.get(&format!("{practitioner}/rosters")).await?.text("/data/0/id");
+    let room = product.get(&format!("{location}/rooms")).await?.text("/data/0/id");
+    let mut ids = Ids::from([("location", clinic.location.clone()), ("practitioner", clinic.practitioner.clone())]);
+    ids.extend([("service", clinic.service.clone()), ("roster", roster), ("room", room)]);
     let dates = json!({"starts_on": "2099-01-01", "ends_on": "2099-01-02", "reason": "holiday"});
-    things.insert("closure", make(format!("{place}/closures"), dates).await?);
+    ids.insert("closure", make(format!("{location}/closures"), dates).await?);
     let kit = json!({"name": "Stimulator", "type": "electrostimulation-unit", "units": 1});
-    things.insert("equipment", make(format!("{place}/equipment"), kit).await?);
+    ids.insert("equipment", make(format!("{location}/equipment"), kit).await?);
     let certificate =
         json!({"code": "acupuncture", "issuer": "Board", "jurisdiction": "GB", "valid_from": "2020-01-01"});
-    things.insert("certificate", make(format!("{person}/certificates"), certificate).await?);
+    ids.insert("certificate", make(format!("{practitioner}/certificates"), certificate).await?);
     let off = json!({"starts_at": from_now(100)?, "ends_at": from_now(101)?, "reason": "leave"});
-    things.insert("time_off", make(format!("{person}/time_off"), off).await?);
-    let busy = house.post(&format!("{person}/busy"), calendar("")).await?;
-    things.insert("busy", busy.text("/id"));
+    ids.insert("time_off", make(format!("{practitioner}/time_off"), off).await?);
+    let busy = product.post(&format!("{practitioner}/busy"), calendar("")).await?;
+    ids.insert("busy", busy.text("/id"));
     let phase = json!({"service_id": clinic.service, "sessions": {"least": 1, "most": 3},
         "gap_days": {"least": 3, "ideal": 5, "most": 7}});
     let template = json!({"code": "short", "name": "Short", "course": "acute", "phases": [phase]});
-    things.insert("plan_template", make("/v1/plan_templates".into(), template).await?);
-    things.insert("patient", make("/v1/patients".into(), patient("Example", "+447700900123")).await?);
-    things.insert("hold", make("/v1/holds".into(), json!({"slot_id": slot(0)})).await?);
-    let booking = json!({"slot_id": slot(10), "patient_id": things["patient"]});
-    things.insert("appointment", make("/v1/appointments".into(), booking).await?);
-    things.insert("proposed_change", proposed_change(house, &things["patient"], slot(40)).await?);
-    things.insert("slot", slot(20).as_str().context("a slot id")?.to_owned());
-    let plan = json!({"patient_id": things["patient"], "plan_template_id": things["plan_template"],
-        "condition_code": "neck-pain", "location_ids": [things["location"]], "start_on": "2026-01-05"});
-    things.insert("plan", make("/v1/plans".into(), plan).await?);
+    ids.insert("plan_template", make("/v1/plan_templates".into(), template).await?);
+    ids.insert("patient", make("/v1/patients".into(), patient("Example", "+447700900123")).await?);
+    ids.insert("hold", make("/v1/holds".into(), json!({"slot_id": slot(0)})).await?);
+    let booking = json!({"slot_id": slot(10), "patient_id": ids["patient"]});
+    ids.insert("appointment", make("/v1/appointments".into(), booking).await?);
+    ids.insert("proposed_change", proposed_change(product, &ids["patient"], slot(40)).await?);
+    ids.insert("slot", slot(20).as_str().context("a slot id")?.to_owned());
+    let plan = json!({"patient_id": ids["patient"], "plan_template_id": ids["plan_template"],
+        "condition_code": "neck-pain", "location_ids": [ids["location"]], "start_on": "2026-01-05"});
+    ids.insert("plan", make("/v1/plans".into(), plan).await?);
     let rule = json!({"trigger": "booked", "channels": ["sms"]});
-    things.insert("rule", make("/v1/reminder_rules".into(), rule).await?);
-    things.insert("key", make("/v1/keys".into(), json!({"name": "web", "scopes": ["slots:read"]})).await?);
-    // Nobody is there: what is told waits.
+    ids.insert("rule", make("/v1/reminder_rules".into(), rule).await?);
+    ids.insert("key", make("/v1/keys".into(), json!({"name": "web", "scopes": ["slots:read"]})).await?);
+    // Nothing listens there, so deliveries wait.
     let endpoint = json!({"url": "http://127.0.0.1:9/hook", "events": ["plan.at_risk"]});
-    things.insert("webhook_endpoint", make("/v1/webhook_endpoints".into(), endpoint).await?);
-    let test = format!("/v1/webhook_endpoints/{}/test", things["webhook_endpoint"]);
-    things.insert("webhook_delivery", make(test, json!({})).await?);
-    let path = format!("/v1/webhook_endpoints/{}", things["webhook_endpoint"]);
+    ids.insert("webhook_endpoint", make("/v1/webhook_endpoints".into(), endpoint).await?);
+    let test = format!("/v1/webhook_endpoints/{}/test", ids["webhook_endpoint"]);
+    ids.insert("webhook_delivery", make(test, json!({})).await?);
+    let path = format!("/v1/webhook_endpoints/{}", ids["webhook_endpoint"]);
     let failed = testkit::poll::until("an attempt", std::time::Duration::from_secs(30), || async {
-        house.get(&path).await.ok()?.body["failing_since"].as_str().map(drop)
+        product.get(&path).await.ok()?.body["failing_since"].as_str().map(drop)
     });
     failed.await;
-    let path = format!("/v1/messages?appointment_id={}", things["appointment"]);
+    let path = format!("/v1/messages?appointment_id={}", ids["appointment"]);
     let message = testkit::poll::until("a message", std::time::Duration::from_secs(30), || async {
-        let list = house.get(&path).await.ok()?;
+        let list = product.get(&path).await.ok()?;
         Some(list.body.pointer("/data/0/id")?.as_str()?.to_owned())
     });
-    things.insert("message", message.await);
+    ids.insert("message", message.await);
     let waiting = json!({"patient_id": make("/v1/patients".into(), patient("Waiting", "+447700900125")).await?,
         "service_id": clinic.service, "from": from_now(2)?, "to": from_now(4)?});
-    things.insert("wait", make("/v1/waitlist".into(), waiting).await?);
-    let path = format!("/v1/waitlist/{}", things["wait"]);
+    ids.insert("wait", make("/v1/waitlist".into(), waiting).await?);
+    let path = format!("/v1/waitlist/{}", ids["wait"]);
     let offer = testkit::poll::until("an offer", std::time::Duration::from_secs(30), || async {
-        Some(house.get(&path).await.ok()?.body.pointer("/offers/0/id")?.as_str()?.to_owned())
+        Some(product.get(&path).await.ok()?.body.pointer("/offers/0/id")?.as_str()?.to_owned())
     });
-    things.insert("offer", offer.await);
-    sms::write(house, "+447700900123", "see you", 1).await?;
-    things.insert("inbox", house.get("/v1/inbox").await?.text("/data/0/id"));
-    Ok(things)
+    ids.insert("offer", offer.await);
+    sms::write(product, "+447700900123", "see you", 1).await?;
+    ids.insert("inbox", product.get("/v1/inbox").await?.text("/data/0/id"));
+    Ok(ids)
 }
 
-/// Something that the patient says at a booking and that differs from their record.
-async fn proposed_change(house: &House, id: &str, slot: Value) -> Result<String> {
-    let mut said = patient("Example", "+447700900123");
-    said["email"] = json!("other@example.org");
-    house.post("/v1/appointments", json!({"slot_id": slot, "patient": said})).await?;
-    Ok(house.get(&format!("/v1/patients/{id}")).await?.text("/proposed_changes/0/id"))
+/// Books with an e-mail address that differs from the patient's record; returns the id of the proposed change.
+async fn proposed_change(product: &Product, id: &str, slot: Value) -> Result<String> {
+    let mut details = patient("Example", "+447700900123");
+    details["email"] = json!("other@example.org");
+    product.post("/v1/appointments", json!({"slot_id": slot, "patient": details})).await?;
+    Ok(product.get(&format!("/v1/patients/{id}")).await?.text("/proposed_changes/0/id"))
 }
 
-/// The thing that a path's last varying part names, by the operation's path.
-fn named(path: &str) -> &'static str {
+/// The kind of the id at the end of an operation's path.
+fn kind_of(path: &str) -> &'static str {
     let after = path.trim_start_matches("/v1/");
-    for (beginning, thing) in [
+    for (beginning, kind) in [
         ("locations/{parent_id}/rooms/", "room"),
         ("locations/{parent_id}/equipment/", "equipment"),
         ("locations/{parent_id}/closures/", "closure"),
@@ -132,7 +131,7 @@ fn named(path: &str) -> &'static str {
         ("keys/", "key"),
     ] {
         if after.starts_with(beginning) {
-            return thing;
+            return kind;
         }
     }
     panic!("{path} takes an id: say here which")
@@ -168,31 +167,31 @@ fn body(operation: &str, needed: bool) -> Option<Value> {
     })
 }
 
-/// An id of the same kind that nothing has: another random part.
+/// An unused id of the same kind.
 fn unknown(id: &str) -> String {
     let (kept, _) = id.split_at(id.len() - 6);
     format!("{kept}zzzzzz")
 }
 
-/// What a caller can tell one answer from another by, apart from the id that they sent themselves.
-fn seen(answer: &Answer, things: &Things) -> String {
+/// The answer without the ids that the caller sent.
+fn normalized(answer: &Answer, ids: &Ids) -> String {
     let mut body = answer.body.clone();
     if let Some(fields) = body.as_object_mut() {
         fields.remove("trace_id");
     }
     let mut text = format!("{} {body}", answer.status);
-    for id in things.values() {
+    for id in ids.values() {
         text = text.replace(id, "ID").replace(&unknown(id), "ID");
     }
     text
 }
 
-/// Every operation whose path takes an id that belongs to an organisation: method, path, operation, body needed.
-async fn operations(house: &House) -> Result<Vec<(Method, String, String, bool)>> {
-    let openapi = house.get("/openapi.json").await?.body;
+/// The operations whose path has an id of an organisation's entry: method, path, operation id, whether a body is required.
+async fn operations(product: &Product) -> Result<Vec<(Method, String, String, bool)>> {
+    let openapi = product.get("/openapi.json").await?.body;
     let mut found = Vec::new();
     for (path, methods) in openapi["paths"].as_object().context("paths")? {
-        // A link and a provider's call-back carry their own right; no organisation stands beside them.
+        // A link and a provider's callback carry their own authorisation and no organisation.
         if !path.contains("id}")
             || path.starts_with("/v1/providers/")
             || path.starts_with("/v1/manage/")
@@ -214,17 +213,17 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
     let provider = FakeProvider::start().await?;
     let settings = sms::settings(&provider);
     let settings: Vec<&str> = settings.iter().map(String::as_str).chain(PRIVATE).collect();
-    let house = House::embedded(&settings).await?;
-    let things = one_of_everything(&house).await?;
+    let product = Product::embedded(&settings).await?;
+    let ids = create_each_kind(&product).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
-    let other = house.post("/v1/organizations", organization).await?.text("/id");
+    let other = product.post("/v1/organizations", organization).await?.text("/id");
     let as_other = [("meridian-organization", other.as_str())];
-    let before = everything(&house, &things).await?;
+    let before = all_lists(&product, &ids).await?;
 
-    let operations = operations(&house).await?;
+    let operations = operations(&product).await?;
     assert!(operations.len() > 40, "the list is taken from the product: {}", operations.len());
     for (method, path, operation, needed) in operations {
-        let foreign = &things[named(&path)];
+        let foreign = &ids[kind_of(&path)];
         let parent = match path.split('/').nth(2) {
             Some("locations") => "location",
             Some("patients") => "patient",
@@ -232,18 +231,18 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
             _ => "practitioner",
         };
         let fill = |change: fn(&str) -> String| {
-            let path = path.replace("{parent_id}", &change(&things[parent])).replace("{id}", &change(foreign));
+            let path = path.replace("{parent_id}", &change(&ids[parent])).replace("{id}", &change(foreign));
             let text = body(&operation, needed).map(|body| body.to_string());
-            let text = text
-                .map(|text| text.replace("LOCATION", &change(&things["location"])).replace("SLOT", &things["slot"]));
+            let text =
+                text.map(|text| text.replace("LOCATION", &change(&ids["location"])).replace("SLOT", &ids["slot"]));
             (path, text.and_then(|text| serde_json::from_str(&text).ok()))
         };
         let send = async |(path, body): (String, Option<Value>)| {
-            house.send(method.clone(), &path, ADMIN, &as_other, body).await
+            product.send(method.clone(), &path, ADMIN, &as_other, body).await
         };
         let (of_other, of_none) = (send(fill(str::to_owned)).await?, send(fill(unknown)).await?);
-        assert_eq!(seen(&of_other, &things), seen(&of_none, &things), "{operation}");
-        // Ending a hold that is gone changes nothing and is no fault; a list under an unknown parent may be empty.
+        assert_eq!(normalized(&of_other, &ids), normalized(&of_none, &ids), "{operation}");
+        // Releasing an unknown hold succeeds without effect; a list under an unknown parent may be empty.
         let harmless = operation == "release_hold" || of_other.body["data"] == json!([]);
         assert!(
             of_other.status == StatusCode::NOT_FOUND || harmless,
@@ -252,33 +251,33 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
             of_other.body
         );
     }
-    assert_eq!(everything(&house, &things).await?, before, "nothing of the organisation has changed");
+    assert_eq!(all_lists(&product, &ids).await?, before, "nothing of the organisation has changed");
     Ok(())
 }
 
 #[tokio::test]
-async fn a_foreign_id_in_a_query_or_a_body_tells_nothing_either() -> Result<()> {
+async fn a_foreign_id_in_a_query_or_a_body_reveals_nothing() -> Result<()> {
     let provider = FakeProvider::start().await?;
     let settings = sms::settings(&provider);
     let settings: Vec<&str> = settings.iter().map(String::as_str).chain(PRIVATE).collect();
-    let house = House::embedded(&settings).await?;
-    let things = one_of_everything(&house).await?;
+    let product = Product::embedded(&settings).await?;
+    let ids = create_each_kind(&product).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
-    let other = house.post("/v1/organizations", organization).await?.text("/id");
+    let other = product.post("/v1/organizations", organization).await?.text("/id");
     let as_other = [("meridian-organization", other.as_str())];
     let (from, to) = (from_now(2)?, from_now(4)?);
     let window = format!("from={from}&to={to}");
     let mut requests: Vec<(Method, String, Option<Value>)> = ["slots", "slots/days", "slots/next"]
         .iter()
-        .flat_map(|face| {
-            let one = format!("/v1/{face}?service_id=<service>&{window}");
+        .flat_map(|endpoint| {
+            let one = format!("/v1/{endpoint}?service_id=<service>&{window}");
             [one.clone(), format!("{one}&location_id=<location>"), format!("{one}&practitioner_id=<practitioner>")]
         })
         .map(|path| (Method::GET, path, None))
         .collect();
     let explain = format!("/v1/slots/explain?service_id=<service>&practitioner_id=<practitioner>&starts_at={from}");
     for path in [
-        // First: what follows is about these ids and so comes into the caller's own log.
+        // First, because the later requests enter these ids into the caller's own audit log.
         "/v1/audit?patient_id=<patient>",
         explain.as_str(),
         "/v1/appointments?location_id=<location>",
@@ -292,8 +291,8 @@ async fn a_foreign_id_in_a_query_or_a_body_tells_nothing_either() -> Result<()> 
     let ada = patient("Example", "+447700900124");
     for (path, body) in [
         ("/v1/appointments", json!({"hold_id": "<hold>", "patient": ada})),
-        ("/v1/appointments", json!({"slot_id": things["slot"], "patient_id": "<patient>"})),
-        ("/v1/displaced/book", json!({"moves": [{"appointment_id": "<appointment>", "slot_id": things["slot"]}]})),
+        ("/v1/appointments", json!({"slot_id": ids["slot"], "patient_id": "<patient>"})),
+        ("/v1/displaced/book", json!({"moves": [{"appointment_id": "<appointment>", "slot_id": ids["slot"]}]})),
         (
             "/v1/plans",
             json!({"patient_id": "<patient>", "plan_template_id": "<plan_template>", "condition_code": "neck-pain",
@@ -309,41 +308,41 @@ async fn a_foreign_id_in_a_query_or_a_body_tells_nothing_either() -> Result<()> 
     }
     for (method, path, body) in requests {
         let fill = |text: &str, change: fn(&str) -> String| {
-            things.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&format!("<{name}>"), &change(id)))
+            ids.iter().fold(text.to_owned(), |text, (name, id)| text.replace(&format!("<{name}>"), &change(id)))
         };
         let send = async |change: fn(&str) -> String| -> Result<Answer> {
             let body = body.as_ref().map(|body| serde_json::from_str(&fill(&body.to_string(), change))).transpose()?;
-            house.send(method.clone(), &fill(&path, change), ADMIN, &as_other, body).await
+            product.send(method.clone(), &fill(&path, change), ADMIN, &as_other, body).await
         };
         let (of_other, of_none) = (send(str::to_owned).await?, send(unknown).await?);
-        let shown = |answer: &Answer| {
-            let mut text = seen(answer, &things);
-            // The revision of the answer moves on by itself; what it was computed from is not about the id.
+        let comparable = |answer: &Answer| {
+            let mut text = normalized(answer, &ids);
+            // The revision of the answer advances by itself.
             if let Some(revision) = answer.body["revision"].as_str() {
                 text = text.replace(revision, "REVISION");
             }
             text
         };
         assert!(!of_other.status.is_success() || method == Method::GET, "{path}: {}", of_other.body);
-        assert_eq!(shown(&of_other), shown(&of_none), "{method} {path}");
+        assert_eq!(comparable(&of_other), comparable(&of_none), "{method} {path}");
     }
     Ok(())
 }
 
-/// Everything as its own organisation sees it.
-async fn everything(house: &House, things: &Things) -> Result<String> {
-    let (place, person) = (&things["location"], &things["practitioner"]);
+/// All lists as the organisation itself reads them.
+async fn all_lists(product: &Product, ids: &Ids) -> Result<String> {
+    let (location, practitioner) = (&ids["location"], &ids["practitioner"]);
     let mut text = String::new();
     for path in [
         "/v1/locations".to_owned(),
-        format!("/v1/locations/{place}/rooms"),
-        format!("/v1/locations/{place}/equipment"),
-        format!("/v1/locations/{place}/closures"),
+        format!("/v1/locations/{location}/rooms"),
+        format!("/v1/locations/{location}/equipment"),
+        format!("/v1/locations/{location}/closures"),
         "/v1/practitioners".to_owned(),
-        format!("/v1/practitioners/{person}/certificates"),
-        format!("/v1/practitioners/{person}/rosters"),
-        format!("/v1/practitioners/{person}/time_off"),
-        format!("/v1/practitioners/{person}/busy"),
+        format!("/v1/practitioners/{practitioner}/certificates"),
+        format!("/v1/practitioners/{practitioner}/rosters"),
+        format!("/v1/practitioners/{practitioner}/time_off"),
+        format!("/v1/practitioners/{practitioner}/busy"),
         "/v1/services".to_owned(),
         "/v1/plan_templates".to_owned(),
         "/v1/patients".to_owned(),
@@ -355,7 +354,7 @@ async fn everything(house: &House, things: &Things) -> Result<String> {
         "/v1/webhook_endpoints".to_owned(),
         "/v1/keys".to_owned(),
     ] {
-        let list = house.get(&path).await?;
+        let list = product.get(&path).await?;
         assert_eq!(list.status, StatusCode::OK, "{path}: {}", list.body);
         text.push_str(&list.body.to_string());
     }

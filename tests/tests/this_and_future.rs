@@ -1,15 +1,15 @@
-//! Calendars with series that turn (`RANGE=THISANDFUTURE`), read by the product and by PyPI's `recurring-ical-events`.
+//! Calendars with `RANGE=THISANDFUTURE` changes, read by the product and by PyPI's `recurring-ical-events`.
 
 use std::path::Path;
 
 use anyhow::{Result, ensure};
 use reqwest::StatusCode;
-use scenarios::{Stopped, service};
+use scenarios::{ManualClockProduct, service};
 use serde_json::{Value, json};
 use testkit::database::Database;
 
 const PACKAGE: &str = "recurring-ical-events==3.8.2";
-/// Calendars as a list of texts; answers the busy times of each, earliest first and apart.
+/// Reads a list of calendars; prints the busy times of each, in order and merged.
 const READ: &str = r#"
 import json, sys
 from datetime import datetime, timezone
@@ -29,10 +29,10 @@ def busy(text):
 print(json.dumps([busy(text) for text in json.load(sys.stdin)]))
 "#;
 
-/// Shifts of a series' turn on the wall clock: days and hours.
+/// Shifts of a this-and-future change on the wall clock: days and hours.
 const SHIFTS: [(i8, i8); 5] = [(0, 2), (0, -3), (1, 0), (-2, 1), (6, 23)];
 
-/// The series' own hour; its occurrences are a week apart, or a day.
+/// A property value with the zone, at this hour of a day.
 fn at(zone: &str, day: jiff::civil::Date, hour: i8) -> String {
     format!(";TZID={zone}:{}T{hour:02}0000", day.strftime("%Y%m%d"))
 }
@@ -41,7 +41,7 @@ fn calendar(zone: &str, daily: bool, shift: (i8, i8), more: bool) -> Result<Stri
     // The clocks change on the 8th in the one zone, on the 29th in the other.
     let begin = jiff::civil::date(2026, 3, 4);
     let occurrence = |n: i64| begin.saturating_add(jiff::Span::new().days(if daily { n } else { 7 * n }));
-    let turn = |n: i64, (days, hours): (i8, i8), last: &str| {
+    let change = |n: i64, (days, hours): (i8, i8), last: &str| {
         let start = occurrence(n).at(9, 0, 0, 0).saturating_add(jiff::Span::new().days(days).hours(hours));
         let start = at(zone, start.date(), start.hour());
         format!("RECURRENCE-ID;RANGE=THISANDFUTURE{}\r\nDTSTART{start}\r\n{last}", at(zone, occurrence(n), 9))
@@ -49,13 +49,13 @@ fn calendar(zone: &str, daily: bool, shift: (i8, i8), more: bool) -> Result<Stri
     let rule = if daily { "DAILY;COUNT=40" } else { "WEEKLY;COUNT=12;BYDAY=WE" };
     let mut events = vec![
         format!("DTSTART{}\r\nDURATION:PT1H\r\nRRULE:FREQ={rule}", at(zone, begin, 9)),
-        turn(1, shift, "DURATION:PT45M"),
+        change(1, shift, "DURATION:PT45M"),
     ];
     if more {
         let alone = format!("RECURRENCE-ID{}\r\nDTSTART{}", at(zone, occurrence(3), 9), at(zone, occurrence(3), 20));
         events.push(format!("{alone}\r\nDURATION:PT20M"));
-        events.push(turn(5, (-1, 4), "DURATION:PT2H"));
-        events.push(turn(9, (0, 0), "DURATION:PT1H\r\nSTATUS:CANCELLED"));
+        events.push(change(5, (-1, 4), "DURATION:PT2H"));
+        events.push(change(9, (0, 0), "DURATION:PT1H\r\nSTATUS:CANCELLED"));
     }
     let events = events
         .iter()
@@ -65,7 +65,7 @@ fn calendar(zone: &str, daily: bool, shift: (i8, i8), more: bool) -> Result<Stri
 }
 
 #[tokio::test]
-async fn a_series_that_turns_is_read_as_others_read_it() -> Result<()> {
+async fn this_and_future_changes_are_read_as_recurring_ical_events_reads_them() -> Result<()> {
     let mut calendars = Vec::new();
     for zone in ["America/Edmonton", "Europe/Berlin"] {
         for (daily, more) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -79,8 +79,9 @@ async fn a_series_that_turns_is_read_as_others_read_it() -> Result<()> {
     let theirs = tokio::task::spawn_blocking(move || testkit::python::run(&folder, PACKAGE, READ, &input)).await??;
     let theirs: Vec<Vec<[String; 2]>> = serde_json::from_str(&theirs)?;
 
-    let product = Stopped::at("2026-03-02T15:00:00Z", Database::sqlite()?, booking::Config::default()).await?;
-    let clinic = product.house.clinic("America/Edmonton", service()).await?;
+    let product =
+        ManualClockProduct::at("2026-03-02T15:00:00Z", Database::sqlite()?, booking::Config::default()).await?;
+    let clinic = product.rest.clinic("America/Edmonton", service()).await?;
     let path = format!("/v1/practitioners/{}/busy?dry_run=true", clinic.practitioner);
     for (calendar, theirs) in calendars.iter().zip(&theirs) {
         let answer = product.post(&path, json!(calendar)).await?;

@@ -1,11 +1,10 @@
-//! One trace runs from the REST request through gateway, booking and availability to the database, and no personal
-//! data is in it.
+//! One trace spans the REST request, the gateway, booking, availability and the database, without personal data.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, House, service};
+use scenarios::{ADMIN, Product, service};
 use serde_json::json;
 use testkit::collector::{Collector, Span, ancestry};
 
@@ -14,12 +13,12 @@ const PARENT: &str = "00f067aa0ba902b7";
 const WITHIN: Duration = Duration::from_secs(30);
 
 /// The names from the root of the trace to the innermost span with this name, once that has come.
-fn way(spans: &[Span], name: &str) -> Option<Vec<String>> {
+fn span_path(spans: &[Span], name: &str) -> Option<Vec<String>> {
     let server = |span: &&Span| span.kind == "server" || !name.contains('/');
     let last = spans.iter().find(|span| span.name == name && span.trace_id == TRACE && server(span))?;
     let mut names: Vec<String> = ancestry(spans, &last.span_id).iter().map(|span| span.name.clone()).collect();
     names.reverse();
-    // Processes export when they please: the way is whole once its root is there.
+    // Processes export at different times: the path is complete once it has the root.
     names.first().is_some_and(|root| root == ROOT).then_some(names)
 }
 
@@ -29,17 +28,19 @@ async fn one_trace_runs_from_rest_to_sql_without_personal_data() -> Result<()> {
         let collector = Collector::start().await;
         let setting = format!("telemetry.otlp_endpoint={}", collector.endpoint());
         let extra = ["--set", setting.as_str()];
-        let house = if apart { House::apart(&extra).await? } else { House::embedded(&extra).await? };
-        let clinic = house.clinic("America/Edmonton", service()).await?;
-        let slots = house.slots(&clinic, (2, 4), &clinic.revision).await?;
+        let product = if apart { Product::apart(&extra).await? } else { Product::embedded(&extra).await? };
+        let clinic = product.clinic("America/Edmonton", service()).await?;
+        let slots = product.slots(&clinic, (2, 4), &clinic.revision).await?;
         let body = json!({"slot_id": slots[0]["slot_id"], "patient": {"given_name": "Canarygiven",
             "family_name": "Canaryfamily", "phone": "+17805550187"}});
         let traceparent = format!("00-{TRACE}-{PARENT}-01");
         let headers = [("traceparent", traceparent.as_str())];
-        let booked = house.send(Method::POST, "/v1/appointments", ADMIN, &headers, Some(body)).await?;
+        let booked = product.send(Method::POST, "/v1/appointments", ADMIN, &headers, Some(body)).await?;
         assert_eq!(booked.status, StatusCode::CREATED, "{}", booked.body);
 
-        let found = collector.wait_for(WITHIN, |spans| Some((way(spans, "booking.commit")?, way(spans, CHECK)?))).await;
+        let found = collector
+            .wait_for(WITHIN, |spans| Some((span_path(spans, "booking.commit")?, span_path(spans, CHECK)?)))
+            .await;
         let (commit, check) = found.unwrap_or_else(|| panic!("no whole trace: {:?}", names(&collector.spans())));
         let http = ROOT;
         assert_eq!(commit, [http, BOOK, BOOK, "booking.commit"], "gateway, its call, booking, the database");

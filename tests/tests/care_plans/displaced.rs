@@ -9,7 +9,7 @@ use scenarios::patient;
 use serde_json::{Value, json};
 use testkit::database::Database;
 
-use crate::fixture::{World, attention};
+use crate::fixture::{Fixture, attention};
 
 testkit::engines!(a_sick_week_is_solved_together_and_booked_patient_by_patient);
 
@@ -20,17 +20,17 @@ async fn a_sick_week_is_solved_together_and_booked_patient_by_patient(database: 
 const VISITS: usize = 60;
 const PATIENTS: usize = 40;
 
-/// Sixty appointments of forty patients with one practitioner in one week; answers them.
-async fn full_week(world: &World) -> Result<Vec<Value>> {
+/// Books up to sixty appointments of forty patients with one practitioner in one week.
+async fn full_week(fixture: &Fixture) -> Result<Vec<Value>> {
     let path = format!(
         "/v1/slots?service_id={}&practitioner_id={}&from=2026-03-09T00:00:00Z&to=2026-03-14T00:00:00Z&limit=200",
-        world.evaluation, world.people[0]
+        fixture.evaluation, fixture.practitioners[0]
     );
-    let slots = world.product.get(&path).await?;
+    let slots = fixture.product.get(&path).await?;
     let slots = slots.body["data"].as_array().context("slots")?.clone();
     let mut starts: BTreeMap<String, &Value> = BTreeMap::new();
     for slot in &slots {
-        // Every hour but one of the day: eleven visits of 45 minutes fit.
+        // Eleven appointments of 45 minutes fit into a day.
         let start = slot["starts_at"].as_str().context("a start")?;
         starts.entry(start.to_owned()).or_insert(slot);
     }
@@ -41,7 +41,7 @@ async fn full_week(world: &World) -> Result<Vec<Value>> {
         }
         let number = booked.len() % PATIENTS;
         let body = json!({"slot_id": slot["slot_id"], "patient": patient("Example", &format!("+1780555{number:04}"))});
-        let made = world.product.post("/v1/appointments", body).await?;
+        let made = fixture.product.post("/v1/appointments", body).await?;
         anyhow::ensure!(made.status == StatusCode::CREATED, "{}", made.body);
         ends = made.text("/ends_at");
         booked.push(made.body);
@@ -51,18 +51,19 @@ async fn full_week(world: &World) -> Result<Vec<Value>> {
 }
 
 async fn sick_week(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 4).await?;
-    let plan = world.course(77, 4).await?;
-    let visits = full_week(&world).await?;
-    let displaced = world.away(0, "2026-03-09T00:00:00-06:00", "2026-03-14T00:00:00-06:00").await?;
+    let fixture = Fixture::of(database, Config::default(), 4).await?;
+    let plan = fixture.booked_plan(77, 4).await?;
+    let visits = full_week(&fixture).await?;
+    let displaced = fixture.away(0, "2026-03-09T00:00:00-06:00", "2026-03-14T00:00:00-06:00").await?;
     assert!(displaced.len() >= visits.len(), "{} of {}", displaced.len(), visits.len());
 
-    let ask = json!({"practitioner_id": world.people[0], "from": "2026-03-09T00:00:00-06:00",
+    let ask = json!({"practitioner_id": fixture.practitioners[0], "from": "2026-03-09T00:00:00-06:00",
         "to": "2026-03-14T00:00:00-06:00"});
-    let proposal = world.product.post("/v1/displaced/proposals", ask.clone()).await?;
+    let proposal = fixture.product.post("/v1/displaced/proposals", ask.clone()).await?;
     assert_eq!(proposal.status, StatusCode::OK, "{}", proposal.body);
-    let took = proposal.headers.get("server-timing").and_then(|value| value.to_str().ok()).unwrap_or("no word");
-    println!("{} visits of {PATIENTS} patients solved together; server: {took}", displaced.len());
+    let duration =
+        proposal.headers.get("server-timing").and_then(|value| value.to_str().ok()).unwrap_or("not reported");
+    println!("{} visits of {PATIENTS} patients solved together; server: {duration}", displaced.len());
     let moves = proposal.body["moves"].as_array().context("moves")?;
     let unplaced = proposal.body["unplaced"].as_array().context("unplaced")?;
     assert_eq!(moves.len() + unplaced.len(), displaced.len());
@@ -75,15 +76,15 @@ async fn sick_week(database: Database) -> Result<()> {
         .collect();
     times.sort_unstable();
     let apart = |pair: &[[&str; 3]]| pair[0][0] != pair[1][0] || pair[0][2] <= pair[1][1];
-    assert!(times.windows(2).all(apart), "nobody is at two visits at once: {times:?}");
+    assert!(times.windows(2).all(apart), "no practitioner has two visits at once: {times:?}");
 
-    // Somebody is faster at one of them: its patient keeps what they had, everybody else moves.
+    // One slot is taken meanwhile: its patient keeps their old times, and the other patients move.
     let lost = &moves[0];
     let other = json!({"slot_id": lost["slot"]["slot_id"], "patient": patient("Other", "+17805559999")});
-    assert_eq!(world.product.post("/v1/appointments", other).await?.status, StatusCode::CREATED);
+    assert_eq!(fixture.product.post("/v1/appointments", other).await?.status, StatusCode::CREATED);
     let booking = json!({"proposal_id": proposal.body["id"]});
     let key = [("idempotency-key", "a-sick-week")];
-    let send = async || world.product.send(Method::POST, "/v1/displaced/book", &key, Some(booking.clone())).await;
+    let send = async || fixture.product.send(Method::POST, "/v1/displaced/book", &key, Some(booking.clone())).await;
     let report = send().await?;
     assert_eq!(report.status, StatusCode::OK, "{}", report.body);
     let again = send().await?;
@@ -98,26 +99,26 @@ async fn sick_week(database: Database) -> Result<()> {
     let kept = failed[0]["appointment_ids"].as_array().context("ids")?;
     assert_eq!(report.body["moved"].as_u64(), Some((displaced.len() - kept.len()) as u64));
     for id in kept {
-        let stays = world.appointment(id.as_str().context("an id")?).await?;
+        let stays = fixture.appointment(id.as_str().context("an id")?).await?;
         assert_eq!((&stays.body["displaced"], &stays.body["version"]), (&json!(true), &json!(2)), "all or none of it");
     }
 
-    // The rest is solved anew, and then nothing is displaced.
-    let rest = world.product.post("/v1/displaced/proposals", ask).await?;
+    // The remaining appointments are solved again, and then none is displaced.
+    let rest = fixture.product.post("/v1/displaced/proposals", ask).await?;
     assert_eq!(rest.body["moves"].as_array().map(Vec::len), Some(kept.len()), "{}", rest.body);
     let one = rest.body["moves"][0]["appointment"]["id"].clone();
     let part = json!({"proposal_id": rest.body["id"], "appointment_ids": [one]});
-    assert_eq!(world.product.post("/v1/displaced/book", part).await?.body["moved"], json!(1));
+    assert_eq!(fixture.product.post("/v1/displaced/book", part).await?.body["moved"], json!(1));
     let others: Vec<Value> = rest.body["moves"].as_array().context("moves")?[1..]
         .iter()
         .map(|it| json!({"appointment_id": it["appointment"]["id"], "slot_id": it["slot"]["slot_id"]}))
         .collect();
     if !others.is_empty() {
-        let moved = world.product.post("/v1/displaced/book", json!({"moves": others})).await?;
+        let moved = fixture.product.post("/v1/displaced/book", json!({"moves": others})).await?;
         assert_eq!(moved.body["failed"], json!(0), "{}", moved.body);
     }
     let list = "/v1/appointments?displaced=true&from=2026-03-01T00:00:00Z&to=2026-06-01T00:00:00Z";
-    assert_eq!(world.product.get(list).await?.body["data"], json!([]));
-    assert_eq!(attention(&world.plan(&plan).await?), [], "the plan's gaps are kept");
+    assert_eq!(fixture.product.get(list).await?.body["data"], json!([]));
+    assert_eq!(attention(&fixture.plan(&plan).await?), [], "the plan's gaps are kept");
     Ok(())
 }

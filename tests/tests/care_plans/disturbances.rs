@@ -1,4 +1,4 @@
-//! Random disturbances: whatever happens to plans, what booking knows of them stays whole.
+//! Random disturbances: after each one, the plans, their appointments and the ledger agree.
 
 use std::collections::HashMap;
 
@@ -11,40 +11,40 @@ use serde_json::{Value, json};
 use testkit::database::Database;
 use wire::booking::change::Owner;
 
-use crate::fixture::{World, attention, date_of};
+use crate::fixture::{Fixture, attention, date_of};
 
-testkit::engines!(no_disturbance_leaves_a_plan_in_disorder);
+testkit::engines!(random_disturbances_leave_plans_consistent);
 
 const STEPS: usize = 80;
 const PLANS: usize = 3;
 
-async fn no_disturbance_leaves_a_plan_in_disorder(database: Database) {
+async fn random_disturbances_leave_plans_consistent(database: Database) {
     let seed = std::env::var("MERIDIAN_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_260_302);
     println!("seed {seed}");
     disturbed(database, seed).await.unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
 }
 
 async fn disturbed(database: Database, seed: u64) -> Result<()> {
-    let world = World::of(database, Config::default(), 3).await?;
+    let fixture = Fixture::of(database, Config::default(), 3).await?;
     let mut random = SmallRng::seed_from_u64(seed);
     let mut plans = Vec::new();
     for number in 0..PLANS {
-        plans.push(world.course(number, 5).await?);
+        plans.push(fixture.booked_plan(number, 5).await?);
     }
     for step in 0..STEPS {
         let plan = &plans[random.random_range(0..PLANS)];
-        let what = disturb(&world, &mut random, plan).await?;
+        let what = disturb(&fixture, &mut random, plan).await?;
         for plan in &plans {
-            whole(&world, plan).await.with_context(|| format!("after step {step}, {what}"))?;
+            check_plan(&fixture, plan).await.with_context(|| format!("after step {step}, {what}"))?;
         }
-        claims(&world).await.with_context(|| format!("after step {step}, {what}"))?;
+        check_claims(&fixture).await.with_context(|| format!("after step {step}, {what}"))?;
     }
     Ok(())
 }
 
-/// Something happens; answers what.
-async fn disturb(world: &World, random: &mut SmallRng, id: &str) -> Result<String> {
-    let plan = world.plan(id).await?;
+/// Applies a random disturbance; returns its description.
+async fn disturb(fixture: &Fixture, random: &mut SmallRng, id: &str) -> Result<String> {
+    let plan = fixture.plan(id).await?;
     let booked: Vec<String> = plan.body["sessions"]
         .as_array()
         .context("sessions")?
@@ -57,57 +57,58 @@ async fn disturb(world: &World, random: &mut SmallRng, id: &str) -> Result<Strin
     let choice = random.random_range(0..8);
     match (choice, any(random)) {
         (0, Some(appointment)) => {
-            world.transition(&appointment, "cancel", json!({"reason_code": "patient_ill"})).await?;
+            fixture.transition(&appointment, "cancel", json!({"reason_code": "patient_ill"})).await?;
         }
         (1 | 2, Some(appointment)) => {
-            let starts_at = world.appointment(&appointment).await?.text("/starts_at");
-            if starts_at.parse::<jiff::Timestamp>()? > world.product.clock.now() {
-                world.product.advance_to(&starts_at)?;
+            let starts_at = fixture.appointment(&appointment).await?.text("/starts_at");
+            if starts_at.parse::<jiff::Timestamp>()? > fixture.product.clock.now() {
+                fixture.product.advance_to(&starts_at)?;
             }
             if choice == 1 {
-                world.transition(&appointment, "no_show", json!({})).await?;
+                fixture.transition(&appointment, "no_show", json!({})).await?;
             } else {
-                world.give(&appointment).await?;
+                fixture.complete(&appointment).await?;
             }
         }
         (3, Some(appointment)) => {
-            let visit = world.appointment(&appointment).await?;
-            let person = world.people.iter().position(|id| *id == visit.text("/practitioner_id")).context("whom")?;
-            world.away(person, &visit.text("/starts_at"), &visit.text("/ends_at")).await?;
+            let visit = fixture.appointment(&appointment).await?;
+            let practitioner =
+                fixture.practitioners.iter().position(|id| *id == visit.text("/practitioner_id")).context("whom")?;
+            fixture.away(practitioner, &visit.text("/starts_at"), &visit.text("/ends_at")).await?;
         }
-        (4, Some(appointment)) => move_by_hand(world, random, &appointment).await?,
+        (4, Some(appointment)) => move_by_hand(fixture, random, &appointment).await?,
         (5, _) => {
             let decision = ["continue", "extend", "taper"][random.random_range(0..3)];
             let mut review = json!({"nprs": 4, "psfs": [{"activity": "walk", "score": 6}], "decision": decision});
             if decision == "extend" {
                 review["sessions"] = json!(1);
             }
-            world.product.post(&format!("/v1/plans/{id}/reviews"), review).await?;
+            fixture.product.post(&format!("/v1/plans/{id}/reviews"), review).await?;
         }
-        _ => mend(world, id).await?,
+        _ => repair(fixture, id).await?,
     }
     Ok(format!("choice {choice} at {id}"))
 }
 
-/// Somebody moves a visit to whatever is open, whatever the plan says.
-async fn move_by_hand(world: &World, random: &mut SmallRng, appointment: &str) -> Result<()> {
-    let visit = world.appointment(appointment).await?;
-    let from = visit.text("/starts_at").parse::<jiff::Timestamp>()?.max(world.product.clock.now());
+/// Moves an appointment to a random open slot, without regard to the plan.
+async fn move_by_hand(fixture: &Fixture, random: &mut SmallRng, appointment: &str) -> Result<()> {
+    let visit = fixture.appointment(appointment).await?;
+    let from = visit.text("/starts_at").parse::<jiff::Timestamp>()?.max(fixture.product.clock.now());
     let to = from + jiff::SignedDuration::from_hours(24 * 14);
     let path = format!("/v1/slots?service_id={}&from={from}&to={to}&limit=200", visit.text("/service_id"));
-    let slots = world.product.get(&path).await?;
+    let slots = fixture.product.get(&path).await?;
     let slots = slots.body["data"].as_array().context("slots")?.clone();
     if !slots.is_empty() {
         let slot = &slots[random.random_range(0..slots.len())];
         let body = json!({"slot_id": slot["slot_id"]});
-        world.transition(appointment, "reschedule", body).await?;
+        fixture.transition(appointment, "reschedule", body).await?;
     }
     Ok(())
 }
 
-/// The best repair is booked; afterwards nothing that is ahead is out of order.
-async fn mend(world: &World, id: &str) -> Result<()> {
-    let repairs = world.repairs(id).await?;
+/// Books the best repair; afterwards no future session needs attention.
+async fn repair(fixture: &Fixture, id: &str) -> Result<()> {
+    let repairs = fixture.repairs(id).await?;
     if repairs.status == StatusCode::UNPROCESSABLE_ENTITY {
         anyhow::ensure!(
             repairs.text("/code") == "no_series" && repairs.body["session"].is_number(),
@@ -118,7 +119,7 @@ async fn mend(world: &World, id: &str) -> Result<()> {
     }
     anyhow::ensure!(repairs.status == StatusCode::OK, "{}", repairs.body);
     let Some(best) = repairs.body["data"].as_array().and_then(|all| all.first()) else { return Ok(()) };
-    let booked = world.book(id, json!({"proposal_id": best["id"]})).await?;
+    let booked = fixture.book(id, json!({"proposal_id": best["id"]})).await?;
     anyhow::ensure!(booked.status == StatusCode::OK, "{}", booked.body);
     // A gap that was overdue before may stay longer than planned; it is named.
     let left: Vec<_> = attention(&booked).into_iter().filter(|(_, code)| code != "gap_too_long").collect();
@@ -127,13 +128,13 @@ async fn mend(world: &World, id: &str) -> Result<()> {
 }
 
 /// Sessions and appointments agree, the ledger reconciles, and each gap that is broken ahead is named.
-async fn whole(world: &World, id: &str) -> Result<()> {
-    let plan = world.plan(id).await?;
+async fn check_plan(fixture: &Fixture, id: &str) -> Result<()> {
+    let plan = fixture.plan(id).await?;
     let sessions = plan.body["sessions"].as_array().context("sessions")?;
     let mut days = Vec::new();
     for session in sessions {
         let Some(appointment) = session["appointment_id"].as_str() else { continue };
-        let visit = world.appointment(appointment).await?;
+        let visit = fixture.appointment(appointment).await?;
         let expected: &[&str] = match session["status"].as_str().context("a status")? {
             "booked" => &["booked", "arrived", "checked-in"],
             "done" => &["fulfilled"],
@@ -146,8 +147,8 @@ async fn whole(world: &World, id: &str) -> Result<()> {
             days.push((visit.text("/starts_at"), session.clone()));
         }
     }
-    named(world, &plan, days)?;
-    let ledger = world.product.get(&format!("/v1/plans/{id}/ledger")).await?;
+    named(fixture, &plan, days)?;
+    let ledger = fixture.product.get(&format!("/v1/plans/{id}/ledger")).await?;
     let balance = &ledger.body["balance"];
     let count = |status: &str| sessions.iter().filter(|session| session["status"] == status).count();
     for status in ["to_book", "booked", "done", "missed"] {
@@ -158,8 +159,8 @@ async fn whole(world: &World, id: &str) -> Result<()> {
 
 /// What the plan says of gaps that are ahead, worked out anew from the visits: those of neighbours between which nothing
 /// is left to book.
-fn named(world: &World, plan: &Answer, mut days: Vec<(String, Value)>) -> Result<()> {
-    let now = world.product.clock.now();
+fn named(fixture: &Fixture, plan: &Answer, mut days: Vec<(String, Value)>) -> Result<()> {
+    let now = fixture.product.clock.now();
     let instant = |text: &str| text.parse::<jiff::Timestamp>();
     let found = attention(plan);
     let open: Vec<u64> = plan.body["sessions"]
@@ -186,17 +187,17 @@ fn named(world: &World, plan: &Answer, mut days: Vec<(String, Value)>) -> Result
             days if days < gap["least"].as_i64().context("least")? => Some("gap_too_short"),
             _ => None,
         };
-        let told = found.iter().any(|(session, found)| *session == to && Some(found.as_str()) == code);
-        anyhow::ensure!(code.is_none() || told, "{days} days before session {to}: {found:?}");
+        let is_named = found.iter().any(|(session, found)| *session == to && Some(found.as_str()) == code);
+        anyhow::ensure!(code.is_none() || is_named, "{days} days before session {to}: {found:?}");
     }
     Ok(())
 }
 
 /// Every appointment that takes time has its claims, and every claim has its appointment.
-async fn claims(world: &World) -> Result<()> {
+async fn check_claims(fixture: &Fixture) -> Result<()> {
     let mut kinds: HashMap<String, (String, usize)> = HashMap::new();
     let mut others = Vec::new();
-    for change in world.product.snapshot().await? {
+    for change in fixture.product.snapshot().await? {
         match change.owner {
             Some(Owner::Appointment(state)) => {
                 kinds.insert(state.id, (state.status, change.claims.len()));
@@ -207,7 +208,7 @@ async fn claims(world: &World) -> Result<()> {
     }
     // Nobody holds anything: what is left is the spacing that follows a needling visit which is over.
     for owner in others {
-        let visit = world.appointment(&owner.replace("hold_", "appt_")).await?;
+        let visit = fixture.appointment(&owner.replace("hold_", "appt_")).await?;
         let takes = visit.body["status"].as_str().is_some_and(|status| status != "cancelled" && status != "noshow");
         anyhow::ensure!(takes, "claims without an appointment: {owner}, {}", visit.body);
     }

@@ -1,5 +1,4 @@
-//! Whole courses of treatment on a clock that is moved by hand, on both engines: what goes wrong with a plan, and how it
-//! is mended.
+//! Care plans from their proposal to their end, on a manual clock and on both engines: disturbances and repairs.
 
 mod displaced;
 mod disturbances;

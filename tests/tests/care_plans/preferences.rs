@@ -1,22 +1,19 @@
-//! What counts most of a plan's series, and proposals that are different offers.
+//! The preference of a plan's series, and proposals that differ from each other.
 
 use anyhow::{Context, Result, ensure};
 use booking::Config;
 use reqwest::StatusCode;
-use scenarios::{Answer, Stopped, patient};
+use scenarios::{Answer, ManualClockProduct, patient};
 use serde_json::{Value, json};
 use testkit::{database::Database, engines};
 
-use crate::fixture::{World, date_of};
+use crate::fixture::{Fixture, date_of};
 
-engines!(
-    an_acute_plan_begins_soon_and_its_practitioner_counts_most_where_that_is_asked_for,
-    proposals_differ_from_each_other_in_every_session_and_say_how,
-);
+engines!(an_acute_plan_starts_soon_unless_continuity_is_preferred, proposals_differ_in_every_session_and_explain_how,);
 
-/// A clinic in which one practitioner is open from Christmas on, and others for a few days before.
+/// A clinic in which one practitioner is open from Christmas on, and three others on single days before.
 struct Clinic {
-    product: Stopped,
+    product: ManualClockProduct,
     location: String,
     /// Open from the 25th on, every day.
     late: String,
@@ -27,7 +24,7 @@ struct Clinic {
 
 impl Clinic {
     async fn over(database: Database) -> Result<Self> {
-        let product = Stopped::at("2026-12-01T15:00:00Z", database, Config::default()).await?;
+        let product = ManualClockProduct::at("2026-12-01T15:00:00Z", database, Config::default()).await?;
         let made = async |path: &str, body: Value| -> Result<String> {
             let answer = product.post(path, body).await?;
             ensure!(answer.status == StatusCode::CREATED, "{path}: {}", answer.body);
@@ -40,15 +37,15 @@ impl Clinic {
             ("2026-12-15", "2026-12-15", vec!["tu"]),
             ("2026-12-20", "2026-12-20", vec!["su"]),
         ];
-        let mut people = Vec::new();
+        let mut practitioners = Vec::new();
         for (number, (from, to, days)) in open.into_iter().enumerate() {
-            let person = json!({"given_name": "Grace", "family_name": format!("Sample {number}")});
-            let person = made("/v1/practitioners", person).await?;
+            let practitioner = json!({"given_name": "Grace", "family_name": format!("Sample {number}")});
+            let practitioner = made("/v1/practitioners", practitioner).await?;
             let weekly: Vec<Value> =
                 days.iter().map(|day| json!({"day": day, "from": "09:00", "to": "17:00"})).collect();
             let roster = json!({"location_id": location, "effective_from": from, "effective_to": to, "weekly": weekly});
-            made(&format!("/v1/practitioners/{person}/rosters"), roster).await?;
-            people.push(person);
+            made(&format!("/v1/practitioners/{practitioner}/rosters"), roster).await?;
+            practitioners.push(practitioner);
         }
         let service = json!({"code": "visit", "name": "Visit", "duration_minutes": 30, "horizon_days": 365});
         let service = made("/v1/services", service).await?;
@@ -56,7 +53,7 @@ impl Clinic {
             "gap_days": {"least": 3, "ideal": 5, "most": 7}});
         let template = json!({"code": "acute", "name": "Acute", "course": "acute", "phases": [phase]});
         let template = made("/v1/plan_templates", template).await?;
-        Ok(Self { location, late: people[0].clone(), soon: people[1].clone(), template, product })
+        Ok(Self { location, late: practitioners[0].clone(), soon: practitioners[1].clone(), template, product })
     }
 
     async fn plan(&self) -> Result<String> {
@@ -79,7 +76,7 @@ fn dates(proposal: &Value) -> Vec<String> {
     sessions.map(|it| date_of(it["starts_at"].as_str().unwrap_or_default()).to_string()).collect()
 }
 
-async fn an_acute_plan_begins_soon_and_its_practitioner_counts_most_where_that_is_asked_for(database: Database) {
+async fn an_acute_plan_starts_soon_unless_continuity_is_preferred(database: Database) {
     soon(database).await.unwrap();
 }
 
@@ -102,7 +99,7 @@ async fn soon(database: Database) -> Result<()> {
     assert_eq!(dates(first), ["2026-12-25", "2026-12-30", "2027-01-04", "2027-01-09"], "{}", steady.body);
     assert_eq!((&first["cost_terms"]["practitioner"], &first["cost_terms"]["lateness"]), (&json!(0), &json!(880)));
 
-    // The fresh proposal that a lost slot is answered with is the best one by the same preference.
+    // After a lost slot, the fresh proposal is the best by the same preference.
     let slot = &first["sessions"][0]["slot_id"];
     let other = json!({"slot_id": slot, "patient": patient("Other", "+17805550124")});
     assert_eq!(clinic.product.post("/v1/appointments", other).await?.status, StatusCode::CREATED);
@@ -119,16 +116,16 @@ async fn soon(database: Database) -> Result<()> {
     Ok(())
 }
 
-async fn proposals_differ_from_each_other_in_every_session_and_say_how(database: Database) {
+async fn proposals_differ_in_every_session_and_explain_how(database: Database) {
     different(database).await.unwrap();
 }
 
 async fn different(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 3).await?;
-    let body = json!({"patient_id": world.patient(0).await?, "plan_template_id": world.template,
-        "condition_code": "low-back-pain", "sessions": 9, "location_ids": [world.location], "start_on": "2026-03-03"});
-    let plan = world.product.post("/v1/plans", body).await?.text("/id");
-    let answer = world.product.post(&format!("/v1/plans/{plan}/proposals"), json!({"limit": 5})).await?;
+    let fixture = Fixture::of(database, Config::default(), 3).await?;
+    let body = json!({"patient_id": fixture.patient(0).await?, "plan_template_id": fixture.template,
+        "condition_code": "low-back-pain", "sessions": 9, "location_ids": [fixture.location], "start_on": "2026-03-03"});
+    let plan = fixture.product.post("/v1/plans", body).await?.text("/id");
+    let answer = fixture.product.post(&format!("/v1/plans/{plan}/proposals"), json!({"limit": 5})).await?;
     let all = answer.body["data"].as_array().context("data")?;
     assert_eq!(all.len(), 5, "{}", answer.body);
     let costs: Vec<u64> = all.iter().filter_map(|proposal| proposal["cost"].as_u64()).collect();

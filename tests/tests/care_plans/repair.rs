@@ -1,4 +1,4 @@
-//! One plan, and what happens to it.
+//! Events in the life of one plan, and its repair.
 
 use anyhow::{Context, Result};
 use booking::Config;
@@ -7,48 +7,48 @@ use scenarios::Answer;
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
 
-use crate::fixture::{World, appointment_of, attention, date_of};
+use crate::fixture::{Fixture, appointment_of, attention, date_of};
 
 testkit::engines!(
-    visits_of_one_plan_may_change_in_the_same_instant,
-    a_review_proposes_what_it_leaves_to_book_and_says_so_again,
+    appointments_of_one_plan_can_change_concurrently,
+    a_review_proposes_its_open_sessions_and_replays_its_answer,
     a_lost_session_is_repaired_with_the_fewest_moves,
-    a_missed_session_is_given_back_and_the_ledger_says_so,
-    a_missed_session_is_used_up_where_the_policy_says_so,
-    a_plan_at_risk_is_told_and_safe_again_once_booked,
+    a_missed_session_is_given_back_in_the_ledger,
+    a_missed_session_is_forfeited_under_that_policy,
+    a_plan_at_risk_is_announced_until_it_is_booked,
     a_plan_goes_from_evaluation_to_discharge,
 );
 
-async fn visits_of_one_plan_may_change_in_the_same_instant(database: Database) {
+async fn appointments_of_one_plan_can_change_concurrently(database: Database) {
     at_once(database).await.unwrap();
 }
 
 async fn at_once(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 3).await?;
+    let fixture = Fixture::of(database, Config::default(), 3).await?;
     for number in 0..4 {
-        let plan = world.course(number, 4).await?;
-        let booked = world.plan(&plan).await?;
+        let plan = fixture.booked_plan(number, 4).await?;
+        let booked = fixture.plan(&plan).await?;
         let cancel = async |session: usize| {
-            world.transition(&appointment_of(&booked, session), "cancel", json!({"reason_code": "prov"})).await
+            fixture.transition(&appointment_of(&booked, session), "cancel", json!({"reason_code": "prov"})).await
         };
         let (one, two, three) = tokio::join!(cancel(1), cancel(2), cancel(3));
         for answer in [one?, two?, three?] {
             assert_eq!(answer.status, StatusCode::OK, "nobody named a version: {}", answer.body);
         }
-        let after = world.plan(&plan).await?;
+        let after = fixture.plan(&plan).await?;
         let open = after.body["sessions"].as_array().unwrap().iter().filter(|it| it["status"] == "to_book").count();
-        assert_eq!(open, 3, "and none of them is lost: {}", after.body);
+        assert_eq!(open, 3, "no change is lost: {}", after.body);
     }
     Ok(())
 }
 
-async fn a_review_proposes_what_it_leaves_to_book_and_says_so_again(database: Database) {
+async fn a_review_proposes_its_open_sessions_and_replays_its_answer(database: Database) {
     reviewed(database).await.unwrap();
 }
 
 async fn reviewed(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 2).await?;
-    let plan = world.course(0, 3).await?;
+    let fixture = Fixture::of(database, Config::default(), 2).await?;
+    let plan = fixture.booked_plan(0, 3).await?;
     let review = |decision: Value| {
         let mut body = json!({"nprs": 4, "psfs": [{"activity": "lift a child", "score": 6}]});
         body.as_object_mut().unwrap().extend(decision.as_object().unwrap().clone());
@@ -56,7 +56,7 @@ async fn reviewed(database: Database) -> Result<()> {
     };
     let decide = async |key: &str, decision: Value| {
         let path = format!("/v1/plans/{plan}/reviews");
-        world.product.send(Method::POST, &path, &[("idempotency-key", key)], Some(review(decision))).await
+        fixture.product.send(Method::POST, &path, &[("idempotency-key", key)], Some(review(decision))).await
     };
     let longer = decide("longer", json!({"decision": "extend", "sessions": 2})).await?;
     assert_eq!(longer.status, StatusCode::CREATED, "{}", longer.body);
@@ -65,16 +65,16 @@ async fn reviewed(database: Database) -> Result<()> {
     assert_eq!(proposals.iter().map(sessions).collect::<Vec<_>>(), [Some(2); 3], "{}", longer.body);
     let again = decide("longer", json!({"decision": "extend", "sessions": 2})).await?;
     assert_eq!((again.status, &again.body), (longer.status, &longer.body), "the same answer");
-    let booked = world.book(&plan, json!({"proposal_id": proposals[0]["id"]})).await?;
+    let booked = fixture.book(&plan, json!({"proposal_id": proposals[0]["id"]})).await?;
     assert_eq!(booked.status, StatusCode::OK, "{}", booked.body);
 
-    // What falls away is free for what is proposed in its place.
+    // The times of removed sessions are free for their replacements.
     let visits = |plan: &Answer| (0..6).map(|session| appointment_of(plan, session)).collect::<Vec<_>>();
     let mut before = Vec::new();
     for id in visits(&booked) {
-        before.push(world.appointment(&id).await?.text("/starts_at"));
+        before.push(fixture.appointment(&id).await?.text("/starts_at"));
     }
-    let other = decide("other", json!({"decision": "change_service", "service_id": world.evaluation})).await?;
+    let other = decide("other", json!({"decision": "change_service", "service_id": fixture.evaluation})).await?;
     let best = &other.body["proposals"][0]["sessions"];
     let starts = best.as_array().context("a series")?.iter().map(|it| it["starts_at"].clone());
     assert!(
@@ -91,24 +91,24 @@ async fn a_lost_session_is_repaired_with_the_fewest_moves(database: Database) {
 }
 
 async fn lost(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 2).await?;
-    let plan = world.course(1, 5).await?;
-    let before = world.plan(&plan).await?;
+    let fixture = Fixture::of(database, Config::default(), 2).await?;
+    let plan = fixture.booked_plan(1, 5).await?;
+    let before = fixture.plan(&plan).await?;
     assert_eq!(attention(&before), []);
-    assert_eq!(world.repairs(&plan).await?.body["data"], json!([]), "there is nothing to do");
+    assert_eq!(fixture.repairs(&plan).await?.body["data"], json!([]), "there is nothing to do");
 
-    // The practitioner of the fourth session is away for its whole week; another one is there.
-    let fourth = world.appointment(&appointment_of(&before, 3)).await?;
+    // The practitioner of the fourth session is away for its whole week; a second practitioner is there.
+    let fourth = fixture.appointment(&appointment_of(&before, 3)).await?;
     let start = fourth.text("/starts_at");
-    let person = world.people.iter().position(|id| *id == fourth.text("/practitioner_id")).unwrap();
+    let practitioner = fixture.practitioners.iter().position(|id| *id == fourth.text("/practitioner_id")).unwrap();
     let (monday, friday) = (date_of(&start) - jiff::Span::new().days(1), date_of(&start) + jiff::Span::new().days(1));
     let displaced =
-        world.away(person, &format!("{monday}T00:00:00-06:00"), &format!("{friday}T23:00:00-06:00")).await?;
+        fixture.away(practitioner, &format!("{monday}T00:00:00-06:00"), &format!("{friday}T23:00:00-06:00")).await?;
     assert_eq!(displaced, [fourth.text("/id")]);
-    let lost = world.plan(&plan).await?;
+    let lost = fixture.plan(&plan).await?;
     assert_eq!(attention(&lost), [(4, "displaced".to_owned())]);
 
-    let repairs = world.repairs(&plan).await?;
+    let repairs = fixture.repairs(&plan).await?;
     let best = &repairs.body["data"][0];
     assert_eq!(best["sessions"].as_array().map(Vec::len), Some(1), "one session moves: {}", repairs.body);
     let moved = &best["sessions"][0];
@@ -118,51 +118,51 @@ async fn lost(database: Database) -> Result<()> {
     assert_ne!(moved["practitioner_id"], fourth.body["practitioner_id"]);
     assert!(best["explanation"].as_str().unwrap().starts_with("6 sessions from"), "{best}");
 
-    let booked = world.book(&plan, json!({"proposal_id": best["id"]})).await?;
+    let booked = fixture.book(&plan, json!({"proposal_id": best["id"]})).await?;
     assert_eq!((booked.status, attention(&booked)), (StatusCode::OK, vec![]), "{repairs:?}");
-    let after = world.appointment(&fourth.text("/id")).await?;
+    let after = fixture.appointment(&fourth.text("/id")).await?;
     assert_eq!((&after.body["starts_at"], &after.body["displaced"]), (&moved["starts_at"], &json!(false)));
     for session in [0, 1, 2, 4, 5] {
         assert_eq!(before.body["sessions"][session], booked.body["sessions"][session], "the others stay");
     }
-    // The same again is refused: there is no such move any more.
-    let again = world.book(&plan, json!({"proposal_id": best["id"]})).await?;
+    // Booking the same repair again is refused.
+    let again = fixture.book(&plan, json!({"proposal_id": best["id"]})).await?;
     assert_eq!(again.text("/errors/0/code"), "not_to_book", "{}", again.body);
     Ok(())
 }
 
-async fn a_missed_session_is_given_back_and_the_ledger_says_so(database: Database) {
+async fn a_missed_session_is_given_back_in_the_ledger(database: Database) {
     missed(database).await.unwrap();
 }
 
 async fn missed(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 2).await?;
-    let plan = world.course(1, 4).await?;
-    let booked = world.plan(&plan).await?;
+    let fixture = Fixture::of(database, Config::default(), 2).await?;
+    let plan = fixture.booked_plan(1, 4).await?;
+    let booked = fixture.plan(&plan).await?;
     for session in 0..2 {
         let appointment = appointment_of(&booked, session);
-        world.product.advance_to(&world.appointment(&appointment).await?.text("/starts_at"))?;
-        world.give(&appointment).await?;
+        fixture.product.advance_to(&fixture.appointment(&appointment).await?.text("/starts_at"))?;
+        fixture.complete(&appointment).await?;
     }
     let third = appointment_of(&booked, 2);
-    world.product.advance_to(&world.appointment(&third).await?.text("/starts_at"))?;
-    let gone = world.transition(&third, "no_show", json!({})).await?;
+    fixture.product.advance_to(&fixture.appointment(&third).await?.text("/starts_at"))?;
+    let gone = fixture.transition(&third, "no_show", json!({})).await?;
     assert_eq!(gone.status, StatusCode::OK, "{}", gone.body);
-    let plan_now = world.plan(&plan).await?;
+    let plan_now = fixture.plan(&plan).await?;
     let sessions = plan_now.body["sessions"].as_array().unwrap();
     let statuses: Vec<&str> = sessions.iter().filter_map(|it| it["status"].as_str()).collect();
     assert_eq!(statuses, ["done", "done", "missed", "to_book", "booked", "booked"]);
     assert_eq!(sessions[3]["instead_of"], sessions[2]["id"]);
     assert_eq!(plan_now.body["adherence"], json!({"planned": 5, "booked": 2, "done": 2, "missed": 1}));
 
-    // It is made up for, and every gap from then on is kept again.
-    let repairs = world.repairs(&plan).await?;
+    // The repair books the session again and restores the gaps.
+    let repairs = fixture.repairs(&plan).await?;
     assert_eq!(repairs.status, StatusCode::OK, "{}", repairs.body);
-    let mended = world.book(&plan, json!({"proposal_id": repairs.text("/data/0/id")})).await?;
+    let mended = fixture.book(&plan, json!({"proposal_id": repairs.text("/data/0/id")})).await?;
     assert_eq!((mended.status, attention(&mended)), (StatusCode::OK, vec![]), "{}", mended.body);
     assert!(mended.body["sessions"].as_array().unwrap().iter().all(|it| it["status"] != "to_book"));
 
-    let ledger = world.product.get(&format!("/v1/plans/{plan}/ledger")).await?;
+    let ledger = fixture.product.get(&format!("/v1/plans/{plan}/ledger")).await?;
     let entries: Vec<&str> =
         ledger.body["data"].as_array().unwrap().iter().filter_map(|it| it["entry"].as_str()).collect();
     let count = |word: &str| entries.iter().filter(|entry| **entry == word).count();
@@ -174,86 +174,87 @@ async fn missed(database: Database) -> Result<()> {
     Ok(())
 }
 
-async fn a_missed_session_is_used_up_where_the_policy_says_so(database: Database) {
+async fn a_missed_session_is_forfeited_under_that_policy(database: Database) {
     used_up(database).await.unwrap();
 }
 
 async fn used_up(database: Database) -> Result<()> {
     let config = Config { no_show_forfeits: true, late_cancellation_forfeits: true, ..Config::default() };
-    let world = World::of(database, config, 2).await?;
-    let plan = world.course(1, 4).await?;
-    let booked = world.plan(&plan).await?;
+    let fixture = Fixture::of(database, config, 2).await?;
+    let plan = fixture.booked_plan(1, 4).await?;
+    let booked = fixture.plan(&plan).await?;
     let first = appointment_of(&booked, 0);
-    world.product.advance_to(&world.appointment(&first).await?.text("/starts_at"))?;
-    world.give(&first).await?;
+    fixture.product.advance_to(&fixture.appointment(&first).await?.text("/starts_at"))?;
+    fixture.complete(&first).await?;
 
-    // Called off by the clinic, however late, a session is to be booked again; by the patient, early enough, too.
-    let second = world.appointment(&appointment_of(&booked, 1)).await?;
-    world.transition(&second.text("/id"), "cancel", json!({"reason_code": "patient_ill"})).await?;
-    assert_eq!(world.plan(&plan).await?.text("/sessions/1/status"), "to_book");
+    // A session that the clinic cancels, or the patient early enough, is to be booked again.
+    let second = fixture.appointment(&appointment_of(&booked, 1)).await?;
+    fixture.transition(&second.text("/id"), "cancel", json!({"reason_code": "patient_ill"})).await?;
+    assert_eq!(fixture.plan(&plan).await?.text("/sessions/1/status"), "to_book");
     let third = appointment_of(&booked, 2);
-    world.product.advance_to(&world.appointment(&third).await?.text("/starts_at"))?;
-    world.transition(&third, "cancel", json!({"reason_code": "prov"})).await?;
-    assert_eq!(world.plan(&plan).await?.text("/sessions/2/status"), "to_book");
-    // Called off late by the patient, or missed, it is used up.
+    fixture.product.advance_to(&fixture.appointment(&third).await?.text("/starts_at"))?;
+    fixture.transition(&third, "cancel", json!({"reason_code": "prov"})).await?;
+    assert_eq!(fixture.plan(&plan).await?.text("/sessions/2/status"), "to_book");
+    // A session that the patient cancels late, or misses, is forfeited.
     let fourth = appointment_of(&booked, 3);
-    world.product.advance_to(&world.appointment(&fourth).await?.text("/starts_at"))?;
-    world.transition(&fourth, "cancel", json!({"reason_code": "patient_ill"})).await?;
+    fixture.product.advance_to(&fixture.appointment(&fourth).await?.text("/starts_at"))?;
+    fixture.transition(&fourth, "cancel", json!({"reason_code": "patient_ill"})).await?;
     let fifth = appointment_of(&booked, 4);
-    world.product.advance_to(&world.appointment(&fifth).await?.text("/starts_at"))?;
-    world.transition(&fifth, "no_show", json!({})).await?;
-    let plan_now = world.plan(&plan).await?;
+    fixture.product.advance_to(&fixture.appointment(&fifth).await?.text("/starts_at"))?;
+    fixture.transition(&fifth, "no_show", json!({})).await?;
+    let plan_now = fixture.plan(&plan).await?;
     for session in [3, 4] {
         let session = &plan_now.body["sessions"][session];
         assert_eq!((&session["status"], &session["forfeited"]), (&json!("missed"), &json!(true)));
     }
-    let ledger = world.product.get(&format!("/v1/plans/{plan}/ledger")).await?;
+    let ledger = fixture.product.get(&format!("/v1/plans/{plan}/ledger")).await?;
     let expected = json!({"planned": 5, "given_back": 0, "to_book": 2, "booked": 0, "done": 1, "missed": 0,
         "forfeited": 2, "skipped": 0});
     assert_eq!(ledger.body["balance"], expected);
     Ok(())
 }
 
-async fn a_plan_at_risk_is_told_and_safe_again_once_booked(database: Database) {
+async fn a_plan_at_risk_is_announced_until_it_is_booked(database: Database) {
     at_risk(database).await.unwrap();
 }
 
 async fn at_risk(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 1).await?;
+    let fixture = Fixture::of(database, Config::default(), 1).await?;
     let invitation = json!({"trigger": "plan_session_unbooked", "channels": ["sms"]});
-    let rule = world.product.post("/v1/reminder_rules", invitation).await?;
+    let rule = fixture.product.post("/v1/reminder_rules", invitation).await?;
     assert_eq!(rule.status, StatusCode::CREATED, "{}", rule.body);
-    let plan = world.course(1, 3).await?;
-    let booked = world.plan(&plan).await?;
+    let plan = fixture.booked_plan(1, 3).await?;
+    let booked = fixture.plan(&plan).await?;
     let first = appointment_of(&booked, 0);
-    world.product.advance_to(&world.appointment(&first).await?.text("/starts_at"))?;
-    world.give(&first).await?;
+    fixture.product.advance_to(&fixture.appointment(&first).await?.text("/starts_at"))?;
+    fixture.complete(&first).await?;
     for session in 1..4 {
-        let called_off = json!({"reason_code": "patient_away"});
-        world.transition(&appointment_of(&booked, session), "cancel", called_off).await?;
+        let cancelled = json!({"reason_code": "patient_away"});
+        fixture.transition(&appointment_of(&booked, session), "cancel", cancelled).await?;
     }
-    let open = world.plan(&plan).await?;
-    let last = date_of(&world.appointment(&first).await?.text("/starts_at")) + jiff::Span::new().days(8);
+    let open = fixture.plan(&plan).await?;
+    let last = date_of(&fixture.appointment(&first).await?.text("/starts_at")) + jiff::Span::new().days(8);
     assert_eq!((open.text("/book_by"), &open.body["at_risk"]), (last.to_string(), &json!(false)));
-    let told = async || {
-        let changes = world.product.snapshot().await.unwrap();
+    let announced = async || {
+        let changes = fixture.product.snapshot().await.unwrap();
         changes.into_iter().find_map(|change| match change.owner {
             Some(wire::booking::change::Owner::Plan(state)) if state.id == plan => Some(state),
             _ => None,
         })
     };
-    assert!(told().await.is_none());
-    world.product.advance(5);
-    let state = poll::until("the plan at risk to be told", std::time::Duration::from_secs(30), told).await;
+    assert!(announced().await.is_none());
+    fixture.product.advance(5);
+    let state =
+        poll::until("the announcement of the plan at risk", std::time::Duration::from_secs(30), announced).await;
     assert_eq!((state.at_risk, state.book_by), (true, last.to_string()));
     assert_eq!(state.next_plan_session_id, open.text("/sessions/1/id"));
-    assert_eq!(world.plan(&plan).await?.body["at_risk"], json!(true));
+    assert_eq!(fixture.plan(&plan).await?.body["at_risk"], json!(true));
     let report = "/v1/reports/plans?from=2026-03-01&to=2026-03-31&group_by=service";
-    assert_eq!(world.product.get(report).await?.body["at_risk_plan_ids"], json!([plan]));
+    assert_eq!(fixture.product.get(report).await?.body["at_risk_plan_ids"], json!([plan]));
     // The patient is invited to book, by that day.
     let list = format!("/v1/messages?appointment_id={first}");
     let sent = poll::until("the invitation", std::time::Duration::from_secs(30), || async {
-        let all = world.product.get(&list).await.ok()?.body["data"].as_array()?.clone();
+        let all = fixture.product.get(&list).await.ok()?.body["data"].as_array()?.clone();
         all.into_iter().find(|it| it["trigger"] == "plan_session_unbooked" && it["status"] == "delivered")
     });
     let sent = sent.await;
@@ -261,20 +262,20 @@ async fn at_risk(database: Database) -> Result<()> {
     let day = format!("{} {}", last.strftime("%b"), last.day());
     assert!(text.contains("Whyte") && text.contains(&day), "{text}");
 
-    let proposals = world.product.post(&format!("/v1/plans/{plan}/proposals"), json!({})).await?;
-    let booked = world.book(&plan, json!({"proposal_id": proposals.text("/data/0/id")})).await?;
+    let proposals = fixture.product.post(&format!("/v1/plans/{plan}/proposals"), json!({})).await?;
+    let booked = fixture.book(&plan, json!({"proposal_id": proposals.text("/data/0/id")})).await?;
     assert_eq!((booked.status, &booked.body["at_risk"]), (StatusCode::OK, &json!(false)), "{}", booked.body);
-    assert!(told().await.is_none());
+    assert!(announced().await.is_none());
 
-    // Late beyond the last day, it is proposed all the same, and named.
+    // After its last day the session is still proposed, and named as overdue.
     for session in 1..4 {
-        world.transition(&appointment_of(&booked, session), "cancel", json!({"reason_code": "patient_away"})).await?;
+        fixture.transition(&appointment_of(&booked, session), "cancel", json!({"reason_code": "patient_away"})).await?;
     }
-    world.product.advance(14);
-    assert_eq!(attention(&world.plan(&plan).await?), [(2, "overdue".to_owned())]);
-    let report = world.product.get(report).await?;
+    fixture.product.advance(14);
+    assert_eq!(attention(&fixture.plan(&plan).await?), [(2, "overdue".to_owned())]);
+    let report = fixture.product.get(report).await?;
     assert_eq!(report.body["drop_off"], json!([{"after_session": 1, "plans": 1}]));
-    let late = world.product.post(&format!("/v1/plans/{plan}/proposals"), json!({})).await?;
+    let late = fixture.product.post(&format!("/v1/plans/{plan}/proposals"), json!({})).await?;
     assert_eq!(late.body["data"][0]["sessions"].as_array().map(Vec::len), Some(3), "{}", late.body);
     Ok(())
 }
@@ -284,22 +285,22 @@ async fn a_plan_goes_from_evaluation_to_discharge(database: Database) {
 }
 
 async fn whole(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 2).await?;
-    let plan = world.course(1, 4).await?;
-    let booked = world.plan(&plan).await?;
+    let fixture = Fixture::of(database, Config::default(), 2).await?;
+    let plan = fixture.booked_plan(1, 4).await?;
+    let booked = fixture.plan(&plan).await?;
     for session in 0..3 {
         let appointment = appointment_of(&booked, session);
-        world.product.advance_to(&world.appointment(&appointment).await?.text("/starts_at"))?;
-        world.give(&appointment).await?;
+        fixture.product.advance_to(&fixture.appointment(&appointment).await?.text("/starts_at"))?;
+        fixture.complete(&appointment).await?;
     }
     let found = json!({"nprs": 1, "psfs": [{"activity": "lift a child", "score": 9}], "decision": "discharge"});
-    let over = world.product.post(&format!("/v1/plans/{plan}/reviews"), found).await?;
+    let over = fixture.product.post(&format!("/v1/plans/{plan}/reviews"), found).await?;
     assert_eq!((over.status, over.text("/status").as_str()), (StatusCode::CREATED, "completed"), "{}", over.body);
     for session in 3..5 {
-        let appointment = world.appointment(&appointment_of(&booked, session)).await?;
+        let appointment = fixture.appointment(&appointment_of(&booked, session)).await?;
         assert_eq!(appointment.text("/status"), "cancelled", "its time is free");
     }
-    let report = world.product.get("/v1/reports/plans?from=2026-03-01&to=2026-03-31&group_by=week").await?;
+    let report = fixture.product.get("/v1/reports/plans?from=2026-03-01&to=2026-03-31&group_by=week").await?;
     let row: &Value = &report.body["data"][0];
     assert_eq!(
         (&row["key"], &row["plans"], &row["planned"], &row["done"]),
@@ -307,7 +308,7 @@ async fn whole(database: Database) -> Result<()> {
     );
     let csv = [("accept", "text/csv")];
     let path = "/v1/reports/plans?from=2026-03-01&to=2026-03-31&group_by=week";
-    let table = world.product.send(reqwest::Method::GET, path, &csv, None).await?;
+    let table = fixture.product.send(reqwest::Method::GET, path, &csv, None).await?;
     assert_eq!(table.headers["content-type"], "text/csv; charset=utf-8");
     Ok(())
 }

@@ -13,7 +13,7 @@ use wire::booking::{
     plans_client::PlansClient,
 };
 
-use crate::fixture::{World, appointment_of};
+use crate::fixture::{Fixture, appointment_of};
 
 testkit::engines!(a_foreign_plan_is_answered_as_an_unknown_one_by_every_call);
 
@@ -125,22 +125,22 @@ async fn call_displaced(booking: &Channel, ctx: &Context, method: &str, ids: &Id
 }
 
 async fn a_foreign_plan_is_answered_as_an_unknown_one_by_every_call(database: Database) {
-    let world = World::of(database, Config::default(), 1).await.unwrap();
-    let plan = world.course(1, 3).await.unwrap();
-    let before = world.plan(&plan).await.unwrap();
-    let proposal = world.product.post(&format!("/v1/plans/{plan}/repair"), serde_json::json!({})).await.unwrap();
+    let fixture = Fixture::of(database, Config::default(), 1).await.unwrap();
+    let plan = fixture.booked_plan(1, 3).await.unwrap();
+    let before = fixture.plan(&plan).await.unwrap();
+    let proposal = fixture.product.post(&format!("/v1/plans/{plan}/repair"), serde_json::json!({})).await.unwrap();
     assert_eq!(proposal.body["data"], serde_json::json!([]));
-    world.away(0, "2026-03-09T00:00:00-06:00", "2026-03-12T00:00:00-06:00").await.unwrap();
-    let repairs = world.repairs(&plan).await.unwrap();
-    let displaced = world.plan(&plan).await.unwrap();
-    let visit = world.appointment(&appointment_of(&before, 0)).await.unwrap();
+    fixture.away(0, "2026-03-09T00:00:00-06:00", "2026-03-12T00:00:00-06:00").await.unwrap();
+    let repairs = fixture.repairs(&plan).await.unwrap();
+    let displaced = fixture.plan(&plan).await.unwrap();
+    let visit = fixture.appointment(&appointment_of(&before, 0)).await.unwrap();
     let foreign = Ids {
         plan: plan.clone(),
         session: before.text("/sessions/0/id"),
         proposal: repairs.text("/data/0/id"),
         patient: before.text("/patient_id"),
-        template: world.template.clone(),
-        location: world.location.clone(),
+        template: fixture.template.clone(),
+        location: fixture.location.clone(),
         appointment: visit.text("/id"),
         slot: repairs.text("/data/0/sessions/0/slot_id"),
     };
@@ -166,10 +166,10 @@ async fn a_foreign_plan_is_answered_as_an_unknown_one_by_every_call(database: Da
         .collect();
     assert!(methods.len() >= 11, "the list is the descriptor's own: {methods:?}");
     for method in methods {
-        let booking = &world.product.booking;
+        let booking = &fixture.product.booking;
         let (of_other, of_none) =
             (call(booking, &outsider, method, &foreign).await, call(booking, &outsider, method, &unknown).await);
         assert_eq!(of_other, of_none, "{method}");
     }
-    assert_eq!(world.plan(&plan).await.unwrap().body, displaced.body, "nothing has changed");
+    assert_eq!(fixture.plan(&plan).await.unwrap().body, displaced.body, "nothing has changed");
 }

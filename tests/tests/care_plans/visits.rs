@@ -1,4 +1,4 @@
-//! One visit through the public interface, as time goes by: what a patient's link, staff and the plan make of it.
+//! One appointment through the public interface as time passes: the patient's link, staff, and the plan.
 
 use anyhow::{Context, Result};
 use booking::Config;
@@ -8,23 +8,23 @@ use scenarios::{Answer, patient};
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
 
-use crate::fixture::{World, appointment_of};
+use crate::fixture::{Fixture, appointment_of};
 
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 
 testkit::engines!(
-    a_link_only_reads_once_its_visit_has_begun,
-    moving_first_is_no_way_round_the_late_window,
+    a_link_is_read_only_once_the_appointment_has_started,
+    rescheduling_first_does_not_evade_the_late_window,
     notes_and_reasons_are_for_staff_alone,
     reason_codes_are_an_organisations_own,
-    another_practitioner_at_the_same_hour_is_news,
+    a_change_of_practitioner_is_announced,
 );
 
-async fn a_link_only_reads_once_its_visit_has_begun(database: Database) {
+async fn a_link_is_read_only_once_the_appointment_has_started(database: Database) {
     begun(database).await.unwrap();
 }
 
-async fn moving_first_is_no_way_round_the_late_window(database: Database) {
+async fn rescheduling_first_does_not_evade_the_late_window(database: Database) {
     dodged(database).await.unwrap();
 }
 
@@ -36,24 +36,24 @@ async fn reason_codes_are_an_organisations_own(database: Database) {
     reasons(database).await.unwrap();
 }
 
-async fn another_practitioner_at_the_same_hour_is_news(database: Database) {
+async fn a_change_of_practitioner_is_announced(database: Database) {
     another(database).await.unwrap();
 }
 
 /// The open slots of a service with one practitioner between two instants.
-async fn slots(world: &World, service: &str, person: usize, (from, to): (&str, &str)) -> Result<Vec<Value>> {
-    let person = &world.people[person];
-    let path = format!("/v1/slots?service_id={service}&practitioner_id={person}&from={from}&to={to}&limit=200");
-    Ok(world.product.get(&path).await?.body["data"].as_array().context("slots")?.clone())
+async fn slots(fixture: &Fixture, service: &str, practitioner: usize, (from, to): (&str, &str)) -> Result<Vec<Value>> {
+    let practitioner = &fixture.practitioners[practitioner];
+    let path = format!("/v1/slots?service_id={service}&practitioner_id={practitioner}&from={from}&to={to}&limit=200");
+    Ok(fixture.product.get(&path).await?.body["data"].as_array().context("slots")?.clone())
 }
 
 /// Books an evaluation with the first practitioner at an hour of 10 March.
-async fn booked(world: &World, start: &str, note: &str) -> Result<Answer> {
+async fn booked(fixture: &Fixture, start: &str, note: &str) -> Result<Answer> {
     let day = ("2026-03-10T00:00:00-06:00", "2026-03-11T00:00:00-06:00");
-    let open = slots(world, &world.evaluation, 0, day).await?;
+    let open = slots(fixture, &fixture.evaluation, 0, day).await?;
     let slot = open.iter().find(|slot| slot["starts_at"] == start).context("the slot")?;
     let body = json!({"slot_id": slot["slot_id"], "patient": patient("Example", "+17805550188"), "note": note});
-    let made = world.product.post("/v1/appointments", body).await?;
+    let made = fixture.product.post("/v1/appointments", body).await?;
     anyhow::ensure!(made.status == StatusCode::CREATED, "{}", made.body);
     Ok(made)
 }
@@ -63,9 +63,9 @@ fn link(appointment: &Answer) -> String {
     appointment.text("/links/manage").trim_start_matches("https://scenarios.example").to_owned()
 }
 
-/// What a patient does through their link; no key goes with it.
-async fn by_link(world: &World, link: &str, verb: &str, body: Value) -> Result<Answer> {
-    world.product.house.send(Method::POST, &format!("{link}/{verb}"), "", &[], Some(body)).await
+/// A patient's request through their link, without a key.
+async fn by_link(fixture: &Fixture, link: &str, verb: &str, body: Value) -> Result<Answer> {
+    fixture.product.rest.send(Method::POST, &format!("{link}/{verb}"), "", &[], Some(body)).await
 }
 
 fn refused(answer: &Answer) -> (u16, String, Value) {
@@ -73,88 +73,91 @@ fn refused(answer: &Answer) -> (u16, String, Value) {
 }
 
 async fn begun(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 1).await?;
+    let fixture = Fixture::of(database, Config::default(), 1).await?;
     let start = "2026-03-10T09:00:00-06:00";
-    let visit = booked(&world, start, "").await?;
+    let visit = booked(&fixture, start, "").await?;
     let (id, link) = (visit.text("/id"), link(&visit));
     let after = ("2026-03-12T00:00:00-06:00", "2026-03-13T00:00:00-06:00");
-    let later = json!({"slot_id": slots(&world, &world.evaluation, 0, after).await?[0]["slot_id"]});
+    let later = json!({"slot_id": slots(&fixture, &fixture.evaluation, 0, after).await?[0]["slot_id"]});
 
-    // The evening before, nobody is there yet.
-    world.product.advance_to("2026-03-10T05:59:59Z")?;
+    // The evening before, no transition of the visit itself is allowed.
+    fixture.product.advance_to("2026-03-10T05:59:59Z")?;
     for step in ["arrive", "start", "complete", "no_show"] {
-        let early = world.transition(&id, step, json!({})).await?;
+        let early = fixture.transition(&id, step, json!({})).await?;
         let may = json!(["confirm", "cancel", "reschedule"]);
         assert_eq!(refused(&early), (409, "invalid_transition".into(), may), "{step}: {}", early.body);
     }
-    world.product.advance_to(start)?;
+    fixture.product.advance_to(start)?;
     let why = json!({"reason_code": "patient_ill"});
     for (verb, body) in [("confirm", json!({})), ("cancel", why), ("reschedule", later)] {
-        let late = by_link(&world, &link, verb, body).await?;
+        let late = by_link(&fixture, &link, verb, body).await?;
         assert_eq!(refused(&late), (409, "invalid_transition".into(), json!([])), "{verb}: {}", late.body);
     }
-    let seen = world.product.house.send(Method::GET, &link, "", &[], None).await?;
+    let seen = fixture.product.rest.send(Method::GET, &link, "", &[], None).await?;
     assert_eq!((seen.status, seen.text("/status")), (StatusCode::OK, "booked".into()));
-    let missed = world.transition(&id, "no_show", json!({})).await?;
+    let missed = fixture.transition(&id, "no_show", json!({})).await?;
     assert_eq!((missed.status, missed.text("/status")), (StatusCode::OK, "noshow".into()), "{}", missed.body);
     Ok(())
 }
 
 async fn dodged(database: Database) -> Result<()> {
     let config = Config { late_cancellation_forfeits: true, ..Config::default() };
-    let world = World::of(database, config, 2).await?;
-    let plan = world.course(1, 3).await?;
-    let sessions = world.plan(&plan).await?;
+    let fixture = Fixture::of(database, config, 2).await?;
+    let plan = fixture.booked_plan(1, 3).await?;
+    let sessions = fixture.plan(&plan).await?;
     let first = appointment_of(&sessions, 0);
-    world.product.advance_to(&world.appointment(&first).await?.text("/starts_at"))?;
-    world.give(&first).await?;
+    fixture.product.advance_to(&fixture.appointment(&first).await?.text("/starts_at"))?;
+    fixture.complete(&first).await?;
 
-    // Four hours before, each is moved to its tenth open slot in the fortnight after, and called off from there.
+    // Four hours before its start, each appointment is moved to a later slot and then cancelled.
     for (session, by_patient) in [(1, true), (2, false)] {
-        let visit = world.appointment(&appointment_of(&sessions, session)).await?;
+        let visit = fixture.appointment(&appointment_of(&sessions, session)).await?;
         let start: jiff::Timestamp = visit.text("/starts_at").parse()?;
-        world.product.clock.advance(start.duration_since(world.product.clock.now()) - SignedDuration::from_hours(4));
+        fixture
+            .product
+            .clock
+            .advance(start.duration_since(fixture.product.clock.now()) - SignedDuration::from_hours(4));
         let days = |days: i64| (start + SignedDuration::from_hours(24 * days)).to_string();
         let service = visit.text("/service_id");
-        let open = slots(&world, &service, session % 2, (&days(30), &days(44))).await?;
+        let open = slots(&fixture, &service, session % 2, (&days(30), &days(44))).await?;
         let body = json!({"slot_id": open.get(10).context("an open slot")?["slot_id"]});
         let moved = match by_patient {
-            true => by_link(&world, &link(&visit), "reschedule", body).await?,
-            false => world.transition(&visit.text("/id"), "reschedule", body).await?,
+            true => by_link(&fixture, &link(&visit), "reschedule", body).await?,
+            false => fixture.transition(&visit.text("/id"), "reschedule", body).await?,
         };
         assert_eq!(moved.status, StatusCode::OK, "{}", moved.body);
         assert_eq!(moved.body["rescheduled_late"], json!(by_patient), "{}", moved.body);
-        let off = by_link(&world, &link(&visit), "cancel", json!({"reason_code": "practitioner_ill"})).await?;
+        let off = by_link(&fixture, &link(&visit), "cancel", json!({"reason_code": "practitioner_ill"})).await?;
         let expected = json!({"reason_code": "practitioner_ill", "by": "patient", "late": by_patient});
         assert_eq!((off.status, &off.body["cancellation"]), (StatusCode::OK, &expected), "{}", off.body);
     }
-    let after = world.plan(&plan).await?;
+    let after = fixture.plan(&plan).await?;
     let stands = |session: usize| {
         (after.body["sessions"][session]["status"].clone(), after.body["sessions"][session]["forfeited"].clone())
     };
     assert_eq!(stands(1), (json!("missed"), json!(true)), "{}", after.body);
     assert_eq!(stands(2).0, json!("to_book"));
-    let ledger = world.product.get(&format!("/v1/plans/{plan}/ledger")).await?;
+    let ledger = fixture.product.get(&format!("/v1/plans/{plan}/ledger")).await?;
     assert_eq!((&ledger.body["balance"]["forfeited"], &ledger.body["balance"]["to_book"]), (&json!(1), &json!(1)));
     Ok(())
 }
 
 async fn notes(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 1).await?;
+    let fixture = Fixture::of(database, Config::default(), 1).await?;
     let scopes = json!({"name": "web", "scopes": ["slots:read", "bookings:write"]});
-    let front = world.product.post("/v1/keys", scopes).await?.text("/key");
+    let front = fixture.product.post("/v1/keys", scopes).await?.text("/key");
     let day = ("2026-03-10T00:00:00-06:00", "2026-03-11T00:00:00-06:00");
-    let slot = slots(&world, &world.evaluation, 0, day).await?[0]["slot_id"].clone();
+    let slot = slots(&fixture, &fixture.evaluation, 0, day).await?[0]["slot_id"].clone();
     let body = json!({"slot_id": slot, "patient": patient("Example", "+17805550188"), "note": "Canary note"});
-    let by_front = world.product.house.send(Method::POST, "/v1/appointments", &front, &[], Some(body)).await?;
+    let by_front = fixture.product.rest.send(Method::POST, "/v1/appointments", &front, &[], Some(body)).await?;
     assert_eq!((by_front.status, by_front.body.get("note")), (StatusCode::CREATED, None), "{}", by_front.body);
     let path = format!("/v1/appointments/{}", by_front.text("/id"));
-    assert_eq!(world.product.get(&path).await?.text("/note"), "Canary note");
-    let list = world.product.get("/v1/appointments").await?;
+    assert_eq!(fixture.product.get(&path).await?.text("/note"), "Canary note");
+    let list = fixture.product.get("/v1/appointments").await?;
     assert_eq!(list.text("/data/0/note"), "Canary note");
 
     let patch = async |if_match: &str, body: Value| {
-        world.product.send(Method::PATCH, &path, &[("if-match", if_match)], Some(body)).await
+        fixture.product.send(Method::PATCH, &path, &[("if-match", if_match)], Some(body)).await
     };
     let changed = patch("\"1\"", json!({"note": "Canary left knee"})).await?;
     assert_eq!((changed.status, changed.text("/note")), (StatusCode::OK, "Canary left knee".into()));
@@ -165,16 +168,16 @@ async fn notes(database: Database) -> Result<()> {
         let refused = patch("*", wrong).await?;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.body);
     }
-    assert_eq!(patch("*", json!({})).await?.text("/note"), "Canary left knee", "what is not named stays");
+    assert_eq!(patch("*", json!({})).await?.text("/note"), "Canary left knee", "absent fields stay");
 
     let cancel = json!({"reason_code": "patient_ill", "reason": "Canary fever"});
-    let off = world.transition(&by_front.text("/id"), "cancel", cancel).await?;
+    let off = fixture.transition(&by_front.text("/id"), "cancel", cancel).await?;
     assert_eq!(off.text("/cancellation/reason"), "Canary fever");
-    // Neither the link, whatever key goes with it, nor the feed tells any of it.
-    let own = world.product.send(Method::GET, &link(&by_front), &[], None).await?;
+    // Neither the link, with whichever key, nor the feed contains them.
+    let own = fixture.product.send(Method::GET, &link(&by_front), &[], None).await?;
     assert_eq!((own.status, own.text("/cancellation/reason_code")), (StatusCode::OK, "patient_ill".into()));
     assert!(!own.body.to_string().contains("Canary"), "{}", own.body);
-    let changes = world.product.snapshot().await?;
+    let changes = fixture.product.snapshot().await?;
     assert!(!format!("{changes:?}").contains("Canary"));
     let none = patch("*", json!({"note": null})).await?;
     assert_eq!((none.status, none.body.get("note")), (StatusCode::OK, None), "{}", none.body);
@@ -182,9 +185,9 @@ async fn notes(database: Database) -> Result<()> {
 }
 
 async fn reasons(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 1).await?;
+    let fixture = Fixture::of(database, Config::default(), 1).await?;
     let all = "/v1/reason_codes";
-    let list = world.product.get(&format!("{all}?limit=200")).await?;
+    let list = fixture.product.get(&format!("{all}?limit=200")).await?;
     let shipped = list.body["data"].as_array().context("data")?.clone();
     let ill = shipped.iter().find(|it| it["code"] == "practitioner_ill").context("a shipped code")?;
     assert_eq!((&ill["caused_by"], &ill["forfeits"]), (&json!("clinic"), &json!(false)));
@@ -192,63 +195,66 @@ async fn reasons(database: Database) -> Result<()> {
     assert!(shipped.iter().any(|it| it["code"] == "patient_ill" && it["caused_by"] == "patient"));
 
     let body = json!({"code": "snow", "names": {"en": "Snow"}, "caused_by": "patient", "forfeits": true});
-    let made = world.product.post(all, body.clone()).await?;
+    let made = fixture.product.post(all, body.clone()).await?;
     assert_eq!((made.status, made.headers["etag"].to_str()?), (StatusCode::CREATED, "\"1\""), "{}", made.body);
-    assert_eq!(world.product.post(all, body).await?.text("/code"), "duplicate");
+    assert_eq!(fixture.product.post(all, body).await?.text("/code"), "duplicate");
     let bad = json!({"code": "much snow", "names": {}, "caused_by": "sky"});
-    let bad = world.product.post(all, bad).await?;
+    let bad = fixture.product.post(all, bad).await?;
     assert_eq!(bad.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", bad.body);
 
-    // The clinic takes snow upon itself.
+    // The clinic changes snow to a cause of its own.
     let one = format!("{all}/snow");
     let patch = async |if_match: &str, body: Value| {
-        world.product.send(Method::PATCH, &one, &[("if-match", if_match)], Some(body)).await
+        fixture.product.send(Method::PATCH, &one, &[("if-match", if_match)], Some(body)).await
     };
     let as_clinic = json!({"caused_by": "clinic", "forfeits": false, "names": {"de": "Schnee"}});
     let changed = patch("\"1\"", as_clinic.clone()).await?;
     assert_eq!((changed.status, &changed.body["version"]), (StatusCode::OK, &json!(2)), "{}", changed.body);
     assert_eq!(changed.body["names"], json!({"en": "Snow", "de": "Schnee"}));
     assert_eq!(patch("\"1\"", as_clinic).await?.status, StatusCode::PRECONDITION_FAILED);
-    world.product.advance_to("2026-03-10T08:00:00-06:00")?;
+    fixture.product.advance_to("2026-03-10T08:00:00-06:00")?;
     for (start, code, late) in [("10:00", "snow", false), ("11:00", "patient_ill", true), ("13:00", "patience", false)]
     {
-        let visit = booked(&world, &format!("2026-03-10T{start}:00-06:00"), "").await?;
-        let off = world.transition(&visit.text("/id"), "cancel", json!({"reason_code": code})).await?;
+        let visit = booked(&fixture, &format!("2026-03-10T{start}:00-06:00"), "").await?;
+        let off = fixture.transition(&visit.text("/id"), "cancel", json!({"reason_code": code})).await?;
         let expected = json!({"reason_code": code, "by": "staff", "late": late});
         assert_eq!(off.body["cancellation"], expected, "{}", off.body);
     }
-    let gone = world.product.send(Method::DELETE, &one, &[], None).await?;
+    let gone = fixture.product.send(Method::DELETE, &one, &[], None).await?;
     assert_eq!(gone.status, StatusCode::NO_CONTENT);
-    assert_eq!(world.product.get(&one).await?.status, StatusCode::NOT_FOUND);
-    let key = world.product.post("/v1/keys", json!({"name": "web", "scopes": ["slots:read"]})).await?.text("/key");
-    assert_eq!(world.product.house.send(Method::GET, all, &key, &[], None).await?.status, StatusCode::OK);
-    let refused = world.product.house.send(Method::POST, all, &key, &[], Some(json!({}))).await?;
+    assert_eq!(fixture.product.get(&one).await?.status, StatusCode::NOT_FOUND);
+    let key = fixture.product.post("/v1/keys", json!({"name": "web", "scopes": ["slots:read"]})).await?.text("/key");
+    assert_eq!(fixture.product.rest.send(Method::GET, all, &key, &[], None).await?.status, StatusCode::OK);
+    let refused = fixture.product.rest.send(Method::POST, all, &key, &[], Some(json!({}))).await?;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
     Ok(())
 }
 
 async fn another(database: Database) -> Result<()> {
-    let world = World::of(database, Config::default(), 2).await?;
+    let fixture = Fixture::of(database, Config::default(), 2).await?;
     let start = "2026-03-10T14:00:00-06:00";
-    let visit = booked(&world, start, "").await?;
+    let visit = booked(&fixture, start, "").await?;
     let id = visit.text("/id");
     let day = ("2026-03-10T00:00:00-06:00", "2026-03-11T00:00:00-06:00");
-    let theirs = slots(&world, &world.evaluation, 1, day).await?;
+    let theirs = slots(&fixture, &fixture.evaluation, 1, day).await?;
     let slot = theirs.iter().find(|slot| slot["starts_at"] == start).context("the same hour")?;
     let moves = json!({"moves": [{"appointment_id": id, "slot_id": slot["slot_id"]}]});
-    let moved = world.product.post("/v1/displaced/book", moves).await?;
+    let moved = fixture.product.post("/v1/displaced/book", moves).await?;
     assert_eq!((moved.status, &moved.body["moved"]), (StatusCode::OK, &json!(1)), "{}", moved.body);
-    let now = world.appointment(&id).await?;
-    assert_eq!((now.text("/starts_at"), now.text("/practitioner_id")), (start.to_owned(), world.people[1].clone()));
+    let now = fixture.appointment(&id).await?;
+    assert_eq!(
+        (now.text("/starts_at"), now.text("/practitioner_id")),
+        (start.to_owned(), fixture.practitioners[1].clone())
+    );
 
-    world.product.clock.advance(SignedDuration::from_mins(5));
+    fixture.product.clock.advance(SignedDuration::from_mins(5));
     let list = format!("/v1/messages?appointment_id={id}");
     let delivered = async |channel: &'static str| {
-        poll::until("the news of another practitioner", WITHIN, || async {
-            let all = world.product.get(&list).await.ok()?.body["data"].as_array()?.clone();
-            let news =
+        poll::until("the message about the practitioner", WITHIN, || async {
+            let all = fixture.product.get(&list).await.ok()?.body["data"].as_array()?.clone();
+            let is_change =
                 |it: &Value| it["trigger"] == "rescheduled" && it["channel"] == channel && it["status"] == "delivered";
-            all.into_iter().find(news)
+            all.into_iter().find(is_change)
         })
         .await
     };

@@ -1,5 +1,4 @@
-//! Requests as an integrator writes them: repeated under one key, over long lists, with ids that lead nowhere, with slips
-//! of the keyboard.
+//! Requests of an integrator: repeated with a key, over long lists, with unknown ids, with misspelt fields.
 
 mod idempotency;
 mod paging;

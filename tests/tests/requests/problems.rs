@@ -1,14 +1,14 @@
-//! An error says how to write it right.
+//! Problem details say how to correct a request.
 
 use anyhow::Result;
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, House, patient, service};
+use scenarios::{ADMIN, Product, patient, service};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_fault_names_the_form_the_words_and_the_field_that_was_meant() -> Result<()> {
-    let house = House::embedded(&[]).await?;
-    let clinic = house.clinic("Europe/London", service()).await?;
+async fn a_fault_names_the_form_the_options_or_the_intended_field() -> Result<()> {
+    let product = Product::embedded(&[]).await?;
+    let clinic = product.clinic("Europe/London", service()).await?;
     let rosters = format!("/v1/practitioners/{}/rosters", clinic.practitioner);
     let roster = |from: &str| {
         json!({"location_id": clinic.location, "effective_from": "2026-01-01",
@@ -19,8 +19,8 @@ async fn a_fault_names_the_form_the_words_and_the_field_that_was_meant() -> Resu
                   messages:write, reports:read, admin";
     let triggers = "use one of booked, before_start, cancelled, rescheduled, after_completed, missed, \
                     plan_session_unbooked, waitlist_offer";
-    let mut person = patient("Example", "+447700900123");
-    person["family_nme"] = json!("Example");
+    let mut misspelt = patient("Example", "+447700900123");
+    misspelt["family_nme"] = json!("Example");
     for (path, body, pointer, code, detail) in [
         (rosters.as_str(), roster("8:00"), "/weekly/0/from", "invalid_form", hour),
         (&rosters, roster("25:00"), "/weekly/0/from", "invalid_form", hour),
@@ -34,7 +34,13 @@ async fn a_fault_names_the_form_the_words_and_the_field_that_was_meant() -> Resu
         ),
         ("/v1/keys", json!({"name": "web", "scopes": ["slots"]}), "/scopes/0", "invalid_value", scopes),
         ("/v1/reminder_rules", json!({"trigger": "book", "channels": ["sms"]}), "/trigger", "invalid_value", triggers),
-        ("/v1/patients", person, "/family_nme", "unknown_field", "there is no such field; did you mean `family_name`?"),
+        (
+            "/v1/patients",
+            misspelt,
+            "/family_nme",
+            "unknown_field",
+            "there is no such field; did you mean `family_name`?",
+        ),
         (
             "/v1/holds",
             json!({"slot": "slot_x"}),
@@ -64,20 +70,20 @@ async fn a_fault_names_the_form_the_words_and_the_field_that_was_meant() -> Resu
             "must be a whole number",
         ),
     ] {
-        let answer = house.post(path, body).await?;
+        let answer = product.post(path, body).await?;
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}: {}", answer.body);
         let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
         let fault = errors.iter().find(|fault| fault["pointer"] == pointer);
-        let fault = fault.unwrap_or_else(|| panic!("{path} says nothing of {pointer}: {}", answer.body));
+        let fault = fault.unwrap_or_else(|| panic!("{path} has no fault at {pointer}: {}", answer.body));
         assert_eq!((fault["code"].as_str(), fault["detail"].as_str()), (Some(code), Some(detail)), "{path} {pointer}");
-        assert!(!answer.body.to_string().contains("openapi.json"), "nobody is sent away: {}", answer.body);
+        assert!(!answer.body.to_string().contains("openapi.json"), "the detail is complete: {}", answer.body);
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn an_answer_outside_every_route_can_be_traced_too() -> Result<()> {
-    let house = House::embedded(&[]).await?;
+async fn unrouted_answers_carry_a_trace_id() -> Result<()> {
+    let product = Product::embedded(&[]).await?;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
     for (method, path, status) in [
@@ -88,14 +94,14 @@ async fn an_answer_outside_every_route_can_be_traced_too() -> Result<()> {
         (Method::POST, "/openapi.json", 405),
         (Method::GET, "/v1/patients/%FF", 400),
     ] {
-        let own = house.send(method.clone(), path, ADMIN, &[], None).await?;
+        let own = product.send(method.clone(), path, ADMIN, &[], None).await?;
         let id = own.text("/trace_id");
         assert!(id.len() == 32 && id.chars().any(|digit| digit != '0'), "{method} {path}: {}", own.body);
         assert_eq!((own.status.as_u16(), own.body["status"].as_u64()), (status, Some(u64::from(status))), "{path}");
-        let theirs = house.send(method.clone(), path, ADMIN, &[("traceparent", &parent)], None).await?;
+        let theirs = product.send(method.clone(), path, ADMIN, &[("traceparent", &parent)], None).await?;
         assert_eq!(theirs.text("/trace_id"), trace, "{method} {path} goes on with the caller's trace");
     }
-    let wrong = house.send(Method::DELETE, "/v1/patients", ADMIN, &[], None).await?;
+    let wrong = product.send(Method::DELETE, "/v1/patients", ADMIN, &[], None).await?;
     let allowed = wrong.headers.get("allow").and_then(|value| value.to_str().ok()).unwrap_or_default();
     assert!(allowed.contains("GET") && allowed.contains("POST"), "the methods that there are: {allowed}");
     Ok(())

@@ -1,17 +1,23 @@
-//! An id that leads nowhere is refused where it is named, and one of another organisation is answered as an unknown one.
+//! A reference to an entry that does not exist is refused by its pointer; one to another organisation's entry looks the
+//! same.
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, House, from_now, patient, service};
+use scenarios::{ADMIN, Product, from_now, patient, service};
 use serde_json::{Value, json};
 
 const DETAIL: &str = "there is no organisation with the id that the Meridian-Organization header names";
 
 /// Status, and the pointer and code of each fault.
-async fn refused(house: &House, organization: &str, path: &str, body: Value) -> Result<(u16, Vec<(String, String)>)> {
+async fn refused(
+    product: &Product,
+    organization: &str,
+    path: &str,
+    body: Value,
+) -> Result<(u16, Vec<(String, String)>)> {
     let method = if path.contains("/rule_") { Method::PATCH } else { Method::POST };
     let headers = [("meridian-organization", organization)];
-    let answer = house.send(method, path, ADMIN, &headers, Some(body)).await?;
+    let answer = product.send(method, path, ADMIN, &headers, Some(body)).await?;
     let text = |fault: &Value, name: &str| fault[name].as_str().unwrap_or_default().to_owned();
     let errors = answer.body["errors"].as_array().with_context(|| format!("{path}: {}", answer.body))?;
     Ok((answer.status.as_u16(), errors.iter().map(|fault| (text(fault, "pointer"), text(fault, "code"))).collect()))
@@ -38,31 +44,31 @@ impl Ids {
     }
 }
 
-async fn ids(house: &House) -> Result<Ids> {
-    let clinic = house.clinic("Europe/London", service()).await?;
+async fn ids(product: &Product) -> Result<Ids> {
+    let clinic = product.clinic("Europe/London", service()).await?;
     let phase = json!({"service_id": clinic.service, "sessions": {"least": 1, "most": 3},
         "gap_days": {"least": 3, "ideal": 5, "most": 7}});
     let template = json!({"code": "short", "name": "Short", "course": "acute", "phases": [phase]});
-    let template = house.post("/v1/plan_templates", template).await?.text("/id");
+    let template = product.post("/v1/plan_templates", template).await?.text("/id");
     let scenarios::Clinic { service, location, practitioner, .. } = clinic;
     Ok(Ids { service, location, practitioner, template })
 }
 
-async fn every_reference_is_looked_up(house: House) -> Result<()> {
-    let own = ids(&house).await?;
+async fn every_reference_is_looked_up(product: Product) -> Result<()> {
+    let own = ids(&product).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
-    let other = house.post("/v1/organizations", organization).await?.text("/id");
+    let other = product.post("/v1/organizations", organization).await?.text("/id");
     let in_other = [("meridian-organization", other.as_str())];
-    let post = async |path: &str, body: Value| house.send(Method::POST, path, ADMIN, &in_other, Some(body)).await;
-    let person = post("/v1/patients", patient("Example", "+447700900123")).await?.text("/id");
+    let post = async |path: &str, body: Value| product.send(Method::POST, path, ADMIN, &in_other, Some(body)).await;
+    let patient_id = post("/v1/patients", patient("Example", "+447700900123")).await?.text("/id");
     let rule = post("/v1/reminder_rules", json!({"trigger": "booked", "channels": ["sms"]})).await?.text("/id");
     let (from, to) = (from_now(2)?, from_now(9)?);
     // All entries are of the default organisation, the requests of the other one.
     for ids in [&own, &own.unknown()] {
         let Ids { service, location, practitioner, template } = ids;
-        let plan = json!({"patient_id": person, "plan_template_id": template, "condition_code": "neck-pain",
+        let plan = json!({"patient_id": patient_id, "plan_template_id": template, "condition_code": "neck-pain",
             "practitioner_id": practitioner, "location_ids": [location, location], "start_on": &from[..10]});
-        let wish = json!({"patient_id": person, "service_id": service, "location_ids": [location],
+        let wish = json!({"patient_id": patient_id, "service_id": service, "location_ids": [location],
             "practitioner_id": practitioner, "from": from, "to": to});
         let displaced = json!({"from": from, "to": to, "location_id": location, "practitioner_id": practitioner,
             "to_location_ids": [location]});
@@ -88,49 +94,49 @@ async fn every_reference_is_looked_up(house: House) -> Result<()> {
         ] {
             let expected: Vec<(String, String)> =
                 pointers.iter().map(|pointer| ((*pointer).to_owned(), "unknown_reference".to_owned())).collect();
-            assert_eq!(refused(&house, &other, path, body).await?, (422, expected), "{path}");
+            assert_eq!(refused(&product, &other, path, body).await?, (422, expected), "{path}");
         }
     }
-    let waiting = house.send(Method::GET, "/v1/waitlist", ADMIN, &in_other, None).await?;
+    let waiting = product.send(Method::GET, "/v1/waitlist", ADMIN, &in_other, None).await?;
     assert_eq!(waiting.body["data"], json!([]), "nothing was written");
     Ok(())
 }
 
 #[tokio::test]
 async fn on_sqlite_every_reference_is_looked_up() -> Result<()> {
-    every_reference_is_looked_up(House::embedded(&[]).await?).await
+    every_reference_is_looked_up(Product::embedded(&[]).await?).await
 }
 
 #[tokio::test]
 async fn on_postgres_every_reference_is_looked_up() -> Result<()> {
-    every_reference_is_looked_up(House::apart(&[]).await?).await
+    every_reference_is_looked_up(Product::apart(&[]).await?).await
 }
 
 /// An id that a rule has already is not looked up again: the service may have been archived since.
 #[tokio::test]
-async fn what_is_archived_is_unknown_to_new_requests_and_stays_where_it_is() -> Result<()> {
-    let house = House::embedded(&[]).await?;
-    let own = ids(&house).await?;
+async fn archived_entries_are_unknown_to_new_requests_and_kept_in_old_ones() -> Result<()> {
+    let product = Product::embedded(&[]).await?;
+    let own = ids(&product).await?;
     let body = json!({"trigger": "booked", "channels": ["sms"], "service_ids": [own.service]});
-    let rule = house.post("/v1/reminder_rules", body.clone()).await?;
+    let rule = product.post("/v1/reminder_rules", body.clone()).await?;
     assert_eq!(rule.status, StatusCode::CREATED, "{}", rule.body);
     let template = format!("/v1/plan_templates/{}", own.template);
     let service = format!("/v1/services/{}", own.service);
     for path in [template, service] {
-        let archived = house.send(Method::DELETE, &path, ADMIN, &[], None).await?;
+        let archived = product.send(Method::DELETE, &path, ADMIN, &[], None).await?;
         assert_eq!(archived.status, StatusCode::OK, "{}", archived.body);
     }
-    let again = house.post("/v1/reminder_rules", body).await?;
+    let again = product.post("/v1/reminder_rules", body).await?;
     assert_eq!((again.status.as_u16(), again.text("/errors/0/code")), (422, "unknown_reference".to_owned()));
     let path = format!("/v1/reminder_rules/{}", rule.text("/id"));
-    let changed = house.send(Method::PATCH, &path, ADMIN, &[], Some(json!({"channels": ["email"]}))).await?;
+    let changed = product.send(Method::PATCH, &path, ADMIN, &[], Some(json!({"channels": ["email"]}))).await?;
     assert_eq!(changed.status, StatusCode::OK, "{}", changed.body);
     Ok(())
 }
 
 #[tokio::test]
-async fn nobody_acts_in_an_organisation_that_does_not_exist() -> Result<()> {
-    let house = House::embedded(&[]).await?;
+async fn an_unknown_organisation_is_refused() -> Result<()> {
+    let product = Product::embedded(&[]).await?;
     let nobody = "org_01h455vb4pex5vsknk084sn02q";
     let body = json!({"name": "Nowhere", "time_zone": "Europe/London"});
     let key = json!({"name": "web", "scopes": ["slots:read"]});
@@ -144,7 +150,7 @@ async fn nobody_acts_in_an_organisation_that_does_not_exist() -> Result<()> {
     ] {
         for organization in [nobody, "org_7zzzzzzzzzzzzzzzzzzzzzzzzz"] {
             let headers = [("meridian-organization", organization)];
-            let answer = house.send(method.clone(), path, ADMIN, &headers, body.clone()).await?;
+            let answer = product.send(method.clone(), path, ADMIN, &headers, body.clone()).await?;
             assert_eq!(
                 (answer.status.as_u16(), answer.text("/code"), answer.text("/detail")),
                 (404, "not_found".to_owned(), DETAIL.to_owned()),
@@ -153,32 +159,32 @@ async fn nobody_acts_in_an_organisation_that_does_not_exist() -> Result<()> {
         }
     }
     let arguments = ["keys", "create", "--name", "x", "--scope", "admin", "--organization", nobody];
-    let (fine, printed) = house.command(&arguments).await?;
-    assert!(!fine && printed.contains("there is no organisation"), "{printed}");
+    let (succeeded, printed) = product.command(&arguments).await?;
+    assert!(!succeeded && printed.contains("there is no organisation"), "{printed}");
     let other = json!({"name": "Other", "default_language": "en", "country": "GB"});
-    let other = house.post("/v1/organizations", other).await?.text("/id");
+    let other = product.post("/v1/organizations", other).await?.text("/id");
     let arguments = ["keys", "create", "--name", "x", "--scope", "admin", "--organization", &other];
-    let (fine, printed) = house.command(&arguments).await?;
-    assert!(fine && printed.contains("mrd_"), "{printed}");
+    let (succeeded, printed) = product.command(&arguments).await?;
+    assert!(succeeded && printed.contains("mrd_"), "{printed}");
     Ok(())
 }
 
 #[tokio::test]
-async fn what_a_link_reads_is_noted_in_its_own_organisation_alone() -> Result<()> {
-    let house = House::embedded(&[]).await?;
+async fn a_links_reads_are_audited_in_its_own_organisation() -> Result<()> {
+    let product = Product::embedded(&[]).await?;
     let other = json!({"name": "Other", "default_language": "en", "country": "GB"});
-    let other = house.post("/v1/organizations", other).await?.text("/id");
+    let other = product.post("/v1/organizations", other).await?.text("/id");
     let in_other = [("meridian-organization", other.as_str())];
-    let send = async |method, path: &str, body| house.send(method, path, ADMIN, &in_other, body).await;
-    let person = send(Method::POST, "/v1/patients", Some(patient("Example", "+447700900123"))).await?.text("/id");
-    let link = send(Method::POST, &format!("/v1/patients/{person}/calendar"), Some(json!({}))).await?.text("/url");
-    reqwest::get(link).await?.error_for_status()?;
-    let path = format!("/v1/audit?patient_id={person}");
+    let send = async |method, path: &str, body| product.send(method, path, ADMIN, &in_other, body).await;
+    let patient_id = send(Method::POST, "/v1/patients", Some(patient("Example", "+447700900123"))).await?.text("/id");
+    let link = send(Method::POST, &format!("/v1/patients/{patient_id}/calendar"), Some(json!({}))).await?.text("/url");
+    testkit::http::client().get(link).send().await?.error_for_status()?;
+    let path = format!("/v1/audit?patient_id={patient_id}");
     let line = testkit::poll::until("the line of the log", std::time::Duration::from_secs(30), || async {
         let log = send(Method::GET, &path, None).await.ok()?;
         log.body["data"].as_array()?.iter().find(|line| line["action"] == "calendar").cloned()
     });
     assert_eq!(line.await["caller"], "patient");
-    assert_eq!(house.get(&path).await?.body["data"], json!([]), "the default organisation hears nothing of it");
+    assert_eq!(product.get(&path).await?.body["data"], json!([]), "the default organisation hears nothing of it");
     Ok(())
 }
