@@ -1,8 +1,7 @@
-//! The one place where time comes from.
+//! The only source of time.
 //!
-//! Four kinds: the system's clock, the same so much behind, a clock that simulates time at a rate, and a clock that a
-//! test moves by hand.
-//! All sleep on themselves, so that a day of simulated time passes in the seconds that it should.
+//! Four kinds: the system's clock, the system's clock with a lag, a clock that simulates time at a rate, and a manual
+//! clock for tests. Each clock also sleeps, so that a simulated day passes in seconds.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +17,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
-/// A sleeper looks at the clock at least so often, in case somebody has set it.
+/// The longest real sleep before a sleeper reads the clock again, which may have been set.
 const REAL_SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// A handle to a clock; clones share it.
@@ -44,12 +43,12 @@ impl Clock {
         Self(Arc::new(Kind::System))
     }
 
-    /// The system's clock, so much behind until [`Clock::catch_up`]: for whoever loads a history that the present follows.
+    /// The system's clock with a lag, until [`Clock::catch_up`]: for loading a history up to the present.
     pub fn behind(by: SignedDuration) -> Self {
         Self(Arc::new(Kind::Behind(AtomicI64::new(i64::try_from(by.as_micros()).unwrap_or(0).max(0)))))
     }
 
-    /// Moves a clock that is behind on to an instant, at most to the present; never back. Other clocks stay as they are.
+    /// Moves a lagging clock forward to an instant, at most to the present. Does nothing on other clocks.
     pub fn catch_up(&self, to: Timestamp) {
         let Kind::Behind(behind_us) = &*self.0 else { return };
         let left = system_us().saturating_sub(to.as_microsecond()).max(0);
@@ -79,13 +78,13 @@ impl Clock {
         }
     }
 
-    /// Sleeps for so much of this clock's time.
+    /// Sleeps for a duration of this clock.
     pub async fn sleep(&self, duration: Duration) {
         let us = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         self.sleep_until_us(self.now_us().saturating_add(us)).await;
     }
 
-    /// Sleeps until this clock shows the instant.
+    /// Sleeps until this clock reaches the instant.
     pub async fn sleep_until(&self, at: Timestamp) {
         self.sleep_until_us(at.as_microsecond()).await;
     }
@@ -104,7 +103,7 @@ impl Clock {
                     manual.sleepers.insert((at_us, number), wake);
                     woken
                 };
-                // An error means that the clock is gone, and with it everything that could wait.
+                // An error means that the clock was dropped.
                 let _ = woken.await;
             }
             Kind::System | Kind::Behind(_) => self.sleep_really(at_us, 1).await,
@@ -112,7 +111,7 @@ impl Clock {
         }
     }
 
-    /// The timer and the wall clock may disagree, so whoever is woken looks at the clock again.
+    /// The timer and the wall clock may disagree, so a woken sleeper reads the clock again.
     async fn sleep_really(&self, at_us: i64, rate: u32) {
         loop {
             let left = real_time(at_us.saturating_sub(self.now_us()), rate);
@@ -123,8 +122,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock on, and wakes in their order those whose time has come. Other clocks move by
-    /// themselves, and this does nothing.
+    /// Moves a manual clock forward and wakes the sleepers that are due, in order. Does nothing on other clocks.
     pub fn advance(&self, duration: SignedDuration) {
         let Kind::Manual(manual) = &*self.0 else { return };
         let mut manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,19 +131,19 @@ impl Clock {
         let first_left = (manual.now_us.saturating_add(1), 0);
         let still_asleep = manual.sleepers.split_off(&first_left);
         for (_, wake) in std::mem::replace(&mut manual.sleepers, still_asleep) {
-            // A sleeper that was dropped meanwhile needs no waking.
+            // The sleeper may have been dropped.
             let _ = wake.send(());
         }
     }
 
-    /// How many tasks sleep on a manual clock; those that were dropped do not count. 0 on other clocks.
+    /// The number of tasks that sleep on a manual clock, without dropped ones. 0 on other clocks.
     pub fn sleepers(&self) -> usize {
         let Kind::Manual(manual) = &*self.0 else { return 0 };
         let manual = manual.lock().unwrap_or_else(PoisonError::into_inner);
         manual.sleepers.values().filter(|wake| !wake.is_closed()).count()
     }
 
-    /// Waits, for tests, until at least so many tasks sleep on a manual clock: then [`Clock::advance`] finds them.
+    /// For tests: waits until at least `count` tasks sleep on a manual clock, so that [`Clock::advance`] wakes them.
     /// Returns at once on other clocks.
     pub async fn until_sleepers(&self, count: usize) {
         while matches!(&*self.0, Kind::Manual(_)) && self.sleepers() < count {
@@ -153,15 +151,15 @@ impl Clock {
         }
     }
 
-    /// How another process gets the same simulated time: `START@RATE+ANCHOR`, which [`Clock::from_str`] reads.
-    /// `None` for a clock that is not simulated by a rate.
+    /// `START@RATE+ANCHOR`, from which [`Clock::from_str`] makes the same clock in another process. `None` for a clock
+    /// without a rate.
     pub fn description(&self) -> Option<String> {
         let Kind::Simulated { start_us, anchor_us, rate } = &*self.0 else { return None };
         let start = Timestamp::from_microsecond(*start_us).ok()?;
         Some(format!("{start}@{rate}+{}", anchor_us / 1000))
     }
 
-    /// Whether time is simulated, by rate or by hand.
+    /// Whether the clock is simulated or manual.
     pub fn is_simulated(&self) -> bool {
         !matches!(*self.0, Kind::System | Kind::Behind(_))
     }
@@ -173,7 +171,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// What is wrong with a description of a simulated clock.
+/// The text does not describe a simulated clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("write a simulated clock as START@RATE, such as 2026-03-06T08:00:00Z@600, with a rate of 1 to 100000")]
 pub struct ParseError;
@@ -181,8 +179,8 @@ pub struct ParseError;
 impl FromStr for Clock {
     type Err = ParseError;
 
-    /// Reads `START@RATE`, which begins now, or `START@RATE+ANCHOR`, which began at the real instant ANCHOR
-    /// (milliseconds since the Unix epoch): several processes with one anchor agree on the time.
+    /// Reads `START@RATE`, which starts now, or `START@RATE+ANCHOR`, which started at the real instant ANCHOR
+    /// (milliseconds since the Unix epoch). Processes with the same anchor agree on the time.
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let (start, speed) = text.split_once('@').ok_or(ParseError)?;
         let (rate, anchor) = speed.split_once('+').map_or((speed, None), |(rate, anchor)| (rate, Some(anchor)));
@@ -198,19 +196,19 @@ impl FromStr for Clock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where the time comes from")]
+#[expect(clippy::disallowed_methods, reason = "the source of time")]
 fn system_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// How long to sleep in real time for what is left of the clock's, before looking at the clock again.
+/// The real time to sleep for a remaining time of the clock, before the clock is read again.
 fn real_time(left_us: i64, rate: u32) -> Duration {
     let real_us = u64::try_from(left_us).unwrap_or(0).div_ceil(u64::from(rate));
     Duration::from_micros(real_us).min(REAL_SLEEP_MAX)
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is where sleeping on a clock becomes sleeping")]
+#[expect(clippy::disallowed_methods, reason = "the source of real sleep")]
 async fn real_sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
@@ -224,7 +222,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_manual_clock_wakes_whose_time_has_come() {
+    async fn a_manual_clock_wakes_due_sleepers() {
         let clock = Clock::manual(at("2026-03-06T08:00:00Z"));
         let sleeper = tokio::spawn({
             let clock = clock.clone();
@@ -241,12 +239,12 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_behind_catches_up_and_never_goes_back() {
+    fn a_lagging_clock_catches_up_and_never_goes_back() {
         let (present, clock) = (Clock::system(), Clock::behind(SignedDuration::from_hours(48)));
-        // The clock first: whatever passes until the present is read then adds to the difference, and never takes from it.
+        // Read first, so that time that passes before the second reading only adds to the difference.
         let behind = |clock: &Clock| {
-            let shown = clock.now();
-            present.now().duration_since(shown).as_hours()
+            let lagging = clock.now();
+            present.now().duration_since(lagging).as_hours()
         };
         assert_eq!(behind(&clock), 48);
         clock.catch_up(present.now() - SignedDuration::from_hours(24));
@@ -258,7 +256,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sleepers_wake_in_the_order_of_their_instants_and_those_dropped_do_not_count() {
+    async fn sleepers_wake_in_order_and_dropped_ones_do_not_count() {
         let clock = Clock::manual(at("2026-03-06T08:00:00Z"));
         let (woken, mut order) = tokio::sync::mpsc::unbounded_channel();
         for minutes in [30_u64, 10, 20] {
@@ -277,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_sleeps_until_the_past_does_not_sleep() {
+    async fn a_sleep_until_the_past_returns_at_once() {
         for clock in [Clock::manual(at("2026-03-06T08:00:00Z")), "2026-03-06T08:00:00Z@1".parse().unwrap()] {
             let past = clock.sleep_until(at("2026-03-06T07:59:59Z"));
             tokio::time::timeout(Duration::from_secs(10), past).await.expect("the past is over");

@@ -1,4 +1,4 @@
-//! Fresh identifiers and randomness, from one source that a test can seed.
+//! New identifiers and random bytes, from one source that a test can seed.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +21,7 @@ impl Ids {
         Self::from_rng(rand::make_rng())
     }
 
-    /// A source that always gives the same ids in the same order.
+    /// A source that repeats its ids for a seed.
     pub fn seeded(seed: u64) -> Self {
         Self::from_rng(StdRng::seed_from_u64(seed))
     }
@@ -30,7 +30,7 @@ impl Ids {
         Self(Arc::new(Mutex::new(Source { rng, last: (0, 0) })))
     }
 
-    /// A version 7 UUID (RFC 9562) of this instant; ids made within one millisecond still rise.
+    /// A version 7 UUID (RFC 9562) of this instant; ids of the same millisecond still ascend.
     pub fn uuid(&self, now: Timestamp) -> Uuid {
         let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
@@ -49,14 +49,14 @@ impl Ids {
         Uuid::from_bytes(bytes)
     }
 
-    /// Random bytes, fit for secrets where the source is the system's.
+    /// Random bytes, suitable for secrets if the source is the system's.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
         self.fill(&mut bytes);
         bytes
     }
 
-    /// Fills a buffer with random bytes, fit for secrets where the source is the system's.
+    /// Fills a buffer with random bytes, suitable for secrets if the source is the system's.
     pub fn fill(&self, bytes: &mut [u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).rng.fill_bytes(bytes);
     }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_rise_and_repeat_with_their_seed() {
+    fn ids_ascend_and_repeat_with_their_seed() {
         let now = "2026-03-06T08:00:00Z".parse().unwrap();
         let make = || {
             (0..10_000)
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_rise_even_where_the_clock_is_set_back() {
+    fn ids_ascend_when_the_clock_is_set_back() {
         let ids = Ids::seeded(7);
         let first = ids.uuid("2026-03-06T08:00:00.500Z".parse().unwrap());
         let second = ids.uuid("2026-03-06T08:00:00Z".parse().unwrap());

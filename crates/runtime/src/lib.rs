@@ -1,6 +1,6 @@
-//! What every process needs around its work: time, ids, configuration, telemetry and an orderly end.
+//! The base of every process: time, ids, configuration, telemetry, readiness and graceful shutdown.
 //!
-//! Nothing here knows of scheduling. Start reading at [`clock`]: it is the one place where time comes from.
+//! Nothing here depends on scheduling. Start reading at [`clock`], the only source of time.
 
 pub mod clock;
 pub mod config;

@@ -1,4 +1,4 @@
-//! The register of what must hold before the process takes traffic.
+//! Readiness: the conditions under which the process takes traffic.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -6,22 +6,22 @@ use tokio::sync::watch;
 
 type Parts = BTreeMap<String, Option<String>>;
 
-/// What must hold before the process takes traffic. Clones share it.
+/// The parts that must be ready before the process takes traffic. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Readiness(Arc<watch::Sender<Parts>>);
 
 impl Readiness {
-    /// Nothing to wait for.
+    /// No parts: ready.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Says that a part is ready.
+    /// Marks a part as ready.
     pub fn ready(&self, part: &str) {
         self.set(part, None);
     }
 
-    /// Says that a part is not ready, and why, in words without personal data.
+    /// Marks a part as not ready, with a reason without personal data.
     pub fn unready(&self, part: &str, reason: &str) {
         self.set(part, Some(reason.to_owned()));
     }
@@ -36,9 +36,9 @@ impl Readiness {
         all_ready(&self.0.borrow())
     }
 
-    /// Waits until [`Readiness::is_ready`] is as asked; returns at once where it is already.
+    /// Waits until [`Readiness::is_ready`] has this value.
     pub async fn until(&self, ready: bool) {
-        // An error means that the register is gone, which `self` prevents.
+        // The sender lives as long as `self`, so this cannot fail.
         let _ = self.0.subscribe().wait_for(|parts| all_ready(parts) == ready).await;
     }
 
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn one_unready_part_is_enough_and_says_why() {
+    async fn one_unready_part_makes_all_unready_and_gives_its_reason() {
         let readiness = Readiness::new();
         assert!(readiness.is_ready());
         readiness.ready("database");

@@ -1,4 +1,4 @@
-//! An orderly end: unready first, a short wait so that nobody sends more, then drain, then a hard stop.
+//! Graceful shutdown: unready, a short lead in which load balancers notice, drain, and a hard stop.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::{
     config::{Fault, Section},
 };
 
-/// The longest that the end may take, from the signal on, in seconds.
+/// Longest shutdown from the signal on, in seconds.
 pub const DRAIN_SECONDS_MAX: u64 = 25;
-/// The longest lead, which must leave time to drain.
+/// Longest lead: it must leave time to drain.
 const LEAD_MS_MAX: u64 = 15_000;
 
 /// The section `shutdown`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// How long the process goes on serving after it has said that it is not ready, 0 to 15000: as long as a load
+    /// Milliseconds for which the process still serves after it has become unready, 0 to 15000: as long as a load
     /// balancer needs to notice.
     pub lead_ms: u64,
 }
@@ -39,10 +39,10 @@ impl Section for Config {
     }
 }
 
-/// Tells everything in the process that it ends. Clones share it.
+/// The signal to all parts of the process that it ends. Clones share the state.
 ///
-/// Two steps: *leaving*, when the process says that it is not ready but serves on, and *begun*, when it takes no new
-/// work and finishes what runs.
+/// Two steps: *leaving*, when the process is unready but still serves, and *begun*, when it accepts no new work and
+/// finishes running work.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     leaving: CancellationToken,
@@ -50,7 +50,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Nothing ends yet.
+    /// A process that is not ending.
     pub fn new() -> Self {
         Self::default()
     }
@@ -81,24 +81,24 @@ impl Shutdown {
                 }
             };
             signalled().await;
-            // On its own thread: a runtime that hangs must not keep the hard stop from coming.
+            // A separate thread, since the runtime may hang.
             std::thread::spawn(hard_stop);
-            // Real time, whatever the process's clock shows: who must notice lives in it.
+            // Load balancers live in real time, so the lead does not use the process's clock.
             shutdown.wind_down(&readiness, lead, &Clock::system()).await;
             signalled().await;
-            tracing::warn!("a second signal: stopping hard");
+            tracing::warn!("second signal received, stopping at once");
             std::process::exit(1);
         });
         Ok(())
     }
 
-    /// Says that the process is not ready, waits for the lead, and begins to drain.
+    /// Makes the process unready, waits for the lead, and begins to drain.
     pub async fn wind_down(&self, readiness: &Readiness, lead: Duration, clock: &Clock) {
-        tracing::info!(lead_ms = lead.as_millis(), "leaving: the process is not ready any more, but serves on");
-        readiness.unready("shutdown", "the process is ending");
+        tracing::info!(lead_ms = lead.as_millis(), "shutting down: unready, still serving");
+        readiness.unready("shutdown", "the process is shutting down");
         self.leaving.cancel();
         clock.sleep(lead).await;
-        tracing::info!("draining: no new work is taken, running work is finished");
+        tracing::info!("draining: accepting no new work, finishing running work");
         self.begin();
     }
 
@@ -108,7 +108,7 @@ impl Shutdown {
         self.draining.cancel();
     }
 
-    /// Waits until the process is leaving: about to drain, still serving.
+    /// Waits until the process is leaving: unready, still serving.
     pub async fn leaving(&self) {
         self.leaving.cancelled().await;
     }
@@ -123,7 +123,7 @@ impl Shutdown {
         self.draining.cancelled().await;
     }
 
-    /// Runs a future until it ends or draining begins, whichever is first; `None` for the latter.
+    /// Runs a future until it ends; `None` if draining begins first.
     pub async fn until<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.draining.run_until_cancelled(work).await
     }
@@ -132,7 +132,7 @@ impl Shutdown {
 #[expect(clippy::disallowed_methods, reason = "the last resort counts real seconds, whatever the clock shows")]
 fn hard_stop() {
     std::thread::sleep(Duration::from_secs(DRAIN_SECONDS_MAX));
-    tracing::error!("draining took longer than {DRAIN_SECONDS_MAX} s, stopping hard");
+    tracing::error!("draining took longer than {DRAIN_SECONDS_MAX} s, stopping at once");
     std::process::exit(1);
 }
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_would_never_end_is_left_when_draining_begins() {
+    async fn endless_work_is_dropped_when_draining_begins() {
         let shutdown = Shutdown::new();
         assert_eq!(shutdown.until(async { 7 }).await, Some(7));
         shutdown.begin();

@@ -1,4 +1,4 @@
-//! What signals do to a process, seen from outside: the test starts itself as the process that gets them.
+//! The effect of signals on a process: the test starts itself as the process that receives them.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,7 +11,7 @@ use runtime::{Readiness, Shutdown, shutdown};
 
 const CHILD: &str = "SIGNALS_TEST_CHILD";
 
-/// The process under test: says what it is doing, and ends as its variable says.
+/// The process under test: prints its state, and ends as its variable says.
 #[tokio::test]
 async fn child() {
     let Ok(ends) = std::env::var(CHILD) else { return };

@@ -1,4 +1,4 @@
-//! A small OpenTelemetry collector that keeps the spans it is sent (OTLP over gRPC).
+//! A small OpenTelemetry collector that records the spans it receives (OTLP over gRPC).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -31,7 +31,7 @@ pub struct Span {
     pub kind: String,
     /// Its attributes, as text.
     pub attributes: BTreeMap<String, String>,
-    /// All that was exported with it, events and status included: to look for what must not be there.
+    /// The whole exported span with its events and status, for assertions about forbidden data.
     pub dump: String,
 }
 
@@ -60,7 +60,7 @@ impl Collector {
         Self { endpoint: format!("http://{address}"), spans, server }
     }
 
-    /// What to configure as `telemetry.otlp_endpoint`.
+    /// The value for `telemetry.otlp_endpoint`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -70,8 +70,8 @@ impl Collector {
         self.spans.borrow().clone()
     }
 
-    /// Waits until `found` finds what it looks for among the spans; `None` when `timeout` passed before. Exporters
-    /// send in batches, every five seconds by default, and when the process ends.
+    /// Waits until `found` returns a value for the spans so far; `None` after `timeout`. Exporters send batches every five
+    /// seconds by default, and when the process ends.
     pub async fn wait_for<T>(&self, timeout: Duration, mut found: impl FnMut(&[Span]) -> Option<T>) -> Option<T> {
         let mut spans = self.spans.subscribe();
         let search = async {
@@ -92,7 +92,7 @@ impl Drop for Collector {
     }
 }
 
-/// The chain from the span of this id up to its root, as far as it is among `spans`.
+/// The spans from the one with this id up to its root, as far as `spans` has them.
 pub fn ancestry<'a>(spans: &'a [Span], span_id: &str) -> Vec<&'a Span> {
     let mut chain: Vec<&Span> = Vec::new();
     let mut wanted = Some(span_id);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_keeps_spans_and_knows_their_parents() {
+    async fn it_records_spans_with_their_parents() {
         let collector = Collector::start().await;
         let mut client = TraceServiceClient::connect(collector.endpoint().to_owned()).await.unwrap();
         let spans = vec![span(1, &[], "GET /v1/slots"), span(2, &[1; 8], "Search")];

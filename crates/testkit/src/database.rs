@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::postgres;
 
-/// A database of one test's own; gone with it.
+/// A database of one test, removed when it is dropped.
 #[derive(Debug)]
 pub struct Database {
     /// `sqlite:…` for a folder of files, or `postgres://…`.
@@ -48,7 +48,7 @@ impl Database {
     }
 }
 
-/// Makes two tests, `on_sqlite::NAME` and `on_postgres::NAME`, of each `async fn NAME(database: Database)` beside it.
+/// Defines two tests, `on_sqlite::NAME` and `on_postgres::NAME`, for each `async fn NAME(database: Database)` of the module.
 /// The crate needs tokio among its dev-dependencies.
 ///
 /// ```text

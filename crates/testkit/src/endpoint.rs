@@ -1,4 +1,4 @@
-//! An HTTP endpoint that records what is posted to it and answers what a test has written down.
+//! An HTTP endpoint that records requests and answers by a script.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,21 +15,21 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::watch, task::AbortHandle};
 
-/// How long [`Endpoint::wait_for`] waits.
+/// Longest wait of [`Endpoint::wait_for`].
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// What a request meets.
+/// The answer to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// This status and body.
     Say(u16, String),
-    /// This status, and to come back after so many seconds.
+    /// This status with `Retry-After` in seconds.
     Later(u16, u64),
-    /// None: the request is taken and never answered.
+    /// None: the request is received and never answered.
     Silence,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Posted {
     /// The path with its query.
@@ -51,25 +51,25 @@ struct Running {
 }
 
 struct Shared {
-    state: Mutex<Known>,
+    state: Mutex<Exchange>,
     received: watch::Sender<usize>,
 }
 
-struct Known {
+struct Exchange {
     script: VecDeque<Answer>,
     otherwise: Answer,
     posted: Vec<Posted>,
 }
 
 impl Endpoint {
-    /// Starts it; it answers this to whatever the script says nothing about.
+    /// Starts it; `otherwise` is the answer after the script.
     ///
     /// # Errors
     /// When there is no port.
     pub async fn start(otherwise: Answer) -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let known = Known { script: VecDeque::new(), otherwise, posted: vec![] };
+        let known = Exchange { script: VecDeque::new(), otherwise, posted: vec![] };
         let shared = Arc::new(Shared { state: Mutex::new(known), received: watch::Sender::new(0) });
         let router = Router::new().fallback(answer).with_state(shared.clone());
         let server = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
@@ -81,7 +81,7 @@ impl Endpoint {
         self.0.url.clone()
     }
 
-    /// What the next requests meet, in turn.
+    /// Answers the next requests in this order.
     pub fn script(&self, answers: impl IntoIterator<Item = Answer>) {
         self.0.shared.lock().script.extend(answers);
     }
@@ -91,10 +91,10 @@ impl Endpoint {
         self.0.shared.lock().posted.clone()
     }
 
-    /// Waits until so many requests have come in all, and returns them.
+    /// Waits until this many requests have arrived, and returns them.
     ///
     /// # Panics
-    /// When they do not come within 30 seconds.
+    /// When they do not arrive within 30 seconds.
     pub async fn wait_for(&self, count: usize) -> Vec<Posted> {
         let mut seen = self.0.shared.received.subscribe();
         let arrived = tokio::time::timeout(WAIT_MAX, seen.wait_for(|seen| *seen >= count)).await.is_ok();
@@ -122,7 +122,7 @@ impl Drop for Running {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, Exchange> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

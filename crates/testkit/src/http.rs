@@ -1,4 +1,4 @@
-//! A small HTTP server that says what a test has written down, and keeps what it was sent.
+//! A small HTTP server with fixed answers, which records requests; and the HTTP client of tests.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,10 +19,10 @@ pub fn client() -> reqwest::Client {
     reqwest::Client::new()
 }
 
-/// An answer: its status, a `Location` where it is not empty, and the body.
-pub type Said = (u16, String, Vec<u8>);
+/// An answer: its status, its `Location` unless empty, and its body.
+pub type Page = (u16, String, Vec<u8>);
 
-/// What a request was.
+/// A received request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
     /// The path.
@@ -40,7 +40,7 @@ pub struct Pages {
     pub url: String,
     /// The port.
     pub port: u16,
-    pages: Arc<Mutex<HashMap<String, Said>>>,
+    pages: Arc<Mutex<HashMap<String, Page>>>,
     retry_after: Arc<Mutex<HashMap<String, String>>>,
     received: Arc<Mutex<Vec<Received>>>,
     held: Arc<Mutex<HashMap<String, watch::Receiver<()>>>>,
@@ -72,38 +72,38 @@ impl Pages {
             received: Arc::default(),
             held: Arc::default(),
         };
-        let router = Router::new().fallback(page).with_state(pages.clone());
+        let router = Router::new().fallback(serve_page).with_state(pages.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(pages)
     }
 
-    /// What a path answers from now on.
+    /// Sets the answer of a path.
     pub fn say(&self, path: &str, status: u16, location: &str, body: &[u8]) {
-        let said = (status, location.to_owned(), body.to_vec());
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), said);
+        let page = (status, location.to_owned(), body.to_vec());
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), page);
         self.retry_after.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
     }
 
-    /// A path answers with this status and `Retry-After` from now on.
+    /// Sets the answer of a path to this status with `Retry-After`.
     pub fn retry_after(&self, path: &str, status: u16, after: &str) {
         self.say(path, status, "", b"");
         self.retry_after.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), after.to_owned());
     }
 
-    /// A path answers nobody until the gate is dropped.
+    /// A path does not answer until the gate is dropped.
     pub fn hold(&self, path: &str) -> Gate {
         let (gate, closed) = watch::channel(());
         self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), closed);
         Gate(gate)
     }
 
-    /// Everything that was asked, in its order.
+    /// All requests in order.
     pub fn received(&self) -> Vec<Received> {
         self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-async fn page(State(pages): State<Pages>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn serve_page(State(pages): State<Pages>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let texts = headers.iter().filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())));
     let received = Received {
         path: uri.path().to_owned(),
@@ -116,8 +116,8 @@ async fn page(State(pages): State<Pages>, uri: Uri, headers: HeaderMap, body: By
         // An error means that it is open.
         let _ = gate.changed().await;
     }
-    let said = pages.pages.lock().unwrap_or_else(PoisonError::into_inner).get(uri.path()).cloned();
-    let Some((status, location, body)) = said else { return StatusCode::NOT_FOUND.into_response() };
+    let page = pages.pages.lock().unwrap_or_else(PoisonError::into_inner).get(uri.path()).cloned();
+    let Some((status, location, body)) = page else { return StatusCode::NOT_FOUND.into_response() };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let after = pages.retry_after.lock().unwrap_or_else(PoisonError::into_inner).get(uri.path()).cloned();
     if let Some(after) = after {

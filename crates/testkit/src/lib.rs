@@ -1,9 +1,8 @@
-//! What tests stand on: databases of their own, a fake SMS provider, a fake mail server, endpoints that record what is
-//! posted to them, a collector of spans, the built product as a child process.
+//! Test fixtures: databases, a fake SMS provider, a fake mail server, recording HTTP endpoints, a collector of spans, and
+//! the built product as a child process.
 //!
-//! It never holds a rule of the business, and no product code depends on it. Nothing here sleeps for a fixed time:
-//! what must be waited for is waited for by [`poll::until`] or a channel, within a bound. Tests own what they use: each
-//! database is new and has a random name, each port is whatever is free.
+//! No product code depends on this crate. Nothing here sleeps for a fixed time: waits use [`poll::until`] or a channel,
+//! within a bound. Each database is new and has a random name, and each port is free.
 //!
 //! Start reading at [`database`] for tests of a store, at [`product`] for tests of the whole.
 

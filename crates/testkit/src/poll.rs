@@ -1,44 +1,44 @@
-//! Waiting for what another process does: the one place where a test waits in real time, always bounded.
+//! Bounded waits for another process: the only place where tests wait in real time.
 
 use std::time::{Duration, Instant};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
-/// For what comes within milliseconds and is waited for many thousand times.
+/// For conditions that hold within milliseconds and are awaited thousands of times.
 const SHORT_PAUSE_MAX: Duration = Duration::from_millis(4);
 
-/// Asks until there is an answer, with growing pauses, or panics when the time is up.
+/// Calls `call` until it returns a value, with growing pauses; panics after `within`.
 ///
 /// # Panics
-/// When there is no answer within `within`.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, within: Duration, ask: impl FnMut() -> F) -> T {
-    match attempt(within, ask).await {
+/// When there is no value within `within`.
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, within: Duration, call: impl FnMut() -> F) -> T {
+    match attempt(within, call).await {
         Some(answer) => answer,
-        None => panic!("waited {within:?} in vain for {what}"),
+        None => panic!("waited {within:?} for {what}"),
     }
 }
 
-/// As [`until`], but `None` when the time is up.
-pub async fn attempt<T, F: Future<Output = Option<T>>>(within: Duration, ask: impl FnMut() -> F) -> Option<T> {
-    with_pauses(within, PAUSE_MAX, ask).await
+/// As [`until`], but returns `None` after `within`.
+pub async fn attempt<T, F: Future<Output = Option<T>>>(within: Duration, call: impl FnMut() -> F) -> Option<T> {
+    with_pauses(within, PAUSE_MAX, call).await
 }
 
-/// As [`attempt`], with pauses that stay short: asking must cost little.
-pub async fn attempt_often<T, F: Future<Output = Option<T>>>(within: Duration, ask: impl FnMut() -> F) -> Option<T> {
-    with_pauses(within, SHORT_PAUSE_MAX, ask).await
+/// As [`attempt`], with short pauses, for cheap calls.
+pub async fn attempt_often<T, F: Future<Output = Option<T>>>(within: Duration, call: impl FnMut() -> F) -> Option<T> {
+    with_pauses(within, SHORT_PAUSE_MAX, call).await
 }
 
 async fn with_pauses<T, F: Future<Output = Option<T>>>(
     within: Duration,
     longest: Duration,
-    mut ask: impl FnMut() -> F,
+    mut call: impl FnMut() -> F,
 ) -> Option<T> {
     let end = Instant::now() + within;
     let mut pause = FIRST_PAUSE;
     loop {
         let left = end.checked_duration_since(Instant::now())?;
-        // One question that hangs must not outlast the bound.
-        if let Some(answer) = tokio::time::timeout(left, ask()).await.ok()? {
+        // A call that hangs must not exceed the bound.
+        if let Some(answer) = tokio::time::timeout(left, call()).await.ok()? {
             return Some(answer);
         }
         real_pause(pause.min(left)).await;
@@ -58,17 +58,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_asks_until_there_is_an_answer() {
-        let mut asked = 0;
-        let ask = || {
-            asked += 1;
-            ready((asked == 3).then_some(asked))
+    async fn it_calls_until_there_is_a_value() {
+        let mut calls = 0;
+        let call = || {
+            calls += 1;
+            ready((calls == 3).then_some(calls))
         };
-        assert_eq!(until("the third question", Duration::from_secs(30), ask).await, 3);
+        assert_eq!(until("the third call", Duration::from_secs(30), call).await, 3);
     }
 
     #[tokio::test]
-    async fn it_gives_up_at_the_bound() {
+    async fn it_stops_at_the_bound() {
         let began = Instant::now();
         let bound = Duration::from_millis(30);
         assert_eq!(attempt(bound, || ready(None::<()>)).await, None);

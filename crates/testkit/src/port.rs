@@ -1,12 +1,11 @@
-//! Ports that are kept for one test until somebody of its own listens on them.
+//! Ports that are reserved for one test.
 
 use std::{io, net::SocketAddr};
 
 use tokio::net::TcpSocket;
 
-/// A port of the loopback address that is bound and not listened on: a connection to it is refused, nobody else is given
-/// it, and a process that binds it by its number may, as long as it allows the address to be used again (tokio's listeners
-/// do). Without that, another run could be given the port between the look and the use.
+/// A port of the loopback address that is bound but not listened on: connections are refused, and the system gives it to no
+/// other process. A process that allows address reuse, as tokio's listeners do, can bind it by its number.
 #[derive(Debug)]
 pub struct Port {
     _socket: TcpSocket,
@@ -14,7 +13,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes a free one.
+    /// Reserves a free port.
     ///
     /// # Errors
     /// When there is none.
@@ -49,9 +48,9 @@ mod tests {
     async fn a_port_is_kept_refused_and_then_listened_on() {
         let ports: Vec<Port> = (0..50).map(|_| Port::free().unwrap()).collect();
         let addresses: HashSet<String> = ports.iter().map(Port::address).collect();
-        assert_eq!(addresses.len(), 50, "nobody is given another one's");
+        assert_eq!(addresses.len(), 50, "all ports differ");
         let port = &ports[0];
-        assert!(TcpStream::connect(port.address()).await.is_err(), "nobody listens");
+        assert!(TcpStream::connect(port.address()).await.is_err(), "nothing listens");
         let _listener = TcpListener::bind(port.address()).await.unwrap();
         assert!(TcpStream::connect(port.address()).await.is_ok());
         assert!(TcpListener::bind(port.address()).await.is_err(), "it has a listener now");

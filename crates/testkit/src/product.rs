@@ -1,7 +1,7 @@
 //! The built product as a child process.
 //!
-//! It is found by `MERIDIAN_BIN`, else beside the running test. Everything it prints is kept, so that a test can look
-//! for what must not be there.
+//! Its binary is `MERIDIAN_BIN`, or the one beside the running test. Its output is recorded, so that a test can assert what
+//! is not in it.
 
 use std::{
     env,
@@ -19,9 +19,9 @@ use crate::poll;
 
 /// The variable that names the binary.
 pub const VARIABLE: &str = "MERIDIAN_BIN";
-/// How long the product may take to say its address, and as long again to be ready.
+/// Longest wait for the product's address, and again for its readiness.
 const START_WITHIN: Duration = Duration::from_secs(60);
-/// How long it may take to end after SIGTERM: its own limit is 25 seconds.
+/// Longest wait for its end after SIGTERM; its own limit is 25 seconds.
 const END_WITHIN: Duration = Duration::from_secs(30);
 
 /// A running process; ended with this value.
@@ -41,7 +41,7 @@ struct Printed {
     open: usize,
 }
 
-/// Where the built `meridian` is: `MERIDIAN_BIN`, or beside the running test.
+/// The path of `meridian`: `MERIDIAN_BIN`, or the binary beside the running test.
 ///
 /// # Errors
 /// When it has not been built.
@@ -57,7 +57,7 @@ fn beside(own: &Path) -> Option<PathBuf> {
     own.ancestors().skip(1).take(2).map(|folder| folder.join("meridian")).find(|path| path.is_file())
 }
 
-/// `meridian` with these arguments and variables, in this folder. Our own `MERIDIAN_` variables are not passed on.
+/// `meridian` with these arguments and variables, in this folder, without the test's own `MERIDIAN_` variables.
 ///
 /// # Errors
 /// When it has not been built.
@@ -89,10 +89,10 @@ impl Process {
         Self::spawn(command(folder, arguments, variables)?)
     }
 
-    /// As [`Process::start`], and waits until it takes requests; gives the address with it.
+    /// As [`Process::start`], and waits until it takes requests; also returns the address.
     ///
     /// # Errors
-    /// When it ends, or is not ready within a minute; the error holds what it printed.
+    /// When it ends, or is not ready within a minute; the error holds its output.
     pub async fn ready(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<(Self, String)> {
         let mut process = Self::start(folder, arguments, variables)?;
         let url = process.address().await?;
@@ -111,22 +111,22 @@ impl Process {
         Ok(Self { child, printed })
     }
 
-    /// Everything that it has printed so far, both streams.
+    /// Its output so far, both streams.
     pub fn printed(&self) -> String {
         self.lock().both.clone()
     }
 
-    /// What it has printed to standard output so far.
+    /// Its standard output so far.
     pub fn stdout(&self) -> String {
         self.lock().out.clone()
     }
 
-    /// What it has printed to standard error so far: its logs.
+    /// Its standard error so far: its logs.
     pub fn stderr(&self) -> String {
         self.lock().err.clone()
     }
 
-    /// Waits for a line that begins so, and gives what follows.
+    /// Waits for a line with this beginning, and returns the rest of it.
     ///
     /// # Panics
     /// When the line does not come within a minute.
@@ -172,13 +172,13 @@ impl Process {
         self.child.id()
     }
 
-    /// Asks it to end (SIGTERM) and waits; answers whether it ended well.
+    /// Sends SIGTERM and waits; returns whether it ended with success.
     ///
     /// # Errors
-    /// When it cannot be asked, or does not end within 30 seconds.
+    /// When the signal cannot be sent, or it does not end within 30 seconds.
     pub async fn terminate(mut self) -> Result<bool> {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
-        ensure!(asked.success(), "SIGTERM could not be sent");
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(sent.success(), "SIGTERM could not be sent");
         Ok(self.ended().await?.success())
     }
 
@@ -223,7 +223,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Ended already is as good.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Python's own libraries as judges of what the product writes: another hand's reading of a standard.
+//! Python libraries as independent implementations of a standard, against which tests compare the product.
 
 use std::{
     fs,
@@ -9,11 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// Runs a script with a package of PyPI at hand, `NAME==VERSION`; answers what it printed. The package lives in a virtual
-/// environment of its own below `folder`, made once.
+/// Runs a script with a package of PyPI, `NAME==VERSION`; returns its output. The package's virtual environment below
+/// `folder` is made once.
 ///
 /// # Errors
-/// Where Python or the package cannot be had, or the script fails: holds what it wrote.
+/// When Python or the package is missing, or the script fails; the error holds its output.
 pub fn run(folder: &Path, package: &str, script: &str, input: &[u8]) -> Result<String> {
     let python = environment(folder, package)?.join("bin/python");
     let mut command = Command::new(python);
@@ -25,27 +25,27 @@ pub fn run(folder: &Path, package: &str, script: &str, input: &[u8]) -> Result<S
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Made beside its place and then moved there, so that two tests that make it at once do not meet in it.
+/// Made in a temporary folder and then moved, so that concurrent tests never use a half-made one.
 fn environment(folder: &Path, package: &str) -> Result<PathBuf> {
-    let place = folder.join("python").join(package);
-    if place.join("bin/python").exists() {
-        return Ok(place);
+    let path = folder.join("python").join(package);
+    if path.join("bin/python").exists() {
+        return Ok(path);
     }
     let parent = folder.join("python");
     fs::create_dir_all(&parent)?;
     let lock = fs::File::create(parent.join("lock"))?;
     lock.lock()?;
-    if !place.join("bin/python").exists() {
+    if !path.join("bin/python").exists() {
         let fresh = parent.join("fresh");
         let help = "install Python 3.10 or newer with venv (Debian or Ubuntu: apt-get install python3-venv)";
-        done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&fresh)).context(help)?;
-        done(Command::new(fresh.join("bin/python")).args(["-m", "pip", "install", "--quiet", package]))?;
-        fs::rename(fresh, &place)?;
+        run_checked(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&fresh)).context(help)?;
+        run_checked(Command::new(fresh.join("bin/python")).args(["-m", "pip", "install", "--quiet", package]))?;
+        fs::rename(fresh, &path)?;
     }
-    Ok(place)
+    Ok(path)
 }
 
-fn done(command: &mut Command) -> Result<()> {
+fn run_checked(command: &mut Command) -> Result<()> {
     let output = command.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())

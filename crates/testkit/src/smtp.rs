@@ -1,4 +1,4 @@
-//! A fake mail server (RFC 5321) that records what it hears and fails as it is told to.
+//! A fake mail server (RFC 5321) that records mails and fails by a script.
 
 use std::{
     collections::VecDeque,
@@ -19,13 +19,13 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::tls::Tls;
 
-/// How long [`FakeMail::wait_for`] waits.
+/// Longest wait of [`FakeMail::wait_for`].
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// What an e-mail meets.
+/// The server's behaviour for one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Takes it.
+    /// Accepts the mail.
     Accept,
     /// Greets with this code, such as 421.
     RefuseGreeting(u16),
@@ -39,13 +39,13 @@ pub enum Behaviour {
     DropAtData,
     /// Reads the text and answers with this code.
     RefuseText(u16),
-    /// Takes the text, and closes the connection before the answer.
+    /// Accepts the text, and closes the connection before the answer.
     DropAfterText,
-    /// Takes the text and never answers.
+    /// Accepts the text and never answers.
     Stall,
 }
 
-/// An e-mail whose text has come, whatever was answered.
+/// A mail whose text was received, whatever the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {
     /// The address of MAIL.
@@ -54,15 +54,15 @@ pub struct Mail {
     pub to: String,
     /// User and password of AUTH PLAIN, with a colon between.
     pub signed_in: Option<String>,
-    /// Header and text as they came.
+    /// Header and text as received.
     pub data: String,
-    /// Whether TLS was spoken.
+    /// Whether the connection had TLS.
     pub secured: bool,
 }
 
-/// How a fake mail server keeps what is said to itself.
+/// The encryption of the server.
 enum Security {
-    /// Not at all; STARTTLS, where it is offered, is answered with 454.
+    /// None; STARTTLS, if offered, is answered with 454.
     None,
     /// After STARTTLS.
     StartTls(TlsAcceptor),
@@ -103,7 +103,7 @@ impl FakeMail {
         Self::with(Security::None).await
     }
 
-    /// Starts one that offers STARTTLS, and speaks it.
+    /// Starts a server with STARTTLS.
     ///
     /// # Errors
     /// When there is no port.
@@ -113,7 +113,7 @@ impl FakeMail {
         Ok(fake)
     }
 
-    /// Starts one that speaks TLS from the first byte.
+    /// Starts a server with TLS from the first byte.
     ///
     /// # Errors
     /// When there is no port.
@@ -134,7 +134,7 @@ impl FakeMail {
         format!("127.0.0.1:{}", self.0.port)
     }
 
-    /// What the next connections meet, in turn; after that, mails are accepted.
+    /// The behaviour for the next connections, in order; later ones are accepted.
     pub fn script(&self, behaviours: impl IntoIterator<Item = Behaviour>) {
         self.0.shared.lock().script.extend(behaviours);
     }
@@ -144,7 +144,7 @@ impl FakeMail {
         self.0.shared.lock().offers_starttls = true;
     }
 
-    /// The mails whose text has come, in their order.
+    /// The received mails, in order.
     pub fn mails(&self) -> Vec<Mail> {
         self.0.shared.lock().mails.clone()
     }
@@ -154,10 +154,10 @@ impl FakeMail {
         self.0.shared.lock().commands.clone()
     }
 
-    /// Waits until the texts of so many mails have come in all, and returns them.
+    /// Waits until this many mails have arrived, and returns them.
     ///
     /// # Panics
-    /// When they do not come within 30 seconds.
+    /// When they do not arrive within 30 seconds.
     pub async fn wait_for(&self, count: usize) -> Vec<Mail> {
         let mut seen = self.0.shared.received.subscribe();
         let arrived = tokio::time::timeout(WAIT_MAX, seen.wait_for(|seen| *seen >= count)).await.is_ok();
@@ -198,7 +198,7 @@ impl Mail {
         })
     }
 
-    /// The text, decoded as its header says; `None` where it cannot be.
+    /// The text, decoded by its header; `None` if that fails.
     pub fn text(&self) -> Option<String> {
         let (_, body) = self.data.split_once("\r\n\r\n")?;
         let text = match self.header("Content-Transfer-Encoding").unwrap_or_default().as_str() {
@@ -231,12 +231,12 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         while connections.try_join_next().is_some() {}
         let shared = shared.clone();
-        // The client sees what became of the connection; nobody else needs to know.
+        // The client sees the error on its side.
         connections.spawn(async move { accept(stream, &shared).await });
     }
 }
 
-/// What a conversation is held over.
+/// The transport of a conversation.
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
@@ -338,7 +338,7 @@ async fn text(stream: &mut Stream) -> io::Result<String> {
     }
 }
 
-/// What stands between the angle brackets.
+/// The address between the angle brackets.
 fn address(rest: &str) -> String {
     rest.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(String::new(), |(it, _)| it.to_owned())
 }

@@ -1,4 +1,4 @@
-//! TLS for fake servers: an authority of one test, and what it vouches for.
+//! TLS for fake servers: a certificate authority of one test, and a certificate of it.
 
 use std::sync::Arc;
 
@@ -9,18 +9,18 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivatePkcs8KeyDer},
 };
 
-/// An authority that nobody knows, and a certificate of it for 127.0.0.1.
+/// A private certificate authority, and a certificate of it for 127.0.0.1.
 pub struct Tls {
-    /// The authority's own certificate, for whoever is to trust it.
+    /// The authority's own certificate, for clients that are to trust it.
     pub authority_pem: String,
     pub(crate) acceptor: TlsAcceptor,
 }
 
 impl Tls {
-    /// A new one.
+    /// A new authority.
     ///
     /// # Errors
-    /// When no keys can be made.
+    /// When no keys can be generated.
     pub fn new() -> Result<Self> {
         let mut authority = CertificateParams::new(vec![])?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

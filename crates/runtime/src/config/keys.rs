@@ -1,4 +1,4 @@
-//! Which keys there are, and what somebody meant who wrote another one.
+//! The known keys, and the most similar one to a misspelt key.
 
 use figment::{
     Figment,
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::Fault;
 
-/// Below this likeness a suggestion would rather mislead.
-const LIKENESS_MIN: f64 = 0.7;
+/// The least similarity of a suggestion, 0 to 1.
+const SIMILARITY_MIN: f64 = 0.7;
 
-/// Every key that a configuration knows, with dots between sections, sorted.
+/// The known keys of a configuration, with dots between sections, sorted.
 pub fn keys<T: Serialize + Default>() -> Vec<String> {
     let mut known = of(&defaults::<T>());
     known.sort();
@@ -26,12 +26,12 @@ pub(super) fn of(dict: &Dict) -> Vec<String> {
     names
 }
 
-/// The tree of the defaults, which is the register of the keys.
+/// The tree of the defaults, which defines the known keys.
 pub(super) fn defaults<T: Serialize + Default>() -> Dict {
     Figment::from(Serialized::defaults(T::default())).extract().unwrap_or_default()
 }
 
-/// Notes every given key that the known tree does not have.
+/// A fault for each given key that the known tree does not have.
 pub(super) fn check(given: &Dict, known: &Dict) -> Vec<Fault> {
     let names = of(known);
     let mut faults = Vec::new();
@@ -44,7 +44,7 @@ fn walk(prefix: &str, given: &Dict, known: &Dict, names: &[String], faults: &mut
         let key = format!("{prefix}{name}");
         match (value, known.get(name)) {
             (_, None) => faults.push(Fault { problem: unknown(&key, prefix, known, names), key }),
-            // Nothing is known of what lies under an empty default; the section's own type judges it.
+            // The keys under an empty default are unknown here; the section's own type validates them.
             (_, Some(Value::Dict(_, inner))) if inner.is_empty() => {}
             (Value::Dict(_, given), Some(Value::Dict(_, known))) => {
                 walk(&format!("{key}."), given, known, names, faults);
@@ -60,12 +60,12 @@ fn walk(prefix: &str, given: &Dict, known: &Dict, names: &[String], faults: &mut
     }
 }
 
-/// Makes numbers and truth values of texts where the default is one; what is neither is noted and taken out. The
-/// environment knows texts only, and a section that holds another one flat in itself takes them as they come.
+/// Converts texts to numbers and booleans where the default is one; a text that is neither becomes a fault and is removed.
+/// Environment variables are texts, and serde does not convert them inside a flattened section.
 pub(super) fn fit(prefix: &str, given: &mut Dict, known: &Dict, faults: &mut Vec<Fault>) {
     given.retain(|name, value| {
         let key = format!("{prefix}{name}");
-        let wanted = match (&mut *value, known.get(name)) {
+        let expected = match (&mut *value, known.get(name)) {
             (Value::Dict(_, inner), Some(Value::Dict(_, known))) => {
                 fit(&format!("{key}."), inner, known, faults);
                 return true;
@@ -76,13 +76,13 @@ pub(super) fn fit(prefix: &str, given: &mut Dict, known: &Dict, faults: &mut Vec
         };
         let read = value.as_str().and_then(|text| text.trim().parse::<Value>().ok());
         let fits = match &read {
-            Some(Value::Num(..)) => wanted == "a number",
-            Some(Value::Bool(..)) => wanted != "a number",
+            Some(Value::Num(..)) => expected == "a number",
+            Some(Value::Bool(..)) => expected != "a number",
             _ => false,
         };
         match read.filter(|_| fits) {
             Some(read) => *value = read,
-            None => faults.push(Fault { problem: format!("must be {wanted}"), key }),
+            None => faults.push(Fault { problem: format!("must be {expected}"), key }),
         }
         fits
     });
@@ -99,25 +99,25 @@ fn flatten(prefix: &str, dict: &Dict, keys: &mut Vec<String>) {
 }
 
 fn unknown(key: &str, prefix: &str, known: &Dict, names: &[String]) -> String {
-    let beside: Vec<String> = known.keys().map(|name| format!("{prefix}{name}")).collect();
-    match nearest(key, names.iter().chain(&beside).map(String::as_str)) {
+    let siblings: Vec<String> = known.keys().map(|name| format!("{prefix}{name}")).collect();
+    match nearest(key, names.iter().chain(&siblings).map(String::as_str)) {
         Some(name) => format!("there is no such key; did you mean `{name}`?"),
         None if prefix.is_empty() => format!("there is no such key; those that there are: {}", listed(known)),
         None => format!("there is no such key; `{}` has {}", prefix.trim_end_matches('.'), listed(known)),
     }
 }
 
-/// The most similar name. A right name in the wrong section counts as similar.
+/// The most similar name. The right name in a wrong section counts as similar.
 pub(super) fn nearest<'a>(key: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let likeness = |name: &str| {
+    let similarity = |name: &str| {
         let whole = strsim::normalized_damerau_levenshtein(key, name);
         let end = strsim::normalized_damerau_levenshtein(&last(key), &last(name));
         whole.max(if end >= 0.8 { 0.5 + whole / 2.0 } else { 0.0 })
     };
     names
-        .map(|name| (likeness(name), name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .map(|name| (similarity(name), name))
+        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
 }

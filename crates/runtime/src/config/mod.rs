@@ -1,10 +1,10 @@
 //! Configuration in layers: defaults, then a file, then the environment, then flags.
 //!
-//! A key that no section knows is refused with the nearest right name, a value of the wrong type with the type
-//! that it wants, and every fault is listed, not the first. No message repeats a value: it may be a secret.
+//! An unknown key is refused with the most similar known one, and a value of the wrong type with the expected type. All
+//! faults are listed. No message repeats a value, which may be a secret.
 //!
-//! The tree of defaults is the register of keys: a key that the serialised defaults do not have is unknown, so a
-//! field must not be left out of serialisation. Start reading at [`load`] and [`Sources`].
+//! The serialised defaults define the known keys, so serialisation must not skip a field. Start reading at [`load`] and
+//! [`Sources`].
 
 mod keys;
 mod settings;
@@ -22,20 +22,20 @@ pub use sources::{Sources, load, settings};
 pub struct Fault {
     /// The key, with dots between sections: `reminder.sms_provider`.
     pub key: String,
-    /// What is wrong with it and how to mend it. Never repeats the value: it may be a secret.
+    /// The problem and its remedy. Never repeats the value, which may be a secret.
     pub problem: String,
 }
 
-/// Why the configuration cannot be used.
+/// The reason why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Keys that nothing knows, or values that cannot be.
+    /// Unknown keys or invalid values.
     #[error("the configuration cannot be used:{}", list(.0))]
     Faults(Vec<Fault>),
     /// The file is not TOML, or a layer cannot be read.
     #[error("the configuration cannot be read: {0}")]
     Unreadable(String),
-    /// A file was named that does not exist.
+    /// The named file does not exist.
     #[error("there is no configuration file {0}")]
     NoFile(String),
 }
@@ -44,8 +44,8 @@ fn list(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("\n  {}: {}", fault.key, fault.problem)).collect()
 }
 
-/// A part of the configuration that can say what is wrong with it.
+/// A section of the configuration, which validates itself.
 pub trait Section {
-    /// Notes every fault; `at` is the section's own key with a trailing dot, or empty at the root.
+    /// Collects all faults; `at` is the section's own key with a trailing dot, or empty at the root.
     fn validate(&self, at: &str, faults: &mut Vec<Fault>);
 }

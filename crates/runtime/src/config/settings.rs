@@ -1,4 +1,4 @@
-//! What is in force, and where each value is from.
+//! The settings in force, each with its origin.
 
 use std::{fmt, path::PathBuf};
 
@@ -11,15 +11,15 @@ use serde::Serialize;
 
 use super::keys;
 
-/// What stands in place of a secret.
+/// Printed in place of a secret.
 const HIDDEN: &str = "…";
-/// A key with one of these words in its last part holds a secret.
+/// A key whose last part has one of these words holds a secret.
 const SECRET_WORDS: [&str; 4] = ["key", "secret", "token", "password"];
 
-/// Where a value is from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The program itself.
+    /// The default.
     Default,
     /// The configuration file.
     File(PathBuf),
@@ -45,21 +45,21 @@ impl fmt::Display for Origin {
 pub struct Setting {
     /// The key, with dots between sections.
     pub key: String,
-    /// The value as TOML, with each secret in it hidden; `None` where it is not set.
+    /// The value as TOML with its secrets hidden; `None` if it is not set.
     pub value: Option<String>,
-    /// Where it is from.
+    /// Its origin.
     pub origin: Origin,
 }
 
 impl Setting {
-    /// The same with its value hidden, where it has one.
+    /// The same setting with its value hidden, if it has one.
     #[must_use]
     pub fn hidden(self) -> Self {
         Self { value: self.value.map(|_| quoted(HIDDEN)), ..self }
     }
 }
 
-/// The settings of a configuration that was made of these layers, the lowest first.
+/// The settings of a configuration and of its layers, the lowest first.
 pub(super) fn of(config: &impl Serialize, layers: &[(Origin, Dict)]) -> Vec<Setting> {
     let values: Dict = Figment::from(Serialized::defaults(config)).extract().unwrap_or_default();
     let mut found = Vec::new();
@@ -74,7 +74,7 @@ pub(super) fn of(config: &impl Serialize, layers: &[(Origin, Dict)]) -> Vec<Sett
     found.into_iter().map(setting).collect()
 }
 
-/// Whether a layer that gives one key decides another: the same one, or one inside it.
+/// Whether a given key sets another: the same key, or one inside it.
 fn covers(given: &str, key: &str) -> bool {
     key.strip_prefix(given).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
@@ -111,7 +111,7 @@ fn is_secret(key: &str) -> bool {
     last.split(['_', '-']).any(|word| SECRET_WORDS.contains(&word))
 }
 
-/// A URL without the password in it; a text that is no URL as it is. Where in doubt too much is hidden.
+/// Hides the password of a URL, and rather too much than too little. Returns other texts unchanged.
 fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let rest = match rest.rsplit_once('@') {
@@ -121,11 +121,11 @@ fn without_password(text: &str) -> String {
         }
         None => rest.to_owned(),
     };
-    let Some((place, query)) = rest.split_once('?') else { return format!("{scheme}://{rest}") };
+    let Some((location, query)) = rest.split_once('?') else { return format!("{scheme}://{rest}") };
     let pair = |pair: &str| match pair.split_once('=') {
         Some((name, _)) if is_secret(name) => format!("{name}={HIDDEN}"),
         _ => pair.to_owned(),
     };
     let query: Vec<String> = query.split('&').map(pair).collect();
-    format!("{scheme}://{place}?{}", query.join("&"))
+    format!("{scheme}://{location}?{}", query.join("&"))
 }

@@ -1,4 +1,4 @@
-//! The layers, and how they become one typed configuration.
+//! The layers of the configuration, and their merge into one typed value.
 
 use std::path::{Path, PathBuf};
 
@@ -15,18 +15,18 @@ use super::{
     settings::{self, Origin, Setting},
 };
 
-/// The file that is read where none is named.
+/// The default file.
 const FILE: &str = "meridian.toml";
-/// What a variable must begin with.
+/// The prefix of variables.
 const PREFIX: &str = "MERIDIAN_";
-/// Environment variables that begin like configuration but are read elsewhere.
+/// Environment variables with the prefix that are no configuration.
 const OTHER_VARIABLES: [&str; 4] =
     ["MERIDIAN_ADMIN_KEY", "MERIDIAN_CONFIG", "MERIDIAN_TEST_DATABASE_URL", "MERIDIAN_BIN"];
-/// More faults than this help nobody.
+/// Limit of reported faults.
 const FAULTS_MAX: usize = 100;
 
-/// Loads a configuration: its defaults, `file` (or `meridian.toml` where that exists), the environment
-/// (`MERIDIAN_`, `__` between sections) and `flags` (dotted key and value), the later over the earlier.
+/// Loads a configuration from its defaults, `file` (or `meridian.toml` if that exists), the environment (`MERIDIAN_`, `__`
+/// between sections) and `flags` (dotted key and value). Later layers override earlier ones.
 ///
 /// # Errors
 /// All unknown keys; else all values of a wrong type; else all faults that [`Section::validate`] finds.
@@ -34,10 +34,10 @@ pub fn load<T>(file: Option<&Path>, flags: &[(String, String)]) -> Result<T, Err
 where
     T: Serialize + DeserializeOwned + Default + Section,
 {
-    Sources::usual(file, flags).load()
+    Sources::standard(file, flags).load()
 }
 
-/// Every setting of the configuration that [`load`] would give, sorted by key.
+/// All settings of the configuration that [`load`] returns, sorted by key.
 ///
 /// # Errors
 /// As [`load`].
@@ -45,10 +45,10 @@ pub fn settings<T>(file: Option<&Path>, flags: &[(String, String)]) -> Result<Ve
 where
     T: Serialize + DeserializeOwned + Default + Section,
 {
-    Sources::usual(file, flags).settings::<T>()
+    Sources::standard(file, flags).settings::<T>()
 }
 
-/// The layers over the defaults; [`load`] uses the usual ones, a test gives its own.
+/// The layers over the defaults; [`load`] uses the standard ones, and a test its own.
 #[derive(Default)]
 pub struct Sources {
     file: Option<PathBuf>,
@@ -58,12 +58,12 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Nothing over the defaults.
+    /// No layers over the defaults.
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn usual(file: Option<&Path>, flags: &[(String, String)]) -> Self {
+    fn standard(file: Option<&Path>, flags: &[(String, String)]) -> Self {
         let text = |os: std::ffi::OsString| os.into_string().ok();
         let variables = std::env::vars_os().filter_map(|(name, value)| text(name).zip(text(value)));
         let sources = match file {
@@ -80,14 +80,14 @@ impl Sources {
         self
     }
 
-    /// Reads this TOML file where it exists.
+    /// Reads this TOML file if it exists.
     #[must_use]
     pub fn file_if_present(self, file: &Path) -> Self {
         if file.is_file() { self.file(file) } else { self }
     }
 
-    /// Takes those of these variables that begin with `MERIDIAN_`. An empty one counts as not set, as compose files
-    /// pass on what nobody has set.
+    /// Reads the variables with the prefix `MERIDIAN_`. An empty one counts as unset, since compose files pass unset
+    /// variables on as empty ones.
     #[must_use]
     pub fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.variables.extend(variables);
@@ -101,14 +101,14 @@ impl Sources {
         self
     }
 
-    /// Leaves these variables to somebody else; full names, such as `MERIDIAN_ADMIN_KEY`.
+    /// Ignores these variables, by their full names such as `MERIDIAN_ADMIN_KEY`.
     #[must_use]
     pub fn ignoring(mut self, names: &[&str]) -> Self {
         self.ignored.extend(names.iter().map(|name| (*name).to_owned()));
         self
     }
 
-    /// Lays the layers over the defaults.
+    /// Merges the layers over the defaults.
     ///
     /// # Errors
     /// All unknown keys; else all values of a wrong type; else all faults that [`Section::validate`] finds.
@@ -119,7 +119,7 @@ impl Sources {
         combine(&self.layers()?)
     }
 
-    /// Every setting that [`Sources::load`] would give, sorted by key.
+    /// All settings that [`Sources::load`] returns, sorted by key.
     ///
     /// # Errors
     /// As [`Sources::load`].
@@ -132,7 +132,7 @@ impl Sources {
         Ok(settings::of(&config, &layers))
     }
 
-    /// Each layer over the defaults, the lowest first, with where it is from.
+    /// The layers over the defaults with their origins, the lowest first.
     fn layers(self) -> Result<Vec<(Origin, Dict)>, Error> {
         let unreadable = |error: figment::Error| Error::Unreadable(error.to_string());
         let mut layers = Vec::new();
@@ -140,23 +140,23 @@ impl Sources {
             let table = Figment::from(Serialized::defaults(read(path)?)).extract().map_err(unreadable)?;
             layers.push((Origin::File(path.clone()), table));
         }
-        let one = |key: &str, value: &str| Figment::new().merge((key, plain(value))).extract().map_err(unreadable);
+        let layer = |key: &str, value: &str| Figment::new().merge((key, plain(value))).extract().map_err(unreadable);
         for (name, value) in &self.variables {
             let other = OTHER_VARIABLES.iter().copied().chain(self.ignored.iter().map(String::as_str));
             let Some(key) = name.strip_prefix(PREFIX).filter(|_| !value.is_empty()) else { continue };
             if other.into_iter().all(|other| other != name) {
-                let layer = one(&key.to_lowercase().replace("__", "."), value)?;
-                layers.push((Origin::Environment(name.clone()), layer));
+                let table = layer(&key.to_lowercase().replace("__", "."), value)?;
+                layers.push((Origin::Environment(name.clone()), table));
             }
         }
         for (key, value) in &self.flags {
-            layers.push((Origin::Flag, one(key, value)?));
+            layers.push((Origin::Flag, layer(key, value)?));
         }
         Ok(layers)
     }
 }
 
-/// Lays the layers over the defaults.
+/// Merges the layers over the defaults.
 fn combine<T>(layers: &[(Origin, Dict)]) -> Result<T, Error>
 where
     T: Serialize + DeserializeOwned + Default + Section,
@@ -174,7 +174,7 @@ where
     if faults.is_empty() { Ok(config) } else { Err(Error::Faults(faults)) }
 }
 
-/// A text as it stands, unless it is quoted, an array or a table: only the section knows whether 0123 is a number.
+/// A text, unless it is quoted, an array or a table: only the section knows whether 0123 is a number.
 fn plain(text: &str) -> Value {
     match text.parse::<Value>() {
         Ok(value @ (Value::Array(..) | Value::Dict(..) | Value::String(..))) => value,
@@ -190,18 +190,18 @@ fn read(path: &Path) -> Result<toml::Table, Error> {
     let text =
         std::fs::read_to_string(path).map_err(|error| Error::Unreadable(format!("{}: {}", name(), error.kind())))?;
     toml::from_str(&text).map_err(|error: toml::de::Error| {
-        // The error's own text would show the line, and with it perhaps a secret.
+        // The error's own text holds the line, which may hold a secret.
         let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         Error::Unreadable(format!("{}, line {line}: {}", name(), error.message()))
     })
 }
 
-/// Deserialises, and where a value has the wrong type notes it, takes it out and goes on to find the next.
+/// Deserialises. Collects each value of the wrong type as a fault and removes it, to find the next.
 fn extract<T: Serialize + DeserializeOwned + Default>(mut given: Dict, mut faults: Vec<Fault>) -> Result<T, Error> {
     loop {
         let layers = Figment::from(Serialized::defaults(T::default())).merge(Serialized::defaults(&given));
-        // Lossy: a text from the environment may become a number or a truth value, where the section wants one.
+        // Lossy: a text from the environment becomes a number or a boolean if the section expects one.
         let error = match layers.extract_lossy::<T>() {
             Ok(config) if faults.is_empty() => return Ok(config),
             Ok(_) => return Err(Error::Faults(faults)),
@@ -252,7 +252,7 @@ fn in_words(expected: &str) -> &str {
     }
 }
 
-/// A message made elsewhere may repeat the value.
+/// Hides a message of another library that repeats the value.
 fn hide(message: &str, key: &str, given: &Dict) -> String {
     let value = Value::from(given.clone()).find(key);
     match value.as_ref().and_then(Value::as_str) {
@@ -267,7 +267,7 @@ fn remove(given: &mut Dict, path: &[String]) -> bool {
         [last] => given.remove(last).is_some(),
         [first, rest @ ..] => match given.get_mut(first) {
             Some(Value::Dict(_, inner)) => remove(inner, rest),
-            // An array is judged whole.
+            // An array is validated as a whole.
             Some(_) => given.remove(first).is_some(),
             None => false,
         },

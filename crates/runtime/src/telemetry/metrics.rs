@@ -1,4 +1,4 @@
-//! Metrics in Prometheus's text format, collected in the process and shown by whoever has a port for it.
+//! Metrics in Prometheus's text format, collected in the process; the gateway and the operations port serve them.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -6,7 +6,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// Upper bounds of the histograms, in seconds: from half a millisecond to ten seconds.
 const BUCKETS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Samples wait in memory until they are put into buckets; a scrape does it, and where none comes, this does.
+/// Interval at which samples are moved from memory into buckets, if no scrape does it.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -29,20 +29,20 @@ fn handle() -> &'static PrometheusHandle {
             .build_recorder();
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
-            tracing::warn!("metrics are collected elsewhere already");
+            tracing::warn!("another metrics recorder is installed already");
         }
-        let kept = handle.clone();
-        // A thread, since whoever asks first may have a runtime that ends, or none.
-        let upkeep = std::thread::Builder::new().name("metrics-upkeep".into()).spawn(move || keep_up(&kept));
+        let upkeep_handle = handle.clone();
+        // A thread, since the first caller may have no runtime, or one that ends.
+        let upkeep = std::thread::Builder::new().name("metrics-upkeep".into()).spawn(move || compact(&upkeep_handle));
         if upkeep.is_err() {
-            tracing::warn!("metrics are kept small only by scraping: the thread that would do it cannot start");
+            tracing::warn!("the thread that compacts metrics cannot start; only scrapes compact them");
         }
         handle
     })
 }
 
-#[expect(clippy::disallowed_methods, reason = "memory is kept small in real time, whatever the clock shows")]
-fn keep_up(handle: &PrometheusHandle) {
+#[expect(clippy::disallowed_methods, reason = "memory is compacted in real time, independent of the clock")]
+fn compact(handle: &PrometheusHandle) {
     loop {
         std::thread::sleep(UPKEEP);
         handle.run_upkeep();
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_counted_is_shown() {
+    fn counts_are_rendered() {
         collect_metrics();
         metrics::counter!("telemetry_test_total", "kind" => "a").increment(2);
         metrics::histogram!("telemetry_test_seconds").record(Duration::from_millis(3));

@@ -1,7 +1,7 @@
 //! Logs, traces and metrics.
 //!
-//! Logs are a sentence and its fields, readable or JSON. Traces follow W3C Trace Context in and out, and are
-//! exported by OTLP where an endpoint is configured. Metrics are Prometheus's. Personal data is in none of them.
+//! A log line is a sentence with fields, as text or JSON. Traces follow W3C Trace Context in both directions and are
+//! exported by OTLP to a configured endpoint. Metrics are in Prometheus's format. None of them holds personal data.
 //!
 //! Start reading at [`start`].
 
@@ -23,14 +23,14 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::config::{Fault, Section};
 
-/// The form of the logs.
+/// The format of the logs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One readable line an event.
+    /// One readable line for each event.
     #[default]
     Text,
-    /// One JSON object an event.
+    /// One JSON object for each event.
     Json,
 }
 
@@ -38,11 +38,12 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Where spans are sent, OTLP over gRPC, such as `http://127.0.0.1:4317`; none: they are not exported.
+    /// Endpoint of OTLP over gRPC that receives the spans, such as `http://127.0.0.1:4317`; without one, spans are not
+    /// exported.
     pub otlp_endpoint: Option<String>,
-    /// `text` or `json`.
+    /// Format of the logs: `text` or `json`.
     pub log: LogFormat,
-    /// Which events are logged, in tracing's filter syntax.
+    /// Filter of the logged events in tracing's syntax, such as `info` or `warn,booking=debug`.
     pub filter: String,
 }
 
@@ -65,7 +66,7 @@ impl Section for Config {
     }
 }
 
-/// Why telemetry cannot start.
+/// The reason why telemetry cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The exporter refused its configuration.
@@ -76,19 +77,19 @@ pub enum Error {
     Subscriber(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// What is quiet unless the configured filter names it: SQL texts, and the exporter's talk about itself.
+/// Filtered out unless the configured filter names them: SQL texts, and the exporter's own events.
 const QUIET: &str = "sqlx::query=off,opentelemetry=warn,opentelemetry_sdk=warn,opentelemetry-otlp=warn";
-/// What becomes a span, whatever the log shows. The exporter's own calls must not, or they would never end.
+/// Filter of the spans, independent of the logs. It excludes the exporter's own calls, which would export themselves without
+/// end.
 const SPANS: &str = "info,sqlx::query=off,h2=off,hyper=off,hyper_util=off,tonic=off,tower=off,reqwest=off,\
                      opentelemetry=off,opentelemetry_sdk=off,opentelemetry-otlp=off";
 
-/// Keeps the exporter alive; call [`Guard::flush`] before the process ends.
+/// Owns the exporter; call [`Guard::flush`] before the process ends.
 #[must_use = "the last spans are sent by Guard::flush"]
 pub struct Guard(Option<SdkTracerProvider>);
 
 impl Guard {
-    /// Sends the spans that still wait; at most 5 seconds. Needs a multi-threaded runtime that still runs, since the
-    /// exporter's connection lives on it.
+    /// Exports the remaining spans, within 5 seconds. Needs the multi-threaded runtime of the exporter's connection.
     pub fn flush(self) {
         if let Some(provider) = self.0
             && let Err(error) = provider.shutdown()
@@ -105,16 +106,16 @@ impl Guard {
 pub fn start(config: &Config, role: &str) -> Result<Guard, Error> {
     propagate();
     let provider = match &config.otlp_endpoint {
-        Some(endpoint) => Some(exporting(endpoint, role)?),
+        Some(endpoint) => Some(exporting_provider(endpoint, role)?),
         None => None,
     };
-    // Without an exporter the provider still makes trace ids, so that logs and errors can name them, and still passes
-    // on the caller's wish to be sampled, so that a trace is not cut by one process that exports nothing.
-    let own = || {
+    // Without an exporter the provider still makes trace ids for logs and errors, and still propagates the caller's
+    // sampling decision, so that this process does not cut the trace.
+    let unexported = || {
         let sampler = Sampler::ParentBased(Box::new(Sampler::AlwaysOff));
         SdkTracerProvider::builder().with_sampler(sampler).build()
     };
-    let tracing_provider = provider.clone().unwrap_or_else(own);
+    let tracing_provider = provider.clone().unwrap_or_else(unexported);
     let spans = tracing_opentelemetry::layer().with_tracer(tracing_provider.tracer("meridian"));
     let logs = match config.log {
         LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
@@ -135,15 +136,14 @@ fn log_filter(filter: &str) -> EnvFilter {
     EnvFilter::try_new(format!("{QUIET},{filter}")).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// Where it panicked, and the message only where that is a text of the program's own: a formatted one may hold what
-/// a patient typed.
+/// Logs the location of a panic, and its message only if that is a constant: a formatted one may hold a patient's text.
 fn log_panic(info: &PanicHookInfo<'_>) {
-    let place = info.location().map(ToString::to_string).unwrap_or_default();
-    let message = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("a message that may hold data");
-    tracing::error!(%place, message, "a panic: this is a fault of the program");
+    let location = info.location().map(ToString::to_string).unwrap_or_default();
+    let message = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("hidden: it may hold personal data");
+    tracing::error!(%location, message, "panic: a bug in the program");
 }
 
-fn exporting(endpoint: &str, role: &str) -> Result<SdkTracerProvider, Error> {
+fn exporting_provider(endpoint: &str, role: &str) -> Result<SdkTracerProvider, Error> {
     let exporter = opentelemetry_otlp::SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
     let resource = Resource::builder().with_service_name(format!("meridian-{role}")).build();
     Ok(SdkTracerProvider::builder()
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn sql_texts_are_logged_only_where_the_filter_asks_for_them() {
+    fn sql_texts_are_logged_only_if_the_filter_names_them() {
         let events = || {
             tracing::warn!(target: "sqlx::query", "select the-query");
             tracing::info!("an ordinary sentence");

@@ -1,4 +1,4 @@
-//! A private PostgreSQL cluster, gone when its owner is gone.
+//! A private PostgreSQL cluster, removed when its owner ends.
 //!
 //! A watchdog process waits at the other end of a pipe. However the owner ends (return, panic, Ctrl-C, kill -9),
 //! the pipe closes, and the watchdog stops the cluster and removes its directory.
@@ -18,12 +18,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// How a cluster is started.
+/// Options of a cluster.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Whether a commit waits for the disk. Tests need no such promise; benchmarks measure with it.
+    /// Whether a commit waits for the disk. Benchmarks need that, tests do not.
     pub durable: bool,
-    /// Connections that the cluster takes.
+    /// Limit of connections.
     pub connections_max: u16,
 }
 
@@ -41,7 +41,7 @@ pub struct Cluster {
     watchdog: Child,
 }
 
-/// Attempts to find a free port: another process may take one between the look and the use.
+/// Attempts to find a free port: another process may take one before the cluster binds it.
 const ATTEMPTS_MAX: usize = 5;
 
 /// Waits for the pipe to close, then stops the cluster and removes its directory.
@@ -55,10 +55,10 @@ rm -rf "$dir"
 "#;
 
 impl Cluster {
-    /// Makes and starts a cluster on a free port of the loopback address. Blocks for a second or two.
+    /// Creates and starts a cluster on a free port of the loopback address. Blocks for a second or two.
     ///
     /// # Errors
-    /// When PostgreSQL's programs are missing or do not start; the error holds what they said.
+    /// When PostgreSQL's programs are missing or do not start; the error holds their output.
     pub fn start(options: Options) -> Result<Self> {
         let bin = find_programs().context("PostgreSQL's server programs (initdb, pg_ctl) are not on this machine")?;
         let (mut why, mut attempts) = (None, 0);
@@ -77,7 +77,7 @@ impl Cluster {
         &self.url
     }
 
-    /// Where PostgreSQL's programs are.
+    /// The folder of PostgreSQL's programs.
     pub fn bin(&self) -> &Path {
         &self.bin
     }
@@ -125,12 +125,12 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.watchdog.stdin.take());
-        // Nothing is left to do if the watchdog is gone already.
+        // The watchdog may have ended already.
         let _ = self.watchdog.wait();
     }
 }
 
-/// Where `initdb` and `pg_ctl` are: the newest under Debian's directories, else the first on PATH.
+/// The folder of `initdb` and `pg_ctl`: the newest under Debian's directories, or the first on PATH.
 pub fn find_programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> = versions

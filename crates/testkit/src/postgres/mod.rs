@@ -19,10 +19,10 @@ pub use cluster::{Cluster, Options, find_programs};
 /// The variable that names a cluster for tests.
 pub const VARIABLE: &str = "MERIDIAN_TEST_DATABASE_URL";
 
-/// The longest that the server may take to make or drop a database.
+/// Longest time to create or drop a database.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A fresh, empty database; dropped with its owner, connections and all.
+/// A new, empty database, dropped with this value even if it has connections.
 #[derive(Debug)]
 pub struct Database {
     /// Its URL, as a superuser.
@@ -31,7 +31,7 @@ pub struct Database {
     pub name: String,
 }
 
-/// The URL of the cluster that this process's tests share; starts it where there is none yet. Blocks.
+/// The URL of the cluster that this process's tests share; starts it at the first call. Blocks.
 ///
 /// # Errors
 /// When no cluster can be started.
@@ -48,14 +48,14 @@ pub fn cluster() -> Result<String> {
     Ok(own.insert(cluster).url().to_owned())
 }
 
-/// Makes a fresh database.
+/// Creates a database.
 ///
 /// # Errors
 /// When there is no cluster or it refuses.
 pub async fn database() -> Result<Database> {
     let admin = tokio::task::spawn_blocking(cluster).await??;
     let name = format!("t_{:032x}", rand::random::<u128>());
-    // From template0, to which nobody connects: copying a template that somebody is connected to fails.
+    // From template0, which has no connections: copying a template with connections fails.
     execute(&admin, format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
     Ok(Database { url: with_database(&admin, &name), name })
 }
@@ -64,12 +64,12 @@ impl Drop for Database {
     fn drop(&mut self) {
         let admin = with_database(&self.url, "postgres");
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // On a thread with a runtime of its own: the test's runtime is busy dropping this, or gone.
+        // A separate thread and runtime, since the test's runtime is busy dropping this value or has ended.
         let dropping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map(|runtime| runtime.block_on(execute(&admin, statement)).is_ok())
         });
-        // At worst the database goes with its cluster.
+        // If this fails, the database is removed with its cluster.
         let _ = dropping.join();
     }
 }
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_database_is_its_own_and_goes_with_its_owner() {
+    async fn each_database_is_separate_and_is_dropped_with_its_owner() {
         let (one, two) = (database().await.unwrap(), database().await.unwrap());
         execute(&one.url, "CREATE TABLE only_here ()".into()).await.unwrap();
         let tables = "SELECT count(*) FROM pg_class WHERE relname = 'only_here'";
@@ -112,7 +112,7 @@ mod tests {
         let admin = with_database(&two.url, "postgres");
         let there = format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", one.name);
         assert_eq!(count(&admin, there.clone()).await, 1);
-        // Dropped though somebody is still connected.
+        // Dropped despite an open connection.
         let _still_connected = PgConnection::connect(&one.url).await.unwrap();
         drop(one);
         assert_eq!(count(&admin, there).await, 0);

@@ -2,8 +2,8 @@ use std::fs;
 
 use super::*;
 
-/// A child that behaves as the product does, as far as this module looks.
-fn imitation(script: &str) -> Process {
+/// A child process that prints what a script says.
+fn fake_product(script: &str) -> Process {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
     Process::spawn(command).unwrap()
@@ -11,7 +11,7 @@ fn imitation(script: &str) -> Process {
 
 #[tokio::test]
 async fn an_address_is_read_and_sigterm_ends_it() {
-    let process = imitation(
+    let process = fake_product(
         "trap 'echo drained; exit 3' TERM; echo log >&2; echo 'listening on grpc://127.0.0.1:1 now';
          while :; do sleep 0.05; done",
     );
@@ -23,7 +23,7 @@ async fn an_address_is_read_and_sigterm_ends_it() {
 
 #[tokio::test]
 async fn an_end_before_the_address_is_an_error_with_the_reason() {
-    let mut process = imitation("echo 'no such database' >&2; exit 1");
+    let mut process = fake_product("echo 'no such database' >&2; exit 1");
     let error = process.address().await.unwrap_err().to_string();
     assert!(error.contains("no such database"), "{error}");
     assert_eq!(process.ended().await.unwrap().code(), Some(1));
@@ -33,7 +33,7 @@ async fn an_end_before_the_address_is_an_error_with_the_reason() {
 
 #[tokio::test]
 async fn kill_needs_no_consent() {
-    let process = imitation("trap '' TERM; echo 'listening on x'; while :; do sleep 0.05; done");
+    let process = fake_product("trap '' TERM; echo 'listening on x'; while :; do sleep 0.05; done");
     process.line("listening on").await;
     process.kill().unwrap();
 }

@@ -1,4 +1,4 @@
-//! Messages as the provider shows them.
+//! The provider's messages.
 
 use std::collections::HashMap;
 
@@ -16,15 +16,15 @@ pub struct Message {
     pub status: String,
     /// Set by [`super::FakeProvider::set_status`].
     pub error_code: Option<u32>,
-    /// To whom.
+    /// The recipient's number.
     pub to: String,
-    /// From which number; the messaging service's sid where that was given instead.
+    /// The sender's number, or the sid of the messaging service.
     pub from: String,
     /// The text.
     pub body: String,
-    /// Where receipts go.
+    /// The URL of status callbacks.
     pub status_callback: Option<String>,
-    /// When it was accepted.
+    /// The instant of its acceptance.
     pub created_at: Timestamp,
 }
 

@@ -1,4 +1,4 @@
-//! A fake SMS provider that speaks Twilio's HTTP API, records what it hears and fails as it is told to.
+//! A fake SMS provider with Twilio's HTTP API, which records requests and fails by a script.
 //!
 //! The shapes are those of `POST /2010-04-01/Accounts/{sid}/Messages.json` and the look-ups beside it
 //! (<https://www.twilio.com/docs/messaging/api/message-resource>).
@@ -18,40 +18,40 @@ use tokio::{net::TcpListener, sync::watch, task::AbortHandle};
 
 pub use messages::Message;
 
-/// The account that the fake knows.
+/// The fake's account.
 pub const ACCOUNT_SID: &str = "AC00000000000000000000000000000000";
 /// Its token.
 pub const AUTH_TOKEN: &str = "12345";
-/// How long [`FakeProvider::wait_for`] waits.
+/// Longest wait of [`FakeProvider::wait_for`].
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// How the provider answers a request to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Behaviour {
-    /// Takes the message: 201, `queued`.
+    /// Accepts the message: 201, `queued`.
     Accept,
     /// Refuses it with this HTTP status and error code, such as 400 and 21211 (no such number) or 21610 (opted out).
     Refuse(u16, u32),
-    /// Says 429 and to come back after so many seconds.
+    /// Answers 429 with `Retry-After` in seconds.
     Busy(u64),
     /// Answers 500 with a body that is no JSON.
     Broken,
-    /// Takes the message and never answers; or not until [`FakeProvider::release`].
+    /// Accepts the message and does not answer before [`FakeProvider::release`].
     Stall,
-    /// Takes the message, and closes the connection before the answer.
+    /// Accepts the message, and closes the connection before the answer.
     AcceptThenHangUp,
-    /// Closes the connection; nothing is taken.
+    /// Closes the connection without accepting the message.
     HangUp,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub struct Received {
     /// The account in the path.
     pub account: String,
     /// The `Authorization` header.
     pub authorization: String,
-    /// Whether account and token were right.
+    /// Whether account and token are correct.
     pub authorized: bool,
     /// The form's fields.
     pub form: HashMap<String, String>,
@@ -84,7 +84,7 @@ struct State {
 }
 
 impl FakeProvider {
-    /// Starts it; it dates messages by the system's clock.
+    /// Starts it with the system's clock.
     ///
     /// # Errors
     /// When there is no port.
@@ -92,7 +92,7 @@ impl FakeProvider {
         Self::with_clock(Clock::system()).await
     }
 
-    /// Starts it with a clock that dates its messages.
+    /// Starts it with the clock of its messages' dates.
     ///
     /// # Errors
     /// When there is no port.
@@ -110,12 +110,12 @@ impl FakeProvider {
         self.0.url.clone()
     }
 
-    /// What the next requests to send meet, in turn; after that, they are accepted.
+    /// The behaviour for the next requests to send, in order; later ones are accepted.
     pub fn script(&self, behaviours: impl IntoIterator<Item = Behaviour>) {
         self.0.shared.lock().script.extend(behaviours);
     }
 
-    /// What every request for this number (E.164) meets, whatever the script says.
+    /// The behaviour for all requests to this number (E.164), before the script.
     pub fn for_number(&self, to: &str, behaviour: Behaviour) {
         self.0.shared.lock().numbers.insert(to.to_owned(), behaviour);
     }
@@ -130,10 +130,10 @@ impl FakeProvider {
         self.0.shared.lock().received.clone()
     }
 
-    /// Waits until so many requests to send have come in all, and returns them.
+    /// Waits until this many requests to send have arrived, and returns them.
     ///
     /// # Panics
-    /// When they do not come within 30 seconds.
+    /// When they do not arrive within 30 seconds.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let mut seen = self.0.shared.received.subscribe();
         let arrived = tokio::time::timeout(WAIT_MAX, seen.wait_for(|seen| *seen >= count)).await.is_ok();
@@ -147,7 +147,7 @@ impl FakeProvider {
         self.0.shared.lock().messages.clone()
     }
 
-    /// Changes what a look-up says of an accepted message: `delivered`, `undelivered`, …
+    /// Changes the status of an accepted message: `delivered`, `undelivered`, …
     ///
     /// # Panics
     /// When no message has this sid.
@@ -170,7 +170,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a request and says what it meets.
+    /// Records a request and returns the behaviour for it.
     fn arrived(&self, request: Received) -> Behaviour {
         let mut state = self.lock();
         let set = request.form.get("To").and_then(|to| state.numbers.get(to).copied());

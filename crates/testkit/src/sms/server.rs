@@ -1,4 +1,4 @@
-//! The fake's routes and its connections, which it must be able to cut.
+//! The fake's routes and its connections, which it can close.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -28,7 +28,7 @@ struct Connection(CancellationToken);
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let router = Router::new()
         .route("/2010-04-01/Accounts/{account}/Messages.json", post(send).get(list))
-        .route("/2010-04-01/Accounts/{account}/Messages/{file}", get(one))
+        .route("/2010-04-01/Accounts/{account}/Messages/{file}", get(message))
         .with_state(shared);
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
@@ -38,7 +38,7 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         connections.spawn(async move {
             let builder = auto::Builder::new(TokioExecutor::new());
             tokio::select! {
-                // The client sees what became of the connection; nobody else needs to know.
+                // The client sees the error on its side.
                 _ = builder.serve_connection(TokioIo::new(stream), service) => {}
                 () = cut.cancelled() => {}
             }
@@ -54,7 +54,7 @@ async fn send(
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
     let authorized = is_authorized(&account, &headers);
-    // Subscribed before the request is seen to have arrived, so that a release after that always counts.
+    // Subscribed before the request counts as received, so that no later release is missed.
     let mut released = shared.released.subscribe();
     let authorization = authorization(&headers).to_owned();
     let behaviour = shared.arrived(Received { account, authorization, authorized, form: form.clone() });
@@ -79,7 +79,7 @@ async fn send(
         Behaviour::Broken => (StatusCode::INTERNAL_SERVER_ERROR, "something broke").into_response(),
         Behaviour::Stall => {
             let answer = accept();
-            // An error means that the fake is gone.
+            // An error means that the fake was dropped.
             let _ = released.changed().await;
             answer
         }
@@ -113,14 +113,14 @@ async fn list(
         .filter(|message| asked("To", &message.to) && asked("From", &message.from))
         .map(Message::json)
         .collect();
-    // The newest first, as the provider lists them.
+    // Newest first, like the provider.
     messages.reverse();
     let uri = format!("/2010-04-01/Accounts/{account}/Messages.json");
     let size = messages.len();
     Json(json!({"messages": messages, "page": 0, "page_size": size, "next_page_uri": null, "uri": uri})).into_response()
 }
 
-async fn one(
+async fn message(
     State(shared): State<Arc<Shared>>,
     Path((account, file)): Path<(String, String)>,
     headers: HeaderMap,
@@ -135,7 +135,7 @@ async fn one(
     }
 }
 
-/// What the provider demands of every message.
+/// The fields that the provider requires.
 fn missing(form: &HashMap<String, String>) -> Option<Response> {
     let refuse = |code, message| Some(fault(StatusCode::BAD_REQUEST, code, message));
     let given = |name: &str| form.get(name).is_some_and(|value| !value.is_empty());

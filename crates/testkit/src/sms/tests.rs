@@ -64,7 +64,7 @@ async fn a_stalled_request_waits_for_its_release() {
         async move { send(&fake, "+1").await.unwrap().status() }
     });
     fake.wait_for(1).await;
-    // The message is taken, and the caller cannot know.
+    // The message is accepted, which the caller cannot know.
     assert!(!sending.is_finished());
     fake.release();
     assert_eq!(sending.await.unwrap(), StatusCode::CREATED);
