@@ -1,4 +1,4 @@
-//! `cargo xtask compare-calendars`: calendar files read by the product and by PyPI's `recurring-ical-events`, side by side.
+//! `cargo xtask compare-calendars`: compares the product's reading of calendar files with PyPI's `recurring-ical-events`.
 
 use std::{
     fs,
@@ -22,8 +22,8 @@ use crate::{
 /// <https://pypi.org/project/recurring-ical-events/>
 const PACKAGE: &str = "recurring-ical-events==3.8.2";
 const FOLDER: &str = "target/recurring-ical-events";
-/// Reads files as the product does: what is transparent or cancelled makes nobody busy, whole days are those of home.
-const READ: &str = r#"
+/// Reads files as the product does: transparent and cancelled events are not busy, all-day events are in the home zone.
+const SCRIPT: &str = r#"
 import json, sys
 from datetime import date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -50,7 +50,7 @@ def answer(path):
         return {"error": f"{type(error).__name__}: {error}"[:200]}
 print(json.dumps([answer(path) for path in asked["files"]]))
 "#;
-/// As many days as are compared: the product keeps a little more.
+/// Days that are compared; the product keeps a little more.
 const DAYS: i64 = 365;
 
 /// Which files, and when and where they are read.
@@ -66,21 +66,21 @@ pub(crate) struct Options {
     zone: String,
 }
 
-/// From when and until when.
+/// Start and end.
 type Span = (Timestamp, Timestamp);
 
-/// What a file says, or why it is not read.
-type Read = std::result::Result<Vec<Span>, String>;
+/// The busy times of a file, or the reason why it is not read.
+type BusyTimes = std::result::Result<Vec<Span>, String>;
 
-/// What came of one file.
+/// The outcome of one file.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     Equal,
     /// Holds the first difference.
     Different(String),
-    /// The product does not read it; holds why.
+    /// The product does not read it; holds the reason.
     Refused(String),
-    /// The other one does not read it; holds why.
+    /// The package does not read it; holds the reason.
     Unread(String),
 }
 
@@ -98,18 +98,18 @@ pub(crate) fn run(options: &Options, called_from: &Path) -> Result<ExitCode> {
     if !is_named() {
         step("build", || cargo(&["build", "--quiet", "--bin", "meridian"]))?;
     }
-    let environment = step("recurring-ical-events", || python::environment(FOLDER, PACKAGE))?;
+    let environment = step("install recurring-ical-events", || python::environment(FOLDER, PACKAGE))?;
     let data = tempfile::tempdir()?;
     let clock = options.from.map(|from| format!("{from}T00:00:00Z@1"));
     let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--data", "data"];
     arguments.extend(clock.iter().flat_map(|clock| ["--dev", "--clock", clock]));
-    // No limit on the rate: it is one caller who asks for each file.
+    // One caller posts all files, so the rate is not limited.
     let variables = [("MERIDIAN_GATEWAY__REQUESTS_PER_SECOND", "100000")];
     let product = step("start", || Product::start(&built_product()?, data.path(), &arguments, &variables))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rest = Rest::new(&product.url);
     let (ours, window) = step("the product", || runtime.block_on(read_by_product(&rest, &options.zone, &files)))?;
-    let theirs = step("the other one", || read_by_other(&environment, &options.zone, window, &files))?;
+    let theirs = step("recurring-ical-events", || read_by_package(&environment, &options.zone, window, &files))?;
 
     println!("== {} to {}", window.0, window.1);
     let mut counts = [0; 4];
@@ -143,7 +143,7 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// The busy times of each file, or why it is refused; and the window, which begins with the product's own time.
-async fn read_by_product(rest: &Rest, zone: &str, files: &[PathBuf]) -> Result<(Vec<Read>, Span)> {
+async fn read_by_product(rest: &Rest, zone: &str, files: &[PathBuf]) -> Result<(Vec<BusyTimes>, Span)> {
     let post =
         async |path: &str, body: Value| -> Result<Value> { Ok(rest.send(Method::POST, path, Some(&body)).await?.0) };
     let id = |answer: &Value| answer["id"].as_str().map(str::to_owned).context("an entry has an id");
@@ -168,7 +168,7 @@ fn why(problem: &Value) -> String {
     format!("{}: {}", text("code"), text("detail"))
 }
 
-fn spans(times: &Value) -> Read {
+fn spans(times: &Value) -> BusyTimes {
     let at = |time: &Value, name: &str| time[name].as_str().and_then(|text| text.parse().ok());
     let times = times.as_array().map(Vec::as_slice).unwrap_or_default();
     let spans: Option<Vec<Span>> =
@@ -176,17 +176,17 @@ fn spans(times: &Value) -> Read {
     spans.ok_or_else(|| "the product's times cannot be read".to_owned())
 }
 
-fn read_by_other(environment: &Path, zone: &str, window: Span, files: &[PathBuf]) -> Result<Vec<Read>> {
-    let asked = json!({"zone": zone, "from": window.0.to_string(), "to": window.1.to_string(), "files": files});
+fn read_by_package(environment: &Path, zone: &str, window: Span, files: &[PathBuf]) -> Result<Vec<BusyTimes>> {
+    let input = json!({"zone": zone, "from": window.0.to_string(), "to": window.1.to_string(), "files": files});
     let mut command = Command::new(environment.join("bin/python"));
-    // What it warns of is about itself.
-    command.args(["-W", "ignore", "-c", READ]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    // Its warnings concern the package itself.
+    command.args(["-W", "ignore", "-c", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().context("python cannot be run")?;
-    child.stdin.take().context("standard input is piped")?.write_all(asked.to_string().as_bytes())?;
+    child.stdin.take().context("standard input is piped")?.write_all(input.to_string().as_bytes())?;
     let output = child.wait_with_output()?;
     ensure!(output.status.success(), "recurring-ical-events failed ({})", output.status);
     let answers: Vec<Value> = serde_json::from_slice(&output.stdout)?;
-    let one = |answer: &Value| match answer["error"].as_str() {
+    let busy_times = |answer: &Value| match answer["error"].as_str() {
         Some(error) => Err(error.to_owned()),
         None => {
             let pairs = answer["busy"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -195,46 +195,46 @@ fn read_by_other(environment: &Path, zone: &str, window: Span, files: &[PathBuf]
             spans.ok_or_else(|| "its times cannot be read".to_owned())
         }
     };
-    Ok(answers.iter().map(one).collect())
+    Ok(answers.iter().map(busy_times).collect())
 }
 
-fn outcome(ours: Read, theirs: Read, window: Span) -> Outcome {
+fn outcome(ours: BusyTimes, theirs: BusyTimes, window: Span) -> Outcome {
     match (ours, theirs) {
         (Err(why), _) => Outcome::Refused(why),
         (_, Err(why)) => Outcome::Unread(why),
         (Ok(ours), Ok(theirs)) => {
-            let (ours, theirs) = (apart(ours, window), apart(theirs, window));
+            let (ours, theirs) = (merge(ours, window), merge(theirs, window));
             first_difference(&ours, &theirs).map_or(Outcome::Equal, Outcome::Different)
         }
     }
 }
 
-/// The same times within the window, in order and as spans that do not touch.
-fn apart(mut spans: Vec<Span>, (begins, ends): Span) -> Vec<Span> {
+/// The times within the window, in order and merged where they touch.
+fn merge(mut spans: Vec<Span>, (begins, ends): Span) -> Vec<Span> {
     spans.sort();
-    let mut apart: Vec<Span> = Vec::new();
+    let mut merged: Vec<Span> = Vec::new();
     for (start, end) in spans {
         let (start, end) = (start.max(begins), end.min(ends));
         if start >= end {
             continue;
         }
-        match apart.last_mut() {
+        match merged.last_mut() {
             Some(last) if start <= last.1 => last.1 = last.1.max(end),
-            _ => apart.push((start, end)),
+            _ => merged.push((start, end)),
         }
     }
-    apart
+    merged
 }
 
 fn first_difference(ours: &[Span], theirs: &[Span]) -> Option<String> {
     let alone = |whose: &str, (start, end): &Span| format!("{whose} has {start} to {end}");
     let both = ours.iter().zip(theirs).find(|(ours, theirs)| ours != theirs);
     if let Some((ours, theirs)) = both {
-        return Some(format!("{}, {}", alone("the product", ours), alone("the other one", theirs)));
+        return Some(format!("{}, {}", alone("the product", ours), alone("recurring-ical-events", theirs)));
     }
     let common = ours.len().min(theirs.len());
     let more = |whose: &str, spans: &[Span]| spans.get(common).map(|span| format!("only {}", alone(whose, span)));
-    more("the product", ours).or_else(|| more("the other one", theirs))
+    more("the product", ours).or_else(|| more("recurring-ical-events", theirs))
 }
 
 #[cfg(test)]
@@ -250,7 +250,7 @@ mod tests {
     fn the_first_difference_is_named() {
         let window = span("08:00", "18:00");
         let outcome = |ours: &[Span], theirs: &[Span]| outcome(Ok(ours.to_vec()), Ok(theirs.to_vec()), window);
-        // In whichever order, cut at the window, and what touches is one.
+        // The order differs, times are cut at the window, and touching times are merged.
         let ours = [span("09:00", "11:00"), span("17:00", "18:00")];
         let theirs = [span("17:00", "20:00"), span("10:00", "11:00"), span("09:00", "10:00"), span("12:00", "12:00")];
         assert_eq!(outcome(&ours, &theirs), Outcome::Equal);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_read_is_no_difference() {
+    fn an_unread_file_is_no_difference() {
         let window = span("08:00", "18:00");
         let none = || Err("no".to_owned());
         assert_eq!(outcome(none(), Ok(vec![]), window), Outcome::Refused("no".to_owned()));

@@ -1,5 +1,4 @@
-//! `cargo xtask fuzz-api`: generated requests against the REST interface, none of which may be answered by a 5xx or
-//! outside the schema.
+//! `cargo xtask fuzz-api`: generated requests to the REST interface. None may have a 5xx answer or one outside the schema.
 
 use std::{
     fs,
@@ -48,10 +47,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let program = step("schemathesis", || python::environment(FOLDER, PACKAGE))?.join("bin/schemathesis");
     let folder = tempfile::tempdir()?;
     let arguments = ["demo", "--listen", "127.0.0.1:0", "--data", "data"];
-    // A limit on the rate would answer most requests by 429, and nothing behind it would be reached.
+    // A rate limit would answer most requests by 429.
     let variables = [("MERIDIAN_GATEWAY__REQUESTS_PER_SECOND", "100000")];
     let product = step("start", || Product::start(&built_product()?, folder.path(), &arguments, &variables))?;
-    // Another run's product has other ids.
+    // Ids differ from run to run.
     let ids = folder.path().join("schemathesis.toml");
     fs::write(&ids, real_ids(&product.url)?)?;
     println!("== requests");
@@ -63,18 +62,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     command.args(["--max-examples", &options.max_examples.to_string(), "--request-timeout", "30"]);
     command.args(["--phases", "examples,coverage,fuzzing", "--continue-on-failure", "--workers", "2"]);
     command.args(["--wait-for-schema", "30"]);
-    // It never ends, whatever is asked.
+    // The event stream never ends.
     command.args(["--exclude-path", "/v1/events"]);
     if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);
     }
-    // What it keeps from run to run stays with it.
+    // Its files between runs stay in its own folder.
     let status = command.args(&options.more).current_dir(FOLDER).status().context("schemathesis cannot be run")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Its configuration: ids that the demo has, so that requests reach what lies behind a look-up. What takes an id away
-/// keeps generated ones.
+/// Its configuration: ids of the demo, so that requests get past look-ups. Operations that delete keep generated ids.
 ///
 /// # Errors
 /// When the product does not list them.

@@ -1,7 +1,6 @@
-//! The project's own tasks: `cargo xtask test` checks everything, `cargo xtask bench` measures.
+//! The project's own tasks: `cargo xtask test` runs all checks, `cargo xtask bench` measures.
 //!
-//! It builds on nothing of the services: it runs the built product from outside, as a user does. Start reading at
-//! `test`.
+//! It does not depend on the services: it runs the built product as a child process. Start reading at `test`.
 
 mod bench;
 mod compare_calendars;
@@ -11,7 +10,7 @@ mod metrics_page;
 mod module_graph;
 mod postgres;
 mod product;
-mod proto_lint;
+mod proto_checks;
 mod python;
 mod readme_paths;
 mod repo_rules;
@@ -19,6 +18,7 @@ mod schema;
 mod simulate;
 mod steps;
 mod test;
+mod timings;
 mod unused_dependencies;
 
 use std::process::ExitCode;
@@ -35,27 +35,27 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything this project checks: format, lints, the repository's own rules, and all tests on both engines.
+    /// All checks: format, lints, the repository's own rules, and all tests on both engines.
     Test(test::Options),
-    /// The repository's own rules alone: the map of the top level, the size of files, what a file may say, module layers.
+    /// The repository's own rules alone: the top level, the size of files, forbidden words, module layers.
     Check(CheckOptions),
     /// Writes the table of configuration keys in deploy/README.md anew from the code.
     ConfigReference,
-    /// Measures the kernel, the search and the bookings, on this machine.
+    /// Measures the kernel, searches, bookings and more on this machine.
     Bench(bench::Options),
-    /// Throws generated requests at the REST interface (PyPI's schemathesis).
+    /// Sends generated requests to the REST interface (PyPI's schemathesis).
     FuzzApi(fuzz_api::Options),
-    /// Reads every `.ics` file under a folder with the product and with PyPI's recurring-ical-events, and compares.
+    /// Compares how the product and PyPI's recurring-ical-events read the `.ics` files under a folder.
     CompareCalendars(compare_calendars::Options),
     /// Writes each service's schema from its migrations, and the hashes of new SQL files.
     Schema,
-    /// Eight weeks of messages to patients while everything fails, on a simulated clock; prints the figures.
+    /// Simulates eight weeks of messages to patients with failing providers; prints the figures.
     Simulate(simulate::Options),
 }
 
 #[derive(clap::Args)]
 struct CheckOptions {
-    /// Print the graph of each service's top-level modules, a line a module, and the knots in it.
+    /// Print the graph of each service's top-level modules, and its cycles.
     #[arg(long)]
     graph: bool,
 }
@@ -72,13 +72,13 @@ fn main() -> ExitCode {
 
 fn run() -> anyhow::Result<ExitCode> {
     let called_from = std::env::current_dir()?;
-    // The alias runs from wherever it is called in the repository; every path here is from its top.
+    // The alias runs in the caller's folder; all paths here start at the top of the repository.
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))?;
     match Arguments::parse().task {
         Task::Test(options) => test::run(&options),
         Task::Check(CheckOptions { graph: true }) => repo_rules::print_graphs().map(|()| ExitCode::SUCCESS),
         Task::Check(CheckOptions { graph: false }) => {
-            repo_rules::check().and_then(|()| proto_lint::lint()).map(|()| ExitCode::SUCCESS)
+            repo_rules::check().and_then(|()| proto_checks::check()).map(|()| ExitCode::SUCCESS)
         }
         Task::ConfigReference => config_reference::write().map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),

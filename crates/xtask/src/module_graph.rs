@@ -1,7 +1,7 @@
-//! The graph of each service's top-level modules, read from their imports, and the circles in it.
+//! The graph of a service's top-level modules, read from their imports, and its cycles.
 //!
-//! An arrow goes from a module to every module that a path in it names: `crate::store::Batch` in
-//! `src/plans/book.rs` is an arrow from `plans` to `store`. Inline tests and files of tests draw no arrows.
+//! A module has an edge to each module that a path in it names: `crate::store::Batch` in `src/plans/book.rs` is an edge
+//! from `plans` to `store`. Tests have no edges.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,13 +12,13 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Two modules may name each other; more than two that all reach each other are a knot.
-const CIRCLE_MAX: usize = 2;
+/// The largest cycle that is allowed: two modules that import each other.
+const CYCLE_MAX: usize = 2;
 
 /// The modules of one service and, for each, the modules that it imports.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Graph {
-    arrows: BTreeMap<String, BTreeSet<String>>,
+    edges: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Graph {
@@ -30,48 +30,48 @@ impl Graph {
         let modules: BTreeSet<String> = entries(src)?.iter().filter_map(|path| module_name(path)).collect();
         let mut graph = Self::default();
         for module in &modules {
-            let mut arrows = BTreeSet::new();
+            let mut edges = BTreeSet::new();
             let file = src.join(module).with_extension("rs");
             if file.is_file() {
-                add_file(&file, 1, &modules, &mut arrows)?;
+                add_file(&file, 1, &modules, &mut edges)?;
             }
-            add_folder(&src.join(module), 1, &modules, &mut arrows)?;
-            arrows.remove(module);
-            graph.arrows.insert(module.clone(), arrows);
+            add_folder(&src.join(module), 1, &modules, &mut edges)?;
+            edges.remove(module);
+            graph.edges.insert(module.clone(), edges);
         }
         Ok(graph)
     }
 
-    /// The sets of more than two modules of which each reaches every other.
-    pub(crate) fn knots(&self) -> Vec<BTreeSet<String>> {
+    /// The sets of more than two modules that all reach each other.
+    pub(crate) fn cycles(&self) -> Vec<BTreeSet<String>> {
         let reach: BTreeMap<&String, BTreeSet<&String>> =
-            self.arrows.keys().map(|module| (module, self.reached_from(module))).collect();
-        let mut knots: Vec<BTreeSet<String>> = Vec::new();
+            self.edges.keys().map(|module| (module, self.reached_from(module))).collect();
+        let mut cycles: Vec<BTreeSet<String>> = Vec::new();
         for (module, reached) in &reach {
-            let circle: BTreeSet<String> = reached
+            let cycle: BTreeSet<String> = reached
                 .iter()
                 .filter(|other| reach[**other].contains(*module))
                 .map(|other| (*other).clone())
                 .chain([(*module).clone()])
                 .collect();
-            if circle.len() > CIRCLE_MAX && !knots.contains(&circle) {
-                knots.push(circle);
+            if cycle.len() > CYCLE_MAX && !cycles.contains(&cycle) {
+                cycles.push(cycle);
             }
         }
-        knots
+        cycles
     }
 
     /// The modules that a module imports.
     pub(crate) fn imports_of(&self, module: &str) -> impl Iterator<Item = &String> {
-        self.arrows.get(module).into_iter().flatten()
+        self.edges.get(module).into_iter().flatten()
     }
 
-    /// One line a module: its name and the modules that it imports.
-    pub(crate) fn drawn(&self) -> String {
-        let width = self.arrows.keys().map(String::len).max().unwrap_or_default();
+    /// One line for each module: its name and its imports.
+    pub(crate) fn render(&self) -> String {
+        let width = self.edges.keys().map(String::len).max().unwrap_or_default();
         let mut text = String::new();
-        for (module, arrows) in &self.arrows {
-            let names: Vec<&str> = arrows.iter().map(String::as_str).collect();
+        for (module, edges) in &self.edges {
+            let names: Vec<&str> = edges.iter().map(String::as_str).collect();
             // Writing to a String does not fail.
             let _ = writeln!(text, "  {module:width$} -> {}", names.join(" "));
         }
@@ -81,7 +81,7 @@ impl Graph {
     fn reached_from(&self, module: &str) -> BTreeSet<&String> {
         let (mut reached, mut open) = (BTreeSet::new(), vec![module]);
         while let Some(next) = open.pop() {
-            for other in self.arrows.get(next).into_iter().flatten() {
+            for other in self.edges.get(next).into_iter().flatten() {
                 if reached.insert(other) {
                     open.push(other);
                 }
@@ -103,7 +103,7 @@ fn module_name(path: &Path) -> Option<String> {
     (is_source && !["lib", "main", "tests"].contains(&name)).then(|| name.to_owned())
 }
 
-fn add_folder(folder: &Path, depth: usize, modules: &BTreeSet<String>, arrows: &mut BTreeSet<String>) -> Result<()> {
+fn add_folder(folder: &Path, depth: usize, modules: &BTreeSet<String>, edges: &mut BTreeSet<String>) -> Result<()> {
     if !folder.is_dir() {
         return Ok(());
     }
@@ -113,16 +113,16 @@ fn add_folder(folder: &Path, depth: usize, modules: &BTreeSet<String>, arrows: &
             continue;
         }
         if path.is_dir() {
-            add_folder(&path, depth + 1, modules, arrows)?;
+            add_folder(&path, depth + 1, modules, edges)?;
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            add_file(&path, if name == "mod" { depth } else { depth + 1 }, modules, arrows)?;
+            add_file(&path, if name == "mod" { depth } else { depth + 1 }, modules, edges)?;
         }
     }
     Ok(())
 }
 
-/// Adds the arrows of one file; `depth` is how many `super` lead from it to the crate's root.
-fn add_file(path: &Path, depth: usize, modules: &BTreeSet<String>, arrows: &mut BTreeSet<String>) -> Result<()> {
+/// Adds the edges of one file; `depth` counts the `super` from it to the crate's root.
+fn add_file(path: &Path, depth: usize, modules: &BTreeSet<String>, edges: &mut BTreeSet<String>) -> Result<()> {
     let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let code: String =
@@ -133,7 +133,7 @@ fn add_file(path: &Path, depth: usize, modules: &BTreeSet<String>, arrows: &mut 
             let before = code[..at].chars().next_back();
             let is_path_start = before.is_none_or(|letter| !letter.is_alphanumeric() && letter != '_' && letter != ':');
             if is_path_start {
-                arrows.extend(first_names(&code[at + prefix.len()..]).filter(|name| modules.contains(name)));
+                edges.extend(first_names(&code[at + prefix.len()..]).filter(|name| modules.contains(name)));
             }
         }
     }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_and_groups_are_arrows_and_tests_are_not() {
+    fn paths_and_groups_are_edges_and_tests_are_not() {
         let found = graph(&[
             ("lib.rs", "mod a; mod b; mod c; mod d; mod e;"),
             ("a.rs", "use crate::{\n    Inner,\n    b::{self, crate_like},\n    c,\n};\n// crate::e is far away\n"),
@@ -193,22 +193,22 @@ mod tests {
             ("d.rs", ""),
             ("e.rs", ""),
         ]);
-        assert_eq!(found.drawn(), "  a -> b c\n  b -> c d\n  c -> d\n  d -> \n  e -> \n");
-        assert_eq!(found.knots(), Vec::<BTreeSet<String>>::new());
+        assert_eq!(found.render(), "  a -> b c\n  b -> c d\n  c -> d\n  d -> \n  e -> \n");
+        assert_eq!(found.cycles(), Vec::<BTreeSet<String>>::new());
         assert_eq!(found.imports_of("b").collect::<Vec<_>>(), ["c", "d"]);
     }
 
     #[test]
-    fn two_may_name_each_other_and_three_are_a_knot() {
+    fn two_modules_may_form_a_cycle_and_three_may_not() {
         let two = [("lib.rs", ""), ("a.rs", "use crate::b;"), ("b.rs", "use crate::a;"), ("c.rs", "use crate::a;")];
-        assert_eq!(graph(&two).knots(), Vec::<BTreeSet<String>>::new());
+        assert_eq!(graph(&two).cycles(), Vec::<BTreeSet<String>>::new());
         let three = [
             ("a.rs", "use crate::b;"),
             ("b.rs", "use crate::c;"),
             ("c.rs", "use crate::a;"),
             ("d.rs", "use crate::a;"),
         ];
-        let knot: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
-        assert_eq!(graph(&three).knots(), [knot]);
+        let cycle: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
+        assert_eq!(graph(&three).cycles(), [cycle]);
     }
 }

@@ -1,4 +1,4 @@
-//! A private PostgreSQL cluster, installed where it is missing and that is possible.
+//! A private PostgreSQL cluster; installs PostgreSQL where it is missing and the system allows.
 
 #[path = "../../testkit/src/postgres/cluster.rs"]
 mod cluster;
@@ -17,8 +17,7 @@ const MISSING: &str = "PostgreSQL 15 or newer is not installed.\n  \
     Its programs (initdb, pg_ctl) are looked for under /usr/lib/postgresql and on PATH.\n\
     Or name a cluster of your own (a superuser's URL): MERIDIAN_TEST_DATABASE_URL=postgres://…";
 
-/// Installs what is missing where that is possible, and starts a cluster. It goes with this process, however that
-/// ends.
+/// Installs PostgreSQL where it is missing and the system allows, and starts a cluster, which ends with this process.
 ///
 /// # Errors
 /// When PostgreSQL is missing or does not start; says what to do.
@@ -40,7 +39,7 @@ fn install() -> Result<()> {
     };
     apt(&["update"])?;
     let install = |package: &str| apt(&["install", "-y", "--no-install-recommends", package, "postgresql-contrib"]);
-    // Debian 12 calls it by its version; others have a newer one.
+    // Debian 12 names the package by its version; other releases have a newer one.
     install("postgresql-15").or_else(|_| install("postgresql"))?;
     if cluster::find_programs().is_none() {
         bail!("{MISSING}");
@@ -57,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cluster_starts_and_goes() {
+    fn a_cluster_starts_and_is_removed() {
         let cluster = start(Options::default()).unwrap();
         let psql =
             || Command::new(cluster.bin().join("psql")).args([cluster.url(), "-Atc", "SHOW data_directory"]).output();

@@ -1,4 +1,4 @@
-//! The built product, run from outside as a user does.
+//! The built product as a child process.
 
 use std::{
     env, fs,
@@ -11,9 +11,9 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-/// How long it may take to print its address; the demo loads its data before that.
+/// Longest wait for its address; the demo loads its data first.
 const START_WITHIN: Duration = Duration::from_secs(300);
-/// The key that the product is given: with it every request is allowed.
+/// The installation's key of the product, which allows every request.
 pub(crate) const ADMIN_KEY: &str = "mrd_measuring_and_fuzzing_only_0123456789";
 
 /// A running product; ended with this value.
@@ -27,11 +27,11 @@ impl Product {
     /// Starts it with these arguments and variables, and waits for its address.
     ///
     /// # Errors
-    /// When it ends or prints no address; holds what it wrote.
+    /// When it ends or prints no address; the error holds its output.
     pub(crate) fn start(binary: &Path, folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let log = folder.join("log");
         let mut command = Command::new(binary);
-        // What the caller has set is for an installation of the caller's: never its database, folder or address.
+        // The caller's variables belong to the caller's own installation and must not reach this one.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MERIDIAN_")) {
             command.env_remove(name);
         }
@@ -59,10 +59,10 @@ impl Product {
         self.child.id()
     }
 
-    /// Memory that it holds, in bytes (its resident set).
+    /// Its resident memory in bytes.
     ///
     /// # Errors
-    /// Where the system does not tell, which all but Linux do not.
+    /// On systems other than Linux.
     pub(crate) fn memory(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
@@ -73,19 +73,19 @@ impl Product {
 
 impl Drop for Product {
     fn drop(&mut self) {
-        // Ended already is as good.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Reads on to the end, so that the product never waits for a reader; gives the address as soon as it comes.
+/// Reads to the end, so that the product never blocks on its output; returns the address as soon as it is printed.
 fn address(stdout: impl Read + Send + 'static) -> Option<String> {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some(rest) = line.trim().strip_prefix("listening on ") {
-                // Whoever waited may be gone.
+                // The receiver may have timed out.
                 let _ = send.send(rest.split_whitespace().next().unwrap_or_default().to_owned());
             }
         }
@@ -93,12 +93,12 @@ fn address(stdout: impl Read + Send + 'static) -> Option<String> {
     receive.recv_timeout(START_WITHIN).ok()
 }
 
-/// Waits for what another process does, in real time and within a bound.
+/// Waits for another process in real time, within a bound.
 pub(crate) fn wait_until(what: &str, within: Duration, mut holds: impl FnMut() -> bool) -> Result<()> {
     let end = Instant::now() + within;
     while !holds() {
         if Instant::now() > end {
-            bail!("waited {within:?} in vain for {what}");
+            bail!("waited {within:?} for {what} without success");
         }
         pause();
     }
@@ -116,9 +116,9 @@ mod tests {
 
     use super::*;
 
-    fn imitation(script: &str) -> (tempfile::TempDir, Result<Product>) {
+    fn fake_product(script: &str) -> (tempfile::TempDir, Result<Product>) {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("imitation");
+        let path = folder.path().join("fake_product");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         let product = Product::start(&path, folder.path(), &["demo"], &[]);
@@ -126,26 +126,26 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_read_and_the_memory_seen() {
-        let (_folder, product) = imitation("echo loading; echo 'listening on http://127.0.0.1:9'; exec sleep 60");
+    fn the_address_and_the_memory_are_read() {
+        let (_folder, product) = fake_product("echo loading; echo 'listening on http://127.0.0.1:9'; exec sleep 60");
         let product = product.unwrap();
         assert_eq!(product.url, "http://127.0.0.1:9");
         assert!(product.memory().unwrap() > 0);
     }
 
     #[test]
-    fn an_early_end_says_why() {
-        let (_folder, product) = imitation("echo 'no such database' >&2; exit 1");
+    fn an_early_exit_reports_the_output() {
+        let (_folder, product) = fake_product("echo 'no such database' >&2; exit 1");
         let error = product.err().unwrap().to_string();
         assert!(error.contains("no such database"), "{error}");
     }
 
     #[test]
     fn waiting_is_bounded() {
-        let mut asked = 0;
+        let mut calls = 0;
         wait_until("three", Duration::from_secs(60), || {
-            asked += 1;
-            asked == 3
+            calls += 1;
+            calls == 3
         })
         .unwrap();
         assert!(wait_until("never", Duration::from_millis(30), || false).is_err());

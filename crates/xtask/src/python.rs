@@ -17,7 +17,7 @@ use crate::steps::{output, run};
 pub(crate) fn environment(folder: &str, package: &str) -> Result<PathBuf> {
     let folder = Path::new(folder);
     fs::create_dir_all(folder.parent().unwrap_or(folder))?;
-    // Two runs at once do not install into each other's.
+    // Concurrent runs install one after the other.
     let lock = fs::File::create(folder.with_extension("lock"))?;
     lock.lock()?;
     let mark = folder.join("installed");

@@ -1,4 +1,4 @@
-//! `cargo xtask simulate`: eight weeks of the reminder service on a simulated clock, as long as one likes, with figures.
+//! `cargo xtask simulate`: eight weeks of the reminder service on a simulated clock, with figures.
 
 use std::process::{Command, ExitCode};
 
@@ -10,19 +10,19 @@ use crate::{
     test::DATABASE_VARIABLE,
 };
 
-/// The script and what the oracle knows are kept in memory.
+/// The scenario and the oracle's state are kept in memory.
 const APPOINTMENTS_MAX: u64 = 1_000_000;
 
-/// How much, and on what.
+/// How many appointments, and on which engine.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Appointments in the eight weeks.
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(10..=APPOINTMENTS_MAX))]
     appointments: u64,
-    /// Repeats what a run with this seed was made of.
+    /// Repeats the run with this seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// One engine only; both in turn where none is named.
+    /// One engine; both in turn where none is named.
     #[arg(long)]
     engine: Option<Engine>,
 }
@@ -47,7 +47,7 @@ impl Engine {
 /// # Errors
 /// When it cannot be built, or no PostgreSQL can be started.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    // Not by nextest: that shows nothing until the end, and ends what takes long.
+    // Not nextest, which prints nothing until the end and stops slow tests.
     let test = ["test", "--quiet", "--release", "--package", "reminder", "--test", "contract"];
     step("build", || cargo(&[&test[..], &["--no-run"]].concat()))?;
     let engines = options.engine.map_or(vec![Engine::Sqlite, Engine::Postgres], |engine| vec![engine]);

@@ -1,13 +1,17 @@
-//! `cargo xtask test`: everything this project checks, cheapest first; the test runner has the last word.
+//! `cargo xtask test`: all checks of this project, cheapest first; the test runner's summary comes last.
 
-use std::process::{Command, ExitCode};
+use std::{
+    io::{IsTerminal, stderr},
+    process::{Command, ExitCode},
+};
 
 use anyhow::Result;
 
 use crate::{
     postgres::{self, Options as ClusterOptions},
-    proto_lint, repo_rules,
+    proto_checks, repo_rules,
     steps::{built_product, cargo, has_cargo, run as run_command, step},
+    timings,
 };
 
 /// Names the cluster in which tests make their databases.
@@ -19,39 +23,38 @@ pub(crate) struct Options {
     /// Only the tests: no format, repository rules, lints or doc tests.
     #[arg(long)]
     quick: bool,
+    /// Print the ten slowest crates of the build and the ten slowest tests at the end.
+    #[arg(long)]
+    timings: bool,
     /// Passed on to the test runner, such as a part of a test's name.
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     filter: Vec<String>,
 }
 
-/// Runs it; the code is the test runner's.
+/// Runs the checks; the exit code is the test runner's.
 ///
 /// # Errors
-/// At the first step that fails before the tests themselves.
+/// At the first step that fails before the tests.
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if !options.quick {
-        step("tools", tools)?;
-        step("format", || cargo(&["fmt", "--all", "--check"]))?;
-        step("repository rules", repo_rules::check)?;
-        step("proto lint", proto_lint::lint)?;
-        step("lints", || {
-            let lints = |targets: &[&str], levels: &[&str]| {
-                let all = ["clippy", "--quiet", "--workspace", "--all-features"];
-                cargo(&[&all, targets, &["--", "-D", "warnings"], levels].concat())
-            };
-            // Tests may unwrap: a panic is how a test fails.
-            lints(&["--lib", "--bins"], &[]).and_then(|()| lints(&["--all-targets"], &["-A", "clippy::unwrap_used"]))
-        })?;
+        step("tools: rustfmt and clippy", tools)?;
+        step("format: cargo fmt --check", || cargo(&["fmt", "--all", "--check"]))?;
+        step("repository rules: cargo xtask check", repo_rules::check)?;
+        step("contracts: buf lint, buf breaking", proto_checks::check)?;
+        step("lints: cargo clippy", lints)?;
     }
-    step("build", || cargo(&["build", "--quiet", "--workspace", "--all-targets"]))?;
+    let timings: &[&str] = if options.timings { &["--timings"] } else { &[] };
+    step("build: cargo build --all-targets", || {
+        cargo(&[&["build", "--workspace", "--all-targets"], quiet(), timings].concat())
+    })?;
     if !options.quick {
-        step("doc tests", || cargo(&["test", "--quiet", "--workspace", "--doc"]))?;
+        step("doc tests: cargo test --doc", || cargo(&[&["test", "--workspace", "--doc"], quiet()].concat()))?;
     }
     // A cluster that the caller names is used as it is.
     let named = std::env::var(DATABASE_VARIABLE).ok();
     let cluster = match named {
         Some(_) => None,
-        None => Some(step("PostgreSQL", || postgres::start(ClusterOptions::default()))?),
+        None => Some(step("PostgreSQL: a private cluster", || postgres::start(ClusterOptions::default()))?),
     };
     let mut command = Command::new("cargo");
     if has_cargo("nextest") {
@@ -66,11 +69,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     println!("== tests");
     let status = command.status();
     drop(cluster);
-    // Nothing is said after the test runner's own summary.
+    // Without `--timings`, the test runner's own summary is the end of the output.
+    if options.timings {
+        timings::print_crates()?;
+        timings::print_tests()?;
+    }
     Ok(if status?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A minimal toolchain lacks these two.
+/// Installs the components that a minimal toolchain lacks.
 fn tools() -> Result<()> {
     for (command, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
         if !has_cargo(command) {
@@ -78,4 +85,18 @@ fn tools() -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn lints() -> Result<()> {
+    let lint = |targets: &[&str], levels: &[&str]| {
+        let all = ["clippy", "--workspace", "--all-features"];
+        cargo(&[&all, quiet(), targets, &["--", "-D", "warnings"], levels].concat())
+    };
+    // Tests may unwrap: a panic is how a test fails.
+    lint(&["--lib", "--bins"], &[]).and_then(|()| lint(&["--all-targets"], &["-A", "clippy::unwrap_used"]))
+}
+
+/// Cargo's progress is for a terminal; a log has the steps alone.
+fn quiet() -> &'static [&'static str] {
+    if stderr().is_terminal() { &[] } else { &["--quiet"] }
 }

@@ -1,4 +1,4 @@
-//! Dependencies that a manifest names and no source of its crate uses.
+//! Finds dependencies of a manifest that no source of its crate uses.
 
 use std::{
     fs,
@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Used by generated code alone: no source says their names.
+/// Used by generated code alone.
 const GENERATED: [&str; 2] = ["prost-types", "tonic-prost"];
 
 /// Lists every unused dependency: of each member of the workspace, and of the workspace's own table.
@@ -22,7 +22,7 @@ pub(crate) fn unused(top: &Path) -> Result<Vec<String>> {
         let mut code = String::new();
         collect_code(folder, &mut code)?;
         for name in &names {
-            let is_used = GENERATED.contains(&name.as_str()) || says(&code, &name.replace('-', "_"));
+            let is_used = GENERATED.contains(&name.as_str()) || has_word(&code, &name.replace('-', "_"));
             if !is_used {
                 broken.push(format!("{}: nothing uses {name}", manifest.display()));
             }
@@ -63,12 +63,12 @@ fn dependencies(manifest: &str) -> Vec<String> {
     keys(manifest, |head| head.ends_with("dependencies]"))
 }
 
-/// The keys of the sections whose heads `is_meant` chooses.
-fn keys(manifest: &str, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+/// The keys of the sections whose heads `is_wanted` selects.
+fn keys(manifest: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let (mut keys, mut inside) = (Vec::new(), false);
     for line in manifest.lines() {
         if line.starts_with('[') {
-            inside = is_meant(line.trim());
+            inside = is_wanted(line.trim());
         } else if let Some(key) = line.split(['.', ' ', '=', '#']).next().filter(|key| inside && !key.is_empty()) {
             keys.push(key.to_owned());
         }
@@ -89,8 +89,8 @@ fn collect_code(folder: &Path, code: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// Whether a name stands in the code as a word of its own.
-fn says(code: &str, name: &str) -> bool {
+/// Whether the code has this word.
+fn has_word(code: &str, name: &str) -> bool {
     let is_part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
     code.match_indices(name)
         .any(|(at, _)| !is_part(code[..at].chars().next_back()) && !is_part(code[at + name.len()..].chars().next()))

@@ -1,4 +1,4 @@
-//! Bookings through REST, each of a slot that is open and each by a new patient.
+//! Bookings through REST, each of an open slot and by a new patient.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +14,12 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{
-    Days, Plan,
+    Days, Settings,
     load::{self, Outcome},
     pgbench,
     rest::Rest,
     runtime,
-    search::{DEMO, UNHINDERED, micros},
+    search::{DEMO, UNLIMITED, micros},
     table::Table,
 };
 use crate::{
@@ -28,21 +28,21 @@ use crate::{
 };
 
 const CONNECTIONS: usize = 16;
-/// Slots are asked for beforehand, so that only bookings are measured; more than can be booked in the time.
+/// Slots are searched first, so that only bookings are measured: more than the window can book.
 pub(super) const SLOTS_MAX: usize = 60_000;
-/// The weeks that are booked: past the demo's own, where most time is free.
+/// Weeks to book: they extend past the demo's own appointments, so most time is free.
 pub(super) const WEEKS: i64 = 12;
 
-/// On PostgreSQL, beside pgbench running the same statement on the same cluster.
-pub(super) fn on_postgres(plan: &Plan) -> Result<()> {
+/// On PostgreSQL, with pgbench running the same statement on the same cluster.
+pub(super) fn on_postgres(settings: &Settings) -> Result<()> {
     let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
     let folder = tempfile::tempdir()?;
-    let mut variables = UNHINDERED.to_vec();
+    let mut variables = UNLIMITED.to_vec();
     variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
-    let outcome = measure(plan, folder.path(), &variables)?;
-    // After the product has ended: each has the machine to itself.
+    let outcome = measure(settings, folder.path(), &variables)?;
+    // After the product has ended, so that each has the whole machine.
     let database = pgbench::prepare(&cluster)?;
-    let bare = pgbench::run(&cluster, &database, CONNECTIONS, plan.window)?;
+    let bare = pgbench::run(&cluster, &database, CONNECTIONS, settings.window)?;
     let mut table = table("Bookings through REST on PostgreSQL (fsync on)");
     row(&mut table, "through REST", &outcome);
     let latency = format!("{:.0}", bare.latency_ms * 1000.0);
@@ -59,28 +59,28 @@ pub(super) fn on_postgres(plan: &Plan) -> Result<()> {
 }
 
 /// On SQLite.
-pub(super) fn on_sqlite(plan: &Plan) -> Result<()> {
+pub(super) fn on_sqlite(settings: &Settings) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let outcome = measure(plan, folder.path(), &UNHINDERED)?;
+    let outcome = measure(settings, folder.path(), &UNLIMITED)?;
     let mut table = table("Bookings through REST on SQLite (synchronous=FULL)");
     row(&mut table, "through REST", &outcome);
     print!("{}", table.text());
     Ok(())
 }
 
-fn measure(plan: &Plan, folder: &Path, variables: &[(&str, &str)]) -> Result<Outcome> {
-    let product = Product::start(&plan.binary, folder, &DEMO, variables)?;
+fn measure(settings: &Settings, folder: &Path, variables: &[(&str, &str)]) -> Result<Outcome> {
+    let product = Product::start(&settings.binary, folder, &DEMO, variables)?;
     let rest = Arc::new(Rest::new(&product.url));
     let runtime = runtime()?;
     let slots = runtime.block_on(rest.slots(&Days::next(WEEKS * 7), SLOTS_MAX))?;
     let (address, next) = (rest.address.clone(), bookings(rest.clone(), slots));
-    let outcome = runtime.block_on(load::run(&address, CONNECTIONS, plan.window, next))?;
+    let outcome = runtime.block_on(load::run(&address, CONNECTIONS, settings.window, next))?;
     let mut refused: BTreeMap<u16, usize> = BTreeMap::new();
     for status in &outcome.refused {
         *refused.entry(*status).or_default() += 1;
     }
     if !refused.is_empty() {
-        // Rooms are fewer than practitioners: 409, as it should be.
+        // There are fewer rooms than practitioners, so some bookings are answered by 409.
         println!("   refused, by status: {refused:?}");
     }
     Ok(outcome)
@@ -91,7 +91,7 @@ pub(super) fn bookings(rest: Arc<Rest>, slots: Vec<String>) -> Arc<load::Next> {
     bookings_from(rest, slots, 0)
 }
 
-/// The same with patients from this number on: those before have visits already.
+/// The same with patients from this number on; the earlier ones have appointments already.
 pub(super) fn bookings_from(rest: Arc<Rest>, slots: Vec<String>, first: usize) -> Arc<load::Next> {
     let (slots, patient) = (Mutex::new(slots), AtomicUsize::new(first));
     Arc::new(move || {

@@ -1,4 +1,4 @@
-//! A provider of text messages that takes each at once, in Twilio's form, and keeps account of them.
+//! A provider of text messages with Twilio's interface, which accepts each message at once and records it.
 
 use std::{
     collections::HashMap,
@@ -15,22 +15,22 @@ use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, 
 use hyper_util::rt::TokioIo;
 
 /// A running provider, on a thread of its own; it ends with the process.
-pub(super) struct Carrier {
+pub(super) struct FakeProvider {
     /// `http://127.0.0.1:PORT`.
     pub(super) url: String,
-    account: Arc<Mutex<Account>>,
+    received: Arc<Mutex<Received>>,
 }
 
-/// What has come.
+/// The received messages.
 #[derive(Default)]
-pub(super) struct Account {
-    /// When each message came.
+pub(super) struct Received {
+    /// Arrival of each message.
     pub(super) arrivals: Vec<Instant>,
-    /// How many came for each number.
+    /// Messages for each number.
     pub(super) numbers: HashMap<String, u32>,
 }
 
-impl Carrier {
+impl FakeProvider {
     /// Begins to listen.
     ///
     /// # Errors
@@ -39,38 +39,43 @@ impl Carrier {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         listener.set_nonblocking(true)?;
         let url = format!("http://{}", listener.local_addr()?);
-        let account = Arc::<Mutex<Account>>::default();
-        let (runtime, shared) = (super::runtime()?, account.clone());
-        std::thread::Builder::new().name("carrier".into()).spawn(move || runtime.block_on(serve(listener, shared)))?;
-        Ok(Self { url, account })
+        let received = Arc::<Mutex<Received>>::default();
+        let (runtime, shared) = (super::runtime()?, received.clone());
+        std::thread::Builder::new()
+            .name("fake-provider".into())
+            .spawn(move || runtime.block_on(serve(listener, shared)))?;
+        Ok(Self { url, received })
     }
 
-    pub(super) fn account(&self) -> MutexGuard<'_, Account> {
-        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn received(&self) -> MutexGuard<'_, Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn serve(listener: TcpListener, account: Arc<Mutex<Account>>) -> Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener).context("the carrier cannot listen")?;
+async fn serve(listener: TcpListener, received: Arc<Mutex<Received>>) -> Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener).context("the fake provider cannot listen")?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let account = account.clone();
-        let take = service_fn(move |request| take(request, account.clone()));
-        // A client that is gone is no matter here.
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), take));
+        let received = received.clone();
+        let handler = service_fn(move |request| accept(request, received.clone()));
+        // A closed connection is no error of the provider.
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), handler));
     }
 }
 
-async fn take(request: Request<Incoming>, account: Arc<Mutex<Account>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn accept(
+    request: Request<Incoming>,
+    received: Arc<Mutex<Received>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let form = String::from_utf8_lossy(&body);
     let number = form.split('&').find_map(|field| field.strip_prefix("To=")).unwrap_or_default();
     let count = {
-        let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
-        account.arrivals.push(Instant::now());
-        *account.numbers.entry(number.to_owned()).or_default() += 1;
-        account.arrivals.len()
+        let mut received = received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.arrivals.push(Instant::now());
+        *received.numbers.entry(number.to_owned()).or_default() += 1;
+        received.arrivals.len()
     };
     let answer = format!(r#"{{"sid":"SM{count:032x}","status":"queued","error_code":null,"num_segments":"1"}}"#);
     let mut response = Response::new(Full::from(answer));

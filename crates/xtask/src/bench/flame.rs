@@ -1,4 +1,4 @@
-//! A flame graph of the product while it is searched (<https://www.brendangregg.com/flamegraphs.html>): `perf` samples, inferno
+//! A flame graph of the product under searches (<https://www.brendangregg.com/flamegraphs.html>): `perf` samples, inferno
 //! draws.
 
 use std::{fs, io::Write, process::Command};
@@ -10,28 +10,28 @@ use inferno::{
 };
 
 use super::{
-    Plan, load,
+    Settings, load,
     rest::Rest,
     runtime,
-    search::{DEMO, UNHINDERED, paths, searches},
+    search::{DEMO, UNLIMITED, paths, searches},
 };
 use crate::{
     product::Product,
-    steps::{is_named, output, step},
+    steps::{output, step},
 };
 
 const CONNECTIONS: usize = 8;
-/// Odd, so that it does not fall in with what the product does each millisecond.
+/// An odd rate, so that samples do not coincide with the product's millisecond timers.
 const SAMPLES_A_SECOND: &str = "--freq=499";
 /// How much of the stack each sample keeps; enough for the layers of a request.
 const STACK: &str = "--call-graph=dwarf,24576";
 const FOLDER: &str = "target/flame";
 
-/// Whether a picture can be drawn here; asked before anything is built for it.
+/// Checks that `perf` is installed.
 ///
 /// # Errors
 /// When `perf` is missing; says what to install.
-pub(super) fn possible() -> Result<()> {
+pub(super) fn check_perf() -> Result<()> {
     if !Command::new("perf").arg("--version").output().is_ok_and(|output| output.status.success()) {
         bail!(
             "perf is not installed: a flame graph is drawn from its samples (Debian: sudo apt-get install linux-perf)"
@@ -40,18 +40,15 @@ pub(super) fn possible() -> Result<()> {
     Ok(())
 }
 
-pub(super) fn run(plan: &Plan) -> Result<()> {
-    // As released, and with the names of its functions: the profile's own folder lies beside that of the release.
-    let own = if is_named() { plan.binary.clone() } else { plan.binary.with_file_name("../profiling/meridian") };
-    let binary = own.canonicalize()?;
+pub(super) fn run(settings: &Settings) -> Result<()> {
     fs::create_dir_all(FOLDER)?;
     let (samples, picture) = (format!("{FOLDER}/search.data"), format!("{FOLDER}/search.svg"));
     let folder = tempfile::tempdir()?;
-    let product = Product::start(&binary, folder.path(), &DEMO, &UNHINDERED)?;
+    let product = Product::start(&settings.binary, folder.path(), &DEMO, &UNLIMITED)?;
     let rest = std::sync::Arc::new(Rest::new(&product.url));
     let runtime = runtime()?;
-    let asked = searches(rest.clone(), runtime.block_on(paths(&rest, &plan.days))?);
-    let seconds = plan.window.as_secs().max(1).to_string();
+    let next = searches(rest.clone(), runtime.block_on(paths(&rest, &settings.days))?);
+    let seconds = settings.window.as_secs().max(1).to_string();
     step("sample", || {
         let mut perf = Command::new("perf")
             .args([
@@ -66,7 +63,7 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
             ])
             .args(["--", "sleep", &seconds])
             .spawn()?;
-        runtime.block_on(load::run(&rest.address, CONNECTIONS, plan.window, asked))?;
+        runtime.block_on(load::run(&rest.address, CONNECTIONS, settings.window, next))?;
         let ended = perf.wait()?;
         if ended.success() { Ok(()) } else { bail!("perf record failed ({ended}): may this user sample processes?") }
     })?;
@@ -79,7 +76,7 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Draws what `perf script` says.
+/// Draws the output of `perf script`.
 fn draw(script: &str, picture: impl Write) -> Result<()> {
     let mut folded = Vec::new();
     Folder::default().collapse(script.as_bytes(), &mut folded)?;

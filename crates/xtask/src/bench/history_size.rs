@@ -1,4 +1,4 @@
-//! What a request costs beside few and beside many visits that are over.
+//! The cost of a request with few and with many past appointments.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use anyhow::Result;
 use domain::id::ServiceId;
 
 use super::{
-    Days, Plan,
+    Days, Settings,
     booking::bookings_from,
     load,
     pgbench::psql,
     rest::Rest,
     runtime,
-    search::{UNHINDERED, micros, paths, searches},
+    search::{UNLIMITED, micros, paths, searches},
     start::{LOCATION, PRACTITIONERS, SERVICE, directory},
     table::Table,
 };
@@ -24,50 +24,55 @@ use crate::{
 const FEW: u64 = 1_000;
 const MANY: u64 = 10_000_000;
 const MANY_QUICK: u64 = 100_000;
-/// Visits that are written at a time.
+/// Appointments of one INSERT.
 const PART: u64 = 500_000;
-/// In half hours. What was a day ago still counts in the calendars.
+/// In half hours. Appointments of the last day still count in the calendars.
 const TWO_WEEKS: u64 = 14 * 48;
 const SEARCHES: usize = 8;
 const BOOKERS: usize = 4;
 const BOOKINGS_MAX: usize = 400;
 const WITHIN: Duration = Duration::from_secs(120);
 
-pub(super) fn run(plan: &Plan) -> Result<()> {
+pub(super) fn run(settings: &Settings) -> Result<()> {
     let cluster = postgres::start(Options::default())?;
     let folder = tempfile::tempdir()?;
-    let mut variables = UNHINDERED.to_vec();
+    let mut variables = UNLIMITED.to_vec();
     variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
-    let serve = || Product::start(&plan.binary, folder.path(), &["serve", "--listen", "127.0.0.1:0"], &variables);
+    let serve = || Product::start(&settings.binary, folder.path(), &["serve", "--listen", "127.0.0.1:0"], &variables);
     // Makes the schemas and the organisation.
     drop(serve()?);
     psql(&cluster, cluster.url(), &["-c", &directory()])?;
-    let title = format!("Requests beside visits that are over: {PRACTITIONERS} practitioners, PostgreSQL");
+    let title = format!("Requests with past appointments: {PRACTITIONERS} practitioners, PostgreSQL");
     let columns = ["visits", "s to the first answer", "search p50 µs", "p99 µs", "booking p50 µs", "p99 µs", "MB"];
-    let (mut table, mut there) = (Table::new(&title, &columns), 0);
-    for (turn, visits) in [FEW, if plan.quick { MANY_QUICK } else { MANY }].into_iter().enumerate() {
-        fill(&cluster, there, visits)?;
-        there = visits;
+    let (mut table, mut stored) = (Table::new(&title, &columns), 0);
+    for (round, visits) in [FEW, if settings.quick { MANY_QUICK } else { MANY }].into_iter().enumerate() {
+        fill(&cluster, stored, visits)?;
+        stored = visits;
         let began = Instant::now();
         let product = serve()?;
-        table.row(measured(plan, &product, began, (turn, visits))?);
+        table.row(measure(settings, &product, began, (round, visits))?);
     }
     print!("{}", table.text());
     Ok(())
 }
 
-fn measured(plan: &Plan, product: &Product, began: Instant, (turn, visits): (usize, u64)) -> Result<[String; 7]> {
+fn measure(
+    settings: &Settings,
+    product: &Product,
+    began: Instant,
+    (round, visits): (usize, u64),
+) -> Result<[String; 7]> {
     let (rest, runtime) = (std::sync::Arc::new(Rest::new(&product.url)), runtime()?);
-    let Days { from, to } = &plan.days;
+    let Days { from, to } = &settings.days;
     let first = format!("/v1/slots?service_id={}&from={from}&to={to}&limit=1", ServiceId::new(SERVICE));
     wait_until("the first answer", WITHIN, || runtime.block_on(rest.get(&first)).is_ok())?;
     let first = began.elapsed();
     runtime.block_on(async {
-        let asked = searches(rest.clone(), paths(&rest, &plan.days).await?);
-        let searched = load::run(&rest.address, SEARCHES, plan.window, asked).await?;
+        let next = searches(rest.clone(), paths(&rest, &settings.days).await?);
+        let searched = load::run(&rest.address, SEARCHES, settings.window, next).await?;
         let slots = rest.slots(&Days::next(84), BOOKINGS_MAX).await?;
-        let book = bookings_from(rest.clone(), slots, turn * BOOKINGS_MAX);
-        let booked = load::run(&rest.address, BOOKERS, plan.window, book).await?;
+        let book = bookings_from(rest.clone(), slots, round * BOOKINGS_MAX);
+        let booked = load::run(&rest.address, BOOKERS, settings.window, book).await?;
         Ok([
             visits.to_string(),
             format!("{:.2}", first.as_secs_f64()),
@@ -80,8 +85,8 @@ fn measured(plan: &Plan, product: &Product, began: Instant, (turn, visits): (usi
     })
 }
 
-/// Writes visits that are over for two weeks and more, from one number up to another, each of one of 100,000 patients; without
-/// looking for the patients, which would be done a hundred times over.
+/// Inserts appointments of 100,000 patients that ended two weeks ago and earlier, from one number up to another. The
+/// foreign keys are not checked.
 fn fill(cluster: &Cluster, mut from: u64, to: u64) -> Result<()> {
     psql(cluster, cluster.url(), &["-c", PATIENTS])?;
     while from < to {
@@ -100,11 +105,13 @@ fn fill(cluster: &Cluster, mut from: u64, to: u64) -> Result<()> {
         );
         psql(cluster, cluster.url(), &["-c", &visits])?;
         from = until;
-        println!("   {from} of {to} visits that are over");
+        println!("   {from} of {to} past appointments");
     }
     psql(cluster, cluster.url(), &["-c", "ANALYZE booking.appointments"]).map(drop)
 }
 
-const PATIENTS: &str = "INSERT INTO booking.patients SELECT o.id, md5('patient' || n)::uuid, 1, 'load' || n, 'load', '{}', \
-                        0, 0 FROM (SELECT id FROM availability.organizations LIMIT 1) o, generate_series(0, 99999) n \
+const PATIENTS: &str = "INSERT INTO booking.patients (organization_id, id, version, match_key, open_changes, details, \
+                        created_at_us, updated_at_us) \
+                        SELECT o.id, md5('patient' || n)::uuid, 1, 'load' || n, 0, '{}', 0, 0 \
+                        FROM (SELECT id FROM availability.organizations LIMIT 1) o, generate_series(0, 99999) n \
                         ON CONFLICT DO NOTHING";

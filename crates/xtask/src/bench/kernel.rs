@@ -8,25 +8,25 @@ use std::{
 use anyhow::Result;
 use calendar::{bench::Chain, search::Scratch};
 
-use super::{Plan, table::Table};
+use super::{Settings, table::Table};
 
 /// Practitioners and days.
 const CHAINS: [(u32, i64); 2] = [(1000, 28), (10_000, 84)];
 const SLOTS: usize = 50;
 
-pub(super) fn run(plan: &Plan) -> Result<()> {
+pub(super) fn run(settings: &Settings) -> Result<()> {
     for (practitioners, days) in CHAINS {
-        measure(plan, practitioners, days);
+        measure(settings, practitioners, days);
     }
     Ok(())
 }
 
-fn measure(plan: &Plan, practitioners: u32, days: i64) {
+fn measure(settings: &Settings, practitioners: u32, days: i64) {
     let chain = Chain::new(practitioners, days, 1);
     let mut scratch = Scratch::default();
-    let search = median(plan.window, || chain.search(SLOTS, &mut scratch).found.len());
-    let whole = median(plan.window, || chain.search(usize::MAX, &mut scratch).found.len());
-    let bare = median(plan.window, || chain.bare_pass());
+    let search = median(settings.window, || chain.search(SLOTS, &mut scratch).found.len());
+    let whole = median(settings.window, || chain.search(usize::MAX, &mut scratch).found.len());
+    let bare = median(settings.window, || chain.bare_pass());
     let title = format!("Kernel: {practitioners} practitioners, {days} days (median)");
     let mut table = Table::new(&title, &["", "µs", "of the bare pass"]);
     for (name, time) in [("first 50 slots", search), ("every slot", whole), ("bare pass over the bits", bare)] {

@@ -12,18 +12,18 @@ use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, task::JoinSet};
 
-/// One request, made when it is sent; `None` when there is nothing more to ask.
+/// Makes the next request; `None` at the end.
 pub(super) type Next = dyn Fn() -> Option<Request<Full<Bytes>>> + Send + Sync;
 
-/// What came of it.
+/// The answers of a run.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     latencies: Vec<Duration>,
-    /// What the server says it took, from its `server-timing` header, where it sends one.
+    /// The server's own durations, from the `server-timing` headers.
     server: Vec<Duration>,
     /// Answers that were not 2xx, with their status; counted, not timed.
     pub(super) refused: Vec<u16>,
-    /// How long it ran.
+    /// Duration of the run.
     pub(super) elapsed: Duration,
 }
 
@@ -33,12 +33,12 @@ impl Outcome {
         self.latencies.len() as f64 / self.elapsed.as_secs_f64()
     }
 
-    /// This part of the answers came within so much time, such as 0.5 or 0.99, as the client saw it.
+    /// A quantile of the client's latencies, such as 0.5 or 0.99.
     pub(super) fn quantile(&self, part: f64) -> Option<Duration> {
         quantile(&self.latencies, part)
     }
 
-    /// The same by the server's own account.
+    /// A quantile of the server's own durations.
     pub(super) fn server_quantile(&self, part: f64) -> Option<Duration> {
         quantile(&self.server, part)
     }
@@ -50,15 +50,15 @@ impl Outcome {
     }
 }
 
-/// Loads `address` (`host:port`) over so many kept-alive connections for so long.
+/// Loads `address` (`host:port`) over this many kept-alive connections for the window.
 ///
 /// # Errors
-/// When a connection fails: a server that hangs up is no result.
+/// When a connection fails.
 pub(super) async fn run(address: &str, connections: usize, window: Duration, next: Arc<Next>) -> Result<Outcome> {
     at_rate(address, connections, window, None, next).await
 }
 
-/// The same at no more than so many requests a second.
+/// The same at this many requests a second at most.
 ///
 /// # Errors
 /// As [`run`].
@@ -71,11 +71,11 @@ pub(super) async fn at_rate(
 ) -> Result<Outcome> {
     let began = Instant::now();
     let end = began + window;
-    let every = rate.map(|rate| Duration::from_secs(connections as u64) / rate);
+    let interval = rate.map(|rate| Duration::from_secs(connections as u64) / rate);
     let mut running = JoinSet::new();
     for number in 0..connections {
-        // Each begins a little after the one before.
-        let first = every.map(|every| (began + every * number as u32 / connections as u32, every));
+        // The connections begin one after the other.
+        let first = interval.map(|interval| (began + interval * number as u32 / connections as u32, interval));
         running.spawn(one_connection(address.to_owned(), end, first, next.clone()));
     }
     let mut outcome = Outcome::default();
@@ -88,7 +88,7 @@ pub(super) async fn at_rate(
     Ok(outcome)
 }
 
-/// `due` is when the first request is due, and how much later each further one.
+/// `due` is the instant of the first request and the interval of the others.
 async fn one_connection(
     address: String,
     end: Instant,
@@ -102,9 +102,9 @@ async fn one_connection(
     tokio::spawn(connection);
     let mut outcome = Outcome::default();
     while Instant::now() < end {
-        if let Some((at, every)) = &mut due {
+        if let Some((at, interval)) = &mut due {
             tokio::time::sleep_until((*at).into()).await;
-            *at += *every;
+            *at += *interval;
         }
         let Some(request) = next() else { break };
         let began = Instant::now();
@@ -112,12 +112,12 @@ async fn one_connection(
         let answer = sender.send_request(request).await.context("the server hung up")?;
         let (parts, body) = answer.into_parts();
         body.collect().await.context("the answer broke off")?;
-        let took = began.elapsed();
+        let elapsed = began.elapsed();
         if !parts.status.is_success() {
             outcome.refused.push(parts.status.as_u16());
             continue;
         }
-        outcome.latencies.push(took);
+        outcome.latencies.push(elapsed);
         let timing = parts.headers.get("server-timing").and_then(|value| value.to_str().ok());
         outcome.server.extend(timing.and_then(server_time));
     }

@@ -1,10 +1,10 @@
-//! What each role holds in memory, idle and with the demo chain loaded.
+//! Memory of each role, idle and with the demo chain.
 
 use std::{net::TcpListener, path::Path, time::Duration};
 
 use anyhow::Result;
 
-use super::{Plan, rest::Rest, runtime, search, table::Table};
+use super::{Settings, rest::Rest, runtime, search, table::Table};
 use crate::{
     postgres::{self, Options},
     product::{Product, wait_until},
@@ -13,28 +13,28 @@ use crate::{
 const ROLES: [&str; 4] = ["availability", "booking", "reminder", "gateway"];
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-pub(super) fn run(plan: &Plan) -> Result<()> {
+pub(super) fn run(settings: &Settings) -> Result<()> {
     let mut table = Table::new("Memory with the demo chain (resident)", &["", "MB"]);
     let folder = tempfile::tempdir()?;
     let cluster = postgres::start(Options::default())?;
     {
-        // Loads the demo chain for the roles that come after it, too.
-        let mut variables = search::UNHINDERED.to_vec();
+        // Also loads the demo chain for the separate roles below.
+        let mut variables = search::UNLIMITED.to_vec();
         variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
-        let product = Product::start(&plan.binary, folder.path(), &search::DEMO, &variables)?;
+        let product = Product::start(&settings.binary, folder.path(), &search::DEMO, &variables)?;
         table.row(["all roles in one process".to_owned(), megabytes(product.memory()?)]);
     }
-    // Chosen beforehand: booking and availability each must know the other's.
+    // Chosen first, because booking and availability need each other's address.
     let addresses = free_addresses()?;
     let mut roles = Vec::new();
     for (role, address) in ROLES.into_iter().zip(&addresses) {
-        roles.push((role, start(plan, folder.path(), role, address, &addresses, cluster.url(), &[])?));
+        roles.push((role, start_role(settings, folder.path(), role, address, &addresses, cluster.url(), &[])?));
     }
     if let Some((_, gateway)) = roles.last() {
         let (rest, runtime) = (Rest::new(&gateway.url), runtime()?);
         wait_until("the roles", READY_WITHIN, || runtime.block_on(rest.get("/v1/services")).is_ok())?;
-        // A search makes availability fill what it fills at the first use.
-        runtime.block_on(rest.slots(&plan.days, 200))?;
+        // A search fills availability's lazy structures.
+        runtime.block_on(rest.slots(&settings.days, 200))?;
     }
     for (role, product) in &roles {
         table.row([(*role).to_owned(), megabytes(product.memory()?)]);
@@ -47,8 +47,8 @@ pub(super) fn run(plan: &Plan) -> Result<()> {
 ///
 /// # Errors
 /// When it does not start.
-pub(super) fn start(
-    plan: &Plan,
+pub(super) fn start_role(
+    settings: &Settings,
     folder: &Path,
     role: &str,
     listen: &str,
@@ -61,14 +61,14 @@ pub(super) fn start(
     let peers: Vec<(String, String)> = peers
         .map(|(peer, address)| (format!("MERIDIAN_PEERS__{}", peer.to_uppercase()), format!("http://{address}")))
         .collect();
-    let mut variables = search::UNHINDERED.to_vec();
+    let mut variables = search::UNLIMITED.to_vec();
     variables.extend([("MERIDIAN_DATABASE__URL", database), ("MERIDIAN_OPS_LISTEN", "127.0.0.1:0")]);
     variables.extend_from_slice(more);
     variables.extend(peers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    Product::start(&plan.binary, folder, &arguments, &variables)
+    Product::start(&settings.binary, folder, &arguments, &variables)
 }
 
-/// As many as there are roles. All are open at once, so that no two are the same.
+/// A free address for each role. The sockets are open at the same time, so the addresses differ.
 pub(super) fn free_addresses() -> Result<Vec<String>> {
     let sockets = ROLES.map(|_| TcpListener::bind("127.0.0.1:0"));
     sockets.into_iter().map(|socket| Ok(socket?.local_addr()?.to_string())).collect()

@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: what this machine does, in one run, beside what it could do at best.
+//! `cargo xtask bench`: the figures of this machine in one run, each beside an upper bound where there is one.
 //!
-//! Nothing here passes or fails: a figure is for a person to read, and a timed test would fail on a busy machine.
+//! No figure passes or fails: a timed test would fail on a busy machine.
 
 mod booking;
 mod fake_provider;
@@ -22,67 +22,70 @@ use std::{path::PathBuf, process::Command, time::Duration};
 
 use anyhow::Result;
 
-use crate::steps::{built_product, cargo, is_named, run as run_command, step};
+use crate::steps::{cargo, is_named, product_of, run as run_command, step};
 
-/// What to measure.
+/// Which figures to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// A tenth of the time for each figure: to see that it works, not to quote.
+    /// A tenth of the time for each figure: to see that the measurement works, not to quote it.
     #[arg(long, global = true)]
     quick: bool,
+    /// The cargo profile of the measured product.
+    #[arg(long, global = true, default_value = "release")]
+    profile: String,
     #[command(subcommand)]
-    what: Option<What>,
+    measurement: Option<Measurement>,
 }
 
 #[derive(Clone, Copy, clap::Subcommand)]
-enum What {
+enum Measurement {
     /// The search kernel beside the bare pass over the same bits.
     Kernel,
     /// The plan engine: the best series of a long plan.
     Plans,
     /// Slot search through REST at 1, 8 and 32 connections.
     Search,
-    /// Slot search at a fixed rate while others book, and the projection's lag.
-    Beside,
+    /// Slot search at a fixed rate during bookings, and the projection's lag.
+    MixedLoad,
     /// Bookings through REST on PostgreSQL, beside pgbench running the same statement on the same cluster.
     BookingPostgres,
     /// Bookings through REST on SQLite.
     BookingSqlite,
     /// Memory of each role.
     Memory,
-    /// A thousand practitioners and a million live claims: availability's memory, and how long it takes to begin.
+    /// A thousand practitioners and a million live claims: availability's memory and time to start.
     Start,
-    /// Searches and bookings beside a thousand and beside ten million visits that are over.
-    Past,
-    /// A hundred thousand reminders that are due at one instant: planning and sending them, and the provider's pace.
+    /// Searches and bookings with a thousand and with ten million past appointments.
+    HistorySize,
+    /// A hundred thousand reminders that are due at one instant: planning, sending, and a limited rate.
     Messages,
-    /// What an answer of slots takes from the allocator.
+    /// Allocations of an answer of slots.
     Allocations,
     /// Draws a flame graph of the product while it is searched, by `perf`: target/flame/search.svg.
     Flame,
 }
 
-/// All figures; a picture is drawn only where it is asked for.
-const ALL: [What; 11] = [
-    What::Kernel,
-    What::Plans,
-    What::Search,
-    What::Beside,
-    What::BookingPostgres,
-    What::BookingSqlite,
-    What::Memory,
-    What::Start,
-    What::Past,
-    What::Messages,
-    What::Allocations,
+/// All figures; the flame graph is drawn on request alone.
+const ALL: [Measurement; 11] = [
+    Measurement::Kernel,
+    Measurement::Plans,
+    Measurement::Search,
+    Measurement::MixedLoad,
+    Measurement::BookingPostgres,
+    Measurement::BookingSqlite,
+    Measurement::Memory,
+    Measurement::Start,
+    Measurement::HistorySize,
+    Measurement::Messages,
+    Measurement::Allocations,
 ];
 
-/// What every part needs to know.
-struct Plan {
+/// The settings of every measurement.
+struct Settings {
     /// How long each figure is measured.
     window: Duration,
     binary: PathBuf,
-    /// Whether little is enough: to see that it works.
+    /// Whether to measure for a tenth of the time.
     quick: bool,
     days: Days,
 }
@@ -113,42 +116,44 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Command::new("cargo").args(["run", "--quiet", "--release", "--package", "xtask", "--"]).args(arguments),
         );
     }
-    let draws = matches!(options.what, Some(What::Flame));
+    let draws = matches!(options.measurement, Some(Measurement::Flame));
     if draws {
-        flame::possible()?;
+        flame::check_perf()?;
     }
-    // One that is named is measured as it is.
+    let profile = if draws { "profiling" } else { &options.profile };
+    // A named product is measured as it is.
     if !is_named() {
-        let profile = if draws { "profiling" } else { "release" };
         step("build", || cargo(&["build", "--quiet", "--profile", profile, "--bin", "meridian"]))?;
     }
     let window = if options.quick { Duration::from_secs(1) } else { Duration::from_secs(10) };
-    let plan = Plan { quick: options.quick, window, binary: built_product()?, days: Days::next(28) };
-    let parts = match options.what {
-        Some(part) => vec![part],
+    let settings = Settings { quick: options.quick, window, binary: product_of(profile)?, days: Days::next(28) };
+    let measurements = match options.measurement {
+        Some(measurement) => vec![measurement],
         None => ALL.to_vec(),
     };
-    for part in parts {
-        match part {
-            What::Kernel => kernel::run(&plan)?,
-            What::Plans => plans::run(&plan)?,
-            What::Search => search::run(&plan)?,
-            What::Beside => mixed_load::run(&plan)?,
-            What::BookingPostgres => booking::on_postgres(&plan)?,
-            What::BookingSqlite => booking::on_sqlite(&plan)?,
-            What::Memory => memory::run(&plan)?,
-            What::Start => start::run(&plan)?,
-            What::Past => history_size::run(&plan)?,
-            What::Flame => flame::run(&plan)?,
-            What::Messages => messages::run(&plan)?,
-            // A program of its own: it counts within the product's process, and this one builds on nothing of the services.
-            What::Allocations => cargo(&["bench", "--quiet", "--package", "scenarios", "--bench", "allocations"])?,
+    for measurement in measurements {
+        match measurement {
+            Measurement::Kernel => kernel::run(&settings)?,
+            Measurement::Plans => plans::run(&settings)?,
+            Measurement::Search => search::run(&settings)?,
+            Measurement::MixedLoad => mixed_load::run(&settings)?,
+            Measurement::BookingPostgres => booking::on_postgres(&settings)?,
+            Measurement::BookingSqlite => booking::on_sqlite(&settings)?,
+            Measurement::Memory => memory::run(&settings)?,
+            Measurement::Start => start::run(&settings)?,
+            Measurement::HistorySize => history_size::run(&settings)?,
+            Measurement::Flame => flame::run(&settings)?,
+            Measurement::Messages => messages::run(&settings)?,
+            // A separate program, which counts inside the product's process: this one does not depend on the services.
+            Measurement::Allocations => {
+                cargo(&["bench", "--quiet", "--package", "scenarios", "--bench", "allocations"])?
+            }
         }
     }
     Ok(())
 }
 
-/// A runtime for the load generator, which is single-threaded so that it takes one core at most.
+/// A single-threaded runtime for the load generator, so that it uses one core at most.
 fn runtime() -> Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }

@@ -1,4 +1,4 @@
-//! pgbench, running booking's own statement: the most that the database does with nothing above it.
+//! pgbench with booking's own statement: the upper bound that the database sets.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use crate::{postgres::Cluster, steps::output};
 
 const MIGRATIONS: &str = "services/booking/migrations/postgres";
 const DATABASE: &str = "pgbench";
-/// What booking's connections set as well.
+/// The settings of booking's connections.
 const SETTINGS: &str = "-c search_path=booking,public -c jit=off";
 
-/// What pgbench says.
+/// The figures of pgbench.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Figures {
     /// Transactions a second, without the time to connect.
@@ -27,7 +27,7 @@ pub(super) struct Figures {
     pub(super) failed: u64,
 }
 
-/// Makes a database with booking's schema; gives its URL.
+/// Creates a database with booking's schema; returns its URL.
 ///
 /// # Errors
 /// When a migration fails.
@@ -42,15 +42,15 @@ pub(super) fn prepare(cluster: &Cluster) -> Result<String> {
     Ok(url)
 }
 
-/// Runs it: every transaction books another hour of one of 200 practitioners, so that none is refused.
+/// Runs it: each transaction books a different hour of one of 200 practitioners, so none is refused.
 ///
 /// # Errors
-/// When pgbench cannot be run or what it says cannot be read.
+/// When pgbench cannot be run or its output cannot be read.
 pub(super) fn run(cluster: &Cluster, url: &str, clients: usize, window: Duration) -> Result<Figures> {
     let folder = tempfile::tempdir()?;
     let script = folder.path().join("booking.sql");
     fs::write(&script, script_text(clients))?;
-    let said = output(
+    let text = output(
         Command::new(cluster.bin().join("pgbench"))
             .args(["--no-vacuum", "--define=n=0", "--jobs=1", "--random-seed=1"])
             .arg(format!("--client={clients}"))
@@ -60,8 +60,8 @@ pub(super) fn run(cluster: &Cluster, url: &str, clients: usize, window: Duration
             .arg(url)
             .env("PGOPTIONS", SETTINGS),
     )?;
-    let figures = parse(&said).with_context(|| format!("pgbench said something else than expected:\n{said}"))?;
-    ensure!(figures.tps > 0.0, "pgbench booked nothing:\n{said}");
+    let figures = parse(&text).with_context(|| format!("unexpected output of pgbench:\n{text}"))?;
+    ensure!(figures.tps > 0.0, "pgbench booked nothing:\n{text}");
     Ok(figures)
 }
 
@@ -117,8 +117,8 @@ fn script_text(clients: usize) -> String {
     )
 }
 
-fn parse(said: &str) -> Option<Figures> {
-    let after = |prefix: &str| said.lines().find_map(|line| line.strip_prefix(prefix)?.split_whitespace().next());
+fn parse(text: &str) -> Option<Figures> {
+    let after = |prefix: &str| text.lines().find_map(|line| line.strip_prefix(prefix)?.split_whitespace().next());
     Some(Figures {
         tps: after("tps = ")?.parse().ok()?,
         latency_ms: after("latency average = ")?.parse().ok()?,
@@ -132,10 +132,10 @@ mod tests {
     use crate::postgres::{self, Options};
 
     #[test]
-    fn its_words_are_read() {
-        let said = "transaction type: x\nnumber of failed transactions: 3 (0.1%)\nlatency average = 1.250 ms\n\
+    fn its_output_is_parsed() {
+        let text = "transaction type: x\nnumber of failed transactions: 3 (0.1%)\nlatency average = 1.250 ms\n\
                     initial connection time = 9 ms\ntps = 4321.5 (without initial connection time)\n";
-        assert_eq!(parse(said), Some(Figures { tps: 4321.5, latency_ms: 1.25, failed: 3 }));
+        assert_eq!(parse(text), Some(Figures { tps: 4321.5, latency_ms: 1.25, failed: 3 }));
         assert_eq!(parse("pgbench: error"), None);
     }
 

@@ -8,11 +8,11 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{
-    Plan,
+    Settings,
     kernel::median,
     rest::Rest,
     runtime,
-    search::{DEMO, UNHINDERED},
+    search::{DEMO, UNLIMITED},
     table::Table,
 };
 use crate::{
@@ -23,32 +23,32 @@ use crate::{
 const SERIES: usize = 3;
 /// Series that are proposed and booked, one after the other.
 const BOOKED: usize = 10;
-/// How often each is proposed: the first waits for the write before it.
-const ASKED: usize = 5;
-/// How often the reminder service is asked whether it has planned everything; each time it takes up to two seconds.
+/// Proposals of each plan: the first waits for the write before it.
+const PROPOSALS: usize = 5;
+/// Requests to the reminder service until it has planned everything; each takes up to two seconds.
 const CATCH_UP_TRIES: usize = 60;
 
-pub(super) fn run(plan: &Plan) -> Result<()> {
+pub(super) fn run(settings: &Settings) -> Result<()> {
     let case = chronic_case(1);
     let candidates: usize = case.sessions.iter().map(|session| session.picks().count()).sum();
     let first = varied(&case, SERIES)?.into_iter().next().context("the case has a series")?;
-    let time = median(plan.window, || varied(&case, SERIES));
+    let time = median(settings.window, || varied(&case, SERIES));
     let title =
         format!("Plan engine: 16 sessions, 12 weeks, 50 practitioners at 6 locations, {SERIES} proposals (median)");
     let open = case.sessions.iter().map(|session| session.open.len()).max().unwrap_or(0);
     let mut table = Table::new(&title, &["open starts", "candidates of all sessions", "ms", "cost of the best"]);
     table.row([open.to_string(), candidates.to_string(), ms(Some(time)), first.terms.cost().to_string()]);
     print!("{}", table.text());
-    through_rest(plan)
+    through_rest(settings)
 }
 
 /// Long plans at all locations of the demo chain, on durable PostgreSQL.
-fn through_rest(plan: &Plan) -> Result<()> {
+fn through_rest(settings: &Settings) -> Result<()> {
     let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
     let folder = tempfile::tempdir()?;
-    let mut variables = UNHINDERED.to_vec();
+    let mut variables = UNLIMITED.to_vec();
     variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
-    let product = Product::start(&plan.binary, folder.path(), &DEMO, &variables)?;
+    let product = Product::start(&settings.binary, folder.path(), &DEMO, &variables)?;
     let rest = Rest::new(&product.url);
     let (mut proposed, mut booked, mut sessions) = (Vec::new(), Vec::new(), 0);
     runtime()?.block_on(async {
@@ -57,19 +57,20 @@ fn through_rest(plan: &Plan) -> Result<()> {
             let body = json!({"given_name": "Ada", "family_name": "Example", "phone": format!("+1780555{number:04}")});
             let patient = rest.send(Method::POST, "/v1/patients", Some(&body)).await?.0["id"].clone();
             let body = json!({"patient_id": patient, "plan_template_id": template, "condition_code": "low-back-pain",
-                "location_ids": locations, "start_on": plan.days.from[..10]});
-            let made = rest.send(Method::POST, "/v1/plans", Some(&body)).await?.0;
-            sessions = made["sessions"].as_array().map_or(0, Vec::len);
-            let path = format!("/v1/plans/{}", made["id"].as_str().context("a plan has an id")?);
-            caught_up(&rest).await?;
+                "location_ids": locations, "start_on": settings.days.from[..10]});
+            let created = rest.send(Method::POST, "/v1/plans", Some(&body)).await?.0;
+            sessions = created["sessions"].as_array().map_or(0, Vec::len);
+            let path = format!("/v1/plans/{}", created["id"].as_str().context("a plan has an id")?);
+            wait_until_planned(&rest).await?;
             let ask = json!({"limit": SERIES});
             let mut best = Value::Null;
-            for _ in 0..ASKED {
-                // The chain's next weeks are full: at some point no series is left, and what was measured counts.
-                let Ok((answer, took)) = rest.send(Method::POST, &format!("{path}/proposals"), Some(&ask)).await else {
+            for _ in 0..PROPOSALS {
+                // The chain fills up: once no series is left, the measurement ends.
+                let Ok((answer, duration)) = rest.send(Method::POST, &format!("{path}/proposals"), Some(&ask)).await
+                else {
                     return anyhow::Ok(());
                 };
-                proposed.extend(took);
+                proposed.extend(duration);
                 best = answer["data"][0]["id"].clone();
             }
             let book = json!({"proposal_id": best});
@@ -89,10 +90,9 @@ fn through_rest(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the messages of all that was booked before the last write are planned: one question is measured, not what
-/// goes on beside it.
-async fn caught_up(rest: &Rest) -> Result<()> {
-    // Each question waits a while by itself.
+/// Waits until the messages of all earlier bookings are planned, so that no background work is measured.
+async fn wait_until_planned(rest: &Rest) -> Result<()> {
+    // Each request waits by itself.
     for _ in 0..CATCH_UP_TRIES {
         if rest.get("/v1/messages?limit=1").await.is_ok() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Asking the product's REST interface one thing at a time.
+//! Single requests to the product's REST interface.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,7 +24,7 @@ const ROOMS: usize = 2;
 pub(crate) struct Rest {
     /// `host:port`.
     pub(super) address: String,
-    /// The revision of the last write: what is sent after it is at least that fresh.
+    /// The revision of the last write, which later requests send.
     revision: Mutex<String>,
 }
 
@@ -35,7 +35,7 @@ impl Rest {
         Self { address, revision: Mutex::default() }
     }
 
-    /// A request that may do everything.
+    /// A request with the installation's key.
     pub(super) fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Option<Request<Full<Bytes>>> {
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         Request::builder()
@@ -48,7 +48,7 @@ impl Rest {
             .ok()
     }
 
-    /// Reads.
+    /// GET.
     ///
     /// # Errors
     /// When the answer is not 200 or no JSON.
@@ -56,7 +56,7 @@ impl Rest {
         Ok(self.send(Method::GET, path, None).await?.0)
     }
 
-    /// Asks, and says how long the server took by its own account.
+    /// Sends a request; returns the answer and the server's own duration.
     ///
     /// # Errors
     /// When the answer is no success or no JSON.
@@ -66,28 +66,29 @@ impl Rest {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(Value, Option<Duration>)> {
-        self.sent(self.request(method, path, body).context("the path is no URI")?).await
+        self.send_request(self.request(method, path, body).context("the path is no URI")?).await
     }
 
-    /// Reads what is no JSON.
+    /// GET of a text.
     ///
     /// # Errors
     /// When the answer is no success or no text.
     pub(super) async fn text(&self, path: &str) -> Result<String> {
-        let (bytes, _) = self.answered(self.request(Method::GET, path, None).context("the path is no URI")?).await?;
+        let (bytes, _) =
+            self.exchange_successfully(self.request(Method::GET, path, None).context("the path is no URI")?).await?;
         Ok(String::from_utf8(bytes.into())?)
     }
 
-    /// Sends a request that was made before.
+    /// Sends a request of [`Rest::request`].
     ///
     /// # Errors
     /// As [`Rest::send`].
-    pub(super) async fn sent(&self, request: Request<Full<Bytes>>) -> Result<(Value, Option<Duration>)> {
-        let (bytes, took) = self.answered(request).await?;
-        Ok((serde_json::from_slice(&bytes)?, took))
+    pub(super) async fn send_request(&self, request: Request<Full<Bytes>>) -> Result<(Value, Option<Duration>)> {
+        let (bytes, duration) = self.exchange_successfully(request).await?;
+        Ok((serde_json::from_slice(&bytes)?, duration))
     }
 
-    /// Sends a calendar file; answers the status and the JSON, whatever they are.
+    /// Posts a calendar file; returns the status and the JSON.
     ///
     /// # Errors
     /// When nothing answers, or no JSON.
@@ -95,20 +96,20 @@ impl Rest {
         let mut request =
             self.request(Method::POST, path, None).context("the path is no URI")?.map(|_| Full::new(file.into()));
         request.headers_mut().insert("content-type", HeaderValue::from_static("text/calendar"));
-        let (status, bytes, _) = self.exchanged(request).await?;
+        let (status, bytes, _) = self.exchange(request).await?;
         Ok((status, serde_json::from_slice(&bytes)?))
     }
 
-    async fn answered(&self, request: Request<Full<Bytes>>) -> Result<(Bytes, Option<Duration>)> {
+    async fn exchange_successfully(&self, request: Request<Full<Bytes>>) -> Result<(Bytes, Option<Duration>)> {
         let what = format!("{} {}", request.method(), request.uri());
-        let (status, body, took) = self.exchanged(request).await?;
+        let (status, body, duration) = self.exchange(request).await?;
         if !status.is_success() {
             bail!("{what} was answered by {status}: {}", String::from_utf8_lossy(&body));
         }
-        Ok((body, took))
+        Ok((body, duration))
     }
 
-    async fn exchanged(&self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes, Option<Duration>)> {
+    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes, Option<Duration>)> {
         let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(revision) = HeaderValue::try_from(revision).ok().filter(|revision| !revision.is_empty()) {
             request.headers_mut().insert("meridian-revision", revision);
@@ -119,31 +120,30 @@ impl Rest {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
         let timing = answer.headers().get("server-timing").and_then(|value| value.to_str().ok());
-        let took = timing.and_then(server_time);
+        let duration = timing.and_then(server_time);
         if let Some(written) = answer.headers().get("meridian-revision").and_then(|value| value.to_str().ok()) {
             written.clone_into(&mut self.revision.lock().unwrap_or_else(PoisonError::into_inner));
         }
         let body = answer.into_body().collect().await?.to_bytes();
-        Ok((status, body, took))
+        Ok((status, body, duration))
     }
 
-    /// Open slots of every service that do not exclude each other, at most `count`: of each practitioner at most one
-    /// that starts in the first of every two hours, since no visit takes longer than one, and of each location no more
-    /// than have a room.
+    /// At most `count` open slots of all services that do not exclude each other. No appointment takes longer than an hour,
+    /// so each practitioner has at most one in every two hours, and each location at most as many as it has rooms.
     ///
     /// # Errors
     /// When the search fails.
     pub(super) async fn slots(&self, days: &Days, count: usize) -> Result<Vec<String>> {
         let (Days { from, to }, mut slots, mut kept) = (days, Vec::new(), HashSet::new());
         let mut rooms = HashMap::new();
-        let mut own_time = |slot: &Value| {
+        let mut is_separate = |slot: &Value| {
             let start: Option<jiff::Timestamp> = slot["starts_at"].as_str().and_then(|text| text.parse().ok());
             let hour = start.map_or(1, |start| start.as_second().div_euclid(3600));
-            let place = (slot["location_id"].to_string(), hour);
-            let free = hour % 2 == 0 && rooms.get(&place).is_none_or(|used| *used < ROOMS);
-            let own = free && kept.insert((slot["practitioner_id"].to_string(), hour));
-            *rooms.entry(place).or_insert(0) += usize::from(own);
-            own
+            let location = (slot["location_id"].to_string(), hour);
+            let free = hour % 2 == 0 && rooms.get(&location).is_none_or(|used| *used < ROOMS);
+            let separate = free && kept.insert((slot["practitioner_id"].to_string(), hour));
+            *rooms.entry(location).or_insert(0) += usize::from(separate);
+            separate
         };
         for service in self.services().await? {
             let mut cursor = String::new();
@@ -151,7 +151,7 @@ impl Rest {
                 let path = format!("/v1/slots?service_id={service}&from={from}&to={to}&limit=200{cursor}");
                 let page = self.get(&path).await?;
                 let data = page["data"].as_array().context("a page has data")?;
-                let free = data.iter().filter(|slot| own_time(slot));
+                let free = data.iter().filter(|slot| is_separate(slot));
                 slots.extend(free.filter_map(|slot| Some(slot["slot_id"].as_str()?.to_owned())));
                 match page["next_cursor"].as_str() {
                     Some(next) => cursor = format!("&cursor={next}"),
@@ -162,14 +162,14 @@ impl Rest {
         Ok(slots)
     }
 
-    /// The ids of the services that need nothing before them.
+    /// The ids of the services without a prerequisite.
     ///
     /// # Errors
     /// When they cannot be listed.
     pub(super) async fn services(&self) -> Result<Vec<String>> {
         let services = self.get("/v1/services?limit=200").await?;
         let data = services["data"].as_array().context("a page has data")?;
-        let free = data.iter().filter(|service| service["requires_prior"].is_null());
-        Ok(free.filter_map(|service| Some(service["id"].as_str()?.to_owned())).collect())
+        let unconditional = data.iter().filter(|service| service["requires_prior"].is_null());
+        Ok(unconditional.filter_map(|service| Some(service["id"].as_str()?.to_owned())).collect())
     }
 }

@@ -11,22 +11,22 @@ use std::{
 use anyhow::{Result, ensure};
 use hyper::Method;
 
-use super::{Days, Plan, load, rest::Rest, runtime, table::Table};
+use super::{Days, Settings, load, rest::Rest, runtime, table::Table};
 use crate::product::Product;
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
-pub(super) fn run(plan: &Plan) -> Result<()> {
+pub(super) fn run(settings: &Settings) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let product = Product::start(&plan.binary, folder.path(), &DEMO, &UNHINDERED)?;
+    let product = Product::start(&settings.binary, folder.path(), &DEMO, &UNLIMITED)?;
     let rest = Arc::new(Rest::new(&product.url));
     let runtime = runtime()?;
-    let paths = runtime.block_on(paths(&rest, &plan.days))?;
+    let paths = runtime.block_on(paths(&rest, &settings.days))?;
     let columns = ["connections", "searches/s", "p50 µs", "p99 µs", "server p50 µs", "server p99 µs", "refused"];
     let mut table = Table::new("Slot search through REST: 28 days, first 50 slots", &columns);
     for connections in CONNECTIONS {
         let address = rest.address.clone();
         let next = searches(rest.clone(), paths.clone());
-        let outcome = runtime.block_on(load::run(&address, connections, plan.window, next))?;
+        let outcome = runtime.block_on(load::run(&address, connections, settings.window, next))?;
         table.row([
             connections.to_string(),
             format!("{:.0}", outcome.rate()),
@@ -53,7 +53,7 @@ pub(super) async fn paths(rest: &Rest, days: &Days) -> Result<Vec<String>> {
     Ok(services.iter().map(path).collect())
 }
 
-/// Asks one after the other, again and again.
+/// Requests the paths in turn, without end.
 pub(super) fn searches(rest: Arc<Rest>, paths: Vec<String>) -> Arc<load::Next> {
     let turn = AtomicUsize::new(0);
     Arc::new(move || {
@@ -62,10 +62,10 @@ pub(super) fn searches(rest: Arc<Rest>, paths: Vec<String>) -> Arc<load::Next> {
     })
 }
 
-/// How the demo chain is started, on SQLite under the folder that it runs in unless a database is named.
+/// Arguments that start the demo chain, on SQLite in the working folder unless a database is named.
 pub(super) const DEMO: [&str; 5] = ["demo", "--listen", "127.0.0.1:0", "--data", "data"];
-/// Without a log of each request and without a limit that the load generator would meet.
-pub(super) const UNHINDERED: [(&str, &str); 2] =
+/// Variables without a log of each request and without a rate limit.
+pub(super) const UNLIMITED: [(&str, &str); 2] =
     [("MERIDIAN_TELEMETRY__FILTER", "warn"), ("MERIDIAN_GATEWAY__REQUESTS_PER_SECOND", "100000")];
 
 /// A time in microseconds, or a dash.
