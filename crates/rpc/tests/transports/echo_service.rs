@@ -1,4 +1,4 @@
-//! A service by hand that does what its caller's text asks, and both ways to reach it.
+//! A hand-written service that echoes a text or behaves as the text requests, over both transports.
 
 use std::{
     net::SocketAddr,
@@ -20,9 +20,9 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-pub const PATH: &str = "/meridian.test.v1.Guinea/Ask";
+pub const PATH: &str = "/meridian.test.v1.EchoService/Echo";
 
-/// What arrived with a call.
+/// The metadata of a received call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrived {
     pub organization: OrganizationId,
@@ -34,17 +34,17 @@ pub struct Arrived {
 }
 
 #[derive(Clone, Default)]
-pub struct Guinea {
+pub struct EchoService {
     pub arrived: Arc<Mutex<Vec<Arrived>>>,
-    /// Handlers that hang now.
+    /// The number of handlers that hang.
     pub hanging: Arc<AtomicUsize>,
     pub changed: Arc<Notify>,
-    /// Lets a handler that waits go on.
+    /// Resumes a waiting handler.
     pub go_on: Arc<Notify>,
 }
 
-impl Guinea {
-    /// Waits until so many handlers hang.
+impl EchoService {
+    /// Waits until this many handlers hang.
     pub async fn until_hanging(&self, count: usize) {
         let waited = tokio::time::timeout(Duration::from_secs(10), async {
             loop {
@@ -58,7 +58,7 @@ impl Guinea {
         waited.await.expect("the handlers come to hang, or are dropped");
     }
 
-    async fn ask(self, request: Request<String>) -> Result<Response<String>, Status> {
+    async fn echo(self, request: Request<String>) -> Result<Response<String>, Status> {
         let ctx = Context::of(&request)?;
         self.arrived.lock().unwrap().push(Arrived {
             organization: ctx.organization,
@@ -78,7 +78,7 @@ impl Guinea {
                 self.go_on.notified().await;
                 Ok(rpc::respond("went on".to_owned(), "7.1", true))
             }
-            "panic" => panic!("as asked"),
+            "panic" => panic!("requested"),
             "fault" => Err(fault().into()),
             "huge fault" => Err(huge_fault().into()),
             other => Ok(rpc::respond(other.to_owned(), "7.12", false)),
@@ -86,10 +86,10 @@ impl Guinea {
     }
 }
 
-struct Hanging(Guinea);
+struct Hanging(EchoService);
 
 impl Hanging {
-    fn begin(echo_service: &Guinea) -> Self {
+    fn begin(echo_service: &EchoService) -> Self {
         echo_service.hanging.fetch_add(1, Ordering::SeqCst);
         echo_service.changed.notify_waiters();
         Self(echo_service.clone())
@@ -108,7 +108,7 @@ pub fn fault() -> Fault {
     faults.push("/patient/phone", "invalid_phone", "write it: +1 555 000 1111, with é");
     faults.push("/note", "too_long", "at most 500 characters");
     let mut fault = Fault { code: Code::SlotTaken, ..Fault::invalid(faults) };
-    fault.detail = "somebody was faster: é".into();
+    fault.detail = "the slot was taken: é".into();
     fault
         .with("allowed", "confirm, cancel")
         .retry_after(Duration::from_millis(2500))
@@ -123,11 +123,11 @@ pub fn huge_fault() -> Fault {
     Fault::invalid(faults)
 }
 
-impl NamedService for Guinea {
-    const NAME: &'static str = "meridian.test.v1.Guinea";
+impl NamedService for EchoService {
+    const NAME: &'static str = "meridian.test.v1.EchoService";
 }
 
-impl Service<http::Request<Body>> for Guinea {
+impl Service<http::Request<Body>> for EchoService {
     type Response = http::Response<Body>;
     type Error = std::convert::Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
@@ -142,37 +142,37 @@ impl Service<http::Request<Body>> for Guinea {
             if request.uri().path() != PATH {
                 return Ok(Status::unimplemented("").into_http());
             }
-            let handler = tower::service_fn(move |request| echo_service.clone().ask(request));
+            let handler = tower::service_fn(move |request| echo_service.clone().echo(request));
             let mut grpc = tonic::server::Grpc::new(ProstCodec::<String, String>::default());
             Ok(grpc.unary(handler, request).await)
         })
     }
 }
 
-/// How the echo_service pig is reached.
+/// The transport of a connection.
 #[derive(Debug, Clone, Copy)]
-pub enum Way {
+pub enum Transport {
     Tcp,
     InProcess,
 }
 
-pub struct Reached {
-    pub echo_service: Guinea,
+pub struct Connection {
+    pub echo_service: EchoService,
     pub channel: Channel,
     pub shutdown: Shutdown,
 }
 
-impl Reached {
-    pub async fn new(way: Way, calls_max: usize) -> Self {
+impl Connection {
+    pub async fn new(transport: Transport, calls_max: usize) -> Self {
         runtime::telemetry::propagate();
-        let echo_service = Guinea::default();
+        let echo_service = EchoService::default();
         let shutdown = Shutdown::new();
         let guarded = rpc::guard_with(Routes::new(echo_service.clone()), calls_max);
-        let channel = match way {
-            Way::InProcess => Channel::in_process(guarded),
-            Way::Tcp => {
+        let channel = match transport {
+            Transport::InProcess => Channel::in_process(guarded),
+            Transport::Tcp => {
                 let server =
-                    Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &[Guinea::NAME]).await.unwrap();
+                    Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &[EchoService::NAME]).await.unwrap();
                 let (listener, address) = rpc::listen(loopback()).await.unwrap();
                 tokio::spawn(server.serve(listener, shutdown.clone()));
                 Channel::connect(&format!("http://{address}")).unwrap()
@@ -181,7 +181,7 @@ impl Reached {
         Self { echo_service, channel, shutdown }
     }
 
-    pub async fn ask(&self, request: Request<String>) -> Result<Response<String>, Status> {
+    pub async fn echo(&self, request: Request<String>) -> Result<Response<String>, Status> {
         call(&self.channel, PATH, request).await
     }
 }
@@ -190,7 +190,7 @@ pub fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-/// What a generated client does; a test that would hang fails instead.
+/// Calls as a generated client does, within a bound.
 pub async fn call<S>(service: &S, path: &'static str, request: Request<String>) -> Result<Response<String>, Status>
 where
     S: tonic::client::GrpcService<Body> + Clone,

@@ -1,4 +1,4 @@
-//! What a call may rely on, the same over TCP and in process.
+//! The guarantees of a call, the same over TCP and in process.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -7,7 +7,7 @@ mod trace;
 
 use std::time::{Duration, Instant};
 
-use echo_service::{PATH, Reached, Way, call, context, fault, huge_fault, loopback};
+use echo_service::{Connection, PATH, Transport, call, context, fault, huge_fault, loopback};
 use rpc::{Channel, Code, Fault, Server};
 use runtime::{Readiness, Shutdown};
 use tonic::{Request, service::Routes};
@@ -20,10 +20,10 @@ const SHORT: Duration = Duration::from_millis(120);
 macro_rules! on_both {
     ($($name:ident)*) => {
         mod over_tcp {
-            $(#[tokio::test] async fn $name() { super::$name(super::Way::Tcp).await })*
+            $(#[tokio::test] async fn $name() { super::$name(super::Transport::Tcp).await })*
         }
         mod in_process {
-            $(#[tokio::test] async fn $name() { super::$name(super::Way::InProcess).await })*
+            $(#[tokio::test] async fn $name() { super::$name(super::Transport::InProcess).await })*
         }
     };
 }
@@ -43,120 +43,120 @@ on_both! {
     a_call_without_a_deadline_gets_one
 }
 
-async fn all_that_travels_arrives(way: Way) {
-    let reached = Reached::new(way, 10).await;
+async fn all_that_travels_arrives(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
     let sent = context(Duration::from_secs(3));
-    reached.ask(sent.forward("echo".into())).await.unwrap();
-    let arrived = reached.echo_service.arrived.lock().unwrap().remove(0);
+    connection.echo(sent.forward("echo".into())).await.unwrap();
+    let arrived = connection.echo_service.arrived.lock().unwrap().remove(0);
     assert_eq!((arrived.organization, arrived.caller), (sent.organization, sent.caller));
     assert_eq!((arrived.idempotency, arrived.revision), (sent.idempotency, sent.revision));
     assert!(arrived.remaining < Duration::from_secs(3) && arrived.remaining > Duration::from_secs(1));
 }
 
-async fn an_answer_carries_its_revision(way: Way) {
-    let reached = Reached::new(way, 10).await;
-    let answer = reached.ask(context(AMPLE).forward("echo".into())).await.unwrap();
+async fn an_answer_carries_its_revision(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
+    let answer = connection.echo(context(AMPLE).forward("echo".into())).await.unwrap();
     assert_eq!(answer.metadata().get("meridian-revision").unwrap(), "7.12");
     assert_eq!((answer.metadata().get("meridian-replayed"), answer.get_ref().as_str()), (None, "echo"));
 }
 
-async fn a_deadline_ends_the_work_and_the_fault_says_so(way: Way) {
-    let reached = Reached::new(way, 10).await;
+async fn a_deadline_ends_the_work_and_the_fault_says_so(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
     let began = Instant::now();
-    let status = reached.ask(context(SHORT).forward("hang".into())).await.unwrap_err();
+    let status = connection.echo(context(SHORT).forward("hang".into())).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
     assert_eq!(Fault::from_status(&status), Fault::out_of_time());
     assert!(began.elapsed() < AMPLE);
-    // The handler's future is gone, not only its answer.
-    reached.echo_service.until_hanging(0).await;
-    assert_eq!(reached.echo_service.arrived.lock().unwrap().len(), 1);
+    // The handler's future was dropped, not only its answer.
+    connection.echo_service.until_hanging(0).await;
+    assert_eq!(connection.echo_service.arrived.lock().unwrap().len(), 1);
 }
 
-async fn a_deadline_that_has_passed_starts_no_work(way: Way) {
-    let reached = Reached::new(way, 10).await;
-    let status = reached.ask(context(Duration::ZERO).forward("echo".into())).await.unwrap_err();
+async fn a_deadline_that_has_passed_starts_no_work(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
+    let status = connection.echo(context(Duration::ZERO).forward("echo".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status).code, Code::DeadlineExceeded);
-    assert!(reached.echo_service.arrived.lock().unwrap().is_empty());
+    assert!(connection.echo_service.arrived.lock().unwrap().is_empty());
 }
 
-async fn a_call_without_an_organisation_is_refused(way: Way) {
-    let reached = Reached::new(way, 10).await;
+async fn a_call_without_an_organisation_is_refused(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
     for name in ["meridian-organization", "meridian-caller"] {
         let mut request = context(AMPLE).forward("echo".to_owned());
         request.metadata_mut().remove(name);
-        let fault = Fault::from_status(&reached.ask(request).await.unwrap_err());
+        let fault = Fault::from_status(&connection.echo(request).await.unwrap_err());
         assert!(fault.code == Code::MalformedRequest && fault.detail.contains(name), "{fault}");
     }
-    assert!(reached.echo_service.arrived.lock().unwrap().is_empty());
+    assert!(connection.echo_service.arrived.lock().unwrap().is_empty());
 }
 
-async fn a_fault_arrives_whole(way: Way) {
-    let reached = Reached::new(way, 10).await;
-    let status = reached.ask(context(AMPLE).forward("fault".into())).await.unwrap_err();
+async fn a_fault_arrives_whole(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
+    let status = connection.echo(context(AMPLE).forward("fault".into())).await.unwrap_err();
     assert_eq!((status.code(), Fault::from_status(&status)), (tonic::Code::Aborted, fault()));
 }
 
-async fn a_fault_of_the_largest_size_arrives(way: Way) {
-    let reached = Reached::new(way, 10).await;
-    let status = reached.ask(context(AMPLE).forward("huge fault".into())).await.unwrap_err();
+async fn a_fault_of_the_largest_size_arrives(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
+    let status = connection.echo(context(AMPLE).forward("huge fault".into())).await.unwrap_err();
     assert!(Fault::from_status(&status) == huge_fault(), "{:?}", status.code());
 }
 
-async fn a_panic_is_answered_and_the_next_call_is_served(way: Way) {
-    let reached = Reached::new(way, 1).await;
-    let status = reached.ask(context(AMPLE).forward("panic".into())).await.unwrap_err();
+async fn a_panic_is_answered_and_the_next_call_is_served(transport: Transport) {
+    let connection = Connection::new(transport, 1).await;
+    let status = connection.echo(context(AMPLE).forward("panic".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status).code, Code::Internal);
-    assert!(!status.message().contains("as asked"));
-    reached.ask(context(AMPLE).forward("echo".into())).await.unwrap();
+    assert!(!status.message().contains("requested"));
+    connection.echo(context(AMPLE).forward("echo".into())).await.unwrap();
 }
 
-async fn too_many_calls_at_a_time_are_refused_at_once(way: Way) {
-    let reached = Reached::new(way, 1).await;
+async fn too_many_calls_at_a_time_are_refused_at_once(transport: Transport) {
+    let connection = Connection::new(transport, 1).await;
     let first = tokio::spawn({
-        let channel = reached.channel.clone();
+        let channel = connection.channel.clone();
         async move { call(&channel, PATH, context(AMPLE).forward("wait".into())).await }
     });
-    reached.echo_service.until_hanging(1).await;
-    let status = reached.ask(context(AMPLE).forward("echo".into())).await.unwrap_err();
+    connection.echo_service.until_hanging(1).await;
+    let status = connection.echo(context(AMPLE).forward("echo".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status).code, Code::Overloaded);
-    reached.echo_service.go_on.notify_one();
+    connection.echo_service.go_on.notify_one();
     let answer = first.await.unwrap().unwrap();
     assert_eq!(answer.metadata().get("meridian-replayed").unwrap(), "true");
-    reached.ask(context(AMPLE).forward("echo".into())).await.unwrap();
+    connection.echo(context(AMPLE).forward("echo".into())).await.unwrap();
 }
 
-async fn a_method_that_is_not_there_is_unimplemented(way: Way) {
-    let reached = Reached::new(way, 10).await;
-    for path in ["/meridian.test.v1.Guinea/Other", "/meridian.test.v1.Nobody/Ask"] {
-        let status = call(&reached.channel, path, context(AMPLE).forward("echo".into())).await.unwrap_err();
+async fn a_method_that_is_not_there_is_unimplemented(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
+    for path in ["/meridian.test.v1.EchoService/Other", "/meridian.test.v1.Nobody/Echo"] {
+        let status = call(&connection.channel, path, context(AMPLE).forward("echo".into())).await.unwrap_err();
         assert_eq!(Fault::from_status(&status).code, Code::Unimplemented, "{path}");
     }
 }
 
-async fn a_call_that_nobody_waits_for_is_dropped(way: Way) {
-    let reached = Reached::new(way, 10).await;
+async fn a_call_that_nobody_waits_for_is_dropped(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
     let caller = tokio::spawn({
-        let channel = reached.channel.clone();
+        let channel = connection.channel.clone();
         async move { call(&channel, PATH, context(AMPLE).forward("hang".into())).await }
     });
-    reached.echo_service.until_hanging(1).await;
+    connection.echo_service.until_hanging(1).await;
     caller.abort();
-    reached.echo_service.until_hanging(0).await;
+    connection.echo_service.until_hanging(0).await;
 }
 
-async fn a_call_without_a_deadline_gets_one(way: Way) {
-    let reached = Reached::new(way, 10).await;
+async fn a_call_without_a_deadline_gets_one(transport: Transport) {
+    let connection = Connection::new(transport, 10).await;
     let mut request = context(AMPLE).forward("echo".to_owned());
     request.metadata_mut().remove("grpc-timeout");
-    reached.ask(request).await.unwrap();
-    let remaining = reached.echo_service.arrived.lock().unwrap()[0].remaining;
+    connection.echo(request).await.unwrap();
+    let remaining = connection.echo_service.arrived.lock().unwrap()[0].remaining;
     assert!(remaining <= Duration::from_secs(5) && remaining > Duration::from_secs(1), "{remaining:?}");
 }
 
 #[tokio::test]
 async fn the_server_ends_the_work_at_the_deadline_by_itself() {
-    // Without the client's layer, which would end it too.
-    let echo_service = echo_service::Guinea::default();
+    // Without the client's layer, which would also end the call.
+    let echo_service = echo_service::EchoService::default();
     let guarded = rpc::guard(Routes::new(echo_service.clone()));
     let began = Instant::now();
     let status = call(&guarded, PATH, context(SHORT).forward("hang".into())).await.unwrap_err();
@@ -167,7 +167,7 @@ async fn the_server_ends_the_work_at_the_deadline_by_itself() {
 
 #[tokio::test]
 async fn the_client_waits_no_longer_than_the_deadline_even_where_nothing_guards_the_server() {
-    let unguarded = Channel::in_process(Routes::new(echo_service::Guinea::default()));
+    let unguarded = Channel::in_process(Routes::new(echo_service::EchoService::default()));
     let began = Instant::now();
     let status = call(&unguarded, PATH, context(SHORT).forward("hang".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status), Fault::out_of_time());
@@ -177,11 +177,12 @@ async fn the_client_waits_no_longer_than_the_deadline_even_where_nothing_guards_
 #[tokio::test]
 async fn calls_are_counted_on_both_ends() {
     runtime::telemetry::collect_metrics();
-    let reached = Reached::new(Way::InProcess, 10).await;
-    reached.ask(context(AMPLE).forward("fault".into())).await.unwrap_err();
+    let connection = Connection::new(Transport::InProcess, 10).await;
+    connection.echo(context(AMPLE).forward("fault".into())).await.unwrap_err();
     let text = runtime::telemetry::metrics();
     for end in ["client", "server"] {
-        let line = format!("rpc_{end}_requests_total{{method=\"meridian.test.v1.Guinea/Ask\",code=\"slot_taken\"}}");
+        let line =
+            format!("rpc_{end}_requests_total{{method=\"meridian.test.v1.EchoService/Echo\",code=\"slot_taken\"}}");
         assert!(text.contains(&line), "{line} is not in\n{text}");
     }
     assert!(text.contains("rpc_server_seconds_bucket") && !text.contains("key_1"), "{text}");
@@ -194,11 +195,11 @@ async fn a_service_that_is_not_there_is_unavailable_and_found_once_it_is() {
     let channel = Channel::connect(&format!("http://{address}")).unwrap();
     let status = call(&channel, PATH, context(AMPLE).forward("echo".into())).await.unwrap_err();
     assert_eq!(Fault::from_status(&status), Fault::unreachable());
-    // Our own answer, not the transport's, which would show the address.
+    // The product's own error: that of tonic would contain the address.
     assert_eq!(status.message(), Fault::unreachable().detail);
 
     let (listener, _) = rpc::listen(address).await.unwrap();
-    let guarded = rpc::guard(Routes::new(echo_service::Guinea::default()));
+    let guarded = rpc::guard(Routes::new(echo_service::EchoService::default()));
     let server = Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &[]).await.unwrap();
     tokio::spawn(server.serve(listener, Shutdown::new()));
     call(&channel, PATH, context(AMPLE).forward("echo".into())).await.unwrap();
@@ -206,7 +207,7 @@ async fn a_service_that_is_not_there_is_unavailable_and_found_once_it_is() {
 
 #[tokio::test]
 async fn a_service_that_falls_silent_does_not_outlast_the_deadline() {
-    // The system accepts the connection; nobody ever answers on it.
+    // The system accepts the connection, and nothing ever answers on it.
     let (_listener, address) = rpc::listen(loopback()).await.unwrap();
     let channel = Channel::connect(&format!("http://{address}")).unwrap();
     let status = call(&channel, PATH, context(SHORT).forward("echo".into())).await.unwrap_err();
@@ -218,21 +219,21 @@ async fn a_channel_that_leads_nowhere_yet_says_so_until_it_is_bound() {
     let channel = Channel::pending();
     let ask = async |text: &str| call(&channel, PATH, context(AMPLE).forward(text.to_owned())).await;
     assert_eq!(Fault::from_status(&ask("echo").await.unwrap_err()).code, Code::Unavailable);
-    channel.clone().bind(rpc::guard(Routes::new(echo_service::Guinea::default())));
+    channel.clone().bind(rpc::guard(Routes::new(echo_service::EchoService::default())));
     assert_eq!(ask("echo").await.unwrap().into_inner(), "echo");
 }
 
 #[tokio::test]
 async fn draining_answers_what_runs_and_health_says_so_before() {
-    let (echo_service, shutdown, readiness) = (echo_service::Guinea::default(), Shutdown::new(), Readiness::new());
+    let (echo_service, shutdown, readiness) = (echo_service::EchoService::default(), Shutdown::new(), Readiness::new());
     let guarded = rpc::guard(Routes::new(echo_service.clone()));
     let server =
-        Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &["meridian.test.v1.Guinea"]).await.unwrap();
+        Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &["meridian.test.v1.EchoService"]).await.unwrap();
     let (listener, address) = rpc::listen(loopback()).await.unwrap();
     let serving = tokio::spawn(server.following(readiness.clone()).serve(listener, shutdown.clone()));
     let channel = Channel::connect(&format!("http://{address}")).unwrap();
 
-    let service = "meridian.test.v1.Guinea".to_owned();
+    let service = "meridian.test.v1.EchoService".to_owned();
     let mut health =
         HealthClient::new(channel.clone()).watch(HealthCheckRequest { service }).await.unwrap().into_inner();
     let mut said = async || {
@@ -264,9 +265,9 @@ async fn draining_answers_what_runs_and_health_says_so_before() {
 
 #[tokio::test]
 async fn health_needs_no_context() {
-    let reached = Reached::new(Way::Tcp, 0).await;
-    let mut health = HealthClient::new(reached.channel.clone());
+    let connection = Connection::new(Transport::Tcp, 0).await;
+    let mut health = HealthClient::new(connection.channel.clone());
     let answer = health.check(Request::new(HealthCheckRequest::default())).await.unwrap();
     assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
-    reached.shutdown.begin();
+    connection.shutdown.begin();
 }

@@ -1,4 +1,4 @@
-//! One trace runs through a call, over TCP and in process, and no text of the call is in it.
+//! One trace spans a call, over TCP and in process, and holds no text of the call.
 
 use std::{
     sync::{Arc, Mutex, OnceLock},
@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
 use tracing::Instrument;
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::echo_service::{Reached, Way, context};
+use crate::echo_service::{Connection, Transport, context};
 
 const CANARY: &str = "canary-Zoé-Lemieux";
 
@@ -27,7 +27,7 @@ impl SpanExporter for Collected {
     }
 }
 
-/// One subscriber for the whole process; each test looks at its own trace.
+/// One subscriber for the process; each test reads its own trace.
 fn collected() -> &'static Collected {
     static COLLECTED: OnceLock<Collected> = OnceLock::new();
     COLLECTED.get_or_init(|| {
@@ -39,20 +39,20 @@ fn collected() -> &'static Collected {
     })
 }
 
-async fn one_trace_runs_from_caller_to_handler(way: Way) {
+async fn one_trace_runs_from_caller_to_handler(transport: Transport) {
     let collected = collected();
-    let reached = Reached::new(way, 10).await;
+    let connection = Connection::new(transport, 10).await;
     let root = tracing::info_span!("root");
     let (trace, code) = async {
         let mut request = context(Duration::from_secs(5)).forward("fault".to_owned());
         request.metadata_mut().insert("meridian-caller", CANARY.replace('é', "e").parse().unwrap());
-        let status = reached.ask(request).await.unwrap_err();
+        let status = connection.echo(request).await.unwrap_err();
         (rpc::trace::id(), status.code())
     }
     .instrument(root)
     .await;
     assert_eq!(code, tonic::Code::Aborted);
-    assert_eq!(reached.echo_service.arrived.lock().unwrap()[0].trace, trace);
+    assert_eq!(connection.echo_service.arrived.lock().unwrap()[0].trace, trace);
 
     let spans = collected.0.lock().unwrap().clone();
     let of_trace: Vec<_> = spans.iter().filter(|span| span.span_context.trace_id().to_string() == trace).collect();
@@ -61,8 +61,8 @@ async fn one_trace_runs_from_caller_to_handler(way: Way) {
         *of_trace.iter().find(is).unwrap_or_else(|| panic!("no {kind} span {name} among {of_trace:#?}"))
     };
     let root = named("root", "Internal");
-    let client = named("meridian.test.v1.Guinea/Ask", "Client");
-    let server = named("meridian.test.v1.Guinea/Ask", "Server");
+    let client = named("meridian.test.v1.EchoService/Echo", "Client");
+    let server = named("meridian.test.v1.EchoService/Echo", "Server");
     assert_eq!(root.parent_span_id, SpanId::INVALID);
     assert_eq!(client.parent_span_id, root.span_context.span_id());
     assert_eq!(server.parent_span_id, client.span_context.span_id());
@@ -75,12 +75,12 @@ async fn one_trace_runs_from_caller_to_handler(way: Way) {
 
 #[tokio::test]
 async fn over_tcp() {
-    one_trace_runs_from_caller_to_handler(Way::Tcp).await;
+    one_trace_runs_from_caller_to_handler(Transport::Tcp).await;
 }
 
 #[tokio::test]
 async fn in_process() {
-    one_trace_runs_from_caller_to_handler(Way::InProcess).await;
+    one_trace_runs_from_caller_to_handler(Transport::InProcess).await;
 }
 
 #[test]
