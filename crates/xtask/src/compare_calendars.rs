@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde_json::{Value, json};
 
 use crate::{
-    bench::rest::Rest,
+    bench::rest_client::RestClient,
     product::Product,
     python,
     steps::{built_product, cargo, is_named, step},
@@ -107,7 +107,7 @@ pub(crate) fn run(options: &Options, called_from: &Path) -> Result<ExitCode> {
     let variables = [("MERIDIAN_GATEWAY__REQUESTS_PER_SECOND", "100000")];
     let product = step("start", || Product::start(&built_product()?, data.path(), &arguments, &variables))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let rest = Rest::new(&product.url);
+    let rest = RestClient::new(&product.url);
     let (ours, window) = step("the product", || runtime.block_on(read_by_product(&rest, &options.zone, &files)))?;
     let theirs = step("recurring-ical-events", || read_by_package(&environment, &options.zone, window, &files))?;
 
@@ -143,7 +143,7 @@ fn find(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 /// The busy times of each file, or why it is refused; and the window, which begins with the product's own time.
-async fn read_by_product(rest: &Rest, zone: &str, files: &[PathBuf]) -> Result<(Vec<BusyTimes>, Span)> {
+async fn read_by_product(rest: &RestClient, zone: &str, files: &[PathBuf]) -> Result<(Vec<BusyTimes>, Span)> {
     let post =
         async |path: &str, body: Value| -> Result<Value> { Ok(rest.send(Method::POST, path, Some(&body)).await?.0) };
     let id = |answer: &Value| answer["id"].as_str().map(str::to_owned).context("an entry has an id");

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    bench::rest::Rest,
+    bench::rest_client::RestClient,
     product::{ADMIN_KEY, Product},
     python,
     steps::{built_product, cargo, step},
@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 /// # Errors
 /// When the product does not list them.
 fn real_ids(url: &str) -> Result<String> {
-    let rest = Rest::new(url);
+    let rest = RestClient::new(url);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let first = |path: &str| -> Result<String> {
         let list = runtime.block_on(rest.get(path))?;

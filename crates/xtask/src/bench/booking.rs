@@ -17,7 +17,7 @@ use super::{
     Days, Settings,
     load::{self, Outcome},
     pgbench,
-    rest::Rest,
+    rest_client::RestClient,
     runtime,
     search::{DEMO, UNLIMITED, micros},
     table::Table,
@@ -70,7 +70,7 @@ pub(super) fn on_sqlite(settings: &Settings) -> Result<()> {
 
 fn measure(settings: &Settings, folder: &Path, variables: &[(&str, &str)]) -> Result<Outcome> {
     let product = Product::start(&settings.binary, folder, &DEMO, variables)?;
-    let rest = Arc::new(Rest::new(&product.url));
+    let rest = Arc::new(RestClient::new(&product.url));
     let runtime = runtime()?;
     let slots = runtime.block_on(rest.slots(&Days::next(WEEKS * 7), SLOTS_MAX))?;
     let (address, next) = (rest.address.clone(), bookings(rest.clone(), slots));
@@ -87,12 +87,12 @@ fn measure(settings: &Settings, folder: &Path, variables: &[(&str, &str)]) -> Re
 }
 
 /// Books one slot after the other, each for a new patient.
-pub(super) fn bookings(rest: Arc<Rest>, slots: Vec<String>) -> Arc<load::Next> {
+pub(super) fn bookings(rest: Arc<RestClient>, slots: Vec<String>) -> Arc<load::Next> {
     bookings_from(rest, slots, 0)
 }
 
 /// The same with patients from this number on; the earlier ones have appointments already.
-pub(super) fn bookings_from(rest: Arc<Rest>, slots: Vec<String>, first: usize) -> Arc<load::Next> {
+pub(super) fn bookings_from(rest: Arc<RestClient>, slots: Vec<String>, first: usize) -> Arc<load::Next> {
     let (slots, patient) = (Mutex::new(slots), AtomicUsize::new(first));
     Arc::new(move || {
         let slot = slots.lock().unwrap_or_else(PoisonError::into_inner).pop()?;

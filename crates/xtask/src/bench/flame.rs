@@ -11,7 +11,7 @@ use inferno::{
 
 use super::{
     Settings, load,
-    rest::Rest,
+    rest_client::RestClient,
     runtime,
     search::{DEMO, UNLIMITED, paths, searches},
 };
@@ -45,7 +45,7 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
     let (samples, picture) = (format!("{FOLDER}/search.data"), format!("{FOLDER}/search.svg"));
     let folder = tempfile::tempdir()?;
     let product = Product::start(&settings.binary, folder.path(), &DEMO, &UNLIMITED)?;
-    let rest = std::sync::Arc::new(Rest::new(&product.url));
+    let rest = std::sync::Arc::new(RestClient::new(&product.url));
     let runtime = runtime()?;
     let next = searches(rest.clone(), runtime.block_on(paths(&rest, &settings.days))?);
     let seconds = settings.window.as_secs().max(1).to_string();

@@ -10,7 +10,7 @@ use super::{
     booking::bookings_from,
     load,
     pgbench::psql,
-    rest::Rest,
+    rest_client::RestClient,
     runtime,
     search::{UNLIMITED, micros, paths, searches},
     start::{LOCATION, PRACTITIONERS, SERVICE, directory},
@@ -62,7 +62,7 @@ fn measure(
     began: Instant,
     (round, visits): (usize, u64),
 ) -> Result<[String; 7]> {
-    let (rest, runtime) = (std::sync::Arc::new(Rest::new(&product.url)), runtime()?);
+    let (rest, runtime) = (std::sync::Arc::new(RestClient::new(&product.url)), runtime()?);
     let Days { from, to } = &settings.days;
     let first = format!("/v1/slots?service_id={}&from={from}&to={to}&limit=1", ServiceId::new(SERVICE));
     wait_until("the first answer", WITHIN, || runtime.block_on(rest.get(&first)).is_ok())?;

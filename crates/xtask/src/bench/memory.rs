@@ -4,7 +4,7 @@ use std::{net::TcpListener, path::Path, time::Duration};
 
 use anyhow::Result;
 
-use super::{Settings, rest::Rest, runtime, search, table::Table};
+use super::{Settings, rest_client::RestClient, runtime, search, table::Table};
 use crate::{
     postgres::{self, Options},
     product::{Product, wait_until},
@@ -31,7 +31,7 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
         roles.push((role, start_role(settings, folder.path(), role, address, &addresses, cluster.url(), &[])?));
     }
     if let Some((_, gateway)) = roles.last() {
-        let (rest, runtime) = (Rest::new(&gateway.url), runtime()?);
+        let (rest, runtime) = (RestClient::new(&gateway.url), runtime()?);
         wait_until("the roles", READY_WITHIN, || runtime.block_on(rest.get("/v1/services")).is_ok())?;
         // A search fills availability's lazy structures.
         runtime.block_on(rest.slots(&settings.days, 200))?;

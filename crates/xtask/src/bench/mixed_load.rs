@@ -13,7 +13,7 @@ use super::{
     Days, Settings,
     booking::{SLOTS_MAX, WEEKS, bookings},
     load::{self, Outcome},
-    rest::Rest,
+    rest_client::RestClient,
     runtime,
     search::{DEMO, UNLIMITED, micros, paths, searches},
     table::Table,
@@ -35,7 +35,7 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
     let mut variables = UNLIMITED.to_vec();
     variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
     let product = Product::start(&settings.binary, folder.path(), &DEMO, &variables)?;
-    let rest = Arc::new(Rest::new(&product.url));
+    let rest = Arc::new(RestClient::new(&product.url));
     let runtime = runtime()?;
     runtime.block_on(async {
         let paths = paths(&rest, &settings.days).await?;
@@ -74,7 +74,7 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
 }
 
 /// Books and searches in turn until the end; returns the durations of the searches.
-async fn own_writes(rest: &Rest, book: &Arc<load::Next>, end: Instant) -> Result<Vec<Duration>> {
+async fn own_writes(rest: &RestClient, book: &Arc<load::Next>, end: Instant) -> Result<Vec<Duration>> {
     let path = paths(rest, &Days::next(28)).await?.into_iter().next().context("the chain has services")?;
     let mut times = Vec::new();
     while Instant::now() < end {

@@ -13,7 +13,7 @@ mod messages;
 mod mixed_load;
 mod pgbench;
 mod plans;
-pub(crate) mod rest;
+pub(crate) mod rest_client;
 mod search;
 mod start;
 mod table;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     Settings,
     kernel::median,
-    rest::Rest,
+    rest_client::RestClient,
     runtime,
     search::{DEMO, UNLIMITED},
     table::Table,
@@ -49,7 +49,7 @@ fn through_rest(settings: &Settings) -> Result<()> {
     let mut variables = UNLIMITED.to_vec();
     variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
     let product = Product::start(&settings.binary, folder.path(), &DEMO, &variables)?;
-    let rest = Rest::new(&product.url);
+    let rest = RestClient::new(&product.url);
     let (mut proposed, mut booked, mut sessions) = (Vec::new(), Vec::new(), 0);
     runtime()?.block_on(async {
         let (template, locations) = (template(&rest).await?, locations(&rest).await?);
@@ -91,7 +91,7 @@ fn through_rest(settings: &Settings) -> Result<()> {
 }
 
 /// Waits until the messages of all earlier bookings are planned, so that no background work is measured.
-async fn wait_until_planned(rest: &Rest) -> Result<()> {
+async fn wait_until_planned(rest: &RestClient) -> Result<()> {
     // Each request waits by itself.
     for _ in 0..CATCH_UP_TRIES {
         if rest.get("/v1/messages?limit=1").await.is_ok() {
@@ -101,14 +101,14 @@ async fn wait_until_planned(rest: &Rest) -> Result<()> {
     bail!("the reminder service does not catch up with the bookings")
 }
 
-async fn template(rest: &Rest) -> Result<Value> {
+async fn template(rest: &RestClient) -> Result<Value> {
     let templates = rest.get("/v1/plan_templates?limit=200").await?;
     let templates = templates["data"].as_array().context("a page has data")?;
     let long = templates.iter().find(|template| template["code"] == "chronic-needling");
     Ok(long.context("the demo chain has the catalogue's templates")?["id"].clone())
 }
 
-async fn locations(rest: &Rest) -> Result<Vec<Value>> {
+async fn locations(rest: &RestClient) -> Result<Vec<Value>> {
     let locations = rest.get("/v1/locations?limit=200").await?;
     let locations = locations["data"].as_array().context("a page has data")?;
     Ok(locations.iter().map(|location| location["id"].clone()).collect())

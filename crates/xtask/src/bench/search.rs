@@ -11,14 +11,14 @@ use std::{
 use anyhow::{Result, ensure};
 use hyper::Method;
 
-use super::{Days, Settings, load, rest::Rest, runtime, table::Table};
+use super::{Days, Settings, load, rest_client::RestClient, runtime, table::Table};
 use crate::product::Product;
 
 const CONNECTIONS: [usize; 3] = [1, 8, 32];
 pub(super) fn run(settings: &Settings) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let product = Product::start(&settings.binary, folder.path(), &DEMO, &UNLIMITED)?;
-    let rest = Arc::new(Rest::new(&product.url));
+    let rest = Arc::new(RestClient::new(&product.url));
     let runtime = runtime()?;
     let paths = runtime.block_on(paths(&rest, &settings.days))?;
     let columns = ["connections", "searches/s", "p50 µs", "p99 µs", "server p50 µs", "server p99 µs", "refused"];
@@ -45,7 +45,7 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
 ///
 /// # Errors
 /// When there are none.
-pub(super) async fn paths(rest: &Rest, days: &Days) -> Result<Vec<String>> {
+pub(super) async fn paths(rest: &RestClient, days: &Days) -> Result<Vec<String>> {
     let Days { from, to } = days;
     let services = rest.services().await?;
     ensure!(!services.is_empty(), "the demo chain has no services");
@@ -54,7 +54,7 @@ pub(super) async fn paths(rest: &Rest, days: &Days) -> Result<Vec<String>> {
 }
 
 /// Requests the paths in turn, without end.
-pub(super) fn searches(rest: Arc<Rest>, paths: Vec<String>) -> Arc<load::Next> {
+pub(super) fn searches(rest: Arc<RestClient>, paths: Vec<String>) -> Arc<load::Next> {
     let turn = AtomicUsize::new(0);
     Arc::new(move || {
         let turn = turn.fetch_add(1, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use super::{
     Days, Settings,
     memory::{free_addresses, megabytes, start_role},
     pgbench::psql,
-    rest::Rest,
+    rest_client::RestClient,
     runtime,
     search::UNLIMITED,
     table::Table,
@@ -60,7 +60,7 @@ fn measure_start(settings: &Settings, folder: &std::path::Path, database: &str) 
     let role = |at: usize, role| start_role(settings, folder, role, &addresses[at], &addresses, database, &[]);
     let _booking = role(1, "booking")?;
     let gateway = role(3, "gateway")?;
-    let (rest, runtime) = (Rest::new(&gateway.url), runtime()?);
+    let (rest, runtime) = (RestClient::new(&gateway.url), runtime()?);
     let Days { from, to } = Days::next(28);
     let path = format!("/v1/slots?service_id={}&from={from}&to={to}&limit=1", ServiceId::new(SERVICE));
     let began = Instant::now();

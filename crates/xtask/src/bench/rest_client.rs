@@ -21,14 +21,14 @@ use crate::product::ADMIN_KEY;
 const ROOMS: usize = 2;
 
 /// The product's interface at an address.
-pub(crate) struct Rest {
+pub(crate) struct RestClient {
     /// `host:port`.
     pub(super) address: String,
     /// The revision of the last write, which later requests send.
     revision: Mutex<String>,
 }
 
-impl Rest {
+impl RestClient {
     /// The interface at this URL, `http://host:port`.
     pub(crate) fn new(url: &str) -> Self {
         let address = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
@@ -79,10 +79,10 @@ impl Rest {
         Ok(String::from_utf8(bytes.into())?)
     }
 
-    /// Sends a request of [`Rest::request`].
+    /// Sends a request of [`RestClient::request`].
     ///
     /// # Errors
-    /// As [`Rest::send`].
+    /// As [`RestClient::send`].
     pub(super) async fn send_request(&self, request: Request<Full<Bytes>>) -> Result<(Value, Option<Duration>)> {
         let (bytes, duration) = self.exchange_successfully(request).await?;
         Ok((serde_json::from_slice(&bytes)?, duration))
