@@ -7,7 +7,7 @@ use scenarios::Answer;
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
 
-use crate::fixture::{Fixture, appointment_of, attention, date_of};
+use super::fixture::{Fixture, appointment_of, attention, date_of};
 
 testkit::engines!(
     appointments_of_one_plan_can_change_concurrently,

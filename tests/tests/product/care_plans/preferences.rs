@@ -7,7 +7,7 @@ use scenarios::{Answer, ManualClockProduct, patient};
 use serde_json::{Value, json};
 use testkit::{database::Database, engines};
 
-use crate::fixture::{Fixture, date_of};
+use super::fixture::{Fixture, date_of};
 
 engines!(an_acute_plan_starts_soon_unless_continuity_is_preferred, proposals_differ_in_every_session_and_explain_how,);
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::database::Database;
 use wire::booking::change::Owner;
 
-use crate::fixture::{Fixture, attention, date_of};
+use super::fixture::{Fixture, attention, date_of};
 
 testkit::engines!(random_disturbances_leave_plans_consistent);
 

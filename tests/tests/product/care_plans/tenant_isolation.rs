@@ -13,7 +13,7 @@ use wire::booking::{
     plans_client::PlansClient,
 };
 
-use crate::fixture::{Fixture, appointment_of};
+use super::fixture::{Fixture, appointment_of};
 
 testkit::engines!(a_foreign_plan_is_answered_as_an_unknown_one_by_every_call);
 

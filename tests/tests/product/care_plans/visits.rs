@@ -8,7 +8,7 @@ use scenarios::{Answer, patient};
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
 
-use crate::fixture::{Fixture, appointment_of};
+use super::fixture::{Fixture, appointment_of};
 
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(30);
 

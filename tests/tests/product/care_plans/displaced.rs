@@ -9,7 +9,7 @@ use scenarios::patient;
 use serde_json::{Value, json};
 use testkit::database::Database;
 
-use crate::fixture::{Fixture, attention};
+use super::fixture::{Fixture, attention};
 
 testkit::engines!(a_sick_week_is_solved_together_and_booked_patient_by_patient);
 
