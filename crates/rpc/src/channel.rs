@@ -17,7 +17,7 @@ use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
     Code, Fault,
-    calls::{End, Methods, Tally},
+    call_metrics::{End, Methods, Tally},
     context::DEFAULT_DEADLINE,
     guard::timeout,
     trace,

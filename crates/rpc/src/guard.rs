@@ -16,7 +16,7 @@ use tracing::{Instrument, field::Empty};
 
 use crate::{
     Code, Fault,
-    calls::{End, Methods, Tally},
+    call_metrics::{End, Methods, Tally},
     context::{DEFAULT_DEADLINE, Deadline},
     trace,
 };

@@ -7,7 +7,7 @@
 //! Start reading at [`code`] for the errors, at [`Context`] for what travels with a call, and at [`Channel`] for
 //! how it travels.
 
-mod calls;
+mod call_metrics;
 mod channel;
 pub mod code;
 mod context;
