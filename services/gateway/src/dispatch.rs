@@ -49,7 +49,7 @@ pub(crate) async fn serve(
         http.route = %operation.path,
         http.response.status_code = Empty,
     );
-    rpc::trace::adopt(&span, request.headers());
+    rpc::trace::set_parent(&span, request.headers());
     let deadline = Duration::from_millis(inner.config.deadline_ms);
     let answered = async {
         let Ok(_place) = inner.places.clone().try_acquire_owned() else {

@@ -101,7 +101,7 @@ fn outside(request: &Request, fault: Fault) -> Response {
         http.request.method = %request.method(),
         http.response.status_code = fault.code.http(),
     );
-    rpc::trace::adopt(&span, request.headers());
+    rpc::trace::set_parent(&span, request.headers());
     span.in_scope(|| problem::answer(fault))
 }
 

@@ -65,7 +65,7 @@ async fn a_deadline_ends_the_work_and_the_fault_says_so(transport: Transport) {
     let began = Instant::now();
     let status = connection.echo(context(SHORT).forward("hang".into())).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::DeadlineExceeded);
-    assert_eq!(Fault::from_status(&status), Fault::out_of_time());
+    assert_eq!(Fault::from_status(&status), Fault::deadline_exceeded());
     assert!(began.elapsed() < AMPLE);
     // The handler's future was dropped, not only its answer.
     connection.echo_service.until_hanging(0).await;
@@ -160,7 +160,7 @@ async fn the_server_ends_the_work_at_the_deadline_by_itself() {
     let guarded = rpc::guard(Routes::new(echo_service.clone()));
     let began = Instant::now();
     let status = call(&guarded, PATH, context(SHORT).forward("hang".into())).await.unwrap_err();
-    assert_eq!(Fault::from_status(&status), Fault::out_of_time());
+    assert_eq!(Fault::from_status(&status), Fault::deadline_exceeded());
     assert!(began.elapsed() < AMPLE);
     echo_service.until_hanging(0).await;
 }
@@ -170,7 +170,7 @@ async fn the_client_waits_no_longer_than_the_deadline_even_where_nothing_guards_
     let unguarded = Channel::in_process(Routes::new(echo_service::EchoService::default()));
     let began = Instant::now();
     let status = call(&unguarded, PATH, context(SHORT).forward("hang".into())).await.unwrap_err();
-    assert_eq!(Fault::from_status(&status), Fault::out_of_time());
+    assert_eq!(Fault::from_status(&status), Fault::deadline_exceeded());
     assert!(began.elapsed() < AMPLE);
 }
 
@@ -211,7 +211,7 @@ async fn a_service_that_falls_silent_does_not_outlast_the_deadline() {
     let (_listener, address) = rpc::listen(loopback()).await.unwrap();
     let channel = Channel::connect(&format!("http://{address}")).unwrap();
     let status = call(&channel, PATH, context(SHORT).forward("echo".into())).await.unwrap_err();
-    assert_eq!(Fault::from_status(&status), Fault::out_of_time());
+    assert_eq!(Fault::from_status(&status), Fault::deadline_exceeded());
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn draining_answers_what_runs_and_health_says_so_before() {
     let server =
         Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &["meridian.test.v1.EchoService"]).await.unwrap();
     let (listener, address) = rpc::listen(loopback()).await.unwrap();
-    let serving = tokio::spawn(server.following(readiness.clone()).serve(listener, shutdown.clone()));
+    let serving = tokio::spawn(server.with_readiness(readiness.clone()).serve(listener, shutdown.clone()));
     let channel = Channel::connect(&format!("http://{address}")).unwrap();
 
     let service = "meridian.test.v1.EchoService".to_owned();

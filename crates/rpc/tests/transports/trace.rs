@@ -90,7 +90,7 @@ fn a_foreign_parent_is_adopted() {
     let span = tracing::info_span!("adopting");
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let headers = http::HeaderMap::from_iter([("traceparent".parse().unwrap(), parent.parse().unwrap())]);
-    rpc::trace::adopt(&span, &headers);
+    rpc::trace::set_parent(&span, &headers);
     assert_eq!(span.in_scope(rpc::trace::id), "0af7651916cd43dd8448eb211c80319c");
     let mut onward = http::HeaderMap::new();
     rpc::trace::inject(&span, &mut onward);
