@@ -6,6 +6,8 @@
 //!
 //! Start reading at [`search`], whose module doc explains the kernel.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod bench;
 pub mod bits;
 pub mod roster;

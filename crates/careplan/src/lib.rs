@@ -8,6 +8,8 @@
 //!
 //! Start reading at [`series::Problem`].
 
+#![warn(clippy::unwrap_used)]
+
 pub mod adherence;
 pub mod bench;
 pub mod chain;

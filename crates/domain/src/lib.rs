@@ -7,6 +7,8 @@
 //! Start reading at [`directory`] for the entries of a chain, at [`appointment`] for an appointment's statuses, and at
 //! [`claim`] for the intervals that keep two appointments apart.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod appointment;
 pub mod claim;
 pub mod directory;

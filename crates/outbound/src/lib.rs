@@ -6,6 +6,8 @@
 //! again on each redirect. Start reading at [`Client::get`] and [`Client::post`]; which addresses are public is in
 //! `address.rs`.
 
+#![warn(clippy::unwrap_used)]
+
 mod address;
 
 use std::{

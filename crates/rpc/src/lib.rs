@@ -7,6 +7,8 @@
 //! Start reading at [`code`] for the errors, at [`Context`] for what travels with a call, and at [`Channel`] for
 //! how it travels.
 
+#![warn(clippy::unwrap_used)]
+
 mod call_metrics;
 mod channel;
 pub mod code;

@@ -2,6 +2,8 @@
 //!
 //! Nothing here depends on scheduling. Start reading at [`clock`], the only source of time.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod clock;
 pub mod config;
 pub mod ids;

@@ -9,6 +9,8 @@
 //!
 //! A service owns its tables, its rules and its gRPC faces; this crate knows none of them.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod db_error;
 pub mod feed_client;
 pub mod idempotency;

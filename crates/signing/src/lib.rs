@@ -12,6 +12,8 @@
 //! "Signature scheme", "Webhook headers" and "Verifying signatures". The asymmetric scheme `v1a` is not implemented: a
 //! receiver skips its signatures.
 
+#![warn(clippy::unwrap_used)]
+
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};

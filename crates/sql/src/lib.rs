@@ -6,6 +6,8 @@
 //!
 //! It knows no table of a service. Start reading at [`Target`], [`Schema`] and [`Failure`].
 
+#![warn(clippy::unwrap_used)]
+
 pub mod cursor;
 mod failure;
 pub mod feed;

@@ -6,6 +6,8 @@
 //!
 //! Start reading at [`database`] for tests of a store, at [`product`] for tests of the whole.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod collector;
 pub mod database;
 pub mod endpoint;

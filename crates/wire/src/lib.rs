@@ -3,6 +3,8 @@
 //! Nothing else lives here: no rule, no call, no store. Conversions from the wire collect every fault with a
 //! JSON pointer; conversions to the wire cannot fail.
 
+#![warn(clippy::unwrap_used)]
+
 pub mod convert;
 mod redact;
 

@@ -2,6 +2,8 @@
 //!
 //! It does not depend on the services: it runs the built product as a child process. Start reading at `test`.
 
+#![warn(clippy::unwrap_used)]
+
 mod bench;
 mod compare_calendars;
 mod config_reference;

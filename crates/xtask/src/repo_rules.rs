@@ -90,6 +90,9 @@ const FORBIDDEN: [(&str, &str, &str); 6] = [
     ("/ro", "ot/", "a path of one machine"),
 ];
 
+/// At the root of each crate, not in the workspace's lints: those would hold for integration tests, too.
+const UNWRAP_LINT: &str = "#![warn(clippy::unwrap_used)]";
+
 /// Checks the rules.
 ///
 /// # Errors
@@ -129,6 +132,9 @@ fn broken(top: &Path) -> Result<Vec<String>> {
     }
     for path in &sources {
         let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        if is_crate_root(path) && !text.contains(UNWRAP_LINT) {
+            broken.push(format!("{}: lacks {UNWRAP_LINT}", path.display()));
+        }
         lengths(path, &text, &mut broken);
         words(path, &text, &mut broken);
     }
@@ -165,6 +171,13 @@ fn find(folder: &Path, sources: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a file is the root of a crate in `crates` or `services`.
+fn is_crate_root(path: &Path) -> bool {
+    let mut parts = path.iter().rev().filter_map(|part| part.to_str());
+    let [file, src, _, folder] = [(); 4].map(|()| parts.next().unwrap_or_default());
+    ["lib.rs", "main.rs"].contains(&file) && src == "src" && ["crates", "services"].contains(&folder)
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
@@ -230,8 +243,8 @@ fn pure(manifest: &Path, broken: &mut Vec<String>) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// A house that breaks no rule.
-    fn house() -> tempfile::TempDir {
+    /// A repository that breaks no rule.
+    fn repository() -> tempfile::TempDir {
         let top = tempfile::tempdir().unwrap();
         for name in PURE {
             let folder = top.path().join("crates").join(name);
@@ -250,13 +263,15 @@ mod tests {
 
     #[test]
     fn each_rule_can_be_broken() {
-        let top = house();
+        let top = repository();
         assert_eq!(broken(top.path()).unwrap(), Vec::<String>::new());
         let write = |path: &str, text: &str| fs::write(top.path().join(path), text).unwrap();
         let long = "\n".repeat(LINES_MAX + 1);
         write("notes.txt", "");
         write("services/booking/long.rs", &long);
         write("services/booking/long.sql", &long);
+        fs::create_dir(top.path().join("crates/careplan/src")).unwrap();
+        write("crates/careplan/src/lib.rs", "//! Unwraps.\n");
         write("services/booking/word.rs", &format!("fn a() {{}}\n// {}{} later", "TO", "DO"));
         write("crates/domain/Cargo.toml", "[package]\n\n[dependencies]\nsqlx.workspace = true\n");
         write("crates/domain/lib.rs", "use sqlx::Row;\n");
@@ -266,6 +281,7 @@ mod tests {
         let rules = [
             "top level",
             "wants to be two",
+            "lacks #![warn(clippy::unwrap_used)]",
             "word.rs:2",
             "does not depend on sqlx",
             "has no DECISIONS.md",

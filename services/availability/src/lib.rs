@@ -7,6 +7,8 @@
 //! Start reading at `model/` (rosters as bits), `projection.rs` (what is taken), `search/` (the questions), and
 //! `directory/write.rs` (how the directory changes).
 
+#![warn(clippy::unwrap_used)]
+
 mod config;
 mod directory;
 mod displaced;

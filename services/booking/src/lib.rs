@@ -7,6 +7,8 @@
 //! Start reading at `slots/claims.rs` (which claims a slot lays), then `appointments/book.rs` (a booking from request to
 //! commit) and `store/batch.rs` (the one transaction).
 
+#![warn(clippy::unwrap_used)]
+
 mod appointments;
 mod commit;
 mod config;

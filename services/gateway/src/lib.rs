@@ -5,6 +5,8 @@
 //! Start reading at `operation.rs` (what an operation is), `v1/mod.rs` (the list of them) and `dispatch.rs` (a
 //! request's way).
 
+#![warn(clippy::unwrap_used)]
+
 mod audit;
 pub mod auth;
 mod calendar_link;

@@ -1,5 +1,7 @@
 //! `meridian`: all roles in one binary.
 
+#![warn(clippy::unwrap_used)]
+
 mod background_runtime;
 mod catalogue;
 mod cli;

@@ -7,6 +7,8 @@
 //! Start reading at `planning/mod.rs` (which messages a change plans; pure), then `jobs/feed.rs` (how changes arrive) and
 //! `sending/send.rs` (one message from its lease to its outcome).
 
+#![warn(clippy::unwrap_used)]
+
 mod appointment;
 mod config;
 mod grpc;
