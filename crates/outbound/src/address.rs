@@ -1,9 +1,9 @@
-//! Which addresses are on the public internet.
+//! The addresses of the public internet.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is one of the public internet, by the special-purpose registries of IANA (RFC 6890). What carries an
-/// IPv4 address inside is as public as that one.
+/// Whether an address is on the public internet, by the special-purpose registries of IANA (RFC 6890). An IPv6 address that
+/// embeds an IPv4 address is public where that one is.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => public_v4(address),
@@ -32,18 +32,18 @@ fn public_v4(address: Ipv4Addr) -> bool {
 
 fn public_v6(address: Ipv6Addr) -> bool {
     let groups = address.segments();
-    let inside = |high: u16, low: u16| {
+    let embedded = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
         public_v4(Ipv4Addr::new(a, b, c, d))
     };
     match groups {
-        // Mapped, and translated by the well-known prefix of NAT64.
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => inside(high, low),
+        // IPv4-mapped, and the well-known prefix of NAT64.
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
         // 6to4.
-        [0x2002, high, low, ..] => inside(high, low),
+        [0x2002, high, low, ..] => embedded(high, low),
         // Protocol assignments (Teredo among them), documentation.
         [0x2001, 0..=0x01ff | 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => false,
-        // Nothing else has been given out.
+        // The only range that IANA allocates as global unicast.
         [first, ..] => (0x2000..=0x3fff).contains(&first),
     }
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_public_is_reached() {
+    fn public_and_special_purpose_addresses_differ() {
         let public = [
             "1.1.1.1",
             "172.15.0.1",

@@ -1,10 +1,9 @@
-//! HTTP to addresses that users give.
+//! HTTP requests to URLs that users give, safe against server-side request forgery.
 //!
-//! Whoever may name an address must not reach through this process what only this process can: machines of the internal
-//! network, the cloud's own metadata, this very machine. Every address is looked at after its name is resolved, by the
-//! connection's own resolver, so that a name cannot be one thing when it is checked and another when it is used; and
-//! again on each redirect. Start reading at [`Client::get`] and [`Client::post`]; which addresses are public is in
-//! `address.rs`.
+//! A user's URL must not reach what only this process can: the internal network, the cloud's metadata service, this machine.
+//! The connection's own resolver checks each address after it resolved the host name, so that a name cannot resolve to one
+//! address for the check and to another for the connection (DNS rebinding). Each redirect is checked, too. Start reading at
+//! [`Client::get`] and [`Client::post`]; `address.rs` lists the public addresses.
 
 #![warn(clippy::unwrap_used)]
 
@@ -25,41 +24,41 @@ use reqwest::{
 
 pub use self::address::is_public;
 
-const WITHIN: Duration = Duration::from_secs(20);
-const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REDIRECTS_MAX: usize = 3;
 
-/// Why nothing was fetched.
+/// Why a request failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// Not an address that can be fetched.
+    /// The text is no `http` or `https` URL.
     #[error("give an address that begins with https:// or http://")]
     Address,
-    /// What is sent there could be read on the way.
+    /// The URL is not `https`.
     #[error("give an address that begins with https://")]
     Insecure,
-    /// It is not on the public internet.
+    /// The host is not on the public internet.
     #[error("the address is not on the public internet")]
     Private,
-    /// Nobody answers there, or not in time.
+    /// The host does not answer, or not in time.
     #[error("nobody answers at this address")]
     Unreachable,
-    /// It leads elsewhere too often.
+    /// More than three redirects.
     #[error("the address leads elsewhere again and again")]
     Redirects,
-    /// It answers with an error: this status.
+    /// The server answered with this status, not with success.
     #[error("the address answers with the status {0}")]
     Status(u16),
-    /// More than the limit.
+    /// The body exceeds the limit.
     #[error("what is there is too large")]
     TooLarge,
-    /// Not UTF-8.
+    /// The body is not UTF-8.
     #[error("what is there is not UTF-8 text")]
     NotText,
 }
 
 impl Error {
-    /// A stable code for people who look into it.
+    /// A stable code, for the API and for logs.
     pub fn code(self) -> &'static str {
         match self {
             Self::Address => "invalid_url",
@@ -74,50 +73,49 @@ impl Error {
     }
 }
 
-/// What a server answered to a [`Client::post`].
+/// The answer to [`Client::post`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Posted {
+pub struct PostResponse {
     /// The HTTP status.
     pub status: u16,
-    /// How long it asks to be left alone, where it says so in seconds.
+    /// The header `retry-after`, where it holds seconds.
     pub retry_after: Option<Duration>,
 }
 
-/// A client for addresses that users give.
+/// A client for URLs that users give.
 #[derive(Clone)]
 pub struct Client {
-    /// None where TLS cannot be set up, as on a machine without certificates: then nothing is reached.
+    /// `None` where TLS cannot be set up, as on a machine without certificates; then each request is `Unreachable`.
     http: Option<reqwest::Client>,
-    private: bool,
+    allow_private: bool,
 }
 
 impl Client {
-    /// A client; with `private` it reaches everything, for installations whose users are trusted with that.
-    pub fn new(private: bool) -> Self {
+    /// A client; with `allow_private` it reaches private addresses, for installations that trust their users with that.
+    pub fn new(allow_private: bool) -> Self {
         let builder = reqwest::Client::builder()
-            .timeout(WITHIN)
-            .connect_timeout(CONNECT_WITHIN)
+            .timeout(REQUEST_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .redirect(Policy::none())
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver { private }));
-        Self { http: builder.build().ok(), private }
+            .dns_resolver(Arc::new(Resolver { allow_private }));
+        Self { http: builder.build().ok(), allow_private }
     }
 
-    /// Fetches text of at most so many bytes.
+    /// Fetches a text of at most `bytes_max` bytes. `webcal` URLs count as `https`.
     ///
     /// # Errors
-    /// Where the address is not public, or nothing good is there.
+    /// All but `Insecure`.
     pub async fn get(&self, address: &str, bytes_max: usize) -> Result<String, Error> {
-        // Calendars are often given away under a scheme of their own.
         let address = match address.split_once("://") {
             Some(("webcal" | "webcals", rest)) => format!("https://{rest}"),
             _ => address.to_owned(),
         };
         let mut url = Url::parse(&address).map_err(|_| Error::Address)?;
         for _ in 0..=REDIRECTS_MAX {
-            self.check(&url)?;
+            self.check_host(&url)?;
             let http = self.http.as_ref().ok_or(Error::Unreachable)?;
-            let response = http.get(url.clone()).send().await.map_err(|error| failed(&error))?;
+            let response = http.get(url.clone()).send().await.map_err(|error| classify(&error))?;
             if response.status().is_redirection() {
                 let next = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
                 url = next.and_then(|next| url.join(next).ok()).ok_or(Error::Status(response.status().as_u16()))?;
@@ -126,108 +124,117 @@ impl Client {
             if !response.status().is_success() {
                 return Err(Error::Status(response.status().as_u16()));
             }
-            return text(response, bytes_max).await;
+            return read_text(response, bytes_max).await;
         }
         Err(Error::Redirects)
     }
 
-    /// Sends JSON with these headers, once. It follows no redirect, and reads nothing of the answer but its head.
+    /// Posts JSON with these headers, once. Follows no redirect and does not read the body of the answer.
     ///
     /// # Errors
-    /// Where the address is not public, or nobody answers.
-    pub async fn post(&self, address: &str, headers: &[(&'static str, &str)], json: &str) -> Result<Posted, Error> {
+    /// `Address`, `Private` and `Unreachable`.
+    pub async fn post(
+        &self,
+        address: &str,
+        headers: &[(&'static str, &str)],
+        json: &str,
+    ) -> Result<PostResponse, Error> {
         let url = Url::parse(address).map_err(|_| Error::Address)?;
-        self.check(&url)?;
+        self.check_host(&url)?;
         let http = self.http.as_ref().ok_or(Error::Unreachable)?;
         let mut request = http.post(url).header(CONTENT_TYPE, "application/json").body(json.to_owned());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await.map_err(|error| failed(&error))?;
+        let response = request.send().await.map_err(|error| classify(&error))?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        Ok(Posted { status: response.status().as_u16(), retry_after })
+        Ok(PostResponse { status: response.status().as_u16(), retry_after })
     }
 
-    /// Whether an address may be used, as far as can be told now: it leads over `https`, or where everything may be
-    /// reached over `http`, and its name leads to the public internet. One whose name leads nowhere yet may be used.
+    /// Checks a URL before it is stored: its scheme is `https` (or `http` where private addresses are allowed), and its host
+    /// name resolves to a public address. A name that does not resolve yet passes.
     ///
     /// # Errors
     /// `Address`, `Insecure` and `Private`.
-    pub async fn may_use(&self, address: &str) -> Result<(), Error> {
+    pub async fn check_url(&self, address: &str) -> Result<(), Error> {
         let url = Url::parse(address).map_err(|_| Error::Address)?;
-        self.check(&url)?;
-        if !self.private && url.scheme() != "https" {
+        self.check_host(&url)?;
+        if !self.allow_private && url.scheme() != "https" {
             return Err(Error::Insecure);
         }
         let Some(name) = url.domain() else { return Ok(()) };
-        let found = tokio::time::timeout(CONNECT_WITHIN, public(name, self.private)).await;
-        match found {
+        let resolved = tokio::time::timeout(CONNECT_TIMEOUT, resolve(name, self.allow_private)).await;
+        match resolved {
             Ok(Err(error)) if is_private(error.as_ref()) => Err(Error::Private),
             _ => Ok(()),
         }
     }
 
-    /// A number in the place of a name never comes to the resolver.
-    fn check(&self, url: &Url) -> Result<(), Error> {
+    /// Checks the scheme, and a numeric host, which never reaches the resolver.
+    fn check_host(&self, url: &Url) -> Result<(), Error> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(Error::Address);
         }
         let host = url.host_str().ok_or(Error::Address)?;
-        let number = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-        if number.is_ok_and(|address| !self.private && !is_public(address)) { Err(Error::Private) } else { Ok(()) }
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+        if address.is_ok_and(|address| !self.allow_private && !is_public(address)) {
+            Err(Error::Private)
+        } else {
+            Ok(())
+        }
     }
 }
 
-async fn text(mut response: reqwest::Response, bytes_max: usize) -> Result<String, Error> {
+async fn read_text(mut response: reqwest::Response, bytes_max: usize) -> Result<String, Error> {
     let mut bytes = Vec::new();
-    while let Some(part) = response.chunk().await.map_err(|error| failed(&error))? {
-        if bytes.len() + part.len() > bytes_max {
+    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        if bytes.len() + chunk.len() > bytes_max {
             return Err(Error::TooLarge);
         }
-        bytes.extend_from_slice(&part);
+        bytes.extend_from_slice(&chunk);
     }
     String::from_utf8(bytes).map_err(|_| Error::NotText)
 }
 
-/// Only what the resolver refused has its mark among the causes.
-fn failed(error: &reqwest::Error) -> Error {
+/// `Private` where the resolver refused the host, else `Unreachable`.
+fn classify(error: &reqwest::Error) -> Error {
     let private = std::error::Error::source(error).is_some_and(is_private);
     if private { Error::Private } else { Error::Unreachable }
 }
 
 fn is_private(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(inner) = cause {
-        if inner.downcast_ref::<Error>() == Some(&Error::Private) {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if cause.downcast_ref::<Error>() == Some(&Error::Private) {
             return true;
         }
-        cause = inner.source();
+        next = cause.source();
     }
     false
 }
 
-/// Resolves names to public addresses alone.
+/// Resolves host names to public addresses only, unless private ones are allowed.
 struct Resolver {
-    private: bool,
+    allow_private: bool,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let private = self.private;
+        let allow_private = self.allow_private;
         Box::pin(async move {
-            let allowed = public(name.as_str(), private).await?;
+            let allowed = resolve(name.as_str(), allow_private).await?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
 
-/// The public addresses of a name, or with `private` all of them.
-async fn public(name: &str, private: bool) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+/// The public addresses of a host name; with `allow_private` all of them.
+async fn resolve(name: &str, allow_private: bool) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
     let found: Vec<_> = tokio::net::lookup_host((name, 0)).await?.collect();
-    let any = !found.is_empty();
-    let allowed: Vec<_> = found.into_iter().filter(|found| private || is_public(found.ip())).collect();
-    if any && allowed.is_empty() { Err(Box::new(Error::Private)) } else { Ok(allowed) }
+    let exists = !found.is_empty();
+    let allowed: Vec<_> = found.into_iter().filter(|found| allow_private || is_public(found.ip())).collect();
+    if exists && allowed.is_empty() { Err(Box::new(Error::Private)) } else { Ok(allowed) }
 }
 
 #[cfg(test)]
@@ -237,7 +244,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_there_is_fetched_within_its_limits() {
+    async fn a_text_is_fetched_within_its_limits() {
         let pages = Pages::serve().await.unwrap();
         pages.say("/ok", 200, "", "é".as_bytes());
         pages.say("/moved", 301, "/ok", b"");
@@ -251,7 +258,7 @@ mod tests {
         assert_eq!(get("/ok").await, Ok("é".to_owned()));
         assert_eq!(get("/moved").await, Ok("é".to_owned()));
         assert_eq!(get("/round").await, Err(Error::Redirects));
-        assert_eq!(get("/elsewhere").await, Err(Error::Address), "each redirect is looked at");
+        assert_eq!(get("/elsewhere").await, Err(Error::Address), "each redirect is checked");
         assert_eq!(get("/large").await, Err(Error::TooLarge));
         assert_eq!(get("/bytes").await, Err(Error::NotText));
         assert_eq!(get("/broken").await, Err(Error::Status(500)));
@@ -263,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn neither_a_number_nor_a_name_leads_inside() {
+    async fn neither_a_numeric_nor_a_named_host_reaches_this_machine() {
         let pages = Pages::serve().await.unwrap();
         pages.say("/ok", 200, "", b"secret");
         let client = Client::new(false);
@@ -274,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_sent_arrives_once_and_follows_no_redirect() {
+    async fn a_post_arrives_once_and_follows_no_redirect() {
         let pages = Pages::serve().await.unwrap();
         pages.say("/moved", 307, "/ok", b"");
         pages.say("/ok", 204, "", b"");
@@ -282,13 +289,14 @@ mod tests {
         pages.retry_after("/late", 429, "Wed, 21 Oct 2026 07:28:00 GMT");
         let client = Client::new(true);
         let post = async |path: &str| client.post(&format!("{}{path}", pages.url), &[("x-id", "1")], "{}").await;
-        let posted = |status, seconds: Option<u64>| Posted { status, retry_after: seconds.map(Duration::from_secs) };
+        let posted =
+            |status, seconds: Option<u64>| PostResponse { status, retry_after: seconds.map(Duration::from_secs) };
         assert_eq!(post("/ok").await, Ok(posted(204, None)));
         assert_eq!(post("/moved").await, Ok(posted(307, None)));
         assert_eq!(post("/busy").await, Ok(posted(503, Some(30))));
-        assert_eq!(post("/late").await, Ok(posted(429, None)), "only seconds are understood");
+        assert_eq!(post("/late").await, Ok(posted(429, None)), "only seconds are supported");
         let received = pages.received();
-        assert_eq!(received.iter().filter(|one| one.path == "/ok").count(), 1, "the redirect was not followed");
+        assert_eq!(received.iter().filter(|request| request.path == "/ok").count(), 1, "the redirect was not followed");
         let first = &received[0];
         assert_eq!((first.headers["x-id"].as_str(), first.headers["content-type"].as_str()), ("1", "application/json"));
         assert_eq!(first.body, "{}");
@@ -302,18 +310,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_is_looked_at_before_it_is_used() {
+    async fn a_url_is_checked_before_it_is_stored() {
         let (open, closed) = (Client::new(true), Client::new(false));
         for address in ["https://localhost/", "https://10.0.0.1/", "https://[::ffff:10.0.0.1]/"] {
-            assert_eq!(closed.may_use(address).await, Err(Error::Private), "{address}");
+            assert_eq!(closed.check_url(address).await, Err(Error::Private), "{address}");
         }
         for address in ["", "example.org", "ftp://example.org/"] {
-            assert_eq!(closed.may_use(address).await, Err(Error::Address), "{address}");
+            assert_eq!(closed.check_url(address).await, Err(Error::Address), "{address}");
         }
-        assert_eq!(closed.may_use("http://1.1.1.1/").await, Err(Error::Insecure));
+        assert_eq!(closed.check_url("http://1.1.1.1/").await, Err(Error::Insecure));
         for address in ["https://1.1.1.1/", "https://no-such-name.invalid/"] {
-            assert_eq!(closed.may_use(address).await, Ok(()), "{address}");
+            assert_eq!(closed.check_url(address).await, Ok(()), "{address}");
         }
-        assert_eq!(open.may_use("http://localhost/").await, Ok(()));
+        assert_eq!(open.check_url("http://localhost/").await, Ok(()));
     }
 }

@@ -36,7 +36,7 @@ use std::{
 };
 
 pub use config::{Config, Http, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Vonage, Webhooks, is_public_url};
-use providers::registry::Ways;
+use providers::registry::ProviderRoutes;
 pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};
@@ -44,7 +44,7 @@ use sending::lookups::Questions;
 use sha2::{Digest, Sha256};
 use sql::{Target, feed::Position};
 use store::Store;
-use templates::Texts;
+use templates::Templates;
 use tokio::sync::{Notify, watch};
 use tonic::service::Routes;
 use uuid::Uuid;
@@ -92,9 +92,9 @@ pub enum Error {
     /// The mail server's settings cannot be used.
     #[error("reminder.smtp cannot be used: {0}")]
     Smtp(&'static str),
-    /// A shipped text does not compile.
-    #[error("the shipped texts cannot be used: {0}")]
-    Texts(String),
+    /// A shipped template does not compile.
+    #[error("the shipped templates cannot be used: {0}")]
+    Templates(String),
 }
 
 /// The reminder service.
@@ -107,9 +107,9 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) store: Store,
-    pub(crate) texts: Texts,
-    /// Who carries messages.
-    pub(crate) ways: Ways,
+    pub(crate) templates: Templates,
+    /// The providers that carry messages.
+    pub(crate) providers: ProviderRoutes,
     /// What is asked of many messages together.
     pub(crate) questions: Questions,
     pub(crate) booking: BookingClient<rpc::Channel>,
@@ -123,11 +123,11 @@ pub(crate) struct Inner {
     pub(crate) planned: Notify,
     /// The messages that this process is at.
     pub(crate) busy: Mutex<HashSet<Uuid>>,
-    /// The way to webhook endpoints.
+    /// The HTTP client for webhook endpoints.
     pub(crate) outbound: outbound::Client,
-    /// Rings when there is something to deliver.
-    pub(crate) told: Notify,
-    /// The deliveries that this process is at, with their endpoints.
+    /// Notified when webhook deliveries were queued.
+    pub(crate) deliveries_queued: Notify,
+    /// The running webhook deliveries of this process, with their endpoints.
     pub(crate) delivering: Mutex<HashMap<Uuid, Uuid>>,
 }
 
@@ -142,14 +142,14 @@ impl App {
         let booking = BookingClient::new(deps.booking.clone());
         let availability = SearchClient::new(deps.availability);
         Ok(Self(Arc::new(Inner {
-            ways: Ways::build(&config, &deps.clock)?,
+            providers: ProviderRoutes::build(&config, &deps.clock)?,
             questions: Questions::new(&store, &booking, &availability, &deps.ids),
             outbound: outbound::Client::new(config.webhooks.private_addresses),
             config,
             clock: deps.clock,
             ids: deps.ids,
             store,
-            texts: Texts::new().map_err(|error| Error::Texts(error.to_string()))?,
+            templates: Templates::new().map_err(|error| Error::Templates(error.to_string()))?,
             booking,
             plans: PlansClient::new(deps.booking.clone()),
             waitlist: WaitlistClient::new(deps.booking.clone()),
@@ -158,7 +158,7 @@ impl App {
             applied: watch::Sender::new(None),
             planned: Notify::new(),
             busy: Mutex::default(),
-            told: Notify::new(),
+            deliveries_queued: Notify::new(),
             delivering: Mutex::default(),
         })))
     }

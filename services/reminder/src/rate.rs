@@ -1,33 +1,40 @@
-//! How often something may be done that is asked for again and again.
+//! Limits on how often work repeats: a rate limiter, and jitter.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Once a period in the long run, a few times at once after a quiet time: the generic cell rate algorithm of ITU-T I.371.
+/// Allows one operation a period in the long run, and a burst after an idle time: the generic cell rate algorithm of
+/// ITU-T I.371.
 ///
-/// In real time, whatever the clock shows: it spares the machine.
+/// It counts in real time, whatever the service's clock shows, because it protects the machine.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     period: Duration,
+    /// Operations in a row after an idle time, at least 1.
     burst: u32,
-    /// When the next one is due by the long run alone.
+    /// The theoretical arrival time of the next operation.
     due: Instant,
 }
 
-impl Pace {
-    /// A pace with its whole burst before it.
+impl RateLimiter {
+    /// A limiter that starts with its full burst.
     pub(crate) fn new(period: Duration, burst: u32) -> Self {
         Self { period, burst, due: Instant::now() }
     }
 
-    /// Takes the next one, asked for now: when it may be done.
-    pub(crate) fn take(&mut self, now: Instant) -> Instant {
-        let ahead = self.period * self.burst.saturating_sub(1);
-        let at = self.due.checked_sub(ahead).map_or(now, |early| early.max(now));
+    /// Takes a place for one operation; the answer is when it may begin, `now` or later.
+    pub(crate) fn acquire(&mut self, now: Instant) -> Instant {
+        let tolerance = self.period * self.burst.saturating_sub(1);
+        let at = self.due.checked_sub(tolerance).map_or(now, |earliest| earliest.max(now));
         self.due = self.due.max(at) + self.period;
         at
     }
+}
+
+/// `seconds` within a fifth, in microseconds; `fraction` in `[0, 1)`. Keeps retries from coming back together.
+pub(crate) fn jittered_us(seconds: f64, fraction: f64) -> i64 {
+    (seconds * (0.8 + 0.4 * fraction) * 1_000_000.0) as i64
 }
 
 #[cfg(test)]
@@ -37,26 +44,32 @@ mod tests {
     const PERIOD: Duration = Duration::from_millis(20);
     const BURST: u32 = 4;
 
-    /// When each of so many is done, one asked for as soon as the last one is done.
-    fn done(pace: &mut Pace, from: Instant, count: u32) -> Vec<Duration> {
+    /// When each of `count` operations begins, each requested as soon as the last one began.
+    fn begins(limiter: &mut RateLimiter, from: Instant, count: u32) -> Vec<Duration> {
         let mut now = from;
-        let mut one = || {
-            now = pace.take(now);
+        let mut begin_next = || {
+            now = limiter.acquire(now);
             now - from
         };
-        (0..count).map(|_| one()).collect()
+        (0..count).map(|_| begin_next()).collect()
     }
 
     #[test]
-    fn a_few_go_at_once_and_the_long_run_keeps_its_pace() {
-        let (began, mut pace) = (Instant::now(), Pace::new(PERIOD, BURST));
-        let began = began.max(pace.due);
-        let at = done(&mut pace, began, BURST + 100);
-        assert!(at[..BURST as usize].iter().all(Duration::is_zero), "after a quiet time at once: {at:?}");
-        assert_eq!(at.last(), Some(&(PERIOD * 100)), "a busy one once a period");
+    fn a_burst_begins_at_once_and_the_long_run_keeps_the_period() {
+        let (began, mut limiter) = (Instant::now(), RateLimiter::new(PERIOD, BURST));
+        let began = began.max(limiter.due);
+        let at = begins(&mut limiter, began, BURST + 100);
+        assert!(at[..BURST as usize].iter().all(Duration::is_zero), "a burst after an idle time: {at:?}");
+        assert_eq!(at.last(), Some(&(PERIOD * 100)), "one a period");
 
         let later = began + PERIOD * 1000;
-        let at = done(&mut pace, later, BURST + 1);
-        assert_eq!(at.last(), Some(&PERIOD), "a long quiet time earns one burst, not more: {at:?}");
+        let at = begins(&mut limiter, later, BURST + 1);
+        assert_eq!(at.last(), Some(&PERIOD), "a long idle time earns one burst: {at:?}");
+    }
+
+    #[test]
+    fn jitter_stays_within_a_fifth() {
+        assert_eq!([0.0, 0.5].map(|fraction| jittered_us(10.0, fraction)), [8_000_000, 10_000_000]);
+        assert!((11_990_000..12_000_000).contains(&jittered_us(10.0, 0.999)));
     }
 }

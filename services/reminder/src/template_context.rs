@@ -1,4 +1,4 @@
-//! What a text needs to know of a visit.
+//! Loads what a template needs to know of a visit or an offer.
 
 use domain::{id::OfferId, time::from_micros};
 use jiff::{Zoned, tz::TimeZone};
@@ -12,20 +12,21 @@ use wire::{
 use crate::{
     Inner,
     appointment::Changed,
-    templates::{Languages, Words},
+    templates::{LanguagePreferences, TemplateContext},
 };
 
-/// The names of a visit's place, service and people.
-pub(crate) async fn visit(
+/// The names of a visit's location, service and practitioner, from availability.
+pub(crate) async fn describe_visit(
     inner: &Inner,
     ctx: &Context,
     appointment: &Appointment,
 ) -> Result<DescribeVisitResponse, Fault> {
-    Ok(inner.availability.clone().describe_visit(ctx.request(names(appointment))).await?.into_inner())
+    let request = ctx.request(describe_visit_request(appointment));
+    Ok(inner.availability.clone().describe_visit(request).await?.into_inner())
 }
 
-/// What is asked to name a visit's place, service and people.
-pub(crate) fn names(appointment: &Appointment) -> DescribeVisitRequest {
+/// The request of [`describe_visit`].
+pub(crate) fn describe_visit_request(appointment: &Appointment) -> DescribeVisitRequest {
     DescribeVisitRequest {
         service_id: appointment.service_id.clone(),
         location_id: appointment.location_id.clone(),
@@ -33,9 +34,13 @@ pub(crate) fn names(appointment: &Appointment) -> DescribeVisitRequest {
     }
 }
 
-/// An offer and its patient, in the form of an appointment and its contact: an open offer is one that is booked, and what
-/// leads to it is its own link.
-pub(crate) async fn offer(inner: &Inner, ctx: &Context, offer: Uuid) -> Result<(GetContactResponse, i64), Fault> {
+/// An offer and its patient in the form of an appointment and its contact, with the time at which the offer expires. An open
+/// offer has the status `booked`, another one `cancelled`; the manage token is the offer's.
+pub(crate) async fn offer_contact(
+    inner: &Inner,
+    ctx: &Context,
+    offer: Uuid,
+) -> Result<(GetContactResponse, i64), Fault> {
     let request = GetOfferRequest { id: OfferId::new(offer).to_string() };
     let OfferContact { offer, patient } =
         inner.waitlist.clone().get_offer_contact(ctx.request(request)).await?.into_inner();
@@ -59,46 +64,33 @@ pub(crate) async fn offer(inner: &Inner, ctx: &Context, offer: Uuid) -> Result<(
     Ok((contact, offer.expires_at_us))
 }
 
-/// The words of a text about an offer.
-pub(crate) fn offer_words(
+/// The context for a message about an offer; its link accepts or declines the offer.
+pub(crate) fn for_offer(
     inner: &Inner,
     appointment: &Appointment,
     details: &PatientDetails,
     visit: DescribeVisitResponse,
-    about: Zoned,
+    start: Zoned,
     expires_at_us: i64,
-) -> Words {
+) -> TemplateContext {
     let base = inner.config.public_url.as_deref();
-    let manage_url = base.map(|base| format!("{base}/v1/offer_links/{}", appointment.manage_token));
-    let until = local(expires_at_us, &appointment.time_zone);
-    Words { manage_url: manage_url.unwrap_or_default(), until, ..words(inner, appointment, details, visit, about) }
-}
-
-/// What decides how a patient is written to.
-pub(crate) fn languages<'a>(details: &'a PatientDetails, visit: &'a DescribeVisitResponse) -> Languages<'a> {
-    Languages {
-        patient: &details.language,
-        organization: &visit.default_language,
-        country: &visit.country,
-        ..Languages::default()
+    let offer_url = base.map(|base| format!("{base}/v1/offer_links/{}", appointment.manage_token));
+    TemplateContext {
+        manage_url: offer_url.unwrap_or_default(),
+        expires_at: local_time(expires_at_us, &appointment.time_zone),
+        ..for_visit(inner, appointment, details, visit, start)
     }
 }
 
-/// An instant on the wall clock of a zone; UTC where this program's data knows no such zone.
-pub(crate) fn local(at_us: i64, time_zone: &str) -> Option<Zoned> {
-    let zone = domain::time::zone(time_zone).unwrap_or(TimeZone::UTC);
-    Some(from_micros(at_us)?.to_zoned(zone))
-}
-
-/// The words of a text about a visit.
-pub(crate) fn words(
+/// The context for a message about a visit; `date` is the local start, or the last day for booking.
+pub(crate) fn for_visit(
     inner: &Inner,
     appointment: &Appointment,
     details: &PatientDetails,
     visit: DescribeVisitResponse,
-    about: Zoned,
-) -> Words {
-    Words {
+    date: Zoned,
+) -> TemplateContext {
+    TemplateContext {
         patient_given_name: details.given_name.clone(),
         clinic: visit.location_name,
         organization: visit.organization_name,
@@ -107,14 +99,33 @@ pub(crate) fn words(
         phone: visit.location_phone,
         address: visit.location_address,
         manage_url: manage_url(inner, &appointment.manage_token),
-        replies: inner.config.hears_replies(),
+        accepts_replies: inner.config.receives_replies(),
         count: 1,
         visits: vec![],
-        until: None,
+        expires_at: None,
         changed: Changed::default(),
-        today: inner.clock.now().to_zoned(about.time_zone().clone()).date(),
-        about,
+        today: inner.clock.now().to_zoned(date.time_zone().clone()).date(),
+        date,
     }
+}
+
+/// The languages of a patient and of their organisation.
+pub(crate) fn language_preferences<'a>(
+    details: &'a PatientDetails,
+    visit: &'a DescribeVisitResponse,
+) -> LanguagePreferences<'a> {
+    LanguagePreferences {
+        patient: &details.language,
+        organization: &visit.default_language,
+        country: &visit.country,
+        ..LanguagePreferences::default()
+    }
+}
+
+/// An instant on the wall clock of an IANA zone; UTC for an unknown zone, `None` for an instant out of range.
+pub(crate) fn local_time(at_us: i64, time_zone: &str) -> Option<Zoned> {
+    let zone = domain::time::zone(time_zone).unwrap_or(TimeZone::UTC);
+    Some(from_micros(at_us)?.to_zoned(zone))
 }
 
 fn manage_url(inner: &Inner, token: &str) -> String {

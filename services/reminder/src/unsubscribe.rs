@@ -1,12 +1,13 @@
-//! Ending e-mails with one click ([RFC 8058](https://www.rfc-editor.org/rfc/rfc8058)): the link in a mail ends mails like
-//! it, without a login, and nothing else.
+//! One-click unsubscribe ([RFC 8058](https://www.rfc-editor.org/rfc/rfc8058)): the link in an e-mail ends e-mails of its kind,
+//! without a login, and nothing else.
 //!
-//! A mail about what follows a visit ends all such mails to its patient; news of appointments goes on. One that rests on the
-//! consent to marketing withdraws that consent.
+//! The link in an e-mail that follows a visit ends all such e-mails to its patient; e-mails about appointments go on. The link
+//! in an e-mail under the consent to marketing withdraws that consent.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{
-    id::{AppointmentId, OrganizationId},
+    id::{AppointmentId, MessageId, OrganizationId},
+    message::Trigger,
     patient::{Channel, ConsentKind},
 };
 use rpc::{Context, Fault};
@@ -17,34 +18,40 @@ use wire::{
     reminder::{UnsubscribeRequest, UnsubscribeState},
 };
 
-use crate::{Inner, rules::Trigger, store::rows::MessageRow, template_context, templates::Lang, write};
+use crate::{Inner, store::rows::MessageRow, template_context, templates::Language, write};
 
-/// The token of a message's link: the message's own id, 74 bits of which are random, with its organisation's.
+/// The token of a message's link: base64url of the organisation's id and the message's id, 74 bits of which are random.
 pub(crate) fn token(message: &MessageRow) -> String {
     URL_SAFE_NO_PAD.encode([message.organization_id.as_bytes().as_slice(), message.id.as_bytes()].concat())
 }
 
-/// Whether a patient has ended such mails.
-pub(crate) async fn has_ended(
+/// Whether the patient has unsubscribed from e-mails of this kind.
+///
+/// # Errors
+/// The store's failures.
+pub(crate) async fn is_unsubscribed(
     inner: &Inner,
     message: &MessageRow,
     trigger: Trigger,
     consent: ConsentKind,
 ) -> Result<bool, Fault> {
-    // What rests on another consent ends with that.
+    // Booking keeps every other consent, so the check there covers it.
     if message.channel != Channel::Email.as_str() || !trigger.is_after_visit() || consent != ConsentKind::Service {
         return Ok(false);
     }
     inner.store.has_unsubscribed(message).await.map_err(write::failure)
 }
 
-/// What a link ends, and whether it has.
+/// Describes a link for its page: the kind of e-mails that it ends, and whether it has.
+///
+/// # Errors
+/// `not_found` for an unknown token; the store's failures.
 pub(crate) async fn describe(
     inner: &Inner,
     ctx: &Context,
     request: UnsubscribeRequest,
 ) -> Result<UnsubscribeState, Fault> {
-    let link = Link::find(inner, &request.token).await?;
+    let link = UnsubscribeLink::find(inner, &request.token).await?;
     let unsubscribed = link.kind == ConsentKind::Service
         && inner.store.has_unsubscribed(&link.message).await.map_err(write::failure)?;
     Ok(link.state(inner, ctx, unsubscribed).await)
@@ -55,7 +62,7 @@ pub(crate) async fn unsubscribe(
     ctx: &Context,
     request: UnsubscribeRequest,
 ) -> Result<UnsubscribeState, Fault> {
-    let link = Link::find(inner, &request.token).await?;
+    let link = UnsubscribeLink::find(inner, &request.token).await?;
     if link.kind == ConsentKind::Service {
         inner.store.unsubscribe(&link.message, inner.clock.now_us()).await.map_err(write::failure)?;
     } else {
@@ -71,18 +78,18 @@ pub(crate) async fn unsubscribe(
     Ok(link.state(inner, ctx, true).await)
 }
 
-/// The mail that a link is in.
-struct Link {
+/// A link, and the e-mail that holds it.
+struct UnsubscribeLink {
     message: MessageRow,
-    /// The consent that it rested on.
+    /// The consent that the e-mail needed.
     kind: ConsentKind,
 }
 
-impl Link {
+impl UnsubscribeLink {
     async fn find(inner: &Inner, token: &str) -> Result<Self, Fault> {
-        let (organization, id) = read(token).ok_or_else(Fault::not_found)?;
+        let (organization, id) = parse_token(token).ok_or_else(Fault::not_found)?;
         let found = inner.store.message(organization, id).await.map_err(write::failure)?;
-        // Only mails that carry a link have one.
+        // E-mails about appointments carry no link.
         let has_link = |message: &MessageRow| {
             let follows = message.trigger.parse().is_ok_and(Trigger::is_after_visit);
             follows && message.channel == Channel::Email.as_str() && !message.recipient.is_empty()
@@ -101,45 +108,47 @@ impl Link {
         }
     }
 
-    /// What its page says. Ending must not fail for want of the clinic's name.
+    /// The content of the link's page. Without an answer from booking or availability, it names no clinic.
     async fn state(&self, inner: &Inner, ctx: &Context, unsubscribed: bool) -> UnsubscribeState {
-        let what = if self.kind == ConsentKind::Service { "after_visit" } else { "marketing" };
-        let bare = UnsubscribeState {
-            what: what.to_owned(),
+        let ends = if self.kind == ConsentKind::Service { "after_visit" } else { "marketing" };
+        let without_clinic = UnsubscribeState {
+            what: ends.to_owned(),
             ended: unsubscribed,
-            language: Lang::En.as_str().to_owned(),
+            language: Language::En.as_str().to_owned(),
             ..UnsubscribeState::default()
         };
-        match self.about(inner, &self.context(ctx)).await {
+        match self.describe(inner, &self.context(ctx)).await {
             Ok((details, visit)) => UnsubscribeState {
-                ended: unsubscribed || (self.kind != ConsentKind::Service && !agrees(&details, self.kind)),
-                language: template_context::languages(&details, &visit).shipped().as_str().to_owned(),
+                ended: unsubscribed || (self.kind != ConsentKind::Service && !has_consent(&details, self.kind)),
+                language: template_context::language_preferences(&details, &visit).shipped().as_str().to_owned(),
                 clinic: visit.location_name,
                 phone: visit.location_phone,
-                ..bare
+                ..without_clinic
             },
             Err(fault) => {
-                tracing::info!(code = fault.code.as_str(), "a page about e-mails names no clinic");
-                bare
+                let message = MessageId::new(self.message.id);
+                tracing::info!(%message, code = fault.code.as_str(), "an unsubscribe page names no clinic");
+                without_clinic
             }
         }
     }
 
-    async fn about(&self, inner: &Inner, ctx: &Context) -> Result<(PatientDetails, DescribeVisitResponse), Fault> {
+    /// The patient and the visit of the e-mail.
+    async fn describe(&self, inner: &Inner, ctx: &Context) -> Result<(PatientDetails, DescribeVisitResponse), Fault> {
         let appointment_id = AppointmentId::new(self.message.appointment_id).to_string();
-        let ask = GetContactRequest { appointment_id, with_plan: false };
-        let contact = inner.booking.clone().get_contact(ctx.request(ask)).await?.into_inner();
-        let visit = template_context::visit(inner, ctx, &contact.appointment.unwrap_or_default()).await?;
+        let request = GetContactRequest { appointment_id, with_plan: false };
+        let contact = inner.booking.clone().get_contact(ctx.request(request)).await?.into_inner();
+        let visit = template_context::describe_visit(inner, ctx, &contact.appointment.unwrap_or_default()).await?;
         Ok((contact.patient.and_then(|patient| patient.details).unwrap_or_default(), visit))
     }
 }
 
-fn agrees(details: &PatientDetails, kind: ConsentKind) -> bool {
+fn has_consent(details: &PatientDetails, kind: ConsentKind) -> bool {
     let email = Channel::Email.as_str();
-    details.consents.iter().any(|one| one.kind == kind.as_str() && one.channel == email)
+    details.consents.iter().any(|consent| consent.kind == kind.as_str() && consent.channel == email)
 }
 
-fn read(token: &str) -> Option<(Uuid, Uuid)> {
+fn parse_token(token: &str) -> Option<(Uuid, Uuid)> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (organization, id) = bytes.split_at_checked(16)?;
     Some((Uuid::from_slice(organization).ok()?, Uuid::from_slice(id).ok()?))

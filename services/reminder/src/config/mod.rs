@@ -2,6 +2,7 @@
 
 mod providers;
 mod smtp;
+mod smtp_server;
 
 use std::fmt;
 
@@ -9,45 +10,46 @@ pub use providers::{Http, Providers, Twilio, Vonage};
 use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
 pub use smtp::Smtp;
+pub(crate) use smtp_server::{Security, SmtpServer};
 
 /// The section `reminder`.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Who sends text messages: `sandbox` (kept here, nobody receives them), `twilio`,
-    /// `vonage`, or `http` (whoever takes signed JSON).
+    /// The SMS provider: `sandbox` (delivers to nobody; the messages are readable here), `twilio`, `vonage`, or `http` (a
+    /// gateway of your own that takes signed JSON).
     pub sms_provider: String,
-    /// Who sends the text messages that `sms_provider` does not take: `twilio`, `vonage` or `http`, and not the same. None:
-    /// they wait for it.
+    /// The SMS provider for messages that `sms_provider` does not accept: `twilio`, `vonage` or `http`, and another one. None:
+    /// such messages wait.
     pub sms_fallback: Option<String>,
-    /// Where patients and providers reach the public interface, such as `https://book.example.org`, without a slash at
-    /// the end. The binary knows it as `public_url`, too. None: messages carry no link, and providers are not asked to
-    /// report what became of a message.
+    /// The URL at which patients and providers reach the public interface, such as `https://book.example.org`, without a
+    /// slash at the end. The binary's setting `public_url` is its default. None: messages carry no link, and providers send
+    /// no delivery receipts.
     pub public_url: Option<String>,
-    /// Whether patients may answer by text message: reminders then ask them to. Only where each SMS provider passes replies
-    /// on, and not where messages come from a name.
+    /// Whether reminders ask patients to reply by text message. Takes effect where each SMS provider passes replies on and
+    /// no sender is alphanumeric.
     pub replies: bool,
-    /// How long a message about a moved visit waits for the move to settle, 0 to 3600 seconds.
+    /// The delay of a message about a rescheduled appointment, so that several moves give one message, 0 to 3600 seconds.
     pub settle_seconds: u32,
-    /// Messages that a patient gets on one day of the location's clock, 1 to 50. What waits until tomorrow is never a
-    /// reminder, a cancellation or a move.
+    /// Messages for one patient on one day of the location's clock, 1 to 50. Further messages wait for the next day, except
+    /// reminders, cancellations, moves and offers.
     pub daily_max: u32,
-    /// Messages on their way at a time, 1 to 256.
+    /// Messages that this process sends at the same time, 1 to 256.
     pub concurrency: u32,
-    /// How long a process may be busy with one message before another may take it up, 30 to 3600 seconds.
+    /// The lease on a message: the time after which another process may send it, 30 to 3600 seconds.
     pub lease_seconds: u32,
-    /// Segments of text messages that this process gives each provider a second, 0 to 10000; 0: as many as it takes. A long code
-    /// of the United States sends about one.
+    /// Segments of text messages that this process gives each provider a second, 0 to 10000; 0: no limit. A long code of the
+    /// United States sends about one a second.
     pub sms_per_second: u32,
-    /// E-mails that this process gives the mail server a second, 0 to 10000; 0: as many as it takes.
+    /// E-mails that this process gives the mail server a second, 0 to 10000; 0: no limit.
     pub emails_per_second: u32,
-    /// So many messages in a row that a provider did not answer, and it is left alone for a while, 0 to 1000; 0: never.
+    /// Consecutive messages without an answer after which a provider is suspended for a while, 0 to 1000; 0: never.
     pub breaker_failures: u32,
-    /// How often a message is given to each provider that does not take it (busy, or not reached), 1 to 20 times.
+    /// Attempts with each provider that is busy or unreachable, 1 to 20.
     pub attempts_max: u32,
     /// The providers.
     pub providers: Providers,
-    /// The mail server; without one, e-mails stay in the sandbox.
+    /// The mail server; without one, e-mails go to the sandbox.
     pub smtp: Smtp,
     /// Webhooks.
     pub webhooks: Webhooks,
@@ -57,7 +59,7 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Webhooks {
-    /// Whether endpoints may be in private networks, and over `http`: for installations whose users are trusted with that.
+    /// Whether endpoints may lie in private networks and use `http`, for installations that trust their users with that.
     pub private_addresses: bool,
 }
 
@@ -90,35 +92,25 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
-    /// Reads the files that the configuration names, so that a wrong one is refused before anything is opened.
-    ///
-    /// # Errors
-    /// When `smtp.ca_file` cannot be read or holds no certificate.
-    pub fn check_files(&self) -> Result<(), crate::Error> {
-        match &self.smtp.url {
-            Some(url) => {
-                crate::providers::smtp::check_trust(url, self.smtp.ca_file.as_deref()).map_err(crate::Error::Smtp)
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Who sends text messages, in the order in which they are asked.
+    /// The names of the SMS providers in order of preference.
     pub(crate) fn sms_providers(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.sms_provider.as_str()).chain(self.sms_fallback.as_deref())
     }
 
-    /// Whether a patient's answer comes here: not to a name, and not from the sandbox. The text is made before it is known
-    /// who sends it, so each must hear.
-    pub(crate) fn hears_replies(&self) -> bool {
-        let named = |from: &Option<String>| from.as_ref().is_some_and(|from| from.chars().any(char::is_alphabetic));
-        let heard = |name: &str| match name {
-            "twilio" => !named(&self.providers.twilio.from),
-            "vonage" => self.providers.vonage.signature_secret.is_some() && !named(&self.providers.vonage.from),
+    /// Whether patients' replies arrive: the text is rendered before its provider is chosen, so every provider must pass
+    /// replies on. Nobody can reply to an alphanumeric sender, and the sandbox passes nothing on.
+    pub(crate) fn receives_replies(&self) -> bool {
+        let is_alphanumeric =
+            |from: &Option<String>| from.as_ref().is_some_and(|from| from.chars().any(char::is_alphabetic));
+        let receives = |name: &str| match name {
+            "twilio" => !is_alphanumeric(&self.providers.twilio.from),
+            "vonage" => {
+                self.providers.vonage.signature_secret.is_some() && !is_alphanumeric(&self.providers.vonage.from)
+            }
             "http" => true,
             _ => false,
         };
-        self.replies && self.sms_providers().all(heard)
+        self.replies && self.sms_providers().all(receives)
     }
 }
 
@@ -133,8 +125,8 @@ impl Section for Config {
         check(known, "sms_provider", "use sandbox, twilio, vonage or http");
         let known = self.sms_fallback.as_deref().is_none_or(|name| matches!(name, "twilio" | "vonage" | "http"));
         check(known, "sms_fallback", "use twilio, vonage or http, or leave it out");
-        let other = self.sms_fallback.as_ref() != Some(&self.sms_provider);
-        check(other, "sms_fallback", "must be another than reminder.sms_provider");
+        let differs = self.sms_fallback.as_ref() != Some(&self.sms_provider);
+        check(differs, "sms_fallback", "must be another than reminder.sms_provider");
         check(self.public_url.as_deref().is_none_or(is_public_url), "public_url", PUBLIC_URL_FORM);
         check(self.settle_seconds <= 3600, "settle_seconds", "must lie between 0 and 3600");
         check((1..=50).contains(&self.daily_max), "daily_max", "must lie between 1 and 50");
@@ -142,7 +134,7 @@ impl Section for Config {
         check((30..=3600).contains(&self.lease_seconds), "lease_seconds", "must lie between 30 and 3600");
         for (key, rate) in [("sms_per_second", self.sms_per_second), ("emails_per_second", self.emails_per_second)] {
             check(rate <= 10_000, key, "must lie between 0 and 10000");
-            // Who waits for a turn has a lease: the last in line must have it in half of that.
+            // A message waits for its permit within its lease: the last one must get it in half of that time.
             let in_time = rate == 0 || self.concurrency * 2 <= rate * self.lease_seconds / 2;
             check(in_time, key, "too slow for so many at a time: lower reminder.concurrency");
         }
@@ -153,20 +145,20 @@ impl Section for Config {
     }
 }
 
-/// What [`is_public_url`] asks for, in words.
+/// The form that [`is_public_url`] requires, in words.
 pub const PUBLIC_URL_FORM: &str = "write a URL such as https://book.example.org, without a slash at the end";
 
-/// Whether paths can be put behind a URL as they are.
+/// Whether a path can be appended to the URL as it is.
 pub fn is_public_url(url: &str) -> bool {
-    let plain = |url: reqwest::Url| url.query().is_none() && url.fragment().is_none();
-    is_http(url) && !url.ends_with('/') && reqwest::Url::parse(url).is_ok_and(plain)
+    let ends_with_path = |url: reqwest::Url| url.query().is_none() && url.fragment().is_none();
+    is_http(url) && !url.ends_with('/') && reqwest::Url::parse(url).is_ok_and(ends_with_path)
 }
 
 fn is_http(url: &str) -> bool {
     reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.host().is_some())
 }
 
-/// How long anybody may take to answer. The lease of a message must outlast it, with time to record the outcome.
+/// The fault of a timeout. The lease of a message must outlast the timeout, with time to record the outcome.
 const TIMEOUT: &str = "must lie between 1 and 60, and 10 below reminder.lease_seconds";
 
 fn is_timeout(seconds: u32, lease_seconds: u32) -> bool {
@@ -206,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_is_named_and_no_secret_is_repeated() {
+    fn each_fault_is_named_and_no_secret_is_repeated() {
         let error = load(&[
             ("sms_provider", "twilio"),
             ("public_url", "book.example.org/"),
@@ -239,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_chosen_provider_needs_is_asked_for() {
+    fn a_chosen_provider_without_its_settings_is_refused() {
         let error = load(&[("sms_provider", "vonage"), ("providers.vonage.from", "much too long a name")]).unwrap_err();
         for key in ["api_key", "api_secret", "signature_secret", "from"] {
             assert!(error.contains(&format!("reminder.providers.vonage.{key}:")), "{key} is missing in {error}");
@@ -271,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fallback_is_another_provider_and_as_complete() {
+    fn a_fallback_differs_from_the_first_provider_and_is_complete() {
         let first = ("sms_provider", "http");
         let url = ("providers.http.url", "https://sms.example.org/m");
         let secret = ("providers.http.secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
@@ -291,24 +283,24 @@ mod tests {
             ("providers.vonage.from", "+15005550006"),
         ]);
         let config = load(&flags).unwrap();
-        assert!(config.sms_providers().eq(["http", "vonage"]) && config.hears_replies());
-        // Who writes under a name hears no answer, so nobody is asked for one.
+        assert!(config.sms_providers().eq(["http", "vonage"]) && config.receives_replies());
+        // Nobody can reply to an alphanumeric sender.
         flags.push(("providers.vonage.from", "Northside"));
-        assert!(!load(&flags).unwrap().hears_replies());
+        assert!(!load(&flags).unwrap().receives_replies());
     }
 
     #[test]
-    fn a_file_of_authorities_is_for_tls() {
+    fn a_ca_file_needs_tls() {
         let with =
             |url| load(&[("smtp.url", url), ("smtp.from", "a@example.org"), ("smtp.ca_file", "/nowhere/ca.pem")]);
-        // Read by the service itself: in other processes of the same configuration it need not be.
+        // Validation does not read the file: other processes with the same configuration may lack it.
         assert!(with("smtps://mail.example.org").is_ok());
         let error = with("smtp://127.0.0.1").unwrap_err();
         assert!(error.contains("reminder.smtp.ca_file: leave it out"), "{error}");
     }
 
     #[test]
-    fn a_number_survives_the_way_through_an_environment_variable() {
+    fn a_phone_number_survives_an_environment_variable() {
         let config = load(&[
             ("sms_provider", "twilio"),
             ("providers.twilio.account_sid", "AC00000000000000000000000000000000"),

@@ -1,4 +1,4 @@
-//! The section `reminder.providers`: who sends text messages.
+//! The section `reminder.providers`: the SMS providers.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use super::{TIMEOUT, is_http, is_timeout};
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Providers {
-    /// Twilio, or whoever speaks its form.
+    /// Twilio, or a service with its API.
     pub twilio: Twilio,
-    /// Vonage, or whoever speaks the form of its SMS API.
+    /// Vonage, or a service with its SMS API.
     pub vonage: Vonage,
-    /// Whoever takes messages as signed JSON.
+    /// A gateway of your own that takes signed JSON.
     pub http: Http,
 }
 
@@ -24,21 +24,21 @@ pub struct Providers {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Twilio {
-    /// Where it is.
+    /// The base URL of the API.
     pub base_url: String,
     /// The account's id.
     #[serde(deserialize_with = "plain")]
     pub account_sid: Option<String>,
-    /// The account's secret: signs in, and checks the signatures of call-backs.
+    /// The account's auth token: authenticates requests, and verifies the signatures of callbacks.
     #[serde(deserialize_with = "plain")]
     pub auth_token: Option<String>,
-    /// The number or name that messages come from; this or `messaging_service_sid`.
+    /// The sender, a number or a name; this or `messaging_service_sid`.
     #[serde(deserialize_with = "sender")]
     pub from: Option<String>,
-    /// The pool of numbers that messages come from; this or `from`.
+    /// The pool of sender numbers; this or `from`.
     #[serde(deserialize_with = "plain")]
     pub messaging_service_sid: Option<String>,
-    /// How long it may take to answer, 1 to 60 seconds; after that the outcome is unknown.
+    /// The timeout of a request, 1 to 60 seconds; after it the outcome is unknown.
     pub timeout_seconds: u32,
 }
 
@@ -46,7 +46,7 @@ pub struct Twilio {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vonage {
-    /// Where it is.
+    /// The base URL of the API.
     pub base_url: String,
     /// The account's key.
     #[serde(deserialize_with = "plain")]
@@ -54,14 +54,14 @@ pub struct Vonage {
     /// The account's secret.
     #[serde(deserialize_with = "plain")]
     pub api_secret: Option<String>,
-    /// Checks the signatures of receipts; the account's signature method must be SHA-256 HMAC, and receipts must come by
+    /// Verifies the signatures of receipts; the account's signature method must be SHA-256 HMAC, and receipts must come by
     /// POST.
     #[serde(deserialize_with = "plain")]
     pub signature_secret: Option<String>,
-    /// The number or name that messages come from.
+    /// The sender, a number or a name.
     #[serde(deserialize_with = "sender")]
     pub from: Option<String>,
-    /// How long it may take to answer, 1 to 60 seconds; after that the outcome is unknown.
+    /// The timeout of a request, 1 to 60 seconds; after it the outcome is unknown.
     pub timeout_seconds: u32,
 }
 
@@ -69,11 +69,11 @@ pub struct Vonage {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Where messages are posted.
+    /// The URL to which messages are posted.
     pub url: Option<String>,
-    /// Signs messages and checks the signatures of call-backs (Standard Webhooks): `whsec_` and base64 of 24 to 64 bytes.
+    /// Signs messages and verifies the signatures of callbacks (Standard Webhooks): `whsec_` and base64 of 24 to 64 bytes.
     pub secret: Option<String>,
-    /// How long it may take to answer, 1 to 60 seconds; after that the message is given again under the same id.
+    /// The timeout of a request, 1 to 60 seconds; after it the message is sent again under the same id.
     pub timeout_seconds: u32,
 }
 
@@ -110,7 +110,7 @@ impl Default for Http {
 }
 
 impl fmt::Debug for Http {
-    /// Shows no URL: its path may be a secret.
+    /// Shows no URL: its path may hold a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http").field("configured", &self.url.is_some()).finish_non_exhaustive()
     }
@@ -159,8 +159,8 @@ impl Twilio {
         let sid = self.account_sid.as_ref().is_some_and(|sid| is_sid(sid));
         check(sid, "providers.twilio.account_sid", "needed for twilio: letters and digits, such as AC followed by 32");
         check(given(&self.auth_token), "providers.twilio.auth_token", "needed for twilio");
-        let one = given(&self.from) != given(&self.messaging_service_sid);
-        check(one, "providers.twilio.from", "give either from or messaging_service_sid");
+        let exactly_one = given(&self.from) != given(&self.messaging_service_sid);
+        check(exactly_one, "providers.twilio.from", "give either from or messaging_service_sid");
         let sender = self.from.as_ref().is_none_or(|from| is_sender(from));
         check(sender, "providers.twilio.from", SENDER);
         let pool = self.messaging_service_sid.as_ref().is_none_or(|sid| is_sid(sid));
@@ -189,7 +189,7 @@ impl Http {
 
 const SENDER: &str = "write a number such as +17805550100, or a name of at most 11 letters";
 
-/// A sender is a number, a short code, or a name of at most 11 letters and digits.
+/// Whether the text is a phone number, a short code, or a name of at most 11 letters, digits and spaces.
 fn is_sender(from: &str) -> bool {
     let name = from.len() <= 11 && from.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ');
     is_e164(from) || (name && !from.trim().is_empty())
@@ -203,7 +203,7 @@ fn is_sid(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// What a layer of the configuration may have taken for a number.
+/// A text that a layer of the configuration may have parsed as a number.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum TextOrNumber {
@@ -223,7 +223,7 @@ fn plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
     }))
 }
 
-/// An environment variable's `+17805550100` arrives as a number, its sign lost; six digits at most are a short code.
+/// `+17805550100` in an environment variable arrives as a number without its sign; at most six digits are a short code.
 fn sender<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(text_or_number(deserializer)?.map(|value| match value {
         TextOrNumber::Text(text) => text,

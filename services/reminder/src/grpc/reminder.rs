@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     Inner, messages,
-    providers::callback,
+    providers::record_receipt::record_receipt,
     replies::{self, inbox},
     reports,
     rules::crud as rules,
@@ -127,6 +127,6 @@ impl reminder_server::Reminder for Service {
         &self,
         request: Request<wire::ReceiveRequest>,
     ) -> Result<Response<wire::ReceiveResponse>, Status> {
-        Ok(Response::new(callback::status(&self.0, request.into_inner()).await?))
+        Ok(Response::new(record_receipt(&self.0, request.into_inner()).await?))
     }
 }

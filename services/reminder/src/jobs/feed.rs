@@ -28,9 +28,9 @@ use super::history;
 use crate::{
     Inner,
     planning::{Appointment, Change, Event, Offered, Risk, Visit},
-    rate::Pace,
+    rate::RateLimiter,
     store::{Applied, Batch, Progress, Step},
-    webhooks::event::{News, news},
+    webhooks::event::{self, WebhookEvent},
     write,
 };
 
@@ -142,21 +142,21 @@ async fn tail(
 ) -> Result<std::convert::Infallible, End> {
     let request = SubscribeChangesRequest { position: stored.clone(), early: false };
     let mut batches = inner.feed.clone().subscribe_changes(ctx.request(request)).await?.into_inner();
-    let (mut skipped, mut pace, mut at) = (0, Pace::new(PERIOD, BURST), Instant::now());
+    let (mut skipped, mut pace, mut at) = (0, RateLimiter::new(PERIOD, BURST), Instant::now());
     loop {
         let batch = gathered(&mut batches, at).await?;
         *pause = PAUSE_FIRST;
         let (mut changes, risks) = (read(&batch.changes, None), risks(&batch.changes, None));
-        let news = news(&batch.changes);
+        let events = event::from_changes(&batch.changes);
         let offers = offers(&batch.changes);
         skipped += batch.changes.len();
         // Whatever is of matter here is news to webhooks, too.
-        if !changes.is_empty() || !risks.is_empty() || !news.is_empty() || skipped >= SKIPPED_MAX {
+        if !changes.is_empty() || !risks.is_empty() || !events.is_empty() || skipped >= SKIPPED_MAX {
             changes.extend(history::behind(inner, &risks).await?);
             let step = Step { from: Some(&stored), to: &batch.position };
-            apply(inner, (&changes, &risks, &offers, &news), Progress::Feed(step)).await?;
+            apply(inner, (&changes, &risks, &offers, &events), Progress::Feed(step)).await?;
             stored.clone_from(&batch.position);
-            (skipped, at) = (0, pace.take(Instant::now()));
+            (skipped, at) = (0, pace.acquire(Instant::now()));
             let now_us = inner.clock.now_us();
             for change in &changes {
                 let lag_us = now_us.saturating_sub(change.changed_at_us).max(0).unsigned_abs();
@@ -211,14 +211,14 @@ async fn snapshot(inner: &Arc<Inner>, ctx: &Context, mut standing: Option<String
 
 pub(crate) async fn apply(
     inner: &Arc<Inner>,
-    (changes, risks, offers, news): (&[Change], &[Risk], &[Offered], &[News]),
+    (changes, risks, offers, events): (&[Change], &[Risk], &[Offered], &[WebhookEvent]),
     step: Progress<'_>,
 ) -> Result<(), End> {
     let batch = Batch {
         changes,
         risks,
         offers,
-        news,
+        events,
         step,
         now_us: inner.clock.now_us(),
         settle_us: i64::from(inner.config.settle_seconds) * 1_000_000,
@@ -229,8 +229,8 @@ pub(crate) async fn apply(
             if planned > 0 {
                 inner.planned.notify_waiters();
             }
-            if !news.is_empty() {
-                inner.told.notify_waiters();
+            if !events.is_empty() {
+                inner.deliveries_queued.notify_waiters();
             }
             Ok(())
         }
@@ -248,7 +248,7 @@ async fn stand_by(inner: &Arc<Inner>) {
         inner.applied.send_replace(position.as_deref().and_then(|text| text.parse().ok()));
         // The other's plans do not ring here.
         inner.planned.notify_waiters();
-        inner.told.notify_waiters();
+        inner.deliveries_queued.notify_waiters();
         last = position;
     }
 }

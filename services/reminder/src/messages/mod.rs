@@ -13,7 +13,7 @@ use wire::reminder;
 
 use crate::{
     Inner,
-    replies::REPLY,
+    replies::REPLY_TRIGGER,
     store::rows::{AttemptRow, MessageRow},
     write,
 };
@@ -53,7 +53,7 @@ fn to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
         id: MessageId::new(row.id).to_string(),
         appointment_id: AppointmentId::new(row.appointment_id).to_string(),
         // An answer to a patient belongs to no version.
-        appointment_version: if row.trigger == REPLY { 0 } else { row.appointment_version },
+        appointment_version: if row.trigger == REPLY_TRIGGER { 0 } else { row.appointment_version },
         rule_id: RuleId::new(row.rule_id).to_string(),
         trigger: row.trigger.clone(),
         channel: row.channel.clone(),

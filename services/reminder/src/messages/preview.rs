@@ -7,7 +7,7 @@ use wire::reminder::{PreviewMessageRequest, PreviewMessageResponse};
 use crate::{
     Inner,
     rules::wire as convert,
-    templates::{self, Languages, gsm7},
+    templates::{self, LanguagePreferences, gsm7},
 };
 
 pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<PreviewMessageResponse, Fault> {
@@ -16,20 +16,20 @@ pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<P
     let language = convert::language(&mut faults, &request.language);
     let language = language.unwrap_or_default();
     // As a patient with this language would get it, of a rule for it.
-    let languages = Languages {
+    let languages = LanguagePreferences {
         patient: &language,
         organization: &request.default_language,
         country: &request.country,
         rule: &language,
-        ..Languages::default()
+        ..LanguagePreferences::default()
     };
     let template = convert::template(request.template.unwrap_or_default());
-    inner.texts.check(&mut faults, &template, &languages);
+    inner.templates.check(&mut faults, &template, &languages);
     faults.result()?;
     let trigger = trigger.ok_or_else(|| Fault::internal("a trigger without a fault is missing"))?;
-    let words = templates::example(languages.shipped());
+    let words = templates::example_context(languages.shipped());
     let text = |channel| {
-        let rendered = inner.texts.render(&template, trigger.as_str(), channel, &languages, &words);
+        let rendered = inner.templates.render(&template, trigger.as_str(), channel, &languages, &words);
         rendered.map_err(|error| Fault::violation("/template", "invalid_template", &error.to_string()))
     };
     let (sms, email) = (text(Channel::Sms)?, text(Channel::Email)?);

@@ -244,7 +244,7 @@ fn after_event(rules: &[Rule], trigger: Trigger, next: &Appointment, version: i6
     let rules = rules.iter().filter(|rule| rule.body.trigger == trigger && rule.covers(next.service));
     let due = |rule: &Rule| {
         let at_us = base_at_us + rule.offset_us();
-        let until_us = trigger.of_use_until_us(at_us, next.visit.starts_at_us);
+        let until_us = trigger.valid_until_us(at_us, next.visit.starts_at_us);
         let due_at_us = quiet_hours::after_event(rule.body.quiet_hours, at_us, until_us, &next.zone());
         (due_at_us < until_us).then_some(due_at_us)
     };

@@ -25,7 +25,7 @@ pub(crate) fn recall(rules: &[Rule], risk: &Risk, zone: &TimeZone) -> Vec<Planne
     let rules = rules.iter().filter(|rule| rule.body.trigger == trigger && rule.covers(risk.service));
     let due = |rule: &Rule| {
         let at_us = risk.since_us + rule.offset_us();
-        quiet_hours::after_event(rule.body.quiet_hours, at_us, trigger.of_use_until_us(at_us, 0), zone)
+        quiet_hours::after_event(rule.body.quiet_hours, at_us, trigger.valid_until_us(at_us, 0), zone)
     };
     rules.flat_map(|rule| each_channel(rule, risk.book_by, risk.since_us, due(rule))).collect()
 }

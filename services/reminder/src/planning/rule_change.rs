@@ -49,7 +49,7 @@ pub(crate) fn again(rule: &Rule, pending: &Pending, now_us: i64) -> Again {
     let zone = domain::time::zone(&pending.time_zone).unwrap_or(TimeZone::UTC);
     let starts_at_us = pending.starts_at_us;
     let after_us = pending.base_at_us + rule.offset_us();
-    let until_us = pending.trigger.of_use_until_us(after_us, starts_at_us);
+    let until_us = pending.trigger.valid_until_us(after_us, starts_at_us);
     let due_at_us = match pending.trigger {
         Trigger::BeforeStart => {
             quiet_hours::before_start(body.quiet_hours, starts_at_us - rule.offset_us(), starts_at_us, &zone)

@@ -1,7 +1,7 @@
-//! Whoever sends text messages and speaks this form: JSON, signed to Standard Webhooks, each message under its own id.
+//! An SMS gateway of the clinic's own: JSON over HTTP, signed to Standard Webhooks, each message under its own id.
 //!
-//! The receiver sends a message that comes again under the same id only once. So a silence and a failure of theirs are no
-//! reason to leave a message unknown: it is simply given again. They are a reason to give it to nobody else.
+//! The gateway sends a repeated id only once. After a timeout or a server error the message is therefore sent again, to this
+//! gateway and to no other provider.
 
 use std::time::Duration;
 
@@ -14,28 +14,31 @@ use signing::{Headers, ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER};
 use wire::reminder::ReceiveRequest;
 
 use super::{
-    Outcome, Outgoing, Provider, http_client as post, inbound,
-    receipt::{self, Again, Fields, Receipt, Stage, field, header},
+    OutgoingMessage, Provider, SendOutcome,
+    fields::{self, Fields, field, header},
+    http_client,
+    inbound::{self, InboundMessage},
+    receipt::{DeliveryReceipt, Retry, Stage},
 };
-use crate::{config::Http as Config, replies::Heard};
+use crate::config::Http as Config;
 
-/// The code that says that the patient wants no more messages.
+/// The error code of a patient who opted out.
 const OPTED_OUT: &str = "opted_out";
-/// What is kept of a report.
-const KEPT: [&str; 3] = ["id", "status", "error_code"];
+/// The fields of a receipt that are stored.
+const RETAINED: [&str; 3] = ["id", "status", "error_code"];
 
-/// The provider.
+/// The provider `http`.
 pub(crate) struct Http {
     client: Client,
     url: String,
-    /// `None` verifies nothing; the configuration excludes it where this provider is chosen.
+    /// `None`: neither sends nor verifies. A validated configuration always has one.
     secret: Option<Secret>,
     clock: Clock,
 }
 
-/// A message as it is posted.
+/// The body of a request.
 #[derive(Serialize)]
-struct Posted<'a> {
+struct RequestBody<'a> {
     id: &'a str,
     to: &'a str,
     text: &'a str,
@@ -43,23 +46,23 @@ struct Posted<'a> {
     status_url: Option<&'a str>,
 }
 
-/// What is read of an answer; all of it may be missing.
+/// The fields of an answer that matter here; all are optional.
 #[derive(Debug, Default, Deserialize)]
 struct Answer {
-    /// The receiver's own id.
+    /// The gateway's id of the message.
     #[serde(default)]
     id: String,
-    /// Why it was refused.
+    /// The cause of a refusal.
     #[serde(default)]
     code: String,
 }
 
 impl Http {
-    /// The provider that the configuration, checked before, describes.
+    /// The provider for a validated configuration.
     pub(crate) fn new(config: &Config, clock: Clock) -> Result<Self, reqwest::Error> {
         let url = config.url.clone().unwrap_or_default();
         let secret = config.secret.as_deref().and_then(|secret| secret.parse().ok());
-        Ok(Self { client: post::client(config.timeout_seconds)?, url, secret, clock })
+        Ok(Self { client: http_client::client(config.timeout_seconds)?, url, secret, clock })
     }
 }
 
@@ -69,12 +72,12 @@ impl Provider for Http {
         "http"
     }
 
-    async fn send(&self, message: &Outgoing) -> Outcome {
-        let Outgoing { key: id, to, text, callback, .. } = message;
-        let Ok(body) = serde_json::to_vec(&Posted { id, to, text, status_url: callback.as_deref() }) else {
-            return Outcome::refused("invalid_message");
+    async fn send(&self, message: &OutgoingMessage) -> SendOutcome {
+        let OutgoingMessage { key: id, to, text, callback_url, .. } = message;
+        let Ok(body) = serde_json::to_vec(&RequestBody { id, to, text, status_url: callback_url.as_deref() }) else {
+            return SendOutcome::refused("invalid_message");
         };
-        let Some(secret) = &self.secret else { return Outcome::refused("no_secret") };
+        let Some(secret) = &self.secret else { return SendOutcome::refused("no_secret") };
         let timestamp = self.clock.now().as_second();
         let request = self
             .client
@@ -86,66 +89,68 @@ impl Provider for Http {
         let response = match request.body(body).send().await {
             Ok(response) => response,
             Err(error) => {
-                return match post::unanswered(&error) {
-                    Outcome::Unknown { .. } => Outcome::may_hold("no_answer"),
-                    known => known,
+                return match http_client::outcome_of_error(&error) {
+                    SendOutcome::Unknown { .. } => SendOutcome::may_hold("no_answer"),
+                    outcome => outcome,
                 };
             }
         };
-        let (status, after) = (response.status(), post::retry_after(response.headers()));
-        outcome(status, after, post::json(response).await.unwrap_or_default())
+        let (status, retry_after) = (response.status(), http_client::retry_after(response.headers()));
+        outcome(status, retry_after, http_client::read_json(response).await.unwrap_or_default())
     }
 
-    fn signed(&self, call: &ReceiveRequest, now: Timestamp) -> Result<Fields, Fault> {
+    fn verify(&self, callback: &ReceiveRequest, now: Timestamp) -> Result<Fields, Fault> {
         let headers = Headers {
-            id: header(call, ID_HEADER),
-            timestamp: header(call, TIMESTAMP_HEADER),
-            signature: header(call, SIGNATURE_HEADER),
+            id: header(callback, ID_HEADER),
+            timestamp: header(callback, TIMESTAMP_HEADER),
+            signature: header(callback, SIGNATURE_HEADER),
         };
         let secret = self.secret.as_ref();
-        if !secret.is_some_and(|secret| secret.verifies(&headers, &call.body, now.as_second())) {
-            return Err(receipt::forged());
+        if !secret.is_some_and(|secret| secret.verifies(&headers, &callback.body, now.as_second())) {
+            return Err(fields::invalid_signature());
         }
-        // The signature covers the body: fields that were read elsewhere are nobody's.
-        receipt::read_json(&call.body)
+        // The signature covers the body alone, so no field may come from elsewhere.
+        fields::parse_json(&callback.body)
     }
 
-    fn receipt(&self, fields: &Fields) -> Result<Option<Receipt>, Fault> {
+    fn parse_receipt(&self, fields: &Fields) -> Result<Option<DeliveryReceipt>, Fault> {
         let fault = |code, detail| Fault::violation("/status", code, detail);
-        match (read(fields), field(fields, "status")) {
+        match (parse_receipt(fields), field(fields, "status")) {
             (Some(receipt), _) => Ok(Some(receipt)),
             (None, "") => Err(fault("missing", "this field is needed: sent, delivered, undelivered or failed")),
             (None, _) => Err(fault("invalid_value", "expected one of sent, delivered, undelivered, failed")),
         }
     }
 
-    fn heard(&self, fields: &Fields) -> Result<Option<Heard>, Fault> {
-        inbound::read(fields).map(Some)
+    fn parse_inbound(&self, fields: &Fields) -> Result<Option<InboundMessage>, Fault> {
+        inbound::parse(fields).map(Some)
     }
 
-    fn has_our_form(&self) -> bool {
+    fn uses_own_format(&self) -> bool {
         true
     }
 }
 
-/// What an answer means. That it was not taken say a 429, and a 503 with a time to come back: one without may be of
-/// anybody on the way.
-fn outcome(status: StatusCode, after: Option<Duration>, answer: Answer) -> Outcome {
-    let code = match receipt::code(&answer.code) {
+/// The outcome that an answer stands for. A 429, and a 503 with `retry-after`, say that the gateway did not accept the
+/// message; a 503 without it may come from any proxy on the way.
+fn outcome(status: StatusCode, retry_after: Option<Duration>, answer: Answer) -> SendOutcome {
+    let code = match fields::error_code(&answer.code) {
         code if code.is_empty() => status.as_u16().to_string(),
         code => code,
     };
     match status {
-        status if status.is_success() => Outcome::sent(answer.id),
-        StatusCode::TOO_MANY_REQUESTS => Outcome::Busy { after, code, may_hold: false },
-        status if status.is_client_error() => Outcome::Refused { opted_out: code == OPTED_OUT, code },
-        StatusCode::SERVICE_UNAVAILABLE if after.is_some() => Outcome::Busy { after, code, may_hold: false },
-        _ => Outcome::Busy { after, code, may_hold: true },
+        status if status.is_success() => SendOutcome::sent(answer.id),
+        StatusCode::TOO_MANY_REQUESTS => SendOutcome::Busy { retry_after, code, may_hold: false },
+        status if status.is_client_error() => SendOutcome::Refused { opted_out: code == OPTED_OUT, code },
+        StatusCode::SERVICE_UNAVAILABLE if retry_after.is_some() => {
+            SendOutcome::Busy { retry_after, code, may_hold: false }
+        }
+        _ => SendOutcome::Busy { retry_after, code, may_hold: true },
     }
 }
 
-/// A report; `None` where its status is not known.
-fn read(fields: &[(String, String)]) -> Option<Receipt> {
+/// `None` for an unknown status.
+fn parse_receipt(fields: &[(String, String)]) -> Option<DeliveryReceipt> {
     let stage = match field(fields, "status") {
         "sent" => Stage::Sent,
         "delivered" => Stage::Delivered,
@@ -153,21 +158,21 @@ fn read(fields: &[(String, String)]) -> Option<Receipt> {
         "failed" => Stage::Failed,
         _ => return None,
     };
-    let error_code = receipt::code(field(fields, "error_code"));
+    let error_code = fields::error_code(field(fields, "error_code"));
     let id = field(fields, "id");
-    Some(Receipt {
+    Some(DeliveryReceipt {
         stage,
-        // It is ours, not the receiver's.
+        // The field `id` holds our id, not the gateway's.
         id: String::new(),
         is_part: false,
         reference: (!id.is_empty()).then(|| id.to_owned()),
         by_key: true,
         opted_out: error_code == OPTED_OUT,
         filtered: false,
-        // Another attempt is the receiver's business: it knows why this one failed.
-        again: Again::Never,
+        // The gateway knows why the attempt failed and retries by itself.
+        retry: Retry::Never,
         error_code,
-        kept: receipt::kept(fields, &KEPT),
+        retained: fields::select_as_json(fields, &RETAINED),
     })
 }
 
@@ -175,46 +180,46 @@ fn read(fields: &[(String, String)]) -> Option<Receipt> {
 mod tests {
     use super::*;
 
-    fn answered(status: u16, body: &str) -> Outcome {
+    fn answered(status: u16, body: &str) -> SendOutcome {
         outcome(StatusCode::from_u16(status).unwrap(), None, serde_json::from_str(body).unwrap_or_default())
     }
 
     #[test]
     fn each_answer_has_one_meaning() {
-        assert_eq!(answered(202, r#"{"id":"theirs","more":1}"#), Outcome::sent("theirs"));
-        assert_eq!(answered(204, ""), Outcome::sent(""));
-        assert_eq!(answered(429, ""), Outcome::busy("429"));
+        assert_eq!(answered(202, r#"{"id":"theirs","more":1}"#), SendOutcome::sent("theirs"));
+        assert_eq!(answered(204, ""), SendOutcome::sent(""));
+        assert_eq!(answered(429, ""), SendOutcome::busy("429"));
         for status in [500, 502, 503, 504, 302] {
-            assert_eq!(answered(status, ""), Outcome::may_hold(status.to_string()));
+            assert_eq!(answered(status, ""), SendOutcome::may_hold(status.to_string()));
         }
-        assert_eq!(answered(503, r#"{"code":"maintenance"}"#), Outcome::may_hold("maintenance"));
-        // Who says when to come back has not taken it; who has failed may have, whatever it says.
-        let after = Some(Duration::from_secs(90));
+        assert_eq!(answered(503, r#"{"code":"maintenance"}"#), SendOutcome::may_hold("maintenance"));
+        // A gateway that names a delay did not accept the message; one that failed may have.
+        let retry_after = Some(Duration::from_secs(90));
         for (status, may_hold) in [(429, false), (503, false), (500, true)] {
             let code = status.to_string();
-            let answered = outcome(StatusCode::from_u16(status).unwrap(), after, Answer::default());
-            assert_eq!(answered, Outcome::Busy { after, code, may_hold });
+            let answered = outcome(StatusCode::from_u16(status).unwrap(), retry_after, Answer::default());
+            assert_eq!(answered, SendOutcome::Busy { retry_after, code, may_hold });
         }
         for status in [400, 401, 404, 410, 422] {
-            assert_eq!(answered(status, "no json"), Outcome::refused(status.to_string()));
+            assert_eq!(answered(status, "no json"), SendOutcome::refused(status.to_string()));
         }
-        assert_eq!(answered(422, r#"{"code":"invalid number +1"}"#), Outcome::refused("invalidnumber1"));
+        assert_eq!(answered(422, r#"{"code":"invalid number +1"}"#), SendOutcome::refused("invalidnumber1"));
         assert_eq!(
             answered(422, r#"{"code":"opted_out"}"#),
-            Outcome::Refused { code: "opted_out".into(), opted_out: true }
+            SendOutcome::Refused { code: "opted_out".into(), opted_out: true }
         );
     }
 
     #[test]
-    fn reports_are_read_in_our_words() {
-        let report = |body: &str| read(&receipt::json_fields(body.as_bytes()));
-        let stage = |status| report(&format!(r#"{{"status":"{status}"}}"#)).map(|it| it.stage);
+    fn receipts_are_parsed_into_stages() {
+        let report = |body: &str| parse_receipt(&fields::of_json(body.as_bytes()));
+        let stage = |status| report(&format!(r#"{{"status":"{status}"}}"#)).map(|receipt| receipt.stage);
         let known = ["sent", "delivered", "undelivered", "failed"].map(|status| stage(status).unwrap());
         assert_eq!(known, [Stage::Sent, Stage::Delivered, Stage::Undelivered, Stage::Failed]);
         assert_eq!((stage("queued"), report("[]"), report("")), (None, None, None));
         let lost =
             report(r#"{"id":"msg_1-2","status":"failed","error_code":"opted_out","to":"+15005550009"}"#).unwrap();
         assert_eq!((lost.reference.as_deref(), lost.opted_out), (Some("msg_1-2"), true));
-        assert_eq!(lost.kept, r#"{"id":"msg_1-2","status":"failed","error_code":"opted_out"}"#);
+        assert_eq!(lost.retained, r#"{"id":"msg_1-2","status":"failed","error_code":"opted_out"}"#);
     }
 }

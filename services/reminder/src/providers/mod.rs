@@ -1,11 +1,18 @@
-//! Who carries a message: a trait, a sandbox, Twilio's and Vonage's forms, a form of our own over HTTP, and SMTP.
+//! Providers that carry messages to patients: one trait, and an implementation for each of Twilio, Vonage, an HTTP gateway
+//! of the clinic's own, SMTP, and a sandbox.
+//!
+//! `registry.rs` holds the providers of each channel in their order, each behind its `limiter.rs`. What a provider posts to
+//! us arrives in `callback.rs`: delivery receipts (`record_receipt.rs`) and patients' replies (`inbound.rs`).
 
 pub(crate) mod callback;
+pub(crate) mod callback_url;
+mod fields;
 mod http;
 mod http_client;
 pub(crate) mod inbound;
 pub(crate) mod limiter;
 pub(crate) mod receipt;
+pub(crate) mod record_receipt;
 pub(crate) mod registry;
 mod sandbox;
 pub(crate) mod smtp;
@@ -18,91 +25,91 @@ use jiff::Timestamp;
 use rpc::Fault;
 use wire::reminder::ReceiveRequest;
 
-use self::receipt::{Fields, Receipt};
-use crate::replies::Heard;
+use self::{fields::Fields, inbound::InboundMessage, receipt::DeliveryReceipt};
 
-/// A message on its way. Its `Debug` shows nothing: personal data stays out of logs.
-pub(crate) struct Outgoing {
-    /// The number or address.
+/// A message to send. Its `Debug` shows the reference alone, so that no log holds personal data.
+pub(crate) struct OutgoingMessage {
+    /// The phone number or e-mail address.
     pub(crate) to: String,
     /// Empty for a text message.
     pub(crate) subject: String,
     pub(crate) text: String,
-    /// Where one click ends messages of this kind; only an e-mail can carry it.
-    pub(crate) unsubscribe: Option<String>,
-    /// Where the provider reports what became of it.
-    pub(crate) callback: Option<String>,
-    /// Names this attempt, unlike every other.
+    /// The one-click unsubscribe URL; only e-mails carry it.
+    pub(crate) unsubscribe_url: Option<String>,
+    /// The URL at which the provider reports the delivery.
+    pub(crate) callback_url: Option<String>,
+    /// Names this attempt.
     pub(crate) reference: String,
-    /// That of the first of these attempts, where the provider seems not to have taken those before: whoever has taken
-    /// one of them after all drops the others.
+    /// The idempotency key: the reference of the first of the attempts that a provider may have accepted without an
+    /// answer. A provider that accepted one of them drops the others.
     pub(crate) key: String,
 }
 
-impl fmt::Debug for Outgoing {
+impl fmt::Debug for OutgoingMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Outgoing({})", self.reference)
+        write!(f, "OutgoingMessage({})", self.reference)
     }
 }
 
-/// What became of an attempt.
+/// The outcome of one attempt to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It is with the patient.
+pub(crate) enum SendOutcome {
+    /// The patient has the message.
     Delivered {
-        /// The provider's own id.
+        /// The provider's id of the message.
         id: String,
     },
-    /// The provider has taken it.
+    /// The provider accepted the message.
     Sent {
-        /// The provider's own id; empty where its answer could not be read.
+        /// The provider's id of the message; empty where its answer was unreadable.
         id: String,
-        /// How many parts it reports on one by one.
+        /// How many parts the provider reports on separately.
         parts: i32,
     },
-    /// The provider has not taken it, and will later.
+    /// The provider did not accept the message and asks for a retry.
     Busy {
-        /// When it says to come back.
-        after: Option<Duration>,
-        /// Its error code, or ours.
+        /// The delay that the provider asked for.
+        retry_after: Option<Duration>,
+        /// The provider's error code, or ours.
         code: String,
-        /// Whether it may have taken it after all, and drops what comes again under the same key: nobody else may be given
-        /// such a message. Otherwise it says for certain that it has not.
+        /// The provider may have accepted the message and drops a repetition with the same key. No other provider may get
+        /// such a message. `false`: it certainly did not accept the message.
         may_hold: bool,
     },
-    /// The provider has refused it, and will again.
+    /// The provider refused the message for good.
     Refused {
-        /// Its error code, or ours.
+        /// The provider's error code, or ours.
         code: String,
-        /// Whether the patient has told the carrier to stop.
+        /// The patient opted out at the carrier.
         opted_out: bool,
     },
-    /// Nobody can say: it may have been sent.
+    /// The provider may or may not have accepted the message.
     Unknown {
-        /// What went wrong, in words without personal data.
+        /// The failure, without personal data.
         detail: &'static str,
     },
 }
 
-impl Outcome {
+impl SendOutcome {
     pub(crate) fn sent(id: impl Into<String>) -> Self {
         Self::Sent { id: id.into(), parts: 1 }
     }
 
+    /// Certainly not accepted.
     pub(crate) fn busy(code: impl Into<String>) -> Self {
-        Self::Busy { after: None, code: code.into(), may_hold: false }
+        Self::Busy { retry_after: None, code: code.into(), may_hold: false }
     }
 
-    /// Busy, for all that is known: what comes again under the same key does no harm.
+    /// Possibly accepted; a repetition with the same key does no harm.
     pub(crate) fn may_hold(code: impl Into<String>) -> Self {
-        Self::Busy { after: None, code: code.into(), may_hold: true }
+        Self::Busy { retry_after: None, code: code.into(), may_hold: true }
     }
 
     pub(crate) fn refused(code: impl Into<String>) -> Self {
         Self::Refused { code: code.into(), opted_out: false }
     }
 
-    /// Its word in metrics.
+    /// The value of the label `outcome` in metrics.
     pub(crate) fn as_str(&self) -> &'static str {
         match self {
             Self::Delivered { .. } => "delivered",
@@ -114,41 +121,41 @@ impl Outcome {
     }
 }
 
-/// Someone who carries messages.
+/// A service that carries messages.
 #[tonic::async_trait]
 pub(crate) trait Provider: Send + Sync {
-    /// Its name in `messages`.
+    /// The name in `messages.provider`, in metrics and in callback URLs.
     fn name(&self) -> &'static str;
 
-    /// Hands a message over, once. Never tries again by itself: the caller knows whether that is safe.
-    async fn send(&self, message: &Outgoing) -> Outcome;
+    /// Sends a message once. Never retries: the caller knows whether a retry is safe.
+    async fn send(&self, message: &OutgoingMessage) -> SendOutcome;
 
-    /// The fields of a call that it has made to us.
+    /// Verifies the signature of a callback and returns its fields.
     ///
     /// # Errors
-    /// Where its signature is not right.
-    fn signed(&self, _: &ReceiveRequest, _: Timestamp) -> Result<Fields, Fault> {
+    /// `signature_invalid` for a wrong signature, `not_found` where the provider makes no callbacks.
+    fn verify(&self, _: &ReceiveRequest, _: Timestamp) -> Result<Fields, Fault> {
         Err(Fault::not_found())
     }
 
-    /// Reads a report; `None` where it says nothing that is known.
+    /// Parses a delivery receipt; `None` for an unknown status.
     ///
     /// # Errors
-    /// What is wrong with it, where its sender can mend that.
-    fn receipt(&self, _: &Fields) -> Result<Option<Receipt>, Fault> {
+    /// `validation_failed` where the sender can mend the receipt.
+    fn parse_receipt(&self, _: &Fields) -> Result<Option<DeliveryReceipt>, Fault> {
         Ok(None)
     }
 
-    /// Reads a patient's message that it passes on; `None` where it is none.
+    /// Parses a patient's message; `None` where the sender is no phone number.
     ///
     /// # Errors
-    /// What is wrong with it, where its sender can mend that.
-    fn heard(&self, _: &Fields) -> Result<Option<Heard>, Fault> {
+    /// `validation_failed` where the sender can mend the message.
+    fn parse_inbound(&self, _: &Fields) -> Result<Option<InboundMessage>, Fault> {
         Ok(None)
     }
 
-    /// Whether the form of its calls is ours: then its author can mend what is wrong with them.
-    fn has_our_form(&self) -> bool {
+    /// Whether callbacks come in our own format, so that their author can mend what is wrong with them.
+    fn uses_own_format(&self) -> bool {
         false
     }
 }

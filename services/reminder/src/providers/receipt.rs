@@ -1,16 +1,6 @@
-//! What a provider reports of an attempt, in our words. Each provider reads its own form into this.
+//! A delivery receipt: a provider's report on one attempt. Each provider parses its own format into this type.
 
-use domain::fault::Faults;
-use rpc::{Code, Fault};
-use serde_json::{Map, Value};
-use wire::reminder::ReceiveRequest;
-
-use super::inbound;
-
-/// The fields of a provider's call, its signature checked.
-pub(crate) type Fields = Vec<(String, String)>;
-
-/// How far an attempt has come.
+/// The progress of an attempt at the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     Accepted,
@@ -23,40 +13,40 @@ pub(crate) enum Stage {
     Read,
 }
 
-/// Whether a message that was not delivered is worth another attempt.
+/// Whether a retry of an undelivered message is worthwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Again {
+pub(crate) enum Retry {
     Never,
-    /// Nobody can say why it failed: it may have arrived after all.
+    /// The cause is unknown: the message may have arrived.
     Once,
-    /// As often as a busy provider is asked.
-    Patiently,
+    /// Up to the number of attempts for a busy provider.
+    UpToMax,
 }
 
-/// A report on an attempt.
+/// A provider's report on an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Receipt {
+pub(crate) struct DeliveryReceipt {
     pub(crate) stage: Stage,
-    /// The provider's own id of the message, or of the part that it is about.
+    /// The provider's id of the message, or of the part that the receipt is about.
     pub(crate) id: String,
-    /// Whether it is about one part of a text that travels in several.
+    /// The receipt is about one part of a text that travels in several.
     pub(crate) is_part: bool,
-    /// The attempt's reference, or its key, where the provider repeats it: then it must be of the URL's message.
+    /// The attempt's reference or key, where the provider repeats it; it must belong to the message of the callback URL.
     pub(crate) reference: Option<String>,
-    /// Whether it speaks for every attempt with the same key: the provider takes them for one.
+    /// The receipt speaks for all attempts with the same key, because the provider counts them as one.
     pub(crate) by_key: bool,
     pub(crate) error_code: String,
-    /// Whether the patient has told the carrier to stop.
+    /// The patient opted out at the carrier.
     pub(crate) opted_out: bool,
-    /// Whether the carrier took the message for spam.
+    /// The carrier filtered the message as spam.
     pub(crate) filtered: bool,
-    pub(crate) again: Again,
-    /// What is kept of it, as JSON: no number, no text, and nothing that a provider adds without notice.
-    pub(crate) kept: String,
+    pub(crate) retry: Retry,
+    /// The fields to store, as JSON: no phone number, no text, and no field that the provider adds without notice.
+    pub(crate) retained: String,
 }
 
 impl Stage {
-    /// Reports come repeated and out of order: a message only moves up.
+    /// Orders the stages: receipts arrive repeated and out of order, and a message only moves up.
     pub(crate) fn rank(self) -> i16 {
         match self {
             Self::Accepted => 1,
@@ -78,87 +68,10 @@ impl Stage {
         }
     }
 
+    /// The message did not reach the patient.
     pub(crate) fn is_lost(self) -> bool {
         matches!(self, Self::Undelivered | Self::Failed)
     }
-}
-
-/// The fault of a call whose signature is not the provider's.
-pub(crate) fn forged() -> Fault {
-    Fault::new(Code::SignatureInvalid, "the signature is not that of this call")
-}
-
-/// The fields of a call, whether it came as a form or as JSON.
-pub(crate) fn fields(call: &ReceiveRequest) -> Fields {
-    if !call.form.is_empty() {
-        return call.form.iter().map(|field| (field.name.clone(), field.value.clone())).collect();
-    }
-    json_fields(&call.body)
-}
-
-/// The fields of a JSON object, those with `null` among them as empty; none where it is no object.
-pub(crate) fn json_fields(body: &[u8]) -> Fields {
-    let object: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
-    let plain = |value: Value| match value {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        other => other.to_string(),
-    };
-    object.into_iter().map(|(name, value)| (name, plain(value))).collect()
-}
-
-/// The fields of a JSON object, those with `null` left out.
-///
-/// # Errors
-/// `malformed_request` where it is no JSON object, `validation_failed` for fields that are neither text nor number.
-pub(crate) fn read_json(body: &[u8]) -> Result<Fields, Fault> {
-    let malformed = |detail: String| Fault::new(Code::MalformedRequest, detail);
-    let value: Value = serde_json::from_slice(body).map_err(|error| {
-        malformed(format!("the body is not JSON: see line {}, column {}", error.line(), error.column()))
-    })?;
-    let Value::Object(object) = value else { return Err(malformed("the body is not a JSON object".to_owned())) };
-    let (mut faults, mut fields) = (Faults::new(), Fields::new());
-    for (name, value) in object {
-        match value {
-            Value::String(text) => fields.push((name, text)),
-            Value::Number(number) => fields.push((name, number.to_string())),
-            Value::Null => {}
-            _ => faults.push(format!("/{}", inbound::plain(&name)), "wrong_type", "the value must be a text"),
-        }
-    }
-    faults.result()?;
-    Ok(fields)
-}
-
-/// The first field of this name; empty where there is none.
-pub(crate) fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
-    fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str())
-}
-
-/// The field of this name, without which a call is none of a patient's message.
-///
-/// # Errors
-/// `validation_failed` where it is missing or empty.
-pub(crate) fn needed<'a>(fields: &'a [(String, String)], name: &str) -> Result<&'a str, Fault> {
-    let given = Some(field(fields, name)).filter(|value| !value.is_empty());
-    given.ok_or_else(|| Fault::violation(&format!("/{name}"), "missing", "a message has a sender; is this a report?"))
-}
-
-/// A header that was passed on; empty where it was not sent.
-pub(crate) fn header<'a>(call: &'a ReceiveRequest, name: &str) -> &'a str {
-    call.headers.iter().find(|header| header.name == name).map_or("", |header| header.value.as_str())
-}
-
-/// The fields with these names, as JSON.
-pub(crate) fn kept(fields: &[(String, String)], names: &[&str]) -> String {
-    let fields = fields.iter().filter(|(name, _)| names.contains(&name.as_str()));
-    let fields: Map<String, Value> = fields.map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    Value::Object(fields).to_string()
-}
-
-/// An error code, whatever else the provider wrote into its field.
-pub(crate) fn code(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(32).collect()
 }
 
 #[cfg(test)]
@@ -166,37 +79,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_rank_as_messages_travel() {
-        let travel = [Stage::Accepted, Stage::Queued, Stage::Sending, Stage::Sent, Stage::Delivered, Stage::Read];
-        assert!(travel.windows(2).all(|pair| pair[0].rank() < pair[1].rank()));
+    fn stages_rank_in_the_order_of_a_delivery() {
+        let order = [Stage::Accepted, Stage::Queued, Stage::Sending, Stage::Sent, Stage::Delivered, Stage::Read];
+        assert!(order.windows(2).all(|pair| pair[0].rank() < pair[1].rank()));
         assert_eq!([Stage::Undelivered.rank(), Stage::Failed.rank()], [Stage::Delivered.rank(); 2]);
-    }
-
-    #[test]
-    fn a_body_that_cannot_be_read_says_where() {
-        let fields = read_json(br#"{"a":"x","b":7,"c":null}"#).unwrap();
-        assert_eq!(fields, [("a".to_owned(), "x".to_owned()), ("b".to_owned(), "7".to_owned())]);
-        for (body, detail) in [
-            ("from=%2B1", "the body is not JSON: see line 1, column 2"),
-            ("", "the body is not JSON: see line 1, column 0"),
-            ("[1]", "the body is not a JSON object"),
-        ] {
-            let fault = read_json(body.as_bytes()).unwrap_err();
-            assert_eq!((fault.code, fault.detail.as_str()), (Code::MalformedRequest, detail));
-        }
-        let fault = read_json(br#"{"from":{},"text":["x"]}"#).unwrap_err();
-        let pointers: Vec<_> = fault.violations.iter().map(|one| one.pointer.as_str()).collect();
-        assert_eq!((fault.code, pointers), (Code::ValidationFailed, vec!["/from", "/text"]));
-    }
-
-    #[test]
-    fn a_report_is_kept_without_numbers_and_texts() {
-        let body = br#"{"to":"+15005550009","text":"Hello","status":"sent","parts":2,"error":null}"#;
-        let call = ReceiveRequest { body: body.to_vec(), ..ReceiveRequest::default() };
-        let fields = fields(&call);
-        assert_eq!((field(&fields, "parts"), field(&fields, "error"), field(&fields, "none")), ("2", "", ""));
-        assert_eq!(kept(&fields, &["status", "parts"]), r#"{"status":"sent","parts":"2"}"#);
-        assert_eq!(code("21610; +15005550009 is wrong and too long to be a code").len(), 32);
-        assert_eq!(super::fields(&ReceiveRequest { body: b"[1]".to_vec(), ..call }), vec![]);
     }
 }

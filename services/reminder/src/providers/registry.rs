@@ -1,4 +1,4 @@
-//! The ways to patients: the providers of each channel in the order in which they are asked, each with its gate before it.
+//! The configured providers: for each channel a list in order of preference, each provider behind its limiter.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicI64, Ordering},
@@ -9,28 +9,34 @@ use domain::patient::Channel;
 use runtime::Clock;
 
 use super::{
-    Outcome, Provider, http::Http, limiter::Gate, sandbox::Sandbox, smtp::Smtp, twilio::Twilio, vonage::Vonage,
+    Provider, SendOutcome,
+    http::Http,
+    limiter::Limiter,
+    sandbox::Sandbox,
+    smtp::{Smtp, check_certificates},
+    twilio::Twilio,
+    vonage::Vonage,
 };
 use crate::{Error, config::Config};
 
-/// A provider with its gate.
-pub(crate) struct Way {
-    /// How many ways are asked before it.
-    pub(crate) place: usize,
+/// A provider of a channel, with its limiter.
+pub(crate) struct ProviderRoute {
+    /// 0 for the preferred provider of the channel, 1 for its fallback.
+    pub(crate) position: usize,
     pub(crate) provider: Box<dyn Provider>,
-    pub(crate) gate: Gate,
-    /// When it last said to come back.
-    rests_until_us: AtomicI64,
+    pub(crate) limiter: Limiter,
+    /// Until when the provider asked for no messages.
+    busy_until_us: AtomicI64,
 }
 
-impl Way {
-    fn new(place: usize, provider: Box<dyn Provider>, gate: Gate) -> Self {
-        Self { place, provider, gate, rests_until_us: AtomicI64::default() }
+impl ProviderRoute {
+    fn new(position: usize, provider: Box<dyn Provider>, limiter: Limiter) -> Self {
+        Self { position, provider, limiter, busy_until_us: AtomicI64::default() }
     }
 
-    /// For how long it asked to be left alone, from now on.
-    pub(crate) fn rests(&self, now_us: i64) -> Option<Duration> {
-        let left_us = u64::try_from(self.rests_until_us.load(Ordering::Relaxed).saturating_sub(now_us)).ok()?;
+    /// How long the provider still asks for no messages, in whole seconds rounded up.
+    pub(crate) fn retry_after(&self, now_us: i64) -> Option<Duration> {
+        let left_us = u64::try_from(self.busy_until_us.load(Ordering::Relaxed).saturating_sub(now_us)).ok()?;
         (left_us > 0).then(|| Duration::from_secs(left_us.div_ceil(1_000_000)))
     }
 
@@ -40,64 +46,80 @@ impl Way {
     }
 }
 
-/// The ways of each channel.
-pub(crate) struct Ways {
-    sms: Vec<Way>,
-    email: Vec<Way>,
-    /// Whether another way stands in for the first one, which is told once.
-    stood_in: AtomicBool,
+/// The providers of each channel.
+pub(crate) struct ProviderRoutes {
+    sms: Vec<ProviderRoute>,
+    email: Vec<ProviderRoute>,
+    /// Whether the fallback sends text messages at present; each change is logged once.
+    fallback_active: AtomicBool,
 }
 
-impl Ways {
-    /// The ways that the configuration, checked before, describes.
+impl ProviderRoutes {
+    /// Builds the providers of a validated configuration.
+    ///
+    /// # Errors
+    /// When an HTTP client or the TLS of the mail server cannot be set up.
     pub(crate) fn build(config: &Config, clock: &Clock) -> Result<Self, Error> {
         let mut sms = Vec::new();
-        for (place, name) in config.sms_providers().enumerate() {
-            let gate = Gate::new(config.sms_per_second, config.breaker_failures);
-            sms.push(Way::new(place, text_provider(config, name, clock)?, gate));
+        for (position, name) in config.sms_providers().enumerate() {
+            let limiter = Limiter::new(config.sms_per_second, config.breaker_failures);
+            sms.push(ProviderRoute::new(position, sms_provider(config, name, clock)?, limiter));
         }
-        let gate = Gate::new(config.emails_per_second, config.breaker_failures);
-        let email = vec![Way::new(0, mail_provider(config, clock)?, gate)];
-        Ok(Self { sms, email, stood_in: AtomicBool::new(false) })
+        let limiter = Limiter::new(config.emails_per_second, config.breaker_failures);
+        let email = vec![ProviderRoute::new(0, email_provider(config, clock)?, limiter)];
+        Ok(Self { sms, email, fallback_active: AtomicBool::new(false) })
     }
 
-    /// The ways of this channel, the first one first.
-    pub(crate) fn of(&self, channel: Channel) -> &[Way] {
+    /// The providers of a channel in order of preference.
+    pub(crate) fn for_channel(&self, channel: Channel) -> &[ProviderRoute] {
         match channel {
             Channel::Sms => &self.sms,
             Channel::Email => &self.email,
         }
     }
 
-    /// Who sends text messages under this name; `None` where nobody does.
-    pub(crate) fn sms(&self, name: &str) -> Option<&dyn Provider> {
-        self.sms.iter().map(|way| way.provider.as_ref()).find(|provider| provider.name() == name)
+    /// The SMS provider of this name; `None` where it is not configured.
+    pub(crate) fn sms_provider(&self, name: &str) -> Option<&dyn Provider> {
+        self.sms.iter().map(|route| route.provider.as_ref()).find(|provider| provider.name() == name)
     }
 
-    /// What became of a message of so many segments that went this way.
-    pub(crate) fn note(&self, way: &Way, outcome: &Outcome, segments: i32, now_us: i64) {
-        way.gate.note(outcome, segments, now_us);
-        if let Outcome::Busy { after: Some(after), .. } = outcome {
-            let after_us = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
-            way.rests_until_us.store(now_us.saturating_add(after_us), Ordering::Relaxed);
+    /// Records the outcome of a message of `segments` segments.
+    pub(crate) fn record(&self, route: &ProviderRoute, outcome: &SendOutcome, segments: i32, now_us: i64) {
+        route.limiter.record(outcome, segments, now_us);
+        if let SendOutcome::Busy { retry_after: Some(retry_after), .. } = outcome {
+            let retry_after_us = i64::try_from(retry_after.as_micros()).unwrap_or(i64::MAX);
+            route.busy_until_us.store(now_us.saturating_add(retry_after_us), Ordering::Relaxed);
         }
-        if !matches!(outcome, Outcome::Delivered { .. } | Outcome::Sent { .. }) {
+        if !matches!(outcome, SendOutcome::Delivered { .. } | SendOutcome::Sent { .. }) {
             return;
         }
-        // Only text messages have a second way: what an e-mail met says nothing about them.
-        let Some(way) = self.sms.iter().find(|one| std::ptr::eq(*one, way)) else { return };
-        let stands_in = way.place > 0;
-        match (stands_in, self.stood_in.swap(stands_in, Ordering::Relaxed)) {
+        // Only text messages have a fallback.
+        let Some(route) = self.sms.iter().find(|candidate| std::ptr::eq(*candidate, route)) else { return };
+        let is_fallback = route.position > 0;
+        match (is_fallback, self.fallback_active.swap(is_fallback, Ordering::Relaxed)) {
             (true, false) => {
-                tracing::warn!(provider = way.name(), "a fallback sends text messages: the one before it takes none");
+                tracing::warn!(provider = route.name(), "the fallback provider sends text messages");
             }
-            (false, true) => tracing::info!(provider = way.name(), "text messages go by their first provider again"),
+            (false, true) => tracing::info!(provider = route.name(), "the first provider sends text messages again"),
             _ => {}
         }
     }
 }
 
-fn text_provider(config: &Config, name: &str, clock: &Clock) -> Result<Box<dyn Provider>, Error> {
+impl Config {
+    /// Reads the files that the configuration names, so that a wrong one is refused before anything is opened.
+    ///
+    /// # Errors
+    /// When `smtp.ca_file` is unreadable or holds no certificate.
+    pub fn check_files(&self) -> Result<(), Error> {
+        match &self.smtp.url {
+            Some(url) => check_certificates(url, self.smtp.ca_file.as_deref()).map_err(Error::Smtp),
+            None => Ok(()),
+        }
+    }
+}
+
+fn sms_provider(config: &Config, name: &str, clock: &Clock) -> Result<Box<dyn Provider>, Error> {
     let providers = &config.providers;
     Ok(match name {
         "twilio" => Box::new(Twilio::new(&providers.twilio)?),
@@ -107,14 +129,14 @@ fn text_provider(config: &Config, name: &str, clock: &Clock) -> Result<Box<dyn P
     })
 }
 
-fn mail_provider(config: &Config, clock: &Clock) -> Result<Box<dyn Provider>, Error> {
+fn email_provider(config: &Config, clock: &Clock) -> Result<Box<dyn Provider>, Error> {
     let (Some(url), Some(from)) = (&config.smtp.url, &config.smtp.from) else {
         if config.sms_provider != "sandbox" {
             tracing::warn!("text messages are sent, e-mails stay in the sandbox: set reminder.smtp.url");
         }
         return Ok(Box::new(Sandbox));
     };
-    let (ca_file, within) = (config.smtp.ca_file.as_deref(), config.smtp.timeout_seconds);
-    let smtp = Smtp::new(url, from, ca_file, within, clock.clone()).map_err(Error::Smtp)?;
+    let (ca_file, timeout_seconds) = (config.smtp.ca_file.as_deref(), config.smtp.timeout_seconds);
+    let smtp = Smtp::new(url, from, ca_file, timeout_seconds, clock.clone()).map_err(Error::Smtp)?;
     Ok(Box::new(smtp))
 }

@@ -1,7 +1,6 @@
-//! A provider for trying things out: whatever it is given counts as delivered, and nobody receives it. The texts can be
-//! read in the list of messages.
+//! A provider for trials: it delivers to nobody and reports every message as delivered. `GET /v1/messages` shows the texts.
 
-use super::{Outcome, Outgoing, Provider};
+use super::{OutgoingMessage, Provider, SendOutcome};
 
 /// The sandbox.
 pub(crate) struct Sandbox;
@@ -12,7 +11,7 @@ impl Provider for Sandbox {
         "sandbox"
     }
 
-    async fn send(&self, message: &Outgoing) -> Outcome {
-        Outcome::Delivered { id: format!("sandbox-{}", message.reference) }
+    async fn send(&self, message: &OutgoingMessage) -> SendOutcome {
+        SendOutcome::Delivered { id: format!("sandbox-{}", message.reference) }
     }
 }

@@ -1,7 +1,8 @@
-//! Twilio's form of sending text messages, and what its answers mean.
+//! Twilio's Messages API: its requests, the meaning of its answers, its delivery receipts and its inbound messages.
 //!
-//! It has no idempotency key on create, so the one question after every failure is whether the request may have been
-//! processed. A 429 and a connection that never stood say no; a silence says nothing.
+//! Twilio has no idempotency key for a new message, so each failure raises one question: may Twilio have processed the
+//! request? A 429 and a refused connection say no; a timeout leaves it open. Source:
+//! <https://www.twilio.com/docs/messaging/api/message-resource> and <https://www.twilio.com/docs/api/errors>.
 
 mod sha1;
 mod signature;
@@ -16,50 +17,53 @@ use wire::reminder::ReceiveRequest;
 
 pub use self::signature::twilio_signature;
 use super::{
-    Outcome, Outgoing, Provider, http_client as post, inbound,
-    receipt::{self, Again, Fields, Receipt, Stage, field},
+    OutgoingMessage, Provider, SendOutcome,
+    fields::{self, Fields, field},
+    http_client,
+    inbound::{InboundMessage, text_or_note},
+    receipt::{DeliveryReceipt, Retry, Stage},
 };
-use crate::{config::Twilio as Config, replies::Heard};
+use crate::config::Twilio as Config;
 
-/// Not processed, says Twilio by these codes.
-const TRY_AGAIN: [u32; 3] = [20429, 20503, 21611];
-/// The patient has told the carrier to stop.
+/// With these codes Twilio says that it did not process the request.
+const RETRYABLE: [u32; 3] = [20429, 20503, 21611];
+/// The patient opted out at the carrier.
 const OPTED_OUT: u32 = 21610;
-/// The sender's queue was full.
+/// The queue of the sender's number is full.
 const QUEUE_FULL: u32 = 30001;
-/// The telephone was off or out of reach.
+/// The phone is off or out of reach.
 const UNREACHABLE: u32 = 30003;
-/// Not delivered, for no known reason.
+/// Not delivered for an unknown reason.
 const UNKNOWN: u32 = 30008;
-/// The carrier took the message for spam.
+/// The carrier filtered the message as spam.
 pub(crate) const FILTERED: u32 = 30007;
-/// What is kept of a report.
-const KEPT: [&str; 7] =
+/// The fields of a receipt that are stored.
+const RETAINED: [&str; 7] =
     ["MessageSid", "MessageStatus", "ErrorCode", "AccountSid", "MessagingServiceSid", "RawDlrDoneDate", "ApiVersion"];
 
-/// The provider.
+/// The provider `twilio`.
 pub(crate) struct Twilio {
     client: Client,
     url: String,
     config: Config,
 }
 
-/// What is read of an answer; its other fields are not asked about.
+/// The fields of an answer that matter here.
 #[derive(Debug, Default, Deserialize)]
 struct Answer {
     sid: Option<String>,
-    /// The message's status, or where it was refused the HTTP status again.
+    /// The status of the message; in a refusal, the HTTP status.
     status: Option<serde_json::Value>,
     /// The code of a refusal.
     code: Option<u32>,
-    /// The code of a message that was taken and failed at once.
+    /// The code of a message that was accepted and failed at once.
     error_code: Option<u32>,
 }
 
 impl Twilio {
-    /// The provider that the configuration, checked before, describes.
+    /// The provider for a validated configuration.
     pub(crate) fn new(config: &Config) -> Result<Self, reqwest::Error> {
-        let client = post::client(config.timeout_seconds)?;
+        let client = http_client::client(config.timeout_seconds)?;
         let account = config.account_sid.as_deref().unwrap_or_default();
         let base = config.base_url.trim_end_matches('/');
         let url = format!("{base}/2010-04-01/Accounts/{account}/Messages.json");
@@ -73,7 +77,7 @@ impl Provider for Twilio {
         "twilio"
     }
 
-    async fn send(&self, message: &Outgoing) -> Outcome {
+    async fn send(&self, message: &OutgoingMessage) -> SendOutcome {
         let mut form = vec![("To", message.to.as_str()), ("Body", message.text.as_str())];
         if let Some(from) = &self.config.from {
             form.push(("From", from));
@@ -81,45 +85,44 @@ impl Provider for Twilio {
         if let Some(pool) = &self.config.messaging_service_sid {
             form.push(("MessagingServiceSid", pool));
         }
-        if let Some(callback) = &message.callback {
-            form.push(("StatusCallback", callback));
+        if let Some(url) = &message.callback_url {
+            form.push(("StatusCallback", url));
         }
         let account = self.config.account_sid.as_deref().unwrap_or_default();
         let request = self.client.post(&self.url).basic_auth(account, self.config.auth_token.as_ref()).form(&form);
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return post::unanswered(&error),
+            Err(error) => return http_client::outcome_of_error(&error),
         };
         let status = response.status();
-        let after = post::retry_after(response.headers());
-        // An answer that cannot be read is still an answer.
-        let answer = post::json::<Answer>(response).await.unwrap_or_default();
-        outcome(status, after, answer)
+        let retry_after = http_client::retry_after(response.headers());
+        let answer = http_client::read_json::<Answer>(response).await.unwrap_or_default();
+        outcome(status, retry_after, answer)
     }
 
-    fn signed(&self, call: &ReceiveRequest, _: Timestamp) -> Result<Fields, Fault> {
+    fn verify(&self, callback: &ReceiveRequest, _: Timestamp) -> Result<Fields, Fault> {
         let Some(token) = &self.config.auth_token else { return Err(Fault::not_found()) };
-        let fields = receipt::fields(call);
-        if !signature::is_valid(token, &call.url, &fields, &call.signature) {
-            return Err(receipt::forged());
+        let fields = fields::of_callback(callback);
+        if !signature::is_valid(token, &callback.url, &fields, &callback.signature) {
+            return Err(fields::invalid_signature());
         }
         Ok(fields)
     }
 
-    fn receipt(&self, fields: &Fields) -> Result<Option<Receipt>, Fault> {
-        Ok(read(fields))
+    fn parse_receipt(&self, fields: &Fields) -> Result<Option<DeliveryReceipt>, Fault> {
+        Ok(parse_receipt(fields))
     }
 
-    fn heard(&self, fields: &Fields) -> Result<Option<Heard>, Fault> {
-        let from = receipt::needed(fields, "From")?;
+    fn parse_inbound(&self, fields: &Fields) -> Result<Option<InboundMessage>, Fault> {
+        let from = fields::required_sender(fields, "From")?;
         let pictures = field(fields, "NumMedia").parse().unwrap_or(0);
-        let text = inbound::text(field(fields, "Body"), pictures);
-        Ok(Heard::new("twilio", field(fields, "MessageSid"), from, &text))
+        let text = text_or_note(field(fields, "Body"), pictures);
+        Ok(InboundMessage::new("twilio", field(fields, "MessageSid"), from, &text))
     }
 }
 
-/// A report; `None` where its status is not known.
-fn read(fields: &[(String, String)]) -> Option<Receipt> {
+/// `None` for an unknown status.
+fn parse_receipt(fields: &[(String, String)]) -> Option<DeliveryReceipt> {
     let stage = match field(fields, "MessageStatus") {
         "accepted" | "scheduled" => Stage::Accepted,
         "queued" => Stage::Queued,
@@ -131,9 +134,9 @@ fn read(fields: &[(String, String)]) -> Option<Receipt> {
         "read" => Stage::Read,
         _ => return None,
     };
-    let error_code = receipt::code(field(fields, "ErrorCode"));
+    let error_code = fields::error_code(field(fields, "ErrorCode"));
     let number = error_code.parse().unwrap_or(0);
-    Some(Receipt {
+    Some(DeliveryReceipt {
         stage,
         id: field(fields, "MessageSid").to_owned(),
         is_part: false,
@@ -141,86 +144,89 @@ fn read(fields: &[(String, String)]) -> Option<Receipt> {
         by_key: false,
         opted_out: number == OPTED_OUT,
         filtered: number == FILTERED,
-        again: match number {
-            QUEUE_FULL | UNREACHABLE => Again::Patiently,
-            UNKNOWN => Again::Once,
-            _ => Again::Never,
+        retry: match number {
+            QUEUE_FULL | UNREACHABLE => Retry::UpToMax,
+            UNKNOWN => Retry::Once,
+            _ => Retry::Never,
         },
         error_code,
-        kept: receipt::kept(fields, &KEPT),
+        retained: fields::select_as_json(fields, &RETAINED),
     })
 }
 
-/// What an answer means.
-fn outcome(status: StatusCode, after: Option<Duration>, answer: Answer) -> Outcome {
+/// The outcome that an answer stands for.
+fn outcome(status: StatusCode, retry_after: Option<Duration>, answer: Answer) -> SendOutcome {
     let code = answer.code.or(answer.error_code).unwrap_or(0);
     let named = |fallback: String| if code == 0 { fallback } else { code.to_string() };
-    if status == StatusCode::TOO_MANY_REQUESTS || TRY_AGAIN.contains(&code) {
-        return Outcome::Busy { after, code: named("429".to_owned()), may_hold: false };
+    if status == StatusCode::TOO_MANY_REQUESTS || RETRYABLE.contains(&code) {
+        return SendOutcome::Busy { retry_after, code: named("429".to_owned()), may_hold: false };
     }
     if status.is_success() {
         let word = answer.status.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
         if matches!(word, "failed" | "undelivered" | "canceled") {
-            return Outcome::Refused { code: named(word.to_owned()), opted_out: code == OPTED_OUT };
+            return SendOutcome::Refused { code: named(word.to_owned()), opted_out: code == OPTED_OUT };
         }
-        return Outcome::sent(answer.sid.unwrap_or_default());
+        return SendOutcome::sent(answer.sid.unwrap_or_default());
     }
     if status.is_client_error() {
-        return Outcome::Refused { code: named(status.as_u16().to_string()), opted_out: code == OPTED_OUT };
+        return SendOutcome::Refused { code: named(status.as_u16().to_string()), opted_out: code == OPTED_OUT };
     }
-    // A failure of theirs, or a redirection: the message may have been taken before it.
-    Outcome::Unknown { detail: "the provider failed" }
+    // A server error or a redirection: Twilio may have accepted the message before.
+    SendOutcome::Unknown { detail: "the provider failed" }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn answered(status: u16, body: &str) -> Outcome {
+    fn answered(status: u16, body: &str) -> SendOutcome {
         outcome(StatusCode::from_u16(status).unwrap(), None, serde_json::from_str(body).unwrap_or_default())
     }
 
     #[test]
     fn each_answer_has_one_meaning() {
         let sent = answered(201, r#"{"sid":"SM1","status":"queued","error_code":null,"num_segments":"1"}"#);
-        assert_eq!(sent, Outcome::sent("SM1"));
-        assert_eq!(answered(200, "not json"), Outcome::sent(""));
+        assert_eq!(sent, SendOutcome::sent("SM1"));
+        assert_eq!(answered(200, "not json"), SendOutcome::sent(""));
         for (status, code) in [(429, 20429), (503, 20503), (400, 21611)] {
             assert_eq!(
                 answered(status, &format!(r#"{{"code":{code},"status":{status}}}"#)),
-                Outcome::busy(code.to_string())
+                SendOutcome::busy(code.to_string())
             );
         }
-        assert_eq!(answered(429, ""), Outcome::busy("429"));
+        assert_eq!(answered(429, ""), SendOutcome::busy("429"));
         for code in [21211, 21612, 21614, 21635, 30005, 30006, 20003] {
-            assert_eq!(answered(400, &format!(r#"{{"code":{code}}}"#)), Outcome::refused(code.to_string()));
+            assert_eq!(answered(400, &format!(r#"{{"code":{code}}}"#)), SendOutcome::refused(code.to_string()));
         }
         assert_eq!(
             answered(400, r#"{"code":21610,"status":400}"#),
-            Outcome::Refused { code: "21610".into(), opted_out: true }
+            SendOutcome::Refused { code: "21610".into(), opted_out: true }
         );
-        assert_eq!(answered(201, r#"{"sid":"SM1","status":"failed","error_code":30006}"#), Outcome::refused("30006"));
-        assert!(matches!(answered(500, "{}"), Outcome::Unknown { .. }));
-        assert!(matches!(answered(503, ""), Outcome::Unknown { .. }));
-        assert!(matches!(answered(302, ""), Outcome::Unknown { .. }));
-        assert_eq!(answered(403, ""), Outcome::refused("403"));
+        assert_eq!(
+            answered(201, r#"{"sid":"SM1","status":"failed","error_code":30006}"#),
+            SendOutcome::refused("30006")
+        );
+        assert!(matches!(answered(500, "{}"), SendOutcome::Unknown { .. }));
+        assert!(matches!(answered(503, ""), SendOutcome::Unknown { .. }));
+        assert!(matches!(answered(302, ""), SendOutcome::Unknown { .. }));
+        assert_eq!(answered(403, ""), SendOutcome::refused("403"));
     }
 
     #[test]
-    fn reports_are_read_in_our_words() {
+    fn receipts_are_parsed_into_stages() {
         let report = |status: &str, code: &str| {
             let form = [("To", "+15005550009"), ("Body", "Hello"), ("MessageStatus", status), ("ErrorCode", code)];
-            read(&form.map(|(name, value)| (name.to_owned(), value.to_owned())))
+            parse_receipt(&form.map(|(name, value)| (name.to_owned(), value.to_owned())))
         };
-        let stage = |status| report(status, "").map(|it| it.stage);
-        let travel = ["accepted", "queued", "sending", "sent", "delivered", "read"].map(stage).map(Option::unwrap);
-        assert!(travel.windows(2).all(|pair| pair[0].rank() < pair[1].rank()));
+        let stage = |status| report(status, "").map(|receipt| receipt.stage);
+        let order = ["accepted", "queued", "sending", "sent", "delivered", "read"].map(stage).map(Option::unwrap);
+        assert!(order.windows(2).all(|pair| pair[0].rank() < pair[1].rank()));
         assert_eq!(stage("receiving"), None);
         let lost = |code| report("undelivered", code).unwrap();
-        assert_eq!(["30001", "30003", "30008", "30005"].map(|code| lost(code).again), {
-            [Again::Patiently, Again::Patiently, Again::Once, Again::Never]
+        assert_eq!(["30001", "30003", "30008", "30005"].map(|code| lost(code).retry), {
+            [Retry::UpToMax, Retry::UpToMax, Retry::Once, Retry::Never]
         });
         assert!(lost("21610").opted_out && lost("30007").filtered && !lost("30003").opted_out);
-        assert_eq!(lost("30003").kept, r#"{"MessageStatus":"undelivered","ErrorCode":"30003"}"#);
+        assert_eq!(lost("30003").retained, r#"{"MessageStatus":"undelivered","ErrorCode":"30003"}"#);
     }
 }

@@ -1,7 +1,8 @@
-//! Vonage's form of sending text messages, and what its answers and receipts mean.
+//! Vonage's SMS API: its requests, the meaning of its answers, its delivery receipts and its inbound messages.
 //!
-//! It answers for each part of a text, and reports on each part by itself. Nothing makes a request idempotent: a text of
-//! which some parts may have left is sent again, whole, only where its rule has it repeated.
+//! Vonage answers and reports on each part of a text separately. It has no idempotency key: a text of which some parts may
+//! have left is sent again, whole, only where its rule repeats unknown messages. Source:
+//! <https://developer.vonage.com/en/api/sms>.
 
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
@@ -13,38 +14,41 @@ use subtle::ConstantTimeEq;
 use wire::reminder::ReceiveRequest;
 
 use super::{
-    Outcome, Outgoing, Provider, http_client as post, inbound,
-    receipt::{self, Again, Fields, Receipt, Stage, field},
+    OutgoingMessage, Provider, SendOutcome,
+    fields::{self, Fields, field},
+    http_client,
+    inbound::{InboundMessage, text_or_note},
+    receipt::{DeliveryReceipt, Retry, Stage},
 };
 use crate::{
     config::Vonage as Config,
-    replies::Heard,
     templates::gsm7::{self, Encoding},
 };
 
-/// Not processed, says Vonage: sent too fast, or over too many connections.
-const TRY_AGAIN: [&str; 2] = ["1", "10"];
-/// It has failed, and may have sent the text before.
+/// Throttled, or too many connections: Vonage did not process the request.
+const RETRYABLE: [&str; 2] = ["1", "10"];
+/// An internal error: Vonage may have sent the text before.
 const INTERNAL: &str = "5";
-/// The number is on a list of those that must not be written to.
+/// The number is on the list of barred numbers.
 const BARRED: &str = "7";
-/// What is kept of a receipt.
-const KEPT: [&str; 7] = ["messageId", "status", "err-code", "network-code", "scts", "message-timestamp", "client-ref"];
+/// The fields of a receipt that are stored.
+const RETAINED: [&str; 7] =
+    ["messageId", "status", "err-code", "network-code", "scts", "message-timestamp", "client-ref"];
 
-/// The provider.
+/// The provider `vonage`.
 pub(crate) struct Vonage {
     client: Client,
     url: String,
     config: Config,
 }
 
-/// What is read of an answer.
+/// The fields of an answer that matter here.
 #[derive(Debug, Deserialize)]
 struct Answer {
     messages: Vec<Part>,
 }
 
-/// What became of one part.
+/// The answer for one part of the text.
 #[derive(Debug, Deserialize)]
 struct Part {
     status: String,
@@ -53,10 +57,10 @@ struct Part {
 }
 
 impl Vonage {
-    /// The provider that the configuration, checked before, describes.
+    /// The provider for a validated configuration.
     pub(crate) fn new(config: &Config) -> Result<Self, reqwest::Error> {
         let url = format!("{}/sms/json", config.base_url.trim_end_matches('/'));
-        Ok(Self { client: post::client(config.timeout_seconds)?, url, config: config.clone() })
+        Ok(Self { client: http_client::client(config.timeout_seconds)?, url, config: config.clone() })
     }
 }
 
@@ -66,12 +70,12 @@ impl Provider for Vonage {
         "vonage"
     }
 
-    async fn send(&self, message: &Outgoing) -> Outcome {
-        let given = |value: &Option<String>| value.clone().unwrap_or_default();
+    async fn send(&self, message: &OutgoingMessage) -> SendOutcome {
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let mut form = vec![
-            ("api_key", given(&self.config.api_key)),
-            ("api_secret", given(&self.config.api_secret)),
-            ("from", given(&self.config.from).trim_start_matches('+').to_owned()),
+            ("api_key", text(&self.config.api_key)),
+            ("api_secret", text(&self.config.api_secret)),
+            ("from", text(&self.config.from).trim_start_matches('+').to_owned()),
             ("to", message.to.trim_start_matches('+').to_owned()),
             ("text", message.text.clone()),
             ("client-ref", message.reference.clone()),
@@ -79,100 +83,100 @@ impl Provider for Vonage {
         if gsm7::segments(&message.text).0 == Encoding::Ucs2 {
             form.push(("type", "unicode".to_owned()));
         }
-        if let Some(callback) = &message.callback {
-            form.extend([("status-report-req", "1".to_owned()), ("callback", callback.clone())]);
+        if let Some(url) = &message.callback_url {
+            form.extend([("status-report-req", "1".to_owned()), ("callback", url.clone())]);
         }
         let response = match self.client.post(&self.url).form(&form).send().await {
             Ok(response) => response,
-            Err(error) => return post::unanswered(&error),
+            Err(error) => return http_client::outcome_of_error(&error),
         };
         let status = response.status();
-        let after = post::retry_after(response.headers());
+        let retry_after = http_client::retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Outcome::Busy { after, code: "429".to_owned(), may_hold: false };
+            return SendOutcome::Busy { retry_after, code: "429".to_owned(), may_hold: false };
         }
         if status.is_client_error() {
-            return Outcome::refused(status.as_str());
+            return SendOutcome::refused(status.as_str());
         }
-        match post::json::<Answer>(response).await {
+        match http_client::read_json::<Answer>(response).await {
             Some(answer) if status.is_success() => outcome(&answer.messages),
-            _ => Outcome::Unknown { detail: "the provider failed" },
+            _ => SendOutcome::Unknown { detail: "the provider failed" },
         }
     }
 
-    fn signed(&self, call: &ReceiveRequest, _: Timestamp) -> Result<Fields, Fault> {
+    fn verify(&self, callback: &ReceiveRequest, _: Timestamp) -> Result<Fields, Fault> {
         let Some(secret) = &self.config.signature_secret else { return Err(Fault::not_found()) };
-        let fields = receipt::fields(call);
-        if !is_signed(secret, &call.url, &fields) {
-            return Err(receipt::forged());
+        let fields = fields::of_callback(callback);
+        if !is_signed(secret, &callback.url, &fields) {
+            return Err(fields::invalid_signature());
         }
         Ok(fields)
     }
 
-    fn receipt(&self, fields: &Fields) -> Result<Option<Receipt>, Fault> {
-        Ok(read(fields))
+    fn parse_receipt(&self, fields: &Fields) -> Result<Option<DeliveryReceipt>, Fault> {
+        Ok(parse_receipt(fields))
     }
 
-    fn heard(&self, fields: &Fields) -> Result<Option<Heard>, Fault> {
-        // Its numbers come without their sign.
-        let from = format!("+{}", receipt::needed(fields, "msisdn")?.trim_start_matches('+'));
-        let text = inbound::text(field(fields, "text"), 0);
-        Ok(Heard::new("vonage", field(fields, "messageId"), &from, &text))
+    fn parse_inbound(&self, fields: &Fields) -> Result<Option<InboundMessage>, Fault> {
+        // Vonage writes numbers without the plus sign.
+        let from = format!("+{}", fields::required_sender(fields, "msisdn")?.trim_start_matches('+'));
+        let text = text_or_note(field(fields, "text"), 0);
+        Ok(InboundMessage::new("vonage", field(fields, "messageId"), &from, &text))
     }
 }
 
-/// What an answer means.
-fn outcome(parts: &[Part]) -> Outcome {
-    let Some(first) = parts.first() else { return Outcome::Unknown { detail: "the provider's answer is empty" } };
+/// The outcome that the answers for all parts stand for.
+fn outcome(parts: &[Part]) -> SendOutcome {
+    let Some(first) = parts.first() else { return SendOutcome::Unknown { detail: "the provider's answer is empty" } };
     if parts.iter().all(|part| part.status == "0") {
-        return Outcome::Sent { id: first.id.clone(), parts: i32::try_from(parts.len()).unwrap_or(i32::MAX) };
+        return SendOutcome::Sent { id: first.id.clone(), parts: i32::try_from(parts.len()).unwrap_or(i32::MAX) };
     }
     if parts.iter().any(|part| part.status == "0") {
-        return Outcome::Unknown { detail: "the provider has taken some parts of the text only" };
+        return SendOutcome::Unknown { detail: "the provider accepted some parts of the text only" };
     }
     if parts.iter().any(|part| part.status == INTERNAL) {
-        return Outcome::Unknown { detail: "the provider failed" };
+        return SendOutcome::Unknown { detail: "the provider failed" };
     }
-    let code = receipt::code(&first.status);
-    if parts.iter().all(|part| TRY_AGAIN.contains(&part.status.as_str())) {
-        return Outcome::busy(code);
+    let code = fields::error_code(&first.status);
+    if parts.iter().all(|part| RETRYABLE.contains(&part.status.as_str())) {
+        return SendOutcome::busy(code);
     }
-    Outcome::Refused { opted_out: parts.iter().any(|part| part.status == BARRED), code }
+    SendOutcome::Refused { opted_out: parts.iter().any(|part| part.status == BARRED), code }
 }
 
-/// A receipt; `None` where its status is not known.
-fn read(fields: &[(String, String)]) -> Option<Receipt> {
+/// `None` for an unknown status.
+fn parse_receipt(fields: &[(String, String)]) -> Option<DeliveryReceipt> {
     let stage = match field(fields, "status") {
         "buffered" => Stage::Sending,
-        // The carrier has it; whether the patient does, it does not say.
+        // The carrier has the text and does not say whether the phone has it.
         "accepted" | "unknown" => Stage::Sent,
         "delivered" => Stage::Delivered,
         "failed" | "rejected" | "expired" | "deleted" => Stage::Undelivered,
         _ => return None,
     };
-    let error_code = receipt::code(field(fields, "err-code"));
-    Some(Receipt {
+    let error_code = fields::error_code(field(fields, "err-code"));
+    Some(DeliveryReceipt {
         stage,
         id: field(fields, "messageId").to_owned(),
         is_part: true,
         reference: Some(field(fields, "client-ref").to_owned()),
         by_key: false,
-        // Barred by the user, or asked not to be written to.
+        // Barred by the subscriber, or on the list of opt-outs.
         opted_out: stage.is_lost() && matches!(error_code.as_str(), "4" | "9"),
         filtered: stage.is_lost() && error_code == "6",
-        again: match error_code.as_str() {
-            // Out of reach, busy, or the network failed.
-            "2" | "7" | "8" => Again::Patiently,
-            "1" => Again::Once,
-            _ => Again::Never,
+        retry: match error_code.as_str() {
+            // Phone unreachable, phone busy, or network failure.
+            "2" | "7" | "8" => Retry::UpToMax,
+            "1" => Retry::Once,
+            _ => Retry::Never,
         },
-        // Zero is none.
+        // Zero stands for no error.
         error_code: if error_code == "0" { String::new() } else { error_code },
-        kept: receipt::kept(fields, &KEPT),
+        retained: fields::select_as_json(fields, &RETAINED),
     })
 }
 
-/// Whether `sig` is that of these fields; Vonage's own examples put the URL's parameters among them.
+/// Whether `sig` signs these fields; Vonage's own examples sign the URL's parameters, too.
 fn is_signed(secret: &str, url: &str, fields: &[(String, String)]) -> bool {
     let Some(given) = unhex(field(fields, "sig")) else { return false };
     let query = Url::parse(url).map(|url| url.query_pairs().into_owned().collect::<Vec<_>>()).unwrap_or_default();
@@ -180,7 +184,8 @@ fn is_signed(secret: &str, url: &str, fields: &[(String, String)]) -> bool {
     [fields, &with_query].iter().any(|fields| bool::from(signature(secret, fields).as_slice().ct_eq(&given)))
 }
 
-/// The `sig` of a call with these fields: HMAC-SHA256, in hexadecimal capitals.
+/// The field `sig` of a callback with these fields: HMAC-SHA256 in upper-case hexadecimal digits. Source:
+/// <https://developer.vonage.com/en/getting-started/concepts/signing-messages>.
 pub fn vonage_signature(secret: &str, fields: &[(String, String)]) -> String {
     signature(secret, fields).iter().map(|byte| format!("{byte:02X}")).collect()
 }
@@ -211,55 +216,60 @@ mod tests {
         fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn answered(statuses: &[&str]) -> Outcome {
+    fn answered(statuses: &[&str]) -> SendOutcome {
         let part = |(index, status): (usize, &&str)| Part { status: (*status).to_owned(), id: format!("id{index}") };
         outcome(&statuses.iter().enumerate().map(part).collect::<Vec<_>>())
     }
 
     #[test]
     fn each_answer_has_one_meaning() {
-        assert_eq!(answered(&["0"]), Outcome::sent("id0"));
-        assert_eq!(answered(&["0", "0"]), Outcome::Sent { id: "id0".into(), parts: 2 });
+        assert_eq!(answered(&["0"]), SendOutcome::sent("id0"));
+        assert_eq!(answered(&["0", "0"]), SendOutcome::Sent { id: "id0".into(), parts: 2 });
         for code in ["1", "10"] {
-            assert_eq!(answered(&[code, code]), Outcome::busy(code));
+            assert_eq!(answered(&[code, code]), SendOutcome::busy(code));
         }
         for code in ["2", "3", "4", "6", "8", "9", "12", "15", "29", "33"] {
-            assert_eq!(answered(&[code]), Outcome::refused(code));
+            assert_eq!(answered(&[code]), SendOutcome::refused(code));
         }
-        assert_eq!(answered(&["7"]), Outcome::Refused { code: "7".into(), opted_out: true });
-        assert_eq!(answered(&["1", "6"]), Outcome::refused("1"));
+        assert_eq!(answered(&["7"]), SendOutcome::Refused { code: "7".into(), opted_out: true });
+        assert_eq!(answered(&["1", "6"]), SendOutcome::refused("1"));
         for parts in [&["0", "1"][..], &["6", "0"], &["5"], &["1", "5"], &[]] {
-            assert!(matches!(answered(parts), Outcome::Unknown { .. }), "{parts:?}");
+            assert!(matches!(answered(parts), SendOutcome::Unknown { .. }), "{parts:?}");
         }
         let body = r#"{"message-count":"1","messages":[{"to":"1","message-id":"0A","status":"0","network":"1"}]}"#;
-        assert_eq!(outcome(&serde_json::from_str::<Answer>(body).unwrap().messages), Outcome::sent("0A"));
+        assert_eq!(outcome(&serde_json::from_str::<Answer>(body).unwrap().messages), SendOutcome::sent("0A"));
         let body = r#"{"message-count":"1","messages":[{"status":"2","error-text":"Missing to param"}]}"#;
-        assert_eq!(outcome(&serde_json::from_str::<Answer>(body).unwrap().messages), Outcome::refused("2"));
+        assert_eq!(outcome(&serde_json::from_str::<Answer>(body).unwrap().messages), SendOutcome::refused("2"));
     }
 
     #[test]
-    fn receipts_are_read_in_our_words() {
+    fn receipts_are_parsed_into_stages() {
         let report = |status, code| {
-            read(&pairs(&[("msisdn", "15005550009"), ("status", status), ("err-code", code), ("messageId", "0A")]))
+            parse_receipt(&pairs(&[
+                ("msisdn", "15005550009"),
+                ("status", status),
+                ("err-code", code),
+                ("messageId", "0A"),
+            ]))
         };
-        let stage = |status| report(status, "0").map(|it| it.stage);
+        let stage = |status| report(status, "0").map(|receipt| receipt.stage);
         assert_eq!(stage("delivered"), Some(Stage::Delivered));
         assert_eq!([stage("accepted"), stage("unknown")], [Some(Stage::Sent); 2]);
         assert_eq!(["failed", "rejected", "expired"].map(stage), [Some(Stage::Undelivered); 3]);
         assert_eq!((stage("buffered"), stage("read")), (Some(Stage::Sending), None));
         let lost = |code| report("failed", code).unwrap();
-        let again = ["2", "7", "8", "1", "3"].map(|code| lost(code).again);
-        assert_eq!(again, [Again::Patiently, Again::Patiently, Again::Patiently, Again::Once, Again::Never]);
+        let retries = ["2", "7", "8", "1", "3"].map(|code| lost(code).retry);
+        assert_eq!(retries, [Retry::UpToMax, Retry::UpToMax, Retry::UpToMax, Retry::Once, Retry::Never]);
         assert!(lost("9").opted_out && lost("4").opted_out && lost("6").filtered && !lost("3").opted_out);
         assert!(!report("accepted", "9").unwrap().opted_out);
         let arrived = report("delivered", "0").unwrap();
         assert_eq!((arrived.error_code.as_str(), arrived.id.as_str(), arrived.is_part), ("", "0A", true));
-        assert_eq!(arrived.kept, r#"{"status":"delivered","err-code":"0","messageId":"0A"}"#);
+        assert_eq!(arrived.retained, r#"{"status":"delivered","err-code":"0","messageId":"0A"}"#);
     }
 
-    // The vectors of Vonage's own client library for PHP.
+    // The vectors of Vonage's client library for PHP.
     #[test]
-    fn signatures_are_those_of_vonage() {
+    fn signatures_equal_those_of_the_vendor() {
         let outgoing = pairs(&[
             ("api_key", "fake_api_key"),
             ("to", "14155550100"),
@@ -296,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_cannot_pass_for_two_and_the_query_may_be_signed_too() {
+    fn separators_in_a_value_are_replaced_and_the_query_may_be_signed_too() {
         let two = vonage_signature("s", &pairs(&[("a", "1"), ("b", "2")]));
         assert_ne!(vonage_signature("s", &pairs(&[("a", "1&b=2")])), two);
         let body = pairs(&[("b", "2"), ("sig", &two)]);

@@ -1,6 +1,9 @@
-//! What is done with a reply.
+//! Acts on a parsed reply: consent, confirmation, cancellation, score, offer, or the inbox.
 
-use domain::id::{AppointmentId, OfferId};
+use domain::{
+    id::{AppointmentId, OfferId},
+    message::Trigger,
+};
 use jiff::Zoned;
 use rpc::{Code, Context, Fault};
 use wire::booking::{
@@ -9,74 +12,84 @@ use wire::booking::{
 };
 
 use super::{
-    ASKED_WITHIN_US, CHANNEL, CONVERSATION_US, Dealt, Heard, TOLD_MAX, Told,
-    matching::{Match, find},
-    parse::{Meaning, Said},
+    ASK_ONCE_WITHIN_US, CONVERSATION_US, Handled, REPLY_CHANNEL, SENT_MESSAGES_MAX, SentMessage,
+    matching::{Match, match_reply},
+    parse::{Meaning, ParsedReply},
 };
 use crate::{
     Inner,
+    providers::inbound::InboundMessage,
     rules::{Asks, Template},
     store::Address,
     template_context, write,
 };
 
-/// From this answer on, to how it is, the clinic is alerted.
-const PAIN: u8 = 7;
-/// The trigger of a message that offers a free time.
-const OFFER: &str = "waitlist_offer";
-/// Visits that a question names.
-const NAMED_MAX: usize = 3;
+/// A score from which on the clinic is alerted.
+const ALERT_SCORE: u8 = 7;
+/// A question about scores counts as open for this long.
+const SCORE_QUESTION_US: i64 = 4 * 86_400_000_000;
+/// Visits that the question "which visit?" names.
+const NAMED_VISITS_MAX: usize = 3;
 
-pub(super) async fn act(inner: &Inner, ctx: &Context, heard: &Heard, said: Said) -> Result<Dealt, Fault> {
+pub(super) async fn act(
+    inner: &Inner,
+    ctx: &Context,
+    message: &InboundMessage,
+    reply: ParsedReply,
+) -> Result<Handled, Fault> {
     let now_us = inner.clock.now_us();
-    let told = conversation(inner, ctx, heard, now_us).await?;
-    let last = told.first().cloned();
-    match said.meaning {
+    let sent = sent_messages(inner, ctx, message, now_us).await?;
+    let last = sent.first().cloned();
+    let not_understood =
+        |answers: Option<SentMessage>| Handled { attention: "not_understood", answers, ..Handled::default() };
+    match reply.meaning {
         Meaning::Stop => {
-            consent(inner, ctx, heard, false).await?;
-            let attention = if said.read_on { "opted_out" } else { "" };
-            return Ok(Dealt { outcome: "done", attention, about: last, block: Some(true), ..Dealt::default() });
+            record_consent(inner, ctx, message, false).await?;
+            let attention = if reply.needs_review { "opted_out" } else { "" };
+            return Ok(Handled { outcome: "done", attention, answers: last, block: Some(true), ..Handled::default() });
         }
-        Meaning::Start => return start(inner, ctx, heard, last).await,
+        Meaning::Start => return opt_in(inner, ctx, message, last).await,
         Meaning::Help => return help(inner, ctx, last, now_us).await,
         Meaning::Accept | Meaning::Decline => {
-            let offer = told.iter().find(|one| one.trigger == OFFER);
-            return match offer {
-                Some(offer) => self::offer(inner, ctx, said.meaning, offer).await,
-                None => Ok(Dealt { attention: "not_understood", about: last, ..Dealt::default() }),
+            return match sent.iter().find(|message| message.trigger == Trigger::WaitlistOffer.as_str()) {
+                Some(offer) => answer_offer(inner, ctx, reply.meaning, offer).await,
+                None => Ok(not_understood(last)),
             };
         }
         _ => {}
     }
-    match find(&told, said, now_us) {
-        Match::Visit(meaning, one) => visit(inner, ctx, meaning, one).await,
-        Match::Score(score, one) => self::score(inner, ctx, score, one).await,
-        Match::Several(_, visits) => several(inner, ctx, heard, &visits, now_us).await,
-        Match::Outdated(_, one) => {
-            let reply = text(inner, ctx, "reply_outdated", one, &[]).await?;
-            Ok(Dealt { attention: "outdated", about: Some(one.clone()), reply: Some(reply), ..Dealt::default() })
-        }
-        Match::Nothing => Ok(Dealt { attention: "not_understood", about: last, ..Dealt::default() }),
+    match match_reply(&sent, reply, now_us) {
+        Match::Visit(meaning, sent) => change_visit(inner, ctx, meaning, sent).await,
+        Match::Score(score, sent) => record_score(inner, ctx, score, sent).await,
+        Match::Ambiguous(visits) => ask_which_visit(inner, ctx, message, &visits, now_us).await,
+        Match::Outdated(sent) => outdated(inner, ctx, "outdated", sent).await,
+        Match::Nothing => Ok(not_understood(last)),
     }
 }
 
-/// What a number was told, the newest first.
-async fn conversation(inner: &Inner, ctx: &Context, heard: &Heard, now_us: i64) -> Result<Vec<Told>, Fault> {
-    let organization = ctx.organization.uuid();
-    let rows = inner.store.told(organization, &heard.from, now_us - CONVERSATION_US, TOLD_MAX).await;
-    let mut told = Vec::new();
+/// The messages that the sender got, the newest first.
+async fn sent_messages(
+    inner: &Inner,
+    ctx: &Context,
+    message: &InboundMessage,
+    now_us: i64,
+) -> Result<Vec<SentMessage>, Fault> {
+    let (organization, after_us) = (ctx.organization.uuid(), now_us - CONVERSATION_US);
+    let rows = inner.store.sent_messages(organization, &message.from, after_us, SENT_MESSAGES_MAX).await;
+    let mut sent = Vec::new();
     for row in rows.map_err(write::failure)? {
         let rule = inner.store.rule(organization, row.rule_id).await.map_err(write::failure)?;
         let asks_score = rule.is_some_and(|rule| rule.body.asks == Some(Asks::Score));
-        told.push(row.read(asks_score, now_us));
+        sent.push(SentMessage::new(row, asks_score, now_us));
     }
-    Ok(told)
+    Ok(sent)
 }
 
-async fn consent(inner: &Inner, ctx: &Context, heard: &Heard, given: bool) -> Result<u32, Fault> {
+/// Records consent at booking; the answer is how many patients it changed.
+async fn record_consent(inner: &Inner, ctx: &Context, message: &InboundMessage, given: bool) -> Result<u32, Fault> {
     let request = RecordReplyConsentRequest {
-        channel: CHANNEL.as_str().to_owned(),
-        address: heard.from.clone(),
+        channel: REPLY_CHANNEL.as_str().to_owned(),
+        address: message.from.clone(),
         given,
         how: "reply".to_owned(),
         kind: String::new(),
@@ -84,45 +97,50 @@ async fn consent(inner: &Inner, ctx: &Context, heard: &Heard, given: bool) -> Re
     Ok(inner.booking.clone().record_reply_consent(ctx.forward(request)).await?.into_inner().changed)
 }
 
-/// Gives back what a stop word took. Whoever never stopped meant something else.
-async fn start(inner: &Inner, ctx: &Context, heard: &Heard, last: Option<Told>) -> Result<Dealt, Fault> {
-    let address = Address::of(ctx.organization.uuid(), CHANNEL.as_str(), &heard.from);
+/// Reverses an opt-out; a sender who never opted out meant something else.
+async fn opt_in(
+    inner: &Inner,
+    ctx: &Context,
+    message: &InboundMessage,
+    last: Option<SentMessage>,
+) -> Result<Handled, Fault> {
+    let address = Address::of(ctx.organization.uuid(), REPLY_CHANNEL.as_str(), &message.from);
     let blocked = !inner.store.blocked(&[address]).await.map_err(write::failure)?.is_empty();
-    let changed = consent(inner, ctx, heard, true).await?;
+    let changed = record_consent(inner, ctx, message, true).await?;
     if blocked || changed > 0 {
-        return Ok(Dealt { outcome: "done", about: last, block: Some(false), ..Dealt::default() });
+        return Ok(Handled { outcome: "done", answers: last, block: Some(false), ..Handled::default() });
     }
-    Ok(Dealt { attention: "not_understood", about: last, ..Dealt::default() })
+    Ok(Handled { attention: "not_understood", answers: last, ..Handled::default() })
 }
 
-/// Says where to call; who was asked how it is, is called.
-async fn help(inner: &Inner, ctx: &Context, last: Option<Told>, now_us: i64) -> Result<Dealt, Fault> {
-    let Some(last) = last else { return Ok(Dealt { attention: "call_back", ..Dealt::default() }) };
-    let asked = last.asks_score && now_us - last.sent_at_us <= 4 * 86_400_000_000;
-    let reply = text(inner, ctx, if asked { "reply_pain" } else { "reply_help" }, &last, &[]).await?;
+/// Names the clinic's phone number. A patient whom the last message asked for a score gets a call instead.
+async fn help(inner: &Inner, ctx: &Context, last: Option<SentMessage>, now_us: i64) -> Result<Handled, Fault> {
+    let Some(last) = last else { return Ok(Handled { attention: "call_back", ..Handled::default() }) };
+    let asked = last.asks_score && now_us - last.sent_at_us <= SCORE_QUESTION_US;
+    let response = response_text(inner, ctx, if asked { "reply_pain" } else { "reply_help" }, &last, &[]).await?;
     let attention = if asked { "call_back" } else { "" };
-    Ok(Dealt { outcome: "done", attention, about: Some(last), reply: Some(reply), ..Dealt::default() })
+    Ok(Handled { outcome: "done", attention, answers: Some(last), response: Some(response), ..Handled::default() })
 }
 
-/// Confirms or calls off through booking's own policy, or says where to move it.
-async fn visit(inner: &Inner, ctx: &Context, meaning: Meaning, one: &Told) -> Result<Dealt, Fault> {
-    let about = Some(one.clone());
+/// Confirms or cancels the visit under booking's own policy, or says where to move it.
+async fn change_visit(inner: &Inner, ctx: &Context, meaning: Meaning, sent: &SentMessage) -> Result<Handled, Fault> {
+    let answers = Some(sent.clone());
     let transition = match meaning {
         Meaning::Confirm => Transition::Confirm,
         Meaning::Cancel => Transition::Cancel,
         _ => {
-            let reply = Some(text(inner, ctx, "reply_move", one, &[]).await?);
-            return Ok(Dealt { outcome: "done", about, reply, ..Dealt::default() });
+            let response = Some(response_text(inner, ctx, "reply_move", sent, &[]).await?);
+            return Ok(Handled { outcome: "done", answers, response, ..Handled::default() });
         }
     };
-    let appointment = contact(inner, ctx, one).await?.appointment.ok_or_else(Fault::not_found)?;
-    if appointment.starts_at_us != one.starts_at_us {
-        return refused(inner, ctx, one).await;
+    let appointment = get_contact(inner, ctx, sent).await?.appointment.ok_or_else(Fault::not_found)?;
+    if appointment.starts_at_us != sent.starts_at_us {
+        return outdated(inner, ctx, "refused", sent).await;
     }
     let request = TransitionAppointmentRequest {
         id: appointment.id.clone(),
         transition: transition.into(),
-        // What was read is what is decided on: a move in between is no longer what the patient answered.
+        // The patient answered this version; a move since then refuses the transition.
         if_version: appointment.version,
         reason_code: if transition == Transition::Cancel { "pat".to_owned() } else { String::new() },
         reason: String::new(),
@@ -131,123 +149,107 @@ async fn visit(inner: &Inner, ctx: &Context, meaning: Meaning, one: &Told) -> Re
     match inner.booking.clone().transition_appointment(ctx.forward(request)).await.map_err(Fault::from) {
         Ok(_) => {}
         Err(fault) if matches!(fault.code, Code::InvalidTransition | Code::VersionMismatch) => {
-            return refused(inner, ctx, one).await;
+            return outdated(inner, ctx, "refused", sent).await;
         }
         Err(fault) => return Err(fault),
     }
-    // A cancellation is told by the rules, as every other one is.
-    let reply = match transition {
-        Transition::Confirm => Some(text(inner, ctx, "reply_confirmed", one, &[]).await?),
+    // The organisation's rules announce a cancellation.
+    let response = match transition {
+        Transition::Confirm => Some(response_text(inner, ctx, "reply_confirmed", sent, &[]).await?),
         _ => None,
     };
-    Ok(Dealt { outcome: "done", about, reply, ..Dealt::default() })
+    Ok(Handled { outcome: "done", answers, response, ..Handled::default() })
 }
 
-async fn refused(inner: &Inner, ctx: &Context, one: &Told) -> Result<Dealt, Fault> {
-    let reply = Some(text(inner, ctx, "reply_outdated", one, &[]).await?);
-    Ok(Dealt { attention: "refused", about: Some(one.clone()), reply, ..Dealt::default() })
+/// Tells the patient that the visit is no longer what the message said.
+async fn outdated(inner: &Inner, ctx: &Context, attention: &'static str, sent: &SentMessage) -> Result<Handled, Fault> {
+    let response = Some(response_text(inner, ctx, "reply_outdated", sent, &[]).await?);
+    Ok(Handled { attention, answers: Some(sent.clone()), response, ..Handled::default() })
 }
 
-async fn score(inner: &Inner, ctx: &Context, score: u8, one: &Told) -> Result<Dealt, Fault> {
+async fn record_score(inner: &Inner, ctx: &Context, score: u8, sent: &SentMessage) -> Result<Handled, Fault> {
     let request = RecordCheckInRequest {
-        appointment_id: AppointmentId::new(one.appointment).to_string(),
+        appointment_id: AppointmentId::new(sent.appointment).to_string(),
         score: u32::from(score),
     };
     inner.plans.clone().record_check_in(ctx.forward(request)).await?;
-    let (name, attention) = if score >= PAIN { ("reply_pain", "pain") } else { ("reply_score", "") };
-    let reply = Some(text(inner, ctx, name, one, &[]).await?);
-    Ok(Dealt { outcome: "done", attention, about: Some(one.clone()), score: Some(score), reply, block: None })
+    let (template, attention) = if score >= ALERT_SCORE { ("reply_pain", "pain") } else { ("reply_score", "") };
+    let response = Some(response_text(inner, ctx, template, sent, &[]).await?);
+    Ok(Handled { outcome: "done", attention, answers: Some(sent.clone()), score: Some(score), response, block: None })
 }
 
-/// Takes what was offered, or leaves it to the next.
-async fn offer(inner: &Inner, ctx: &Context, meaning: Meaning, one: &Told) -> Result<Dealt, Fault> {
-    let request = GetOfferRequest { id: OfferId::new(one.appointment).to_string() };
+/// Accepts or declines an offer.
+async fn answer_offer(inner: &Inner, ctx: &Context, meaning: Meaning, sent: &SentMessage) -> Result<Handled, Fault> {
+    let request = GetOfferRequest { id: OfferId::new(sent.appointment).to_string() };
     let mut waitlist = inner.waitlist.clone();
     let answer = match meaning {
         Meaning::Accept => waitlist.accept_offer(ctx.request(request)).await.map(drop),
         _ => waitlist.decline_offer(ctx.request(request)).await.map(drop),
     };
-    let (contact, expires_at_us) = template_context::offer(inner, ctx, one.appointment).await?;
-    let about = Some(one.clone());
-    match (answer.map_err(Fault::from), meaning) {
-        // The rules tell of the booking, as of every other one.
-        (Ok(()), Meaning::Accept) => Ok(Dealt { outcome: "done", about, ..Dealt::default() }),
-        (Ok(()), _) => {
-            let reply = Some(rendered(inner, ctx, "reply_offer_declined", one, contact, Some(expires_at_us)).await?);
-            Ok(Dealt { outcome: "done", about, reply, ..Dealt::default() })
-        }
-        (Err(fault), _) if matches!(fault.code, Code::Unavailable | Code::DeadlineExceeded) => Err(fault),
-        (Err(_), _) => {
-            let reply = Some(rendered(inner, ctx, "reply_offer_gone", one, contact, Some(expires_at_us)).await?);
-            Ok(Dealt { outcome: "late", about, reply, ..Dealt::default() })
-        }
-    }
+    let answers = Some(sent.clone());
+    let (outcome, template) = match (answer.map_err(Fault::from), meaning) {
+        // The organisation's rules announce the booking.
+        (Ok(()), Meaning::Accept) => return Ok(Handled { outcome: "done", answers, ..Handled::default() }),
+        (Ok(()), _) => ("done", "reply_offer_declined"),
+        (Err(fault), _) if matches!(fault.code, Code::Unavailable | Code::DeadlineExceeded) => return Err(fault),
+        (Err(_), _) => ("late", "reply_offer_gone"),
+    };
+    let response = Some(response_text(inner, ctx, template, sent, &[]).await?);
+    Ok(Handled { outcome, answers, response, ..Handled::default() })
 }
 
-/// Asks which visit is meant, once; after that a person looks.
-async fn several(inner: &Inner, ctx: &Context, heard: &Heard, visits: &[&Told], now_us: i64) -> Result<Dealt, Fault> {
-    let first = visits.first().map(|one| (*one).clone());
-    let asked = inner.store.asked_since(ctx.organization.uuid(), &heard.from, now_us - ASKED_WITHIN_US).await;
-    if asked.map_err(write::failure)? {
-        return Ok(Dealt { attention: "ambiguous", about: first, ..Dealt::default() });
+/// Asks once which visit the reply means; the next ambiguous reply goes to the inbox.
+async fn ask_which_visit(
+    inner: &Inner,
+    ctx: &Context,
+    message: &InboundMessage,
+    visits: &[&SentMessage],
+    now_us: i64,
+) -> Result<Handled, Fault> {
+    let Some(first) = visits.first() else { return Err(Fault::internal("an ambiguous reply matches no visit")) };
+    let answers = Some((*first).clone());
+    let (organization, after_us) = (ctx.organization.uuid(), now_us - ASK_ONCE_WITHIN_US);
+    if inner.store.was_asked_since(organization, &message.from, after_us).await.map_err(write::failure)? {
+        return Ok(Handled { attention: "ambiguous", answers, ..Handled::default() });
     }
-    let Some(one) = visits.first() else { return Err(Fault::internal("several visits are none")) };
-    let reply = Some(text(inner, ctx, "reply_which", one, visits).await?);
-    Ok(Dealt { outcome: "asked", about: first, reply, ..Dealt::default() })
+    let response = Some(response_text(inner, ctx, "reply_which", first, visits).await?);
+    Ok(Handled { outcome: "asked", answers, response, ..Handled::default() })
 }
 
-async fn contact(inner: &Inner, ctx: &Context, one: &Told) -> Result<GetContactResponse, Fault> {
-    let appointment_id = AppointmentId::new(one.appointment).to_string();
+async fn get_contact(inner: &Inner, ctx: &Context, sent: &SentMessage) -> Result<GetContactResponse, Fault> {
+    let appointment_id = AppointmentId::new(sent.appointment).to_string();
     let request = GetContactRequest { appointment_id, with_plan: false };
     Ok(inner.booking.clone().get_contact(ctx.request(request)).await?.into_inner())
 }
 
-/// A shipped text in the patient's language; `visits` are those that it names.
-async fn text(inner: &Inner, ctx: &Context, name: &str, one: &Told, visits: &[&Told]) -> Result<String, Fault> {
-    if one.trigger == OFFER {
-        let (contact, expires_at_us) = template_context::offer(inner, ctx, one.appointment).await?;
-        return rendered(inner, ctx, name, one, contact, Some(expires_at_us)).await;
-    }
-    let contact = contact(inner, ctx, one).await?;
-    if visits.is_empty() {
-        return rendered(inner, ctx, name, one, contact, None).await;
-    }
-    let named = visits.iter().take(NAMED_MAX);
-    let named = named.filter_map(|one| template_context::local(one.starts_at_us, &one.time_zone)).collect();
-    rendered_with(inner, ctx, name, one, contact, None, named).await
-}
-
-async fn rendered(
+/// Renders a shipped template in the patient's language; `visits` fill its list of visits.
+async fn response_text(
     inner: &Inner,
     ctx: &Context,
-    name: &str,
-    one: &Told,
-    contact: GetContactResponse,
-    expires_at_us: Option<i64>,
+    template: &str,
+    sent: &SentMessage,
+    visits: &[&SentMessage],
 ) -> Result<String, Fault> {
-    rendered_with(inner, ctx, name, one, contact, expires_at_us, vec![]).await
-}
-
-async fn rendered_with(
-    inner: &Inner,
-    ctx: &Context,
-    name: &str,
-    one: &Told,
-    contact: GetContactResponse,
-    expires_at_us: Option<i64>,
-    visits: Vec<Zoned>,
-) -> Result<String, Fault> {
+    let (contact, expires_at_us) = if sent.trigger == Trigger::WaitlistOffer.as_str() {
+        let (contact, expires_at_us) = template_context::offer_contact(inner, ctx, sent.appointment).await?;
+        (contact, Some(expires_at_us))
+    } else {
+        (get_contact(inner, ctx, sent).await?, None)
+    };
     let (appointment, patient) = (contact.appointment.unwrap_or_default(), contact.patient.unwrap_or_default());
     let details = patient.details.unwrap_or_default();
-    let visit = template_context::visit(inner, ctx, &appointment).await?;
-    let about = template_context::local(one.starts_at_us, &one.time_zone)
-        .ok_or_else(|| Fault::internal("a visit has no time"))?;
-    let mut words = match expires_at_us {
-        Some(at_us) => template_context::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
-        None => template_context::words(inner, &appointment, &details, visit.clone(), about),
+    let visit = template_context::describe_visit(inner, ctx, &appointment).await?;
+    let start = local_start(sent).ok_or_else(|| Fault::internal("a sent message has no time"))?;
+    let mut context = match expires_at_us {
+        Some(at_us) => template_context::for_offer(inner, &appointment, &details, visit.clone(), start, at_us),
+        None => template_context::for_visit(inner, &appointment, &details, visit.clone(), start),
     };
-    words.visits = visits;
-    let languages = template_context::languages(&details, &visit);
-    let rendered = inner.texts.render(&Template::default(), name, CHANNEL, &languages, &words);
+    context.visits = visits.iter().take(NAMED_VISITS_MAX).filter_map(|visit| local_start(visit)).collect();
+    let languages = template_context::language_preferences(&details, &visit);
+    let rendered = inner.templates.render(&Template::default(), template, REPLY_CHANNEL, &languages, &context);
     Ok(rendered.map_err(|error| Fault::internal(error.to_string()))?.text)
+}
+
+fn local_start(sent: &SentMessage) -> Option<Zoned> {
+    template_context::local_time(sent.starts_at_us, &sent.time_zone)
 }

@@ -1,4 +1,4 @@
-//! The clinic's inbox: what patients wrote that a person must read.
+//! The clinic's inbox: replies that a person must read.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use crate::{
     write::{self, answer, refused, remember, replay},
 };
 
-const ROUTE: &str = "/meridian.reminder.v1.Reminder/MarkRead";
+const MARK_READ_ROUTE: &str = "/meridian.reminder.v1.Reminder/MarkRead";
 
 pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListInboxRequest) -> Result<ListInboxResponse, Fault> {
     let mut faults = Faults::new();
-    let asked = request.page.unwrap_or_default();
-    let limit = page::limit(&mut faults, asked.limit);
-    let after = page::cursor(&mut faults, &asked.cursor);
+    let requested = request.page.unwrap_or_default();
+    let limit = page::limit(&mut faults, requested.limit);
+    let after = page::cursor(&mut faults, &requested.cursor);
     faults.result()?;
     let organization = ctx.organization.uuid();
     let found = inner.store.inbox(organization, request.unread, after, limit + 1).await;
     let mut rows = found.map_err(write::failure)?;
     let next_cursor = page::cut(&mut rows, limit, |row| (row.received_at_us, row.id));
-    let unread = inner.store.unread(organization).await.map_err(write::failure)?;
+    let unread = inner.store.count_unread(organization).await.map_err(write::failure)?;
     Ok(ListInboxResponse {
-        items: rows.into_iter().map(shown).collect(),
+        items: rows.into_iter().map(to_wire).collect(),
         next_cursor,
         unread_count: u32::try_from(unread).unwrap_or(u32::MAX),
     })
@@ -41,26 +41,26 @@ pub(crate) async fn mark_read(
     ctx: &Context,
     request: MarkReadRequest,
 ) -> Result<Response<InboxItem>, Fault> {
-    if let Some(response) = replay(inner, ctx, ROUTE).await? {
+    if let Some(response) = replay(inner, ctx, MARK_READ_ROUTE).await? {
         return Ok(response);
     }
     let id: InboundId = request.id.parse().map_err(|_| Fault::not_found())?;
     let revision = inner.revision();
     let (owned, ctx_owned, kept_revision) = (inner.clone(), ctx.clone(), revision.clone());
-    // In a task of its own: a caller who hangs up cannot leave it half known.
+    // In a task of its own: a caller who disconnects does not interrupt the write.
     let task = tokio::spawn(async move {
-        let kept = |row: &InboundRow| remember(&ctx_owned, ROUTE, &shown(row.clone()), &kept_revision);
+        let kept = |row: &InboundRow| remember(&ctx_owned, MARK_READ_ROUTE, &to_wire(row.clone()), &kept_revision);
         let (organization, now_us) = (ctx_owned.organization.uuid(), owned.clock.now_us());
         owned.store.mark_read(organization, id.uuid(), now_us, &ctx_owned.caller, &kept).await
     });
     match task.await.map_err(Fault::internal)? {
-        Ok(Some(row)) => Ok(answer(shown(row), &revision, false)),
+        Ok(Some(row)) => Ok(answer(to_wire(row), &revision, false)),
         Ok(None) => Err(Fault::not_found()),
-        Err(refusal) => refused(inner, ctx, ROUTE, refusal).await,
+        Err(refusal) => refused(inner, ctx, MARK_READ_ROUTE, refusal).await,
     }
 }
 
-fn shown(row: InboundRow) -> InboxItem {
+fn to_wire(row: InboundRow) -> InboxItem {
     InboxItem {
         id: InboundId::new(row.id).to_string(),
         received_at_us: row.received_at_us,

@@ -1,151 +1,135 @@
-//! What patients answer: understood, matched to what they were told, and done.
+//! Patients' replies by text message: parsed, matched to the message that they answer, and acted on.
 //!
-//! A reply is stored before anything is done with it, as one that a person must read; only what was done with success
-//! takes it out of the clinic's inbox again. Whatever breaks in between, nothing that a patient wrote is lost. Start
-//! reading at [`receive`]; what a word means is in `parse.rs`, what it answers in `matching.rs`, both pure.
+//! A reply is stored before anything else happens, in the clinic's inbox; only a successful action takes it out again. A
+//! failure in between loses no reply. Start reading at [`receive`]; `parse.rs` (what a text means) and `matching.rs` (which
+//! message it answers) are pure.
 
 mod act;
 pub(crate) mod inbox;
 mod matching;
 mod parse;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     id::{InboundId, OrganizationId},
-    patient::{Channel, is_e164},
+    patient::Channel,
 };
 use rpc::{Context, Fault, Idempotency};
 use uuid::Uuid;
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
-pub(crate) use self::matching::Told;
+pub(crate) use self::matching::SentMessage;
 use crate::{
     Inner, address_hash,
-    providers::{callback, inbound::is_id},
+    providers::{callback, inbound::InboundMessage},
     write,
 };
 
-/// The trigger of a message that answers a patient's own.
-pub(crate) const REPLY: &str = "reply";
+/// The trigger of a message that answers a reply.
+pub(crate) const REPLY_TRIGGER: &str = "reply";
+/// The channel of replies.
+pub(crate) const REPLY_CHANNEL: Channel = Channel::Sms;
 /// How far back a conversation reaches.
 const CONVERSATION_US: i64 = 60 * 86_400_000_000;
-/// Messages of a conversation that are looked at.
-const TOLD_MAX: i64 = 50;
-/// Who asks twice within so long is passed on to a person.
-const ASKED_WITHIN_US: i64 = 86_400_000_000;
-const TEXT_MAX: usize = 1600;
+/// Messages of a conversation that a reply is matched to.
+const SENT_MESSAGES_MAX: i64 = 50;
+/// Within this time a patient is asked once which visit a reply means; then a person reads the reply.
+const ASK_ONCE_WITHIN_US: i64 = 86_400_000_000;
 
-/// A message that came in.
-pub(crate) struct Heard {
-    pub(crate) provider: &'static str,
-    /// The provider's own id of it; none where it gives none, and then it is a new message each time.
-    pub(crate) id: Option<String>,
-    pub(crate) from: String,
-    pub(crate) text: String,
-}
-
-/// A message that came in, as it is stored at first.
+/// A reply to store before it is handled.
 pub(crate) struct NewInbound<'a> {
     pub(crate) organization: Uuid,
     pub(crate) id: Uuid,
-    pub(crate) heard: &'a Heard,
-    /// The provider's own id of it, else ours.
+    pub(crate) message: &'a InboundMessage,
+    /// The provider's id of the message, or `id` where it gave none.
     pub(crate) provider_id: &'a str,
     pub(crate) meaning: &'static str,
     pub(crate) now_us: i64,
 }
 
-/// What became of it.
+/// The result of handling a reply.
 #[derive(Default)]
-pub(crate) struct Dealt {
+pub(crate) struct Handled {
+    /// `done`, `asked`, `late`; empty: nothing was done.
     pub(crate) outcome: &'static str,
-    /// Why a person must read it; empty: nobody need.
+    /// Why a person must read the reply; empty: nobody has to.
     pub(crate) attention: &'static str,
-    /// The message that it answers.
-    pub(crate) about: Option<Told>,
+    /// The message that the reply answers.
+    pub(crate) answers: Option<SentMessage>,
     pub(crate) score: Option<u8>,
-    /// What is said in return.
-    pub(crate) reply: Option<String>,
-    /// Whether nothing, or everything again, is sent to its sender.
+    /// The text to send in return.
+    pub(crate) response: Option<String>,
+    /// `true` blocks the sender's number for messages, `false` unblocks it.
     pub(crate) block: Option<bool>,
 }
 
-/// Takes in what a provider passes on.
+/// Receives a reply from a provider.
 ///
 /// # Errors
-/// `signature_invalid` where it is not the provider's, `malformed_request` and `validation_failed` where it cannot be read,
-/// and the database's failures: then the provider may try again.
+/// `signature_invalid` for a wrong signature, `malformed_request` and `validation_failed` for an unreadable message, and the
+/// store's failures, after which the provider may retry.
 pub(crate) async fn receive(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: ReceiveRequest,
 ) -> Result<ReceiveResponse, Fault> {
-    let Some(heard) = callback::heard(inner, &request)? else {
-        tracing::warn!("what a provider passed on comes from no number, so it is no patient's message");
+    let Some(message) = callback::inbound_message(inner, &request)? else {
+        tracing::warn!(provider = request.provider, "an inbound message has no sender's number and is dropped");
         return Ok(ReceiveResponse::default());
     };
-    let known = inner.store.organization_of(&heard.from).await.map_err(write::failure)?;
-    let organization = known.map_or(ctx.organization, OrganizationId::new);
-    // In a task of its own: a provider that hangs up cannot leave it half done.
-    let (owned, within) = (inner.clone(), ctx.remaining());
-    let task = tokio::spawn(async move { take_in(&owned, organization, &heard, within).await });
+    let last_contact = inner.store.organization_of(&message.from).await.map_err(write::failure)?;
+    let organization = last_contact.map_or(ctx.organization, OrganizationId::new);
+    // In a task of its own: a provider that disconnects does not interrupt the handling.
+    let (owned, timeout) = (inner.clone(), ctx.remaining());
+    let task = tokio::spawn(async move { handle(&owned, organization, &message, timeout).await });
     task.await.map_err(Fault::internal)?
 }
 
-async fn take_in(
+async fn handle(
     inner: &Inner,
     organization: OrganizationId,
-    heard: &Heard,
-    within: std::time::Duration,
+    message: &InboundMessage,
+    timeout: Duration,
 ) -> Result<ReceiveResponse, Fault> {
-    let said = parse::read(&heard.text);
+    let parsed = parse::parse(&message.text);
     let now = inner.clock.now();
     let id = inner.ids.uuid(now);
     let received = ReceiveResponse { id: InboundId::new(id).to_string(), ..ReceiveResponse::default() };
-    let provider_id = heard.id.as_deref().unwrap_or(&received.id);
+    let provider_id = message.id.as_deref().unwrap_or(&received.id);
     let new = NewInbound {
         organization: organization.uuid(),
         id,
-        heard,
+        message,
         provider_id,
-        meaning: said.meaning.as_str(),
+        meaning: parsed.meaning.as_str(),
         now_us: now.as_microsecond(),
     };
-    if !inner.store.hear(&new).await.map_err(write::failure)? {
-        // It came before.
+    if !inner.store.insert_inbound(&new).await.map_err(write::failure)? {
         return Ok(ReceiveResponse { repeated: true, ..ReceiveResponse::default() });
     }
-    // Another provider may give the same id to another message.
-    let key = format!("{}:{provider_id}", heard.provider);
+    // Two providers may give the same id to different messages.
+    let key = format!("{}:{provider_id}", message.provider);
     let idempotency = Idempotency { fingerprint: key.clone(), key };
-    let ctx = Context { idempotency: Some(idempotency), ..Context::new(organization, "patient", within) };
-    let settled = match act::act(inner, &ctx, heard, said).await {
-        Ok(settled) => settled,
+    let ctx = Context { idempotency: Some(idempotency), ..Context::new(organization, "patient", timeout) };
+    let handled = match act::act(inner, &ctx, message, parsed).await {
+        Ok(handled) => handled,
         Err(fault) => {
-            tracing::error!(code = fault.code.as_str(), "a reply could not be dealt with; it waits in the inbox");
-            metrics::counter!("reminder_replies_total", "meaning" => said.meaning.as_str(), "outcome" => "failed")
-                .increment(1);
+            let code = fault.code.as_str();
+            tracing::error!(%organization, reply = received.id, code, "a reply was not handled and waits in the inbox");
+            count(parsed.meaning, "failed");
             return Ok(received);
         }
     };
-    let outcome = if settled.outcome.is_empty() { "kept" } else { settled.outcome };
-    metrics::counter!("reminder_replies_total", "meaning" => said.meaning.as_str(), "outcome" => outcome).increment(1);
-    let reply_id = inner.ids.uuid(inner.clock.now());
-    let hash = address_hash(&heard.from);
-    inner.store.settle(&new, &settled, reply_id, &hash, inner.clock.now_us()).await.map_err(write::failure)?;
+    count(parsed.meaning, if handled.outcome.is_empty() { "kept" } else { handled.outcome });
+    let response_id = inner.ids.uuid(inner.clock.now());
+    let hash = address_hash(&message.from);
+    let now_us = inner.clock.now_us();
+    inner.store.finish_inbound(&new, &handled, response_id, &hash, now_us).await.map_err(write::failure)?;
     inner.planned.notify_waiters();
     Ok(received)
 }
 
-impl Heard {
-    /// What can be a reply: it comes from a number; not too long a text. An id that cannot be kept is none.
-    pub(crate) fn new(provider: &'static str, id: &str, from: &str, text: &str) -> Option<Self> {
-        let text = text.chars().filter(|c| *c != '\0').take(TEXT_MAX).collect();
-        let id = is_id(id).then(|| id.to_owned());
-        is_e164(from).then(|| Self { provider, id, from: from.to_owned(), text })
-    }
+fn count(meaning: parse::Meaning, outcome: &'static str) {
+    metrics::counter!("reminder_replies_total", "meaning" => meaning.as_str(), "outcome" => outcome).increment(1);
 }
-
-/// The channel that replies come by.
-pub(crate) const CHANNEL: Channel = Channel::Sms;

@@ -1,38 +1,39 @@
-//! What a reply means: a word or a letter in English, French, Spanish or German. Pure.
+//! The meaning of a reply: a word or a letter in English, French, Spanish or German. Pure.
 //!
-//! The carriers read some words themselves: whoever writes STOP, END or CANCEL is off their list, whatever was meant. A
-//! patient is therefore never asked for such a word; where it comes all the same, it counts as the carriers take it.
+//! Carriers interpret some words themselves: STOP, END or CANCEL opts a patient out, whatever they meant. Our texts
+//! therefore never ask for such a word, and where one arrives it has the carriers' meaning.
 
 use std::fmt;
 
-/// What a reply means by itself, before anybody knows what it answers.
+/// The meaning of a text by itself, without the message that it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Meaning {
     Confirm,
     Cancel,
     Move,
-    /// Wants to be called.
+    /// Asks for a call.
     Help,
-    /// Wants no more messages.
+    /// Opts out of messages.
     Stop,
-    /// Wants messages again.
+    /// Opts in again.
     Start,
-    /// Takes an offer.
+    /// Accepts an offer.
     Accept,
+    /// Declines an offer.
     Decline,
-    /// Answers how it is, or is one of the digits for confirm, cancel and move: what was asked decides.
+    /// A score, or one of the digits for confirm, cancel and move: the answered message decides.
     Number(u8),
     Unknown,
 }
 
-/// What was said.
+/// A parsed reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct ParsedReply {
     pub(crate) meaning: Meaning,
-    /// The day of the month of the visit that is meant, as in `C 9`.
+    /// The day of the month of the intended visit, as in `C 9`.
     pub(crate) day: Option<i8>,
-    /// Whether somebody must read it whatever is done: words that may have meant something else.
-    pub(crate) read_on: bool,
+    /// A person must read the reply, too: the word is ambiguous.
+    pub(crate) needs_review: bool,
 }
 
 const STOP: [&str; 12] = [
@@ -93,29 +94,29 @@ const WORDS: [(&str, Meaning); 40] = [
     ("NEIN", Meaning::Decline),
 ];
 
-/// Reads a reply.
-pub(crate) fn read(text: &str) -> Said {
-    let text = normal(text);
-    let said = |meaning| Said { meaning, day: None, read_on: false };
+/// Parses a reply; a text without a known word is [`Meaning::Unknown`].
+pub(crate) fn parse(text: &str) -> ParsedReply {
+    let text = normalize(text);
+    let reply = |meaning| ParsedReply { meaning, day: None, needs_review: false };
     if STOP.contains(&text.as_str()) {
-        return said(Meaning::Stop);
+        return reply(Meaning::Stop);
     }
     match text.as_str() {
-        // To the carrier an opt-out, to the patient perhaps a cancellation.
-        "CANCEL" => return Said { read_on: true, ..said(Meaning::Stop) },
-        // To the carrier an opt-in, to the patient perhaps a confirmation.
-        "YES" => return Said { read_on: true, ..said(Meaning::Start) },
-        word if START.contains(&word) => return said(Meaning::Start),
+        // An opt-out to the carrier, perhaps a cancellation to the patient.
+        "CANCEL" => return ParsedReply { needs_review: true, ..reply(Meaning::Stop) },
+        // An opt-in to the carrier, perhaps a confirmation to the patient.
+        "YES" => return ParsedReply { needs_review: true, ..reply(Meaning::Start) },
+        word if START.contains(&word) => return reply(Meaning::Start),
         _ => {}
     }
     let word = |text: &str| WORDS.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
     if let Some(meaning) = word(&text) {
-        return said(meaning);
+        return reply(meaning);
     }
-    if let Some(score) = number(&text) {
-        return said(Meaning::Number(score));
+    if let Some(score) = parse_score(&text) {
+        return reply(Meaning::Number(score));
     }
-    let dated = text.rsplit_once(' ').and_then(|(first, day)| {
+    let with_day = text.rsplit_once(' ').and_then(|(first, day)| {
         let day = day.parse().ok().filter(|day| (1..=31).contains(day))?;
         let meaning = match first {
             "1" => Meaning::Confirm,
@@ -123,31 +124,31 @@ pub(crate) fn read(text: &str) -> Said {
             "3" => Meaning::Move,
             first => word(first)?,
         };
-        Some(Said { day: Some(day), ..said(meaning) })
+        Some(ParsedReply { day: Some(day), ..reply(meaning) })
     });
-    dated.unwrap_or(said(Meaning::Unknown))
+    with_day.unwrap_or(reply(Meaning::Unknown))
 }
 
 /// 0 to 10, also as `7/10`.
-fn number(text: &str) -> Option<u8> {
+fn parse_score(text: &str) -> Option<u8> {
     let first = text.split_once('/').filter(|(_, of)| of.trim() == "10").map_or(text, |(first, _)| first.trim());
     first.parse().ok().filter(|number| *number <= 10 && first.len() <= 2)
 }
 
-/// Capital letters without accents, marks around it left out, one space between words.
-fn normal(text: &str) -> String {
+/// Upper case without accents, without punctuation at the ends, with one space between words.
+fn normalize(text: &str) -> String {
     let plain = text.trim().chars().map(|c| match c {
         'é' | 'è' | 'ê' | 'É' | 'È' | 'Ê' => 'E',
         'à' | 'â' | 'á' | 'À' | 'Â' | 'Á' => 'A',
-        other => other,
+        c => c,
     });
     let plain: String = plain.take(200).collect::<String>().to_uppercase();
-    let marks = |c: char| matches!(c, '.' | '!' | ',' | ';' | ':' | '"' | '\'' | '«' | '»' | '“' | '”' | '’');
-    plain.trim_matches(marks).split_whitespace().collect::<Vec<_>>().join(" ")
+    let is_punctuation = |c: char| matches!(c, '.' | '!' | ',' | ';' | ':' | '"' | '\'' | '«' | '»' | '“' | '”' | '’');
+    plain.trim_matches(is_punctuation).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl Meaning {
-    /// The word of the public interface.
+    /// The value of the field `meaning` in the API.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Confirm => "confirm",
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_or_a_word_is_understood_however_it_is_written() {
+    fn a_word_is_understood_in_any_spelling() {
         for (text, meaning) in [
             ("C", Meaning::Confirm),
             (" c. ", Meaning::Confirm),
@@ -201,23 +202,23 @@ mod tests {
             ("see you then", Meaning::Unknown),
             ("", Meaning::Unknown),
         ] {
-            assert_eq!(read(text), Said { meaning, day: None, read_on: false }, "{text}");
+            assert_eq!(parse(text), ParsedReply { meaning, day: None, needs_review: false }, "{text}");
         }
     }
 
     #[test]
-    fn what_carriers_take_for_something_else_is_read_by_a_person_too() {
-        assert_eq!(read("cancel"), Said { meaning: Meaning::Stop, day: None, read_on: true });
-        assert_eq!(read("Yes."), Said { meaning: Meaning::Start, day: None, read_on: true });
+    fn a_word_that_carriers_interpret_otherwise_needs_review() {
+        assert_eq!(parse("cancel"), ParsedReply { meaning: Meaning::Stop, day: None, needs_review: true });
+        assert_eq!(parse("Yes."), ParsedReply { meaning: Meaning::Start, day: None, needs_review: true });
     }
 
     #[test]
-    fn a_day_says_which_visit_is_meant() {
-        let said = |meaning, day| Said { meaning, day: Some(day), read_on: false };
-        assert_eq!(read("C 9"), said(Meaning::Confirm, 9));
-        assert_eq!(read("annuler 31"), said(Meaning::Cancel, 31));
-        assert_eq!(read("2 12"), said(Meaning::Cancel, 12));
-        assert_eq!(read("C 32").meaning, Meaning::Unknown);
-        assert_eq!(read("see you 9").meaning, Meaning::Unknown);
+    fn a_day_names_the_visit() {
+        let reply = |meaning, day| ParsedReply { meaning, day: Some(day), needs_review: false };
+        assert_eq!(parse("C 9"), reply(Meaning::Confirm, 9));
+        assert_eq!(parse("annuler 31"), reply(Meaning::Cancel, 31));
+        assert_eq!(parse("2 12"), reply(Meaning::Cancel, 12));
+        assert_eq!(parse("C 32").meaning, Meaning::Unknown);
+        assert_eq!(parse("see you 9").meaning, Meaning::Unknown);
     }
 }

@@ -124,7 +124,8 @@ impl Report {
 
     /// Adds an appointment where it starts within the period.
     pub(crate) fn add(&mut self, seen: &Seen) {
-        let Some(day) = template_context::local(seen.starts_at_us, &seen.time_zone).map(|start| start.date()) else {
+        let Some(day) = template_context::local_time(seen.starts_at_us, &seen.time_zone).map(|start| start.date())
+        else {
             return;
         };
         if !(self.from..=self.to).contains(&day) {

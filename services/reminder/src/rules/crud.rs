@@ -58,7 +58,7 @@ pub(crate) async fn create(
     ctx: &Context,
     request: CreateRuleRequest,
 ) -> Result<Response<wire::Rule>, Fault> {
-    let body = from_wire(&inner.texts, request.body.unwrap_or_default())?;
+    let body = from_wire(&inner.templates, request.body.unwrap_or_default())?;
     if let Some(response) = replay(inner, ctx, CREATE).await? {
         return Ok(response);
     }
@@ -72,7 +72,7 @@ pub(crate) async fn update(
     ctx: &Context,
     request: UpdateRuleRequest,
 ) -> Result<Response<wire::Rule>, Fault> {
-    let body = from_wire(&inner.texts, request.body.unwrap_or_default())?;
+    let body = from_wire(&inner.templates, request.body.unwrap_or_default())?;
     if let Some(response) = replay(inner, ctx, UPDATE).await? {
         return Ok(response);
     }

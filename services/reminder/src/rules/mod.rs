@@ -4,8 +4,7 @@ pub(crate) mod crud;
 pub(crate) mod quiet_hours;
 pub(crate) mod wire;
 
-use std::{fmt, str::FromStr};
-
+pub(crate) use domain::message::Trigger;
 use domain::{
     id::ServiceId,
     patient::{Channel, ConsentKind},
@@ -13,83 +12,6 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-/// A message after a visit that could not leave for two days is not sent any more.
-const AFTER_VISIT_LATE_US: i64 = 48 * 3_600_000_000;
-
-/// What makes a message due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Trigger {
-    /// A visit was booked.
-    Booked,
-    /// A visit is near.
-    BeforeStart,
-    /// A visit was called off.
-    Cancelled,
-    /// A visit has a new time or place.
-    Rescheduled,
-    /// A visit was completed.
-    AfterCompleted,
-    /// The patient did not come.
-    Missed,
-    /// A plan has a session left, none is booked, and the last day for it is near.
-    PlanSessionUnbooked,
-    /// A free time is offered to who waits for one.
-    WaitlistOffer,
-}
-
-impl Trigger {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Booked,
-        Self::BeforeStart,
-        Self::Cancelled,
-        Self::Rescheduled,
-        Self::AfterCompleted,
-        Self::Missed,
-        Self::PlanSessionUnbooked,
-        Self::WaitlistOffer,
-    ];
-
-    /// Whether its messages follow the visit: those of any other are of no use once it has begun.
-    pub(crate) fn is_after_visit(self) -> bool {
-        matches!(self, Self::AfterCompleted | Self::Missed | Self::PlanSessionUnbooked)
-    }
-
-    /// Whether its message can wait until tomorrow, where a patient has had enough of them today.
-    pub(crate) fn can_wait(self) -> bool {
-        !matches!(self, Self::BeforeStart | Self::Cancelled | Self::Rescheduled | Self::WaitlistOffer)
-    }
-
-    /// From when on its message is of no use, by when it was due and when the visit starts.
-    pub(crate) fn of_use_until_us(self, due_at_us: i64, starts_at_us: i64) -> i64 {
-        if self.is_after_visit() { due_at_us.saturating_add(AFTER_VISIT_LATE_US) } else { starts_at_us }
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Booked => "booked",
-            Self::BeforeStart => "before_start",
-            Self::Cancelled => "cancelled",
-            Self::Rescheduled => "rescheduled",
-            Self::AfterCompleted => "after_completed",
-            Self::Missed => "missed",
-            Self::PlanSessionUnbooked => "plan_session_unbooked",
-            Self::WaitlistOffer => "waitlist_offer",
-        }
-    }
-}
-
-impl FromStr for Trigger {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|trigger| trigger.as_str() == text)
-            .ok_or("expected one of booked, before_start, cancelled, rescheduled, after_completed, missed, plan_session_unbooked, waitlist_offer")
-    }
-}
 
 /// The channel with this word.
 pub(crate) fn channel(text: &str) -> Option<Channel> {
@@ -193,12 +115,6 @@ impl Rule {
 
     pub(crate) fn offset_us(&self) -> i64 {
         i64::from(self.body.offset_minutes) * 60_000_000
-    }
-}
-
-impl fmt::Display for Trigger {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 

@@ -9,7 +9,7 @@ use domain::{
 use wire::reminder;
 
 use super::{Asks, Body, QuietHours, Rule, Template, Trigger, channel};
-use crate::templates::{Lang, Languages, Texts};
+use crate::templates::{Language, LanguagePreferences, Templates};
 
 const OFFSET_MAX: u32 = 90 * 24 * 60;
 const SERVICES_MAX: usize = 200;
@@ -50,7 +50,7 @@ pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
 ///
 /// # Errors
 /// All faults found.
-pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body, Faults> {
+pub(crate) fn from_wire(texts: &Templates, body: reminder::RuleBody) -> Result<Body, Faults> {
     let mut faults = Faults::new();
     let trigger = trigger(&mut faults, &body.trigger);
     let least = u32::from(trigger == Some(Trigger::BeforeStart));
@@ -75,7 +75,7 @@ pub(crate) fn from_wire(texts: &Texts, body: reminder::RuleBody) -> Result<Body,
     let language = language(&mut faults, &body.language);
     let template = template(body.template.unwrap_or_default());
     let of_rule = language.as_deref().unwrap_or_default();
-    texts.check(&mut faults, &template, &Languages { patient: of_rule, ..Languages::default() });
+    texts.check(&mut faults, &template, &LanguagePreferences { patient: of_rule, ..LanguagePreferences::default() });
     whole(&mut faults, &template, of_rule);
     let quiet_hours = quiet_hours(&mut faults, &body.quiet_hours.unwrap_or_default());
     let asks = asks(&mut faults, &body.asks, trigger, &channels, &fallback_channels);
@@ -135,7 +135,7 @@ fn asks(
 /// In a language without shipped texts an e-mail needs both of its parts, or it would be in two languages.
 fn whole(faults: &mut Faults, template: &Template, language: &str) {
     let parts = [("/template/email_subject", &template.email_subject), ("/template/email_text", &template.email_text)];
-    if language.is_empty() || Lang::of(language).is_some() || parts.iter().all(|(_, part)| part.is_empty()) {
+    if language.is_empty() || Language::of(language).is_some() || parts.iter().all(|(_, part)| part.is_empty()) {
         return;
     }
     for (pointer, part) in parts {

@@ -11,6 +11,5 @@ pub(crate) mod worker;
 
 pub(crate) use self::{
     queue::Look,
-    send::spread_us,
     worker::{pause, rest},
 };

@@ -22,7 +22,7 @@ use crate::{
     rules::{Rule, Trigger, quiet_hours},
     store::{Address, rows::MessageRow},
     template_context,
-    templates::{self, Languages, Rendered, Words},
+    templates::{self, LanguagePreferences, Rendered, TemplateContext},
     unsubscribe, write,
 };
 
@@ -73,7 +73,7 @@ pub(super) async fn prepare(
         Err(fault) => return Err(fault),
     };
     let now_us = inner.clock.now_us();
-    let until_us = expires_at_us.unwrap_or(trigger.of_use_until_us(message.due_at_us, message.starts_at_us));
+    let until_us = expires_at_us.unwrap_or(trigger.valid_until_us(message.due_at_us, message.starts_at_us));
     let to = match judge(trigger, channel, message.visit(), &contact, now_us >= until_us, rule.body.consent) {
         Verdict::Send(to) => to.to_owned(),
         Verdict::Suppress(reason) => return Ok(Next::Suppress(reason)),
@@ -95,31 +95,34 @@ pub(super) async fn prepare(
     if inner.questions.blocked.ask(Address::of(message.organization_id, &message.channel, &to)).await? {
         return Ok(Next::Suppress("opted_out"));
     }
-    if unsubscribe::has_ended(inner, message, trigger, rule.body.consent).await? {
+    if unsubscribe::is_unsubscribed(inner, message, trigger, rule.body.consent).await? {
         return Ok(Next::Suppress("unsubscribed"));
     }
     if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
         return Ok(later);
     }
-    let found = inner.questions.visit.ask((message.organization_id, template_context::names(&appointment))).await?;
+    let found = inner
+        .questions
+        .visit
+        .ask((message.organization_id, template_context::describe_visit_request(&appointment)))
+        .await?;
     let visit = found.ok_or_else(Fault::not_found)?;
     let details = patient.details.unwrap_or_default();
     let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
         Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
-        None => template_context::local(appointment.starts_at_us, &appointment.time_zone),
+        None => template_context::local_time(appointment.starts_at_us, &appointment.time_zone),
     };
     let Some(about) = about else { return Ok(Next::Fail("absurd_date")) };
     let series = match trigger {
         Trigger::Booked => series(inner, message, now_us).await?,
         _ => vec![],
     };
-    let silent = matches!(trigger, Trigger::Cancelled | Trigger::WaitlistOffer) || trigger.is_after_visit();
-    let tells = (!silent).then(|| message.visit());
+    let tells = trigger.tells_time().then(|| message.visit());
     let names = if trigger == Trigger::Rescheduled { named(&appointment) } else { None };
     let truth_version = appointment.version;
     let mut words = match expires_at_us {
-        Some(at_us) => template_context::offer_words(inner, &appointment, &details, visit.clone(), about, at_us),
-        None => template_context::words(inner, &appointment, &details, visit.clone(), about),
+        Some(at_us) => template_context::for_offer(inner, &appointment, &details, visit.clone(), about, at_us),
+        None => template_context::for_visit(inner, &appointment, &details, visit.clone(), about),
     };
     words.changed = message.changed();
     if series.len() > 1 {
@@ -151,7 +154,7 @@ async fn present(
     trigger: Trigger,
 ) -> Result<(GetContactResponse, Option<i64>), Fault> {
     if trigger == Trigger::WaitlistOffer {
-        let (contact, expires_at_us) = template_context::offer(inner, ctx, message.appointment_id).await?;
+        let (contact, expires_at_us) = template_context::offer_contact(inner, ctx, message.appointment_id).await?;
         return Ok((contact, Some(expires_at_us)));
     }
     let ask = Contact {
@@ -189,7 +192,7 @@ async fn enough(
 async fn series(inner: &Inner, message: &MessageRow, now_us: i64) -> Result<Vec<Zoned>, Fault> {
     let found = inner.store.series(message.organization_id, message.appointment_id, now_us, SERIES_MAX).await;
     let found = found.map_err(write::failure)?;
-    Ok(found.into_iter().filter_map(|(at_us, zone)| template_context::local(at_us, &zone)).collect())
+    Ok(found.into_iter().filter_map(|(at_us, zone)| template_context::local_time(at_us, &zone)).collect())
 }
 
 /// What is said in return to a patient's own message: its text was made when that came.
@@ -212,7 +215,7 @@ fn text(
     channel: Channel,
     details: &PatientDetails,
     visit: &DescribeVisitResponse,
-    words: &Words,
+    words: &TemplateContext,
 ) -> Result<Rendered, Next> {
     let spoken = [details.language.as_str(), visit.default_language.as_str(), "en"];
     let spoken = spoken.into_iter().find(|tag| !tag.is_empty()).unwrap_or("en");
@@ -221,8 +224,8 @@ fn text(
     }
     let name = if words.count > 1 { "series" } else { rule.body.text_name() };
     let of_rule = rule.body.language.as_deref().unwrap_or_default();
-    let languages = Languages { rule: of_rule, ..template_context::languages(details, visit) };
-    inner.texts.render(&rule.body.template, name, channel, &languages, words).map_err(|error| {
+    let languages = LanguagePreferences { rule: of_rule, ..template_context::language_preferences(details, visit) };
+    inner.templates.render(&rule.body.template, name, channel, &languages, words).map_err(|error| {
         tracing::warn!(rule = %rule.id, %error, "a rule's template gives no text");
         Next::Fail("template_failed")
     })
@@ -231,5 +234,5 @@ fn text(
 /// Whether a patient who speaks `spoken` is among those whom a rule for `wanted` is for: `fr` covers `fr-CA`.
 fn speaks(spoken: &str, wanted: &str) -> bool {
     spoken.eq_ignore_ascii_case(wanted)
-        || (!wanted.contains('-') && templates::primary(spoken) == wanted.to_ascii_lowercase())
+        || (!wanted.contains('-') && templates::primary_subtag(spoken) == wanted.to_ascii_lowercase())
 }

@@ -15,7 +15,7 @@ use tracing::warn;
 use uuid::Uuid;
 
 use super::worker::{lease_us, pause};
-use crate::{Inner, count, rate::Pace, store::rows::MessageRow};
+use crate::{Inner, count, rate::RateLimiter, store::rows::MessageRow};
 
 /// Messages that are read at once.
 const READ_MAX: i64 = 8192;
@@ -43,14 +43,14 @@ pub(crate) enum Look<T> {
 pub(crate) struct Line {
     /// Organisation and id.
     due: VecDeque<(Uuid, Uuid)>,
-    pace: Pace,
+    rate: RateLimiter,
     fresh_until: Option<Instant>,
     in_vain: u32,
 }
 
 impl Line {
     pub(super) fn new() -> Self {
-        Self { due: VecDeque::new(), pace: Pace::new(PERIOD, BURST), fresh_until: None, in_vain: 0 }
+        Self { due: VecDeque::new(), rate: RateLimiter::new(PERIOD, BURST), fresh_until: None, in_vain: 0 }
     }
 
     /// Leases up to `free` messages of those that are due.
@@ -83,7 +83,7 @@ impl Line {
     async fn read(&mut self, inner: &Inner) -> Result<Option<i64>, Failure> {
         self.due.clear();
         let now = Instant::now();
-        pause(self.pace.take(now).saturating_duration_since(now)).await;
+        pause(self.rate.acquire(now).saturating_duration_since(now)).await;
         let (next, next_stale) = inner.store.next_wake().await?;
         let now_us = inner.clock.now_us();
         // How long the longest waiting message has been due: 0 while nothing waits.

@@ -25,8 +25,15 @@ use super::{
 };
 use crate::{
     Inner, address_hash, count, planning,
-    providers::{Outcome, Outgoing, callback, receipt::Stage, registry::Way, twilio},
-    replies::REPLY,
+    providers::{
+        OutgoingMessage, SendOutcome,
+        callback_url::{self, CallbackUrl},
+        receipt::Stage,
+        registry::ProviderRoute,
+        twilio,
+    },
+    rate::jittered_us,
+    replies::REPLY_TRIGGER,
     rules::{Trigger, channel},
     store::{Begun, End, Record, Sending, UNKNOWN_US, rows::MessageRow},
     templates::gsm7,
@@ -46,7 +53,7 @@ pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shu
     let taken_us = inner.clock.now_us();
     let Some(channel) = channel(&message.channel) else { return finish(inner, message, "failed", "unreadable").await };
     // In its turn first, and only then the questions: what they answer must not grow old in a queue.
-    let way = match route(inner.ways.of(channel), message, inner.clock.now_us()) {
+    let way = match route(inner.providers.for_channel(channel), message, inner.clock.now_us()) {
         Route::Go(way, None) => way,
         Route::Go(way, Some(at_us)) => {
             let turn = inner.clock.sleep_until(Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::MAX));
@@ -62,11 +69,11 @@ pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shu
         Ok(trigger) => prepare(inner, message, trigger, channel).await,
         // Its patient will ask again.
         Err(_) if message.is_unknown() => Ok(Next::Suppress("no_answer")),
-        Err(_) if message.trigger == REPLY => reply(inner, message).await,
+        Err(_) if message.trigger == REPLY_TRIGGER => reply(inner, message).await,
         Err(_) => Ok(Next::Fail("unreadable")),
     };
     if !matches!(prepared, Ok(Next::Send(_))) {
-        way.gate.give_back();
+        way.limiter.release();
     }
     let next = match prepared {
         Ok(next) => next,
@@ -83,7 +90,13 @@ pub(super) async fn one(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shu
 }
 
 /// Says "sending", sends, and records what became of it.
-async fn send(inner: &Inner, message: &Arc<MessageRow>, (channel, way): (Channel, &Way), ready: &Ready, taken_us: i64) {
+async fn send(
+    inner: &Inner,
+    message: &Arc<MessageRow>,
+    (channel, way): (Channel, &ProviderRoute),
+    ready: &Ready,
+    taken_us: i64,
+) {
     let now_us = inner.clock.now_us();
     let segments = if channel == Channel::Sms { segments(&ready.rendered.text) } else { 0 };
     let key = key_attempt(message, way);
@@ -105,28 +118,28 @@ async fn send(inner: &Inner, message: &Arc<MessageRow>, (channel, way): (Channel
         Ok(Some(attempt)) => attempt,
         // Somebody else has it, or something newer is known, and its plan may have left the message as it was.
         Ok(None) => {
-            way.gate.give_back();
+            way.limiter.release();
             return put_off(inner, message, taken_us + spread_us(inner, BEHIND_SECONDS)).await;
         }
         Err(fault) => {
             tracing::warn!(code = fault.code.as_str(), "a message waits: the database failed");
-            return way.gate.give_back();
+            return way.limiter.release();
         }
     };
     let id = MessageId::new(message.id);
     let first = if key > 0 { key } else { attempt };
-    let outgoing = Outgoing {
+    let outgoing = OutgoingMessage {
         to: ready.to.clone(),
         subject: ready.rendered.subject.clone(),
         text: ready.rendered.text.clone(),
-        unsubscribe: one_click(inner, message),
-        callback: callback(inner, message, way.name(), attempt),
-        reference: callback::reference(id, attempt),
-        key: callback::reference(id, first),
+        unsubscribe_url: one_click(inner, message),
+        callback_url: callback_url_of(inner, message, way.name(), attempt),
+        reference: callback_url::reference(id, attempt),
+        key: callback_url::reference(id, first),
     };
     let asked = Instant::now();
     let outcome = way.provider.send(&outgoing).await;
-    inner.ways.note(way, &outcome, segments, inner.clock.now_us());
+    inner.providers.record(way, &outcome, segments, inner.clock.now_us());
     metrics::histogram!("reminder_provider_seconds", "provider" => way.name(), "outcome" => outcome.as_str())
         .record(asked.elapsed());
     let record = recorded(inner, message, (channel, way), attempt, &outcome, &ready.to);
@@ -182,19 +195,19 @@ fn one_click(inner: &Inner, message: &MessageRow) -> Option<String> {
 }
 
 /// Where a provider reports on this attempt, so that a late report finds it.
-fn callback(inner: &Inner, message: &MessageRow, provider: &str, attempt: i32) -> Option<String> {
+fn callback_url_of(inner: &Inner, message: &MessageRow, provider: &str, attempt: i32) -> Option<String> {
     let base = inner.config.public_url.as_ref()?;
-    let (id, org) = (MessageId::new(message.id), OrganizationId::new(message.organization_id));
-    Some(format!("{base}/v1/providers/{provider}/status?message_id={id}&attempt={attempt}&org={org}"))
+    let (message, organization) = (MessageId::new(message.id), OrganizationId::new(message.organization_id));
+    Some(CallbackUrl { organization, message, attempt }.format(base, provider))
 }
 
 /// What is recorded of an outcome.
 fn recorded(
     inner: &Inner,
     message: &Arc<MessageRow>,
-    (channel, way): (Channel, &Way),
+    (channel, way): (Channel, &ProviderRoute),
     attempt: i32,
-    outcome: &Outcome,
+    outcome: &SendOutcome,
     to: &str,
 ) -> Record {
     let now_us = inner.clock.now_us();
@@ -219,16 +232,16 @@ fn recorded(
         now_us,
     };
     match outcome {
-        Outcome::Delivered { id } | Outcome::Sent { id, .. } => {
-            let delivered = matches!(outcome, Outcome::Delivered { .. });
+        SendOutcome::Delivered { id } | SendOutcome::Sent { id, .. } => {
+            let delivered = matches!(outcome, SendOutcome::Delivered { .. });
             let stage = if delivered { Stage::Delivered } else { Stage::Accepted };
             (record.status, record.rank) = (stage.status(), stage.rank());
-            if let Outcome::Sent { parts, .. } = outcome {
+            if let SendOutcome::Sent { parts, .. } = outcome {
                 record.parts = *parts;
             }
             (record.reason, record.outcome, record.sent, record.provider_message_id) = ("", "sent", true, id.clone());
         }
-        Outcome::Busy { code, .. } => {
+        SendOutcome::Busy { code, .. } => {
             (record.reason, record.error_code, record.detail) =
                 ("gave_up", code.clone(), "the provider has not taken it");
             if let Some((wake_at_us, next_way)) = again(inner, message, channel, way, outcome) {
@@ -236,7 +249,7 @@ fn recorded(
                 (record.wake_at_us, record.next_way) = (Some(wake_at_us), next_way);
             }
         }
-        Outcome::Refused { code, opted_out } => {
+        SendOutcome::Refused { code, opted_out } => {
             (record.error_code, record.detail) = (code.clone(), "the provider has refused it");
             if *opted_out {
                 (record.reason, record.block) = ("opted_out", Some((channel, address_hash(to))));
@@ -245,7 +258,7 @@ fn recorded(
                 tracing::error!(code, "a carrier takes our messages for spam");
             }
         }
-        Outcome::Unknown { detail } => {
+        SendOutcome::Unknown { detail } => {
             (record.status, record.reason, record.outcome, record.detail) = ("unknown", "no_answer", "unknown", detail);
             record.wake_at_us = (!once).then_some(now_us + UNKNOWN_US);
         }
@@ -274,8 +287,8 @@ pub(super) fn delay_us(inner: &Inner, after: Option<Duration>, tries: i32) -> i6
 }
 
 /// So many seconds, give or take a fifth.
-pub(crate) fn spread_us(inner: &Inner, seconds: f64) -> i64 {
-    (seconds * (0.8 + 0.4 * inner.ids.fraction()) * 1_000_000.0) as i64
+pub(super) fn spread_us(inner: &Inner, seconds: f64) -> i64 {
+    jittered_us(seconds, inner.ids.fraction())
 }
 
 async fn finish(inner: &Inner, message: &Arc<MessageRow>, status: &'static str, reason: &'static str) {

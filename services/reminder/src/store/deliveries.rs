@@ -18,11 +18,12 @@ use super::{
     endpoints::disable,
     transactions::{Tx, remember},
 };
-use crate::webhooks::{FAILING_MAX_US, event::News};
+use crate::webhooks::{FAILING_MAX_US, event::WebhookEvent};
 
 const DELIVERY: &str = "SELECT * FROM webhook_deliveries WHERE organization_id = $1 AND endpoint_id = $2 AND id = $3";
 const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM webhook_deliveries WHERE wake_at_us IS NOT NULL";
-const LISTENERS: &str = "SELECT id, events FROM webhook_endpoints WHERE organization_id = $1 AND enabled ORDER BY id";
+const SELECT_SUBSCRIBERS: &str =
+    "SELECT id, events FROM webhook_endpoints WHERE organization_id = $1 AND enabled ORDER BY id";
 const NUMBER: &str = "UPDATE webhook_endpoints SET queued = queued + $3 \
      WHERE organization_id = $1 AND id = $2 AND enabled RETURNING queued";
 const QUEUE: &str = "INSERT INTO webhook_deliveries (organization_id, id, endpoint_id, number, subject_id, event, \
@@ -50,8 +51,19 @@ const FORGET_SECRETS: &str =
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 11] =
-    [DELIVERY, NEXT_WAKE, LISTENERS, NUMBER, QUEUE, REPLAY, FAILING, SETTLE, NEXT_IN_LINE, SWEEP, FORGET_SECRETS];
+pub(crate) const STATEMENTS: [&str; 11] = [
+    DELIVERY,
+    NEXT_WAKE,
+    SELECT_SUBSCRIBERS,
+    NUMBER,
+    QUEUE,
+    REPLAY,
+    FAILING,
+    SETTLE,
+    NEXT_IN_LINE,
+    SWEEP,
+    FORGET_SECRETS,
+];
 
 impl Store {
     pub(crate) async fn delivery(
@@ -160,26 +172,33 @@ impl Store {
     }
 }
 
-/// Queues what is told for every endpoint that wants it.
-pub(super) async fn tell(tx: &mut Tx, news: &[News], now_us: i64, ids: &Ids) -> Result<(), sqlx::Error> {
-    let mut by_organization = BTreeMap::<Uuid, Vec<&News>>::new();
-    for one in news {
-        by_organization.entry(one.organization).or_default().push(one);
+/// Queues each event for the endpoints that subscribe to it.
+pub(super) async fn queue_events(
+    tx: &mut Tx,
+    events: &[WebhookEvent],
+    now_us: i64,
+    ids: &Ids,
+) -> Result<(), sqlx::Error> {
+    let mut by_organization = BTreeMap::<Uuid, Vec<&WebhookEvent>>::new();
+    for event in events {
+        by_organization.entry(event.organization).or_default().push(event);
     }
     let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
-    for (organization, news) in by_organization {
-        let listeners: Vec<(Uuid, String)> = query_as(LISTENERS).bind(organization).fetch_all(&mut **tx).await?;
-        for (endpoint, events) in listeners {
-            let wanted: Vec<&News> = news.iter().copied().filter(|one| wants(&events, one.kind)).collect();
+    for (organization, events) in by_organization {
+        let subscribers: Vec<(Uuid, String)> =
+            query_as(SELECT_SUBSCRIBERS).bind(organization).fetch_all(&mut **tx).await?;
+        for (endpoint, subscribed) in subscribers {
+            let wanted: Vec<&WebhookEvent> =
+                events.iter().copied().filter(|event| wants(&subscribed, event.kind)).collect();
             let count = i64::try_from(wanted.len()).unwrap_or(0);
             if count == 0 {
                 continue;
             }
-            // It may have been disabled or deleted meanwhile.
+            // `None`: disabled or deleted by now.
             let Some(last) = number(tx, organization, endpoint, count).await? else { continue };
-            for (number, one) in (last - count + 1..).zip(wanted) {
-                let (event, payload) = (one.kind.to_string(), one.payload.clone());
-                let new = NewDelivery { id: ids.uuid(now), subject: one.subject, event, payload };
+            for (number, event) in (last - count + 1..).zip(wanted) {
+                let (kind, payload) = (event.kind.to_string(), event.payload.clone());
+                let new = NewDelivery { id: ids.uuid(now), subject: event.subject, event: kind, payload };
                 queue(tx, organization, endpoint, (number, &new), now_us).await?;
             }
         }

@@ -32,14 +32,15 @@ impl Bed {
 
     /// Tells the endpoint this many changes of the visit, in one step of the feed.
     async fn tell(&self, count: usize, step: (Option<&str>, &str)) -> Applied {
-        let one = News { organization: ORG, subject: VISIT, kind: domain::event::Kind::Booked, payload: "{}".into() };
+        let event =
+            WebhookEvent { organization: ORG, subject: VISIT, kind: domain::event::Kind::Booked, payload: "{}".into() };
         let step = Progress::Feed(Step { from: step.0, to: step.1 });
-        let news = vec![one; count];
+        let events = vec![event; count];
         let batch = Batch {
             changes: &[],
             risks: &[],
             offers: &[],
-            news: &news,
+            events: &events,
             step,
             now_us: NOW,
             settle_us: 0,
@@ -156,7 +157,7 @@ async fn a_change_of_an_endpoint_forgets_no_failure(bed: Bed) {
 
 #[test]
 fn no_debug_shows_an_address_or_a_secret() {
-    let (row, wire) = (endpoint(), crate::webhooks::wire::to_wire(&endpoint()));
+    let (row, wire) = (endpoint(), crate::webhooks::wire::endpoint_to_wire(&endpoint()));
     let wire = ::wire::reminder::WebhookEndpoint { secret: row.secret.clone(), ..wire };
     let request = ::wire::reminder::CreateWebhookEndpointRequest { body: wire.body.clone() };
     let shown = format!("{row:?} {wire:?} {request:?}");

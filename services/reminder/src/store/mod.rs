@@ -22,12 +22,12 @@ use sql::{Failure, Target};
 use uuid::Uuid;
 
 pub(crate) use self::attempt::{Address, Begun, End, Record, Report, Reported, Sending, UNKNOWN_US};
-use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, ToldRow};
+use self::rows::{AttemptRow, DeliveryRow, EndpointRow, InboundRow, MessageRow, ReplayRow, SeenRow, SentMessageRow};
 use crate::{
     planning::{Change, Offered, Risk},
-    replies::{Dealt, NewInbound},
+    replies::{Handled, NewInbound},
     rules::Rule,
-    webhooks::event::News,
+    webhooks::event::WebhookEvent,
 };
 
 /// The database.
@@ -44,8 +44,8 @@ pub(crate) struct Batch<'a> {
     pub(crate) risks: &'a [Risk],
     /// Offers that were made or have ended.
     pub(crate) offers: &'a [Offered],
-    /// What webhook endpoints are told.
-    pub(crate) news: &'a [News],
+    /// The events for webhook endpoints.
+    pub(crate) events: &'a [WebhookEvent],
     pub(crate) step: Progress<'a>,
     pub(crate) now_us: i64,
     pub(crate) settle_us: i64,
@@ -267,17 +267,17 @@ on_both! {
     fn report(&self, report: &Report<'_>) -> Result<Option<Reported>, Failure>;
     /// The organisation that last wrote to a number.
     fn organization_of(&self, sender: &str) -> Result<Option<Uuid>, Failure>;
-    /// What a number was told since then, the newest first.
-    fn told(&self, organization: Uuid, sender: &str, after_us: i64, limit: i64) -> Result<Vec<ToldRow>, Failure>;
+    /// The messages that a number got since then, the newest first.
+    fn sent_messages(&self, organization: Uuid, sender: &str, after_us: i64, limit: i64) -> Result<Vec<SentMessageRow>, Failure>;
     /// Whether a number was asked since then which visit it means.
-    fn asked_since(&self, organization: Uuid, sender: &str, after_us: i64) -> Result<bool, Failure>;
-    /// Stores what came in, as something that a person must read; `false` where it came before.
-    fn hear(&self, new: &NewInbound<'_>) -> Result<bool, Failure>;
-    /// Stores what became of it, with what is said in return.
-    fn settle(&self, new: &NewInbound<'_>, dealt: &Dealt, reply: Uuid, address_hash: &[u8], now_us: i64) -> Result<(), Failure>;
-    /// What a person must read, the newest first.
+    fn was_asked_since(&self, organization: Uuid, sender: &str, after_us: i64) -> Result<bool, Failure>;
+    /// Stores a reply in the inbox; `false` where it is there already.
+    fn insert_inbound(&self, new: &NewInbound<'_>) -> Result<bool, Failure>;
+    /// Stores the result of a reply, and plans the response to it.
+    fn finish_inbound(&self, new: &NewInbound<'_>, handled: &Handled, response: Uuid, address_hash: &[u8], now_us: i64) -> Result<(), Failure>;
+    /// Replies that a person must read, the newest first.
     fn inbox(&self, organization: Uuid, unread: bool, after: Option<(i64, Uuid)>, limit: i64) -> Result<Vec<InboundRow>, Failure>;
-    fn unread(&self, organization: Uuid) -> Result<i64, Failure>;
+    fn count_unread(&self, organization: Uuid) -> Result<i64, Failure>;
     fn mark_read(&self, organization: Uuid, id: Uuid, now_us: i64, by: &str, kept: &Kept<'_, InboundRow>) -> Result<Option<InboundRow>, Refusal>;
     /// Ends e-mails about what follows visits to the patient of a message.
     fn unsubscribe(&self, message: &MessageRow, now_us: i64) -> Result<(), Failure>;

@@ -4,7 +4,7 @@ mod appointment;
 
 use std::fmt;
 
-use domain::{appointment::Status, event::Kind, patient::Channel};
+use domain::{event::Kind, patient::Channel};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -12,7 +12,6 @@ pub(crate) use self::appointment::{AppointmentRow, OwnedAppointmentRow};
 use crate::{
     appointment::{Changed, Visit},
     planning::{self, Pending},
-    replies::Told,
     reports::{Messages, Seen},
     rules::{self, Rule, Trigger, channel},
 };
@@ -113,7 +112,7 @@ impl MessageRow {
 
 /// A message that was sent to a number, and how its visit stands.
 #[derive(Debug, Clone, FromRow)]
-pub(crate) struct ToldRow {
+pub(crate) struct SentMessageRow {
     pub(crate) id: Uuid,
     pub(crate) rule_id: Uuid,
     pub(crate) appointment_id: Uuid,
@@ -124,27 +123,8 @@ pub(crate) struct ToldRow {
     pub(crate) location_id: Uuid,
     pub(crate) time_zone: String,
     pub(crate) status: String,
-    pub(crate) now_starts_at_us: i64,
-    pub(crate) now_location_id: Uuid,
-}
-
-impl ToldRow {
-    pub(crate) fn read(self, asks_score: bool, now_us: i64) -> Told {
-        let awaited = self.status.parse().is_ok_and(Status::is_ahead);
-        Told {
-            message: self.id,
-            rule: self.rule_id,
-            appointment: self.appointment_id,
-            patient: self.patient_id,
-            trigger: self.trigger,
-            asks_score,
-            sent_at_us: self.sent_at_us,
-            starts_at_us: self.starts_at_us,
-            time_zone: self.time_zone,
-            ahead: awaited && self.now_starts_at_us > now_us,
-            stands: self.starts_at_us == self.now_starts_at_us && self.location_id == self.now_location_id,
-        }
-    }
+    pub(crate) current_starts_at_us: i64,
+    pub(crate) current_location_id: Uuid,
 }
 
 /// What a patient wrote. It has no `Debug`: nobody shows it by accident.

@@ -37,7 +37,7 @@ impl Bed {
     pub(super) async fn apply(&self, (from, to): (Option<&str>, &str), changes: &[Change]) -> Applied {
         let step = Progress::Feed(Step { from, to });
         let batch =
-            Batch { changes, risks: &[], offers: &[], news: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
+            Batch { changes, risks: &[], offers: &[], events: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
         self.store.apply(&batch).await.unwrap()
     }
 

@@ -15,7 +15,7 @@ use super::{
         rows::{AppointmentRow, PendingRow, RuleRow},
     },
     Db, Store,
-    deliveries::tell,
+    deliveries::queue_events,
     writes::Writes,
 };
 use crate::{
@@ -139,7 +139,7 @@ impl Store {
             offered(&mut tx, offer, rules, &mut writes).await?;
         }
         writes.flush(&mut tx).await?;
-        tell(&mut tx, batch.news, batch.now_us, batch.ids).await?;
+        queue_events(&mut tx, batch.events, batch.now_us, batch.ids).await?;
         tx.commit().await?;
         Ok(Applied::Here { planned: writes.planned })
     }

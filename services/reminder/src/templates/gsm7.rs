@@ -1,17 +1,17 @@
-//! How a text travels as SMS: its alphabet and how many segments it takes (3GPP TS 23.038 and 23.040).
+//! The alphabet and the number of segments of an SMS (3GPP TS 23.038 and 23.040).
 
-/// GSM 7-bit default alphabet, without the escape.
+/// The GSM 7-bit default alphabet, without the escape character.
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
      abcdefghijklmnopqrstuvwxyzäöñüà";
-/// Its extension table: each counts two.
+/// Its extension table; each character takes two septets.
 const EXTENDED: &str = "\u{c}^{}\\[~]|€";
 
 /// The alphabet of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// 160 characters, 153 each when split.
+    /// 160 septets, 153 a segment of several.
     Gsm7,
-    /// 70 units of UTF-16, 67 each when split.
+    /// 70 units of UTF-16, 67 a segment of several.
     Ucs2,
 }
 
@@ -24,7 +24,7 @@ impl Encoding {
     }
 }
 
-/// The alphabet that a text needs and the number of segments that it takes.
+/// The alphabet that a text needs, and its number of segments.
 pub(crate) fn segments(text: &str) -> (Encoding, u32) {
     let septets = |c: char| match c {
         c if BASIC.contains(c) => Some(1),
@@ -32,19 +32,20 @@ pub(crate) fn segments(text: &str) -> (Encoding, u32) {
         _ => None,
     };
     match text.chars().map(septets).collect::<Option<Vec<_>>>() {
-        Some(sizes) => (Encoding::Gsm7, split(&sizes, 160, 153)),
-        None => (Encoding::Ucs2, split(&text.chars().map(char::len_utf16).collect::<Vec<_>>(), 70, 67)),
+        Some(sizes) => (Encoding::Gsm7, count_segments(&sizes, 160, 153)),
+        None => (Encoding::Ucs2, count_segments(&text.chars().map(char::len_utf16).collect::<Vec<_>>(), 70, 67)),
     }
 }
 
-/// A character of two units never straddles two segments.
-fn split(sizes: &[usize], whole: usize, part: usize) -> u32 {
-    if sizes.iter().sum::<usize>() <= whole {
+/// The number of segments for characters of these sizes: one of up to `single` units, or several of up to `multi`. No
+/// character is split between two segments.
+fn count_segments(sizes: &[usize], single: usize, multi: usize) -> u32 {
+    if sizes.iter().sum::<usize>() <= single {
         return 1;
     }
     let (mut segments, mut used) = (1, 0);
     for size in sizes {
-        if used + size > part {
+        if used + size > multi {
             segments += 1;
             used = 0;
         }
@@ -53,8 +54,8 @@ fn split(sizes: &[usize], whole: usize, part: usize) -> u32 {
     segments
 }
 
-/// Replaces typographic marks, which alone would make a text UCS-2, by their plain forms. Letters stay.
-pub(crate) fn plain(text: &str) -> String {
+/// Replaces typographic punctuation, which would make a text UCS-2, by its ASCII forms. Letters stay.
+pub(crate) fn replace_typography(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -63,7 +64,7 @@ pub(crate) fn plain(text: &str) -> String {
             '\u{2010}'..='\u{2015}' => plain.push('-'),
             '\u{2026}' => plain.push_str("..."),
             '\u{a0}' | '\u{2009}' | '\u{202f}' | '\t' => plain.push(' '),
-            other => plain.push(other),
+            c => plain.push(c),
         }
     }
     plain
@@ -74,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_are_counted_as_carriers_count_them() {
+    fn segments_are_counted_as_carriers_do() {
         let cases = [
             ("", Encoding::Gsm7, 1),
             (&"a".repeat(160), Encoding::Gsm7, 1),
@@ -83,7 +84,7 @@ mod tests {
             (&"a".repeat(307), Encoding::Gsm7, 3),
             (&"€".repeat(80), Encoding::Gsm7, 1),
             (&"€".repeat(81), Encoding::Gsm7, 2),
-            // 152 and a pair do not fit into 153: the pair begins the second segment.
+            // 152 septets and a pair exceed 153: the pair begins the second segment.
             (&format!("{}€{}", "a".repeat(152), "a".repeat(151)), Encoding::Gsm7, 2),
             (&format!("{}€{}", "a".repeat(152), "a".repeat(152)), Encoding::Gsm7, 3),
             (&"ç".repeat(70), Encoding::Ucs2, 1),
@@ -93,7 +94,7 @@ mod tests {
             ("`", Encoding::Ucs2, 1),
             (&"😀".repeat(35), Encoding::Ucs2, 1),
             (&"😀".repeat(36), Encoding::Ucs2, 2),
-            // 33 pairs fit into 67 units, with one unit left over.
+            // 33 pairs fit into 67 units; one unit stays unused.
             (&"😀".repeat(66), Encoding::Ucs2, 2),
             (&"😀".repeat(67), Encoding::Ucs2, 3),
         ];
@@ -103,8 +104,8 @@ mod tests {
     }
 
     #[test]
-    fn typographic_marks_become_plain() {
-        let plain = plain("St. John\u{2019}s \u{2013} \u{ab}\u{a0}Physio\u{a0}\u{bb}\u{2026}");
+    fn typographic_punctuation_becomes_ascii() {
+        let plain = replace_typography("St. John\u{2019}s \u{2013} \u{ab}\u{a0}Physio\u{a0}\u{bb}\u{2026}");
         assert_eq!(plain, "St. John's - \" Physio \"...");
         assert_eq!(segments(&plain).0, Encoding::Gsm7);
     }

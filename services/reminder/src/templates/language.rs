@@ -1,10 +1,10 @@
-//! Dates and times in the words of a language. How a place orders them is in `locale.rs`.
+//! The names of days and months in each language. `locale.rs` orders them as a region does.
 
 use jiff::civil::Date;
 
-/// A language with shipped texts.
+/// A language with shipped templates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Lang {
+pub(crate) enum Language {
     /// English: `Monday, March 9` or `Monday 9 March`.
     En,
     /// French: `lundi 9 mars`.
@@ -15,12 +15,12 @@ pub(crate) enum Lang {
     De,
 }
 
-/// Whether a date is written out or short.
+/// The length of a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Length {
-    /// For e-mail.
+pub(crate) enum DateLength {
+    /// Written out, for e-mail.
     Long,
-    /// For text messages.
+    /// Abbreviated, for text messages.
     Short,
 }
 
@@ -40,7 +40,7 @@ const EN_MONTHS: [&str; 12] = [
     "December",
 ];
 const FR_DAYS: [&str; 7] = ["lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche"];
-// `aout` without its accent, as the spelling of 1990 has it: `û` is not in the alphabet of SMS.
+// `aout` as in the French spelling of 1990: `û` is not in the GSM alphabet.
 const FR_MONTHS: [&str; 12] = [
     "janvier",
     "février",
@@ -59,7 +59,7 @@ const FR_MONTHS_SHORT: [&str; 12] =
     ["janv.", "févr.", "mars", "avril", "mai", "juin", "juill.", "aout", "sept.", "oct.", "nov.", "déc."];
 
 const ES_DAYS: [&str; 7] = ["lunes", "martes", "miércoles", "jueves", "viernes", "sábado", "domingo"];
-// `sab.` without its accent: `á` is not in the alphabet of SMS.
+// `sab.` without its accent: `á` is not in the GSM alphabet.
 const ES_DAYS_SHORT: [&str; 7] = ["lun.", "mar.", "mié.", "jue.", "vie.", "sab.", "dom."];
 const ES_MONTHS: [&str; 12] = [
     "enero",
@@ -94,14 +94,13 @@ const DE_MONTHS: [&str; 12] = [
 const DE_MONTHS_SHORT: [&str; 12] =
     ["Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."];
 
-impl Lang {
-    /// Every language with shipped texts.
-    #[cfg(test)]
+impl Language {
+    /// All languages with shipped templates.
     pub(crate) const ALL: [Self; 4] = [Self::En, Self::Fr, Self::Es, Self::De];
 
-    /// The language of a BCP 47 tag, where texts are shipped for it: `fr-CA` is French.
+    /// The language of a BCP 47 tag such as `fr-CA`; `None` without shipped templates.
     pub(crate) fn of(tag: &str) -> Option<Self> {
-        match primary(tag).as_str() {
+        match primary_subtag(tag).as_str() {
             "en" => Some(Self::En),
             "fr" => Some(Self::Fr),
             "es" => Some(Self::Es),
@@ -110,7 +109,7 @@ impl Lang {
         }
     }
 
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::Fr => "fr",
@@ -119,38 +118,38 @@ impl Lang {
         }
     }
 
-    /// A weekday, written out or short.
-    pub(super) fn weekday(self, date: Date, length: Length) -> String {
+    /// The name of the weekday.
+    pub(super) fn weekday(self, date: Date, length: DateLength) -> String {
         let at = usize::from(date.weekday().to_monday_zero_offset().unsigned_abs());
         match (self, length) {
-            (Self::En, Length::Long) => EN_DAYS[at].to_owned(),
-            (Self::En, Length::Short) => EN_DAYS[at][..3].to_owned(),
-            (Self::Fr, Length::Long) => FR_DAYS[at].to_owned(),
-            (Self::Fr, Length::Short) => format!("{}.", &FR_DAYS[at][..3]),
-            (Self::Es, Length::Long) => ES_DAYS[at].to_owned(),
-            (Self::Es, Length::Short) => ES_DAYS_SHORT[at].to_owned(),
-            (Self::De, Length::Long) => DE_DAYS[at].to_owned(),
-            (Self::De, Length::Short) => format!("{}.", &DE_DAYS[at][..2]),
+            (Self::En, DateLength::Long) => EN_DAYS[at].to_owned(),
+            (Self::En, DateLength::Short) => EN_DAYS[at][..3].to_owned(),
+            (Self::Fr, DateLength::Long) => FR_DAYS[at].to_owned(),
+            (Self::Fr, DateLength::Short) => format!("{}.", &FR_DAYS[at][..3]),
+            (Self::Es, DateLength::Long) => ES_DAYS[at].to_owned(),
+            (Self::Es, DateLength::Short) => ES_DAYS_SHORT[at].to_owned(),
+            (Self::De, DateLength::Long) => DE_DAYS[at].to_owned(),
+            (Self::De, DateLength::Short) => format!("{}.", &DE_DAYS[at][..2]),
         }
     }
 
-    /// A month, written out or short.
-    pub(super) fn month(self, date: Date, length: Length) -> String {
+    /// The name of the month.
+    pub(super) fn month(self, date: Date, length: DateLength) -> String {
         let at = usize::from(date.month().unsigned_abs()) - 1;
         match (self, length) {
-            (Self::En, Length::Long) => EN_MONTHS[at].to_owned(),
-            (Self::En, Length::Short) => EN_MONTHS[at][..3].to_owned(),
-            (Self::Fr, Length::Long) => FR_MONTHS[at].to_owned(),
-            (Self::Fr, Length::Short) => FR_MONTHS_SHORT[at].to_owned(),
-            (Self::Es, Length::Long) => ES_MONTHS[at].to_owned(),
-            (Self::Es, Length::Short) => format!("{}.", &ES_MONTHS[at][..3]),
-            (Self::De, Length::Long) => DE_MONTHS[at].to_owned(),
-            (Self::De, Length::Short) => DE_MONTHS_SHORT[at].to_owned(),
+            (Self::En, DateLength::Long) => EN_MONTHS[at].to_owned(),
+            (Self::En, DateLength::Short) => EN_MONTHS[at][..3].to_owned(),
+            (Self::Fr, DateLength::Long) => FR_MONTHS[at].to_owned(),
+            (Self::Fr, DateLength::Short) => FR_MONTHS_SHORT[at].to_owned(),
+            (Self::Es, DateLength::Long) => ES_MONTHS[at].to_owned(),
+            (Self::Es, DateLength::Short) => format!("{}.", &ES_MONTHS[at][..3]),
+            (Self::De, DateLength::Long) => DE_MONTHS[at].to_owned(),
+            (Self::De, DateLength::Short) => DE_MONTHS_SHORT[at].to_owned(),
         }
     }
 }
 
-/// The first part of a BCP 47 tag, in lower case.
-pub(crate) fn primary(tag: &str) -> String {
+/// The primary language subtag of a BCP 47 tag, in lower case.
+pub(crate) fn primary_subtag(tag: &str) -> String {
     tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }

@@ -1,8 +1,7 @@
-//! Texts: the shipped ones in English, French, Spanish and German, a clinic's own, and how both become what a patient
-//! reads.
+//! Templates of messages: the shipped ones in English, French, Spanish and German, and a clinic's own.
 //!
-//! Pure: words go in, a text comes out. The shipped texts name the clinic, the day, the time, the clinic's telephone
-//! and the patient's own link; never a condition, never a treatment.
+//! Pure: a [`TemplateContext`] goes in, a text comes out. The shipped templates name the clinic, the day, the time, the
+//! clinic's phone number and the patient's link; never a condition, never a treatment.
 
 pub(crate) mod gsm7;
 mod language;
@@ -12,22 +11,19 @@ mod validation;
 
 use std::fmt;
 
-use domain::{fault::Faults, patient::Channel};
+use domain::{fault::Faults, message::Trigger, patient::Channel};
 use jiff::{Zoned, civil::Date};
-use minijinja::{Environment, ErrorKind, UndefinedBehavior, context, filters};
+use minijinja::{Environment, ErrorKind, UndefinedBehavior, filters};
 
 use self::locale::Locale;
 pub(crate) use self::{
-    language::{Lang, primary},
-    locale::Languages,
+    language::{Language, primary_subtag},
+    locale::LanguagePreferences,
 };
-use crate::{
-    appointment::Changed,
-    rules::{Template, Trigger},
-};
+use crate::{appointment::Changed, rules::Template};
 
-/// The words that a template may use.
-pub(crate) const WORDS: [&str; 18] = [
+/// The variables of a template; the API calls them words.
+pub(crate) const VARIABLES: [&str; 18] = [
     "patient_given_name",
     "clinic",
     "organization",
@@ -38,29 +34,29 @@ pub(crate) const WORDS: [&str; 18] = [
     "phone",
     "address",
     "manage_url",
-    // Whether the patient can answer by text message.
+    // Whether the patient can reply by text message.
     "replies",
-    // How many visits it is about, and which.
+    // The number of visits that the message is about, and their list.
     "count",
     "visits",
-    // Of a visit that was moved: what is other than the patient knew.
+    // What of a rescheduled visit differs from what the patient knew.
     "time_changed",
     "location_changed",
     "practitioner_changed",
     "service_changed",
-    // Until when a time is kept that is offered: its hour, with its day where that is not plain.
+    // When an offer expires: the time, with its day where that is another one.
     "until",
 ];
-const SMS_MAX: usize = 1000;
-const SUBJECT_MAX: usize = 200;
-const EMAIL_MAX: usize = 10_000;
-/// What carriers take as one message.
-const SMS_RENDERED_MAX: usize = 1600;
-const EMAIL_RENDERED_MAX: usize = 100_000;
+const SMS_CHARS_MAX: usize = 1000;
+const SUBJECT_CHARS_MAX: usize = 200;
+const EMAIL_CHARS_MAX: usize = 10_000;
+/// The longest message that carriers accept.
+const RENDERED_SMS_CHARS_MAX: usize = 1600;
+const RENDERED_EMAIL_CHARS_MAX: usize = 100_000;
 
-/// What a text speaks of. Its `Debug` shows nothing: personal data stays out of logs.
+/// The values for a template. Its `Debug` shows none, so that no log holds personal data.
 #[derive(Clone)]
-pub(crate) struct Words {
+pub(crate) struct TemplateContext {
     pub(crate) patient_given_name: String,
     pub(crate) clinic: String,
     pub(crate) organization: String,
@@ -69,42 +65,42 @@ pub(crate) struct Words {
     pub(crate) phone: String,
     pub(crate) address: String,
     pub(crate) manage_url: String,
-    /// Whether the patient can answer.
-    pub(crate) replies: bool,
-    /// How many visits it is about.
+    /// Whether the patient can reply by text message.
+    pub(crate) accepts_replies: bool,
+    /// How many visits the message is about.
     pub(crate) count: usize,
-    /// When each of several visits is, on its location's clock.
+    /// The starts of several visits, on their locations' clocks.
     pub(crate) visits: Vec<Zoned>,
-    /// When an offer ends, on the location's clock.
-    pub(crate) until: Option<Zoned>,
-    /// What is other than the patient knew.
+    /// When an offer expires, on the location's clock.
+    pub(crate) expires_at: Option<Zoned>,
+    /// What of a rescheduled visit differs from what the patient knew.
     pub(crate) changed: Changed,
-    /// The start, or of an invitation the last day, in the location's zone.
-    pub(crate) about: Zoned,
-    /// The day on which it is sent, on the location's clock.
+    /// The start, or the last day for booking a session, in the location's zone.
+    pub(crate) date: Zoned,
+    /// The day of sending, on the location's clock.
     pub(crate) today: Date,
 }
 
-impl fmt::Debug for Words {
+impl fmt::Debug for TemplateContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Words(…)")
+        f.write_str("TemplateContext(…)")
     }
 }
 
-/// A message as it is sent; the subject of a text message is empty.
+/// A rendered message; the subject of a text message is empty.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Rendered {
     pub(crate) subject: String,
     pub(crate) text: String,
 }
 
-/// Why a template gives no text, in words that name the line; never with the words' contents.
+/// Why a template does not render: the line and the fault, never a value of the context.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Error(String);
 
-/// The texts.
-pub(crate) struct Texts {
+/// The compiled templates.
+pub(crate) struct Templates {
     environment: Environment<'static>,
 }
 
@@ -117,7 +113,7 @@ enum Part {
 }
 
 impl Part {
-    fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Sms => "sms",
             Self::Subject => "subject",
@@ -134,13 +130,13 @@ impl Part {
     }
 }
 
-impl Texts {
-    /// The shipped texts, compiled.
+impl Templates {
+    /// Compiles the shipped templates.
     ///
     /// # Errors
-    /// When a shipped text does not compile, which a test excludes.
+    /// When a shipped template does not compile, which a test excludes.
     pub(crate) fn new() -> Result<Self, Error> {
-        // Empty: what a template may use is in `validation`.
+        // Empty: `validation.rs` lists what a template may use.
         let mut environment = Environment::empty();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.add_filter("upper", filters::upper);
@@ -148,52 +144,62 @@ impl Texts {
         environment.add_filter("title", filters::title);
         environment.add_filter("capitalize", filters::capitalize);
         environment.add_filter("trim", filters::trim);
-        for (name, source) in shipped::TEXTS {
+        for (name, source) in shipped::TEMPLATES {
             environment.add_template(name, source).map_err(|error| Error(error.to_string()))?;
         }
         Ok(Self { environment })
     }
 
-    /// The message for a patient; `name` is that of the shipped text, for what the template leaves out. All of it is in
-    /// one language.
+    /// Renders a message in one language; `name` names the shipped template for the parts that `template` leaves empty.
     ///
     /// # Errors
-    /// When the template fails on these words.
+    /// When the template fails on this context.
     pub(crate) fn render(
         &self,
         template: &Template,
         name: &str,
         channel: Channel,
-        languages: &Languages<'_>,
-        words: &Words,
+        languages: &LanguagePreferences<'_>,
+        context: &TemplateContext,
     ) -> Result<Rendered, Error> {
-        let zone = words.about.time_zone().iana_name().unwrap_or_default();
-        let languages = Languages { time_zone: zone, ..*languages };
-        let (locale, own) = languages.of(template, channel);
-        let part = |part: Part| self.part(if own { part.of(template) } else { "" }, name, part, locale, words);
+        let zone = context.date.time_zone().iana_name().unwrap_or_default();
+        let languages = LanguagePreferences { time_zone: zone, ..*languages };
+        let (locale, uses_own) = languages.locale_for(template, channel);
+        let render = |part: Part| {
+            let own = if uses_own { part.of(template) } else { "" };
+            self.render_part(own, name, part, locale, context)
+        };
         match channel {
-            Channel::Sms => Ok(Rendered { subject: String::new(), text: part(Part::Sms)? }),
-            // A line break in a subject would begin another header.
+            Channel::Sms => Ok(Rendered { subject: String::new(), text: render(Part::Sms)? }),
+            // A line break in a subject would begin a new header.
             Channel::Email => Ok(Rendered {
-                subject: part(Part::Subject)?.split_whitespace().collect::<Vec<_>>().join(" "),
-                text: part(Part::Email)?,
+                subject: render(Part::Subject)?.split_whitespace().collect::<Vec<_>>().join(" "),
+                text: render(Part::Email)?,
             }),
         }
     }
 
-    fn part(&self, own: &str, name: &str, part: Part, locale: Locale, words: &Words) -> Result<String, Error> {
-        let values = values(words, part, locale);
+    /// Renders the own template, or the shipped one where that is empty.
+    fn render_part(
+        &self,
+        own: &str,
+        name: &str,
+        part: Part,
+        locale: Locale,
+        context: &TemplateContext,
+    ) -> Result<String, Error> {
+        let values = values(context, part, locale);
         let text = if own.is_empty() {
             let name = format!("{}/{name}.{}", locale.shipped().as_str(), part.name());
             let text = self.environment.get_template(&name).and_then(|shipped| shipped.render(values));
-            // A short month ends with a mark, and a sentence after it has its own.
+            // An abbreviated month ends with a full stop, as the sentence after it does.
             text.map(|text| text.replace("..", "."))
         } else {
             self.environment.render_str(own, values)
         };
-        let text = text.map_err(|error| described(&error))?;
-        let text = if part == Part::Sms { gsm7::plain(text.trim()) } else { text };
-        let most = if part == Part::Sms { SMS_RENDERED_MAX } else { EMAIL_RENDERED_MAX };
+        let text = text.map_err(|error| describe_error(&error))?;
+        let text = if part == Part::Sms { gsm7::replace_typography(text.trim()) } else { text };
+        let most = if part == Part::Sms { RENDERED_SMS_CHARS_MAX } else { RENDERED_EMAIL_CHARS_MAX };
         if text.chars().count() > most {
             return Err(Error(format!("the text is longer than {most} characters")));
         }
@@ -203,13 +209,13 @@ impl Texts {
         Ok(text)
     }
 
-    /// Notes what is wrong with a clinic's own texts: unknown words, what is not allowed, and what does not render.
-    pub(crate) fn check(&self, faults: &mut Faults, template: &Template, languages: &Languages<'_>) {
-        let words = example(languages.shipped());
+    /// Adds the faults of a clinic's own templates: unknown variables, forbidden syntax, and errors of rendering.
+    pub(crate) fn check(&self, faults: &mut Faults, template: &Template, languages: &LanguagePreferences<'_>) {
+        let context = example_context(languages.shipped());
         let parts = [
-            (Part::Sms, "/template/sms", SMS_MAX),
-            (Part::Subject, "/template/email_subject", SUBJECT_MAX),
-            (Part::Email, "/template/email_text", EMAIL_MAX),
+            (Part::Sms, "/template/sms", SMS_CHARS_MAX),
+            (Part::Subject, "/template/email_subject", SUBJECT_CHARS_MAX),
+            (Part::Email, "/template/email_text", EMAIL_CHARS_MAX),
         ];
         for (part, pointer, most) in parts {
             let own = part.of(template);
@@ -220,13 +226,12 @@ impl Texts {
                 faults.push(pointer, "too_long", format!("at most {most} characters"));
                 continue;
             }
-            let refused = validation::check(own);
-            for one in &refused {
-                faults.push(pointer, one.code, format!("line {}: {}", one.line, one.detail));
+            let violations = validation::check(own);
+            for violation in &violations {
+                faults.push(pointer, violation.code, format!("line {}: {}", violation.line, violation.detail));
             }
-            // What it may use, it must also use rightly.
-            if refused.is_empty()
-                && let Err(error) = self.part(own, Trigger::Booked.as_str(), part, languages.example(), &words)
+            if violations.is_empty()
+                && let Err(error) = self.render_part(own, Trigger::Booked.as_str(), part, languages.example(), &context)
             {
                 faults.push(pointer, "invalid_template", error.0);
             }
@@ -234,52 +239,51 @@ impl Texts {
     }
 }
 
-/// The words as a template sees them: dates are short in text messages.
-fn values(words: &Words, part: Part, locale: Locale) -> minijinja::Value {
-    let length = if part == Part::Sms { language::Length::Short } else { language::Length::Long };
-    context! {
-        patient_given_name => words.patient_given_name.as_str(),
-        clinic => words.clinic.as_str(),
-        organization => words.organization.as_str(),
-        service => words.service.as_str(),
-        practitioner => words.practitioner.as_str(),
-        date => locale.date(words.about.date(), length, words.today),
-        time => locale.time(&words.about),
-        phone => words.phone.as_str(),
-        address => words.address.as_str(),
-        manage_url => words.manage_url.as_str(),
-        replies => words.replies,
-        count => words.count,
-        visits => visits(words, part, locale),
-        day => words.about.day(),
-        // Where nothing is said to have changed, the time is what a text is about.
-        time_changed => words.changed.time || words.changed == Changed::default(),
-        location_changed => words.changed.location,
-        practitioner_changed => words.changed.practitioner,
-        service_changed => words.changed.service,
-        until => until(words, length, locale),
+/// The values of the variables; dates are short in text messages.
+fn values(context: &TemplateContext, part: Part, locale: Locale) -> minijinja::Value {
+    let length = if part == Part::Sms { language::DateLength::Short } else { language::DateLength::Long };
+    minijinja::context! {
+        patient_given_name => context.patient_given_name.as_str(),
+        clinic => context.clinic.as_str(),
+        organization => context.organization.as_str(),
+        service => context.service.as_str(),
+        practitioner => context.practitioner.as_str(),
+        date => locale.date(context.date.date(), length, context.today),
+        time => locale.time(&context.date),
+        phone => context.phone.as_str(),
+        address => context.address.as_str(),
+        manage_url => context.manage_url.as_str(),
+        replies => context.accepts_replies,
+        count => context.count,
+        visits => visits(context, part, locale),
+        day => context.date.day(),
+        // Without a known change, the message is about the time.
+        time_changed => context.changed.time || context.changed == Changed::default(),
+        location_changed => context.changed.location,
+        practitioner_changed => context.changed.practitioner,
+        service_changed => context.changed.service,
+        until => until(context, length, locale),
     }
 }
 
-/// Several visits: one after another in a text message, a line each in an e-mail.
-fn visits(words: &Words, part: Part, locale: Locale) -> String {
-    let (length, between) = match part {
-        Part::Email => (language::Length::Long, "\n"),
-        _ => (language::Length::Short, "; "),
+/// The list of visits: separated by semicolons in a text message, one a line in an e-mail.
+fn visits(context: &TemplateContext, part: Part, locale: Locale) -> String {
+    let (length, separator) = match part {
+        Part::Email => (language::DateLength::Long, "\n"),
+        _ => (language::DateLength::Short, "; "),
     };
-    let one = |at: &Zoned| format!("{} {}", locale.date(at.date(), length, words.today), locale.time(at));
-    words.visits.iter().map(one).collect::<Vec<_>>().join(between)
+    let format_visit = |at: &Zoned| format!("{} {}", locale.date(at.date(), length, context.today), locale.time(at));
+    context.visits.iter().map(format_visit).collect::<Vec<_>>().join(separator)
 }
 
-/// When an offer ends; empty for what is none.
-fn until(words: &Words, length: language::Length, locale: Locale) -> String {
-    let until = words.until.as_ref().map(|at| locale.until(at, words.about.date(), length, words.today));
+/// When an offer expires; empty for another message.
+fn until(context: &TemplateContext, length: language::DateLength, locale: Locale) -> String {
+    let until = context.expires_at.as_ref().map(|at| locale.until(at, context.date.date(), length, context.today));
     until.unwrap_or_default()
 }
 
-/// A template's fault in a line of words. The engine's own detail is kept only where it speaks of the template and not
-/// of what was filled in.
-fn described(error: &minijinja::Error) -> Error {
+/// A template's fault in one line. The engine's detail stays only where it describes the template and no value.
+fn describe_error(error: &minijinja::Error) -> Error {
     let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
     let detail = match error.kind() {
         ErrorKind::SyntaxError | ErrorKind::UnknownFilter | ErrorKind::UnknownTest | ErrorKind::UnknownFunction => {
@@ -291,17 +295,17 @@ fn described(error: &minijinja::Error) -> Error {
     Error(format!("{line}{detail}"))
 }
 
-/// Example words, for previews and checks: nobody's.
-pub(crate) fn example(lang: Lang) -> Words {
+/// An example for previews and checks, with nobody's data.
+pub(crate) fn example_context(lang: Language) -> TemplateContext {
     let (name, clinic, service) = match lang {
-        Lang::En => ("Alex", "Example Physiotherapy", "Initial evaluation"),
-        Lang::Fr => ("Camille", "Exemple Physio", "Évaluation initiale"),
-        Lang::Es => ("Álex", "Fisioterapia Ejemplo", "Evaluación inicial"),
-        Lang::De => ("Alex", "Beispiel-Physio", "Erstuntersuchung"),
+        Language::En => ("Alex", "Example Physiotherapy", "Initial evaluation"),
+        Language::Fr => ("Camille", "Exemple Physio", "Évaluation initiale"),
+        Language::Es => ("Álex", "Fisioterapia Ejemplo", "Evaluación inicial"),
+        Language::De => ("Alex", "Beispiel-Physio", "Erstuntersuchung"),
     };
-    let about = jiff::civil::date(2026, 3, 9).at(14, 30, 0, 0);
-    let today = about.date();
-    Words {
+    let start = jiff::civil::date(2026, 3, 9).at(14, 30, 0, 0);
+    let today = start.date();
+    TemplateContext {
         patient_given_name: name.into(),
         clinic: clinic.into(),
         organization: clinic.into(),
@@ -310,12 +314,12 @@ pub(crate) fn example(lang: Lang) -> Words {
         phone: "+17805550100".into(),
         address: "1 Example Street".into(),
         manage_url: "https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA".into(),
-        replies: false,
+        accepts_replies: false,
         count: 1,
         visits: vec![],
         changed: Changed { time: true, ..Changed::default() },
-        until: jiff::civil::date(2026, 3, 9).at(9, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok(),
-        about: about.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
+        expires_at: jiff::civil::date(2026, 3, 9).at(9, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok(),
+        date: start.to_zoned(jiff::tz::TimeZone::UTC).unwrap_or_default(),
         today,
     }
 }

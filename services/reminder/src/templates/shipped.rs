@@ -1,159 +1,54 @@
-//! The texts in `templates/`, part of the program.
+//! The shipped templates: the files under `templates/`, found by `build.rs`.
 
-macro_rules! texts {
-    ($($name:literal),* $(,)?) => {
-        [$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/templates/", $name, ".txt")))),*]
-    };
+use domain::message::Trigger;
+
+use super::{Language, Part};
+
+/// Each shipped template by `language/name.part`; the name is a trigger's, or that of a response.
+pub(super) const TEMPLATES: &[(&str, &str)] = &include!(concat!(env!("OUT_DIR"), "/templates.rs"));
+
+// Each trigger has its three templates in each language; a missing file fails the build.
+const _: () = {
+    let (mut trigger, parts) = (0, [Part::Sms, Part::Subject, Part::Email]);
+    while trigger < Trigger::ALL.len() {
+        let mut language = 0;
+        while language < Language::ALL.len() {
+            let mut part = 0;
+            while part < parts.len() {
+                let key =
+                    [Language::ALL[language].as_str(), "/", Trigger::ALL[trigger].as_str(), ".", parts[part].name()];
+                assert!(is_shipped(key), "a trigger lacks a template in services/reminder/templates");
+                part += 1;
+            }
+            language += 1;
+        }
+        trigger += 1;
+    }
+};
+
+/// Whether there is a template whose key consists of these pieces.
+const fn is_shipped(pieces: [&str; 5]) -> bool {
+    let mut index = 0;
+    while index < TEMPLATES.len() {
+        if equals(TEMPLATES[index].0.as_bytes(), pieces) {
+            return true;
+        }
+        index += 1;
+    }
+    false
 }
 
-/// Every shipped text by `language/name.part`; the name is a trigger's, or says what it is for.
-pub(super) const TEXTS: [(&str, &str); 148] = texts![
-    "en/booked.sms",
-    "en/booked.subject",
-    "en/booked.email",
-    "en/before_start.sms",
-    "en/before_start.subject",
-    "en/before_start.email",
-    "en/cancelled.sms",
-    "en/cancelled.subject",
-    "en/cancelled.email",
-    "en/rescheduled.sms",
-    "en/rescheduled.subject",
-    "en/rescheduled.email",
-    "en/after_completed.sms",
-    "en/after_completed.subject",
-    "en/after_completed.email",
-    "en/missed.sms",
-    "en/missed.subject",
-    "en/missed.email",
-    "en/plan_session_unbooked.sms",
-    "en/plan_session_unbooked.subject",
-    "en/plan_session_unbooked.email",
-    "en/check_in.sms",
-    "en/waitlist_offer.sms",
-    "en/waitlist_offer.subject",
-    "en/waitlist_offer.email",
-    "en/reply_offer_gone.sms",
-    "en/reply_offer_declined.sms",
-    "en/series.sms",
-    "en/series.subject",
-    "en/series.email",
-    "en/reply_confirmed.sms",
-    "en/reply_move.sms",
-    "en/reply_help.sms",
-    "en/reply_which.sms",
-    "en/reply_outdated.sms",
-    "en/reply_score.sms",
-    "en/reply_pain.sms",
-    "fr/booked.sms",
-    "fr/booked.subject",
-    "fr/booked.email",
-    "fr/before_start.sms",
-    "fr/before_start.subject",
-    "fr/before_start.email",
-    "fr/cancelled.sms",
-    "fr/cancelled.subject",
-    "fr/cancelled.email",
-    "fr/rescheduled.sms",
-    "fr/rescheduled.subject",
-    "fr/rescheduled.email",
-    "fr/after_completed.sms",
-    "fr/after_completed.subject",
-    "fr/after_completed.email",
-    "fr/missed.sms",
-    "fr/missed.subject",
-    "fr/missed.email",
-    "fr/plan_session_unbooked.sms",
-    "fr/plan_session_unbooked.subject",
-    "fr/plan_session_unbooked.email",
-    "fr/check_in.sms",
-    "fr/waitlist_offer.sms",
-    "fr/waitlist_offer.subject",
-    "fr/waitlist_offer.email",
-    "fr/reply_offer_gone.sms",
-    "fr/reply_offer_declined.sms",
-    "fr/series.sms",
-    "fr/series.subject",
-    "fr/series.email",
-    "fr/reply_confirmed.sms",
-    "fr/reply_move.sms",
-    "fr/reply_help.sms",
-    "fr/reply_which.sms",
-    "fr/reply_outdated.sms",
-    "fr/reply_score.sms",
-    "fr/reply_pain.sms",
-    "es/booked.sms",
-    "es/booked.subject",
-    "es/booked.email",
-    "es/before_start.sms",
-    "es/before_start.subject",
-    "es/before_start.email",
-    "es/cancelled.sms",
-    "es/cancelled.subject",
-    "es/cancelled.email",
-    "es/rescheduled.sms",
-    "es/rescheduled.subject",
-    "es/rescheduled.email",
-    "es/after_completed.sms",
-    "es/after_completed.subject",
-    "es/after_completed.email",
-    "es/missed.sms",
-    "es/missed.subject",
-    "es/missed.email",
-    "es/plan_session_unbooked.sms",
-    "es/plan_session_unbooked.subject",
-    "es/plan_session_unbooked.email",
-    "es/check_in.sms",
-    "es/waitlist_offer.sms",
-    "es/waitlist_offer.subject",
-    "es/waitlist_offer.email",
-    "es/reply_offer_gone.sms",
-    "es/reply_offer_declined.sms",
-    "es/series.sms",
-    "es/series.subject",
-    "es/series.email",
-    "es/reply_confirmed.sms",
-    "es/reply_move.sms",
-    "es/reply_help.sms",
-    "es/reply_which.sms",
-    "es/reply_outdated.sms",
-    "es/reply_score.sms",
-    "es/reply_pain.sms",
-    "de/booked.sms",
-    "de/booked.subject",
-    "de/booked.email",
-    "de/before_start.sms",
-    "de/before_start.subject",
-    "de/before_start.email",
-    "de/cancelled.sms",
-    "de/cancelled.subject",
-    "de/cancelled.email",
-    "de/rescheduled.sms",
-    "de/rescheduled.subject",
-    "de/rescheduled.email",
-    "de/after_completed.sms",
-    "de/after_completed.subject",
-    "de/after_completed.email",
-    "de/missed.sms",
-    "de/missed.subject",
-    "de/missed.email",
-    "de/plan_session_unbooked.sms",
-    "de/plan_session_unbooked.subject",
-    "de/plan_session_unbooked.email",
-    "de/check_in.sms",
-    "de/waitlist_offer.sms",
-    "de/waitlist_offer.subject",
-    "de/waitlist_offer.email",
-    "de/reply_offer_gone.sms",
-    "de/reply_offer_declined.sms",
-    "de/series.sms",
-    "de/series.subject",
-    "de/series.email",
-    "de/reply_confirmed.sms",
-    "de/reply_move.sms",
-    "de/reply_help.sms",
-    "de/reply_which.sms",
-    "de/reply_outdated.sms",
-    "de/reply_score.sms",
-    "de/reply_pain.sms",
-];
+const fn equals(text: &[u8], pieces: [&str; 5]) -> bool {
+    let (mut at, mut piece) = (0, 0);
+    while piece < pieces.len() {
+        let (bytes, mut index) = (pieces[piece].as_bytes(), 0);
+        while index < bytes.len() {
+            if at >= text.len() || text[at] != bytes[index] {
+                return false;
+            }
+            (at, index) = (at + 1, index + 1);
+        }
+        piece += 1;
+    }
+    at == text.len()
+}

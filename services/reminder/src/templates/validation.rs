@@ -1,30 +1,30 @@
-//! What a clinic's own text may use: the words, five filters, and conditions. No loop, no assignment, no arithmetic: a
-//! text can then never take more time or room than its own length and its words give it.
+//! The syntax that a clinic's own template may use: variables, five filters, and conditions. Without loops, assignments and
+//! arithmetic, the time and the size of a rendering are bounded by the template's length and its values.
 
-use super::WORDS;
+use super::VARIABLES;
 
 const FILTERS: [&str; 5] = ["upper", "lower", "title", "capitalize", "trim"];
 const STATEMENTS: [&str; 4] = ["if", "elif", "else", "endif"];
 const OPERATORS: [&str; 3] = ["and", "or", "not"];
 
-/// What is not allowed, and where.
+/// A forbidden part of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(super) struct Violation {
     /// From 1.
     pub(super) line: usize,
     pub(super) code: &'static str,
     pub(super) detail: String,
 }
 
-/// Everything in a text that is not allowed; whether the rest makes sense is the engine's to say.
-pub(super) fn check(source: &str) -> Vec<Refused> {
+/// All forbidden parts of a template. The engine checks the rest of the syntax.
+pub(super) fn check(source: &str) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut at = 0;
     while let Some((open, close)) = next_tag(&source[at..]) {
         let line = 1 + source[..at + open].matches('\n').count();
-        let mut refuse = |code, detail: String| found.push(Refused { line, code, detail });
+        let mut refuse = |code, detail: String| found.push(Violation { line, code, detail });
         let inner_at = at + open + 2;
-        let Some(length) = end_of(&source[inner_at..], close) else {
+        let Some(length) = tag_length(&source[inner_at..], close) else {
             refuse("invalid_template", format!("the tag is not closed by `{close}`"));
             return found;
         };
@@ -32,7 +32,7 @@ pub(super) fn check(source: &str) -> Vec<Refused> {
         match close {
             "%}" => statement(inner, &mut refuse),
             "}}" => expression(inner, &mut refuse),
-            // A remark.
+            // A comment.
             _ => {}
         }
         at = inner_at + length + 2;
@@ -40,14 +40,14 @@ pub(super) fn check(source: &str) -> Vec<Refused> {
     found
 }
 
-/// Where the next tag opens, and what closes it.
+/// The position of the next tag, and its closing delimiter.
 fn next_tag(text: &str) -> Option<(usize, &'static str)> {
     let tags = [("{{", "}}"), ("{%", "%}"), ("{#", "#}")];
     tags.into_iter().filter_map(|(open, close)| Some((text.find(open)?, close))).min()
 }
 
-/// How far it is to the end of a tag; quoted texts may hold anything.
-fn end_of(text: &str, close: &str) -> Option<usize> {
+/// The length of a tag up to its closing delimiter; quoted strings may hold any character.
+fn tag_length(text: &str, close: &str) -> Option<usize> {
     let (mut quote, mut escaped) = (None, false);
     for (at, c) in text.char_indices() {
         match quote {
@@ -65,11 +65,12 @@ fn end_of(text: &str, close: &str) -> Option<usize> {
 
 fn statement(inner: &str, refuse: &mut impl FnMut(&'static str, String)) {
     let inner = inner.trim();
-    let (word, rest) = inner.split_at(inner.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(inner.len()));
-    if STATEMENTS.contains(&word) {
-        expression(rest, refuse);
+    let (keyword, arguments) =
+        inner.split_at(inner.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(inner.len()));
+    if STATEMENTS.contains(&keyword) {
+        expression(arguments, refuse);
     } else {
-        refuse("not_allowed", format!("use {{{{ word }}}} and {{% if word %}}; `{word}` is not available here"));
+        refuse("not_allowed", format!("use {{{{ word }}}} and {{% if word %}}; `{keyword}` is not available here"));
     }
 }
 
@@ -78,7 +79,7 @@ fn expression(inner: &str, refuse: &mut impl FnMut(&'static str, String)) {
     let mut after_pipe = false;
     while let Some(c) = rest.chars().next() {
         let length = match c {
-            '"' | '\'' => end_of_text(rest),
+            '"' | '\'' => string_length(rest),
             _ if c.is_alphanumeric() || c == '_' => {
                 rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
             }
@@ -93,9 +94,9 @@ fn expression(inner: &str, refuse: &mut impl FnMut(&'static str, String)) {
             _ if after_pipe => {
                 refuse("invalid_template", format!("unknown filter `{token}`; the filters are {}", FILTERS.join(", ")));
             }
-            _ if WORDS.contains(&token) || OPERATORS.contains(&token) => {}
+            _ if VARIABLES.contains(&token) || OPERATORS.contains(&token) => {}
             _ if c.is_alphabetic() || c == '_' => {
-                refuse("unknown_word", format!("unknown word `{token}`; the words are {}", WORDS.join(", ")));
+                refuse("unknown_word", format!("unknown word `{token}`; the words are {}", VARIABLES.join(", ")));
             }
             _ => refuse("not_allowed", format!("`{token}` is not available here")),
         }
@@ -104,8 +105,8 @@ fn expression(inner: &str, refuse: &mut impl FnMut(&'static str, String)) {
     }
 }
 
-/// The length of a quoted text with its quotes; all that is left where it is not closed, which the engine refuses.
-fn end_of_text(text: &str) -> usize {
+/// The length of a quoted string with its quotes; the whole rest where it is not closed, which the engine refuses.
+fn string_length(text: &str) -> usize {
     let quote = text.chars().next();
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -124,12 +125,12 @@ mod tests {
     use super::*;
 
     fn codes(source: &str) -> Vec<&'static str> {
-        check(source).into_iter().map(|one| one.code).collect()
+        check(source).into_iter().map(|violation| violation.code).collect()
     }
 
     #[test]
-    fn words_filters_and_conditions_are_allowed() {
-        for fine in [
+    fn variables_filters_and_conditions_are_allowed() {
+        for allowed in [
             "",
             "{ % } }} plain",
             "{{ clinic }} {{- date|upper -}} {{ service | trim | title }}",
@@ -137,12 +138,12 @@ mod tests {
             "{# {{ anything }} it's a remark #}{{ time }}",
             "{%- if manage_url -%}{{ manage_url }}{%- endif -%}",
         ] {
-            assert_eq!(check(fine), [], "{fine}");
+            assert_eq!(check(allowed), [], "{allowed}");
         }
     }
 
     #[test]
-    fn whatever_could_run_away_or_reach_out_is_not() {
+    fn loops_assignments_includes_and_arithmetic_are_not() {
         for (bad, expected) in [
             ("{% set a = clinic %}", vec!["not_allowed"]),
             ("{% for c in clinic %}{{ c }}{% endfor %}", vec!["not_allowed", "unknown_word", "not_allowed"]),

@@ -1,10 +1,11 @@
-//! Deliveries through the gRPC face: list, test, replay.
+//! Deliveries: list, send a test, replay.
 
 use std::sync::Arc;
 
 use domain::{
     fault::Faults,
     id::{WebhookDeliveryId, WebhookId},
+    webhook::DeliveryStatus,
 };
 use rpc::{Code, Context, Fault};
 use serde_json::json;
@@ -14,15 +15,15 @@ use wire::reminder::{
     TestWebhookEndpointRequest, WebhookDelivery,
 };
 
-use super::{PING, STATUSES, endpoints::load, wire::delivery_to_wire};
+use super::{PING, endpoints::load, wire::delivery_to_wire};
 use crate::{
     Inner, page,
     store::{NewDelivery, Refusal, rows::DeliveryRow},
     write::{answer, failure, refused, remember, replay as replayed, stale},
 };
 
-const TEST: &str = "/meridian.reminder.v1.Webhooks/TestWebhookEndpoint";
-const REPLAY: &str = "/meridian.reminder.v1.Webhooks/ReplayWebhookDelivery";
+const TEST_ROUTE: &str = "/meridian.reminder.v1.Webhooks/TestWebhookEndpoint";
+const REPLAY_ROUTE: &str = "/meridian.reminder.v1.Webhooks/ReplayWebhookDelivery";
 
 pub(crate) async fn list(
     inner: &Inner,
@@ -30,12 +31,12 @@ pub(crate) async fn list(
     request: ListWebhookDeliveriesRequest,
 ) -> Result<ListWebhookDeliveriesResponse, Fault> {
     let mut faults = Faults::new();
-    let asked = request.page.unwrap_or_default();
-    let limit = page::limit(&mut faults, asked.limit);
-    if request.statuses.iter().any(|status| !STATUSES.contains(&status.as_str())) {
-        faults.push("status", "invalid_value", format!("expected one of {}", STATUSES.join(", ")));
+    let requested = request.page.unwrap_or_default();
+    let limit = page::limit(&mut faults, requested.limit);
+    if let Some(expected) = request.statuses.iter().find_map(|status| status.parse::<DeliveryStatus>().err()) {
+        faults.push("status", "invalid_value", expected);
     }
-    let before = page::cursor(&mut faults, &asked.cursor).map(|(number, _)| number);
+    let before = page::cursor(&mut faults, &requested.cursor).map(|(number, _)| number);
     faults.result()?;
     let endpoint = load(inner, ctx, &request.webhook_endpoint_id).await?;
     inner.fresh(ctx).await?;
@@ -45,13 +46,13 @@ pub(crate) async fn list(
     Ok(ListWebhookDeliveriesResponse { deliveries: rows.iter().map(delivery_to_wire).collect(), next_cursor })
 }
 
-/// Sends a `ping`: nothing stands before it, since it is about nothing else.
+/// Queues a `ping`. It is its own subject, so that no other delivery delays it.
 pub(crate) async fn test(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: TestWebhookEndpointRequest,
 ) -> Result<Response<WebhookDelivery>, Fault> {
-    if let Some(response) = replayed(inner, ctx, TEST).await? {
+    if let Some(response) = replayed(inner, ctx, TEST_ROUTE).await? {
         return Ok(response);
     }
     let endpoint = load(inner, ctx, &request.id).await?;
@@ -61,10 +62,10 @@ pub(crate) async fn test(
     let ping = json!({"type": PING, "timestamp": now, "data": data}).to_string();
     let new = NewDelivery { id, subject: id, event: PING.to_owned(), payload: ping };
     let (owned, ctx_owned) = (inner.clone(), ctx.clone());
-    // In a task of its own: a caller who hangs up cannot leave it half known.
+    // In a task of its own: a caller who disconnects does not interrupt the write.
     let task = tokio::spawn(async move {
         let revision = owned.revision();
-        let kept = |row: &DeliveryRow| remember(&ctx_owned, TEST, &delivery_to_wire(row), &revision);
+        let kept = |row: &DeliveryRow| remember(&ctx_owned, TEST_ROUTE, &delivery_to_wire(row), &revision);
         let (organization, now_us) = (endpoint.organization_id, now.as_microsecond());
         owned
             .store
@@ -72,7 +73,7 @@ pub(crate) async fn test(
             .await
             .map(|row| (row, revision.clone()))
     });
-    shown(inner, ctx, TEST, task.await.map_err(Fault::internal)?).await
+    respond(inner, ctx, TEST_ROUTE, task.await.map_err(Fault::internal)?).await
 }
 
 pub(crate) async fn replay(
@@ -80,38 +81,39 @@ pub(crate) async fn replay(
     ctx: &Context,
     request: ReplayWebhookDeliveryRequest,
 ) -> Result<Response<WebhookDelivery>, Fault> {
-    if let Some(response) = replayed(inner, ctx, REPLAY).await? {
+    if let Some(response) = replayed(inner, ctx, REPLAY_ROUTE).await? {
         return Ok(response);
     }
     let endpoint = load(inner, ctx, &request.webhook_endpoint_id).await?;
     let id: WebhookDeliveryId = request.id.parse().map_err(|_| Fault::not_found())?;
     let found = inner.store.delivery(endpoint.organization_id, endpoint.id, id.uuid()).await.map_err(failure)?;
     let row = found.ok_or_else(Fault::not_found)?;
-    if row.status == "pending" {
+    if row.status == DeliveryStatus::Pending.as_str() {
         let detail = "a delivery that is pending cannot be replayed; one that is delivered or dead can";
         return Err(Fault::new(Code::InvalidTransition, detail).with("status", &row.status));
     }
     let (owned, ctx_owned, now_us) = (inner.clone(), ctx.clone(), inner.clock.now_us());
     let task = tokio::spawn(async move {
         let revision = owned.revision();
-        let kept = |row: &DeliveryRow| remember(&ctx_owned, REPLAY, &delivery_to_wire(row), &revision);
+        let kept = |row: &DeliveryRow| remember(&ctx_owned, REPLAY_ROUTE, &delivery_to_wire(row), &revision);
         owned.store.replay_delivery(&row, now_us, &kept).await.map(|row| (row, revision.clone()))
     });
-    shown(inner, ctx, REPLAY, task.await.map_err(Fault::internal)?).await
+    respond(inner, ctx, REPLAY_ROUTE, task.await.map_err(Fault::internal)?).await
 }
 
-async fn shown(
+/// Answers a write, or repeats the answer of the first request with the same key.
+async fn respond(
     inner: &Inner,
     ctx: &Context,
     route: &'static str,
-    written: Result<(DeliveryRow, String), Refusal>,
+    result: Result<(DeliveryRow, String), Refusal>,
 ) -> Result<Response<WebhookDelivery>, Fault> {
-    match written {
+    match result {
         Ok((row, revision)) => {
-            inner.told.notify_waiters();
+            inner.deliveries_queued.notify_waiters();
             Ok(answer(delivery_to_wire(&row), &revision, false))
         }
-        // The same key may have done it just now; then its answer is this one's, too.
+        // A concurrent request with the same key may have written it; its answer holds for this request, too.
         Err(Refusal::Stale) => replayed(inner, ctx, route).await?.ok_or_else(stale),
         Err(other) => refused(inner, ctx, route, other).await,
     }

@@ -1,4 +1,4 @@
-//! Endpoints through the gRPC face: list, read, create, change, delete, a new secret.
+//! Webhook endpoints: list, get, create, update, delete, and rotate the secret.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use signing::Secret;
 use tonic::Response;
 
 use super::{
-    OVERLAP_US,
-    wire::{from_wire, to_wire},
+    SECRET_OVERLAP_US,
+    wire::{endpoint_to_wire, from_wire},
 };
 use crate::{
     Inner, page,
@@ -22,9 +22,9 @@ use crate::{
     write::{answer, failure, refused, remember, replay, stale},
 };
 
-const CREATE: &str = "/meridian.reminder.v1.Webhooks/CreateWebhookEndpoint";
-const UPDATE: &str = "/meridian.reminder.v1.Webhooks/UpdateWebhookEndpoint";
-const ROTATE: &str = "/meridian.reminder.v1.Webhooks/RotateWebhookSecret";
+const CREATE_ROUTE: &str = "/meridian.reminder.v1.Webhooks/CreateWebhookEndpoint";
+const UPDATE_ROUTE: &str = "/meridian.reminder.v1.Webhooks/UpdateWebhookEndpoint";
+const ROTATE_ROUTE: &str = "/meridian.reminder.v1.Webhooks/RotateWebhookSecret";
 
 pub(crate) async fn list(
     inner: &Inner,
@@ -32,13 +32,13 @@ pub(crate) async fn list(
     request: ListWebhookEndpointsRequest,
 ) -> Result<ListWebhookEndpointsResponse, Fault> {
     let mut faults = Faults::new();
-    let asked = request.page.unwrap_or_default();
-    let limit = page::limit(&mut faults, asked.limit);
-    let after = page::cursor(&mut faults, &asked.cursor).map(|(_, id)| id);
+    let requested = request.page.unwrap_or_default();
+    let limit = page::limit(&mut faults, requested.limit);
+    let after = page::cursor(&mut faults, &requested.cursor).map(|(_, id)| id);
     faults.result()?;
     let mut rows = inner.store.endpoints(ctx.organization.uuid(), after, limit + 1).await.map_err(failure)?;
     let next_cursor = page::cut(&mut rows, limit, |row| (0, row.id));
-    Ok(ListWebhookEndpointsResponse { endpoints: rows.iter().map(to_wire).collect(), next_cursor })
+    Ok(ListWebhookEndpointsResponse { endpoints: rows.iter().map(endpoint_to_wire).collect(), next_cursor })
 }
 
 pub(crate) async fn get(
@@ -46,7 +46,7 @@ pub(crate) async fn get(
     ctx: &Context,
     request: GetWebhookEndpointRequest,
 ) -> Result<WebhookEndpoint, Fault> {
-    Ok(to_wire(&load(inner, ctx, &request.id).await?))
+    Ok(endpoint_to_wire(&load(inner, ctx, &request.id).await?))
 }
 
 pub(crate) async fn create(
@@ -55,7 +55,7 @@ pub(crate) async fn create(
     request: CreateWebhookEndpointRequest,
 ) -> Result<Response<WebhookEndpoint>, Fault> {
     let body = from_wire(&inner.outbound, request.body.unwrap_or_default()).await?;
-    if let Some(response) = replay(inner, ctx, CREATE).await? {
+    if let Some(response) = replay(inner, ctx, CREATE_ROUTE).await? {
         return Ok(response);
     }
     let now = inner.clock.now();
@@ -76,8 +76,8 @@ pub(crate) async fn create(
         created_at_us: now_us,
         updated_at_us: now_us,
     };
-    let shown = WebhookEndpoint { secret: endpoint.secret.clone(), ..to_wire(&endpoint) };
-    save(inner, ctx, CREATE, endpoint, shown).await
+    let response = WebhookEndpoint { secret: endpoint.secret.clone(), ..endpoint_to_wire(&endpoint) };
+    save(inner, ctx, CREATE_ROUTE, endpoint, response).await
 }
 
 pub(crate) async fn update(
@@ -85,9 +85,9 @@ pub(crate) async fn update(
     ctx: &Context,
     request: UpdateWebhookEndpointRequest,
 ) -> Result<Response<WebhookEndpoint>, Fault> {
-    let old = current(inner, ctx, &request.id, request.if_version).await?;
+    let old = load_version(inner, ctx, &request.id, request.if_version).await?;
     let body = from_wire(&inner.outbound, request.body.unwrap_or_default()).await?;
-    if let Some(response) = replay(inner, ctx, UPDATE).await? {
+    if let Some(response) = replay(inner, ctx, UPDATE_ROUTE).await? {
         return Ok(response);
     }
     let endpoint = EndpointRow {
@@ -96,14 +96,14 @@ pub(crate) async fn update(
         events: EndpointRow::events_text(&body.events),
         description: body.description,
         enabled: body.enabled,
-        // By hand, no reason is needed; one that was disabled for a reason keeps it until it is enabled.
+        // A disabled endpoint keeps its reason until it is enabled.
         disabled_reason: if body.enabled { String::new() } else { old.disabled_reason },
         failing_since_us: if body.enabled && !old.enabled { None } else { old.failing_since_us },
         updated_at_us: inner.clock.now_us(),
         ..old
     };
-    let shown = to_wire(&endpoint);
-    save(inner, ctx, UPDATE, endpoint, shown).await
+    let response = endpoint_to_wire(&endpoint);
+    save(inner, ctx, UPDATE_ROUTE, endpoint, response).await
 }
 
 pub(crate) async fn rotate(
@@ -111,7 +111,7 @@ pub(crate) async fn rotate(
     ctx: &Context,
     request: RotateWebhookSecretRequest,
 ) -> Result<Response<WebhookEndpoint>, Fault> {
-    if let Some(response) = replay(inner, ctx, ROTATE).await? {
+    if let Some(response) = replay(inner, ctx, ROTATE_ROUTE).await? {
         return Ok(response);
     }
     let old = load(inner, ctx, &request.id).await?;
@@ -120,12 +120,12 @@ pub(crate) async fn rotate(
         version: old.version + 1,
         secret: Secret::from_random(&inner.ids.bytes()).encode(),
         old_secret: old.secret,
-        old_until_us: now_us + OVERLAP_US,
+        old_until_us: now_us + SECRET_OVERLAP_US,
         updated_at_us: now_us,
         ..old
     };
-    let shown = WebhookEndpoint { secret: endpoint.secret.clone(), ..to_wire(&endpoint) };
-    save(inner, ctx, ROTATE, endpoint, shown).await
+    let response = WebhookEndpoint { secret: endpoint.secret.clone(), ..endpoint_to_wire(&endpoint) };
+    save(inner, ctx, ROTATE_ROUTE, endpoint, response).await
 }
 
 pub(crate) async fn delete(
@@ -133,24 +133,24 @@ pub(crate) async fn delete(
     ctx: &Context,
     request: DeleteWebhookEndpointRequest,
 ) -> Result<Response<DeleteWebhookEndpointResponse>, Fault> {
-    let found = current(inner, ctx, &request.id, request.if_version).await?;
-    // Whoever was faster has deleted or changed it.
+    let found = load_version(inner, ctx, &request.id, request.if_version).await?;
+    // A concurrent request deleted or changed the endpoint.
     if !inner.store.delete_endpoint(found.organization_id, found.id, found.version).await.map_err(failure)? {
-        current(inner, ctx, &request.id, found.version).await?;
+        load_version(inner, ctx, &request.id, found.version).await?;
     }
     Ok(answer(DeleteWebhookEndpointResponse {}, &inner.revision(), false))
 }
 
-/// Writes an endpoint. In a task of its own: a caller who hangs up cannot leave it half known.
+/// Writes an endpoint, in a task of its own: a caller who disconnects does not interrupt the write.
 async fn save(
     inner: &Arc<Inner>,
     ctx: &Context,
     route: &'static str,
     endpoint: EndpointRow,
-    shown: WebhookEndpoint,
+    response: WebhookEndpoint,
 ) -> Result<Response<WebhookEndpoint>, Fault> {
     let revision = inner.revision();
-    let kept = remember(ctx, route, &shown, &revision);
+    let kept = remember(ctx, route, &response, &revision);
     let owned = inner.clone();
     let task = tokio::spawn(async move {
         let fraction = || owned.ids.fraction();
@@ -162,8 +162,8 @@ async fn save(
         .await
     });
     match task.await.map_err(Fault::internal)? {
-        Ok(()) => Ok(answer(shown, &revision, false)),
-        // The same key may have done it just now; then its answer is this one's, too.
+        Ok(()) => Ok(answer(response, &revision, false)),
+        // A concurrent request with the same key may have written it; its answer holds for this request, too.
         Err(Refusal::Stale) => replay(inner, ctx, route).await?.ok_or_else(stale),
         Err(other) => refused(inner, ctx, route, other).await,
     }
@@ -175,7 +175,7 @@ pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<Endpo
     found.ok_or_else(Fault::not_found)
 }
 
-async fn current(inner: &Inner, ctx: &Context, id: &str, if_version: i64) -> Result<EndpointRow, Fault> {
+async fn load_version(inner: &Inner, ctx: &Context, id: &str, if_version: i64) -> Result<EndpointRow, Fault> {
     let row = load(inner, ctx, id).await?;
     if if_version != 0 && if_version != row.version { Err(stale()) } else { Ok(row) }
 }

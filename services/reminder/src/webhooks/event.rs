@@ -1,4 +1,4 @@
-//! What endpoints are told of the changes of booking's feed.
+//! The events that webhook endpoints receive, from the changes of booking's feed.
 
 use std::fmt;
 
@@ -9,37 +9,37 @@ use domain::{
 use uuid::Uuid;
 use wire::{booking::Change, convert};
 
-/// What is told of one change.
+/// An event for the endpoints of one organisation.
 #[derive(Clone)]
-pub(crate) struct News {
+pub(crate) struct WebhookEvent {
     pub(crate) organization: Uuid,
-    /// The appointment or plan.
+    /// The appointment, plan or waitlist entry; events with the same subject are delivered one after another.
     pub(crate) subject: Uuid,
     pub(crate) kind: Kind,
-    /// The body of the delivery.
+    /// The body of the delivery, JSON.
     pub(crate) payload: String,
 }
 
-impl fmt::Debug for News {
+impl fmt::Debug for WebhookEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "News({} of {})", self.kind, OrganizationId::new(self.organization))
+        write!(f, "WebhookEvent({} of {})", self.kind, OrganizationId::new(self.organization))
     }
 }
 
-/// What is told of these changes, in their order.
-pub(crate) fn news(changes: &[Change]) -> Vec<News> {
-    changes.iter().filter_map(one).collect()
+/// The events of these changes, in their order.
+pub(crate) fn from_changes(changes: &[Change]) -> Vec<WebhookEvent> {
+    changes.iter().filter_map(from_change).collect()
 }
 
-fn one(change: &Change) -> Option<News> {
+fn from_change(change: &Change) -> Option<WebhookEvent> {
     let event = convert::event::of(change)?;
     let (organization, subject) = match &event.data {
         Data::Appointment(data) => (data.organization_id, data.appointment_id.uuid()),
         Data::Plan(data) => (data.organization_id, data.plan_id.uuid()),
         Data::Waitlist(data) => (data.organization_id, data.waitlist_id.uuid()),
-        // In one line with the entry that it is made to.
+        // An offer follows the events of its waitlist entry.
         Data::Offer(data) => (data.organization_id, data.waitlist_id.uuid()),
     };
     let payload = serde_json::to_string(&event).ok()?;
-    Some(News { organization: organization.uuid(), subject, kind: event.kind, payload })
+    Some(WebhookEvent { organization: organization.uuid(), subject, kind: event.kind, payload })
 }

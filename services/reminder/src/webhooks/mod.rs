@@ -1,9 +1,10 @@
-//! Webhooks: an organisation's own systems are told what happens, signed to the Standard Webhooks specification
+//! Webhooks: events for an organisation's own systems, signed to the Standard Webhooks specification
 //! (<https://www.standardwebhooks.com>).
 //!
-//! A change of booking's feed becomes one delivery for each endpoint that wants it, in the transaction that moves the
-//! position. Deliveries about one appointment or plan go one after another; those about different ones, side by side.
-//! Start reading at `worker.rs`; what an answer means is in `retry.rs`, the lines are kept in `store/deliveries.rs`.
+//! Each change of booking's feed becomes one delivery for each endpoint that subscribes to its event, in the transaction that
+//! advances the feed's position. Deliveries about one subject (an appointment, a plan) go one after another, those about
+//! different subjects side by side. Start reading at `worker.rs`; `retry.rs` evaluates an answer, and
+//! `store/deliveries.rs` keeps the queues.
 
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
@@ -12,13 +13,11 @@ mod retry;
 pub(crate) mod wire;
 pub(crate) mod worker;
 
-/// How many endpoints an organisation may have.
+/// Endpoints of one organisation.
 pub(crate) const ENDPOINTS_MAX: i64 = 20;
-/// How long a secret signs on after it was replaced.
-pub(crate) const OVERLAP_US: i64 = 24 * 3_600_000_000;
-/// An endpoint at which nothing has succeeded for so long is disabled.
+/// How long a replaced secret still signs.
+pub(crate) const SECRET_OVERLAP_US: i64 = 24 * 3_600_000_000;
+/// An endpoint without a success for this long is disabled.
 pub(crate) const FAILING_MAX_US: i64 = 5 * 24 * 3_600_000_000;
-/// The event that tests an endpoint.
+/// The event of a test delivery.
 pub(crate) const PING: &str = "ping";
-/// What becomes of a delivery.
-pub(crate) const STATUSES: [&str; 3] = ["pending", "delivered", "dead"];

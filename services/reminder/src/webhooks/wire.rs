@@ -1,4 +1,4 @@
-//! Endpoints from the wire, with every fault named, and to the wire.
+//! Endpoints and deliveries to and from the wire format.
 
 use domain::{
     event::Kind,
@@ -12,47 +12,47 @@ use crate::store::rows::{DeliveryRow, EndpointRow};
 const URL_CHARS_MAX: usize = 2000;
 const DESCRIPTION_CHARS_MAX: usize = 200;
 
-/// What an endpoint wants.
-pub(crate) struct Body {
+/// A validated endpoint body.
+pub(crate) struct EndpointBody {
     pub(crate) url: String,
-    /// Empty: all.
+    /// The subscribed events; empty: all.
     pub(crate) events: Vec<Kind>,
     pub(crate) description: String,
     pub(crate) enabled: bool,
 }
 
-/// From the wire; looks up where the address leads.
+/// Validates a body and resolves the host of its URL.
 ///
 /// # Errors
-/// All faults found.
-pub(crate) async fn from_wire(outbound: &outbound::Client, body: WebhookEndpointBody) -> Result<Body, Faults> {
+/// All faults.
+pub(crate) async fn from_wire(outbound: &outbound::Client, body: WebhookEndpointBody) -> Result<EndpointBody, Faults> {
     let mut faults = Faults::new();
-    let short = body.url.chars().count() <= URL_CHARS_MAX;
-    faults.check(short, "/url", "too_long", format!("at most {URL_CHARS_MAX} characters"));
-    if short && let Err(error) = outbound.may_use(&body.url).await {
+    let within_limit = body.url.chars().count() <= URL_CHARS_MAX;
+    faults.check(within_limit, "/url", "too_long", format!("at most {URL_CHARS_MAX} characters"));
+    if within_limit && let Err(error) = outbound.check_url(&body.url).await {
         faults.push("/url", error.code(), error.to_string());
     }
     if !body.description.is_empty() {
         check_text(&mut faults, "/description", &body.description, DESCRIPTION_CHARS_MAX);
     }
-    let most = Kind::ALL.len();
-    faults.check(body.events.len() <= most, "/events", "too_many", format!("at most {most} entries"));
+    let events_max = Kind::ALL.len();
+    faults.check(body.events.len() <= events_max, "/events", "too_many", format!("at most {events_max} entries"));
     let mut events = Vec::new();
-    for (at, event) in body.events.iter().enumerate().take(most) {
+    for (index, event) in body.events.iter().enumerate().take(events_max) {
         match event.parse() {
             Ok(kind) if events.contains(&kind) => {
-                faults.push(format!("/events/{at}"), "duplicate", "name each event once");
+                faults.push(format!("/events/{index}"), "duplicate", "name each event once");
             }
             Ok(kind) => events.push(kind),
-            Err(expected) => faults.push(format!("/events/{at}"), "invalid_value", expected),
+            Err(expected) => faults.push(format!("/events/{index}"), "invalid_value", expected),
         }
     }
     faults.result()?;
-    Ok(Body { url: body.url, events, description: body.description, enabled: body.enabled })
+    Ok(EndpointBody { url: body.url, events, description: body.description, enabled: body.enabled })
 }
 
-/// For the wire, without its secret.
-pub(crate) fn to_wire(row: &EndpointRow) -> WebhookEndpoint {
+/// An endpoint without its secret.
+pub(crate) fn endpoint_to_wire(row: &EndpointRow) -> WebhookEndpoint {
     WebhookEndpoint {
         id: WebhookId::new(row.id).to_string(),
         version: row.version,
@@ -70,7 +70,6 @@ pub(crate) fn to_wire(row: &EndpointRow) -> WebhookEndpoint {
     }
 }
 
-/// A delivery for the wire.
 pub(crate) fn delivery_to_wire(row: &DeliveryRow) -> WebhookDelivery {
     WebhookDelivery {
         id: WebhookDeliveryId::new(row.id).to_string(),

@@ -12,56 +12,24 @@ fn provider(url: &str) -> Smtp {
     Smtp::new(url, "Café Physio <reminders@clinic.example>", None, 1, clock).unwrap()
 }
 
-fn message() -> Outgoing {
-    Outgoing {
+fn message() -> OutgoingMessage {
+    OutgoingMessage {
         to: "canary@example.org".into(),
         subject: "Rendez-vous à 9 h".into(),
         text: ".\nÀ demain, François.\n".into(),
-        callback: None,
-        unsubscribe: None,
+        callback_url: None,
+        unsubscribe_url: None,
         reference: "msg_1-2".into(),
         key: "msg_1-2".into(),
     }
 }
 
-#[test]
-fn urls_say_what_they_ask_for_or_how_to_mend_them() {
-    let read = |url| Server::parse(url).map(|it| (it.host, it.port, it.security, it.credentials.is_some()));
-    let (tls, starttls, none) = (Security::Implicit, Security::StartTls, Security::None);
-    assert_eq!(read("smtps://u:p%40@mail.example.org"), Ok(("mail.example.org".into(), 465, tls, true)));
-    assert_eq!(read("smtp://m.example:2525/me.example?tls=required"), Ok(("m.example".into(), 2525, starttls, false)));
-    for (url, host, port) in [
-        ("smtp://127.0.0.1:1025", "127.0.0.1", 1025),
-        ("smtp://[::1]", "::1", 25),
-        ("smtp://localhost", "localhost", 25),
-        ("smtp://mailpit:1025?tls=none", "mailpit", 1025),
-    ] {
-        assert_eq!(read(url), Ok((host.into(), port, none, false)));
-    }
-    for (url, mended) in [
-        ("mail.example.org", "write a URL"),
-        ("http://mail.example.org", "begin with"),
-        ("smtp://mail.example.org:587", "tls=required"),
-        ("smtp://127.0.0.1.example.org", "tls=required"),
-        ("smtp://mail.example.org?tls=opportunistic", "required or none"),
-        ("smtps://mail.example.org?tls=none", "leave tls out"),
-        ("smtps://user@mail.example.org", "both user and password"),
-        ("smtps://:pass@mail.example.org", "both user and password"),
-        ("smtps://u:%ff@mail.example.org", "UTF-8"),
-        ("smtps:///x", "host"),
-        ("smtps://mail.example.org/a%0d%0ab", "EHLO"),
-    ] {
-        let problem = read(url).unwrap_err();
-        assert!(problem.contains(mended), "{url}: {problem}");
-    }
-}
-
 #[tokio::test]
-async fn a_mail_arrives_whole_and_names_its_attempt() {
+async fn an_email_arrives_complete_and_names_its_attempt() {
     let fake = FakeMail::start().await.unwrap();
     let provider = provider(&format!("smtp://us%40er:pa%3Ass@{}", fake.address()));
     let sent = provider.send(&message()).await;
-    assert_eq!(sent, Outcome::sent("msg_1-2@clinic.example"));
+    assert_eq!(sent, SendOutcome::sent("msg_1-2@clinic.example"));
     let mail = fake.wait_for(1).await.remove(0);
     assert_eq!((mail.from.as_str(), mail.to.as_str()), ("reminders@clinic.example", "canary@example.org"));
     assert_eq!(mail.signed_in.as_deref(), Some("us@er:pa:ss"));
@@ -79,13 +47,13 @@ async fn a_mail_arrives_whole_and_names_its_attempt() {
 }
 
 #[tokio::test]
-async fn one_click_ends_messages_where_there_is_an_address_for_it() {
+async fn an_unsubscribe_url_becomes_the_one_click_headers() {
     let fake = FakeMail::start().await.unwrap();
     let provider = provider(&format!("smtp://{}", fake.address()));
     let url = format!("https://book.example.org/v1/unsubscribe/{}", "x".repeat(120));
     for (subject, url) in [("Hello\r\nBcc: a@b.example", url.clone()), ("Hello", "https://a>\r\nBcc: <b".into())] {
-        let message = Outgoing { subject: subject.into(), unsubscribe: Some(url), ..message() };
-        assert!(matches!(provider.send(&message).await, Outcome::Sent { .. }));
+        let message = OutgoingMessage { subject: subject.into(), unsubscribe_url: Some(url), ..message() };
+        assert!(matches!(provider.send(&message).await, SendOutcome::Sent { .. }));
     }
     let [mail, bad] = fake.wait_for(2).await.try_into().unwrap();
     assert!(mail.data.contains(&format!("\r\nList-Unsubscribe: <{url}>\r\n")), "{}", mail.data);
@@ -95,50 +63,50 @@ async fn one_click_ends_messages_where_there_is_an_address_for_it() {
 }
 
 #[tokio::test]
-async fn each_failure_has_one_meaning() {
+async fn each_failure_has_one_outcome() {
     let fake = FakeMail::start().await.unwrap();
     let provider = provider(&format!("smtp://u:p@{}", fake.address()));
     let cases = [
-        (Behaviour::RefuseGreeting(554), Outcome::busy("554")),
-        (Behaviour::RefuseGreeting(421), Outcome::busy("421")),
-        (Behaviour::RefuseAuth(535), Outcome::busy("535")),
-        (Behaviour::RefuseRcpt(550), Outcome::refused("550")),
-        (Behaviour::RefuseRcpt(451), Outcome::busy("451")),
-        (Behaviour::RefuseData(554), Outcome::refused("554")),
-        (Behaviour::RefuseData(421), Outcome::busy("421")),
-        (Behaviour::DropAtData, Outcome::busy("broke_off")),
-        (Behaviour::RefuseText(552), Outcome::refused("552")),
-        (Behaviour::RefuseText(452), Outcome::busy("452")),
-        (Behaviour::DropAfterText, Outcome::Unknown { detail: "the connection to the mail server broke off" }),
-        (Behaviour::Stall, Outcome::Unknown { detail: "the mail server did not answer in time" }),
+        (Behaviour::RefuseGreeting(554), SendOutcome::busy("554")),
+        (Behaviour::RefuseGreeting(421), SendOutcome::busy("421")),
+        (Behaviour::RefuseAuth(535), SendOutcome::busy("535")),
+        (Behaviour::RefuseRcpt(550), SendOutcome::refused("550")),
+        (Behaviour::RefuseRcpt(451), SendOutcome::busy("451")),
+        (Behaviour::RefuseData(554), SendOutcome::refused("554")),
+        (Behaviour::RefuseData(421), SendOutcome::busy("421")),
+        (Behaviour::DropAtData, SendOutcome::busy("broke_off")),
+        (Behaviour::RefuseText(552), SendOutcome::refused("552")),
+        (Behaviour::RefuseText(452), SendOutcome::busy("452")),
+        (Behaviour::DropAfterText, SendOutcome::Unknown { detail: "the connection to the mail server broke off" }),
+        (Behaviour::Stall, SendOutcome::Unknown { detail: "the mail server did not answer in time" }),
     ];
     for (behaviour, outcome) in cases {
         fake.script([behaviour]);
         assert_eq!(provider.send(&message()).await, outcome, "{behaviour:?}");
     }
     assert_eq!(fake.mails().len(), 4);
-    let nobody = Outgoing { to: "canary at example.org".into(), ..message() };
-    assert_eq!(provider.send(&nobody).await, Outcome::refused("invalid_address"));
-    let abroad = Outgoing { to: "çanary@example.org".into(), ..message() };
-    assert_eq!(provider.send(&abroad).await, Outcome::refused("invalid_address"));
+    let nobody = OutgoingMessage { to: "canary at example.org".into(), ..message() };
+    assert_eq!(provider.send(&nobody).await, SendOutcome::refused("invalid_address"));
+    let abroad = OutgoingMessage { to: "çanary@example.org".into(), ..message() };
+    assert_eq!(provider.send(&abroad).await, SendOutcome::refused("invalid_address"));
     let nobody = testkit::port::Port::free().unwrap();
     let away = self::provider(&format!("smtp://{}", nobody.address()));
-    assert_eq!(away.send(&message()).await, Outcome::busy("not_connected"));
+    assert_eq!(away.send(&message()).await, SendOutcome::busy("not_connected"));
 }
 
 #[tokio::test]
-async fn without_the_tls_that_is_required_nothing_is_said() {
+async fn without_required_tls_neither_password_nor_mail_is_sent() {
     let fake = FakeMail::start().await.unwrap();
     let provider = provider(&format!("smtp://user:secret@{}?tls=required", fake.address()));
-    assert_eq!(provider.send(&message()).await, Outcome::busy("not_offered"));
+    assert_eq!(provider.send(&message()).await, SendOutcome::busy("not_offered"));
     fake.offer_starttls();
-    assert_eq!(provider.send(&message()).await, Outcome::busy("454"));
+    assert_eq!(provider.send(&message()).await, SendOutcome::busy("454"));
     let commands = fake.commands();
     assert!(commands.contains(&"STARTTLS".to_owned()), "{commands:?}");
-    assert!(!commands.iter().any(|one| one == "AUTH" || one == "MAIL"), "{commands:?}");
+    assert!(!commands.iter().any(|command| command == "AUTH" || command == "MAIL"), "{commands:?}");
 }
 
-/// As [`provider`], with an authority to trust.
+/// As [`provider`], and trusts this authority.
 fn trusting(url: &str, tls: &Tls) -> Smtp {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &tls.authority_pem).unwrap();
@@ -147,15 +115,15 @@ fn trusting(url: &str, tls: &Tls) -> Smtp {
 }
 
 #[tokio::test]
-async fn after_starttls_the_mail_is_for_nobody_elses_eyes() {
+async fn after_starttls_password_and_mail_are_encrypted() {
     let tls = Tls::new().unwrap();
     let fake = FakeMail::with_starttls(&tls).await.unwrap();
     let provider = trusting(&format!("smtp://user:secret@{}?tls=required", fake.address()), &tls);
-    assert_eq!(provider.send(&message()).await, Outcome::sent("msg_1-2@clinic.example"));
+    assert_eq!(provider.send(&message()).await, SendOutcome::sent("msg_1-2@clinic.example"));
     let mail = fake.wait_for(1).await.remove(0);
     assert!(mail.secured && mail.signed_in.as_deref() == Some("user:secret"), "{mail:?}");
     let commands = fake.commands();
-    assert_eq!(commands[..3], ["EHLO", "STARTTLS", "EHLO"], "nothing else was said before");
+    assert_eq!(commands[..3], ["EHLO", "STARTTLS", "EHLO"], "no other command before TLS");
 }
 
 #[tokio::test]
@@ -163,18 +131,18 @@ async fn smtps_is_tls_from_the_first_byte() {
     let tls = Tls::new().unwrap();
     let fake = FakeMail::with_tls(&tls).await.unwrap();
     let provider = trusting(&format!("smtps://user:secret@{}", fake.address()), &tls);
-    assert_eq!(provider.send(&message()).await, Outcome::sent("msg_1-2@clinic.example"));
+    assert_eq!(provider.send(&message()).await, SendOutcome::sent("msg_1-2@clinic.example"));
     assert!(fake.wait_for(1).await[0].secured);
     assert!(!fake.commands().contains(&"STARTTLS".to_owned()));
     // A server that speaks in clear there gets nothing.
     let clear = FakeMail::start().await.unwrap();
     let provider = trusting(&format!("smtps://user:secret@{}", clear.address()), &tls);
-    assert!(matches!(provider.send(&message()).await, Outcome::Busy { .. }));
-    assert!(!clear.commands().iter().any(|one| one == "EHLO" || one == "AUTH"), "{:?}", clear.commands());
+    assert!(matches!(provider.send(&message()).await, SendOutcome::Busy { .. }));
+    assert!(!clear.commands().iter().any(|command| command == "EHLO" || command == "AUTH"), "{:?}", clear.commands());
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
+async fn an_untrusted_certificate_is_refused() {
     let (tls, other) = (Tls::new().unwrap(), Tls::new().unwrap());
     let (starttls, implicit) = (FakeMail::with_starttls(&tls).await.unwrap(), FakeMail::with_tls(&tls).await.unwrap());
     let urls = [
@@ -184,26 +152,26 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
         ),
         (format!("smtps://user:secret@{}", implicit.address()), vec![]),
     ];
-    for (url, said) in urls {
+    for (url, expected) in urls {
         for provider in [provider(&url), trusting(&url, &other)] {
-            assert!(matches!(provider.send(&message()).await, Outcome::Busy { .. }), "{url}");
+            assert!(matches!(provider.send(&message()).await, SendOutcome::Busy { .. }), "{url}");
         }
-        let fake = if said.is_empty() { &implicit } else { &starttls };
+        let fake = if expected.is_empty() { &implicit } else { &starttls };
         let commands = fake.commands();
-        assert!(commands.chunks(2).all(|some| some == said), "{commands:?}");
+        assert!(commands.chunks(2).all(|pair| pair == expected), "{commands:?}");
         assert!(fake.mails().is_empty());
     }
 }
 
 #[test]
-fn a_file_of_authorities_must_hold_one() {
+fn a_ca_file_must_hold_a_certificate() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for bad in ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA"] {
         std::fs::write(file.path(), bad).unwrap();
-        assert!(authorities(file.path()).is_err(), "{bad}");
+        assert!(read_certificates(file.path()).is_err(), "{bad}");
     }
-    assert!(authorities(Path::new("/nowhere/ca.pem")).is_err());
+    assert!(read_certificates(Path::new("/nowhere/ca.pem")).is_err());
     let pem = Tls::new().unwrap().authority_pem;
     std::fs::write(file.path(), format!("{pem}{pem}")).unwrap();
-    assert!(authorities(file.path()).is_ok());
+    assert!(read_certificates(file.path()).is_ok());
 }

@@ -1,5 +1,4 @@
-//! SHA-1 (FIPS 180-4) and HMAC with it (RFC 2104), for signatures of providers that still use it; nothing here chooses
-//! it. HMAC-SHA1 stands although SHA-1's collisions do not.
+//! SHA-1 (FIPS 180-4) and HMAC-SHA1 (RFC 2104), for Twilio's signatures alone. Collisions of SHA-1 do not weaken its HMAC.
 
 const BLOCK: usize = 64;
 
@@ -66,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn digests_are_those_of_fips_180_and_rfc_3174() {
+    fn digests_equal_the_vectors_of_fips_180_and_rfc_3174() {
         for (message, expected) in [
             (String::new(), "da39a3ee5e6b4b0d3255bfef95601890afd80709"),
             ("abc".into(), "a9993e364706816aba3e25717850c26c9cd0d89d"),
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_those_of_rfc_2202() {
+    fn codes_equal_the_vectors_of_rfc_2202() {
         assert_eq!(hex(&hmac(&[0x0b; 20], b"Hi There")), "b617318655057264e28bc0b6fb378c8ef146be00");
         assert_eq!(hex(&hmac(b"Jefe", b"what do ya want for nothing?")), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
         assert_eq!(

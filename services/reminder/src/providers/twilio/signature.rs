@@ -1,4 +1,5 @@
-//! Whether a call-back comes from Twilio: `X-Twilio-Signature` is base64(HMAC-SHA1(token, URL and fields)).
+//! Twilio's signature of a callback: `X-Twilio-Signature` is base64(HMAC-SHA1(auth token, URL and form fields)). Source:
+//! <https://www.twilio.com/docs/usage/security#validating-requests>.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,24 +8,25 @@ use subtle::ConstantTimeEq;
 
 use super::sha1;
 
-/// Whether the signature is that of this call, with the URL as it is, without its port, or with the scheme's own.
+/// Whether the signature is valid for this URL and form. Twilio signs the URL with or without a default port, so both forms
+/// are tried.
 pub(crate) fn is_valid(token: &str, url: &str, form: &[(String, String)], signature: &str) -> bool {
-    let Ok(given) = STANDARD.decode(signature) else { return false };
-    let fields = fields(form);
+    let Ok(code) = STANDARD.decode(signature) else { return false };
+    let fields = concatenate(form);
     let matches = |url: &String| {
         let expected = sha1::hmac(token.as_bytes(), format!("{url}{fields}").as_bytes());
-        bool::from(expected.as_slice().ct_eq(&given))
+        bool::from(expected.as_slice().ct_eq(&code))
     };
-    candidates(url).iter().any(matches)
+    url_forms(url).iter().any(matches)
 }
 
-/// The signature that Twilio sends in `X-Twilio-Signature` for a call of this URL with these form fields.
+/// The header `X-Twilio-Signature` for a callback to this URL with these form fields.
 pub fn twilio_signature(auth_token: &str, url: &str, form: &[(String, String)]) -> String {
-    STANDARD.encode(sha1::hmac(auth_token.as_bytes(), format!("{url}{}", fields(form)).as_bytes()))
+    STANDARD.encode(sha1::hmac(auth_token.as_bytes(), format!("{url}{}", concatenate(form)).as_bytes()))
 }
 
-/// Each field's name and values, sorted by name; repeated values once, sorted.
-fn fields(form: &[(String, String)]) -> String {
+/// Names and values without separators, sorted by name; each value of a repeated name once, sorted.
+fn concatenate(form: &[(String, String)]) -> String {
     let mut sorted = BTreeMap::<&str, BTreeSet<&str>>::new();
     for (name, value) in form {
         sorted.entry(name).or_default().insert(value);
@@ -32,8 +34,9 @@ fn fields(form: &[(String, String)]) -> String {
     sorted.into_iter().flat_map(|(name, values)| values.into_iter().flat_map(move |value| [name, value])).collect()
 }
 
-/// The URL as text: parsing it would change what was signed.
-fn candidates(url: &str) -> Vec<String> {
+/// The URL as it is, and with its port removed or the default port added. Works on the text, because parsing would change
+/// the signed characters.
+fn url_forms(url: &str) -> Vec<String> {
     let mut found = vec![url.to_owned()];
     let Some((scheme, rest)) = url.split_once("://") else { return found };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -74,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_known_vector_passes_and_whatever_differs_does_not() {
+    fn the_known_vector_verifies_and_any_difference_does_not() {
         assert!(is_valid("12345", URL, &form(), SIGNATURE));
         assert_eq!(twilio_signature("12345", URL, &form()), SIGNATURE);
         assert!(!is_valid("12346", URL, &form(), SIGNATURE));
@@ -89,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_may_come_or_go() {
+    fn a_default_port_may_be_present_or_absent() {
         assert!(is_valid("12345", &URL.replace(".test/", ".test:443/"), &form(), SIGNATURE));
         let with_port = URL.replace(".test/", ".test:443/");
         let signed = twilio_signature("12345", &with_port, &form());
@@ -99,8 +102,8 @@ mod tests {
 
     #[test]
     fn a_port_is_found_only_where_it_stands() {
-        assert_eq!(candidates("http://[::1]/a:1")[1], "http://[::1]:80/a:1");
-        assert_eq!(candidates("http://[::1]:8080/a")[1], "http://[::1]/a");
-        assert_eq!(candidates("https://u:p@h/a?b=c:1")[1], "https://u:p@h:443/a?b=c:1");
+        assert_eq!(url_forms("http://[::1]/a:1")[1], "http://[::1]:80/a:1");
+        assert_eq!(url_forms("http://[::1]:8080/a")[1], "http://[::1]/a");
+        assert_eq!(url_forms("https://u:p@h/a?b=c:1")[1], "https://u:p@h:443/a?b=c:1");
     }
 }
