@@ -36,8 +36,8 @@ enum Engine {
 impl Engine {
     fn test(self) -> &'static str {
         match self {
-            Self::Sqlite => "simulation::on_sqlite::patients_are_told_what_is_so",
-            Self::Postgres => "simulation::on_postgres::patients_are_told_what_is_so",
+            Self::Sqlite => "simulation::on_sqlite::each_message_is_true_and_none_is_missing",
+            Self::Postgres => "simulation::on_postgres::each_message_is_true_and_none_is_missing",
         }
     }
 }

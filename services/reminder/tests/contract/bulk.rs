@@ -1,11 +1,11 @@
-//! Many messages in one moment, and many patients in one room.
+//! Many messages at one instant, and many patients in one session.
 
-use crate::common::{World, organization, rows::Rows, told, us, with_phone};
+use crate::common::{World, organization, rows::Rows, summaries, us, with_phone};
 use testkit::{database::Database, sms::Behaviour};
 
 const NOW: &str = "2026-03-04T11:00:00Z";
 
-/// Visits of patients with numbers of their own, the latest first, of which the service hears in one moment.
+/// Books visits of different patients, the latest first, in one batch of the feed.
 fn book_many(world: &World, count: i64) -> Vec<String> {
     world.booking.hold_back();
     let first_us = us("2026-03-08T15:00:00Z");
@@ -22,7 +22,7 @@ fn numbers(world: &World) -> Vec<String> {
     world.provider.received().into_iter().map(|one| one.form["To"].clone()).collect()
 }
 
-async fn what_is_due_at_once_goes_the_earliest_visit_first(database: Database) {
+async fn messages_due_together_leave_in_the_order_of_their_visits(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     world.config.concurrency = 1;
     let service = world.start().await;
@@ -34,7 +34,7 @@ async fn what_is_due_at_once_goes_the_earliest_visit_first(database: Database) {
     service.stop().await;
 }
 
-async fn what_a_busy_provider_sends_away_comes_back_spread(database: Database) {
+async fn retries_after_a_busy_provider_are_spread(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let rows = Rows::open(&world.database.for_service("reminder")).await;
     world.provider.script([Behaviour::Busy(60); 12]);
@@ -44,7 +44,7 @@ async fn what_a_busy_provider_sends_away_comes_back_spread(database: Database) {
         let busy = |one: &wire::reminder::Message| one.status == "scheduled" && one.reason == "provider_busy";
         service.when("the refusal", visit, |all| all.iter().any(busy)).await;
     }
-    // None before the provider said, none much later, and hardly two in one moment.
+    // No retry before the named delay, none much later, and hardly two at one instant.
     let (from_us, until_us) = (us(NOW) + 60_000_000, us(NOW) + 72_000_000);
     let mut wakes: Vec<_> = rows.until(until_us).await.into_iter().map(|one| one.wake_at_us).collect();
     wakes.sort_unstable();
@@ -60,7 +60,7 @@ async fn what_a_busy_provider_sends_away_comes_back_spread(database: Database) {
     service.stop().await;
 }
 
-async fn each_seat_of_a_group_session_is_its_own_patient(database: Database) {
+async fn each_seat_of_a_group_session_has_its_own_messages(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let [a, b, c] = ["+15005550001", "+15005550002", "+15005550003"];
@@ -78,19 +78,19 @@ async fn each_seat_of_a_group_session_is_its_own_patient(database: Database) {
         }
     }
     for seat in [&seats[0], &seats[2]] {
-        let all = told(&service.settled(seat).await);
+        let all = summaries(&service.settled(seat).await);
         assert!(all.iter().all(|line| line.ends_with("sent") || line.ends_with("delivered")), "{all:?}");
         assert_eq!(all.len(), 5, "{all:?}");
     }
     let mut sent = numbers(&world);
     sent.sort();
-    // Booked, a day before, two hours before; booked and cancelled.
+    // Booked, 24 hours before, 2 hours before; booked and cancelled.
     assert_eq!(sent, [a, a, a, b, b, c, c, c]);
     service.stop().await;
 }
 
 testkit::engines!(
-    what_is_due_at_once_goes_the_earliest_visit_first,
-    what_a_busy_provider_sends_away_comes_back_spread,
-    each_seat_of_a_group_session_is_its_own_patient,
+    messages_due_together_leave_in_the_order_of_their_visits,
+    retries_after_a_busy_provider_are_spread,
+    each_seat_of_a_group_session_has_its_own_messages,
 );

@@ -1,6 +1,6 @@
-//! An e-mail that stands in for a text which could not reach its patient.
+//! The fallback to e-mail for a text message that did not reach its patient.
 
-use crate::common::{Running, WITHIN, World, organization, patient, replies, reports, told, us, waits};
+use crate::common::{Running, WITHIN, World, organization, patient, replies, reports, summaries, us, waits};
 use testkit::{database::Database, poll, sms::Behaviour};
 use wire::{
     booking::{Consent, PatientDetails},
@@ -10,12 +10,12 @@ use wire::{
 const NOW: &str = "2026-03-04T11:00:00Z";
 const START: &str = "2026-03-08T15:00:00Z";
 
-/// A service whose bookings are told by text, and by e-mail where that reaches nobody.
+/// A service whose bookings are announced by text message, with e-mail as the fallback.
 async fn with_fallback(world: &World) -> Running {
     let service = world.start().await;
     let change = service.change_rule("booked", |body| {
         (body.channels, body.fallback_channels) = (vec!["sms".into()], vec!["email".into()]);
-        // Its own text is for text messages alone: e-mails say what is shipped.
+        // The own template is for text messages alone; e-mails use the shipped one.
         body.template.as_mut().unwrap().sms = "See you on {{ date }}".into();
     });
     let changed = change.await;
@@ -23,12 +23,12 @@ async fn with_fallback(world: &World) -> Running {
     service
 }
 
-/// `trigger channel status reason` of what was said about a booking.
+/// `trigger channel status reason` of the messages about a booking.
 async fn about_booking(service: &Running, visit: &str) -> Vec<String> {
-    told(&service.messages(visit).await).into_iter().filter(|line| line.starts_with("booked")).collect()
+    summaries(&service.messages(visit).await).into_iter().filter(|line| line.starts_with("booked")).collect()
 }
 
-async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
+async fn a_refused_text_falls_back_to_one_email(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     world.provider.script([Behaviour::Refuse(400, 21211); 2]);
     let service = with_fallback(&world).await;
@@ -39,7 +39,7 @@ async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
     assert_eq!((email.due_at_us, email.to.as_str()), (us(NOW), "canary@example.org"));
     assert_eq!((email.instead_of.as_str(), failed.instead_of.as_str()), (failed.id.as_str(), ""));
     assert!(email.text.contains("Northside Physio") && !email.subject.is_empty(), "the shipped text");
-    // Refused again, it is told no second time.
+    // A second refusal plans no second e-mail.
     let again = RetryMessageRequest { id: failed.id };
     service.client.clone().retry_message(Running::context(organization(1)).request(again)).await.unwrap();
     service.when("the second refusal", &visit, |all| all.iter().any(|one| one.attempts.len() == 2)).await;
@@ -49,12 +49,12 @@ async fn what_is_refused_for_good_is_told_by_email_once(database: Database) {
     service.stop().await;
 }
 
-async fn what_is_reported_lost_is_told_by_email_once(database: Database) {
+async fn an_undelivered_text_falls_back_to_one_email(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = with_fallback(&world).await;
     let visit = world.book(START);
     service.becomes(&visit, "booked", "sms", "sent").await;
-    // Out of reach for now: it is sent once more, and nothing stands in for it yet.
+    // The phone is unreachable: a retry comes first, and no fallback yet.
     reports::arrives(&world, &service, 0, "undelivered", "30003").await;
     assert_eq!(about_booking(&service, &visit).await, ["booked sms scheduled not_delivered"]);
     world.seconds(400);
@@ -71,7 +71,7 @@ async fn what_is_reported_lost_is_told_by_email_once(database: Database) {
     service.stop().await;
 }
 
-async fn who_has_no_telephone_or_wants_no_texts_is_told_by_email(database: Database) {
+async fn a_patient_without_phone_or_sms_consent_gets_the_email(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     world.provider.script([Behaviour::Refuse(400, 21610)]);
     let service = with_fallback(&world).await;
@@ -93,7 +93,7 @@ async fn who_has_no_telephone_or_wants_no_texts_is_told_by_email(database: Datab
     service.stop().await;
 }
 
-async fn who_agreed_to_no_email_gets_none(database: Database) {
+async fn without_consent_there_is_no_fallback_email(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = with_fallback(&world).await;
     let consents = vec![Consent { channel: "sms".into(), kind: "service".into() }];
@@ -106,7 +106,7 @@ async fn who_agreed_to_no_email_gets_none(database: Database) {
     service.stop().await;
 }
 
-async fn where_patience_has_ended_an_email_stands_in(database: Database) {
+async fn exhausted_attempts_fall_back_to_email(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     world.config.attempts_max = 1;
     world.provider.script([Behaviour::Busy(5)]);
@@ -117,7 +117,7 @@ async fn where_patience_has_ended_an_email_stands_in(database: Database) {
     service.stop().await;
 }
 
-async fn nothing_stands_in_for_what_may_have_arrived_or_is_of_no_use(database: Database) {
+async fn a_possibly_delivered_or_useless_text_has_no_fallback(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     world.provider.script([Behaviour::Stall, Behaviour::Busy(60)]);
     let service = with_fallback(&world).await;
@@ -131,13 +131,13 @@ async fn nothing_stands_in_for_what_may_have_arrived_or_is_of_no_use(database: D
     waits::passes(&world, &service).await;
     assert_eq!(about_booking(&service, &visit).await, ["booked sms unknown no_answer"]);
     assert_eq!(about_booking(&service, &off).await, ["booked sms suppressed cancelled"]);
-    // Known at last, and lost.
+    // The late receipt reports a loss.
     reports::arrives(&world, &service, 0, "undelivered", "30005").await;
     service.becomes(&visit, "booked", "email", "delivered").await;
     service.stop().await;
 }
 
-async fn an_answer_that_cannot_be_sent_goes_nowhere_else(database: Database) {
+async fn a_response_has_no_fallback(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     world.provider.script([Behaviour::Accept, Behaviour::Refuse(400, 21211)]);
     let service = with_fallback(&world).await;
@@ -168,12 +168,12 @@ async fn a_rule_that_asks_for_a_score_has_no_fallback(database: Database) {
 }
 
 testkit::engines!(
-    what_is_refused_for_good_is_told_by_email_once,
-    what_is_reported_lost_is_told_by_email_once,
-    who_has_no_telephone_or_wants_no_texts_is_told_by_email,
-    who_agreed_to_no_email_gets_none,
-    where_patience_has_ended_an_email_stands_in,
-    nothing_stands_in_for_what_may_have_arrived_or_is_of_no_use,
-    an_answer_that_cannot_be_sent_goes_nowhere_else,
+    a_refused_text_falls_back_to_one_email,
+    an_undelivered_text_falls_back_to_one_email,
+    a_patient_without_phone_or_sms_consent_gets_the_email,
+    without_consent_there_is_no_fallback_email,
+    exhausted_attempts_fall_back_to_email,
+    a_possibly_delivered_or_useless_text_has_no_fallback,
+    a_response_has_no_fallback,
     a_rule_that_asks_for_a_score_has_no_fallback,
 );

@@ -1,4 +1,4 @@
-//! Text messages through whoever takes signed JSON, and drops what comes again under the same id.
+//! Text messages through a gateway of the clinic's own, which takes signed JSON and drops repeated ids.
 
 use crate::common::{PUBLIC_URL, Running, World, organization, reports::http as report, us};
 use rpc::{Code, Fault};
@@ -47,7 +47,7 @@ async fn a_text_is_posted_and_signed(database: Database) {
     service.stop().await;
 }
 
-async fn what_was_not_answered_is_given_again_under_the_same_id(database: Database) {
+async fn an_unanswered_text_is_sent_again_under_the_same_id(database: Database) {
     let (world, fake) = with_http(database).await;
     fake.script([Answer::Silence, Answer::Later(503, 90)]);
     let service = world.start().await;
@@ -64,14 +64,14 @@ async fn what_was_not_answered_is_given_again_under_the_same_id(database: Databa
     world.seconds(89);
     service.becomes(&visit, "booked", "email", "delivered").await;
     assert_eq!(fake.posted().len(), 2);
-    // As late as it said, and up to a fifth more.
+    // The named delay, and up to a fifth more.
     world.seconds(1 + 18);
     let sent = service.becomes(&visit, "booked", "sms", "sent").await;
     let ids: Vec<_> = fake.wait_for(3).await.iter().map(|one| one.headers["webhook-id"].clone()).collect();
     assert_eq!(ids, vec![format!("{}-1", sent.id); 3]);
     let codes: Vec<_> = sent.attempts.iter().map(|one| one.error_code.as_str()).collect();
     assert_eq!(codes, ["no_answer", "503", ""]);
-    // It had the first one all the time, and reports on that.
+    // The gateway accepted the first attempt, and reports on it.
     let url = json(&fake.posted()[0])["status_url"].as_str().unwrap().to_owned();
     let late = report(&url, r#"{"status":"delivered"}"#, world.clock.now_us(), SECRET);
     service.client.clone().receive_status(Running::context(organization(1)).request(late)).await.unwrap();
@@ -79,7 +79,7 @@ async fn what_was_not_answered_is_given_again_under_the_same_id(database: Databa
     service.stop().await;
 }
 
-async fn a_report_on_what_was_not_answered_ends_the_waiting(database: Database) {
+async fn a_receipt_for_an_unanswered_text_ends_the_retries(database: Database) {
     let (world, fake) = with_http(database).await;
     fake.script([Answer::Silence]);
     let service = world.start().await;
@@ -98,7 +98,7 @@ async fn a_report_on_what_was_not_answered_ends_the_waiting(database: Database) 
     service.stop().await;
 }
 
-async fn reports_count_once_their_signature_holds(database: Database) {
+async fn a_receipt_counts_once_its_signature_is_valid(database: Database) {
     let (world, fake) = with_http(database).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -118,8 +118,8 @@ async fn reports_count_once_their_signature_holds(database: Database) {
         let refused = client.receive_status(ctx.request(call)).await.unwrap_err();
         assert_eq!(Fault::from(refused).code, Code::SignatureInvalid);
     }
-    // What is not signed does not count, and what is about another message changes nothing here. The form is ours, so who
-    // sends it is told what to mend.
+    // Unsigned fields do not count, nor do receipts for another message. The format is our own, so the fault says how to
+    // mend it.
     let field = |name: &str, value: &str| Field { name: name.into(), value: value.into() };
     let smuggled = ReceiveRequest { form: vec![field("status", "delivered")], ..good("{}") };
     let other = good(r#"{"id":"msg_01jnd1kt00e2psz5vtyx4vv1qc-1","status":"delivered"}"#);
@@ -150,7 +150,7 @@ fn faults(fault: &Fault) -> Vec<String> {
     fault.violations.iter().map(|one| format!("{} {}", one.pointer, one.code)).collect()
 }
 
-async fn a_text_is_taken_in_its_documented_form_and_refused_in_any_other(database: Database) {
+async fn an_inbound_text_must_have_the_documented_form(database: Database) {
     let (world, _fake) = with_http(database).await;
     let service = world.start().await;
     let url = format!("{PUBLIC_URL}/v1/providers/http/inbound");
@@ -164,7 +164,7 @@ async fn a_text_is_taken_in_its_documented_form_and_refused_in_any_other(databas
         let items = service.client.clone().list_inbox(request).await.unwrap().into_inner().items;
         items.into_iter().rev().map(|item| (item.from, item.text)).collect::<Vec<_>>()
     };
-    // Without an id, each is a new one, whoever sends it, and however alike they are.
+    // Without an id, each text is a new one, even with the same sender and content.
     let mut expected = vec![];
     for from in ["+15005550009", "+15005550010", "+15005550009"] {
         let received = pass_on(&format!(r#"{{"from":"{from}","text":"hello"}}"#)).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_text_is_taken_in_its_documented_form_and_refused_in_any_other(databas
         expected.push((from.to_owned(), "hello".to_owned()));
         assert_eq!(texts().await, expected);
     }
-    // With one, it counts once; an id that is `null` is none.
+    // With an id, a text counts once; `null` is no id.
     for (id, repeated) in [(r#""in-1""#, false), (r#""in-1""#, true), ("null", false)] {
         let received =
             pass_on(&format!(r#"{{"id":{id},"from":"+15005550011","text":"late","to":"1"}}"#)).await.unwrap();
@@ -198,7 +198,7 @@ async fn a_text_is_taken_in_its_documented_form_and_refused_in_any_other(databas
         let fault = Fault::from(pass_on(body).await.unwrap_err());
         assert_eq!(fault.code, Code::MalformedRequest, "{body}");
     }
-    // Who has not signed it learns nothing of the form.
+    // A callback without a valid signature learns nothing of the format.
     let forged = report(&url, "not JSON", us(NOW), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
     let refused = service.client.clone().receive_inbound(ctx.request(forged)).await.unwrap_err();
     assert_eq!(Fault::from(refused).code, Code::SignatureInvalid);
@@ -206,7 +206,7 @@ async fn a_text_is_taken_in_its_documented_form_and_refused_in_any_other(databas
     service.stop().await;
 }
 
-async fn a_retry_by_hand_is_another_message(database: Database) {
+async fn a_manual_retry_has_another_id(database: Database) {
     let (world, fake) = with_http(database).await;
     fake.script([Answer::Say(422, r#"{"code":"landline"}"#.into())]);
     let service = world.start().await;
@@ -223,9 +223,9 @@ async fn a_retry_by_hand_is_another_message(database: Database) {
 
 testkit::engines!(
     a_text_is_posted_and_signed,
-    what_was_not_answered_is_given_again_under_the_same_id,
-    a_report_on_what_was_not_answered_ends_the_waiting,
-    reports_count_once_their_signature_holds,
-    a_text_is_taken_in_its_documented_form_and_refused_in_any_other,
-    a_retry_by_hand_is_another_message,
+    an_unanswered_text_is_sent_again_under_the_same_id,
+    a_receipt_for_an_unanswered_text_ends_the_retries,
+    a_receipt_counts_once_its_signature_is_valid,
+    an_inbound_text_must_have_the_documented_form,
+    a_manual_retry_has_another_id,
 );

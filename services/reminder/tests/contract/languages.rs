@@ -1,4 +1,4 @@
-//! A message is in one language as a whole, and writes days and times as its place does.
+//! The language of messages, and the formats of dates and times.
 
 use crate::common::{Running, World, organization, patient, us};
 use testkit::database::Database;
@@ -15,7 +15,7 @@ fn speaking(language: &str) -> PatientDetails {
     PatientDetails { language: language.into(), ..patient() }
 }
 
-/// The text, and the subject and text of the mail, that a patient with this language gets of a booking.
+/// The text message, and the subject and text of the e-mail, for a patient with this language.
 async fn booked(world: &World, service: &Running, language: &str) -> [String; 3] {
     let visit = world.book_for(organization(1), us(START), speaking(language));
     let message = async |channel: &str| -> Message { service.becomes(&visit, "booked", channel, "delivered").await };
@@ -23,7 +23,7 @@ async fn booked(world: &World, service: &Running, language: &str) -> [String; 3]
     [sms.text, email.subject, email.text]
 }
 
-async fn each_patient_reads_one_language_as_their_place_writes_it(database: Database) {
+async fn a_message_has_one_language_and_the_formats_of_its_region(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     for (language, sms, subject, mail) in [
@@ -37,7 +37,7 @@ async fn each_patient_reads_one_language_as_their_place_writes_it(database: Data
         ("de", "gebucht: So. 8. März um 9:00 Uhr.", "Ihr Termin am Sonntag, 8. März", "Sonntag, 8. März um 9:00 Uhr."),
         ("es-MX", "tiene cita el dom. 8 mar. a las 9:00 a.m.", "Su cita del domingo 8 de marzo", "a las 9:00 a.m."),
         ("fr-CA", "RDV prévu le dim. 8 mars à 9 h.", "Votre rendez-vous du dimanche 8 mars", "dimanche 8 mars à 9 h."),
-        // No texts in Italian: the organisation's English, as its country writes it, in every part.
+        // No templates in Italian: all parts in the organisation's English, in its country's formats.
         ("it-IT", "you are booked on Sun, Mar 8 at 9:00 AM.", "Your visit on Sunday, March 8", "March 8 at 9:00 AM."),
     ] {
         let [text, about, body] = booked(&world, &service, language).await;
@@ -48,7 +48,7 @@ async fn each_patient_reads_one_language_as_their_place_writes_it(database: Data
     service.stop().await;
 }
 
-async fn a_place_s_own_clock_is_what_its_patients_read(database: Database) {
+async fn times_are_on_the_locations_clock(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let visit = world.book_as(organization(1), us(START), patient(), |visit| visit.time_zone = "Europe/London".into());
@@ -57,7 +57,7 @@ async fn a_place_s_own_clock_is_what_its_patients_read(database: Database) {
     service.stop().await;
 }
 
-async fn a_clinic_s_own_text_has_days_in_its_own_language(database: Database) {
+async fn an_own_template_has_dates_in_its_own_language(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let own = |rule: &mut wire::reminder::RuleBody| {
@@ -67,10 +67,10 @@ async fn a_clinic_s_own_text_has_days_in_its_own_language(database: Database) {
     service.change_rule("booked", own).await;
     let [text, subject, mail] = booked(&world, &service, "fr").await;
     assert_eq!(text, "Northside Physio: see you on Sun, Mar 8, 9:00 AM");
-    // The mail has no own text, so all of it is the shipped one in French.
+    // Without an own template, the whole e-mail is the shipped one in French.
     assert_eq!(subject, "Votre rendez-vous du dimanche 8 mars");
     assert!(mail.starts_with("Bonjour,") && mail.contains("dimanche 8 mars à 9 h."), "{mail}");
-    // With a subject of its own, the rest of the mail follows it.
+    // With an own subject, the rest of the e-mail has its language.
     let own = |rule: &mut wire::reminder::RuleBody| {
         rule.template = Some(Template { email_subject: "See you on {{ date }}".into(), ..Template::default() });
     };
@@ -82,7 +82,7 @@ async fn a_clinic_s_own_text_has_days_in_its_own_language(database: Database) {
     service.stop().await;
 }
 
-async fn a_preview_is_what_the_patient_will_read(database: Database) {
+async fn a_preview_renders_as_for_the_patient(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let preview = async |language: &str, default_language: &str| {
@@ -106,8 +106,8 @@ async fn a_preview_is_what_the_patient_will_read(database: Database) {
 }
 
 testkit::engines!(
-    each_patient_reads_one_language_as_their_place_writes_it,
-    a_place_s_own_clock_is_what_its_patients_read,
-    a_clinic_s_own_text_has_days_in_its_own_language,
-    a_preview_is_what_the_patient_will_read,
+    a_message_has_one_language_and_the_formats_of_its_region,
+    times_are_on_the_locations_clock,
+    an_own_template_has_dates_in_its_own_language,
+    a_preview_renders_as_for_the_patient,
 );

@@ -1,4 +1,4 @@
-//! E-mails through a mail server, beside text messages in the sandbox.
+//! E-mails through a mail server, with text messages in the sandbox.
 
 use crate::common::{Running, World, organization, us};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -44,7 +44,7 @@ async fn an_email_leaves_through_the_mail_server(database: Database) {
     service.stop().await;
 }
 
-async fn an_email_that_is_put_off_is_tried_again_and_one_whose_fate_is_unknown_is_not(database: Database) {
+async fn a_deferred_email_is_retried_and_one_with_an_unknown_outcome_is_not(database: Database) {
     let (world, mail) = with_mail(database).await;
     mail.script([Behaviour::RefuseRcpt(451), Behaviour::DropAfterText, Behaviour::RefuseRcpt(550)]);
     let service = world.start().await;
@@ -62,7 +62,7 @@ async fn an_email_that_is_put_off_is_tried_again_and_one_whose_fate_is_unknown_i
     service.stop().await;
 }
 
-async fn an_email_that_is_no_news_of_a_visit_ends_with_one_click(database: Database) {
+async fn an_email_after_a_visit_has_a_one_click_unsubscribe(database: Database) {
     let (world, mail) = with_mail(database).await;
     let service = world.start().await;
     let ctx = Running::context(organization(1));
@@ -71,7 +71,11 @@ async fn an_email_that_is_no_news_of_a_visit_ends_with_one_click(database: Datab
     service.client.clone().create_rule(ctx.request(CreateRuleRequest { body: Some(body) })).await.unwrap();
     let visit = world.book_for(organization(1), us(START), with_language("fr"));
     service.becomes(&visit, "booked", "email", "sent").await;
-    assert_eq!(mail.wait_for(1).await[0].header("List-Unsubscribe"), None, "what says how a visit stands does not end");
+    assert_eq!(
+        mail.wait_for(1).await[0].header("List-Unsubscribe"),
+        None,
+        "an e-mail about an appointment has no link"
+    );
     world.until(START);
     world.booking.change(&visit, "completed", us(START), |visit| visit.status = "fulfilled".into());
     service.becomes(&visit, "after_completed", "email", "sent").await;
@@ -88,7 +92,7 @@ async fn an_email_that_is_no_news_of_a_visit_ends_with_one_click(database: Datab
         let request = Running::context(organization(9)).request(UnsubscribeRequest { token: token.into() });
         service.client.clone().get_unsubscribe(request).await.unwrap().into_inner()
     };
-    // Whoever only looks ends nothing.
+    // Reading the page unsubscribes nobody.
     let before = seen().await;
     assert_eq!((before.what.as_str(), before.ended, before.language.as_str()), ("after_visit", false, "fr"));
     assert_eq!((before.clinic.as_str(), before.phone.as_str()), ("Northside Physio", "+17805550100"));
@@ -97,19 +101,19 @@ async fn an_email_that_is_no_news_of_a_visit_ends_with_one_click(database: Datab
         assert_eq!(click(token).await.unwrap(), UnsubscribeState { ended: true, ..before.clone() });
     }
     assert!(seen().await.ended);
-    // Where nobody can tell of the clinic, it ends all the same.
+    // Unsubscribing works while booking is down.
     world.booking.set_down(true);
     assert!(click(token).await.unwrap().ended);
     world.booking.set_down(false);
     for wrong in ["", "AAAA", &token.replace(&token[30..34], "AAAA")] {
         assert_eq!(Fault::from(click(wrong).await.err().unwrap()).code, Code::NotFound, "{wrong}");
     }
-    // What says how a visit stands has no link, and none can be made for it.
-    let told = service.becomes(&visit, "booked", "email", "sent").await;
-    let id: MessageId = told.id.parse().unwrap();
+    // A message about an appointment has no link, and no token is valid for it.
+    let announced = service.becomes(&visit, "booked", "email", "sent").await;
+    let id: MessageId = announced.id.parse().unwrap();
     let bytes = [organization(1).uuid().as_bytes().as_slice(), id.uuid().as_bytes()].concat();
     assert_eq!(Fault::from(click(&URL_SAFE_NO_PAD.encode(bytes)).await.err().unwrap()).code, Code::NotFound);
-    // The consent that all e-mails rest on stays: the next visit is told of, and what follows it is not.
+    // The consent to e-mails stays: the next booking is announced, and the message after the visit is not sent.
     assert_eq!(world.booking.consents(), []);
     let next = world.book_as(organization(1), us(NEXT), with_language("fr"), |next| {
         next.patient_id = world.booking.visit(&visit).patient_id;
@@ -120,7 +124,7 @@ async fn an_email_that_is_no_news_of_a_visit_ends_with_one_click(database: Datab
     let ended = service.becomes(&next, "after_completed", "email", "suppressed").await;
     assert_eq!(ended.reason, "unsubscribed");
     service.becomes(&next, "after_completed", "sms", "delivered").await;
-    // Another patient at the same address reads on.
+    // Another patient with the same address still gets e-mails.
     let other = world.book(LATER);
     service.becomes(&other, "booked", "email", "sent").await;
     world.until(LATER);
@@ -129,7 +133,7 @@ async fn an_email_that_is_no_news_of_a_visit_ends_with_one_click(database: Datab
     service.stop().await;
 }
 
-async fn a_mail_that_rests_on_marketing_ends_marketing(database: Database) {
+async fn unsubscribing_from_a_marketing_email_withdraws_that_consent(database: Database) {
     let (world, mail) = with_mail(database).await;
     let service = world.start().await;
     let (trigger, channels) = ("after_completed".into(), vec!["email".into()]);
@@ -159,8 +163,8 @@ fn with_language(language: &str) -> PatientDetails {
 }
 
 testkit::engines!(
-    an_email_that_is_no_news_of_a_visit_ends_with_one_click,
-    a_mail_that_rests_on_marketing_ends_marketing,
+    an_email_after_a_visit_has_a_one_click_unsubscribe,
+    unsubscribing_from_a_marketing_email_withdraws_that_consent,
     an_email_leaves_through_the_mail_server,
-    an_email_that_is_put_off_is_tried_again_and_one_whose_fate_is_unknown_is_not,
+    a_deferred_email_is_retried_and_one_with_an_unknown_outcome_is_not,
 );

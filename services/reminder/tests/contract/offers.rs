@@ -40,7 +40,7 @@ fn offer(world: &World, number: u128) -> String {
 }
 
 /// The text message about an offer, once it is in this status.
-async fn told(service: &Running, offer: &str, status: &str) -> Message {
+async fn offer_message(service: &Running, offer: &str, status: &str) -> Message {
     // Its messages hang on the offer's own id.
     let visit = domain::id::AppointmentId::new(offer.parse::<OfferId>().unwrap().uuid()).to_string();
     service.becomes(&visit, "waitlist_offer", "sms", status).await
@@ -51,7 +51,7 @@ async fn an_offer_is_told_and_taken_by_a_letter(database: Database) {
     let service = world.start().await;
     let first = offer(&world, 1);
     assert_eq!(
-        told(&service, &first, "sent").await.text,
+        offer_message(&service, &first, "sent").await.text,
         "Northside Physio: a time is free on Fri, Mar 6 at 2:30 PM, kept until 10:00 AM on Wed, Mar 4. Answer A to take it, \
          N if not. Tel +17805550100"
     );
@@ -59,7 +59,7 @@ async fn an_offer_is_told_and_taken_by_a_letter(database: Database) {
     assert_eq!(world.booking.offer_status(&first), "accepted");
     // The next one is left to others.
     let second = offer(&world, 2);
-    told(&service, &second, "sent").await;
+    offer_message(&service, &second, "sent").await;
     say(&service, PHONE, "n", 2).await;
     assert_eq!(world.booking.offer_status(&second), "declined");
     let answered = async |count| {
@@ -91,7 +91,7 @@ async fn just_before_it_is_told_an_offer_must_still_be_open(database: Database) 
     let gone = offer(&world, 1);
     world.booking.offer_ends_untold(&gone, "expired");
     world.booking.release();
-    assert_eq!(told(&service, &gone, "suppressed").await.reason, "superseded");
+    assert_eq!(offer_message(&service, &gone, "suppressed").await.reason, "superseded");
     service.stop().await;
 }
 
@@ -100,13 +100,13 @@ async fn an_offer_that_has_ended_is_not_told(database: Database) {
     let service = world.start().await;
     // Booking knows that it ended, and the feed has not told it yet.
     let position = offer(&world, 1);
-    let sent = told(&service, &position, "delivered").await;
+    let sent = offer_message(&service, &position, "delivered").await;
     assert!(sent.text.ends_with("https://book.example.org/v1/offer_links/token-of-offer-0000001"), "{}", sent.text);
     world.booking.hold_back();
     let gone = offer(&world, 2);
     world.booking.offer_ends(organization(1), &gone, "expired", world.clock.now_us());
     world.booking.release();
-    let reason = told(&service, &gone, "suppressed").await.reason;
+    let reason = offer_message(&service, &gone, "suppressed").await.reason;
     assert_eq!(reason, "superseded");
     service.stop().await;
 }

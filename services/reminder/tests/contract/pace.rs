@@ -1,4 +1,4 @@
-//! How fast a provider is given messages, and what happens while it does not answer.
+//! The rate limit of a provider, and its suspension while it does not answer.
 
 use crate::common::World;
 use testkit::{database::Database, poll, sms::Behaviour};
@@ -11,14 +11,14 @@ async fn sent(world: &World, count: usize) {
     poll::until(&what, crate::common::WITHIN, || async { (world.texts().len() == count).then_some(()) }).await;
 }
 
-async fn each_text_waits_for_its_turn(database: Database) {
+async fn the_rate_limit_spaces_text_messages(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     (world.config.sms_per_second, world.config.concurrency) = (1, 4);
     let service = world.start().await;
     let visits = [(); 4].map(|()| world.book(START));
     for count in 1..=4 {
         sent(&world, count).await;
-        // E-mails have a turn of their own.
+        // E-mails have a limit of their own.
         service.becomes(&visits[3], "booked", "email", "delivered").await;
         assert_eq!(world.texts().len(), count, "one a second");
         world.seconds(1);
@@ -29,7 +29,7 @@ async fn each_text_waits_for_its_turn(database: Database) {
     service.stop().await;
 }
 
-async fn a_provider_that_does_not_answer_is_left_alone(database: Database) {
+async fn a_provider_without_answers_is_suspended(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     (world.config.breaker_failures, world.config.concurrency) = (2, 1);
     world.provider.script([Behaviour::HangUp, Behaviour::HangUp]);
@@ -50,4 +50,4 @@ async fn a_provider_that_does_not_answer_is_left_alone(database: Database) {
     service.stop().await;
 }
 
-testkit::engines!(each_text_waits_for_its_turn, a_provider_that_does_not_answer_is_left_alone,);
+testkit::engines!(the_rate_limit_spaces_text_messages, a_provider_without_answers_is_suspended,);

@@ -1,4 +1,4 @@
-//! Two SMS providers, of which the second stands in for the first.
+//! Two SMS providers, the second as the fallback of the first.
 
 use crate::common::{PUBLIC_URL, Running, TOKEN, WITHIN, World, organization, reports, rows::Rows, us, waits};
 use testkit::{
@@ -14,7 +14,7 @@ const NOW: &str = "2026-03-04T11:00:00Z";
 const START: &str = "2026-03-08T15:00:00Z";
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
-/// A world in which texts go by these two, the first one first.
+/// A world with these two SMS providers.
 async fn with_both(database: Database, first: &str, second: &str) -> (World, Endpoint) {
     let mut world = World::with_twilio(database, NOW).await;
     let fake = Endpoint::start(Answer::Say(202, r#"{"id":"theirs"}"#.into())).await.unwrap();
@@ -40,7 +40,7 @@ async fn receive(service: &Running, report: ReceiveRequest) {
     service.client.clone().receive_status(Running::context(organization(1)).request(report)).await.unwrap();
 }
 
-/// Whether the text about a booking waits after so many attempts.
+/// Whether the text about a booking waits after this number of attempts.
 fn waits(tries: usize) -> impl Fn(&[Message]) -> bool {
     move |all| {
         let text = all.iter().find(|one| one.channel == "sms" && one.trigger == "booked");
@@ -48,7 +48,7 @@ fn waits(tries: usize) -> impl Fn(&[Message]) -> bool {
     }
 }
 
-async fn what_the_first_cannot_be_given_the_second_sends(database: Database) {
+async fn an_unreachable_provider_falls_back_to_the_second(database: Database) {
     let (mut world, fake) = with_both(database, "twilio", "http").await;
     let nobody = Port::free().unwrap();
     world.config.providers.twilio.base_url = nobody.url();
@@ -60,7 +60,7 @@ async fn what_the_first_cannot_be_given_the_second_sends(database: Database) {
     assert_eq!(sent.sent_at_us, us(NOW), "at once");
     let [posted] = fake.posted().try_into().unwrap();
     assert_eq!(posted.headers["webhook-id"], format!("{}-2", sent.id), "under a name of its own");
-    // What the first one says of it does not count, whichever attempt it names.
+    // Receipts of the first provider do not count, whichever attempt they name.
     for attempt in [1, 2] {
         receive(&service, reports::twilio(&callback("twilio", &sent, attempt), "undelivered", "30005", TOKEN)).await;
         receive(&service, reports::twilio(&callback("twilio", &sent, attempt), "delivered", "", TOKEN)).await;
@@ -68,7 +68,7 @@ async fn what_the_first_cannot_be_given_the_second_sends(database: Database) {
     let after = service.becomes(&visit, "booked", "sms", "sent").await;
     assert_eq!(after.attempts[1].error_code, "");
     let body = format!(r#"{{"id":"{}-2","status":"delivered"}}"#, sent.id);
-    // Nor what the second one says of the first one's attempt.
+    // A receipt of the second provider for the first one's attempt does not count.
     let foreign = format!(r#"{{"id":"{}-1","status":"undelivered"}}"#, sent.id);
     for body in [foreign, body] {
         receive(&service, reports::http(&callback("http", &sent, 2), &body, us(NOW), SECRET)).await;
@@ -78,18 +78,18 @@ async fn what_the_first_cannot_be_given_the_second_sends(database: Database) {
     service.stop().await;
 }
 
-async fn what_a_busy_first_sends_away_goes_by_the_second_at_once(database: Database) {
+async fn a_busy_provider_falls_back_to_the_second_at_once(database: Database) {
     let (world, fake) = with_both(database, "twilio", "http").await;
     world.provider.script([Behaviour::Busy(90)]);
     let service = world.start().await;
     let visit = world.book(START);
     let sent = service.becomes(&visit, "booked", "sms", "sent").await;
     assert_eq!(attempts(&sent), [("twilio", "failed", "20429"), ("http", "sent", "")]);
-    // Until it comes back the next one is not given it at all.
+    // Until then the first provider gets no message.
     let meanwhile = world.book(START);
     assert_eq!(attempts(&service.becomes(&meanwhile, "booked", "sms", "sent").await), [("http", "sent", "")]);
     world.seconds(91);
-    // The next one finds the first one ready, and what is refused for good is refused by nobody else.
+    // The first provider is ready again. A permanent refusal has no fallback to the second.
     world.provider.script([Behaviour::Accept, Behaviour::Refuse(400, 21211)]);
     let next = world.book(START);
     assert_eq!(service.becomes(&next, "booked", "sms", "sent").await.provider, "twilio");
@@ -100,7 +100,7 @@ async fn what_a_busy_first_sends_away_goes_by_the_second_at_once(database: Datab
     service.stop().await;
 }
 
-async fn one_whose_fate_is_unknown_goes_no_other_way(database: Database) {
+async fn a_message_with_an_unknown_outcome_has_no_fallback(database: Database) {
     let (world, fake) = with_both(database, "twilio", "http").await;
     world.provider.script([Behaviour::Stall]);
     let service = world.start().await;
@@ -115,7 +115,7 @@ async fn one_whose_fate_is_unknown_goes_no_other_way(database: Database) {
     service.stop().await;
 }
 
-async fn what_one_that_keeps_keys_may_have_is_given_again_under_the_same_key(database: Database) {
+async fn a_killed_send_is_repeated_under_the_same_key(database: Database) {
     let (mut world, fake) = with_both(database, "http", "twilio").await;
     world.config.providers.http.timeout_seconds = 60;
     fake.script([Answer::Silence]);
@@ -132,9 +132,9 @@ async fn what_one_that_keeps_keys_may_have_is_given_again_under_the_same_key(dat
     service.stop().await;
 }
 
-async fn what_the_first_may_hold_stays_with_it(database: Database) {
+async fn a_message_that_a_provider_may_hold_stays_with_it(database: Database) {
     let (world, fake) = with_both(database, "http", "twilio").await;
-    // A silence, a failure of anybody on the way, and a refusal that says nothing of what came before.
+    // A timeout, an error of a proxy, and a refusal that says nothing about the first attempt.
     fake.script([Answer::Silence, Answer::Say(503, String::new()), Answer::Later(429, 5)]);
     let service = world.start().await;
     let visit = world.book(START);
@@ -150,7 +150,7 @@ async fn what_the_first_may_hold_stays_with_it(database: Database) {
     let ids: Vec<_> = fake.posted().iter().map(|one| one.headers["webhook-id"].clone()).collect();
     assert_eq!(ids, vec![format!("{}-1", sent.id); 4]);
     assert_eq!(world.texts().len(), 0);
-    // One that says when to come back holds nothing: the next one goes by the second.
+    // A provider that names a delay holds nothing: the message falls back to the second one.
     fake.script([Answer::Later(503, 90)]);
     let next = world.book(START);
     let sent = service.becomes(&next, "booked", "sms", "sent").await;
@@ -158,7 +158,7 @@ async fn what_the_first_may_hold_stays_with_it(database: Database) {
     service.stop().await;
 }
 
-async fn what_one_may_hold_that_is_gone_is_given_to_nobody(database: Database) {
+async fn a_message_that_a_removed_provider_may_hold_is_not_sent(database: Database) {
     let (mut world, fake) = with_both(database, "http", "twilio").await;
     fake.script([Answer::Silence]);
     let service = world.start().await;
@@ -174,7 +174,7 @@ async fn what_one_may_hold_that_is_gone_is_given_to_nobody(database: Database) {
     service.stop().await;
 }
 
-async fn a_first_that_is_left_alone_is_passed_over_until_it_answers(database: Database) {
+async fn a_suspended_provider_is_skipped_until_it_answers(database: Database) {
     let (mut world, fake) = with_both(database, "twilio", "http").await;
     (world.config.breaker_failures, world.config.concurrency) = (2, 1);
     world.provider.script([Behaviour::HangUp, Behaviour::HangUp]);
@@ -194,7 +194,7 @@ async fn a_first_that_is_left_alone_is_passed_over_until_it_answers(database: Da
     service.stop().await;
 }
 
-async fn where_each_is_left_alone_a_message_waits(database: Database) {
+async fn with_both_providers_suspended_a_message_waits(database: Database) {
     let (mut world, _fake) = with_both(database, "twilio", "http").await;
     let rows = Rows::open(&world.database.for_service("reminder")).await;
     let nobody = Port::free().unwrap();
@@ -206,7 +206,7 @@ async fn where_each_is_left_alone_a_message_waits(database: Database) {
     service.when("each to be asked", &visit, waits(2)).await;
     let next = world.book(START);
     service.becomes(&next, "booked", "email", "delivered").await;
-    // Until the one opens that does so first, and a moment more.
+    // Until the first suspension ends, with some jitter.
     let opens_us = us(NOW) + 15_000_000;
     poll::until("the message to be put off", WITHIN, || async {
         let due = rows.until(opens_us + 1_200_000).await;
@@ -217,7 +217,7 @@ async fn where_each_is_left_alone_a_message_waits(database: Database) {
     service.stop().await;
 }
 
-async fn a_busy_first_is_asked_when_it_said_though_the_second_is_out_of_reach(database: Database) {
+async fn a_busy_provider_is_retried_when_it_said_while_the_second_is_unreachable(database: Database) {
     let (mut world, _fake) = with_both(database, "twilio", "http").await;
     let rows = Rows::open(&world.database.for_service("reminder")).await;
     let nobody = Port::free().unwrap();
@@ -225,7 +225,7 @@ async fn a_busy_first_is_asked_when_it_said_though_the_second_is_out_of_reach(da
     (world.config.breaker_failures, world.config.concurrency) = (1, 1);
     world.provider.script([Behaviour::Busy(90)]);
     let service = world.start().await;
-    // The first message finds the second provider out of reach, the next one finds both left alone.
+    // The first message finds the second provider unreachable, the next one finds both unavailable.
     let mut visits = vec![];
     for tries in [2, 0] {
         let visit = world.book(START);
@@ -237,7 +237,7 @@ async fn a_busy_first_is_asked_when_it_said_though_the_second_is_out_of_reach(da
         let texts = rows.until(us(NOW) + 110_000_000).await;
         let mut waits: Vec<_> = texts.iter().map(|one| (one.wake_at_us - us(NOW)) / 1_000_000).collect();
         waits.sort_unstable();
-        // The first one when it said; the second one, which said nothing, is tried before.
+        // The first provider when it said; the second one named no delay and is retried before.
         matches!(waits[..], [15..90, last] if last >= 90).then_some(())
     })
     .await;
@@ -249,7 +249,7 @@ async fn a_busy_first_is_asked_when_it_said_though_the_second_is_out_of_reach(da
     service.stop().await;
 }
 
-async fn patience_is_had_with_each(database: Database) {
+async fn each_provider_gets_its_number_of_attempts(database: Database) {
     let (mut world, fake) = with_both(database, "twilio", "http").await;
     world.config.attempts_max = 2;
     world.provider.script([Behaviour::Busy(5); 9]);
@@ -269,14 +269,14 @@ async fn patience_is_had_with_each(database: Database) {
 }
 
 testkit::engines!(
-    what_the_first_cannot_be_given_the_second_sends,
-    what_a_busy_first_sends_away_goes_by_the_second_at_once,
-    one_whose_fate_is_unknown_goes_no_other_way,
-    what_one_that_keeps_keys_may_have_is_given_again_under_the_same_key,
-    what_the_first_may_hold_stays_with_it,
-    what_one_may_hold_that_is_gone_is_given_to_nobody,
-    a_first_that_is_left_alone_is_passed_over_until_it_answers,
-    where_each_is_left_alone_a_message_waits,
-    a_busy_first_is_asked_when_it_said_though_the_second_is_out_of_reach,
-    patience_is_had_with_each,
+    an_unreachable_provider_falls_back_to_the_second,
+    a_busy_provider_falls_back_to_the_second_at_once,
+    a_message_with_an_unknown_outcome_has_no_fallback,
+    a_killed_send_is_repeated_under_the_same_key,
+    a_message_that_a_provider_may_hold_stays_with_it,
+    a_message_that_a_removed_provider_may_hold_is_not_sent,
+    a_suspended_provider_is_skipped_until_it_answers,
+    with_both_providers_suspended_a_message_waits,
+    a_busy_provider_is_retried_when_it_said_while_the_second_is_unreachable,
+    each_provider_gets_its_number_of_attempts,
 );

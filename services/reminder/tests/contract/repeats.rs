@@ -1,22 +1,22 @@
-//! What is sent once more since nobody knows whether it was sent, where its rule prefers a double to a miss.
+//! The repetition of messages with an unknown outcome, where their rule prefers a double to a miss.
 
-use crate::common::{Running, WITHIN, World, organization, reports, told, waits};
+use crate::common::{Running, WITHIN, World, organization, reports, summaries, waits};
 use testkit::{database::Database, poll, sms::Behaviour};
 use wire::reminder::{ArchiveRuleRequest, ListRulesRequest, Message, RetryMessageRequest};
 
 const NOW: &str = "2026-03-04T11:00:00Z";
 const START: &str = "2026-03-08T15:00:00Z";
-/// So long its provider may still report on it.
+/// How long a receipt may still arrive.
 const UNKNOWN_SECONDS: i64 = 600;
 
-/// A service whose news of a booking comes rather twice than not at all.
+/// A service whose rule for bookings repeats unknown messages.
 async fn repeating(world: &World) -> Running {
     let service = world.start().await;
     assert!(service.change_rule("booked", |body| body.repeat_unknown = true).await.repeat_unknown);
     service
 }
 
-/// A visit of whose text nobody knows whether it was sent.
+/// A visit whose text message has an unknown outcome.
 async fn lost(world: &World, service: &Running) -> String {
     world.provider.script([Behaviour::Stall]);
     let visit = world.book(START);
@@ -28,7 +28,7 @@ fn outcomes(message: &Message) -> Vec<&str> {
     message.attempts.iter().map(|one| one.outcome.as_str()).collect()
 }
 
-async fn it_is_sent_once_more_where_its_rule_says_so_and_nobody_has_reported(database: Database) {
+async fn an_unknown_message_is_repeated_where_its_rule_says_so_and_no_receipt_came(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = repeating(&world).await;
     let visit = lost(&world, &service).await;
@@ -43,7 +43,7 @@ async fn it_is_sent_once_more_where_its_rule_says_so_and_nobody_has_reported(dat
     service.stop().await;
 }
 
-async fn it_is_sent_once_more_and_no_oftener(database: Database) {
+async fn an_unknown_message_is_repeated_once(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = repeating(&world).await;
     world.provider.script([Behaviour::Stall, Behaviour::Stall]);
@@ -61,7 +61,7 @@ async fn it_is_sent_once_more_and_no_oftener(database: Database) {
     }
     let unknown = service.becomes(&visit, "booked", "sms", "unknown").await;
     assert_eq!((unknown.attempts.len(), unknown.reason.as_str()), (2, "no_answer"));
-    // It is enough that it arrived once, whichever time that was.
+    // A receipt for either attempt is enough.
     reports::arrives(&world, &service, 0, "undelivered", "").await;
     service.becomes(&visit, "booked", "sms", "unknown").await;
     reports::arrives(&world, &service, 0, "delivered", "").await;
@@ -69,7 +69,7 @@ async fn it_is_sent_once_more_and_no_oftener(database: Database) {
     service.stop().await;
 }
 
-async fn what_is_not_taken_the_second_time_stays_unknown(database: Database) {
+async fn a_refused_repetition_leaves_the_message_unknown(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let change = service.change_rule("booked", |body| {
@@ -83,10 +83,10 @@ async fn what_is_not_taken_the_second_time_stays_unknown(database: Database) {
     world.seconds(UNKNOWN_SECONDS);
     service.when("the refusal", &refused, is_twice).await;
     waits::passes(&world, &service).await;
-    let about = told(&service.messages(&refused).await);
+    let about = summaries(&service.messages(&refused).await);
     assert!(about.contains(&"booked sms unknown no_answer".to_owned()), "{about:?}");
     assert!(!about.iter().any(|line| line.starts_with("booked email")), "it may have arrived: {about:?}");
-    // One that is too busy is asked again, until a late report says that it arrived the first time.
+    // A busy provider is retried until a late receipt reports the first attempt as delivered.
     let busy = lost(&world, &service).await;
     let first = world.texts().len() - 1;
     world.provider.script([Behaviour::Busy(5), Behaviour::Busy(5)]);
@@ -103,7 +103,7 @@ async fn what_is_not_taken_the_second_time_stays_unknown(database: Database) {
     service.stop().await;
 }
 
-async fn patience_with_a_repeat_ends_and_begins_anew_by_hand(database: Database) {
+async fn attempts_of_a_repetition_end_and_restart_manually(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     world.config.attempts_max = 3;
     let service = repeating(&world).await;
@@ -119,7 +119,7 @@ async fn patience_with_a_repeat_ends_and_begins_anew_by_hand(database: Database)
     waits::passes(&world, &service).await;
     let unknown = service.becomes(&visit, "booked", "sms", "unknown").await;
     assert_eq!(outcomes(&unknown), ["unknown", "failed", "failed", "failed"]);
-    // A retry by hand is a message like the first.
+    // A manual retry starts anew.
     world.provider.script([Behaviour::Stall]);
     let again = RetryMessageRequest { id: unknown.id };
     service.client.clone().retry_message(Running::context(organization(1)).request(again)).await.unwrap();
@@ -130,7 +130,7 @@ async fn patience_with_a_repeat_ends_and_begins_anew_by_hand(database: Database)
     service.stop().await;
 }
 
-async fn that_the_first_arrived_is_known_while_the_second_is_on_its_way(database: Database) {
+async fn a_receipt_for_the_first_attempt_arrives_during_the_second(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     world.config.providers.twilio.timeout_seconds = 4;
     let service = repeating(&world).await;
@@ -147,7 +147,7 @@ async fn that_the_first_arrived_is_known_while_the_second_is_on_its_way(database
     service.stop().await;
 }
 
-async fn what_its_sender_could_not_record_is_sent_once_more(database: Database) {
+async fn an_unrecorded_send_is_repeated(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     world.config.providers.twilio.timeout_seconds = 60;
     let service = repeating(&world).await;
@@ -162,7 +162,7 @@ async fn what_its_sender_could_not_record_is_sent_once_more(database: Database) 
     service.stop().await;
 }
 
-async fn a_late_report_spares_it(database: Database) {
+async fn a_late_receipt_prevents_the_repetition(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = repeating(&world).await;
     let visit = lost(&world, &service).await;
@@ -175,7 +175,7 @@ async fn a_late_report_spares_it(database: Database) {
     service.stop().await;
 }
 
-async fn what_is_no_longer_so_is_not_sent_once_more_and_stays_unknown(database: Database) {
+async fn an_outdated_message_is_not_repeated_and_stays_unknown(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = repeating(&world).await;
     let visit = lost(&world, &service).await;
@@ -185,20 +185,20 @@ async fn what_is_no_longer_so_is_not_sent_once_more_and_stays_unknown(database: 
     waits::passes(&world, &service).await;
     let unknown = service.becomes(&visit, "booked", "sms", "unknown").await;
     assert_eq!((unknown.attempts.len(), unknown.reason.as_str()), (1, "no_answer"));
-    // Whoever sends it by hand all the same meets the same check.
+    // A manual retry passes the same check.
     let again = RetryMessageRequest { id: unknown.id };
     service.client.clone().retry_message(Running::context(organization(1)).request(again)).await.unwrap();
     assert_eq!(service.becomes(&visit, "booked", "sms", "suppressed").await.reason, "cancelled");
     service.stop().await;
 }
 
-async fn the_rule_as_it_is_by_then_decides(database: Database) {
+async fn the_present_rule_decides_on_the_repetition(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
-    let told_later = lost(&world, &service).await;
+    let repeated = lost(&world, &service).await;
     service.change_rule("booked", |body| body.repeat_unknown = true).await;
     world.seconds(UNKNOWN_SECONDS);
-    service.becomes(&told_later, "booked", "sms", "sent").await;
+    service.becomes(&repeated, "booked", "sms", "sent").await;
     let never = lost(&world, &service).await;
     service.change_rule("booked", |body| body.repeat_unknown = false).await;
     world.seconds(UNKNOWN_SECONDS);
@@ -227,13 +227,13 @@ async fn the_rule_as_it_is_by_then_decides(database: Database) {
 }
 
 testkit::engines!(
-    it_is_sent_once_more_where_its_rule_says_so_and_nobody_has_reported,
-    it_is_sent_once_more_and_no_oftener,
-    what_is_not_taken_the_second_time_stays_unknown,
-    patience_with_a_repeat_ends_and_begins_anew_by_hand,
-    that_the_first_arrived_is_known_while_the_second_is_on_its_way,
-    what_its_sender_could_not_record_is_sent_once_more,
-    a_late_report_spares_it,
-    what_is_no_longer_so_is_not_sent_once_more_and_stays_unknown,
-    the_rule_as_it_is_by_then_decides,
+    an_unknown_message_is_repeated_where_its_rule_says_so_and_no_receipt_came,
+    an_unknown_message_is_repeated_once,
+    a_refused_repetition_leaves_the_message_unknown,
+    attempts_of_a_repetition_end_and_restart_manually,
+    a_receipt_for_the_first_attempt_arrives_during_the_second,
+    an_unrecorded_send_is_repeated,
+    a_late_receipt_prevents_the_repetition,
+    an_outdated_message_is_not_repeated_and_stays_unknown,
+    the_present_rule_decides_on_the_repetition,
 );

@@ -1,4 +1,4 @@
-//! What patients answer, and what becomes of it.
+//! Replies of patients and their effects.
 
 use crate::common::{
     Running, World, organization,
@@ -22,20 +22,20 @@ async fn inbox_of(service: &Running, number: u128) -> ListInboxResponse {
     service.client.clone().list_inbox(request).await.unwrap().into_inner()
 }
 
-/// `meaning attention` of what a person must read, the newest first.
+/// `meaning attention` of each inbox entry, the newest first.
 async fn inbox(service: &Running) -> Vec<String> {
     let line = |one: &InboxItem| format!("{} {}", one.meaning, one.attention);
     inbox_of(service, 1).await.items.iter().map(line).collect()
 }
 
-/// Books a visit, of which the patient is told.
+/// Books a visit and waits for its text message.
 async fn booked(world: &World, service: &Running, starts_at: &str) -> String {
     let visit = world.book(starts_at);
     service.becomes(&visit, "booked", "sms", "sent").await;
     visit
 }
 
-/// Until the day before the visit, when the reminder of 24 hours has left.
+/// Advances to the day before the visits and waits for their reminders.
 async fn reminded(world: &World, service: &Running, visits: &[&str]) {
     world.until("2026-03-07T15:00:00Z");
     for visit in visits {
@@ -55,7 +55,7 @@ async fn last_text(world: &World, count: usize) -> String {
     .await
 }
 
-async fn a_reminder_is_confirmed_or_called_off_by_a_letter(database: Database) {
+async fn a_letter_confirms_cancels_or_moves_the_visit(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let visit = booked(&world, &service, START).await;
@@ -66,7 +66,7 @@ async fn a_reminder_is_confirmed_or_called_off_by_a_letter(database: Database) {
         "Northside Physio: your visit is on Sun, Mar 8 at 9:00 AM. Answer C to confirm, X to call it off, M to move it. \
          Tel +17805550100"
     );
-    // Passed on twice, as providers do: one effect, one answer.
+    // A provider may pass a reply on twice: one effect, one response.
     say(&service, PHONE, "c", 1).await;
     say(&service, PHONE, "c", 1).await;
     let thanks = last_text(&world, asked.len() + 1).await;
@@ -77,7 +77,7 @@ async fn a_reminder_is_confirmed_or_called_off_by_a_letter(database: Database) {
     assert!(link.contains("https://book.example.org/v1/manage/token-of-visit-0000001"), "{link}");
     say(&service, PHONE, "x", 3).await;
     assert_eq!(world.booking.visit(&visit).status, "cancelled");
-    // The rules tell of it, as of every cancellation: nothing is said twice.
+    // The rules announce the cancellation; there is no second response.
     service.becomes(&visit, "cancelled", "sms", "sent").await;
     service.settled(&visit).await;
     assert_eq!(world.texts().len(), asked.len() + 3);
@@ -85,7 +85,7 @@ async fn a_reminder_is_confirmed_or_called_off_by_a_letter(database: Database) {
     service.stop().await;
 }
 
-async fn nobody_guesses_which_visit_is_meant(database: Database) {
+async fn an_ambiguous_reply_is_asked_about_once_and_then_kept_for_a_person(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let first = booked(&world, &service, "2026-03-08T14:00:00Z").await;
@@ -102,14 +102,14 @@ async fn nobody_guesses_which_visit_is_meant(database: Database) {
         "Northside Physio: which visit, Sun, Mar 8 8:00 AM; Sun, Mar 8 2:00 PM? Answer with the day as well, such as C 8 \
          or X 8."
     );
-    // The day does not say it either: asked once, it is a person's now.
+    // The day is ambiguous, too. After one question the reply goes to the inbox.
     say(&service, PHONE, "X 8", 2).await;
     assert_eq!(inbox(&service).await, ["cancel ambiguous"]);
     assert!([&first, &second].iter().all(|visit| world.booking.visit(visit).status == "booked"));
     service.stop().await;
 }
 
-async fn what_a_day_names_is_done(database: Database) {
+async fn a_day_selects_the_visit(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let first = booked(&world, &service, "2026-03-08T14:00:00Z").await;
@@ -125,20 +125,20 @@ async fn what_a_day_names_is_done(database: Database) {
     service.stop().await;
 }
 
-async fn what_has_changed_since_is_not_done(database: Database) {
+async fn a_reply_to_a_changed_visit_has_no_effect(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let visit = booked(&world, &service, START).await;
     reminded(&world, &service, &[&visit]).await;
     let before = world.texts().len();
-    // Moved, and the patient answers what was said before.
+    // The patient answers the message from before the move.
     world.booking.hold_back();
     world.reschedule(&visit, "2026-03-09T15:00:00Z");
     say(&service, PHONE, "X", 1).await;
     assert_eq!(world.booking.visit(&visit).status, "booked");
-    let told = last_text(&world, before + 1).await;
+    let text = last_text(&world, before + 1).await;
     assert_eq!(
-        told,
+        text,
         "Northside Physio: that visit has changed since, so nothing was done. We have your message. Tel +17805550100"
     );
     assert_eq!(inbox(&service).await, ["cancel refused"]);
@@ -150,7 +150,7 @@ async fn what_has_changed_since_is_not_done(database: Database) {
     service.stop().await;
 }
 
-async fn who_writes_stop_is_left_alone_until_start(database: Database) {
+async fn stop_blocks_messages_until_start(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let first = world.book(START);
@@ -161,23 +161,23 @@ async fn who_writes_stop_is_left_alone_until_start(database: Database) {
     say(&service, PHONE, "Yes", 2).await;
     let third = world.book(START);
     service.becomes(&third, "booked", "sms", "sent").await;
-    // To the carrier an opt-out, to the patient a cancellation: it counts as the first, and a person reads it.
+    // An opt-out to the carrier, perhaps a cancellation to the patient: it counts as opt-out, and a person reads it.
     say(&service, PHONE, "CANCEL", 3).await;
     let fourth = world.book(START);
     assert_eq!(service.becomes(&fourth, "booked", "sms", "suppressed").await.reason, "opted_out");
     say(&service, PHONE, "START", 4).await;
-    // Nothing was stopped: a confirmation, perhaps.
+    // Without an opt-out before, it may be a confirmation.
     say(&service, PHONE, "yes", 5).await;
     assert_eq!(inbox(&service).await, ["start not_understood", "stop opted_out"]);
-    let told = world.booking.consents();
-    let given: Vec<_> = told.iter().map(|(_, given)| *given).collect();
+    let consents = world.booking.consents();
+    let given: Vec<_> = consents.iter().map(|(_, given)| *given).collect();
     assert_eq!(given, [false, true, false, true, true]);
-    assert!(told.iter().all(|(address, _)| address == PHONE));
+    assert!(consents.iter().all(|(address, _)| address == PHONE));
     assert_eq!(world.texts().len(), 2, "the carrier answers these words itself");
     service.stop().await;
 }
 
-async fn an_answer_that_waits_survives_the_visit_that_it_is_about(database: Database) {
+async fn a_waiting_response_survives_the_cancellation_of_its_visit(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let visit = booked(&world, &service, START).await;
@@ -186,7 +186,7 @@ async fn an_answer_that_waits_survives_the_visit_that_it_is_about(database: Data
     say(&service, PHONE, "C", 1).await;
     let waits = |all: &[Message]| all.iter().any(|one| one.trigger == "reply" && one.reason == "provider_busy");
     service.when("the answer to wait", &visit, waits).await;
-    // What was planned about the visit is taken back; the patient wrote, and is answered.
+    // The cancellation suppresses planned messages, but no response.
     world.cancel(&visit);
     service.becomes(&visit, "cancelled", "sms", "sent").await;
     world.seconds(90);
@@ -194,7 +194,7 @@ async fn an_answer_that_waits_survives_the_visit_that_it_is_about(database: Data
     service.stop().await;
 }
 
-async fn how_it_is_is_asked_kept_and_passed_on_where_it_is_bad(database: Database) {
+async fn a_score_is_recorded_and_a_bad_one_reaches_the_inbox(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let body = RuleBody {
@@ -233,7 +233,7 @@ async fn how_it_is_is_asked_kept_and_passed_on_where_it_is_bad(database: Databas
     assert_eq!((item.attention.as_str(), item.score, item.appointment_id.as_str()), ("pain", Some(8), bad.as_str()));
     say(&service, PHONE, "H", 3).await;
     assert_eq!(inbox(&service).await, ["help call_back", "score pain"]);
-    // Asked for by e-mail, nobody could answer.
+    // A patient cannot answer an e-mail.
     let body = RuleBody { channels: vec!["email".into()], ..body };
     let request = Running::context(organization(1)).request(CreateRuleRequest { body: Some(body) });
     let refused = Fault::from(service.client.clone().create_rule(request).await.unwrap_err());
@@ -241,7 +241,7 @@ async fn how_it_is_is_asked_kept_and_passed_on_where_it_is_bad(database: Databas
     service.stop().await;
 }
 
-async fn nothing_that_a_patient_wrote_is_lost(database: Database) {
+async fn no_reply_is_lost(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let visit = booked(&world, &service, START).await;
@@ -250,7 +250,7 @@ async fn nothing_that_a_patient_wrote_is_lost(database: Database) {
     say(&service, PHONE, "x", 1).await;
     world.booking.set_down(false);
     say(&service, PHONE, "I am late", 2).await;
-    // A number that nobody knows: the installation's own organisation has it.
+    // A reply from an unknown number goes to the installation's own organisation.
     say(&service, "+15005550099", "hello", 3).await;
     assert_eq!(inbox(&service).await, ["unknown not_understood", "cancel not_processed"]);
     assert_eq!(inbox_of(&service, 9).await.items[0].text, "hello");
@@ -270,14 +270,14 @@ async fn nothing_that_a_patient_wrote_is_lost(database: Database) {
     assert_eq!((first.read_at_us, first.read_by.as_str()), (world.clock.now_us(), "key_test"));
     world.seconds(60);
     assert!(read(1, &id).await.unwrap() == first, "the first reader stays");
-    reads_are_told_apart(&service, &id, &unread.items[1].id).await;
+    repeated_keys_replay(&service, &id, &unread.items[1].id).await;
     let request = ListInboxRequest { unread: true, ..ListInboxRequest::default() };
     let left = service.client.clone().list_inbox(Running::context(organization(1)).request(request)).await.unwrap();
     assert_eq!((left.get_ref().unread_count, left.get_ref().items.len()), (1, 1));
     service.stop().await;
 }
 
-async fn what_a_carrier_passes_on_is_read_as_far_as_it_can_be(database: Database) {
+async fn a_carriers_message_is_parsed_as_far_as_possible(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let ctx = Running::context(organization(9));
@@ -285,17 +285,17 @@ async fn what_a_carrier_passes_on_is_read_as_far_as_it_can_be(database: Database
     let pass_on = async |call: ReceiveRequest| {
         service.client.clone().receive_inbound(ctx.request(call)).await.map(tonic::Response::into_inner)
     };
-    // A picture without a text says that it is one; without an id, each call is a new message.
+    // A picture without a text gives a note; without an id, each callback is a new message.
     for text in ["", "", "hello"] {
         assert!(!pass_on(twilio(&url, "+15005550099", text, "")).await.unwrap().repeated);
     }
     let texts: Vec<_> = inbox_of(&service, 9).await.items.into_iter().rev().map(|item| item.text).collect();
     assert_eq!(texts, ["(no text; pictures, not kept: 1)", "(no text; pictures, not kept: 1)", "hello"]);
-    // A name is nobody who can be written to. What has no sender is no message at all, and is refused.
+    // A message from an alphanumeric sender is dropped. One without a sender is refused.
     assert_eq!(pass_on(twilio(&url, "Vodafone", "offer", "SM1")).await.unwrap().id, "");
     let refused = Fault::from(pass_on(twilio(&url, "", "x", "SM2")).await.unwrap_err());
     assert_eq!((refused.code, refused.violations[0].pointer.as_str()), (Code::ValidationFailed, "/From"));
-    // The carrier signs the address that it was given; the gateway may know itself by another one.
+    // The provider signs the URL that it was given; the gateway may have another one.
     let elsewhere = |call: ReceiveRequest| ReceiveRequest { url: url.replace("book.example.org", "10.0.0.7"), ..call };
     assert_ne!(pass_on(elsewhere(wrote("+15005550098", "hello", 3))).await.unwrap().id, "");
     let forged = elsewhere(twilio(&url.replace("book", "evil"), "+15005550098", "x", "SM4"));
@@ -303,8 +303,8 @@ async fn what_a_carrier_passes_on_is_read_as_far_as_it_can_be(database: Database
     service.stop().await;
 }
 
-/// What is read with a key is answered alike for it, and says that it is a replay.
-async fn reads_are_told_apart(service: &Running, id: &str, other: &str) {
+/// A repeated key gets the same answer, marked as a replay.
+async fn repeated_keys_replay(service: &Running, id: &str, other: &str) {
     let keyed = async |id: &str, fingerprint: &str| {
         let idempotency = Some(Idempotency { key: "one".into(), fingerprint: fingerprint.into() });
         let ctx = Context { idempotency, ..Running::context(organization(1)) };
@@ -317,13 +317,13 @@ async fn reads_are_told_apart(service: &Running, id: &str, other: &str) {
 }
 
 testkit::engines!(
-    a_reminder_is_confirmed_or_called_off_by_a_letter,
-    nobody_guesses_which_visit_is_meant,
-    what_a_day_names_is_done,
-    what_has_changed_since_is_not_done,
-    who_writes_stop_is_left_alone_until_start,
-    an_answer_that_waits_survives_the_visit_that_it_is_about,
-    how_it_is_is_asked_kept_and_passed_on_where_it_is_bad,
-    nothing_that_a_patient_wrote_is_lost,
-    what_a_carrier_passes_on_is_read_as_far_as_it_can_be,
+    a_letter_confirms_cancels_or_moves_the_visit,
+    an_ambiguous_reply_is_asked_about_once_and_then_kept_for_a_person,
+    a_day_selects_the_visit,
+    a_reply_to_a_changed_visit_has_no_effect,
+    stop_blocks_messages_until_start,
+    a_waiting_response_survives_the_cancellation_of_its_visit,
+    a_score_is_recorded_and_a_bad_one_reaches_the_inbox,
+    no_reply_is_lost,
+    a_carriers_message_is_parsed_as_far_as_possible,
 );

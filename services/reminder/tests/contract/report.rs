@@ -58,7 +58,7 @@ async fn counted(service: &Running, visits: &[&str]) -> [u64; 6] {
     counts
 }
 
-fn told(row: &ReminderReportRow) -> [u64; 6] {
+fn row_counts(row: &ReminderReportRow) -> [u64; 6] {
     [row.sent, row.delivered, row.failed, row.unknown, row.suppressed, row.segments]
 }
 
@@ -120,7 +120,7 @@ async fn who_came_is_told_apart_by_whether_a_reminder_had_left(database: Databas
     let rows = report(&world, &service, 1, "week").await;
     let [row] = &rows[..] else { panic!("{rows:?}") };
     assert_eq!((row.key.as_str(), row.visits, row.confirmed, row.replied), ("2026-03-02", 7, 1, 2));
-    assert_eq!(told(row), counted(&service, &all).await);
+    assert_eq!(row_counts(row), counted(&service, &all).await);
     assert!(row.failed >= 2 && row.unknown >= 2 && row.suppressed >= 4, "{row:?}");
     assert_eq!(row.with_reminder, came(1, 1, Some(0.5)));
     assert_eq!(row.without_reminder, came(3, 2, Some(0.4)));

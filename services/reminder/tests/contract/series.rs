@@ -18,9 +18,9 @@ async fn a_series_is_told_in_one_message(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let visits = world.book_series(&STARTS);
-    let told = service.becomes(&visits[0], "booked", "sms", "delivered").await.text;
+    let text = service.becomes(&visits[0], "booked", "sms", "delivered").await.text;
     assert_eq!(
-        told,
+        text,
         format!(
             "Northside Physio: 3 visits booked, the first on Sun, Mar 8 at 9:00 AM. Change: {LINK}1 Tel +17805550100"
         )
@@ -57,8 +57,8 @@ async fn who_was_to_tell_of_a_series_hands_it_on(database: Database) {
     world.cancel(&visits[0]);
     service.becomes(&visits[1], "booked", "sms", "scheduled").await;
     world.until("2026-03-04T15:00:00Z");
-    let told = service.becomes(&visits[1], "booked", "sms", "delivered").await.text;
-    assert!(told.contains("2 visits booked, the first on Thu, Mar 12 at 9:00 AM"), "{told}");
+    let text = service.becomes(&visits[1], "booked", "sms", "delivered").await.text;
+    assert!(text.contains("2 visits booked, the first on Thu, Mar 12 at 9:00 AM"), "{text}");
     assert_eq!(news(&service, &visits[0]).await, ["suppressed", "suppressed"]);
     assert_eq!(news(&service, &visits[2]).await, [""; 0]);
     service.stop().await;

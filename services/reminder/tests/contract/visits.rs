@@ -1,6 +1,6 @@
 //! What patients are told as their visits are booked, come near, move and are called off.
 
-use crate::common::{Running, World, booking::appointment_id, organization, patient, rows::Rows, told, us};
+use crate::common::{Running, World, booking::appointment_id, organization, patient, rows::Rows, summaries, us};
 use testkit::database::Database;
 use wire::{
     booking::PatientDetails,
@@ -36,7 +36,7 @@ async fn a_booking_is_told_at_once_and_again_before_the_start(database: Database
     assert_eq!(due, ["2026-03-05T15:00:00Z", "2026-03-07T15:00:00Z", "2026-03-08T13:00:00Z"].map(us));
     world.until("2026-03-07T14:59:59Z");
     service.becomes(&visit, "before_start", "email", "delivered").await;
-    assert_eq!(told(&service.messages(&visit).await)[1..3], ["before_start sms scheduled"; 2]);
+    assert_eq!(summaries(&service.messages(&visit).await)[1..3], ["before_start sms scheduled"; 2]);
     world.until("2026-03-07T15:00:00Z");
     let day_before = service.becomes(&visit, "before_start", "sms", "delivered").await;
     assert!(day_before.text.contains("Sun, Mar 8 at 9:00 AM"), "{}", day_before.text);
@@ -53,7 +53,7 @@ async fn what_came_due_while_a_visit_was_elsewhere_is_told_when_it_is_back(datab
     service.becomes(&visit, "booked", "sms", "sent").await;
     // Dragged away and back before the day's reminder is due, and once more around that time.
     let moves = [("14:57:00", "14:57:30"), ("14:59:30", "15:00:30")];
-    let moved = |all: &[Message], status| told(all).iter().filter(|line| line.contains(status)).count();
+    let moved = |all: &[Message], status| summaries(all).iter().filter(|line| line.contains(status)).count();
     for (count, (away, back)) in (1..).zip(moves) {
         world.until(&format!("2026-03-07T{away}Z"));
         world.reschedule(&visit, "2026-03-09T15:00:00Z");
@@ -97,10 +97,10 @@ async fn a_visit_cancelled_in_the_last_minute_is_not_reminded_of(database: Datab
     world.until(START);
     let all = service.settled(&visit).await;
     assert_eq!(
-        told(&all).iter().filter(|line| line.contains("sms suppressed cancelled")).count(),
+        summaries(&all).iter().filter(|line| line.contains("sms suppressed cancelled")).count(),
         2,
         "{:?}",
-        told(&all)
+        summaries(&all)
     );
     let texts = world.texts();
     assert_eq!(texts.len(), 2);
@@ -120,7 +120,10 @@ async fn a_move_is_told_once_it_has_settled(database: Database) {
     world.reschedule(&visit, "2026-03-10T20:30:00Z");
     let moved = service.becomes(&visit, "rescheduled", "sms", "scheduled").await;
     assert_eq!(moved.due_at_us, world.clock.now_us() + 120_000_000);
-    assert_eq!(told(&service.messages(&visit).await).iter().filter(|line| line.ends_with("superseded")).count(), 3);
+    assert_eq!(
+        summaries(&service.messages(&visit).await).iter().filter(|line| line.ends_with("superseded")).count(),
+        3
+    );
     world.seconds(120);
     let moved = service.becomes(&visit, "rescheduled", "sms", "delivered").await;
     assert!(moved.text.contains("your visit is now Tue, Mar 10 at 2:30 PM"), "{}", moved.text);
@@ -134,11 +137,11 @@ async fn a_move_is_told_once_it_has_settled(database: Database) {
     world.until("2026-03-10T20:30:00Z");
     let all = service.settled(&visit).await;
     let said = all.iter().filter(|one| one.trigger == "rescheduled" && one.status == "delivered").count();
-    assert_eq!(said, 2, "{:?}", told(&all));
+    assert_eq!(said, 2, "{:?}", summaries(&all));
     // Overdue by days when the clock leapt, and past the start: taken back, not sent.
     let last: Vec<_> = all.iter().filter(|one| one.appointment_version == 4).cloned().collect();
     assert_eq!(
-        told(&last),
+        summaries(&last),
         [
             "before_start email suppressed too_late",
             "before_start sms suppressed too_late",
@@ -206,7 +209,7 @@ async fn an_old_booking_in_the_first_snapshot_is_not_news(database: Database) {
     let service = world.start().await;
     let planned = service.when("the snapshot", &old, |all| !all.is_empty()).await;
     assert_eq!(
-        told(&planned),
+        summaries(&planned),
         ["before_start email scheduled", "before_start sms scheduled", "before_start sms scheduled"]
     );
     service.stop().await;
@@ -224,7 +227,7 @@ async fn one_patient_without_a_telephone_stops_nobody_else(database: Database) {
     let odd = world.book_for(organization(1), start, odd);
     let plain = world.book(START);
     let booked = |all: Vec<wire::reminder::Message>| {
-        told(&all.into_iter().filter(|one| one.trigger == "booked").collect::<Vec<_>>())
+        summaries(&all.into_iter().filter(|one| one.trigger == "booked").collect::<Vec<_>>())
     };
     service.becomes(&plain, "booked", "sms", "delivered").await;
     for (visit, expected) in [
@@ -268,7 +271,7 @@ async fn a_visit_that_has_begun_is_not_reminded_of(database: Database) {
     service.becomes(&visit, "booked", "email", "delivered").await;
     world.booking.change(&visit, "arrived", world.clock.now_us(), |one| one.status = "arrived".into());
     let all = service.settled(&visit).await;
-    assert_eq!(told(&all).iter().filter(|line| line.ends_with("suppressed visit_begun")).count(), 3);
+    assert_eq!(summaries(&all).iter().filter(|line| line.ends_with("suppressed visit_begun")).count(), 3);
     service.stop().await;
 }
 

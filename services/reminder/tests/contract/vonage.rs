@@ -1,4 +1,4 @@
-//! Text messages through Vonage, whose answers and receipts are about parts of them.
+//! Text messages through Vonage, whose answers and receipts cover one part each.
 
 use crate::common::{PUBLIC_URL, Running, World, organization};
 use rpc::{Code, Fault};
@@ -14,7 +14,7 @@ const SECRET: &str = "signature-secret";
 
 async fn with_vonage(database: Database, parts: usize) -> (World, Endpoint) {
     let mut world = World::new(database, NOW).await;
-    let fake = Endpoint::start(taken(&vec!["0"; parts])).await.unwrap();
+    let fake = Endpoint::start(answer(&vec!["0"; parts])).await.unwrap();
     world.config.sms_provider = "vonage".into();
     let vonage = &mut world.config.providers.vonage;
     vonage.base_url = fake.url();
@@ -26,8 +26,8 @@ async fn with_vonage(database: Database, parts: usize) -> (World, Endpoint) {
     (world, fake)
 }
 
-/// An answer about so many parts.
-fn taken(statuses: &[&str]) -> Answer {
+/// An answer for this number of parts.
+fn answer(statuses: &[&str]) -> Answer {
     let part = |(index, status): (usize, &&str)| {
         format!(r#"{{"to":"15005550009","message-id":"part-{index}","status":"{status}","error-text":"x"}}"#)
     };
@@ -35,7 +35,7 @@ fn taken(statuses: &[&str]) -> Answer {
     Answer::Say(200, format!(r#"{{"message-count":"{}","messages":[{}]}}"#, parts.len(), parts.join(",")))
 }
 
-/// A receipt for the attempt with this call-back and reference.
+/// A receipt for the attempt with this callback URL and reference.
 fn receipt((url, reference): (&str, &str), part: &str, status: &str, code: &str, secret: &str) -> ReceiveRequest {
     let mut fields = [
         ("msisdn", "15005550009"),
@@ -53,7 +53,7 @@ fn receipt((url, reference): (&str, &str), part: &str, status: &str, code: &str,
     ReceiveRequest { provider: "vonage".into(), url: url.to_owned(), form, ..Default::default() }
 }
 
-async fn a_text_leaves_in_vonages_form(database: Database) {
+async fn a_text_is_sent_in_vonages_format(database: Database) {
     let (world, fake) = with_vonage(database, 1).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -81,7 +81,7 @@ async fn a_text_leaves_in_vonages_form(database: Database) {
     service.stop().await;
 }
 
-async fn a_text_has_arrived_when_each_part_has(database: Database) {
+async fn a_text_is_delivered_when_each_part_is(database: Database) {
     let (world, fake) = with_vonage(database, 2).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -93,13 +93,13 @@ async fn a_text_has_arrived_when_each_part_has(database: Database) {
     let forged = receipt(about, "part-0", "delivered", "0", "not the secret");
     let refused = client.receive_status(ctx.request(forged)).await.unwrap_err();
     assert_eq!(Fault::from(refused).code, Code::SignatureInvalid);
-    // The first part twice is still one part.
+    // A repeated receipt counts once.
     for _ in 0..2 {
         let report = receipt(about, "part-0", "delivered", "0", SECRET);
         client.receive_status(ctx.request(report)).await.unwrap();
         assert_eq!(service.becomes(&visit, "booked", "sms", "sent").await.reason, "");
     }
-    // A receipt of another message, signed as it is, does not count for this one.
+    // A signed receipt of another message does not count.
     let other = receipt((about.0, "msg_other-1"), "part-1", "delivered", "0", SECRET);
     client.receive_status(ctx.request(other)).await.unwrap();
     assert_eq!(service.becomes(&visit, "booked", "sms", "sent").await.attempts.len(), 1);
@@ -112,7 +112,7 @@ async fn a_text_has_arrived_when_each_part_has(database: Database) {
     service.stop().await;
 }
 
-async fn parts_that_arrive_at_the_same_moment_all_count(database: Database) {
+async fn concurrent_receipts_for_parts_all_count(database: Database) {
     let (world, fake) = with_vonage(database, 2).await;
     let service = world.start().await;
     let visits: Vec<_> = (0..12).map(|_| world.book(START)).collect();
@@ -134,7 +134,7 @@ async fn parts_that_arrive_at_the_same_moment_all_count(database: Database) {
     service.stop().await;
 }
 
-async fn a_part_that_is_lost_loses_the_text(database: Database) {
+async fn a_lost_part_makes_the_text_undelivered(database: Database) {
     let (world, fake) = with_vonage(database, 2).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -147,13 +147,13 @@ async fn a_part_that_is_lost_loses_the_text(database: Database) {
     {
         client.receive_status(ctx.request(receipt(about, part, status, code, SECRET))).await.unwrap();
     }
-    // Its other part has arrived: the whole is not sent again, although a single text would be.
+    // The other part has arrived, so the text is not retried; a text of one part would be.
     let lost = service.becomes(&visit, "booked", "sms", "undelivered").await;
     assert_eq!((lost.reason.as_str(), lost.attempts[0].error_code.as_str()), ("not_delivered", "2"));
     service.stop().await;
 }
 
-async fn a_single_part_out_of_reach_is_sent_once_more(database: Database) {
+async fn an_unreachable_single_part_is_retried(database: Database) {
     let (world, fake) = with_vonage(database, 1).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -169,9 +169,9 @@ async fn a_single_part_out_of_reach_is_sent_once_more(database: Database) {
     service.stop().await;
 }
 
-async fn what_a_busy_vonage_has_not_taken_is_sent_again_and_half_a_text_is_not(database: Database) {
+async fn a_throttled_text_is_retried_and_a_partly_accepted_one_is_not(database: Database) {
     let (world, fake) = with_vonage(database, 2).await;
-    fake.script([taken(&["1"]), taken(&["0", "1"]), taken(&["7"]), Answer::Silence]);
+    fake.script([answer(&["1"]), answer(&["0", "1"]), answer(&["7"]), Answer::Silence]);
     let service = world.start().await;
     let visit = world.book(START);
     let busy = |all: &[Message]| all.iter().any(|one| one.reason == "provider_busy" && one.channel == "sms");
@@ -190,10 +190,10 @@ async fn what_a_busy_vonage_has_not_taken_is_sent_again_and_half_a_text_is_not(d
 }
 
 testkit::engines!(
-    a_text_leaves_in_vonages_form,
-    a_text_has_arrived_when_each_part_has,
-    parts_that_arrive_at_the_same_moment_all_count,
-    a_part_that_is_lost_loses_the_text,
-    a_single_part_out_of_reach_is_sent_once_more,
-    what_a_busy_vonage_has_not_taken_is_sent_again_and_half_a_text_is_not,
+    a_text_is_sent_in_vonages_format,
+    a_text_is_delivered_when_each_part_is,
+    concurrent_receipts_for_parts_all_count,
+    a_lost_part_makes_the_text_undelivered,
+    an_unreachable_single_part_is_retried,
+    a_throttled_text_is_retried_and_a_partly_accepted_one_is_not,
 );

@@ -138,7 +138,7 @@ impl Booking {
 
     fn tell(&self, id: &str, event: &str, now_us: i64) {
         let mut state = self.state.lock().unwrap();
-        let mut change = told(&state.truths[id], event, now_us);
+        let mut change = change_of(&state.truths[id], event, now_us);
         change.position = position(&state, state.changes.len() + 1);
         state.changes.push(change);
         drop(state);
@@ -209,7 +209,7 @@ fn position(state: &State, seq: usize) -> String {
     Position { epoch: state.epoch, xid: 0, seq: i64::try_from(seq).unwrap() }.to_string()
 }
 
-fn told(truth: &Truth, event: &str, now_us: i64) -> Change {
+fn change_of(truth: &Truth, event: &str, now_us: i64) -> Change {
     let appointment = &truth.appointment;
     Change {
         organization_id: truth.organization.to_string(),
@@ -247,7 +247,7 @@ impl wire::feed_server::Feed for Booking {
         let mut state = self.state.lock().unwrap();
         state.snapshots += 1;
         let live = state.truths.iter().filter(|(id, _)| !state.ended.contains(id));
-        let changes: Vec<_> = live.map(|(_, truth)| told(truth, "snapshot", 0)).collect();
+        let changes: Vec<_> = live.map(|(_, truth)| change_of(truth, "snapshot", 0)).collect();
         let last = SnapshotPart { changes: vec![], position: position(&state, state.changes.len()) };
         let parts = vec![Ok(SnapshotPart { changes, position: String::new() }), Ok(last)];
         Ok(Response::new(Box::pin(futures::stream::iter(parts))))

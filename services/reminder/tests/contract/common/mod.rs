@@ -284,7 +284,7 @@ impl Running {
 }
 
 /// Sorted `trigger channel status reason` of messages.
-pub fn told(messages: &[Message]) -> Vec<String> {
+pub fn summaries(messages: &[Message]) -> Vec<String> {
     let line =
         |one: &Message| format!("{} {} {} {}", one.trigger, one.channel, one.status, one.reason).trim().to_owned();
     let mut lines: Vec<_> = messages.iter().map(line).collect();

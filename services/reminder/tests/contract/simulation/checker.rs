@@ -1,4 +1,4 @@
-//! Compares what the services did with what they should have done.
+//! Compares the messages and attempts in the database with the expected ones.
 
 use std::{collections::HashMap, fmt};
 
@@ -6,23 +6,23 @@ use uuid::Uuid;
 use wire::reminder::RuleBody;
 
 use super::{
-    expect::{Told, Wanted, should_know, wanted},
-    fake_provider::{Answer, Known},
-    harness::Stage,
-    oracle::Fact,
+    expectation::{ExpectedMessage, Knowledge, expected_messages, should_know},
+    fake_provider::{Answer, ProviderRecords},
+    harness::Harness,
+    oracle::VisitState,
     scenario::{Patient, SECOND, Visit},
 };
 
 use crate::common::rows::{Attempt, Message};
 
-/// Nothing is later than that where all goes well.
+/// The longest delay of an attempt without an outage.
 const LATE_US: i64 = 200 * SECOND;
-/// How long it stays unknown whether a message was sent before its rule is asked.
+/// How long a message stays `unknown` before its rule decides on a repetition.
 const UNKNOWN_US: i64 = 600 * SECOND;
-/// How many faults of a kind are shown.
+/// Faults of a kind that are printed.
 const SHOWN: usize = 5;
 
-/// What each rule says, by its id.
+/// The rules by id.
 pub type Rules = HashMap<Uuid, RuleBody>;
 
 /// Faults of one kind.
@@ -42,40 +42,40 @@ pub struct Figures {
     crossed: usize,
     sent_again: usize,
     repeated: usize,
-    told_twice: usize,
+    delivered_twice: usize,
     /// By the visit's number.
     repeated_about: HashMap<u128, usize>,
     held_up: usize,
     waited: usize,
     suppressed: std::collections::BTreeMap<String, usize>,
-    /// Begun after the change was acknowledged.
+    /// Begun after booking acknowledged a change.
     begun_after: Faults,
     missing: Faults,
-    /// Before it was due, or long after while all went well.
+    /// Before the due time, or long after it without an outage.
     wrong_time: Faults,
     doubled: Faults,
     after_start: Faults,
-    /// Sent to a patient who is not to be reached so.
-    unwanted: Faults,
-    /// Not asked for by anything that happened.
+    /// Sent on a channel that the patient excluded.
+    unconsented: Faults,
+    /// Not required by any event.
     unasked: Faults,
-    /// Unknown, failed or sent without a reason in what the provider did.
+    /// Unknown, failed or sent without a cause in the provider's records.
     unexplained: Faults,
-    /// Patients who know another time than that of their visit.
+    /// Patients who know a wrong time.
     uncorrected: Faults,
 }
 
-/// Everything about one visit.
+/// One visit with its states and messages.
 struct Case<'a> {
     visit: Visit,
-    facts: Vec<Fact>,
+    states: Vec<VisitState>,
     messages: Vec<(&'a Message, &'a [Attempt])>,
 }
 
-pub async fn judge(stage: &mut Stage, visits: &[Visit], rules: &Rules) -> Figures {
-    stage.outages.close();
-    let known = stage.carrier.known();
-    let (messages, attempts) = (stage.rows.messages().await, stage.rows.attempts().await);
+pub async fn check(harness: &mut Harness, visits: &[Visit], rules: &Rules) -> Figures {
+    harness.outages.close();
+    let records = harness.provider.take_records();
+    let (messages, attempts) = (harness.rows.messages().await, harness.rows.attempts().await);
     let mut by_visit = HashMap::<u128, Vec<_>>::new();
     for message in &messages {
         let attempts = attempts.get(&message.id).map(Vec::as_slice).unwrap_or_default();
@@ -84,70 +84,80 @@ pub async fn judge(stage: &mut Stage, visits: &[Visit], rules: &Rules) -> Figure
     let mut figures = Figures {
         visits: visits.len(),
         messages: messages.len(),
-        kills: stage.kills.len(),
-        waited: stage.waited,
+        kills: harness.kills.len(),
+        waited: harness.waited,
         ..Figures::default()
     };
     for visit in visits {
-        let facts = stage.truth.facts(visit.number);
+        let states = harness.oracle.states(visit.number);
         let messages = by_visit.remove(&visit.number).unwrap_or_default();
-        let case = Case { visit: *visit, facts, messages };
-        figures.changed += usize::from(case.facts.len() > 1);
+        let case = Case { visit: *visit, states, messages };
+        figures.changed += usize::from(case.states.len() > 1);
         for (message, attempts) in &case.messages {
-            figures.outcome(&case, message, attempts, &known, &stage.kills);
-            figures.moments(&case, message, attempts);
-            let lost = attempts.iter().any(|attempt| stage.kills.contains(&attempt.at_us))
-                || known.given.get(&message.id).is_some_and(|given| given.iter().any(|answer| !answer.is_clear()));
-            figures.doubles(&case, message, attempts, &known, lost && rules[&message.rule_id].repeat_unknown);
+            figures.outcome(&case, message, attempts, &records, &harness.kills);
+            figures.timing(&case, message, attempts);
+            let lost = attempts.iter().any(|attempt| harness.kills.contains(&attempt.at_us))
+                || records
+                    .answers
+                    .get(&message.id)
+                    .is_some_and(|answers| answers.iter().any(|answer| !answer.is_known_to_sender()));
+            figures.doubles(&case, message, attempts, &records, lost && rules[&message.rule_id].repeat_unknown);
             if rules[&message.rule_id].repeat_unknown {
-                figures.left_unknown(&case, message, attempts, stage);
+                figures.left_unknown(&case, message, attempts, harness);
             }
         }
-        figures.completeness(&case, stage, rules);
+        figures.completeness(&case, harness, rules);
     }
-    figures.texts(visits, stage, &known);
+    figures.texts(visits, harness, &records);
     figures
 }
 
 impl Case<'_> {
     fn line(&self, message: &Message) -> String {
         let Message { trigger, channel, status, reason, .. } = message;
-        format!("{:?} {trigger} {channel} {status} {reason} {:?}", self.visit, self.facts)
+        format!("{:?} {trigger} {channel} {status} {reason} {:?}", self.visit, self.states)
     }
 
-    /// What the patient was told, and when.
-    fn told(&self) -> Told {
+    /// The starts that the patient was sent, and when.
+    fn knowledge(&self) -> Knowledge {
         let tells = |message: &Message| message.trigger != "cancelled";
         let of = |(message, attempts): &(&Message, &[Attempt])| {
             let starts_at_us = message.starts_at_us;
             attempts.iter().map(|attempt| (attempt.at_us, starts_at_us)).collect::<Vec<_>>()
         };
-        let mut told: Vec<_> = self.messages.iter().filter(|(message, _)| tells(message)).flat_map(of).collect();
-        told.sort_unstable();
-        Told(told)
+        let mut sent: Vec<_> = self.messages.iter().filter(|(message, _)| tells(message)).flat_map(of).collect();
+        sent.sort_unstable();
+        Knowledge(sent)
     }
 }
 
 impl Figures {
-    /// What became of a message, and whether that has its reason in what happened.
-    fn outcome(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt], known: &Known, kills: &[i64]) {
-        let given = known.given.get(&message.id).map(Vec::as_slice).unwrap_or_default();
+    /// Counts the outcome of a message, and checks its cause.
+    fn outcome(
+        &mut self,
+        case: &Case<'_>,
+        message: &Message,
+        attempts: &[Attempt],
+        records: &ProviderRecords,
+        kills: &[i64],
+    ) {
+        let answers = records.answers.get(&message.id).map(Vec::as_slice).unwrap_or_default();
         let died = attempts.iter().any(|attempt| kills.contains(&attempt.at_us));
         let text = message.channel == "sms";
-        let taken = given.iter().filter(|answer| answer.is_taken()).count();
+        let accepted = answers.iter().filter(|answer| answer.is_accepted()).count();
         let explained = match (message.status.as_str(), message.reason.as_str()) {
-            ("sent" | "delivered" | "undelivered", _) => !text || taken > 0,
-            ("failed", "not_delivered") => taken > 0,
-            ("failed", "opted_out") => known.opted_out.contains(&case.visit.number),
-            ("failed", "refused") => given.iter().any(|answer| matches!(answer, Answer::Refused(_))),
-            ("failed", "gave_up") => given.contains(&Answer::Busy),
-            ("unknown", _) => died || given.iter().any(|answer| !answer.is_clear()),
-            ("suppressed", "opted_out") => known.opted_out.contains(&case.visit.number),
+            ("sent" | "delivered" | "undelivered", _) => !text || accepted > 0,
+            ("failed", "not_delivered") => accepted > 0,
+            ("failed", "opted_out") => records.opted_out.contains(&case.visit.number),
+            ("failed", "refused") => answers.iter().any(|answer| matches!(answer, Answer::Refused(_))),
+            ("failed", "gave_up") => answers.contains(&Answer::Busy),
+            ("unknown", _) => died || answers.iter().any(|answer| !answer.is_known_to_sender()),
+            ("suppressed", "opted_out") => records.opted_out.contains(&case.visit.number),
             ("suppressed", _) => true,
             _ => false,
         };
         if !explained {
-            self.unexplained.0.push(format!("{given:?} {}", case.line(message)));
+            self.unexplained.0.push(format!("{answers:?} {}", case.line(message)));
         }
         match message.status.as_str() {
             "suppressed" => *self.suppressed.entry(message.reason.clone()).or_default() += 1,
@@ -157,80 +167,89 @@ impl Figures {
         }
     }
 
-    /// Whether it was sent more often than reports and its rule allow.
-    fn doubles(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt], known: &Known, repeats: bool) {
-        let taken = known.given.get(&message.id).into_iter().flatten().filter(|answer| answer.is_taken()).count();
-        let again = known.again.get(&message.id).copied().unwrap_or_default();
-        self.sent_again += taken.saturating_sub(1).min(again);
-        // A sender who got an answer that says no has not sent; all else counts as sent.
+    /// Checks that a message was not sent more often than receipts and its rule allow.
+    fn doubles(
+        &mut self,
+        case: &Case<'_>,
+        message: &Message,
+        attempts: &[Attempt],
+        records: &ProviderRecords,
+        repeats: bool,
+    ) {
+        let accepted =
+            records.answers.get(&message.id).into_iter().flatten().filter(|answer| answer.is_accepted()).count();
+        let again = records.again.get(&message.id).copied().unwrap_or_default();
+        self.sent_again += accepted.saturating_sub(1).min(again);
+        // An attempt with a refusal is not sent; any other attempt counts as sent.
         let tries = attempts.iter().filter(|attempt| attempt.outcome != "failed").count();
         let repeats = usize::from(repeats);
-        if taken > 1 + again + repeats || tries > 1 + again + repeats {
+        if accepted > 1 + again + repeats || tries > 1 + again + repeats {
             self.doubled.0.push(case.line(message));
         }
         if tries > 1 + again {
             self.repeated += 1;
-            self.told_twice += usize::from(taken > 1 + again);
+            self.delivered_twice += usize::from(accepted > 1 + again);
             *self.repeated_about.entry(case.visit.number).or_default() += 1;
         }
     }
 
-    /// Whether what nobody knows of was sent once more, where there was time for it and it was still so.
-    fn left_unknown(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt], stage: &Stage) {
-        let [once] = attempts else { return };
-        // Also by a change in the same instant, on whichever side of it the attempt was.
-        let is_so = |fact: &Fact| fact.stands && fact.starts_at_us == message.starts_at_us;
-        let changed = case.facts.iter().any(|fact| fact.at_us >= once.at_us && !is_so(fact));
-        // One that was lost with its sender is unknown when its lease is over.
-        let due_us = once.at_us + UNKNOWN_US + 2 * LATE_US;
-        if message.status == "unknown" && !changed && stage.outages.leave_time(due_us, message.starts_at_us) {
-            self.missing.0.push(format!("not sent once more: {}", case.line(message)));
+    /// Checks that an unknown message was repeated, where there was time for it and the visit was unchanged.
+    fn left_unknown(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt], harness: &Harness) {
+        let [attempt] = attempts else { return };
+        // Includes a change in the same instant, before or after the attempt.
+        let is_true_of = |state: &VisitState| state.is_booked && state.starts_at_us == message.starts_at_us;
+        let changed = case.states.iter().any(|state| state.at_us >= attempt.at_us && !is_true_of(state));
+        // A message of a killed service becomes unknown when its lease expires.
+        let due_us = attempt.at_us + UNKNOWN_US + 2 * LATE_US;
+        if message.status == "unknown" && !changed && harness.outages.leave_time(due_us, message.starts_at_us) {
+            self.missing.0.push(format!("not repeated: {}", case.line(message)));
         }
     }
 
-    /// Whether each attempt began while what it says was so, and before the visit.
-    fn moments(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt]) {
-        let is_so =
-            |fact: &Fact| fact.stands == (message.trigger != "cancelled") && fact.starts_at_us == message.starts_at_us;
+    /// Checks that each attempt began while its content was true, and before the visit.
+    fn timing(&mut self, case: &Case<'_>, message: &Message, attempts: &[Attempt]) {
+        let is_true_of = |state: &VisitState| {
+            state.is_booked == (message.trigger != "cancelled") && state.starts_at_us == message.starts_at_us
+        };
         for attempt in attempts {
-            let before = case.facts.iter().rfind(|fact| fact.at_us < attempt.at_us);
-            let at_once = case.facts.iter().filter(|fact| fact.at_us == attempt.at_us);
-            if !before.into_iter().chain(at_once).any(is_so) {
+            let before = case.states.iter().rfind(|state| state.at_us < attempt.at_us);
+            let at_once = case.states.iter().filter(|state| state.at_us == attempt.at_us);
+            if !before.into_iter().chain(at_once).any(is_true_of) {
                 self.begun_after.0.push(format!("at {}: {}", attempt.at_us, case.line(message)));
             }
             if attempt.at_us >= message.starts_at_us {
                 self.after_start.0.push(case.line(message));
             }
-            let unwanted = match case.visit.patient {
+            let unconsented = match case.visit.patient {
                 Patient::NoPhone | Patient::NoConsent | Patient::PrefersEmail => message.channel == "sms",
                 _ => false,
             };
-            if unwanted {
-                self.unwanted.0.push(case.line(message));
+            if unconsented {
+                self.unconsented.0.push(case.line(message));
             }
         }
     }
 
-    /// Whether a visit's patient got all that its history asks for, and nothing else.
-    fn completeness(&mut self, case: &Case<'_>, stage: &Stage, rules: &Rules) {
-        let told = case.told();
-        let wanted = wanted(&case.facts, &told, &stage.outages);
-        let same = |wanted: &Wanted, message: &Message| {
-            wanted.trigger == message.trigger
-                && wanted.offset_minutes == i64::from(rules[&message.rule_id].offset_minutes)
-                && wanted.channel == message.channel
-                && wanted.starts_at_us == message.starts_at_us
-                && wanted.version.is_none_or(|version| version == message.appointment_version)
+    /// Checks that a visit has all expected messages, and no others.
+    fn completeness(&mut self, case: &Case<'_>, harness: &Harness, rules: &Rules) {
+        let knowledge = case.knowledge();
+        let expected = expected_messages(&case.states, &knowledge, &harness.outages);
+        let same = |expected: &ExpectedMessage, message: &Message| {
+            expected.trigger == message.trigger
+                && expected.offset_minutes == i64::from(rules[&message.rule_id].offset_minutes)
+                && expected.channel == message.channel
+                && expected.starts_at_us == message.starts_at_us
+                && expected.version.is_none_or(|version| version == message.appointment_version)
         };
-        for one in wanted.iter().filter(|one| one.must) {
-            let mut found = case.messages.iter().filter(|(message, _)| same(one, message)).peekable();
-            let there = found.peek().is_some();
+        for wanted in expected.iter().filter(|message| message.must) {
+            let mut found = case.messages.iter().filter(|(message, _)| same(wanted, message)).peekable();
+            let is_planned = found.peek().is_some();
             let mut settled = false;
             for (message, attempts) in found {
-                if attempts.first().is_some_and(|first| first.at_us > one.due_us + LATE_US)
-                    && stage.outages.leave_time(one.due_us, one.due_us + LATE_US)
+                if attempts.first().is_some_and(|first| first.at_us > wanted.due_us + LATE_US)
+                    && harness.outages.leave_time(wanted.due_us, wanted.due_us + LATE_US)
                 {
-                    self.wrong_time.0.push(format!("{one:?}: {}", case.line(message)));
+                    self.wrong_time.0.push(format!("{wanted:?}: {}", case.line(message)));
                 }
                 let went = attempts.iter().any(|attempt| attempt.outcome != "failed") || message.status == "failed";
                 let patient = ["no_phone", "no_consent", "other_channel_preferred", "opted_out"];
@@ -239,61 +258,63 @@ impl Figures {
                 settled |= went || held_up || patient.contains(&message.reason.as_str());
             }
             if !settled {
-                self.missing.0.push(format!("{one:?} (planned: {there}) of {:?} {:?}", case.visit, case.facts));
+                self.missing
+                    .0
+                    .push(format!("{wanted:?} (planned: {is_planned}) of {:?} {:?}", case.visit, case.states));
             }
         }
-        let moves = case.facts.len() > 1;
+        let moves = case.states.len() > 1;
         for (message, attempts) in &case.messages {
-            let due_us = wanted.iter().filter(|one| same(one, message)).map(|one| one.due_us).min();
+            let due_us = expected.iter().filter(|wanted| same(wanted, message)).map(|wanted| wanted.due_us).min();
             if attempts.iter().any(|attempt| due_us.is_some_and(|due_us| attempt.at_us < due_us)) {
                 self.wrong_time.0.push(case.line(message));
             }
-            // A move's news depends on what the patient knew, which is not always sure.
+            // A message about a move depends on the patient's knowledge, which is not always certain.
             let unsure = message.trigger == "rescheduled" && moves;
-            if !attempts.is_empty() && !unsure && !wanted.iter().any(|one| same(one, message)) {
+            if !attempts.is_empty() && !unsure && !expected.iter().any(|wanted| same(wanted, message)) {
                 self.unasked.0.push(case.line(message));
             }
         }
-        let last = case.facts.last().unwrap();
-        let knows = told.0.last().map_or(case.facts[0].starts_at_us, |(_, starts_at_us)| *starts_at_us);
-        if should_know(&case.facts, &stage.outages) && knows != last.starts_at_us {
-            self.uncorrected.0.push(format!("{:?} {:?}", case.visit, case.facts));
+        let last = case.states.last().unwrap();
+        let knows = knowledge.0.last().map_or(case.states[0].starts_at_us, |(_, starts_at_us)| *starts_at_us);
+        if should_know(&case.states, &harness.outages) && knows != last.starts_at_us {
+            self.uncorrected.0.push(format!("{:?} {:?}", case.visit, case.states));
         }
     }
 
-    /// What the provider itself saw.
-    fn texts(&mut self, visits: &[Visit], stage: &Stage, known: &Known) {
-        self.crossed = known.crossed;
-        self.begun_after.0.extend(known.wrong.iter().cloned());
-        self.after_start.0.extend(known.late.iter().cloned());
-        for ((number, text), taken) in &known.taken {
+    /// Checks the provider's own records.
+    fn texts(&mut self, visits: &[Visit], harness: &Harness, records: &ProviderRecords) {
+        self.crossed = records.crossed;
+        self.begun_after.0.extend(records.wrong.iter().cloned());
+        self.after_start.0.extend(records.late.iter().cloned());
+        for ((number, text), accepted) in &records.accepted {
             let visit = visits[*number as usize - 1];
-            let facts = stage.truth.facts(*number);
-            // Once for each time that the visit came to be at this start, and for each report that asked for more.
-            let times = facts.iter().filter(|fact| text.is_about(fact.starts_at_us, visit.zone)).count();
-            let again = known.again_texts.get(&(*number, text.clone())).copied().unwrap_or_default();
+            let states = harness.oracle.states(*number);
+            // Once for each time that the visit moved to this start, and for each receipt that asks for a retry.
+            let times = states.iter().filter(|state| text.is_about(state.starts_at_us, visit.zone)).count();
+            let again = records.again_texts.get(&(*number, text.clone())).copied().unwrap_or_default();
             let repeated = self.repeated_about.get(number).copied().unwrap_or_default();
-            if *taken > times.max(1) + again + repeated {
-                self.doubled.0.push(format!("{visit:?} was told {taken} times: {text:?}"));
+            if *accepted > times.max(1) + again + repeated {
+                self.doubled.0.push(format!("{visit:?} was sent {accepted} times: {text:?}"));
             }
         }
     }
 
-    /// Whether nothing is wrong.
+    /// Whether there is no fault.
     pub fn are_good(&self) -> bool {
         self.faults().iter().all(|(_, faults)| faults.0.is_empty())
     }
 
     fn faults(&self) -> [(&'static str, &Faults); 9] {
         [
-            ("begun after the change was acknowledged", &self.begun_after),
+            ("begun after a change was acknowledged", &self.begun_after),
             ("due messages missing", &self.missing),
             ("at a wrong time", &self.wrong_time),
             ("doubled", &self.doubled),
             ("after the visit began", &self.after_start),
-            ("to patients who are not to be reached so", &self.unwanted),
-            ("asked for by nothing", &self.unasked),
-            ("outcomes that nothing explains", &self.unexplained),
+            ("on a channel that the patient excluded", &self.unconsented),
+            ("required by no event", &self.unasked),
+            ("outcomes without a cause", &self.unexplained),
             ("patients who know a wrong time", &self.uncorrected),
         ]
     }
@@ -306,12 +327,12 @@ impl fmt::Display for Figures {
         writeln!(f, "{:>8}  sent", self.sent)?;
         writeln!(f, "{:>8}  with an unknown outcome", self.unknown)?;
         writeln!(f, "{:>8}  failed: refused, not delivered, or given up", self.failed)?;
-        writeln!(f, "{:>8}  sent once more, as the provider's report allows", self.sent_again)?;
-        writeln!(f, "{:>8}  sent once more, as the rule allows of what nobody knows of", self.repeated)?;
-        writeln!(f, "{:>8}  of these had arrived the first time", self.told_twice)?;
-        writeln!(f, "{:>8}  kept by a busy provider until they were of no use", self.held_up)?;
-        writeln!(f, "{:>8}  waited for the end of a lease since the database failed", self.waited)?;
-        writeln!(f, "{:>8}  crossed a change: right when booking answered", self.crossed)?;
+        writeln!(f, "{:>8}  sent again, as the provider's receipt allows", self.sent_again)?;
+        writeln!(f, "{:>8}  sent again after an unknown outcome, as the rule allows", self.repeated)?;
+        writeln!(f, "{:>8}  of these had arrived before", self.delivered_twice)?;
+        writeln!(f, "{:>8}  held by a busy provider until they were useless", self.held_up)?;
+        writeln!(f, "{:>8}  waited for the end of a lease after a database failure", self.waited)?;
+        writeln!(f, "{:>8}  crossed a change: true when booking answered", self.crossed)?;
         for (reason, count) in &self.suppressed {
             writeln!(f, "{count:>8}  suppressed: {reason}")?;
         }

@@ -1,7 +1,6 @@
-//! A provider in Twilio's form that fails in every way it can, and keeps what it was given.
+//! A provider with Twilio's API that fails in every possible way, and records each request.
 //!
-//! What it does with a text follows from the seed and the text alone, so that the order in which texts come changes
-//! nothing.
+//! Its answer depends on the seed and the text alone, not on the order of the texts.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -17,43 +16,43 @@ use wire::reminder::{ReceiveRequest, receive_request::Field};
 
 use super::{
     http,
-    oracle::{Point, Truth, number_of_phone},
+    oracle::{Checkpoint, Oracle, number_of_phone},
     scenario::{MINUTE, Patient, SECOND, Visit},
     text::Text,
 };
 use crate::common::TOKEN;
 
-/// More would fill all places of a service.
+/// More stalled answers would occupy all tasks of a service.
 const STALLED_MAX: usize = 3;
 
-/// What became of one request to send.
+/// The answer to one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    Taken,
-    /// Taken, and told so by a report before the answer.
+    Accepted,
+    /// Accepted, with a receipt before the answer.
     Early,
     Refused(u32),
     Busy,
-    /// Nothing that can be read, whether it was taken or not.
+    /// An unreadable answer; the flag says whether the text was accepted.
     Broken(bool),
-    /// No answer at all, whether it was taken or not.
+    /// No answer; the flag says whether the text was accepted.
     HungUp(bool),
-    /// Taken, and answered much later.
+    /// Accepted, and answered much later.
     Stalled,
 }
 
 impl Answer {
-    pub fn is_taken(self) -> bool {
+    pub fn is_accepted(self) -> bool {
         !matches!(self, Self::Refused(_) | Self::Busy | Self::Broken(false) | Self::HungUp(false))
     }
 
-    /// Whether the sender knows what became of it.
-    pub fn is_clear(self) -> bool {
-        matches!(self, Self::Taken | Self::Early | Self::Refused(_) | Self::Busy)
+    /// Whether the sender learns the outcome.
+    pub fn is_known_to_sender(self) -> bool {
+        matches!(self, Self::Accepted | Self::Early | Self::Refused(_) | Self::Busy)
     }
 }
 
-/// A report to come.
+/// A receipt that the provider will send.
 pub struct Report {
     url: String,
     status: &'static str,
@@ -61,21 +60,21 @@ pub struct Report {
     done: Option<oneshot::Sender<()>>,
 }
 
-/// What the provider knows at the end.
+/// The provider's records of a run.
 #[derive(Default)]
-pub struct Known {
-    /// What became of each message's requests, by its id.
-    pub given: HashMap<Uuid, Vec<Answer>>,
-    /// How often each text was taken, by its visit.
-    pub taken: HashMap<(u128, Text), usize>,
-    /// How often the provider reported on a message, and on a text, what asks for another attempt.
+pub struct ProviderRecords {
+    /// The answers to each message's requests, by the message's id.
+    pub answers: HashMap<Uuid, Vec<Answer>>,
+    /// How often each text was accepted, by visit.
+    pub accepted: HashMap<(u128, Text), usize>,
+    /// How often a receipt asked for a retry, by message, and by text.
     pub again: HashMap<Uuid, usize>,
     pub again_texts: HashMap<(u128, Text), usize>,
-    /// Whose carriers say that they want nothing more.
+    /// The visits of patients who opted out.
     pub opted_out: HashSet<u128>,
-    /// Texts that were no longer so when booking was last asked.
+    /// Texts that were false when booking was last asked.
     pub wrong: Vec<String>,
-    /// Texts that crossed a change: right when booking answered, and no longer when they arrived.
+    /// Texts that crossed a change: true when booking answered, false on arrival.
     pub crossed: usize,
     /// Texts about visits that had begun.
     pub late: Vec<String>,
@@ -83,7 +82,7 @@ pub struct Known {
 
 #[derive(Default)]
 struct State {
-    known: Known,
+    records: ProviderRecords,
     storm: bool,
     stalled: HashSet<Uuid>,
     patients: HashMap<u128, Visit>,
@@ -93,21 +92,21 @@ struct State {
 
 /// A running provider; clones share it.
 #[derive(Clone)]
-pub struct Carrier {
+pub struct FakeProvider {
     pub url: String,
     seed: u64,
     clock: Clock,
-    truth: Truth,
+    oracle: Oracle,
     state: Arc<Mutex<State>>,
 }
 
-impl Carrier {
-    pub async fn start(seed: u64, clock: Clock, truth: Truth) -> Self {
+impl FakeProvider {
+    pub async fn start(seed: u64, clock: Clock, oracle: Oracle) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let carrier = Self { url, seed, clock, truth, state: Arc::default() };
-        tokio::spawn(http::serve(listener, carrier.clone()));
-        carrier
+        let provider = Self { url, seed, clock, oracle, state: Arc::default() };
+        tokio::spawn(http::serve(listener, provider.clone()));
+        provider
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -122,46 +121,46 @@ impl Carrier {
         self.lock().storm = storm;
     }
 
-    /// Whether an answer about this message is still to come.
+    /// Whether the answer for this message is stalled.
     pub fn is_stalled(&self, message: Uuid) -> bool {
         self.lock().stalled.contains(&message)
     }
 
-    pub fn known(&self) -> Known {
-        std::mem::take(&mut self.lock().known)
+    pub fn take_records(&self) -> ProviderRecords {
+        std::mem::take(&mut self.lock().records)
     }
 
-    /// A number in `[0, 1)` that belongs to these words.
+    /// A number in `[0, 1)` that the seed and these words determine.
     fn chance(&self, words: impl Hash) -> f64 {
         let mut hasher = DefaultHasher::new();
         (self.seed, words).hash(&mut hasher);
         (hasher.finish() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// Takes a request to send, or not; the answer is HTTP, and none where the connection breaks.
+    /// Handles a request; the HTTP answer, or `None` to close the connection.
     pub async fn send(&self, instance: usize, form: &HashMap<String, String>) -> Option<String> {
-        let (number, text) = (number_of_phone(&form["To"]), Text::read(&form["Body"]));
+        let (number, text) = (number_of_phone(&form["To"]), Text::parse(&form["Body"]));
         let url = &form["StatusCallback"];
         let (message, attempt) = addressed(url);
         let answer = {
             let mut state = self.lock();
             let visit = state.patients[&number];
-            self.check(&mut state.known, visit, &text);
+            self.check(&mut state.records, visit, &text);
             let answer = self.answer(&state, visit, &text, attempt);
-            state.known.given.entry(message).or_default().push(answer);
-            if answer.is_taken() {
-                *state.known.taken.entry((number, text.clone())).or_default() += 1;
+            state.records.answers.entry(message).or_default().push(answer);
+            if answer.is_accepted() {
+                *state.records.accepted.entry((number, text.clone())).or_default() += 1;
                 self.plan_reports(&mut state, number, &text, url, answer);
             }
             if answer == Answer::Refused(21610) {
-                state.known.opted_out.insert(number);
+                state.records.opted_out.insert(number);
             }
             if answer == Answer::Stalled {
                 state.stalled.insert(message);
             }
             answer
         };
-        self.truth.reached(Point::Given, number, instance).await;
+        self.oracle.reached(Checkpoint::Given, number, instance).await;
         let draw = self.chance((number, &text, attempt, "wait"));
         match answer {
             Answer::Early => self.report_first(url).await,
@@ -185,19 +184,19 @@ impl Carrier {
         }
     }
 
-    /// Whether what arrives was so when booking was last asked, and is of use.
-    fn check(&self, known: &mut Known, visit: Visit, text: &Text) {
-        let (now, answered) = self.truth.now_and_answered(visit.number);
+    /// Records a text that is false or late.
+    fn check(&self, records: &mut ProviderRecords, visit: Visit, text: &Text) {
+        let (now, answered) = self.oracle.now_and_answered(visit.number);
         let line = || format!("visit {} at {}: {text:?}", visit.number, self.clock.now());
         if now.starts_at_us <= self.clock.now_us() {
-            known.late.push(line());
+            records.late.push(line());
         }
-        if text.is_so(now, visit.zone) {
+        if text.is_true_of(now, visit.zone) {
             return;
         }
-        match answered.iter().any(|fact| text.is_so(*fact, visit.zone)) {
-            true => known.crossed += 1,
-            false => known.wrong.push(line()),
+        match answered.iter().any(|state| text.is_true_of(*state, visit.zone)) {
+            true => records.crossed += 1,
+            false => records.wrong.push(line()),
         }
     }
 
@@ -207,7 +206,7 @@ impl Carrier {
             Patient::OptedOut => return Answer::Refused(21610),
             _ => {}
         }
-        // In a bad time, half of it fails.
+        // In a storm, half of the requests fail.
         let draw = self.chance((visit.number, text, attempt)) * if state.storm { 2.0 } else { 20.0 };
         match (draw * 1000.0) as u32 {
             0..500 => Answer::Busy,
@@ -217,15 +216,15 @@ impl Carrier {
             750..800 => Answer::HungUp(false),
             800..900 if state.stalled.len() < STALLED_MAX => Answer::Stalled,
             900..1000 => Answer::Early,
-            _ => Answer::Taken,
+            _ => Answer::Accepted,
         }
     }
 
-    /// Reports on the way of a text: repeated, out of order, and some never.
+    /// Plans the receipts of a text: repeated, out of order, and some never.
     fn plan_reports(&self, state: &mut State, number: u128, text: &Text, url: &str, answer: Answer) {
         let draw = |what: &str| self.chance((number, text, url.len(), what));
-        // What nobody could read is told of later, or never.
-        if answer == Answer::Early || (!answer.is_clear() && draw("never") < 0.5) {
+        // A text without a readable answer gets its receipt later, or never.
+        if answer == Answer::Early || (!answer.is_known_to_sender() && draw("never") < 0.5) {
             return;
         }
         let last = match (draw("end") * 100.0) as u32 {
@@ -248,11 +247,11 @@ impl Carrier {
             path.push(last);
         }
         if last.1 == 21610 {
-            state.known.opted_out.insert(number);
+            state.records.opted_out.insert(number);
         }
         if matches!(last.1, 30003 | 30008) {
-            *state.known.again.entry(addressed(url).0).or_default() += 1;
-            *state.known.again_texts.entry((number, text.clone())).or_default() += 1;
+            *state.records.again.entry(addressed(url).0).or_default() += 1;
+            *state.records.again_texts.entry((number, text.clone())).or_default() += 1;
         }
         let now_us = self.clock.now_us();
         for (at, (status, code)) in (1..).zip(path) {
@@ -266,30 +265,30 @@ impl Carrier {
         state.reports.insert((at_us, state.count), report);
     }
 
-    /// Reports the delivery, and waits until that is heard.
+    /// Sends the receipt of the delivery, and waits until a service has it.
     async fn report_first(&self, url: &str) {
-        let (done, heard) = oneshot::channel();
+        let (done, acknowledged) = oneshot::channel();
         let report = Report { url: url.to_owned(), status: "delivered", code: 0, done: Some(done) };
         self.plan_report(&mut self.lock(), self.clock.now_us(), report);
-        // Nobody hears it where its sender was the last one alive.
-        let _ = heard.await;
+        // An error means that no service is alive.
+        let _ = acknowledged.await;
     }
 
-    /// The next report that is due.
+    /// The next due receipt.
     pub fn next_report(&self) -> Option<Report> {
         let mut state = self.lock();
         let first = state.reports.first_entry().filter(|entry| entry.key().0 <= self.clock.now_us())?;
         Some(first.remove())
     }
 
-    /// Nobody has heard it; it comes again later.
+    /// No service took the receipt; it comes again later.
     pub fn put_off(&self, report: Report) {
         self.plan_report(&mut self.lock(), self.clock.now_us() + MINUTE, report);
     }
 }
 
 impl Report {
-    /// As the provider's call, signed.
+    /// The signed callback.
     pub fn request(&self) -> ReceiveRequest {
         let code = if self.code == 0 { String::new() } else { self.code.to_string() };
         let form = [("MessageStatus", self.status.to_owned()), ("MessageSid", sid(&self.url)), ("ErrorCode", code)];
@@ -299,15 +298,15 @@ impl Report {
         ReceiveRequest { provider: "twilio".into(), url: self.url.clone(), form, signature, ..Default::default() }
     }
 
-    pub fn heard(self) {
+    pub fn acknowledge(self) {
         if let Some(done) = self.done {
-            // An error means that its sender has died meanwhile.
+            // An error means that the sender was killed.
             let _ = done.send(());
         }
     }
 }
 
-/// The message and the attempt that a report's URL names.
+/// The message and the attempt of a callback URL.
 fn addressed(url: &str) -> (Uuid, i32) {
     let url: reqwest::Url = url.parse().unwrap();
     let value = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();

@@ -1,4 +1,4 @@
-//! Where the script is played: the clock, the services over one database, and the driver that moves from event to event.
+//! Runs a scenario: the clock, the services over one database, and the driver that advances from event to event.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -16,10 +16,10 @@ use uuid::Uuid;
 use wire::reminder::{ListRulesRequest, RuleBody, UpdateRuleRequest, reminder_client::ReminderClient};
 
 use super::{
-    fake_provider::Carrier,
-    oracle::{Hit, Point, Truth},
+    fake_provider::FakeProvider,
+    oracle::{Arrival, Checkpoint, Oracle},
     outages::Outages,
-    scenario::{Events, FIRST, MINUTE, Race, SECOND, Script, What},
+    scenario::{Event, FIRST, MINUTE, SECOND, Scenario, Timeline, Timing},
     text::Text,
 };
 use crate::common::{
@@ -27,15 +27,15 @@ use crate::common::{
     rows::{Open, Rows},
 };
 
-/// How many services run side by side.
+/// Services that run side by side.
 const INSTANCES: usize = 2;
-/// The clock moves on by so much at least where nothing but messages is due.
+/// The least step of the clock where only messages are due.
 const STEP_US: i64 = 20 * SECOND + 700_000;
-/// Real time in which a message comes to a point of its way, if it ever does.
+/// Real time in which a message reaches a checkpoint, if it does.
 const REACHED_WITHIN: Duration = Duration::from_millis(150);
 const WITHIN: Duration = Duration::from_secs(40);
-/// Each run of a service has a lease of its own length, by which the driver tells whose message is whose. All are longer
-/// than a move takes to settle: a message that waits for that is in nobody's hand.
+/// Each run of a service has its own length of lease, by which the driver identifies the holder of a message. All are longer
+/// than the settling delay of a move: a message that waits for that is not leased.
 const LEASE_SECONDS: u32 = 121;
 const LEASES: u32 = 40;
 const DAY_US: i64 = 24 * 60 * MINUTE;
@@ -47,19 +47,19 @@ struct Instance {
     lease_us: i64,
 }
 
-pub struct Stage {
+pub struct Harness {
     pub clock: Clock,
-    pub truth: Truth,
-    pub carrier: Carrier,
+    pub oracle: Oracle,
+    pub provider: FakeProvider,
     pub rows: Rows,
     pub outages: Outages,
     pub kills: Vec<i64>,
-    /// The messages of leases that nobody alive holds, and when those end.
+    /// Messages whose lease belongs to a killed service, and when the lease ends.
     orphaned: HashSet<(Uuid, i64)>,
-    /// How many messages waited for the end of a lease that somebody alive holds.
+    /// Messages that waited for the end of a lease of a running service.
     pub waited: usize,
-    /// Answers that stay on the way, by their visit.
-    slow: HashMap<u128, Hit>,
+    /// Delayed answers of booking, by visit.
+    slow: HashMap<u128, Arrival>,
     database: Database,
     config: Config,
     instances: Vec<Option<Instance>>,
@@ -71,11 +71,11 @@ pub struct Stage {
     storms: u32,
 }
 
-impl Stage {
+impl Harness {
     pub async fn new(database: Database, seed: u64) -> Self {
         let clock = Clock::manual(FIRST.parse().unwrap());
-        let truth = Truth::new(clock.clone());
-        let carrier = Carrier::start(seed, clock.clone(), truth.clone()).await;
+        let oracle = Oracle::new(clock.clone());
+        let provider = FakeProvider::start(seed, clock.clone(), oracle.clone()).await;
         let target = Target::from_url(&database.for_service("reminder")).unwrap();
         App::migrate(&target).await.unwrap();
         let rows = Rows::open(&database.for_service("reminder")).await;
@@ -86,10 +86,10 @@ impl Stage {
         twilio.auth_token = Some(TOKEN.into());
         twilio.from = Some("+15005550006".into());
         twilio.timeout_seconds = 60;
-        let mut stage = Self {
+        let mut harness = Self {
             clock,
-            truth,
-            carrier,
+            oracle,
+            provider,
             rows,
             outages: Outages::default(),
             kills: vec![],
@@ -107,22 +107,22 @@ impl Stage {
             storms: 0,
         };
         for instance in 0..INSTANCES {
-            stage.start(instance).await;
+            harness.start(instance).await;
         }
-        stage
+        harness
     }
 
     async fn start(&mut self, instance: usize) {
         self.runs += 1;
         let mut config = self.config.clone();
         config.lease_seconds = LEASE_SECONDS + self.runs % LEASES;
-        config.providers.twilio.base_url = format!("{}/{instance}", self.carrier.url);
+        config.providers.twilio.base_url = format!("{}/{instance}", self.provider.url);
         let lease_us = i64::from(config.lease_seconds) * SECOND;
         let deps = Deps {
             clock: self.clock.clone(),
             ids: Ids::seeded(self.seed.wrapping_mul(1000) + u64::from(self.runs)),
             database: Target::from_url(&self.database.for_service("reminder")).unwrap(),
-            booking: self.truth.channel(instance),
+            booking: self.oracle.channel(instance),
             availability: common::availability(),
         };
         let app = App::build(config, deps).await.unwrap();
@@ -131,8 +131,7 @@ impl Stage {
         self.instances[instance] = Some(Instance { client, task, lease_us });
     }
 
-    /// Gives the default rules texts that the provider can read, and lets some repeat what may not have arrived; answers what
-    /// each rule is.
+    /// Gives the default rules templates that the provider parses, and lets `before_start` repeat unknown messages.
     pub async fn rules(&self) -> Vec<(Uuid, RuleBody)> {
         let mut found = vec![];
         let mut client = self.instances[0].as_ref().unwrap().client.clone();
@@ -153,24 +152,24 @@ impl Stage {
         found
     }
 
-    /// Plays the events until nothing is left to do.
-    pub async fn play(&mut self, script: &mut Script) {
-        for visit in &script.visits {
-            self.carrier.know(*visit);
+    /// Runs all events, until nothing is due.
+    pub async fn play(&mut self, scenario: &mut Scenario) {
+        for visit in &scenario.visits {
+            self.provider.know(*visit);
         }
         self.settle().await;
         let first_us = self.clock.now_us();
         let mut day = 0;
-        while let Some(next_us) = self.next(&script.events).await {
+        while let Some(next_us) = self.next(&scenario.events).await {
             let mut events = vec![];
-            while let Some(entry) = script.events.first_entry().filter(|entry| entry.key().0 <= next_us) {
+            while let Some(entry) = scenario.events.first_entry().filter(|entry| entry.key().0 <= next_us) {
                 events.push(entry.remove());
             }
-            // What is to happen on a message's way is awaited before the clock wakes those who send it.
-            let armed: Vec<_> = events.into_iter().map(|what| (what, self.arm(what))).collect();
+            // Checkpoints are armed before the clock wakes the senders.
+            let armed: Vec<_> = events.into_iter().map(|event| (event, self.arm(event))).collect();
             self.clock.advance(SignedDuration::from_micros(next_us - self.clock.now_us()));
-            for (what, arm) in armed {
-                self.happens(what, arm, &mut script.events).await;
+            for (event, arm) in armed {
+                self.run(event, arm, &mut scenario.events).await;
             }
             self.settle().await;
             if (next_us - first_us) / DAY_US > day {
@@ -183,101 +182,104 @@ impl Stage {
         }
     }
 
-    /// When something happens or is due next.
-    async fn next(&self, events: &Events) -> Option<i64> {
+    /// The time of the next event or due message.
+    async fn next(&self, events: &Timeline) -> Option<i64> {
         let now_us = self.clock.now_us();
         let event = events.first_key_value().map(|((at_us, _), _)| (*at_us).max(now_us));
-        // While nothing can be asked, whatever is due only asks again and again.
+        // While booking is down, due messages only retry.
         let step_us = if self.down > 0 { 8 * STEP_US } else { STEP_US };
         let wake = self.rows.next_wake(now_us).await.map(|wake_us| wake_us.max(now_us + step_us));
         [event, wake].into_iter().flatten().min()
     }
 
-    fn arm(&self, what: What) -> Option<oneshot::Receiver<Hit>> {
-        let (visit, race) = match what {
-            What::Change { visit, race, .. } | What::Kill { visit, race, .. } => (visit, race),
-            What::Slow { visit } => (visit, Race::Asked),
+    fn arm(&self, event: Event) -> Option<oneshot::Receiver<Arrival>> {
+        let (visit, timing) = match event {
+            Event::Change { visit, timing, .. } | Event::Kill { visit, timing, .. } => (visit, timing),
+            Event::Slow { visit } => (visit, Timing::Asked),
             _ => return None,
         };
-        match race {
-            Race::None => None,
-            Race::Asked | Race::Delayed => Some(self.truth.arm(Point::Asked, visit)),
-            Race::Given => Some(self.truth.arm(Point::Given, visit)),
+        match timing {
+            Timing::None => None,
+            Timing::Asked | Timing::Delayed => Some(self.oracle.arm(Checkpoint::Asked, visit)),
+            Timing::Given => Some(self.oracle.arm(Checkpoint::Given, visit)),
         }
     }
 
-    async fn happens(&mut self, what: What, arm: Option<oneshot::Receiver<Hit>>, events: &mut Events) {
-        let hit = match arm {
+    async fn run(&mut self, event: Event, arm: Option<oneshot::Receiver<Arrival>>, events: &mut Timeline) {
+        let arrival = match arm {
             Some(arm) => tokio::time::timeout(REACHED_WITHIN, arm).await.ok().and_then(Result::ok),
             None => None,
         };
-        if let (What::Change { visit, .. } | What::Kill { visit, .. } | What::Slow { visit }, None) = (what, &hit) {
-            self.truth.disarm(visit);
+        if let (Event::Change { visit, .. } | Event::Kill { visit, .. } | Event::Slow { visit }, None) =
+            (event, &arrival)
+        {
+            self.oracle.disarm(visit);
         }
-        match what {
-            What::Book(visit) => self.truth.book(visit),
-            What::Change { visit, to, race } => {
-                self.truth.change(visit, to);
-                if race == Race::Delayed && hit.is_some() && self.follows() {
+        match event {
+            Event::Book(visit) => self.oracle.book(visit),
+            Event::Change { visit, to, timing } => {
+                self.oracle.change(visit, to);
+                if timing == Timing::Delayed && arrival.is_some() && self.follows() {
                     let known = poll::attempt(WITHIN, || async { self.is_applied().await.then_some(()) }).await;
-                    known.expect("the services hear of a change");
-                    self.truth.outdate(visit);
+                    known.expect("the services apply the change");
+                    self.oracle.outdate(visit);
                 }
             }
-            What::Down(began) => {
+            Event::Down(began) => {
                 count(&mut self.down, began);
-                self.truth.booking.set_down(self.down > 0);
-                self.outages.turn("down", self.down > 0, self.clock.now_us());
+                self.oracle.booking.set_down(self.down > 0);
+                self.outages.set("down", self.down > 0, self.clock.now_us());
             }
-            What::Hold(began) => {
+            Event::Hold(began) => {
                 count(&mut self.held, began);
                 match began {
-                    true if self.held == 1 => self.truth.booking.hold_back(),
-                    false if self.held == 0 => self.truth.booking.release(),
+                    true if self.held == 1 => self.oracle.booking.hold_back(),
+                    false if self.held == 0 => self.oracle.booking.release(),
                     _ => {}
                 }
-                self.outages.turn("held", self.held > 0, self.clock.now_us());
+                self.outages.set("held", self.held > 0, self.clock.now_us());
             }
-            What::Cut(began) => {
+            Event::Cut(began) => {
                 count(&mut self.cut, began);
-                self.truth.set_cut(self.cut > 0);
-                self.outages.turn("cut", self.cut > 0, self.clock.now_us());
+                self.oracle.set_cut(self.cut > 0);
+                self.outages.set("cut", self.cut > 0, self.clock.now_us());
             }
-            What::Storm(began) => {
+            Event::Storm(began) => {
                 count(&mut self.storms, began);
-                self.carrier.set_storm(self.storms > 0);
+                self.provider.set_storm(self.storms > 0);
             }
-            What::Kill { visit, back_at_us, .. } => {
-                let instance = hit.as_ref().map_or((visit % INSTANCES as u128) as usize, |hit| hit.instance);
+            Event::Kill { visit, back_at_us, .. } => {
+                let instance =
+                    arrival.as_ref().map_or((visit % INSTANCES as u128) as usize, |arrival| arrival.instance);
                 if self.kill(instance).await {
                     let now_us = self.clock.now_us();
                     self.kills.push(now_us);
-                    // What it was at waits until its lease is over.
+                    // Its messages wait until their leases expire.
                     self.outages.add(now_us, back_at_us + 200 * SECOND);
-                    events.insert((back_at_us, u64::MAX - self.kills.len() as u64), What::Start(instance));
+                    events.insert((back_at_us, u64::MAX - self.kills.len() as u64), Event::Start(instance));
                 }
             }
-            What::Start(instance) => self.start(instance).await,
-            What::Slow { visit } => {
-                if let Some(hit) = hit {
-                    self.slow(visit, hit).await;
+            Event::Start(instance) => self.start(instance).await,
+            Event::Slow { visit } => {
+                if let Some(arrival) = arrival {
+                    self.slow(visit, arrival).await;
                 }
             }
-            What::Arrive { visit } => drop(self.slow.remove(&visit)),
+            Event::Arrive { visit } => drop(self.slow.remove(&visit)),
         }
     }
 
-    /// Lets an answer stay on the way; its message is not waited for until somebody else takes it up.
-    async fn slow(&mut self, visit: u128, hit: Hit) {
-        let Some(service) = &self.instances[hit.instance] else { return };
+    /// Delays an answer; the driver does not wait for its message until another service leases it.
+    async fn slow(&mut self, visit: u128, arrival: Arrival) {
+        let Some(service) = &self.instances[arrival.instance] else { return };
         let ends_us = self.clock.now_us() + service.lease_us;
         let open = self.rows.until(ends_us).await.into_iter();
         let its = open.filter(|one| one.appointment_id.as_u128() == visit && one.wake_at_us == ends_us);
-        self.orphaned.extend(its.map(|one| (one.id, one.wake_at_us)));
-        self.slow.insert(visit, hit);
+        self.orphaned.extend(its.map(|open| (open.id, open.wake_at_us)));
+        self.slow.insert(visit, arrival);
     }
 
-    /// Ends a service as a killed process ends; `false` where it is dead already.
+    /// Kills a service; `false` where it does not run.
     async fn kill(&mut self, instance: usize) -> bool {
         let Some(dead) = self.instances[instance].take() else { return false };
         dead.task.abort();
@@ -285,21 +287,21 @@ impl Stage {
         let now_us = self.clock.now_us();
         let ends_us = now_us + dead.lease_us;
         let open = self.rows.until(ends_us).await.into_iter();
-        let its = open.filter(|one| one.wake_at_us == ends_us || self.carrier.is_stalled(one.id));
-        self.orphaned.extend(its.map(|one| (one.id, one.wake_at_us)));
+        let its = open.filter(|one| one.wake_at_us == ends_us || self.provider.is_stalled(one.id));
+        self.orphaned.extend(its.map(|open| (open.id, open.wake_at_us)));
         true
     }
 
-    /// Whether the services can be expected to hear of every change.
+    /// Whether all services receive every change.
     fn follows(&self) -> bool {
         self.held == 0 && self.cut == 0 && self.instances.iter().all(Option::is_some)
     }
 
     async fn is_applied(&self) -> bool {
-        self.rows.position().await == Some(self.truth.position())
+        self.rows.position().await == Some(self.oracle.position())
     }
 
-    /// Waits until the services know what they can know, and have done what is due.
+    /// Waits until the services have applied all changes and sent all due messages.
     async fn settle(&mut self) {
         let done = poll::attempt_often(WITHIN, || async {
             self.report().await;
@@ -308,18 +310,18 @@ impl Stage {
         if done.await.is_some() {
             return;
         }
-        // Where the database fails a service, a message waits for the end of its lease.
+        // After a database failure, a message waits for the end of its lease.
         let now_us = self.clock.now_us();
         let open = self.rows.until(now_us + i64::from(LEASE_SECONDS + LEASES) * SECOND).await;
-        let waits = open.iter().filter(|one| self.is_in_hand(one, now_us));
-        let waiting: Vec<_> = waits.map(|one| (one.id, one.wake_at_us)).collect();
+        let waits = open.iter().filter(|one| self.is_leased_now(one, now_us));
+        let waiting: Vec<_> = waits.map(|open| (open.id, open.wake_at_us)).collect();
         self.waited += waiting.len();
         self.orphaned.extend(waiting);
         self.outages.add(now_us, now_us + 200 * SECOND);
         if !self.is_settled().await {
             let open: Vec<_> = open.iter().map(|one| (one.id, &one.status, one.wake_at_us)).collect();
             let (at, behind): (Timestamp, _) = (self.clock.now(), !self.is_applied().await);
-            panic!("at {at} the services do not come to rest: {open:?}, behind: {behind}");
+            panic!("at {at} the services do not settle: {open:?}, behind: {behind}");
         }
     }
 
@@ -335,26 +337,26 @@ impl Stage {
         let open = self.rows.until(now_us + i64::from(LEASE_SECONDS + LEASES) * SECOND).await;
         !open.iter().any(|one| {
             let due = one.wake_at_us <= now_us;
-            // Who waits for the answer leaves it to another, and there may be none.
+            // The service with the delayed answer leaves the message to another one, which may not exist.
             let slow = alive < INSTANCES && self.slow.contains_key(&one.appointment_id.as_u128());
-            ((due && !slow) || self.is_in_hand(one, now_us)) && !self.carrier.is_stalled(one.id)
+            ((due && !slow) || self.is_leased_now(one, now_us)) && !self.provider.is_stalled(one.id)
         })
     }
 
-    /// Whether a service that is alive has leased it just now. What was never leased is nobody's, whenever it is due.
-    fn is_in_hand(&self, one: &Open, now_us: i64) -> bool {
+    /// Whether a running service leased the message at this instant. A message with fence 0 was never leased.
+    fn is_leased_now(&self, one: &Open, now_us: i64) -> bool {
         let leased = self.instances.iter().flatten().any(|service| one.wake_at_us == now_us + service.lease_us);
         leased && one.fence > 0 && !self.orphaned.contains(&(one.id, one.wake_at_us))
     }
 
-    /// Hands the provider's reports that are due to a service.
+    /// Passes the provider's due receipts to a service.
     async fn report(&self) {
         let Some(service) = self.instances.iter().flatten().next() else { return };
-        while let Some(report) = self.carrier.next_report() {
+        while let Some(report) = self.provider.next_report() {
             let ctx = Context::new(organization(9), "key_test", Duration::from_secs(30));
             match service.client.clone().receive_status(ctx.request(report.request())).await {
-                Ok(_) => report.heard(),
-                Err(_) => self.carrier.put_off(report),
+                Ok(_) => report.acknowledge(),
+                Err(_) => self.provider.put_off(report),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as a provider needs, without a server's cost for each request.
+//! The part of HTTP/1.1 that the provider needs, cheaper for each request than a server.
 
 use std::collections::HashMap;
 
@@ -7,22 +7,22 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::fake_provider::Carrier;
+use super::fake_provider::FakeProvider;
 
-/// A request that is longer is none of ours.
+/// A longer request closes the connection.
 const REQUEST_MAX: usize = 16 * 1024;
 
-pub async fn serve(listener: TcpListener, carrier: Carrier) {
+pub async fn serve(listener: TcpListener, provider: FakeProvider) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(connection(stream, carrier.clone()));
+        tokio::spawn(connection(stream, provider.clone()));
     }
 }
 
-/// Answers one request after the other, until either side ends it.
-async fn connection(mut stream: TcpStream, carrier: Carrier) {
+/// Answers requests in turn, until either side closes the connection.
+async fn connection(mut stream: TcpStream, provider: FakeProvider) {
     let mut read = Vec::new();
     loop {
-        let Some((head, length)) = whole(&read) else {
+        let Some((head, length)) = complete_request(&read) else {
             if read.len() > REQUEST_MAX || !matches!(stream.read_buf(&mut read).await, Ok(1..)) {
                 return;
             }
@@ -30,17 +30,17 @@ async fn connection(mut stream: TcpStream, carrier: Carrier) {
         };
         let request: Vec<u8> = read.drain(..head + length).collect();
         let text = String::from_utf8(request).unwrap();
-        // Each service has a path of its own.
+        // The path names the service.
         let instance = text.split('/').nth(1).unwrap().parse().unwrap();
-        let Some(answer) = carrier.send(instance, &form(&text[head..])).await else { return };
+        let Some(answer) = provider.send(instance, &form(&text[head..])).await else { return };
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
     }
 }
 
-/// The lengths of a request's head and body, where all of it is there.
-fn whole(read: &[u8]) -> Option<(usize, usize)> {
+/// The lengths of a request's head and body; `None` where it is incomplete.
+fn complete_request(read: &[u8]) -> Option<(usize, usize)> {
     let head = read.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&read[..head]).ok()?.to_ascii_lowercase();
     let length = text.lines().find_map(|line| line.strip_prefix("content-length:"))?.trim().parse().ok()?;

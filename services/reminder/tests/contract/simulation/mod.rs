@@ -1,12 +1,12 @@
-//! Eight weeks of a chain with clinics in two zones, across two clock changes, while services die, the provider fails,
-//! booking is out of reach and the feed is cut; and the figures of what its patients were told.
+//! Eight weeks of a chain with clinics in two zones, across two clock changes, while services are killed, the provider fails,
+//! booking is down and the feed disconnects; then the figures of the messages to patients.
 //!
 //! `MERIDIAN_SIMULATION` is the number of visits, `MERIDIAN_SIMULATION_SEED` the seed; `cargo xtask simulate` sets both.
-//! Start reading at `scenario.rs` (what happens) and `checker.rs` (what must then be so). The script
-//! and the provider's answers follow from the seed; which of two services is faster does not.
+//! Start reading at `scenario.rs` (the events) and `checker.rs` (the assertions). The seed determines the scenario and the
+//! provider's answers; it does not determine which of two services is faster.
 
 mod checker;
-mod expect;
+mod expectation;
 mod fake_provider;
 mod harness;
 mod http;
@@ -20,15 +20,15 @@ use testkit::database::Database;
 const VISITS: u64 = 300;
 const SEED: u64 = 1;
 
-testkit::engines!(patients_are_told_what_is_so);
+testkit::engines!(each_message_is_true_and_none_is_missing);
 
-async fn patients_are_told_what_is_so(database: Database) {
+async fn each_message_is_true_and_none_is_missing(database: Database) {
     let (seed, visits) = (number("MERIDIAN_SIMULATION_SEED", SEED), number("MERIDIAN_SIMULATION", VISITS));
-    let mut script = scenario::Script::draw(seed, u128::from(visits));
-    let mut stage = harness::Stage::new(database, seed).await;
-    let rules = stage.rules().await.into_iter().collect();
-    stage.play(&mut script).await;
-    let figures = checker::judge(&mut stage, &script.visits, &rules).await;
+    let mut scenario = scenario::Scenario::draw(seed, u128::from(visits));
+    let mut harness = harness::Harness::new(database, seed).await;
+    let rules = harness.rules().await.into_iter().collect();
+    harness.play(&mut scenario).await;
+    let figures = checker::check(&mut harness, &scenario.visits, &rules).await;
     println!("seed {seed}\n{figures}");
     assert!(figures.are_good(), "run it again with MERIDIAN_SIMULATION={visits} MERIDIAN_SIMULATION_SEED={seed}");
 }

@@ -1,4 +1,4 @@
-//! Booking as the services see it: it keeps what was so and when, and what it answered to whom.
+//! Booking as the services see it. Keeps each state of each visit, and the state in each answer.
 
 use std::{
     collections::HashMap,
@@ -23,49 +23,49 @@ use crate::common::{
     organization,
 };
 
-/// No message is at work on one answer for longer.
+/// The longest time from an answer of booking to the send.
 const ANSWER_HOLDS_US: i64 = 200 * SECOND;
 
-/// How a visit stood from an instant on.
+/// The state of a visit from an instant on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fact {
+pub struct VisitState {
     pub at_us: i64,
     pub version: i64,
-    pub stands: bool,
+    pub is_booked: bool,
     pub starts_at_us: i64,
 }
 
-/// A moment in a message's way at which something may happen.
+/// A point on a message's way to the patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Point {
+pub enum Checkpoint {
     Asked,
     Given,
 }
 
-/// It has come so far, at this service; it goes on when this is dropped.
-pub struct Hit {
+/// A message at a checkpoint, in one service; it continues when this value drops.
+pub struct Arrival {
     pub instance: usize,
     _goes_on: oneshot::Sender<()>,
 }
 
 #[derive(Default)]
 struct State {
-    facts: HashMap<u128, Vec<Fact>>,
-    /// What was answered lately.
-    answers: HashMap<u128, Vec<Fact>>,
-    arms: HashMap<(Point, u128), oneshot::Sender<Hit>>,
+    states: HashMap<u128, Vec<VisitState>>,
+    /// The states in recent answers.
+    answers: HashMap<u128, Vec<VisitState>>,
+    arms: HashMap<(Checkpoint, u128), oneshot::Sender<Arrival>>,
 }
 
-/// The truth, shared by all.
+/// The oracle; clones share it.
 #[derive(Clone)]
-pub struct Truth {
+pub struct Oracle {
     pub booking: Booking,
     clock: Clock,
     state: Arc<Mutex<State>>,
     cut: watch::Sender<bool>,
 }
 
-impl Truth {
+impl Oracle {
     pub fn new(clock: Clock) -> Self {
         Self { booking: Booking::new(), clock, state: Arc::default(), cut: watch::Sender::new(false) }
     }
@@ -74,9 +74,9 @@ impl Truth {
         self.state.lock().unwrap()
     }
 
-    /// The way to booking for one service.
+    /// The channel to booking for one service.
     pub fn channel(&self, instance: usize) -> rpc::Channel {
-        let watched = Watched { truth: self.clone(), instance };
+        let watched = Watched { oracle: self.clone(), instance };
         let routes = Routes::new(BookingServer::new(watched.clone()));
         rpc::Channel::in_process(rpc::guard(routes.add_service(feed_server::FeedServer::new(watched))))
     }
@@ -97,55 +97,55 @@ impl Truth {
         };
         let mut state = self.lock();
         let now_us = self.clock.now_us();
-        let fact = Fact { at_us: now_us, version: 1, stands: true, starts_at_us: visit.starts_at_us };
-        state.facts.insert(visit.number, vec![fact]);
+        let state = VisitState { at_us: now_us, version: 1, is_booked: true, starts_at_us: visit.starts_at_us };
+        state.states.insert(visit.number, vec![state]);
         self.booking.book(organization(visit.zone as u128 + 1), now_us, appointment, details(visit));
     }
 
-    /// Changes a visit; does nothing where it has begun or is called off.
+    /// Changes a visit, unless it has begun or is cancelled.
     pub fn change(&self, number: u128, to: To) {
         let mut state = self.lock();
         let now_us = self.clock.now_us();
-        let facts = state.facts.get_mut(&number).unwrap();
-        let last = *facts.last().unwrap();
+        let states = state.states.get_mut(&number).unwrap();
+        let last = *states.last().unwrap();
         let changed = match to {
-            To::Cancelled => Fact { stands: false, ..last },
-            To::At(starts_at_us) => Fact { starts_at_us, ..last },
+            To::Cancelled => VisitState { is_booked: false, ..last },
+            To::At(starts_at_us) => VisitState { starts_at_us, ..last },
         };
-        if !last.stands || last.starts_at_us <= now_us || changed == last {
+        if !last.is_booked || last.starts_at_us <= now_us || changed == last {
             return;
         }
-        facts.push(Fact { at_us: now_us, version: last.version + 1, ..changed });
-        let event = if changed.stands { "rescheduled" } else { "cancelled" };
+        states.push(VisitState { at_us: now_us, version: last.version + 1, ..changed });
+        let event = if changed.is_booked { "rescheduled" } else { "cancelled" };
         self.booking.change(&appointment_id(number), event, now_us, |visit| {
             visit.starts_at_us = changed.starts_at_us;
-            if !changed.stands {
+            if !changed.is_booked {
                 visit.status = "cancelled".into();
             }
         });
     }
 
-    pub fn facts(&self, number: u128) -> Vec<Fact> {
-        self.lock().facts[&number].clone()
+    pub fn states(&self, number: u128) -> Vec<VisitState> {
+        self.lock().states[&number].clone()
     }
 
-    /// The followers know better than what was answered about this visit.
+    /// Forgets the answers about a visit: all services know its later state.
     pub fn outdate(&self, number: u128) {
         self.lock().answers.remove(&number);
     }
 
-    /// How the visit stands, and how it stood in answers that a message may be at work on.
-    pub fn now_and_answered(&self, number: u128) -> (Fact, Vec<Fact>) {
+    /// The present state of a visit, and the states in answers that a send may still use.
+    pub fn now_and_answered(&self, number: u128) -> (VisitState, Vec<VisitState>) {
         let state = self.lock();
         let since_us = self.clock.now_us() - ANSWER_HOLDS_US;
         let answers = state.answers.get(&number).into_iter().flatten();
-        (*state.facts[&number].last().unwrap(), answers.filter(|fact| fact.at_us >= since_us).copied().collect())
+        (*state.states[&number].last().unwrap(), answers.filter(|state| state.at_us >= since_us).copied().collect())
     }
 
-    /// Tells when a message about this visit comes to this point.
-    pub fn arm(&self, point: Point, number: u128) -> oneshot::Receiver<Hit> {
+    /// Notifies when a message about this visit reaches the checkpoint.
+    pub fn arm(&self, checkpoint: Checkpoint, number: u128) -> oneshot::Receiver<Arrival> {
         let (sender, receiver) = oneshot::channel();
-        self.lock().arms.insert((point, number), sender);
+        self.lock().arms.insert((checkpoint, number), sender);
         receiver
     }
 
@@ -153,13 +153,13 @@ impl Truth {
         self.lock().arms.retain(|(_, armed), _| *armed != number);
     }
 
-    /// Waits where somebody wants to know of this point.
-    pub async fn reached(&self, point: Point, number: u128, instance: usize) {
-        let arm = self.lock().arms.remove(&(point, number));
+    /// Waits at an armed checkpoint.
+    pub async fn reached(&self, checkpoint: Checkpoint, number: u128, instance: usize) {
+        let arm = self.lock().arms.remove(&(checkpoint, number));
         let Some(arm) = arm else { return };
         let (goes_on, wait) = oneshot::channel();
-        if arm.send(Hit { instance, _goes_on: goes_on }).is_ok() {
-            // An error is how it goes on.
+        if arm.send(Arrival { instance, _goes_on: goes_on }).is_ok() {
+            // The error of the dropped sender lets it continue.
             let _ = wait.await;
         }
     }
@@ -185,7 +185,7 @@ fn details(visit: Visit) -> PatientDetails {
     details
 }
 
-/// Each visit has a patient, and each patient a number of their own.
+/// Each visit has its own patient, and each patient a phone number.
 fn phone(number: u128) -> String {
     format!("+1500{number:07}")
 }
@@ -198,7 +198,7 @@ pub fn number_of_phone(phone: &str) -> u128 {
 /// Booking as one service sees it.
 #[derive(Clone)]
 struct Watched {
-    truth: Truth,
+    oracle: Oracle,
     instance: usize,
 }
 
@@ -208,17 +208,17 @@ impl booking::booking_server::Booking for Watched {
         let id: AppointmentId = request.get_ref().appointment_id.parse().unwrap();
         let number = id.uuid().as_u128();
         let answer = {
-            let mut state = self.truth.lock();
-            let answer = self.truth.booking.get_contact(request).now_or_never().unwrap();
+            let mut state = self.oracle.lock();
+            let answer = self.oracle.booking.get_contact(request).now_or_never().unwrap();
             if answer.is_ok() {
-                let now = *state.facts[&number].last().unwrap();
-                let answered = Fact { at_us: self.truth.clock.now_us(), ..now };
+                let now = *state.states[&number].last().unwrap();
+                let answered = VisitState { at_us: self.oracle.clock.now_us(), ..now };
                 state.answers.entry(number).or_default().push(answered);
             }
             answer
         };
         if answer.is_ok() {
-            self.truth.reached(Point::Asked, number, self.instance).await;
+            self.oracle.reached(Checkpoint::Asked, number, self.instance).await;
         }
         answer
     }
@@ -231,8 +231,8 @@ impl booking::booking_server::Booking for Watched {
         let booking::GetContactsRequest { appointment_ids, with_plan } = request.into_inner();
         let mut contacts = vec![];
         for appointment_id in appointment_ids {
-            let one = Context::new(ctx.organization, "reminder", ctx.remaining());
-            let found = self.get_contact(one.request(GetContactRequest { appointment_id, with_plan })).await?;
+            let ctx = Context::new(ctx.organization, "reminder", ctx.remaining());
+            let found = self.get_contact(ctx.request(GetContactRequest { appointment_id, with_plan })).await?;
             contacts.push(found.into_inner());
         }
         Ok(Response::new(booking::GetContactsResponse { contacts }))
@@ -267,14 +267,14 @@ impl feed_server::Feed for Watched {
     type SubscribeChangesStream = Pin<Box<dyn Stream<Item = Result<ChangeBatch, Status>> + Send>>;
 
     async fn snapshot(&self, request: Request<SnapshotRequest>) -> Result<Response<Self::SnapshotStream>, Status> {
-        self.truth.booking.snapshot(request).await
+        self.oracle.booking.snapshot(request).await
     }
 
     async fn history(
         &self,
         request: Request<booking::HistoryRequest>,
     ) -> Result<Response<booking::HistoryPart>, Status> {
-        self.truth.booking.history(request).await
+        self.oracle.booking.history(request).await
     }
 
     async fn subscribe_changes(
@@ -282,13 +282,13 @@ impl feed_server::Feed for Watched {
         request: Request<SubscribeChangesRequest>,
     ) -> Result<Response<Self::SubscribeChangesStream>, Status> {
         let gone = || Status::from(Fault::new(Code::Unavailable, "cut"));
-        let mut cut = self.truth.cut.subscribe();
+        let mut cut = self.oracle.cut.subscribe();
         if *cut.borrow() {
             return Err(gone());
         }
-        let batches = self.truth.booking.subscribe_changes(request).await?.into_inner();
+        let batches = self.oracle.booking.subscribe_changes(request).await?.into_inner();
         let until = async move {
-            // An error means that the test is over.
+            // An error means that the test ended.
             let _ = cut.wait_for(|cut| *cut).await;
         };
         let last = futures::stream::once(future::ready(Err(gone())));

@@ -1,4 +1,4 @@
-//! What happens in eight weeks, drawn from a seed: bookings, changes, outages and deaths. Pure.
+//! The events of eight weeks, drawn from a seed: bookings, changes, outages and kills. Pure.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub const MINUTE: i64 = 60 * SECOND;
 const HOUR: i64 = 60 * MINUTE;
 const DAYS: usize = 56;
 
-/// What is special about a patient.
+/// The kind of a patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Patient {
     Plain,
@@ -27,7 +27,7 @@ pub enum Patient {
     PrefersEmail,
     /// The provider knows no such number.
     BadNumber,
-    /// Has told the carrier to stop.
+    /// Opted out at the carrier.
     OptedOut,
 }
 
@@ -41,98 +41,98 @@ pub struct Visit {
     pub starts_at_us: i64,
 }
 
-/// What a visit becomes.
+/// The change of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum To {
     Cancelled,
     At(i64),
 }
 
-/// At which moment of a message's way something happens.
+/// The point on a message's way at which an event happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Race {
-    /// At none in particular.
+pub enum Timing {
+    /// At no particular point.
     None,
-    /// Booking has made its answer to the last question before the send, and has not given it yet.
+    /// Booking has computed its last answer before the send, and not returned it.
     Asked,
-    /// The same, and the answer stays on the way until the followers know of the change.
+    /// The same, and the answer is delayed until all services applied the change.
     Delayed,
-    /// The provider has the text and has not answered yet.
+    /// The provider has the text, and has not answered.
     Given,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub enum What {
+pub enum Event {
     Book(Visit),
     Change {
         visit: u128,
         to: To,
-        race: Race,
+        timing: Timing,
     },
-    /// Booking answers no questions, or does again.
+    /// Booking goes down (`true`) or comes back.
     Down(bool),
-    /// The feed says nothing new, or does again.
+    /// The feed stalls, or continues.
     Hold(bool),
-    /// The feed breaks off, or can be had again.
+    /// The feed disconnects, or is available again.
     Cut(bool),
-    /// The provider has a bad time, or has had it.
+    /// Half of the provider's requests fail, or no longer.
     Storm(bool),
-    /// A service dies, and another takes its place.
+    /// A service is killed, and another one starts later.
     Kill {
         visit: u128,
-        race: Race,
+        timing: Timing,
         back_at_us: i64,
     },
     Start(usize),
-    /// The answer to the question about a visit stays on the way for longer than the lease.
+    /// Booking's answer about a visit is delayed for longer than the lease.
     Slow {
         visit: u128,
     },
-    /// It arrives.
+    /// The delayed answer arrives.
     Arrive {
         visit: u128,
     },
 }
 
-/// Events in their order.
-pub type Events = BTreeMap<(i64, u64), What>;
+/// Events by time, and by number within an instant.
+pub type Timeline = BTreeMap<(i64, u64), Event>;
 
-/// A script for so many visits.
-pub struct Script {
+/// The visits and the events of a run.
+pub struct Scenario {
     pub visits: Vec<Visit>,
-    pub events: Events,
+    pub events: Timeline,
     dice: Ids,
 }
 
-impl Script {
+impl Scenario {
     pub fn draw(seed: u64, visits: u128) -> Self {
-        let mut script = Self { visits: vec![], events: Events::new(), dice: Ids::seeded(seed) };
+        let mut scenario = Self { visits: vec![], events: Timeline::new(), dice: Ids::seeded(seed) };
         for number in 1..=visits {
-            script.book(number);
+            scenario.book(number);
         }
-        for index in 0..script.visits.len() {
-            if script.chance(0.2) {
-                script.change(script.visits[index]);
+        for index in 0..scenario.visits.len() {
+            if scenario.chance(0.2) {
+                scenario.change(scenario.visits[index]);
             }
         }
         for _ in 0..(visits / 60).max(16) {
-            script.kill();
+            scenario.kill();
         }
         for _ in 0..(visits / 60).max(8) {
-            let visit = script.any();
-            let due_us = script.due(visit);
-            script.at(due_us, What::Slow { visit: visit.number });
-            script.at(due_us + 170 * SECOND, What::Arrive { visit: visit.number });
+            let visit = scenario.any();
+            let due_us = scenario.due(visit);
+            scenario.at(due_us, Event::Slow { visit: visit.number });
+            scenario.at(due_us + 170 * SECOND, Event::Arrive { visit: visit.number });
         }
         for _ in 0..3 + visits / 1000 {
-            script.outage(45, What::Down);
-            script.outage(45, What::Hold);
-            script.outage(45, What::Cut);
-            script.outage(60, What::Storm);
-            script.long_outage(What::Down);
-            script.long_outage(What::Hold);
+            scenario.outage(45, Event::Down);
+            scenario.outage(45, Event::Hold);
+            scenario.outage(45, Event::Cut);
+            scenario.outage(60, Event::Storm);
+            scenario.long_outage(Event::Down);
+            scenario.long_outage(Event::Hold);
         }
-        script
+        scenario
     }
 
     fn chance(&self, of: f64) -> bool {
@@ -144,9 +144,9 @@ impl Script {
         from + (self.dice.fraction() * (to - from) as f64) as i64
     }
 
-    fn at(&mut self, at_us: i64, what: What) {
+    fn at(&mut self, at_us: i64, event: Event) {
         let number = self.events.len() as u64;
-        self.events.insert((at_us, number), what);
+        self.events.insert((at_us, number), event);
     }
 
     fn book(&mut self, number: u128) {
@@ -157,8 +157,8 @@ impl Script {
         let start = day.to_zoned(TimeZone::get(ZONES[zone]).unwrap()).unwrap();
         let starts_at_us = start.timestamp().as_microsecond();
         let lead = match self.dice.fraction() {
-            few if few < 0.2 => self.between(HOUR, 20 * HOUR),
-            some if some < 0.6 => self.between(20 * HOUR, 80 * HOUR),
+            draw if draw < 0.2 => self.between(HOUR, 20 * HOUR),
+            draw if draw < 0.6 => self.between(20 * HOUR, 80 * HOUR),
             _ => self.between(80 * HOUR, 300 * HOUR),
         };
         let booked_at_us = (starts_at_us - lead).max(us(FIRST)) / (30 * MINUTE) * (30 * MINUTE);
@@ -172,7 +172,7 @@ impl Script {
         };
         let visit = Visit { number, zone, patient, booked_at_us, starts_at_us };
         self.visits.push(visit);
-        self.at(booked_at_us, What::Book(visit));
+        self.at(booked_at_us, Event::Book(visit));
     }
 
     /// When one of a visit's messages is due.
@@ -185,49 +185,49 @@ impl Script {
         }
     }
 
-    fn race(&self) -> Race {
+    fn timing(&self) -> Timing {
         match self.dice.fraction() {
-            one if one < 0.3 => Race::Asked,
-            one if one < 0.6 => Race::Delayed,
-            one if one < 0.8 => Race::Given,
-            _ => Race::None,
+            draw if draw < 0.3 => Timing::Asked,
+            draw if draw < 0.6 => Timing::Delayed,
+            draw if draw < 0.8 => Timing::Given,
+            _ => Timing::None,
         }
     }
 
-    /// Calls a visit off or moves it, in the last minutes before a message is due or in the very moment.
+    /// Cancels or moves a visit in the last minutes before a message is due, or at that instant.
     fn change(&mut self, visit: Visit) {
         let due_us = self.due(visit);
         let in_that_moment = self.chance(0.45);
-        let (at_us, race) = match in_that_moment {
-            true => (due_us, self.race()),
-            false => (due_us - self.between(1, 180) * SECOND, Race::None),
+        let (at_us, timing) = match in_that_moment {
+            true => (due_us, self.timing()),
+            false => (due_us - self.between(1, 180) * SECOND, Timing::None),
         };
         let at_us = at_us.max(visit.booked_at_us + SECOND);
-        // The followers are behind.
+        // The services lag behind.
         if self.chance(0.4) {
-            self.at(at_us - SECOND, What::Hold(true));
-            self.at(at_us.max(due_us) + MINUTE, What::Hold(false));
+            self.at(at_us - SECOND, Event::Hold(true));
+            self.at(at_us.max(due_us) + MINUTE, Event::Hold(false));
         }
         let number = visit.number;
         if self.chance(0.5) {
-            return self.at(at_us, What::Change { visit: number, to: To::Cancelled, race });
+            return self.at(at_us, Event::Change { visit: number, to: To::Cancelled, timing });
         }
         let moved = |by: i64| visit.starts_at_us + by * 30 * MINUTE;
         let earlier = moved(-self.between(1, 96));
         let later = moved(self.between(1, 96));
         let first = if self.chance(0.3) && earlier > at_us + HOUR { earlier } else { later };
-        self.at(at_us, What::Change { visit: number, to: To::At(first), race });
+        self.at(at_us, Event::Change { visit: number, to: To::At(first), timing });
         let then_us = at_us + self.between(15, 240) * SECOND;
         let later_us = at_us + self.between(3, 240) * MINUTE;
         let (then_us, to) = match self.dice.fraction() {
-            one if one < 0.3 => (then_us, To::At(visit.starts_at_us)),
-            one if one < 0.5 => (later_us, To::At(visit.starts_at_us)),
-            one if one < 0.6 => (then_us, To::Cancelled),
-            one if one < 0.7 => (later_us, To::At(moved(100))),
+            draw if draw < 0.3 => (then_us, To::At(visit.starts_at_us)),
+            draw if draw < 0.5 => (later_us, To::At(visit.starts_at_us)),
+            draw if draw < 0.6 => (then_us, To::Cancelled),
+            draw if draw < 0.7 => (later_us, To::At(moved(100))),
             _ => return,
         };
         if then_us + HOUR < visit.starts_at_us.min(first) {
-            self.at(then_us, What::Change { visit: number, to, race: Race::None });
+            self.at(then_us, Event::Change { visit: number, to, timing: Timing::None });
         }
     }
 
@@ -239,21 +239,21 @@ impl Script {
         let visit = self.any();
         let at_us = if self.chance(0.3) { visit.booked_at_us } else { self.due(visit) };
         let away_us = if self.chance(0.5) { 1_300_000 } else { self.between(30, 1200) * SECOND };
-        let race = if self.chance(0.5) { Race::Given } else { Race::Asked };
-        self.at(at_us, What::Kill { visit: visit.number, race, back_at_us: at_us + away_us });
+        let timing = if self.chance(0.5) { Timing::Given } else { Timing::Asked };
+        self.at(at_us, Event::Kill { visit: visit.number, timing, back_at_us: at_us + away_us });
     }
 
-    fn outage(&mut self, minutes: i64, what: impl Fn(bool) -> What) {
+    fn outage(&mut self, minutes: i64, event: impl Fn(bool) -> Event) {
         let from_us = self.due(self.any()) - self.between(5, 180) * SECOND;
         let until_us = from_us + self.between(5, minutes) * MINUTE;
-        self.at(from_us, what(true));
-        self.at(until_us, what(false));
+        self.at(from_us, event(true));
+        self.at(until_us, event(false));
     }
 
     /// From before the last message about a visit until after its start.
-    fn long_outage(&mut self, what: impl Fn(bool) -> What) {
+    fn long_outage(&mut self, event: impl Fn(bool) -> Event) {
         let starts_at_us = self.any().starts_at_us;
-        self.at(starts_at_us - self.between(125, 180) * MINUTE, what(true));
-        self.at(starts_at_us + self.between(1, 20) * MINUTE, what(false));
+        self.at(starts_at_us - self.between(125, 180) * MINUTE, event(true));
+        self.at(starts_at_us + self.between(1, 20) * MINUTE, event(false));
     }
 }

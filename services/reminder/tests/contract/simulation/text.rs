@@ -1,12 +1,12 @@
-//! What the texts of the simulation say: their rule, and the day and the hour on the location's clock.
+//! The texts of the simulation: the rule, and the start on the location's clock.
 
 use std::fmt;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{oracle::Fact, scenario::ZONES};
+use super::{oracle::VisitState, scenario::ZONES};
 
-/// A text, taken apart.
+/// A text, accepted apart.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Text {
     trigger: String,
@@ -16,29 +16,29 @@ pub struct Text {
 }
 
 impl Text {
-    /// The template of a rule's texts, which [`Text::read`] reads.
+    /// The template of a rule, which [`Text::parse`] parses.
     pub fn template(trigger: &str, offset_minutes: u32) -> String {
         format!("{trigger}|{offset_minutes}|{{{{ date }}}} {{{{ time }}}}")
     }
 
-    pub fn read(body: &str) -> Self {
+    pub fn parse(body: &str) -> Self {
         let mut parts = body.split('|').map(str::to_owned);
         let mut next = || parts.next().unwrap();
         Self { trigger: next(), offset_minutes: next().parse().unwrap(), when: next() }
     }
 
-    /// Whether it is so of a visit that stands like this.
-    pub fn is_so(&self, fact: Fact, zone: usize) -> bool {
-        fact.stands == (self.trigger != "cancelled") && self.when == when(fact.starts_at_us, zone)
+    /// Whether the text is true of a visit in this state.
+    pub fn is_true_of(&self, state: VisitState, zone: usize) -> bool {
+        state.is_booked == (self.trigger != "cancelled") && self.when == when(state.starts_at_us, zone)
     }
 
-    /// Whether it speaks of this start.
+    /// Whether the text states this start.
     pub fn is_about(&self, starts_at_us: i64, zone: usize) -> bool {
         self.when == when(starts_at_us, zone)
     }
 }
 
-/// The wall clock of a zone in words, made without the service.
+/// The wall clock of a zone, formatted without the service.
 fn when(at_us: i64, zone: usize) -> String {
     let at = Timestamp::from_microsecond(at_us).unwrap().to_zoned(TimeZone::get(ZONES[zone]).unwrap());
     let form = if ZONES[zone].starts_with("Europe/") { "%a %-d %b %H:%M" } else { "%a, %b %-d %-I:%M %p" };

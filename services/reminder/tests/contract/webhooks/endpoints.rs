@@ -1,4 +1,4 @@
-//! Endpoints: their faults, their versions, their deletion, and whose they are.
+//! Endpoints: validation, versions, deletion, and isolation between organisations.
 
 use domain::id::WebhookId;
 use rpc::{Code, Fault, Idempotency};
@@ -14,45 +14,45 @@ use wire::{
 
 use crate::{
     common::{Running, organization},
-    webhooks::receiver::{Bed, ctx},
+    webhooks::receiver::{WebhookFixture, ctx},
 };
 
-async fn an_address_inside_is_refused_when_it_is_given_and_when_it_is_used(database: Database) {
-    let bed = Bed::on(database).await;
-    let endpoint = bed.endpoint(&[]).await;
-    let Bed { mut world, service, pages } = bed;
+async fn a_private_address_is_refused_at_creation_and_at_delivery(database: Database) {
+    let fixture = WebhookFixture::on(database).await;
+    let endpoint = fixture.endpoint(&[]).await;
+    let WebhookFixture { mut world, service, pages } = fixture;
     service.stop().await;
     world.config.webhooks.private_addresses = false;
     let service = world.start().await;
-    let bed = Bed { world, service, pages };
+    let fixture = WebhookFixture { world, service, pages };
     for (url, code) in [
-        (bed.body(&[]).url.as_str(), "private_address"),
+        (fixture.body(&[]).url.as_str(), "private_address"),
         ("https://localhost/hook", "private_address"),
         ("https://169.254.169.254/latest", "private_address"),
         ("http://1.1.1.1/hook", "insecure_url"),
         ("ftp://example.org/hook", "invalid_url"),
         ("", "invalid_url"),
     ] {
-        let body = WebhookEndpointBody { url: url.into(), ..bed.body(&[]) };
-        let fault = bed.create(&ctx(), body).await.unwrap_err();
+        let body = WebhookEndpointBody { url: url.into(), ..fixture.body(&[]) };
+        let fault = fixture.create(&ctx(), body).await.unwrap_err();
         let found: Vec<_> = fault.violations.iter().map(|it| (it.pointer.as_str(), it.code.as_str())).collect();
         assert_eq!((fault.code, found), (Code::ValidationFailed, vec![("/url", code)]), "{url}");
     }
-    bed.world.book("2026-03-08T15:00:00Z");
-    let delivery = bed.tried(&endpoint, 1).await;
+    fixture.world.book("2026-03-08T15:00:00Z");
+    let delivery = fixture.tried(&endpoint, 1).await;
     assert_eq!((delivery.last_error.as_str(), delivery.last_status), ("private_address", 0));
-    assert_eq!(bed.pages.received(), [], "nothing has come");
+    assert_eq!(fixture.pages.received(), [], "no request arrived");
 }
 
-async fn every_fault_is_named(database: Database) {
-    let bed = Bed::on(database).await;
+async fn each_fault_of_an_endpoint_is_named(database: Database) {
+    let fixture = WebhookFixture::on(database).await;
     let body = WebhookEndpointBody {
         url: "nowhere".into(),
         events: vec!["appointment.booked".into(), "appointment.gone".into(), "appointment.booked".into()],
         description: "x".repeat(201),
         enabled: true,
     };
-    let fault = bed.create(&ctx(), body).await.unwrap_err();
+    let fault = fixture.create(&ctx(), body).await.unwrap_err();
     let mut found: Vec<_> = fault.violations.iter().map(|it| (it.pointer.as_str(), it.code.as_str())).collect();
     found.sort_unstable();
     let expected = [
@@ -64,29 +64,29 @@ async fn every_fault_is_named(database: Database) {
     assert_eq!(found, expected);
 }
 
-async fn a_repeated_request_makes_one_endpoint_and_shows_the_same_secret(database: Database) {
-    let bed = Bed::on(database).await;
+async fn a_repeated_request_creates_one_endpoint_and_returns_the_same_secret(database: Database) {
+    let fixture = WebhookFixture::on(database).await;
     let mut ctx = ctx();
     let key = |fingerprint: &str| Some(Idempotency { key: "k".into(), fingerprint: fingerprint.into() });
     ctx.idempotency = key("a");
-    let first = bed.create(&ctx, bed.body(&[])).await.unwrap();
-    assert_eq!(bed.create(&ctx, bed.body(&[])).await.unwrap(), first);
+    let first = fixture.create(&ctx, fixture.body(&[])).await.unwrap();
+    assert_eq!(fixture.create(&ctx, fixture.body(&[])).await.unwrap(), first);
     assert!(first.secret.starts_with("whsec_"));
-    assert_eq!(list(&bed, 1).await.len(), 1);
+    assert_eq!(list(&fixture, 1).await.len(), 1);
     ctx.idempotency = key("b");
-    assert_eq!(bed.create(&ctx, bed.body(&[])).await.unwrap_err().code, Code::IdempotencyKeyReused);
+    assert_eq!(fixture.create(&ctx, fixture.body(&[])).await.unwrap_err().code, Code::IdempotencyKeyReused);
 }
 
-async fn an_organisation_has_at_most_twenty(database: Database) {
-    let bed = Bed::on(database).await;
+async fn an_organisation_has_at_most_twenty_endpoints(database: Database) {
+    let fixture = WebhookFixture::on(database).await;
     for _ in 0..20 {
-        bed.endpoint(&[]).await;
+        fixture.endpoint(&[]).await;
     }
-    let fault = bed.create(&ctx(), bed.body(&[])).await.unwrap_err();
+    let fault = fixture.create(&ctx(), fixture.body(&[])).await.unwrap_err();
     assert_eq!((fault.code, fault.violations[0].code.as_str()), (Code::ValidationFailed, "too_many"));
     let request = |cursor: String| ListWebhookEndpointsRequest { page: Some(Page { limit: 15, cursor }) };
     let page = |cursor| async {
-        let list = bed.service.webhooks.clone().list_webhook_endpoints(ctx().request(request(cursor))).await;
+        let list = fixture.service.webhooks.clone().list_webhook_endpoints(ctx().request(request(cursor))).await;
         list.unwrap().into_inner()
     };
     let first = page(String::new()).await;
@@ -95,17 +95,17 @@ async fn an_organisation_has_at_most_twenty(database: Database) {
     assert!(first.endpoints.iter().all(|one| one.secret.is_empty()));
 }
 
-async fn a_change_from_an_old_version_is_refused_and_a_deleted_endpoint_is_gone(database: Database) {
-    let bed = Bed::on(database).await;
-    let endpoint = bed.endpoint(&[]).await;
-    bed.world.book("2026-03-08T15:00:00Z");
-    bed.when("a delivery", &endpoint, |all| all.len() == 1 && all[0].status == "delivered").await;
+async fn an_update_from_an_old_version_is_refused_and_a_deleted_endpoint_is_not_found(database: Database) {
+    let fixture = WebhookFixture::on(database).await;
+    let endpoint = fixture.endpoint(&[]).await;
+    fixture.world.book("2026-03-08T15:00:00Z");
+    fixture.when("a delivery", &endpoint, |all| all.len() == 1 && all[0].status == "delivered").await;
     let update = |if_version| UpdateWebhookEndpointRequest {
         id: endpoint.id.clone(),
-        body: Some(bed.body(&["plan.changed"])),
+        body: Some(fixture.body(&["plan.changed"])),
         if_version,
     };
-    let mut client = bed.service.webhooks.clone();
+    let mut client = fixture.service.webhooks.clone();
     let changed = client.update_webhook_endpoint(ctx().request(update(1))).await.unwrap().into_inner();
     assert_eq!((changed.version, changed.body.unwrap().events), (2, vec!["plan.changed".to_owned()]));
     let stale = client.update_webhook_endpoint(ctx().request(update(1))).await.unwrap_err();
@@ -116,37 +116,39 @@ async fn a_change_from_an_old_version_is_refused_and_a_deleted_endpoint_is_gone(
     client.delete_webhook_endpoint(ctx().request(delete(2))).await.unwrap();
     let gone = client.delete_webhook_endpoint(ctx().request(delete(0))).await.unwrap_err();
     assert_eq!(Fault::from(gone).code, Code::NotFound);
-    // What happens after it is told to nobody, and the feed goes on.
-    bed.world.book("2026-03-08T15:00:00Z");
-    let other = bed.endpoint(&[]).await;
-    bed.world.book("2026-03-08T15:00:00Z");
-    bed.when("the other one to hear", &other, |all| all.last().is_some_and(|one| one.status == "delivered")).await;
+    // Later events have no endpoint, and the feed continues.
+    fixture.world.book("2026-03-08T15:00:00Z");
+    let other = fixture.endpoint(&[]).await;
+    fixture.world.book("2026-03-08T15:00:00Z");
+    fixture
+        .when("a delivery to the other endpoint", &other, |all| all.last().is_some_and(|one| one.status == "delivered"))
+        .await;
 }
 
-async fn another_organisation_sees_none_of_it(database: Database) {
-    let bed = Bed::on(database).await;
-    let endpoint = bed.endpoint(&[]).await;
+async fn another_organisation_cannot_read_an_endpoint(database: Database) {
+    let fixture = WebhookFixture::on(database).await;
+    let endpoint = fixture.endpoint(&[]).await;
     let unknown = WebhookId::new(Uuid::from_u128(99)).to_string();
     for (number, id) in [(2, endpoint.id.as_str()), (1, unknown.as_str()), (1, "whk_nonsense")] {
         let ctx = Running::context(organization(number));
         let request = GetWebhookEndpointRequest { id: id.to_owned() };
-        let fault = bed.service.webhooks.clone().get_webhook_endpoint(ctx.request(request)).await.unwrap_err();
+        let fault = fixture.service.webhooks.clone().get_webhook_endpoint(ctx.request(request)).await.unwrap_err();
         assert_eq!(Fault::from(fault).code, Code::NotFound, "{id}");
     }
-    assert_eq!(list(&bed, 2).await, Vec::<String>::new());
+    assert_eq!(list(&fixture, 2).await, Vec::<String>::new());
 }
 
-async fn list(bed: &Bed, number: u128) -> Vec<String> {
+async fn list(fixture: &WebhookFixture, number: u128) -> Vec<String> {
     let ctx = Running::context(organization(number));
-    let list = bed.service.webhooks.clone().list_webhook_endpoints(ctx.request(Default::default())).await;
+    let list = fixture.service.webhooks.clone().list_webhook_endpoints(ctx.request(Default::default())).await;
     list.unwrap().into_inner().endpoints.into_iter().map(|one| one.id).collect()
 }
 
 testkit::engines!(
-    an_address_inside_is_refused_when_it_is_given_and_when_it_is_used,
-    every_fault_is_named,
-    a_repeated_request_makes_one_endpoint_and_shows_the_same_secret,
-    an_organisation_has_at_most_twenty,
-    a_change_from_an_old_version_is_refused_and_a_deleted_endpoint_is_gone,
-    another_organisation_sees_none_of_it,
+    a_private_address_is_refused_at_creation_and_at_delivery,
+    each_fault_of_an_endpoint_is_named,
+    a_repeated_request_creates_one_endpoint_and_returns_the_same_secret,
+    an_organisation_has_at_most_twenty_endpoints,
+    an_update_from_an_old_version_is_refused_and_a_deleted_endpoint_is_not_found,
+    another_organisation_cannot_read_an_endpoint,
 );

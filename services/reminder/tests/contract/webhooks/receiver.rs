@@ -1,4 +1,4 @@
-//! A world with a receiver of webhooks in it.
+//! A reminder service and a receiver of its webhooks.
 
 use rpc::{Context, Fault};
 use serde_json::Value;
@@ -23,14 +23,14 @@ pub fn ctx() -> Context {
     Running::context(organization(1))
 }
 
-/// A running service and a receiver, which answers 204 until it is told otherwise.
-pub struct Bed {
+/// A running service and a receiver, which answers 204 by default.
+pub struct WebhookFixture {
     pub world: World,
     pub service: Running,
     pub pages: Pages,
 }
 
-impl Bed {
+impl WebhookFixture {
     pub async fn on(database: Database) -> Self {
         let mut world = World::new(database, NOW).await;
         world.config.webhooks.private_addresses = true;
@@ -92,7 +92,8 @@ impl Bed {
         poll::until(what, WITHIN, ask).await
     }
 
-    /// Waits until the last delivery was tried so often and that is recorded: a lease lasts a minute, no pause does.
+    /// Waits until the last delivery has this number of recorded attempts. A delivery that is due in exactly a minute is leased:
+    /// no delay is that long.
     pub async fn tried(&self, endpoint: &WebhookEndpoint, attempts: u32) -> WebhookDelivery {
         let lease = self.world.clock.now_us() + 60 * SECOND;
         let recorded = |one: &WebhookDelivery| one.attempts == attempts && one.next_try_at_us != lease;
@@ -109,7 +110,7 @@ impl Bed {
         Ok(replayed.map_err(Fault::from)?.into_inner())
     }
 
-    /// Waits until so many requests have come.
+    /// Waits for this number of requests.
     pub async fn received(&self, count: usize) -> Vec<Received> {
         let ask = || async {
             let received = self.pages.received();
@@ -126,8 +127,8 @@ impl Bed {
     }
 }
 
-/// The event's name and the appointment's id and version.
-pub fn told(received: &Received) -> (String, String, i64) {
+/// The event's type, and the appointment's id and version.
+pub fn parse_event(received: &Received) -> (String, String, i64) {
     let body: Value = serde_json::from_str(&received.body).unwrap();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     (text(&body["type"]), text(&body["data"]["appointment_id"]), body["data"]["version"].as_i64().unwrap_or(0))
