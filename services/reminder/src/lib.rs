@@ -12,10 +12,11 @@
 mod appointment;
 mod config;
 mod grpc;
+mod idempotency;
 mod jobs;
 mod messages;
-mod page;
 mod planning;
+mod polling;
 mod providers;
 mod rate;
 mod replies;
@@ -27,7 +28,6 @@ mod template_context;
 mod templates;
 mod unsubscribe;
 mod webhooks;
-mod write;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -40,7 +40,8 @@ use providers::registry::ProviderRoutes;
 pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};
-use sending::lookups::Questions;
+use sending::lookups::Lookups;
+use service::{feed_client::FeedClient, idempotency::RunningKeys};
 use sha2::{Digest, Sha256};
 use sql::{Target, feed::Position};
 use store::Store;
@@ -50,10 +51,7 @@ use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
     availability::search_client::SearchClient,
-    booking::{
-        booking_client::BookingClient, feed_client::FeedClient, plans_client::PlansClient,
-        waitlist_client::WaitlistClient,
-    },
+    booking::{booking_client::BookingClient, plans_client::PlansClient, waitlist_client::WaitlistClient},
     reminder::{reminder_server::ReminderServer, webhooks_server::WebhooksServer},
 };
 
@@ -92,8 +90,8 @@ pub enum Error {
     /// The mail server's settings cannot be used.
     #[error("reminder.smtp cannot be used: {0}")]
     Smtp(&'static str),
-    /// A shipped template does not compile.
-    #[error("the shipped templates cannot be used: {0}")]
+    /// A shipped text does not compile.
+    #[error("the shipped texts cannot be used: {0}")]
     Templates(String),
 }
 
@@ -107,27 +105,29 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) store: Store,
+    /// Idempotency keys whose first request still runs.
+    pub(crate) running_keys: RunningKeys,
     pub(crate) templates: Templates,
-    /// The providers that carry messages.
+    /// Who carries messages.
     pub(crate) providers: ProviderRoutes,
-    /// What is asked of many messages together.
-    pub(crate) questions: Questions,
+    /// Batched lookups and transactions.
+    pub(crate) lookups: Lookups,
     pub(crate) booking: BookingClient<rpc::Channel>,
-    pub(crate) feed: FeedClient<rpc::Channel>,
+    pub(crate) feed: FeedClient,
     pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) waitlist: WaitlistClient<rpc::Channel>,
     pub(crate) availability: SearchClient<rpc::Channel>,
     /// How far the feed has been applied.
     pub(crate) applied: watch::Sender<Option<Position>>,
-    /// Rings when messages were planned, so that the dispatcher need not wait for its timer.
+    /// Notified when messages are planned, so that the worker need not wait for its timer.
     pub(crate) planned: Notify,
-    /// The messages that this process is at.
+    /// The messages that this process works on.
     pub(crate) busy: Mutex<HashSet<Uuid>>,
-    /// The HTTP client for webhook endpoints.
+    /// The way to webhook endpoints.
     pub(crate) outbound: outbound::Client,
-    /// Notified when webhook deliveries were queued.
+    /// Notified when webhook deliveries are queued.
     pub(crate) deliveries_queued: Notify,
-    /// The running webhook deliveries of this process, with their endpoints.
+    /// The deliveries that this process works on, with their endpoints.
     pub(crate) delivering: Mutex<HashMap<Uuid, Uuid>>,
 }
 
@@ -143,17 +143,18 @@ impl App {
         let availability = SearchClient::new(deps.availability);
         Ok(Self(Arc::new(Inner {
             providers: ProviderRoutes::build(&config, &deps.clock)?,
-            questions: Questions::new(&store, &booking, &availability, &deps.ids),
+            lookups: Lookups::new(&store, &booking, &availability, &deps.ids),
             outbound: outbound::Client::new(config.webhooks.private_addresses),
             config,
             clock: deps.clock,
             ids: deps.ids,
             store,
+            running_keys: RunningKeys::default(),
             templates: Templates::new().map_err(|error| Error::Templates(error.to_string()))?,
             booking,
             plans: PlansClient::new(deps.booking.clone()),
             waitlist: WaitlistClient::new(deps.booking.clone()),
-            feed: FeedClient::new(deps.booking),
+            feed: FeedClient::new(deps.booking, "reminder"),
             availability,
             applied: watch::Sender::new(None),
             planned: Notify::new(),
@@ -191,8 +192,7 @@ impl App {
     /// # Errors
     /// When the database cannot be read.
     pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
-        let (sqlite, postgres) = (&store::sqlite::MIGRATIONS, &store::postgres::MIGRATIONS);
-        Ok(sql::pending(database, "reminder", sqlite, postgres).await?)
+        Ok(store::SCHEMA.pending(database).await?)
     }
 }
 
@@ -222,12 +222,12 @@ impl Inner {
     }
 }
 
-/// What is kept of an address to which nothing may be sent.
+/// SHA-256 of an address, the stored form of blocked ones.
 pub(crate) fn address_hash(address: &str) -> Vec<u8> {
     Sha256::digest(address.trim().to_lowercase().as_bytes()).to_vec()
 }
 
-/// Counts a message that something became of.
+/// Counts a message by outcome.
 pub(crate) fn count(outcome: &'static str, trigger: &str, channel: &str) {
     let (trigger, channel) = (trigger.to_owned(), channel.to_owned());
     metrics::counter!("reminder_messages_total", "outcome" => outcome, "trigger" => trigger, "channel" => channel)

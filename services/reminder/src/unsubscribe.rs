@@ -11,6 +11,7 @@ use domain::{
     patient::{Channel, ConsentKind},
 };
 use rpc::{Context, Fault};
+use service::db_error;
 use uuid::Uuid;
 use wire::{
     availability::DescribeVisitResponse,
@@ -18,7 +19,7 @@ use wire::{
     reminder::{UnsubscribeRequest, UnsubscribeState},
 };
 
-use crate::{Inner, store::rows::MessageRow, template_context, templates::Language, write};
+use crate::{Inner, rules::Rule, store::messages::MessageRow, template_context, templates::Language};
 
 /// The token of a message's link: base64url of the organisation's id and the message's id, 74 bits of which are random.
 pub(crate) fn token(message: &MessageRow) -> String {
@@ -39,7 +40,12 @@ pub(crate) async fn is_unsubscribed(
     if message.channel != Channel::Email.as_str() || !trigger.is_after_visit() || consent != ConsentKind::Service {
         return Ok(false);
     }
-    inner.store.has_unsubscribed(message).await.map_err(write::failure)
+    has_unsubscribed(inner, message).await
+}
+
+async fn has_unsubscribed(inner: &Inner, message: &MessageRow) -> Result<bool, Fault> {
+    let unsubscribed = inner.store.has_unsubscribed(message.organization_id, message.appointment_id);
+    unsubscribed.await.map_err(db_error::fault)
 }
 
 /// Describes a link for its page: the kind of e-mails that it ends, and whether it has.
@@ -52,8 +58,7 @@ pub(crate) async fn describe(
     request: UnsubscribeRequest,
 ) -> Result<UnsubscribeState, Fault> {
     let link = UnsubscribeLink::find(inner, &request.token).await?;
-    let unsubscribed = link.kind == ConsentKind::Service
-        && inner.store.has_unsubscribed(&link.message).await.map_err(write::failure)?;
+    let unsubscribed = link.kind == ConsentKind::Service && has_unsubscribed(inner, &link.message).await?;
     Ok(link.state(inner, ctx, unsubscribed).await)
 }
 
@@ -64,7 +69,9 @@ pub(crate) async fn unsubscribe(
 ) -> Result<UnsubscribeState, Fault> {
     let link = UnsubscribeLink::find(inner, &request.token).await?;
     if link.kind == ConsentKind::Service {
-        inner.store.unsubscribe(&link.message, inner.clock.now_us()).await.map_err(write::failure)?;
+        let (organization, appointment) = (link.message.organization_id, link.message.appointment_id);
+        let unsubscribed = inner.store.unsubscribe(organization, appointment, inner.clock.now_us());
+        unsubscribed.await.map_err(db_error::fault)?;
     } else {
         let request = RecordReplyConsentRequest {
             channel: link.message.channel.clone(),
@@ -88,14 +95,15 @@ struct UnsubscribeLink {
 impl UnsubscribeLink {
     async fn find(inner: &Inner, token: &str) -> Result<Self, Fault> {
         let (organization, id) = parse_token(token).ok_or_else(Fault::not_found)?;
-        let found = inner.store.message(organization, id).await.map_err(write::failure)?;
+        let found = inner.store.message(organization, id).await.map_err(db_error::fault)?;
         // E-mails about appointments carry no link.
         let has_link = |message: &MessageRow| {
             let follows = message.trigger.parse().is_ok_and(Trigger::is_after_visit);
             follows && message.channel == Channel::Email.as_str() && !message.recipient.is_empty()
         };
         let message = found.filter(has_link).ok_or_else(Fault::not_found)?;
-        let rule = inner.store.rule(organization, message.rule_id).await.map_err(write::failure)?;
+        let rule = inner.store.rule(organization, message.rule_id).await.map_err(db_error::fault)?;
+        let rule = rule.map(Rule::from_row).transpose().map_err(db_error::fault)?;
         Ok(Self { message, kind: rule.map_or(ConsentKind::Service, |rule| rule.body.consent) })
     }
 

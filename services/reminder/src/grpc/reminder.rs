@@ -1,4 +1,4 @@
-//! The gRPC face: read the context, call, answer.
+//! The service `Reminder`.
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ impl reminder_server::Reminder for Service {
     async fn get_message(&self, request: Request<wire::GetMessageRequest>) -> Result<Response<wire::Message>, Status> {
         let ctx = Context::of(&request)?;
         let row = messages::load(&self.0, &ctx, &request.into_inner().id).await?;
-        let mut shown = messages::shown(&self.0, std::slice::from_ref(&row)).await?;
-        Ok(Response::new(shown.pop().ok_or_else(rpc::Fault::not_found)?))
+        let mut messages = messages::to_wire(&self.0, std::slice::from_ref(&row)).await?;
+        Ok(Response::new(messages.pop().ok_or_else(rpc::Fault::not_found)?))
     }
 
     async fn retry_message(

@@ -1,119 +1,141 @@
-//! What had ended before the snapshot: booking's snapshot begins with what is ahead, and reports look back.
+//! Appointments from before the snapshot: booking's snapshot begins with the upcoming ones, and reports look back.
 //!
-//! It is read afterwards, part by part, by the process that follows the feed; each part and the place after it are one
-//! transaction. Whatever the feed has told meanwhile is newer, and stays. Until all is read, a report says since when it
-//! knows.
+//! The follower of the feed reads them page by page; each page and the cursor after it are one transaction. What the feed
+//! said meanwhile is newer and stays. Until all is read, a report names the instant since which it knows appointments.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    convert::Infallible,
+    sync::Arc,
+};
 
 use domain::id::{AppointmentId, OrganizationId};
-use rpc::{Context, Fault};
+use rpc::{Code, Context, Fault};
+use service::{db_error, feed_client::pause};
 use uuid::Uuid;
 use wire::booking::{Appointment, AppointmentState, Change as Wire, GetContactsRequest, HistoryRequest};
 
-use super::feed::{self, End};
+use super::{
+    commit::Progress,
+    feed::{self, FollowError},
+};
 use crate::{
     Inner,
-    planning::{Change, Event, Risk},
-    store::{History, Progress},
-    write,
+    planning::{
+        Change, Event, PlanAtRisk,
+        apply::Changes,
+        wire::{appointment_change, appointment_changes},
+    },
+    reports::HISTORY_US,
+    store::positions::HistoryRow,
 };
 
-/// How far back visits are read: as long as a report's longest period.
-const BACK_US: i64 = crate::reports::DAYS_MAX as i64 * 86_400_000_000;
-/// What ended a little after reading began is read too: booking's clock is not quite ours, and a visit that comes twice is
-/// stored once.
+/// The history ends a little after reading began, since booking's clock is not quite ours; an appointment that comes twice
+/// is stored once.
 const OVERLAP_US: i64 = 3_600_000_000;
-/// Visits that are asked for at a time.
-const ASKED_MAX: usize = 100;
+/// Appointments of one request.
+const REQUEST_MAX: usize = 100;
+const RETRY_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+const CALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(55);
 
-/// Reads all that is left to read.
-pub(crate) async fn fill(inner: &Arc<Inner>) -> Result<(), End> {
+/// Reads the history, again when that fails, and never ends by itself.
+pub(super) async fn read_until_done(inner: &Arc<Inner>) -> Result<Infallible, FollowError> {
+    while let Err(error) = read(inner).await {
+        match error {
+            // A booking service from before there was a history.
+            FollowError::Failed(fault) if fault.code == Code::Unimplemented => break,
+            FollowError::Failed(fault) => {
+                tracing::warn!(code = fault.code.as_str(), "appointments that have ended cannot be read yet");
+            }
+            FollowError::FollowedElsewhere => return Err(error),
+        }
+        pause(RETRY_PAUSE).await;
+    }
+    std::future::pending().await
+}
+
+/// Reads the pages that are left.
+async fn read(inner: &Arc<Inner>) -> Result<(), FollowError> {
     let now_us = inner.clock.now_us();
-    let History { begun_at_us, place } = match inner.store.history().await? {
+    let HistoryRow { begun_at_us, mut cursor } = match inner.store.history().await? {
         Some(history) => history,
         None => {
-            inner.store.begin_history(now_us).await?;
-            History { begun_at_us: now_us, place: Some(String::new()) }
+            inner.store.insert_history(now_us).await?;
+            HistoryRow { begun_at_us: now_us, cursor: Some(String::new()) }
         }
     };
-    let (mut place, mut count) = (place, 0);
-    while let Some(cursor) = place {
+    let mut count = 0;
+    while let Some(page) = cursor {
         let request = HistoryRequest {
-            ended_from_us: begun_at_us - BACK_US,
+            ended_from_us: begun_at_us - HISTORY_US,
             ended_to_us: begun_at_us + OVERLAP_US,
-            cursor,
+            cursor: page,
             limit: 0,
         };
-        // It spans organisations, and names none in particular.
-        let ctx = Context::new(OrganizationId::new(Uuid::nil()), "reminder", feed::CALL_WITHIN);
-        let part = inner.feed.clone().history(ctx.request(request)).await?.into_inner();
-        count += part.changes.len();
-        let next = (!part.next_cursor.is_empty()).then_some(part.next_cursor);
-        let changes = feed::read(&part.changes, Some(Event::Past));
-        feed::apply(inner, (&changes, &[], &[], &[]), Progress::History(next.as_deref())).await?;
+        let request = inner.feed.context().request(request);
+        let page = inner.feed.client().history(request).await?.into_inner();
+        count += page.changes.len();
+        let next = (!page.next_cursor.is_empty()).then_some(page.next_cursor);
+        let appointments = appointment_changes(&page.changes, Some(Event::Past));
+        let changes = Changes { appointments: &appointments, ..Changes::default() };
+        feed::apply(inner, changes, &[], Progress::History(next.as_deref())).await?;
         if next.is_none() {
-            tracing::info!(visits = count, "the visits from before the snapshot are read");
+            tracing::info!(appointments = count, "the appointments from before the snapshot are read");
         }
-        place = next;
+        cursor = next;
     }
     Ok(())
 }
 
-/// From when on all visits are known, by when they ended.
-pub(crate) async fn known_from_us(inner: &Inner) -> Result<i64, Fault> {
-    Ok(match inner.store.history().await.map_err(write::failure)? {
-        Some(History { begun_at_us, place: None }) => begun_at_us - BACK_US,
-        Some(History { begun_at_us, .. }) => begun_at_us,
-        None => inner.clock.now_us(),
-    })
-}
-
-/// The visits on which invitations hang, where they were never seen here: the last visit of a plan at risk has mostly ended.
-pub(crate) async fn behind(inner: &Inner, risks: &[Risk]) -> Result<Vec<Change>, Fault> {
-    let visits: Vec<_> = risks.iter().map(|risk| (risk.organization, risk.visit)).collect();
-    let mut unseen = BTreeMap::<Uuid, Vec<Uuid>>::new();
-    for (organization, visit) in inner.store.unseen(&visits).await.map_err(write::failure)? {
-        unseen.entry(organization).or_default().push(visit);
+/// The last appointments of plans at risk that are not stored: most of them have ended.
+pub(super) async fn last_appointments(inner: &Inner, plans: &[PlanAtRisk]) -> Result<Vec<Change>, Fault> {
+    let keys: Vec<_> = plans.iter().map(|plan| (plan.organization, plan.last_appointment)).collect();
+    let known = inner.store.known_appointments(&keys).await.map_err(db_error::fault)?;
+    let known: HashSet<_> = known.into_iter().collect();
+    let mut unknown = BTreeMap::<Uuid, Vec<Uuid>>::new();
+    for (organization, appointment) in keys.into_iter().filter(|key| !known.contains(key)) {
+        unknown.entry(organization).or_default().push(appointment);
     }
     let mut changes = Vec::new();
-    for (organization, visits) in unseen {
-        let ctx = Context::new(OrganizationId::new(organization), "reminder", feed::CALL_WITHIN);
-        for some in visits.chunks(ASKED_MAX) {
+    for (organization, appointments) in unknown {
+        let ctx = Context::new(OrganizationId::new(organization), "reminder", CALL_TIMEOUT);
+        for some in appointments.chunks(REQUEST_MAX) {
             let appointment_ids = some.iter().map(|id| AppointmentId::new(*id).to_string()).collect();
             let request = GetContactsRequest { appointment_ids, with_plan: false };
-            let found = inner.booking.clone().get_contacts(ctx.request(request)).await?.into_inner().contacts;
-            let standing = found.into_iter().filter_map(|contact| contact.appointment);
-            let past =
-                |visit: Appointment| feed::one(&wire(ctx.organization, &visit), &state(&visit), Some(Event::Past));
-            changes.extend(standing.filter_map(past));
+            let contacts = inner.booking.clone().get_contacts(ctx.request(request)).await?.into_inner().contacts;
+            let appointments = contacts.into_iter().filter_map(|contact| contact.appointment);
+            let past = |appointment: Appointment| {
+                let change = change_of(ctx.organization, &appointment);
+                appointment_change(&change, &state_of(&appointment), Some(Event::Past))
+            };
+            changes.extend(appointments.filter_map(past));
         }
     }
     Ok(changes)
 }
 
-fn wire(organization: OrganizationId, visit: &Appointment) -> Wire {
+fn change_of(organization: OrganizationId, appointment: &Appointment) -> Wire {
     Wire {
         organization_id: organization.to_string(),
-        version: visit.version,
-        changed_at_us: visit.updated_at_us,
+        version: appointment.version,
+        changed_at_us: appointment.updated_at_us,
         ..Wire::default()
     }
 }
 
-fn state(visit: &Appointment) -> AppointmentState {
+fn state_of(appointment: &Appointment) -> AppointmentState {
     AppointmentState {
-        id: visit.id.clone(),
-        status: visit.status.clone(),
-        service_id: visit.service_id.clone(),
-        practitioner_id: visit.practitioner_id.clone(),
-        location_id: visit.location_id.clone(),
-        starts_at_us: visit.starts_at_us,
-        ends_at_us: visit.ends_at_us,
-        time_zone: visit.time_zone.clone(),
-        patient_id: visit.patient_id.clone(),
-        plan_session_id: visit.plan_session_id.clone(),
-        confirmed_at_us: visit.confirmed_at_us,
+        id: appointment.id.clone(),
+        status: appointment.status.clone(),
+        service_id: appointment.service_id.clone(),
+        practitioner_id: appointment.practitioner_id.clone(),
+        location_id: appointment.location_id.clone(),
+        starts_at_us: appointment.starts_at_us,
+        ends_at_us: appointment.ends_at_us,
+        time_zone: appointment.time_zone.clone(),
+        patient_id: appointment.patient_id.clone(),
+        plan_session_id: appointment.plan_session_id.clone(),
+        confirmed_at_us: appointment.confirmed_at_us,
         ..AppointmentState::default()
     }
 }

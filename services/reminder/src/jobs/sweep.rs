@@ -1,6 +1,6 @@
-//! What is past its keeping is forgotten: idempotency keys after a day, providers' reports after 90, deliveries to
-//! webhooks after 30, what patients wrote after 400. And what still waits for a person is counted, for whoever watches the
-//! service.
+//! The sweep: deletes rows past their retention and counts unread replies for operators.
+//!
+//! Retention: idempotency keys a day, providers' reports 90 days, webhook deliveries 30 days, inbound messages 400 days.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,12 +9,12 @@ use sql::Failure;
 
 use crate::Inner;
 
-/// How often, in real time.
-const EVERY: Duration = Duration::from_secs(60);
+/// Interval in real time.
+const INTERVAL: Duration = Duration::from_secs(60);
 const DAY_US: i64 = 24 * 3_600_000_000;
 
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
-    let mut ticks = tokio::time::interval(EVERY);
+    let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while shutdown.until(ticks.tick()).await.is_some() {
         let now_us = inner.clock.now_us();
@@ -23,15 +23,15 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
             inner.store.sweep_deliveries(now_us - 30 * DAY_US, now_us).await
         };
         if let Err(error) = swept.await {
-            tracing::warn!(%error, "sweeping failed; it is tried again shortly");
+            tracing::warn!(%error, "rows past their retention cannot be deleted; the next attempt is in a minute");
         }
         if let Err(error) = count_unread(inner, now_us).await {
-            tracing::warn!(%error, "what waits for a person could not be counted; it is tried again shortly");
+            tracing::warn!(%error, "unread replies cannot be counted; the next attempt is in a minute");
         }
     }
 }
 
-/// How many replies wait for a person in all organisations, and for how long the oldest has: 0 while none does.
+/// Publishes the number of unread replies in all organisations and the age of the oldest: 0 without any.
 async fn count_unread(inner: &Inner, now_us: i64) -> Result<(), Failure> {
     let (unread, since_us) = inner.store.unread_anywhere().await?;
     metrics::gauge!("reminder_inbox_unread").set(unread as f64);

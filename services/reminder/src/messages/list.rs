@@ -1,14 +1,15 @@
-//! The list of messages, the newest due first.
+//! The list of messages, the latest due first.
 
 use domain::{
     fault::Faults,
     id::{Appointment, Id},
 };
 use rpc::{Context, Fault};
+use service::{db_error, page};
 use wire::reminder::{ListMessagesRequest, ListMessagesResponse};
 
-use super::{STATUSES, shown};
-use crate::{Inner, page, store::Filter, write};
+use super::{STATUSES, to_wire};
+use crate::{Inner, store::messages::MessageFilter};
 
 pub(crate) async fn list(
     inner: &Inner,
@@ -26,8 +27,8 @@ pub(crate) async fn list(
     let after = page::cursor(&mut faults, &asked.cursor);
     faults.result()?;
     inner.fresh(ctx).await?;
-    let filter = Filter { appointment, statuses: request.statuses, after, limit: limit + 1 };
-    let mut rows = inner.store.messages(ctx.organization.uuid(), &filter).await.map_err(write::failure)?;
+    let filter = MessageFilter { appointment, statuses: request.statuses, after, limit: limit + 1 };
+    let mut rows = inner.store.messages(ctx.organization.uuid(), &filter).await.map_err(db_error::fault)?;
     let next_cursor = page::cut(&mut rows, limit, |row| (row.due_at_us, row.id));
-    Ok(ListMessagesResponse { messages: shown(inner, &rows).await?, next_cursor })
+    Ok(ListMessagesResponse { messages: to_wire(inner, &rows).await?, next_cursor })
 }

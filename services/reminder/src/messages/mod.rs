@@ -1,4 +1,4 @@
-//! Messages as the clinic sees them: the list, one, a retry by hand, a preview of a text.
+//! Messages as the clinic sees them: list, read, retry, preview.
 
 pub(crate) mod list;
 pub(crate) mod preview;
@@ -8,51 +8,51 @@ use std::collections::HashMap;
 
 use domain::id::{AppointmentId, MessageId, RuleId};
 use rpc::{Context, Fault};
+use service::db_error;
 use uuid::Uuid;
 use wire::reminder;
 
 use crate::{
     Inner,
     replies::REPLY_TRIGGER,
-    store::rows::{AttemptRow, MessageRow},
-    write,
+    store::{attempts::AttemptRow, messages::MessageRow},
 };
 
-/// Every status that a message can have.
+/// The statuses of a message.
 pub(crate) const STATUSES: [&str; 8] =
     ["scheduled", "suppressed", "sending", "sent", "delivered", "undelivered", "failed", "unknown"];
 
 /// One message of the caller's organisation.
 pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<MessageRow, Fault> {
     let id: MessageId = id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.message(ctx.organization.uuid(), id.uuid()).await.map_err(write::failure)?;
+    let found = inner.store.message(ctx.organization.uuid(), id.uuid()).await.map_err(db_error::fault)?;
     found.ok_or_else(Fault::not_found)
 }
 
-/// Messages with their attempts, for the wire.
-pub(crate) async fn shown(inner: &Inner, rows: &[MessageRow]) -> Result<Vec<reminder::Message>, Fault> {
+/// Messages with their attempts as protobuf messages.
+pub(crate) async fn to_wire(inner: &Inner, rows: &[MessageRow]) -> Result<Vec<reminder::Message>, Fault> {
     let Some(first) = rows.first() else { return Ok(vec![]) };
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut attempts = HashMap::<Uuid, Vec<AttemptRow>>::new();
-    for attempt in inner.store.attempts(first.organization_id, &ids).await.map_err(write::failure)? {
+    for attempt in inner.store.attempts(first.organization_id, &ids).await.map_err(db_error::fault)? {
         attempts.entry(attempt.message_id).or_default().push(attempt);
     }
-    Ok(rows.iter().map(|row| to_wire(row, attempts.remove(&row.id).unwrap_or_default())).collect())
+    Ok(rows.iter().map(|row| message_to_wire(row, attempts.remove(&row.id).unwrap_or_default())).collect())
 }
 
-fn to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
-    let attempt = |one: AttemptRow| reminder::Attempt {
-        at_us: one.at_us,
-        outcome: one.outcome,
-        provider_message_id: one.provider_message_id,
-        error_code: one.error_code,
-        detail: one.detail,
-        provider: one.provider,
+fn message_to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
+    let attempt = |attempt: AttemptRow| reminder::Attempt {
+        at_us: attempt.at_us,
+        outcome: attempt.outcome,
+        provider_message_id: attempt.provider_message_id,
+        error_code: attempt.error_code,
+        detail: attempt.detail,
+        provider: attempt.provider,
     };
     reminder::Message {
         id: MessageId::new(row.id).to_string(),
         appointment_id: AppointmentId::new(row.appointment_id).to_string(),
-        // An answer to a patient belongs to no version.
+        // A reply belongs to no version.
         appointment_version: if row.trigger == REPLY_TRIGGER { 0 } else { row.appointment_version },
         rule_id: RuleId::new(row.rule_id).to_string(),
         trigger: row.trigger.clone(),
@@ -68,6 +68,6 @@ fn to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Message {
         time_zone: row.time_zone.clone(),
         provider: row.provider.clone(),
         segments: u32::try_from(row.segments).unwrap_or(0),
-        instead_of: row.instead_of.map(|id| MessageId::new(id).to_string()).unwrap_or_default(),
+        instead_of: row.fallback_for.map(|id| MessageId::new(id).to_string()).unwrap_or_default(),
     }
 }

@@ -1,21 +1,21 @@
-//! A text with example words, before anybody gets it.
+//! A text rendered with example words.
 
+use ::wire::reminder::{PreviewMessageRequest, PreviewMessageResponse};
 use domain::{fault::Faults, patient::Channel};
 use rpc::Fault;
-use wire::reminder::{PreviewMessageRequest, PreviewMessageResponse};
 
 use crate::{
     Inner,
-    rules::wire as convert,
+    rules::wire,
     templates::{self, LanguagePreferences, gsm7},
 };
 
 pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<PreviewMessageResponse, Fault> {
     let mut faults = Faults::new();
-    let trigger = convert::trigger(&mut faults, &request.trigger);
-    let language = convert::language(&mut faults, &request.language);
+    let trigger = wire::trigger(&mut faults, &request.trigger);
+    let language = wire::language(&mut faults, &request.language);
     let language = language.unwrap_or_default();
-    // As a patient with this language would get it, of a rule for it.
+    // As a rule for this language renders it for a patient who speaks it.
     let languages = LanguagePreferences {
         patient: &language,
         organization: &request.default_language,
@@ -23,7 +23,7 @@ pub(crate) fn preview(inner: &Inner, request: PreviewMessageRequest) -> Result<P
         rule: &language,
         ..LanguagePreferences::default()
     };
-    let template = convert::template(request.template.unwrap_or_default());
+    let template = wire::template(request.template.unwrap_or_default());
     inner.templates.check(&mut faults, &template, &languages);
     faults.result()?;
     let trigger = trigger.ok_or_else(|| Fault::internal("a trigger without a fault is missing"))?;

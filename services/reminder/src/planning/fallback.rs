@@ -1,11 +1,32 @@
-//! What stands in for a message that could not reach its patient: one on the rule's other channel.
+//! Fallbacks: a message on the rule's other channel for one that could not reach its patient.
 
 use domain::patient::Channel;
+use service::store::Tx;
+use sql::Failure;
+use uuid::Uuid;
 
-use crate::rules::{Body, Trigger};
+use crate::{
+    rules::{Body, Trigger},
+    store::{
+        batch::Key,
+        planned_messages::insert_fallback,
+        sends::{MessageRuleRow, select_rules_of_messages},
+    },
+};
 
-/// Whether a message that ended so has missed its patient, and for a cause that another channel may not have. Not where
-/// nobody knows what became of it, and not where there is nothing to tell any more.
+/// A message that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndedMessage<'a> {
+    pub(crate) key: Key,
+    pub(crate) status: &'a str,
+    pub(crate) reason: &'a str,
+    /// The id of the fallback, if one is planned.
+    pub(crate) fallback_id: Uuid,
+    pub(crate) now_us: i64,
+}
+
+/// Whether a message with this status and reason missed its patient for a cause that another channel may not have. An
+/// unknown outcome is no miss, and neither is a message without anything left to say.
 pub(crate) fn misses(status: &str, reason: &str) -> bool {
     match status {
         "undelivered" => true,
@@ -17,11 +38,32 @@ pub(crate) fn misses(status: &str, reason: &str) -> bool {
     }
 }
 
-/// The channel of the message that stands in for one on this channel.
-pub(crate) fn stand_in(rule: &Body, trigger: Trigger, channel: &str) -> Option<Channel> {
-    // A rule that has changed since may speak of something else, or use this channel as its last resort.
-    let still = rule.trigger == trigger && rule.channels.iter().any(|one| one.as_str() == channel);
-    rule.fallback_channels.first().copied().filter(|_| still)
+/// Plans the fallbacks of messages that missed their patients.
+pub(crate) async fn plan_fallbacks(tx: &mut Tx, ended: &[EndedMessage<'_>]) -> Result<(), Failure> {
+    let missed: Vec<_> = ended.iter().filter(|message| misses(message.status, message.reason)).collect();
+    if missed.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<Key> = missed.iter().map(|message| message.key).collect();
+    for row in select_rules_of_messages(tx, &keys).await? {
+        let Some(message) = missed.iter().find(|message| message.key.1 == row.id) else { continue };
+        let Some(channel) = channel_for(&row)? else { continue };
+        insert_fallback(tx, message.key, message.fallback_id, channel.as_str(), message.now_us).await?;
+    }
+    Ok(())
+}
+
+fn channel_for(row: &MessageRuleRow) -> Result<Option<Channel>, Failure> {
+    // A reply has no trigger of a rule and no fallback.
+    let Ok(trigger) = row.trigger.parse::<Trigger>() else { return Ok(None) };
+    Ok(fallback_channel(&Body::from_json(&row.body)?, trigger, &row.channel))
+}
+
+/// The channel of the fallback for a message on a channel.
+fn fallback_channel(rule: &Body, trigger: Trigger, channel: &str) -> Option<Channel> {
+    // The rule may have another trigger by now, or this channel as its fallback.
+    let applies = rule.trigger == trigger && rule.channels.iter().any(|known| known.as_str() == channel);
+    rule.fallback_channels.first().copied().filter(|_| applies)
 }
 
 #[cfg(test)]
@@ -29,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_message_stands_in_for_one_that_missed_its_patient_and_for_no_other() {
+    fn a_message_that_missed_its_patient_has_a_fallback_and_no_other_has() {
         for (status, reasons) in [
             ("failed", &["refused", "gave_up", "opted_out", "not_delivered"][..]),
             ("undelivered", &["not_delivered", "opted_out"]),
@@ -52,10 +94,10 @@ mod tests {
         }
         let mut body = crate::rules::defaults().remove(0);
         (body.channels, body.fallback_channels) = (vec![Channel::Sms], vec![Channel::Email]);
-        assert_eq!(stand_in(&body, body.trigger, "sms"), Some(Channel::Email));
-        assert_eq!(stand_in(&body, body.trigger, "email"), None, "nothing stands in for what stands in");
-        assert_eq!(stand_in(&body, Trigger::Missed, "sms"), None, "the rule speaks of something else now");
+        assert_eq!(fallback_channel(&body, body.trigger, "sms"), Some(Channel::Email));
+        assert_eq!(fallback_channel(&body, body.trigger, "email"), None, "a fallback has none of its own");
+        assert_eq!(fallback_channel(&body, Trigger::Missed, "sms"), None, "the rule has another trigger now");
         body.fallback_channels = vec![];
-        assert_eq!(stand_in(&body, body.trigger, "sms"), None);
+        assert_eq!(fallback_channel(&body, body.trigger, "sms"), None);
     }
 }

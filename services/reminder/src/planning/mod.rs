@@ -1,71 +1,76 @@
-//! Which messages a change of a visit plans, and which it takes back. Pure: no clock, no store, no call.
+//! Planning: the messages that a change of an appointment brings, and those that it takes back.
 //!
-//! A message belongs to one appointment, to the version at which its time and place became true, to one rule and one
-//! channel; that is its key, so planning twice plans once. The decisions, in the order in which they are read below:
+//! This file decides and does no I/O; `apply.rs` and `rule_change.rs` run its decisions in a transaction. A message
+//! belongs to one appointment, to the version at which its time and location became true, to one rule and one channel.
+//! That is its key, so planning twice plans once. In the order of the code below:
 //!
-//! - visits that are booked in one moment for one plan are told of together, by the message about the first;
-//! - a booking plans `booked` and what is still ahead of `before_start`; a `before_start` message whose time had come
-//!   when the visit was booked is not planned, since the `booked` message says the same;
-//! - a visit that is first seen in a snapshot plans `before_start` only: the booking is old news; one that had ended by then
-//!   plans nothing;
-//! - a new time, place, practitioner or service takes back everything pending, plans `before_start` anew, and a
-//!   `rescheduled` message that names what changed, unless the patient was last told just that. All of these wait until the
-//!   move has settled, so that a drag in
-//!   the diary and back sends nothing. What came due while the visit was elsewhere comes again then, for the same reason:
-//!   nothing else says it;
-//! - one whose clock was corrected, so that its hour stays what the patient knows, plans `before_start` anew and no news;
-//! - a cancellation takes back everything pending and plans `cancelled`, unless the visit was over already;
-//! - a visit that has begun takes back everything pending;
-//! - one that was completed or missed plans what follows it, once.
+//! - Appointments that are booked in one moment for one plan are announced together, by the message about the first.
+//! - A booking plans `booked` and the `before_start` messages that are still to come. A `before_start` message whose time
+//!   had passed at the booking is not planned, since `booked` says the same.
+//! - An appointment first seen in a snapshot plans `before_start` only. One that had ended plans nothing.
+//! - A new time, location, practitioner or service takes back all pending messages, plans `before_start` anew, and plans a
+//!   `rescheduled` message that names the difference, unless the last message announced just that. All of these wait until
+//!   the move has settled, so a drag in the diary and back sends nothing. Messages that came due in between are revived,
+//!   since nothing else replaces them.
+//! - A corrected clock, after which the hour is the one that the patient knows, plans `before_start` anew and nothing else.
+//! - A cancellation takes back all pending messages and plans `cancelled`, unless the appointment had begun.
+//! - An appointment that has begun takes back all pending messages.
+//! - A completed or missed appointment plans the messages that follow it, once.
 
+pub(crate) mod apply;
 mod fallback;
 mod offer;
+mod pending_writes;
 mod plan_at_risk;
-mod rule_change;
+pub(crate) mod rule_change;
+mod stored;
 #[cfg(test)]
 mod tests;
+pub(crate) mod wire;
 
 use domain::{appointment::Status, patient::Channel};
 use uuid::Uuid;
 
 pub(crate) use self::{
-    fallback::{misses, stand_in},
-    offer::{Offered, offered},
-    plan_at_risk::{Risk, recall},
-    rule_change::{Again, Pending, again, newly},
+    fallback::{EndedMessage, misses, plan_fallbacks},
+    offer::OfferChange,
+    plan_at_risk::PlanAtRisk,
 };
-pub(crate) use crate::appointment::{Appointment, Arrangement, Changed, Visit};
-use crate::rules::{Rule, Trigger, quiet_hours};
+use self::{offer::for_offer, plan_at_risk::for_plan_at_risk, rule_change::PendingMessage};
+use crate::{
+    appointment::{Appointment, Arrangement, Changed, Visit},
+    rules::{Rule, Trigger, quiet_hours},
+};
 
-/// What is stored of an appointment.
+/// An appointment as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Known {
+pub(crate) struct StoredAppointment {
     pub(crate) appointment: Appointment,
     /// The version at which the present arrangement became true.
     pub(crate) visit_version: i64,
-    /// When it was booked, where that was seen.
+    /// The instant of its booking; `None` when the booking was not seen.
     pub(crate) booked_at_us: Option<i64>,
-    /// What the patient knows: what was booked, or what the last message said.
-    pub(crate) told: Arrangement,
+    /// The arrangement that the patient knows: the booked one, or that of the last message.
+    pub(crate) announced: Arrangement,
 }
 
-/// How a change came.
+/// The kind of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// In a snapshot: how the appointment stands, not what happened to it.
+    /// The state of an appointment in a snapshot.
     Snapshot,
-    /// The same of one that ended before the snapshot, and is read later than what has happened since.
+    /// The state of an appointment that ended before the snapshot; changes since then may be applied already.
     Past,
-    /// It was booked just now.
+    /// A booking.
     Booked,
-    /// Its instant was moved so that it shows the hour that the patient was told.
+    /// A move to the instant that shows the hour which the patient knows.
     Corrected,
-    /// Something else happened to it.
+    /// Any other event.
     Other,
 }
 
 impl Event {
-    /// Whether it says how an appointment stands, and not what happened to it.
+    /// Whether it is a state rather than an event.
     fn is_state(self) -> bool {
         matches!(self, Self::Snapshot | Self::Past)
     }
@@ -82,77 +87,78 @@ pub(crate) struct Change {
     pub(crate) moved_from_us: Option<i64>,
 }
 
-/// A message to come.
+/// A message to insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Planned {
+pub(crate) struct PlannedMessage {
     pub(crate) rule: Uuid,
     pub(crate) trigger: Trigger,
     pub(crate) channel: Channel,
     /// The appointment's version at which its content became true.
     pub(crate) version: i64,
-    /// What the rule's offset counts from.
+    /// The instant from which the rule's offset counts.
     pub(crate) base_at_us: i64,
     pub(crate) due_at_us: i64,
-    /// What it says has changed.
+    /// The changed details that it names.
     pub(crate) changed: Changed,
 }
 
-/// What is known of the visits that were booked together with one.
+/// The place of an appointment among those booked together with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Series {
-    /// It is the first of them, or the only one.
+    /// The first, or the only one.
     First,
-    /// An earlier one is told of, and tells of all.
-    Told,
+    /// A later one: the message about the first announces all.
+    Announced,
 }
 
-/// What a change leads to.
+/// The consequences of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
-    /// What is to be stored.
-    pub(crate) known: Known,
-    /// Why everything that is pending is taken back; `None`: it stays.
+pub(crate) struct MessagePlan {
+    /// The appointment to store.
+    pub(crate) stored: StoredAppointment,
+    /// The reason for which all pending messages are taken back; `None` when they stay.
     pub(crate) suppress: Option<&'static str>,
-    /// Where the visit is back at what the patient knows: what was taken back about it comes again.
-    pub(crate) revive: Option<Revive>,
-    /// The messages to come.
-    pub(crate) add: Vec<Planned>,
+    /// Set when the appointment is back at the arrangement that the patient knows.
+    pub(crate) revive: Option<Revival>,
+    /// The messages to insert.
+    pub(crate) add: Vec<PlannedMessage>,
 }
 
-/// What was taken back while a visit was elsewhere, and comes again since nobody is told of anything.
+/// The messages that are scheduled again after a move and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Revive {
-    /// What came due by this instant; all else is planned anew.
+pub(crate) struct Revival {
+    /// Messages that came due by this instant; later ones are planned anew.
     pub(crate) until_us: i64,
-    /// When it is due now.
+    /// Their new due time.
     pub(crate) due_at_us: i64,
 }
 
-/// Decides what a change leads to; `None` where it is older than what is known.
-pub(crate) fn plan(
+/// The consequences of a change; `None` when the change is older than the stored appointment. `settle_us`: how long a
+/// move waits before it is announced.
+pub(crate) fn plan_messages(
     rules: &[Rule],
-    known: Option<&Known>,
+    known: Option<&StoredAppointment>,
     change: &Change,
     now_us: i64,
     settle_us: i64,
     series: Series,
-) -> Option<Plan> {
+) -> Option<MessagePlan> {
     let next = &change.appointment;
-    // A snapshot is how booking stands, even where a restored database took it back to an older version.
-    let news = known.is_none_or(|known| match change.event {
+    // A snapshot counts even when a restored database of booking went back to an older version.
+    let is_new = known.is_none_or(|known| match change.event {
         Event::Snapshot => next.version != known.appointment.version,
         _ => next.version > known.appointment.version,
     });
-    if !news {
+    if !is_new {
         return None;
     }
-    let mut plan = Plan { known: carried(known, change), suppress: None, revive: None, add: vec![] };
-    let version = plan.known.visit_version;
-    // What has ended is stored, so that it is counted; nobody is told of it any more.
+    let mut plan = MessagePlan { stored: merge(known, change), suppress: None, revive: None, add: vec![] };
+    let version = plan.stored.visit_version;
+    // Past appointments are stored for the report and bring no messages.
     if change.event == Event::Past && known.is_none() {
         return Some(plan);
     }
-    // What happened is as old as the change; how it stands in a snapshot is as old as this moment.
+    // An event is as old as its change; a state in a snapshot holds from now on.
     let since_us = if change.event == Event::Snapshot { now_us } else { change.changed_at_us };
     if next.status == Status::Cancelled {
         if known.is_none_or(|known| known.appointment.status != Status::Cancelled) {
@@ -163,9 +169,9 @@ pub(crate) fn plan(
         }
     } else if !next.status.is_ahead() {
         let became = known.is_none_or(|known| known.appointment.status != next.status);
-        plan.suppress = known.filter(|_| became).map(|_| over(next.status));
-        let news = known.is_some() || !change.event.is_state();
-        if let Some(trigger) = follows(next.status).filter(|_| became && news) {
+        plan.suppress = known.filter(|_| became).map(|_| reason_after(next.status));
+        let is_event = known.is_some() || !change.event.is_state();
+        if let Some(trigger) = trigger_after(next.status).filter(|_| became && is_event) {
             plan.add = after_event(rules, trigger, next, next.version, since_us);
         }
     } else if let Some(known) = known.filter(|known| !known.appointment.is_as(next)) {
@@ -173,56 +179,56 @@ pub(crate) fn plan(
         let settled_us = since_us + settle_us;
         plan.add = before_start(rules, next, version, since_us, settled_us);
         let (before, after) = (known.appointment.arrangement(), next.arrangement());
-        if change.event == Event::Corrected && known.told == before {
-            plan.known.told = after;
-        } else if after == known.told && after != before {
-            plan.revive = Some(Revive { until_us: since_us, due_at_us: settled_us });
+        if change.event == Event::Corrected && known.announced == before {
+            plan.stored.announced = after;
+        } else if after == known.announced && after != before {
+            plan.revive = Some(Revival { until_us: since_us, due_at_us: settled_us });
         } else {
-            plan.add.extend(rescheduled(rules, next, version, settled_us, &known.told));
+            plan.add.extend(rescheduled(rules, next, version, settled_us, &known.announced));
         }
     } else if known.is_none() {
         plan.add = before_start(rules, next, version, since_us, since_us);
-        if change.event == Event::Booked && series == Series::Told {
-            // The message about the first visit of the series tells them all.
+        if change.event == Event::Booked && series == Series::Announced {
+            // The message about the first appointment of the series announces all.
         } else if change.event == Event::Booked {
             plan.add.extend(after_event(rules, Trigger::Booked, next, version, since_us));
-        } else if next.arrangement() != plan.known.told {
-            let told = plan.known.told;
-            plan.add.extend(rescheduled(rules, next, version, since_us + settle_us, &told));
+        } else if next.arrangement() != plan.stored.announced {
+            let announced = plan.stored.announced;
+            plan.add.extend(rescheduled(rules, next, version, since_us + settle_us, &announced));
         }
     }
     Some(plan)
 }
 
-/// The messages that a booking brings, for another visit of a series whose first one fell away untold.
-pub(crate) fn handed_on(rules: &[Rule], next: &Known, now_us: i64) -> Vec<Planned> {
+/// The messages about the booking of a series, for its next appointment when the first fell away unannounced.
+pub(crate) fn for_next_of_series(rules: &[Rule], next: &StoredAppointment, now_us: i64) -> Vec<PlannedMessage> {
     let (visit, version) = (&next.appointment, next.visit_version);
     after_event(rules, Trigger::Booked, visit, version, next.booked_at_us.unwrap_or(now_us))
 }
 
-/// What is to be stored after a change.
-fn carried(known: Option<&Known>, change: &Change) -> Known {
+/// The appointment to store after a change.
+fn merge(known: Option<&StoredAppointment>, change: &Change) -> StoredAppointment {
     let next = &change.appointment;
     match known {
-        Some(known) => Known {
+        Some(known) => StoredAppointment {
             appointment: next.clone(),
             visit_version: if known.appointment.is_as(next) { known.visit_version } else { next.version },
             booked_at_us: known.booked_at_us,
-            told: known.told,
+            announced: known.announced,
         },
         None => {
-            // Whoever booked knows when; of a move that is seen first, they know the time before.
+            // After a move without a stored appointment the patient knows the start before it.
             let moved = change.moved_from_us.filter(|_| change.event == Event::Other);
             let visit = Visit { starts_at_us: moved.unwrap_or(next.visit.starts_at_us), ..next.visit };
-            let told = Arrangement { visit, ..next.arrangement() };
+            let announced = Arrangement { visit, ..next.arrangement() };
             let booked_at_us = (change.event == Event::Booked).then_some(change.changed_at_us);
-            Known { appointment: next.clone(), visit_version: next.version, booked_at_us, told }
+            StoredAppointment { appointment: next.clone(), visit_version: next.version, booked_at_us, announced }
         }
     }
 }
 
-/// Why a visit in this status needs no message any more.
-fn over(status: Status) -> &'static str {
+/// The reason for which messages before an appointment in this status are taken back.
+fn reason_after(status: Status) -> &'static str {
     match status {
         Status::Noshow => "missed",
         Status::EnteredInError => "entered_in_error",
@@ -230,8 +236,8 @@ fn over(status: Status) -> &'static str {
     }
 }
 
-/// What follows a visit in this status.
-fn follows(status: Status) -> Option<Trigger> {
+/// The trigger of the messages after an appointment in this status.
+fn trigger_after(status: Status) -> Option<Trigger> {
     match status {
         Status::Fulfilled => Some(Trigger::AfterCompleted),
         Status::Noshow => Some(Trigger::Missed),
@@ -239,8 +245,14 @@ fn follows(status: Status) -> Option<Trigger> {
     }
 }
 
-/// The messages about something that has happened at `base_at_us`.
-fn after_event(rules: &[Rule], trigger: Trigger, next: &Appointment, version: i64, base_at_us: i64) -> Vec<Planned> {
+/// The messages about an event at `base_at_us`.
+fn after_event(
+    rules: &[Rule],
+    trigger: Trigger,
+    next: &Appointment,
+    version: i64,
+    base_at_us: i64,
+) -> Vec<PlannedMessage> {
     let rules = rules.iter().filter(|rule| rule.body.trigger == trigger && rule.covers(next.service));
     let due = |rule: &Rule| {
         let at_us = base_at_us + rule.offset_us();
@@ -254,21 +266,27 @@ fn after_event(rules: &[Rule], trigger: Trigger, next: &Appointment, version: i6
         .collect()
 }
 
-/// The messages that name what is other than the patient knows.
+/// The messages that name the differences from the arrangement that the patient knows.
 fn rescheduled(
     rules: &[Rule],
     next: &Appointment,
     version: i64,
     base_at_us: i64,
-    told: &Arrangement,
-) -> impl Iterator<Item = Planned> {
-    let changed = Changed::between(told, &next.arrangement());
+    announced: &Arrangement,
+) -> impl Iterator<Item = PlannedMessage> {
+    let changed = Changed::between(announced, &next.arrangement());
     let planned = after_event(rules, Trigger::Rescheduled, next, version, base_at_us);
-    planned.into_iter().map(move |one| Planned { changed, ..one })
+    planned.into_iter().map(move |message| PlannedMessage { changed, ..message })
 }
 
-/// The messages before the start: not those whose time had come by `since_us`, and none before `earliest_us`.
-fn before_start(rules: &[Rule], next: &Appointment, version: i64, since_us: i64, earliest_us: i64) -> Vec<Planned> {
+/// The messages before the start: without those whose time had passed at `since_us`, and none before `earliest_us`.
+fn before_start(
+    rules: &[Rule],
+    next: &Appointment,
+    version: i64,
+    since_us: i64,
+    earliest_us: i64,
+) -> Vec<PlannedMessage> {
     let starts_at_us = next.visit.starts_at_us;
     let rules = rules.iter().filter(|rule| rule.body.trigger == Trigger::BeforeStart && rule.covers(next.service));
     rules
@@ -278,7 +296,7 @@ fn before_start(rules: &[Rule], next: &Appointment, version: i64, since_us: i64,
         .collect()
 }
 
-/// When a rule's message before the start is due; `None` where that time has come by `since_us`.
+/// The due time of a rule's message before the start; `None` when it had passed at `since_us`.
 fn due_before_start(rule: &Rule, next: &Appointment, since_us: i64) -> Option<i64> {
     let starts_at_us = next.visit.starts_at_us;
     let at_us = starts_at_us - rule.offset_us();
@@ -286,9 +304,9 @@ fn due_before_start(rule: &Rule, next: &Appointment, since_us: i64) -> Option<i6
     (at_us > since_us && due_at_us > since_us).then_some(due_at_us)
 }
 
-fn each_channel(rule: &Rule, version: i64, base_at_us: i64, due_at_us: i64) -> impl Iterator<Item = Planned> {
+fn each_channel(rule: &Rule, version: i64, base_at_us: i64, due_at_us: i64) -> impl Iterator<Item = PlannedMessage> {
     let (id, trigger) = (rule.id, rule.body.trigger);
     let changed = Changed::default();
-    let planned = move |channel| Planned { rule: id, trigger, channel, version, base_at_us, due_at_us, changed };
+    let planned = move |channel| PlannedMessage { rule: id, trigger, channel, version, base_at_us, due_at_us, changed };
     rule.body.channels.iter().map(move |channel| planned(*channel))
 }

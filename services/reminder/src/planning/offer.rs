@@ -1,24 +1,27 @@
-//! What an offer to somebody on the waitlist brings: a message that asks whether they take it.
+//! Offers of free slots to patients on the waitlist: each is a message that asks whether the patient takes it.
 
 use uuid::Uuid;
 
-use super::{Appointment, Planned, after_event};
-use crate::rules::{Rule, Trigger};
+use super::{PlannedMessage, after_event};
+use crate::{
+    appointment::Appointment,
+    rules::{Rule, Trigger},
+};
 
-/// A free time that is offered to a patient, or was. It stands among the appointments as one that does not take place, so
-/// that its messages hang on something.
+/// An offer that was made, or has ended. Its slot is stored as an appointment that does not take place, so that its
+/// messages belong to something.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Offered {
+pub(crate) struct OfferChange {
     pub(crate) organization: Uuid,
     pub(crate) open: bool,
-    pub(crate) visit: Appointment,
+    pub(crate) slot: Appointment,
     pub(crate) since_us: i64,
 }
 
 /// The messages of an offer.
-pub(crate) fn offered(rules: &[Rule], offer: &Offered) -> Vec<Planned> {
+pub(super) fn for_offer(rules: &[Rule], offer: &OfferChange) -> Vec<PlannedMessage> {
     if !offer.open {
         return vec![];
     }
-    after_event(rules, Trigger::WaitlistOffer, &offer.visit, 1, offer.since_us)
+    after_event(rules, Trigger::WaitlistOffer, &offer.slot, 1, offer.since_us)
 }

@@ -1,8 +1,12 @@
 mod clock;
+mod rule_change;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    rule_change::{PendingChange, for_pending},
+    *,
+};
 use crate::rules::{self, QuietHours};
 
 const HOUR: i64 = 3_600_000_000;
@@ -37,7 +41,7 @@ fn change(event: Event, changed_at_us: i64, appointment: Appointment) -> Change 
 }
 
 /// Trigger, channel and minutes from `from_us` of each planned message, sorted.
-fn told(plan: &Plan, from_us: i64) -> Vec<(&'static str, &'static str, i64)> {
+fn due_minutes(plan: &MessagePlan, from_us: i64) -> Vec<(&'static str, &'static str, i64)> {
     let mut found: Vec<_> = plan
         .add
         .iter()
@@ -47,8 +51,8 @@ fn told(plan: &Plan, from_us: i64) -> Vec<(&'static str, &'static str, i64)> {
     found
 }
 
-fn booked(starts: i64, now: i64) -> Plan {
-    plan(&rules(), None, &change(Event::Booked, now, at(starts, 1)), now, SETTLE, Series::First).unwrap()
+fn booked(starts: i64, now: i64) -> MessagePlan {
+    plan_messages(&rules(), None, &change(Event::Booked, now, at(starts, 1)), now, SETTLE, Series::First).unwrap()
 }
 
 #[test]
@@ -62,13 +66,13 @@ fn a_booking_plans_its_news_and_what_is_ahead_of_the_start() {
         ("booked", "email", -100 * 60),
         ("booked", "sms", -100 * 60),
     ];
-    assert_eq!(told(&plan, start), expected);
+    assert_eq!(due_minutes(&plan, start), expected);
     assert_eq!(plan.suppress, None);
     assert!(plan.add.iter().all(|one| one.version == 1));
     // Booked for tomorrow morning: what would have come before is covered by the news of the booking.
     let near = booked(start, start - 20 * HOUR);
     let expected = [("before_start", "sms", -120), ("booked", "email", -20 * 60), ("booked", "sms", -20 * 60)];
-    assert_eq!(told(&near, start), expected);
+    assert_eq!(due_minutes(&near, start), expected);
     // Booked for a time that has passed: nobody is told.
     assert_eq!(booked(start, start + HOUR).add, []);
 }
@@ -77,16 +81,16 @@ fn a_booking_plans_its_news_and_what_is_ahead_of_the_start() {
 fn a_late_follower_still_plans_what_came_due_meanwhile() {
     let start = us("2026-03-10T15:00:00Z");
     let change = change(Event::Booked, start - 30 * HOUR, at(start, 1));
-    let plan = plan(&rules(), None, &change, start - 20 * HOUR, SETTLE, Series::First).unwrap();
-    assert!(told(&plan, start).contains(&("before_start", "sms", -24 * 60)));
+    let plan = plan_messages(&rules(), None, &change, start - 20 * HOUR, SETTLE, Series::First).unwrap();
+    assert!(due_minutes(&plan, start).contains(&("before_start", "sms", -24 * 60)));
 }
 
 #[test]
 fn a_snapshot_plans_what_is_ahead_and_no_old_news() {
     let start = us("2026-03-10T15:00:00Z");
     let seen = change(Event::Snapshot, start - 500 * HOUR, at(start, 4));
-    let plan = plan(&rules(), None, &seen, start - 30 * HOUR, SETTLE, Series::First).unwrap();
-    assert_eq!(told(&plan, start), [("before_start", "sms", -24 * 60), ("before_start", "sms", -2 * 60)]);
+    let plan = plan_messages(&rules(), None, &seen, start - 30 * HOUR, SETTLE, Series::First).unwrap();
+    assert_eq!(due_minutes(&plan, start), [("before_start", "sms", -24 * 60), ("before_start", "sms", -2 * 60)]);
     assert!(plan.add.iter().all(|one| one.version == 4));
 }
 
@@ -94,32 +98,39 @@ fn a_snapshot_plans_what_is_ahead_and_no_old_news() {
 fn a_move_takes_back_the_old_time_and_tells_the_new_one_when_it_has_settled() {
     let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
     let now = a - 100 * HOUR;
-    let known = booked(a, now).known;
-    let plan = plan(&rules(), Some(&known), &change(Event::Other, now, at(b, 2)), now, SETTLE, Series::First).unwrap();
+    let known = booked(a, now).stored;
+    let plan = plan_messages(&rules(), Some(&known), &change(Event::Other, now, at(b, 2)), now, SETTLE, Series::First)
+        .unwrap();
     assert_eq!(plan.suppress, Some("superseded"));
     let moved: Vec<_> = plan.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).collect();
     assert_eq!(moved.len(), 2);
     assert!(moved.iter().all(|one| one.due_at_us == now + SETTLE && one.version == 2));
     assert_eq!(plan.add.len(), 5);
-    assert_eq!((plan.known.visit_version, plan.known.told.visit.starts_at_us), (2, a));
+    assert_eq!((plan.stored.visit_version, plan.stored.announced.visit.starts_at_us), (2, a));
 }
 
 #[test]
 fn a_drag_and_back_tells_nothing_unless_the_patient_was_told_in_between() {
     let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
     let now = a - 100 * HOUR;
-    let dragged =
-        plan(&rules(), Some(&booked(a, now).known), &change(Event::Other, now, at(b, 2)), now, SETTLE, Series::First)
-            .unwrap()
-            .known;
+    let dragged = plan_messages(
+        &rules(),
+        Some(&booked(a, now).stored),
+        &change(Event::Other, now, at(b, 2)),
+        now,
+        SETTLE,
+        Series::First,
+    )
+    .unwrap()
+    .stored;
     let back = change(Event::Other, now + 1, at(a, 3));
-    let quiet = plan(&rules(), Some(&dragged), &back, now + 1, SETTLE, Series::First).unwrap();
+    let quiet = plan_messages(&rules(), Some(&dragged), &back, now + 1, SETTLE, Series::First).unwrap();
     assert_eq!(quiet.suppress, Some("superseded"));
     assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart && one.version == 3));
     assert_eq!(quiet.add.len(), 3);
-    assert_eq!(quiet.revive, Some(Revive { until_us: now + 1, due_at_us: now + 1 + SETTLE }));
-    let told = Known { told: dragged.appointment.arrangement(), ..dragged };
-    let correction = plan(&rules(), Some(&told), &back, now + 1, SETTLE, Series::First).unwrap();
+    assert_eq!(quiet.revive, Some(Revival { until_us: now + 1, due_at_us: now + 1 + SETTLE }));
+    let announced = StoredAppointment { announced: dragged.appointment.arrangement(), ..dragged };
+    let correction = plan_messages(&rules(), Some(&announced), &back, now + 1, SETTLE, Series::First).unwrap();
     assert_eq!(correction.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).count(), 2);
     assert_eq!(correction.revive, None, "the correction says the same");
 }
@@ -128,7 +139,7 @@ fn a_drag_and_back_tells_nothing_unless_the_patient_was_told_in_between() {
 fn another_place_practitioner_or_service_at_the_same_time_is_news_and_is_named() {
     let start = us("2026-03-10T15:00:00Z");
     let now = start - 100 * HOUR;
-    let known = booked(start, now).known;
+    let known = booked(start, now).stored;
     let other = Uuid::from_u128(99);
     let same = at(start, 2);
     let moved = Visit { location: other, ..same.visit };
@@ -139,43 +150,45 @@ fn another_place_practitioner_or_service_at_the_same_time_is_news_and_is_named()
         (Appointment { visit: moved, practitioner: other, ..same.clone() }, "lp"),
     ] {
         let news = change(Event::Other, now, next);
-        let plan1 = plan(&rules(), Some(&known), &news, now, SETTLE, Series::First).unwrap();
-        assert_eq!((plan1.suppress, plan1.add.len(), plan1.known.visit_version), (Some("superseded"), 5, 2));
+        let plan1 = plan_messages(&rules(), Some(&known), &news, now, SETTLE, Series::First).unwrap();
+        assert_eq!((plan1.suppress, plan1.add.len(), plan1.stored.visit_version), (Some("superseded"), 5, 2));
         let said = plan1.add.iter().filter(|one| one.trigger == Trigger::Rescheduled);
         assert!(said.clone().all(|one| one.changed.letters() == letters) && said.count() == 2, "{letters}");
-        // Back again before anybody was told: it is as if nothing had been.
+        // Back again before anybody was announced: it is as if nothing had been.
         let back = change(Event::Other, now + 1, at(start, 3));
-        let quiet = plan(&rules(), Some(&plan1.known), &back, now + 1, SETTLE, Series::First).unwrap();
+        let quiet = plan_messages(&rules(), Some(&plan1.stored), &back, now + 1, SETTLE, Series::First).unwrap();
         assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart) && quiet.revive.is_some());
     }
     // Another room, or a note: nobody's news.
-    let noted = plan(&rules(), Some(&known), &change(Event::Other, now, same), now, SETTLE, Series::First).unwrap();
-    assert_eq!((noted.suppress, noted.add.len(), noted.known.visit_version), (None, 0, 1));
+    let noted =
+        plan_messages(&rules(), Some(&known), &change(Event::Other, now, same), now, SETTLE, Series::First).unwrap();
+    assert_eq!((noted.suppress, noted.add.len(), noted.stored.visit_version), (None, 0, 1));
 }
 
 #[test]
 fn a_cancellation_takes_everything_back_and_is_told_once() {
     let start = us("2026-03-10T15:00:00Z");
     let now = start - HOUR;
-    let known = booked(start, start - 100 * HOUR).known;
+    let known = booked(start, start - 100 * HOUR).stored;
     let off = Appointment { status: Status::Cancelled, ..at(start, 2) };
     let plan1 =
-        plan(&rules(), Some(&known), &change(Event::Other, now, off.clone()), now, SETTLE, Series::First).unwrap();
+        plan_messages(&rules(), Some(&known), &change(Event::Other, now, off.clone()), now, SETTLE, Series::First)
+            .unwrap();
     assert_eq!(plan1.suppress, Some("cancelled"));
-    assert_eq!(told(&plan1, start), [("cancelled", "email", -60), ("cancelled", "sms", -60)]);
+    assert_eq!(due_minutes(&plan1, start), [("cancelled", "email", -60), ("cancelled", "sms", -60)]);
     let again = change(Event::Other, now, Appointment { version: 3, ..off.clone() });
-    assert_eq!(plan(&rules(), Some(&plan1.known), &again, now, SETTLE, Series::First).unwrap().add, []);
+    assert_eq!(plan_messages(&rules(), Some(&plan1.stored), &again, now, SETTLE, Series::First).unwrap().add, []);
     // Called off in the books after the start, or first seen in a snapshot: no news.
     let late = change(Event::Other, start + HOUR, off.clone());
-    assert_eq!(plan(&rules(), Some(&known), &late, start + HOUR, SETTLE, Series::First).unwrap().add, []);
+    assert_eq!(plan_messages(&rules(), Some(&known), &late, start + HOUR, SETTLE, Series::First).unwrap().add, []);
     let seen = change(Event::Snapshot, now, off);
-    assert_eq!(plan(&rules(), None, &seen, now, SETTLE, Series::First).unwrap().add, []);
+    assert_eq!(plan_messages(&rules(), None, &seen, now, SETTLE, Series::First).unwrap().add, []);
 }
 
 #[test]
 fn a_visit_that_has_begun_needs_no_message() {
     let start = us("2026-03-10T15:00:00Z");
-    let known = booked(start, start - 100 * HOUR).known;
+    let known = booked(start, start - 100 * HOUR).stored;
     for (status, reason) in [
         (Status::Arrived, "visit_begun"),
         (Status::CheckedIn, "visit_begun"),
@@ -185,7 +198,8 @@ fn a_visit_that_has_begun_needs_no_message() {
     ] {
         let next = Appointment { status, ..at(start, 2) };
         let plan =
-            plan(&rules(), Some(&known), &change(Event::Other, start, next), start, SETTLE, Series::First).unwrap();
+            plan_messages(&rules(), Some(&known), &change(Event::Other, start, next), start, SETTLE, Series::First)
+                .unwrap();
         assert_eq!((plan.suppress, plan.add.len()), (Some(reason), 0), "{status}");
     }
 }
@@ -194,21 +208,30 @@ fn a_visit_that_has_begun_needs_no_message() {
 fn an_older_change_changes_nothing() {
     let start = us("2026-03-10T15:00:00Z");
     let now = start - 100 * HOUR;
-    let known =
-        plan(&rules(), None, &change(Event::Booked, now, at(start, 5)), now, SETTLE, Series::First).unwrap().known;
+    let known = plan_messages(&rules(), None, &change(Event::Booked, now, at(start, 5)), now, SETTLE, Series::First)
+        .unwrap()
+        .stored;
     for version in [4, 5] {
         assert_eq!(
-            plan(&rules(), Some(&known), &change(Event::Other, now, at(0, version)), now, SETTLE, Series::First),
+            plan_messages(
+                &rules(),
+                Some(&known),
+                &change(Event::Other, now, at(0, version)),
+                now,
+                SETTLE,
+                Series::First
+            ),
             None
         );
     }
     assert_eq!(
-        plan(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 5)), now, SETTLE, Series::First),
+        plan_messages(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 5)), now, SETTLE, Series::First),
         None
     );
     // A restored database: the snapshot is older and still how things stand.
     assert!(
-        plan(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 4)), now, SETTLE, Series::First).is_some()
+        plan_messages(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 4)), now, SETTLE, Series::First)
+            .is_some()
     );
 }
 
@@ -228,42 +251,21 @@ fn a_rule_is_for_its_services_and_keeps_its_quiet_hours() {
         rule.body.quiet_hours = Some(QuietHours { from: "21:00".parse().unwrap(), to: "08:00".parse().unwrap() });
     }
     let now = start - 100 * HOUR;
-    let plan1 = plan(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First).unwrap();
+    let plan1 =
+        plan_messages(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First).unwrap();
     // 05:00 is quiet and 08:00 too late: the evening before, at 20:55.
-    assert!(told(&plan1, start).contains(&("before_start", "sms", -(10 * 60 + 5))), "{:?}", told(&plan1, start));
+    assert!(
+        due_minutes(&plan1, start).contains(&("before_start", "sms", -(10 * 60 + 5))),
+        "{:?}",
+        due_minutes(&plan1, start)
+    );
     for rule in &mut rules {
         rule.body.service_ids = vec![Uuid::from_u128(1).into()];
     }
     assert_eq!(
-        plan(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First).unwrap().add,
+        plan_messages(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First).unwrap().add,
         []
     );
-}
-
-#[test]
-fn a_changed_rule_moves_its_messages_and_drops_none() {
-    let start = us("2026-03-10T15:00:00Z");
-    let now = start - 50 * HOUR;
-    let mut rule = rules().remove(2);
-    let pending = Pending {
-        trigger: Trigger::BeforeStart,
-        channel: Channel::Sms,
-        base_at_us: start,
-        due_at_us: start - 24 * HOUR,
-        service: Uuid::from_u128(8),
-        starts_at_us: start,
-        time_zone: "America/Edmonton".into(),
-        stands_in: false,
-    };
-    assert_eq!(again(&rule, &pending, now), Again::Keep);
-    rule.body.offset_minutes = 48 * 60;
-    assert_eq!(again(&rule, &pending, now), Again::Due(start - 48 * HOUR));
-    rule.body.offset_minutes = 72 * 60;
-    assert_eq!(again(&rule, &pending, now), Again::Keep, "its new time has passed: it keeps the old one");
-    rule.body.channels = vec![Channel::Email];
-    assert_eq!(again(&rule, &pending, now), Again::Suppress("rule_changed"));
-    rule.archived_at_us = Some(now);
-    assert_eq!(again(&rule, &pending, now), Again::Suppress("rule_archived"));
 }
 
 fn with_rules_after() -> Vec<Rule> {
@@ -280,26 +282,40 @@ fn what_follows_a_visit_is_planned_once_and_of_the_way_it_ended() {
     let rules = with_rules_after();
     let start = us("2026-03-10T15:00:00Z");
     let over = start + HOUR;
-    let known = booked(start, start - 100 * HOUR).known;
+    let known = booked(start, start - 100 * HOUR).stored;
     for (status, trigger) in [(Status::Fulfilled, "after_completed"), (Status::Noshow, "missed")] {
         let ended = Appointment { status, ..at(start, 2) };
-        let first = plan(&rules, Some(&known), &change(Event::Other, over, ended.clone()), over, SETTLE, Series::First)
-            .unwrap();
-        assert_eq!(told(&first, over), [(trigger, "email", 36 * 60), (trigger, "sms", 36 * 60)]);
+        let first = plan_messages(
+            &rules,
+            Some(&known),
+            &change(Event::Other, over, ended.clone()),
+            over,
+            SETTLE,
+            Series::First,
+        )
+        .unwrap();
+        assert_eq!(due_minutes(&first, over), [(trigger, "email", 36 * 60), (trigger, "sms", 36 * 60)]);
         assert!(first.suppress.is_some(), "what was to come before the visit is taken back");
         // A note is added: what was planned stays, and nothing is planned again.
         let noted = change(Event::Other, over + HOUR, Appointment { version: 3, ..ended.clone() });
-        let second = plan(&rules, Some(&first.known), &noted, over + HOUR, SETTLE, Series::First).unwrap();
+        let second = plan_messages(&rules, Some(&first.stored), &noted, over + HOUR, SETTLE, Series::First).unwrap();
         assert_eq!((second.suppress, second.add), (None, vec![]));
         // It was a mistake.
         let mistake = Appointment { status: Status::EnteredInError, version: 4, ..ended.clone() };
-        let third = plan(&rules, Some(&first.known), &change(Event::Other, over, mistake), over, SETTLE, Series::First)
-            .unwrap();
+        let third = plan_messages(
+            &rules,
+            Some(&first.stored),
+            &change(Event::Other, over, mistake),
+            over,
+            SETTLE,
+            Series::First,
+        )
+        .unwrap();
         assert_eq!((third.suppress, third.add), (Some("entered_in_error"), vec![]));
         // First seen in a snapshot, it is old news; followed before, it is not.
         let seen = change(Event::Snapshot, over, ended);
-        assert_eq!(plan(&rules, None, &seen, over, SETTLE, Series::First).unwrap().add, []);
-        assert_eq!(plan(&rules, Some(&known), &seen, over, SETTLE, Series::First).unwrap().add.len(), 2);
+        assert_eq!(plan_messages(&rules, None, &seen, over, SETTLE, Series::First).unwrap().add, []);
+        assert_eq!(plan_messages(&rules, Some(&known), &seen, over, SETTLE, Series::First).unwrap().add.len(), 2);
     }
 }
 
@@ -310,15 +326,16 @@ fn what_follows_a_visit_waits_for_the_end_of_the_quiet_hours() {
         rule.body.quiet_hours = Some(QuietHours { from: "21:00".parse().unwrap(), to: "08:00".parse().unwrap() });
     }
     let start = us("2026-03-10T15:00:00Z");
-    let known = booked(start, start - 100 * HOUR).known;
+    let known = booked(start, start - 100 * HOUR).stored;
     // Completed at 16:00; a day and a half later it is 04:00.
     let over = us("2026-03-10T22:00:00Z");
     let ended = Appointment { status: Status::Fulfilled, ..at(start, 2) };
-    let plan = plan(&rules, Some(&known), &change(Event::Other, over, ended), over, SETTLE, Series::First).unwrap();
+    let plan =
+        plan_messages(&rules, Some(&known), &change(Event::Other, over, ended), over, SETTLE, Series::First).unwrap();
     assert!(plan.add.iter().all(|one| one.due_at_us == us("2026-03-12T14:00:00Z")), "{plan:?}");
     // The rule's change moves it, long after the visit has begun.
     let planned = &plan.add[0];
-    let pending = Pending {
+    let pending = PendingMessage {
         trigger: planned.trigger,
         channel: planned.channel,
         base_at_us: planned.base_at_us,
@@ -326,36 +343,11 @@ fn what_follows_a_visit_waits_for_the_end_of_the_quiet_hours() {
         service: Uuid::from_u128(8),
         starts_at_us: start,
         time_zone: "America/Edmonton".into(),
-        stands_in: false,
+        is_fallback: false,
     };
     let rule = rules.iter_mut().find(|rule| rule.id == planned.rule).unwrap();
     rule.body.offset_minutes = 44 * 60;
-    assert_eq!(again(rule, &pending, over), Again::Due(over + 44 * HOUR));
-}
-
-#[test]
-fn what_stands_in_for_another_message_stays_while_its_rule_has_that_channel() {
-    let (start, now) = (us("2026-03-10T15:00:00Z"), us("2026-03-09T15:00:00Z"));
-    let mut rule = rules().into_iter().find(|rule| rule.body.offset_minutes == 24 * 60).unwrap();
-    rule.body.fallback_channels = vec![Channel::Email];
-    let pending = Pending {
-        trigger: Trigger::BeforeStart,
-        channel: Channel::Email,
-        base_at_us: start,
-        due_at_us: now,
-        service: Uuid::from_u128(8),
-        starts_at_us: start,
-        time_zone: "America/Edmonton".into(),
-        stands_in: true,
-    };
-    let of_rule = Pending { stands_in: false, ..pending.clone() };
-    rule.body.offset_minutes = 2 * 60;
-    assert_eq!(again(&rule, &pending, now), Again::Keep, "it is due since the other one failed");
-    assert_eq!(again(&rule, &of_rule, now), Again::Suppress("rule_changed"), "its channel is the last resort now");
-    (rule.body.channels, rule.body.fallback_channels) = (vec![Channel::Sms, Channel::Email], vec![]);
-    assert_eq!(again(&rule, &pending, now), Again::Keep);
-    rule.body.channels = vec![Channel::Sms];
-    assert_eq!(again(&rule, &pending, now), Again::Suppress("rule_changed"));
+    assert_eq!(for_pending(rule, &pending, over), PendingChange::MoveTo(over + 44 * HOUR));
 }
 
 proptest! {
@@ -364,7 +356,7 @@ proptest! {
     #[test]
     fn whatever_happens_no_key_is_planned_twice(steps in prop::collection::vec((0i64..4, 0usize..7, 0i64..72), 1..12)) {
         let rules = with_rules_after();
-        let mut known: Option<Known> = None;
+        let mut known: Option<StoredAppointment> = None;
         let mut keys = std::collections::HashSet::new();
         let mut now = us("2026-03-01T00:00:00Z");
         for (version, (hour, status, later)) in (1i64..).zip(steps) {
@@ -373,15 +365,15 @@ proptest! {
                 Status::Noshow, Status::Fulfilled][status];
             let next = Appointment { status, ..at(us("2026-03-08T15:00:00Z") + hour * 24 * HOUR, version) };
             let event = if known.is_none() { Event::Booked } else { Event::Other };
-            let found = plan(&rules, known.as_ref(), &change(event, now, next.clone()), now, SETTLE, Series::First).unwrap();
+            let found = plan_messages(&rules, known.as_ref(), &change(event, now, next.clone()), now, SETTLE, Series::First).unwrap();
             for one in &found.add {
                 prop_assert!(keys.insert((one.version, one.rule, one.channel)));
                 let of_use = one.trigger.is_after_visit() || one.due_at_us < next.visit.starts_at_us;
                 prop_assert!(of_use && one.due_at_us >= now);
                 prop_assert_eq!(one.version, version);
             }
-            prop_assert_eq!(&plan(&rules, Some(&found.known), &change(event, now, next), now, SETTLE, Series::First), &None);
-            known = Some(found.known);
+            prop_assert_eq!(&plan_messages(&rules, Some(&found.stored), &change(event, now, next), now, SETTLE, Series::First), &None);
+            known = Some(found.stored);
         }
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod callback;
 pub(crate) mod callback_url;
+pub(crate) mod delivery_report;
 mod fields;
 mod http;
 mod http_client;

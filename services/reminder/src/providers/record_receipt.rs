@@ -4,14 +4,16 @@
 //! message is answered with success where the provider cannot mend it, and refused where its format is our own (`http`).
 
 use rpc::Fault;
+use service::db_error;
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 use super::{
     callback,
     callback_url::{CallbackUrl, attempt_of},
+    delivery_report::{self, Report},
     receipt::{DeliveryReceipt, Retry},
 };
-use crate::{Inner, count, rate::jittered_us, store::Report, write};
+use crate::{Inner, count, rate::jittered_us};
 
 /// The delay before a retry of an undelivered message, in seconds.
 const RETRY_SECONDS: f64 = 300.0;
@@ -53,7 +55,7 @@ pub(crate) async fn record_receipt(inner: &Inner, request: ReceiveRequest) -> Re
     let report = Report {
         organization: organization.uuid(),
         event: inner.ids.uuid(now),
-        stand_in: inner.ids.uuid(now),
+        fallback_id: inner.ids.uuid(now),
         message: message.uuid(),
         provider: provider.name(),
         attempt,
@@ -69,11 +71,11 @@ pub(crate) async fn record_receipt(inner: &Inner, request: ReceiveRequest) -> Re
         error_code: &receipt.error_code,
         form: &receipt.retained,
         block: receipt.opted_out,
-        again: retry(inner, &receipt),
+        retry: retry(inner, &receipt),
         now_us: now.as_microsecond(),
     };
-    if let Some(moved) = inner.store.report(&report).await.map_err(write::failure)? {
-        count(if moved.again { "busy" } else { moved.status }, &moved.trigger, &moved.channel);
+    if let Some(moved) = delivery_report::apply(&inner.store, &report).await.map_err(db_error::fault)? {
+        count(if moved.retried { "busy" } else { moved.status }, &moved.trigger, &moved.channel);
         if lost {
             // A message on the fallback channel may be due at once.
             inner.planned.notify_waiters();

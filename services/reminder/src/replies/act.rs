@@ -6,6 +6,7 @@ use domain::{
 };
 use jiff::Zoned;
 use rpc::{Code, Context, Fault};
+use service::db_error;
 use wire::booking::{
     GetContactRequest, GetContactResponse, GetOfferRequest, RecordCheckInRequest, RecordReplyConsentRequest,
     Transition, TransitionAppointmentRequest,
@@ -17,11 +18,12 @@ use super::{
     parse::{Meaning, ParsedReply},
 };
 use crate::{
-    Inner,
+    Inner, address_hash,
     providers::inbound::InboundMessage,
-    rules::{Asks, Template},
-    store::Address,
-    template_context, write,
+    rules::{Asks, Rule},
+    store::blocked::Address,
+    template_context,
+    templates::Template,
 };
 
 /// A score from which on the clinic is alerted.
@@ -77,8 +79,9 @@ async fn sent_messages(
     let (organization, after_us) = (ctx.organization.uuid(), now_us - CONVERSATION_US);
     let rows = inner.store.sent_messages(organization, &message.from, after_us, SENT_MESSAGES_MAX).await;
     let mut sent = Vec::new();
-    for row in rows.map_err(write::failure)? {
-        let rule = inner.store.rule(organization, row.rule_id).await.map_err(write::failure)?;
+    for row in rows.map_err(db_error::fault)? {
+        let rule = inner.store.rule(organization, row.rule_id).await.map_err(db_error::fault)?;
+        let rule = rule.map(Rule::from_row).transpose().map_err(db_error::fault)?;
         let asks_score = rule.is_some_and(|rule| rule.body.asks == Some(Asks::Score));
         sent.push(SentMessage::new(row, asks_score, now_us));
     }
@@ -104,8 +107,9 @@ async fn opt_in(
     message: &InboundMessage,
     last: Option<SentMessage>,
 ) -> Result<Handled, Fault> {
-    let address = Address::of(ctx.organization.uuid(), REPLY_CHANNEL.as_str(), &message.from);
-    let blocked = !inner.store.blocked(&[address]).await.map_err(write::failure)?.is_empty();
+    let channel = REPLY_CHANNEL.as_str().to_owned();
+    let address = Address { organization: ctx.organization.uuid(), channel, hash: address_hash(&message.from) };
+    let blocked = !inner.store.blocked(&[address]).await.map_err(db_error::fault)?.is_empty();
     let changed = record_consent(inner, ctx, message, true).await?;
     if blocked || changed > 0 {
         return Ok(Handled { outcome: "done", answers: last, block: Some(false), ..Handled::default() });
@@ -209,7 +213,7 @@ async fn ask_which_visit(
     let Some(first) = visits.first() else { return Err(Fault::internal("an ambiguous reply matches no visit")) };
     let answers = Some((*first).clone());
     let (organization, after_us) = (ctx.organization.uuid(), now_us - ASK_ONCE_WITHIN_US);
-    if inner.store.was_asked_since(organization, &message.from, after_us).await.map_err(write::failure)? {
+    if inner.store.was_asked_since(organization, &message.from, after_us).await.map_err(db_error::fault)? {
         return Ok(Handled { attention: "ambiguous", answers, ..Handled::default() });
     }
     let response = Some(response_text(inner, ctx, "reply_which", first, visits).await?);

@@ -7,13 +7,14 @@ use domain::{
     id::{AppointmentId, InboundId, MessageId, PatientId},
 };
 use rpc::{Context, Fault};
+use service::{db_error, page};
 use tonic::Response;
 use wire::reminder::{InboxItem, ListInboxRequest, ListInboxResponse, MarkReadRequest};
 
 use crate::{
-    Inner, page,
-    store::rows::InboundRow,
-    write::{self, answer, refused, remember, replay},
+    Inner,
+    idempotency::{self, Begun, Refusal, answer, begin, refused, remember},
+    store::inbound::{self, InboundRow},
 };
 
 const MARK_READ_ROUTE: &str = "/meridian.reminder.v1.Reminder/MarkRead";
@@ -26,9 +27,9 @@ pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListInboxRequest
     faults.result()?;
     let organization = ctx.organization.uuid();
     let found = inner.store.inbox(organization, request.unread, after, limit + 1).await;
-    let mut rows = found.map_err(write::failure)?;
+    let mut rows = found.map_err(db_error::fault)?;
     let next_cursor = page::cut(&mut rows, limit, |row| (row.received_at_us, row.id));
-    let unread = inner.store.count_unread(organization).await.map_err(write::failure)?;
+    let unread = inner.store.count_unread(organization).await.map_err(db_error::fault)?;
     Ok(ListInboxResponse {
         items: rows.into_iter().map(to_wire).collect(),
         next_cursor,
@@ -41,17 +42,24 @@ pub(crate) async fn mark_read(
     ctx: &Context,
     request: MarkReadRequest,
 ) -> Result<Response<InboxItem>, Fault> {
-    if let Some(response) = replay(inner, ctx, MARK_READ_ROUTE).await? {
-        return Ok(response);
-    }
+    let guard = match begin(inner, ctx, MARK_READ_ROUTE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
     let id: InboundId = request.id.parse().map_err(|_| Fault::not_found())?;
     let revision = inner.revision();
     let (owned, ctx_owned, kept_revision) = (inner.clone(), ctx.clone(), revision.clone());
     // In a task of its own: a caller who disconnects does not interrupt the write.
     let task = tokio::spawn(async move {
-        let kept = |row: &InboundRow| remember(&ctx_owned, MARK_READ_ROUTE, &to_wire(row.clone()), &kept_revision);
+        let _guard = guard;
         let (organization, now_us) = (ctx_owned.organization.uuid(), owned.clock.now_us());
-        owned.store.mark_read(organization, id.uuid(), now_us, &ctx_owned.caller, &kept).await
+        let mut tx = owned.store.begin().await?;
+        let row = inbound::mark_read(&mut tx, organization, id.uuid(), now_us, &ctx_owned.caller).await?;
+        let kept =
+            row.as_ref().and_then(|row| remember(&ctx_owned, MARK_READ_ROUTE, &to_wire(row.clone()), &kept_revision));
+        idempotency::insert(&mut tx, kept.as_ref(), now_us).await?;
+        tx.commit().await?;
+        Ok::<_, Refusal>(row)
     });
     match task.await.map_err(Fault::internal)? {
         Ok(Some(row)) => Ok(answer(to_wire(row), &revision, false)),

@@ -8,7 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use uuid::Uuid;
 
 use super::parse::{Meaning, ParsedReply};
-use crate::store::rows::SentMessageRow;
+use crate::store::inbound::SentMessageRow;
 
 /// How long after its question a number counts as a score.
 const SCORE_WITHIN_US: i64 = 4 * 86_400_000_000;

@@ -16,6 +16,8 @@ use domain::{
     patient::Channel,
 };
 use rpc::{Context, Fault, Idempotency};
+use service::db_error;
+use sql::Failure;
 use uuid::Uuid;
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
@@ -23,7 +25,11 @@ pub(crate) use self::matching::SentMessage;
 use crate::{
     Inner, address_hash,
     providers::{callback, inbound::InboundMessage},
-    write,
+    store::{
+        Store,
+        blocked::{Address, delete_blocked, insert_blocked},
+        inbound::{InboundOutcome, NewInboundRow, NewReply, finish_inbound, insert_reply},
+    },
 };
 
 /// The trigger of a message that answers a reply.
@@ -36,17 +42,6 @@ const CONVERSATION_US: i64 = 60 * 86_400_000_000;
 const SENT_MESSAGES_MAX: i64 = 50;
 /// Within this time a patient is asked once which visit a reply means; then a person reads the reply.
 const ASK_ONCE_WITHIN_US: i64 = 86_400_000_000;
-
-/// A reply to store before it is handled.
-pub(crate) struct NewInbound<'a> {
-    pub(crate) organization: Uuid,
-    pub(crate) id: Uuid,
-    pub(crate) message: &'a InboundMessage,
-    /// The provider's id of the message, or `id` where it gave none.
-    pub(crate) provider_id: &'a str,
-    pub(crate) meaning: &'static str,
-    pub(crate) now_us: i64,
-}
 
 /// The result of handling a reply.
 #[derive(Default)]
@@ -78,7 +73,7 @@ pub(crate) async fn receive(
         tracing::warn!(provider = request.provider, "an inbound message has no sender's number and is dropped");
         return Ok(ReceiveResponse::default());
     };
-    let last_contact = inner.store.organization_of(&message.from).await.map_err(write::failure)?;
+    let last_contact = inner.store.organization_of(&message.from).await.map_err(db_error::fault)?;
     let organization = last_contact.map_or(ctx.organization, OrganizationId::new);
     // In a task of its own: a provider that disconnects does not interrupt the handling.
     let (owned, timeout) = (inner.clone(), ctx.remaining());
@@ -97,15 +92,17 @@ async fn handle(
     let id = inner.ids.uuid(now);
     let received = ReceiveResponse { id: InboundId::new(id).to_string(), ..ReceiveResponse::default() };
     let provider_id = message.id.as_deref().unwrap_or(&received.id);
-    let new = NewInbound {
+    let new = NewInboundRow {
         organization: organization.uuid(),
         id,
-        message,
-        provider_id,
+        provider: message.provider,
+        provider_message_id: provider_id,
+        received_at_us: now.as_microsecond(),
+        sender: &message.from,
+        body: &message.text,
         meaning: parsed.meaning.as_str(),
-        now_us: now.as_microsecond(),
     };
-    if !inner.store.insert_inbound(&new).await.map_err(write::failure)? {
+    if !inner.store.insert_inbound(&new).await.map_err(db_error::fault)? {
         return Ok(ReceiveResponse { repeated: true, ..ReceiveResponse::default() });
     }
     // Two providers may give the same id to different messages.
@@ -123,11 +120,42 @@ async fn handle(
     };
     count(parsed.meaning, if handled.outcome.is_empty() { "kept" } else { handled.outcome });
     let response_id = inner.ids.uuid(inner.clock.now());
-    let hash = address_hash(&message.from);
     let now_us = inner.clock.now_us();
-    inner.store.finish_inbound(&new, &handled, response_id, &hash, now_us).await.map_err(write::failure)?;
+    finish(&inner.store, &new, &handled, response_id, now_us).await.map_err(db_error::fault)?;
     inner.planned.notify_waiters();
     Ok(received)
+}
+
+/// Stores the result of a reply, and schedules the response to it.
+async fn finish(
+    store: &Store,
+    new: &NewInboundRow<'_>,
+    handled: &Handled,
+    response_id: Uuid,
+    now_us: i64,
+) -> Result<(), Failure> {
+    let (organization, answers) = (new.organization, handled.answers.as_ref());
+    let outcome = InboundOutcome {
+        outcome: handled.outcome,
+        attention: handled.attention,
+        message: answers.map(|sent| sent.message),
+        appointment: answers.map(|sent| sent.appointment),
+        patient: answers.map(|sent| sent.patient),
+        score: handled.score.map(i16::from),
+    };
+    let mut tx = store.begin().await?;
+    finish_inbound(&mut tx, organization, new.id, &outcome).await?;
+    if let (Some(answers), Some(body)) = (answers, &handled.response) {
+        let reply = NewReply { id: response_id, answers: answers.message, recipient: new.sender, body };
+        insert_reply(&mut tx, organization, &reply, now_us).await?;
+    }
+    let address = Address { organization, channel: REPLY_CHANNEL.as_str().to_owned(), hash: address_hash(new.sender) };
+    match handled.block {
+        Some(true) => insert_blocked(&mut tx, &address, now_us).await?,
+        Some(false) => delete_blocked(&mut tx, &address).await?,
+        None => {}
+    }
+    tx.commit().await
 }
 
 fn count(meaning: parse::Meaning, outcome: &'static str) {

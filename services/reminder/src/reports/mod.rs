@@ -1,8 +1,8 @@
-//! How reminders go: what was sent about the visits of a period, what patients answered, and who came. Pure: no clock, no
-//! store, no call.
+//! The report on reminders: the messages about the appointments of a period, the patients' replies and the attendance.
+//! This file computes and does no I/O.
 //!
-//! A visit belongs to the day on which it starts on its own location's clock. One that was called off, or should never
-//! have been recorded, is no visit; what was sent about it and what its patient answered counts all the same.
+//! An appointment belongs to the day on which it starts by its location's clock. A cancelled or erroneous one is no visit;
+//! its messages and replies count all the same.
 
 pub(crate) mod reminders;
 
@@ -17,18 +17,20 @@ use uuid::Uuid;
 
 use crate::template_context;
 
-/// Days of a period, at most.
+/// Most days of a period.
 pub(crate) const DAYS_MAX: i32 = 400;
+/// How far back appointments are read from booking, in microseconds: the longest period.
+pub(crate) const HISTORY_US: i64 = DAYS_MAX as i64 * 86_400_000_000;
 
-/// By what a report's rows are.
+/// The key of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum GroupBy {
     Location,
     Practitioner,
     Service,
-    /// The day on which the visit starts.
+    /// The day of the start.
     Day,
-    /// The Monday of the week in which the visit starts.
+    /// The Monday of the week of the start.
     Week,
 }
 
@@ -47,23 +49,23 @@ impl std::str::FromStr for GroupBy {
     }
 }
 
-/// Messages by what became of them.
+/// The number of messages by status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Messages {
-    /// Taken by a provider, whatever became of them then.
+pub(crate) struct MessageCounts {
+    /// Accepted by a provider, whatever their status is now.
     pub(crate) sent: u64,
     pub(crate) delivered: u64,
     /// Refused, given up or not delivered.
     pub(crate) failed: u64,
     pub(crate) unknown: u64,
     pub(crate) suppressed: u64,
-    /// Of what was sent, as carriers count and charge it.
+    /// Segments of sent messages, as carriers count and charge them.
     pub(crate) segments: u64,
 }
 
-/// An appointment, and what is known of its messages.
+/// An appointment and the counts of its messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct AppointmentCounts {
     pub(crate) status: Status,
     pub(crate) service: Uuid,
     pub(crate) practitioner: Uuid,
@@ -71,14 +73,14 @@ pub(crate) struct Seen {
     pub(crate) starts_at_us: i64,
     pub(crate) time_zone: String,
     pub(crate) confirmed: bool,
-    /// Whether its patient wrote about it.
+    /// Whether the patient wrote about it.
     pub(crate) replied: bool,
-    /// Whether a reminder of just this time and place has left.
+    /// Whether a reminder of its present time and location has left.
     pub(crate) reminded: bool,
-    pub(crate) messages: Messages,
+    pub(crate) messages: MessageCounts,
 }
 
-/// How many came.
+/// The attendance of appointments that are over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Attendance {
     pub(crate) completed: u64,
@@ -86,67 +88,67 @@ pub(crate) struct Attendance {
 }
 
 impl Attendance {
-    /// The share of the visits that are over to which nobody came, from 0 to 1; none without such a visit.
+    /// The share of no-shows, from 0 to 1; `None` without an appointment that is over.
     pub(crate) fn no_show_rate(self) -> Option<f64> {
         let over = self.completed + self.no_shows;
         (over > 0).then(|| self.no_shows as f64 / over as f64)
     }
 }
 
-/// One row.
+/// A row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) visits: u64,
-    pub(crate) messages: Messages,
-    /// Visits that their patients confirmed.
+    pub(crate) messages: MessageCounts,
+    /// Appointments that their patients confirmed.
     pub(crate) confirmed: u64,
-    /// Appointments about which their patients wrote; those that they called off count too.
+    /// Appointments about which their patients wrote, also cancelled ones.
     pub(crate) replied: u64,
     pub(crate) with_reminder: Attendance,
     pub(crate) without_reminder: Attendance,
 }
 
-/// The report, visit by visit.
+/// The report, appointment by appointment.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     group_by: GroupBy,
     from: Date,
     to: Date,
-    /// By their keys: an id or a date.
+    /// By key: an id or a date.
     pub(crate) rows: BTreeMap<String, Row>,
 }
 
 impl Report {
-    /// A report of no visit, on a period with its last day.
+    /// An empty report on the days from `from` to `to`.
     pub(crate) fn new(group_by: GroupBy, from: Date, to: Date) -> Self {
         Self { group_by, from, to, rows: BTreeMap::new() }
     }
 
-    /// Adds an appointment where it starts within the period.
-    pub(crate) fn add(&mut self, seen: &Seen) {
-        let Some(day) = template_context::local_time(seen.starts_at_us, &seen.time_zone).map(|start| start.date())
+    /// Adds an appointment that starts within the period.
+    pub(crate) fn add(&mut self, counts: &AppointmentCounts) {
+        let Some(day) = template_context::local_time(counts.starts_at_us, &counts.time_zone).map(|start| start.date())
         else {
             return;
         };
         if !(self.from..=self.to).contains(&day) {
             return;
         }
-        let row = self.rows.entry(key(self.group_by, seen, day)).or_default();
-        let (sum, more) = (&mut row.messages, seen.messages);
+        let row = self.rows.entry(key(self.group_by, counts, day)).or_default();
+        let (sum, more) = (&mut row.messages, counts.messages);
         sum.sent += more.sent;
         sum.delivered += more.delivered;
         sum.failed += more.failed;
         sum.unknown += more.unknown;
         sum.suppressed += more.suppressed;
         sum.segments += more.segments;
-        row.replied += u64::from(seen.replied);
-        if matches!(seen.status, Status::Cancelled | Status::EnteredInError) {
+        row.replied += u64::from(counts.replied);
+        if matches!(counts.status, Status::Cancelled | Status::EnteredInError) {
             return;
         }
         row.visits += 1;
-        row.confirmed += u64::from(seen.confirmed);
-        let attendance = if seen.reminded { &mut row.with_reminder } else { &mut row.without_reminder };
-        match seen.status {
+        row.confirmed += u64::from(counts.confirmed);
+        let attendance = if counts.reminded { &mut row.with_reminder } else { &mut row.without_reminder };
+        match counts.status {
             Status::Fulfilled => attendance.completed += 1,
             Status::Noshow => attendance.no_shows += 1,
             _ => {}
@@ -154,11 +156,11 @@ impl Report {
     }
 }
 
-fn key(group_by: GroupBy, seen: &Seen, day: Date) -> String {
+fn key(group_by: GroupBy, counts: &AppointmentCounts, day: Date) -> String {
     match group_by {
-        GroupBy::Location => LocationId::new(seen.location).to_string(),
-        GroupBy::Practitioner => PractitionerId::new(seen.practitioner).to_string(),
-        GroupBy::Service => ServiceId::new(seen.service).to_string(),
+        GroupBy::Location => LocationId::new(counts.location).to_string(),
+        GroupBy::Practitioner => PractitionerId::new(counts.practitioner).to_string(),
+        GroupBy::Service => ServiceId::new(counts.service).to_string(),
         GroupBy::Day => day.to_string(),
         GroupBy::Week => {
             let past = day.weekday().to_monday_zero_offset();
@@ -173,8 +175,8 @@ mod tests {
 
     use super::*;
 
-    fn seen(starts_at: &str, status: Status) -> Seen {
-        Seen {
+    fn counted(starts_at: &str, status: Status) -> AppointmentCounts {
+        AppointmentCounts {
             status,
             service: Uuid::from_u128(1),
             practitioner: Uuid::from_u128(2),
@@ -184,13 +186,13 @@ mod tests {
             confirmed: false,
             replied: false,
             reminded: false,
-            messages: Messages { sent: 2, delivered: 1, failed: 1, segments: 3, ..Messages::default() },
+            messages: MessageCounts { sent: 2, delivered: 1, failed: 1, segments: 3, ..MessageCounts::default() },
         }
     }
 
-    fn report(group_by: &str, all: &[Seen]) -> Report {
+    fn report(group_by: &str, all: &[AppointmentCounts]) -> Report {
         let mut report = Report::new(group_by.parse().unwrap(), date(2026, 3, 2), date(2026, 3, 8));
-        all.iter().for_each(|one| report.add(one));
+        all.iter().for_each(|counts| report.add(counts));
         report
     }
 
@@ -201,10 +203,10 @@ mod tests {
     #[test]
     fn a_visit_belongs_to_the_day_on_its_own_location_s_clock() {
         // 23:30 on Sunday in Edmonton is Monday morning in UTC, and in Auckland.
-        let late = seen("2026-03-09T05:30:00Z", Status::Booked);
-        let elsewhere = Seen { time_zone: "Pacific/Auckland".into(), ..late.clone() };
-        let unknown = Seen { time_zone: "Mars/Base".into(), ..late.clone() };
-        let all = [late, elsewhere, unknown, seen("2026-03-02T06:59:00Z", Status::Booked)];
+        let late = counted("2026-03-09T05:30:00Z", Status::Booked);
+        let elsewhere = AppointmentCounts { time_zone: "Pacific/Auckland".into(), ..late.clone() };
+        let unknown = AppointmentCounts { time_zone: "Mars/Base".into(), ..late.clone() };
+        let all = [late, elsewhere, unknown, counted("2026-03-02T06:59:00Z", Status::Booked)];
         assert_eq!(keys(&report("day", &all)), ["2026-03-08"], "the others are outside the week");
         // Sunday ends a week that Monday began.
         assert_eq!(keys(&report("week", &all)), ["2026-03-02"]);
@@ -212,7 +214,7 @@ mod tests {
 
     #[test]
     fn rows_are_by_what_is_asked_for() {
-        let one = [seen("2026-03-03T16:00:00Z", Status::Booked)];
+        let one = [counted("2026-03-03T16:00:00Z", Status::Booked)];
         let key = |group_by: &str| keys(&report(group_by, &one))[0].to_owned();
         assert_eq!(key("location"), LocationId::new(Uuid::from_u128(3)).to_string());
         assert_eq!(key("practitioner"), PractitionerId::new(Uuid::from_u128(2)).to_string());
@@ -221,9 +223,9 @@ mod tests {
     }
 
     #[test]
-    fn who_came_is_told_apart_by_whether_a_reminder_had_left() {
-        let with = |status| Seen { reminded: true, ..seen("2026-03-03T16:00:00Z", status) };
-        let without = |status| seen("2026-03-03T16:00:00Z", status);
+    fn attendance_is_split_by_whether_a_reminder_had_left() {
+        let with = |status| AppointmentCounts { reminded: true, ..counted("2026-03-03T16:00:00Z", status) };
+        let without = |status| counted("2026-03-03T16:00:00Z", status);
         let all = [
             with(Status::Fulfilled),
             with(Status::Fulfilled),
@@ -241,9 +243,10 @@ mod tests {
     }
 
     #[test]
-    fn what_was_called_off_is_no_visit_and_its_messages_count() {
-        let told = |status| Seen { confirmed: true, replied: true, ..seen("2026-03-03T16:00:00Z", status) };
-        let all = [told(Status::Cancelled), told(Status::EnteredInError), told(Status::Booked)];
+    fn a_cancelled_appointment_is_no_visit_and_its_messages_count() {
+        let replied =
+            |status| AppointmentCounts { confirmed: true, replied: true, ..counted("2026-03-03T16:00:00Z", status) };
+        let all = [replied(Status::Cancelled), replied(Status::EnteredInError), replied(Status::Booked)];
         let row = report("day", &all).rows["2026-03-03"];
         assert_eq!((row.visits, row.confirmed, row.replied), (1, 1, 3));
         assert_eq!((row.messages.sent, row.messages.delivered, row.messages.segments), (6, 3, 9));

@@ -1,18 +1,23 @@
-//! The report on reminders, over the visits that start within a period.
+//! The report on reminders, read from the store.
 
 use domain::fault::Faults;
 use jiff::civil::Date;
 use rpc::{Context, Fault};
+use service::db_error;
+use sql::Failure;
 use uuid::Uuid;
 use wire::{
     convert,
     reminder::{ReminderAttendance, ReminderReport, ReminderReportRow, ReportRemindersRequest},
 };
 
-use super::{Attendance, DAYS_MAX, GroupBy, Report, Row};
-use crate::{Inner, jobs::history, write};
+use super::{AppointmentCounts, Attendance, DAYS_MAX, GroupBy, HISTORY_US, MessageCounts, Report, Row};
+use crate::{
+    Inner,
+    store::{appointment_counts::AppointmentCountsRow, positions::HistoryRow},
+};
 
-/// Visits that are read at a time.
+/// Appointments of one read.
 const PAGE: i64 = 500;
 const DAY_US: i64 = 86_400_000_000;
 
@@ -21,21 +26,22 @@ pub(crate) async fn report(
     ctx: &Context,
     request: &ReportRemindersRequest,
 ) -> Result<ReminderReport, Fault> {
-    let (group_by, from, to) = asked(request)?;
+    let (group_by, from, to) = parameters(request)?;
     inner.fresh(ctx).await?;
     let organization = ctx.organization.uuid();
-    // On some clock it is that day a day earlier or later than in UTC; each visit's own clock decides.
+    // A local day may begin or end a day earlier or later than in UTC; each appointment's own clock decides.
     let (mut after, until_us) = ((midnight_us(from) - DAY_US, Uuid::nil()), midnight_us(to) + 2 * DAY_US);
-    // Asked first: what is read meanwhile is then among the rows, and not promised too early.
-    let visits_known_from_us = history::known_from_us(inner).await?;
-    let messages_known_from_us = inner.store.first_seen(organization).await.map_err(write::failure)?;
+    // Read first, so that the rows hold at least what it promises.
+    let visits_known_from_us = known_from_us(inner).await?;
+    let messages_known_from_us = inner.store.first_seen(organization).await.map_err(db_error::fault)?;
     let mut report = Report::new(group_by, from, to);
     loop {
-        let rows = inner.store.seen(organization, after, until_us, PAGE).await.map_err(write::failure)?;
+        let rows =
+            inner.store.appointment_counts(organization, after, until_us, PAGE).await.map_err(db_error::fault)?;
         let last = rows.last().map(|row| (row.starts_at_us, row.id));
         let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
         for row in rows {
-            report.add(&row.read().map_err(|error| write::failure(error.into()))?);
+            report.add(&AppointmentCounts::from_row(row).map_err(db_error::fault)?);
         }
         match last {
             Some(last) if full => after = last,
@@ -43,14 +49,14 @@ pub(crate) async fn report(
         }
     }
     Ok(ReminderReport {
-        rows: report.rows.iter().map(shown).collect(),
+        rows: report.rows.iter().map(to_wire).collect(),
         visits_known_from_us,
         messages_known_from_us: messages_known_from_us.unwrap_or(0),
     })
 }
 
-/// What is asked: rows, first and last day.
-fn asked(request: &ReportRemindersRequest) -> Result<(GroupBy, Date, Date), Fault> {
+/// The key of the rows, the first and the last day.
+fn parameters(request: &ReportRemindersRequest) -> Result<(GroupBy, Date, Date), Fault> {
     let mut faults = Faults::new();
     let from = convert::date(&mut faults, "from", &request.from);
     let to = convert::date(&mut faults, "to", &request.to);
@@ -66,7 +72,40 @@ fn asked(request: &ReportRemindersRequest) -> Result<(GroupBy, Date, Date), Faul
     faults.result()?;
     match (group_by, from, to) {
         (Ok(group_by), Some(from), Some(to)) => Ok((group_by, from, to)),
-        _ => Err(Fault::internal("a question without faults lacks a part")),
+        _ => Err(Fault::internal("a request without faults lacks a parameter")),
+    }
+}
+
+/// The instant since which all appointments are known, by their ends.
+async fn known_from_us(inner: &Inner) -> Result<i64, Fault> {
+    Ok(match inner.store.history().await.map_err(db_error::fault)? {
+        Some(HistoryRow { begun_at_us, cursor: None }) => begun_at_us - HISTORY_US,
+        Some(HistoryRow { begun_at_us, .. }) => begun_at_us,
+        None => inner.clock.now_us(),
+    })
+}
+
+impl AppointmentCounts {
+    fn from_row(row: AppointmentCountsRow) -> Result<Self, Failure> {
+        Ok(Self {
+            status: row.status.parse().map_err(|text: &str| Failure::from(sqlx::Error::Decode(text.into())))?,
+            service: row.service_id,
+            practitioner: row.practitioner_id,
+            location: row.location_id,
+            starts_at_us: row.starts_at_us,
+            time_zone: row.time_zone,
+            confirmed: row.confirmed_at_us.is_some(),
+            replied: row.replied,
+            reminded: row.reminded > 0,
+            messages: MessageCounts {
+                sent: row.sent.unsigned_abs(),
+                delivered: row.delivered.unsigned_abs(),
+                failed: row.failed.unsigned_abs(),
+                unknown: row.unknown.unsigned_abs(),
+                suppressed: row.suppressed.unsigned_abs(),
+                segments: row.segments.unsigned_abs(),
+            },
+        })
     }
 }
 
@@ -75,12 +114,12 @@ fn days(date: Date) -> i64 {
     date.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24
 }
 
-/// When a day begins in UTC.
+/// The beginning of a day in UTC.
 fn midnight_us(date: Date) -> i64 {
     days(date) * DAY_US
 }
 
-fn shown((key, row): (&String, &Row)) -> ReminderReportRow {
+fn to_wire((key, row): (&String, &Row)) -> ReminderReportRow {
     ReminderReportRow {
         key: key.clone(),
         visits: row.visits,

@@ -1,4 +1,4 @@
-//! Rules through the gRPC face: list, read, create, change, archive.
+//! List, read, create, change and archive rules.
 
 use std::sync::Arc;
 
@@ -15,16 +15,19 @@ use domain::{
     id::{RuleId, ServiceId},
 };
 use rpc::{Code, Context, Fault};
+use service::{db_error, page};
 use tonic::Response;
 
 use super::{
     Rule,
+    organisations::insert_defaults,
     wire::{from_wire, to_wire},
 };
 use crate::{
-    Inner, page,
-    store::{Refusal, RuleWrite},
-    write::{answer, failure, refused, remember, replay, stale},
+    Inner,
+    idempotency::{Begun, KeyGuard, answer, begin, refused, remember, stale},
+    planning::rule_change::{RuleWrite, write_rule},
+    store::rules::RuleRow,
 };
 
 const CREATE: &str = "/meridian.reminder.v1.Reminder/CreateRule";
@@ -39,13 +42,15 @@ pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListRulesRequest
     faults.result()?;
     let organization = ctx.organization.uuid();
     let read = || inner.store.rules(organization, request.archived, after, limit + 1);
-    let mut rules = read().await.map_err(failure)?;
-    if rules.is_empty() && after.is_none() {
-        // Perhaps it is seen for the first time.
-        inner.store.welcome(organization, inner.clock.now_us(), &inner.ids).await.map_err(failure)?;
-        rules = read().await.map_err(failure)?;
+    let mut rows = read().await.map_err(db_error::fault)?;
+    if rows.is_empty() && after.is_none() {
+        // The organisation may be new here.
+        let defaults = insert_defaults(&inner.store, organization, inner.clock.now_us(), &inner.ids);
+        defaults.await.map_err(db_error::fault)?;
+        rows = read().await.map_err(db_error::fault)?;
     }
-    let next_cursor = page::cut(&mut rules, limit, |rule| (0, rule.id));
+    let next_cursor = page::cut(&mut rows, limit, |row| (0, row.id));
+    let rules: Vec<Rule> = rows.into_iter().map(from_row).collect::<Result<_, _>>()?;
     Ok(ListRulesResponse { rules: rules.iter().map(to_wire).collect(), next_cursor })
 }
 
@@ -59,12 +64,13 @@ pub(crate) async fn create(
     request: CreateRuleRequest,
 ) -> Result<Response<wire::Rule>, Fault> {
     let body = from_wire(&inner.templates, request.body.unwrap_or_default())?;
-    if let Some(response) = replay(inner, ctx, CREATE).await? {
-        return Ok(response);
-    }
-    references(inner, ctx, &body.service_ids, &[]).await?;
+    let guard = match begin(inner, ctx, CREATE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
+    check_services(inner, ctx, &body.service_ids, &[]).await?;
     let now = inner.clock.now();
-    save(inner, ctx, CREATE, Rule::new(inner.ids.uuid(now), body, now.as_microsecond())).await
+    save(inner, ctx, (CREATE, guard), Rule::new(inner.ids.uuid(now), body, now.as_microsecond())).await
 }
 
 pub(crate) async fn update(
@@ -73,16 +79,17 @@ pub(crate) async fn update(
     request: UpdateRuleRequest,
 ) -> Result<Response<wire::Rule>, Fault> {
     let body = from_wire(&inner.templates, request.body.unwrap_or_default())?;
-    if let Some(response) = replay(inner, ctx, UPDATE).await? {
-        return Ok(response);
-    }
+    let guard = match begin(inner, ctx, UPDATE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
     let old = current(inner, ctx, &request.id, request.if_version).await?;
     if old.archived_at_us.is_some() {
         return Err(Fault::new(Code::Archived, "an archived rule cannot be changed; make a new one"));
     }
-    references(inner, ctx, &body.service_ids, &old.body.service_ids).await?;
+    check_services(inner, ctx, &body.service_ids, &old.body.service_ids).await?;
     let updated_at_us = inner.clock.now_us();
-    save(inner, ctx, UPDATE, Rule { version: old.version + 1, body, updated_at_us, ..old }).await
+    save(inner, ctx, (UPDATE, guard), Rule { version: old.version + 1, body, updated_at_us, ..old }).await
 }
 
 pub(crate) async fn archive(
@@ -90,23 +97,29 @@ pub(crate) async fn archive(
     ctx: &Context,
     request: ArchiveRuleRequest,
 ) -> Result<Response<wire::Rule>, Fault> {
-    if let Some(response) = replay(inner, ctx, ARCHIVE).await? {
-        return Ok(response);
-    }
+    let guard = match begin(inner, ctx, ARCHIVE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
     let old = current(inner, ctx, &request.id, request.if_version).await?;
     if old.archived_at_us.is_some() {
         return Ok(answer(to_wire(&old), &inner.revision(), false));
     }
     let now_us = inner.clock.now_us();
     let archived = Rule { version: old.version + 1, updated_at_us: now_us, archived_at_us: Some(now_us), ..old };
-    save(inner, ctx, ARCHIVE, archived).await
+    save(inner, ctx, (ARCHIVE, guard), archived).await
 }
 
-/// Refuses services that are none in use, but for those that the rule has already: one may have been archived since.
-async fn references(inner: &Inner, ctx: &Context, services: &[ServiceId], known: &[ServiceId]) -> Result<(), Fault> {
-    let fresh = services.iter().enumerate().filter(|(_, id)| !known.contains(id));
+/// Checks the services of a rule. Those that it has already may be archived.
+async fn check_services(
+    inner: &Inner,
+    ctx: &Context,
+    services: &[ServiceId],
+    known: &[ServiceId],
+) -> Result<(), Fault> {
+    let new = services.iter().enumerate().filter(|(_, id)| !known.contains(id));
     let reference = |(at, id)| convert::directory::reference(Kind::Service, format!("/service_ids/{at}"), id);
-    let references: Vec<_> = fresh.map(reference).collect();
+    let references: Vec<_> = new.map(reference).collect();
     if references.is_empty() {
         return Ok(());
     }
@@ -115,46 +128,39 @@ async fn references(inner: &Inner, ctx: &Context, services: &[ServiceId], known:
     Ok(())
 }
 
-/// Writes a rule with what follows for its messages. In a task of its own: a caller who hangs up cannot leave it half
-/// known.
+/// Writes a rule and changes its messages. In a task of its own: a caller that hangs up does not interrupt it.
 async fn save(
     inner: &Arc<Inner>,
     ctx: &Context,
-    route: &'static str,
+    (route, guard): (&'static str, KeyGuard),
     rule: Rule,
 ) -> Result<Response<wire::Rule>, Fault> {
-    let shown = to_wire(&rule);
+    let message = to_wire(&rule);
     let revision = inner.revision();
-    let kept = remember(ctx, route, &shown, &revision);
+    let kept = remember(ctx, route, &message, &revision);
     let (owned, organization) = (inner.clone(), ctx.organization.uuid());
     let task = tokio::spawn(async move {
-        let write =
-            |remember| RuleWrite { organization, rule: &rule, now_us: rule.updated_at_us, remember, ids: &owned.ids };
-        let fraction = || owned.ids.fraction();
-        sql::retry_serialization(fraction, || {
-            let write = write(kept.clone());
-            let store = &owned.store;
-            async move { store.write_rule(&write).await }
-        })
-        .await
+        let _guard = guard;
+        let (now_us, remember, ids) = (rule.updated_at_us, kept.as_ref(), &owned.ids);
+        let write = RuleWrite { organization, rule: &rule, now_us, remember, ids };
+        sql::retry_serialization(|| ids.fraction(), || write_rule(&owned.store, &write)).await
     });
-    match task.await.map_err(Fault::internal)? {
-        Ok(_) => {}
-        // The same key may have done it just now; then its answer is this one's, too.
-        Err(Refusal::Stale) => {
-            return replay(inner, ctx, route).await?.ok_or_else(stale);
-        }
-        Err(other) => return refused(inner, ctx, route, other).await,
+    if let Err(refusal) = task.await.map_err(Fault::internal)? {
+        return refused(inner, ctx, route, refusal).await;
     }
-    // Whatever became due or was moved: the dispatcher looks anew.
+    // Messages may have become due or moved.
     inner.planned.notify_waiters();
-    Ok(answer(shown, &revision, false))
+    Ok(answer(message, &revision, false))
+}
+
+fn from_row(row: RuleRow) -> Result<Rule, Fault> {
+    Rule::from_row(row).map_err(db_error::fault)
 }
 
 async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<Rule, Fault> {
     let id: RuleId = id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.rule(ctx.organization.uuid(), id.uuid()).await.map_err(failure)?;
-    found.ok_or_else(Fault::not_found)
+    let row = inner.store.rule(ctx.organization.uuid(), id.uuid()).await.map_err(db_error::fault)?;
+    from_row(row.ok_or_else(Fault::not_found)?)
 }
 
 async fn current(inner: &Inner, ctx: &Context, id: &str, if_version: i64) -> Result<Rule, Fault> {

@@ -1,7 +1,9 @@
-//! Rules: when a message is due, on which channels, and with which text.
+//! Rules: which event plans a message, when it is due, on which channels and with which text.
 
 pub(crate) mod crud;
+pub(crate) mod organisations;
 pub(crate) mod quiet_hours;
+mod stored;
 pub(crate) mod wire;
 
 pub(crate) use domain::message::Trigger;
@@ -13,56 +15,50 @@ use domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The channel with this word.
+use crate::templates::Template;
+
+/// The channel of a name.
 pub(crate) fn channel(text: &str) -> Option<Channel> {
     [Channel::Sms, Channel::Email].into_iter().find(|channel| channel.as_str() == text)
 }
 
-/// Hours in which a location sends nothing, in its own wall-clock time; `from` after `to` spans midnight.
+/// Hours of the location's clock in which nothing is sent; `from` after `to` spans midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct QuietHours {
     pub(crate) from: WallTime,
     pub(crate) to: WallTime,
 }
 
-/// A clinic's own texts; an empty one means the shipped text.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Template {
-    pub(crate) sms: String,
-    pub(crate) email_subject: String,
-    pub(crate) email_text: String,
-}
-
-/// What a message asks its patient for.
+/// A question to the patient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Asks {
-    /// How it is, 0 to 10.
+    /// How the patient is, 0 to 10.
     Score,
 }
 
-/// What a rule says.
+/// The contents of a rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Body {
     pub(crate) trigger: Trigger,
     /// Minutes from the trigger to the message; for `before_start`, minutes before the start.
     pub(crate) offset_minutes: u32,
     pub(crate) channels: Vec<Channel>,
-    /// Where a patient is told whom none of `channels` reaches; at most one, and none of those.
+    /// The channel of fallbacks; at most one, and none of `channels`.
     #[serde(default)]
     pub(crate) fallback_channels: Vec<Channel>,
-    /// Empty: every service.
+    /// Empty for all services.
     pub(crate) service_ids: Vec<ServiceId>,
     pub(crate) template: Template,
-    /// The language of the patients whom the rule is for; none: all.
+    /// The language of the patients; `None` for all.
     pub(crate) language: Option<String>,
     pub(crate) quiet_hours: Option<QuietHours>,
     #[serde(default)]
     pub(crate) asks: Option<Asks>,
-    /// The consent that it needs.
+    /// The consent that its messages need.
     #[serde(default = "service")]
     pub(crate) consent: ConsentKind,
-    /// Whether a message of which nobody knows whether it was sent is sent once more.
+    /// Whether a message with an unknown outcome is sent again.
     #[serde(default)]
     pub(crate) repeat_unknown: bool,
 }
@@ -72,7 +68,7 @@ fn service() -> ConsentKind {
 }
 
 impl Body {
-    /// The shipped text that it has where it gives none.
+    /// The name of the shipped text that replaces an empty template.
     pub(crate) fn text_name(&self) -> &'static str {
         match self.asks {
             Some(Asks::Score) => "check_in",
@@ -104,11 +100,11 @@ impl Rule {
         self.archived_at_us.is_none() && (services.is_empty() || services.iter().any(|id| id.uuid() == service))
     }
 
-    /// Whether a message that it planned would be planned still; `stands_in` says whether for one on another channel.
-    pub(crate) fn wants(&self, trigger: Trigger, channel: Channel, stands_in: bool, service: Uuid) -> bool {
+    /// Whether the rule would still plan a message.
+    pub(crate) fn wants(&self, trigger: Trigger, channel: Channel, is_fallback: bool, service: Uuid) -> bool {
         let Body { channels, fallback_channels, .. } = &self.body;
-        let on = channels.contains(&channel) || (stands_in && fallback_channels.contains(&channel));
-        // An invitation is for a session that comes after the visit which it hangs on.
+        let on = channels.contains(&channel) || (is_fallback && fallback_channels.contains(&channel));
+        // An invitation is for a session after its appointment, whose service does not count.
         let covered = trigger == Trigger::PlanSessionUnbooked || self.covers(service);
         self.archived_at_us.is_none() && self.body.trigger == trigger && on && covered
     }
@@ -118,7 +114,7 @@ impl Rule {
     }
 }
 
-/// The rules that every organisation begins with.
+/// The rules of a new organisation.
 pub(crate) fn defaults() -> Vec<Body> {
     let rule = |trigger, offset_minutes, channels: &[Channel]| Body {
         trigger,
@@ -155,8 +151,8 @@ mod tests {
         (rule.body.channels, rule.body.fallback_channels) = (vec![Channel::Sms], vec![Channel::Email]);
         rule.body.service_ids = vec![ServiceId::new(Uuid::from_u128(1))];
         let (mine, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
-        let wants = |rule: &Rule, trigger, channel, stands_in| {
-            [mine, other].map(|service| rule.wants(trigger, channel, stands_in, service))
+        let wants = |rule: &Rule, trigger, channel, is_fallback| {
+            [mine, other].map(|service| rule.wants(trigger, channel, is_fallback, service))
         };
         assert_eq!(wants(&rule, Trigger::Booked, Channel::Sms, false), [true, false]);
         assert_eq!(wants(&rule, Trigger::Booked, Channel::Email, true), [true, false]);

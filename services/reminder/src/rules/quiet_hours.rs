@@ -1,17 +1,17 @@
-//! Quiet hours: which instants they cover, in the location's own wall-clock time. Pure.
+//! Quiet hours: the instants that they cover, by the location's clock. No I/O.
 
 use domain::time::WallTime;
 use jiff::{Timestamp, ToSpan, civil::Date, tz::TimeZone};
 
 use super::QuietHours;
 
-/// A message that cannot wait for the end of the quiet hours goes out this long before they begin.
+/// How long before the quiet hours a message leaves that cannot wait for their end, in microseconds.
 const LEAD_US: i64 = 5 * 60_000_000;
 
-/// The stretch of quiet `[from, to)` in which an instant lies, in microseconds.
-pub(crate) fn stretch(quiet: QuietHours, at_us: i64, zone: &TimeZone) -> Option<(i64, i64)> {
+/// The quiet interval `[from, to)` around an instant, in microseconds.
+pub(crate) fn interval(quiet: QuietHours, at_us: i64, zone: &TimeZone) -> Option<(i64, i64)> {
     let today = Timestamp::from_microsecond(at_us).ok()?.to_zoned(zone.clone()).date();
-    // A stretch that spans midnight may have begun yesterday.
+    // An interval that spans midnight may have begun yesterday.
     [today.yesterday().ok()?, today].into_iter().find_map(|day| {
         let ends_on = if quiet.from < quiet.to { day } else { day.tomorrow().ok()? };
         let (from, to) = (instant(day, quiet.from, zone)?, instant(ends_on, quiet.to, zone)?);
@@ -19,26 +19,26 @@ pub(crate) fn stretch(quiet: QuietHours, at_us: i64, zone: &TimeZone) -> Option<
     })
 }
 
-/// When a message that is due at `due_at_us` goes out: at the end of the quiet hours, or where that would be past the
-/// start, shortly before they begin.
+/// The instant at which a message that is due at `due_at_us` leaves: the end of the quiet hours, or shortly before them
+/// when the appointment starts earlier.
 pub(crate) fn before_start(quiet: Option<QuietHours>, due_at_us: i64, starts_at_us: i64, zone: &TimeZone) -> i64 {
-    match quiet.and_then(|quiet| stretch(quiet, due_at_us, zone)) {
+    match quiet.and_then(|quiet| interval(quiet, due_at_us, zone)) {
         Some((_, to)) if to < starts_at_us => to,
         Some((from, _)) => from - LEAD_US,
         None => due_at_us,
     }
 }
 
-/// When a message about something that has happened goes out: at the end of the quiet hours, or where that would be
-/// past the start, at once, since nothing can be sent before it happens.
+/// The instant at which a message about an event leaves: the end of the quiet hours, or at once when the appointment
+/// starts earlier, since a message cannot leave before its event.
 pub(crate) fn after_event(quiet: Option<QuietHours>, due_at_us: i64, starts_at_us: i64, zone: &TimeZone) -> i64 {
-    match quiet.and_then(|quiet| stretch(quiet, due_at_us, zone)) {
+    match quiet.and_then(|quiet| interval(quiet, due_at_us, zone)) {
         Some((_, to)) if to < starts_at_us => to,
         _ => due_at_us,
     }
 }
 
-/// A time in a gap moves forward by the gap, in a fold the earlier one counts.
+/// The instant of a wall-clock time: in a gap it moves forward by the gap, in a fold the earlier one counts.
 fn instant(date: Date, time: WallTime, zone: &TimeZone) -> Option<i64> {
     let at = date.at(0, 0, 0, 0).checked_add(i64::from(time.minutes()).minutes()).ok()?;
     Some(at.to_zoned(zone.clone()).ok()?.timestamp().as_microsecond())
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_wait_goes_before_them_or_at_once() {
+    fn a_message_that_cannot_wait_leaves_before_quiet_hours_or_at_once() {
         let zone = edmonton();
         let start = us("2026-06-10T13:00:00Z"); // 07:00
         let due = us("2026-06-10T11:00:00Z"); // 05:00

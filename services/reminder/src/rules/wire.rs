@@ -1,4 +1,4 @@
-//! Rules from the wire, with every fault named, and to the wire.
+//! Rules as protobuf messages: read with all faults, and written.
 
 use domain::{
     fault::Faults,
@@ -8,13 +8,13 @@ use domain::{
 };
 use wire::reminder;
 
-use super::{Asks, Body, QuietHours, Rule, Template, Trigger, channel};
-use crate::templates::{Language, LanguagePreferences, Templates};
+use super::{Asks, Body, QuietHours, Rule, Trigger, channel};
+use crate::templates::{Language, LanguagePreferences, Template, Templates};
 
 const OFFSET_MAX: u32 = 90 * 24 * 60;
 const SERVICES_MAX: usize = 200;
 
-/// For the wire.
+/// A rule as a protobuf message.
 pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
     let body = &rule.body;
     reminder::Rule {
@@ -46,7 +46,7 @@ pub(crate) fn to_wire(rule: &Rule) -> reminder::Rule {
     }
 }
 
-/// From the wire.
+/// Reads a rule.
 ///
 /// # Errors
 /// All faults found.
@@ -76,7 +76,7 @@ pub(crate) fn from_wire(texts: &Templates, body: reminder::RuleBody) -> Result<B
     let template = template(body.template.unwrap_or_default());
     let of_rule = language.as_deref().unwrap_or_default();
     texts.check(&mut faults, &template, &LanguagePreferences { patient: of_rule, ..LanguagePreferences::default() });
-    whole(&mut faults, &template, of_rule);
+    check_both_parts(&mut faults, &template, of_rule);
     let quiet_hours = quiet_hours(&mut faults, &body.quiet_hours.unwrap_or_default());
     let asks = asks(&mut faults, &body.asks, trigger, &channels, &fallback_channels);
     let consent = match body.consent.as_str() {
@@ -106,7 +106,7 @@ pub(crate) fn from_wire(texts: &Templates, body: reminder::RuleBody) -> Result<B
     })
 }
 
-/// What a message asks for: how it is, after a visit, where the patient can answer.
+/// Reads the question of a rule: only a text message after an appointment can be answered.
 fn asks(
     faults: &mut Faults,
     text: &str,
@@ -133,7 +133,7 @@ fn asks(
 }
 
 /// In a language without shipped texts an e-mail needs both of its parts, or it would be in two languages.
-fn whole(faults: &mut Faults, template: &Template, language: &str) {
+fn check_both_parts(faults: &mut Faults, template: &Template, language: &str) {
     let parts = [("/template/email_subject", &template.email_subject), ("/template/email_text", &template.email_text)];
     if language.is_empty() || Language::of(language).is_some() || parts.iter().all(|(_, part)| part.is_empty()) {
         return;
@@ -186,7 +186,7 @@ fn channels(faults: &mut Faults, pointer: &str, words: &[String]) -> Vec<Channel
     found
 }
 
-/// Where patients are told whom no other channel reaches.
+/// Reads the channel of fallbacks.
 fn fallback_channels(faults: &mut Faults, words: &[String], channels: &[Channel]) -> Vec<Channel> {
     let found = self::channels(faults, "/fallback_channels", words);
     faults.check(words.len() <= 1, "/fallback_channels", "too_many", "at most one entry");

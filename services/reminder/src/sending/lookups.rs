@@ -1,4 +1,4 @@
-//! What is asked for each message on its way, of many messages together.
+//! The lookups and transactions of a send, batched over many messages.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -9,49 +9,57 @@ use std::{
 use domain::id::{AppointmentId, OrganizationId};
 use rpc::{Context, Fault};
 use runtime::Ids;
+use service::db_error;
 use uuid::Uuid;
 use wire::{
     availability::{DescribeVisitRequest, DescribeVisitResponse, DescribeVisitsRequest, search_client::SearchClient},
     booking::{GetContactResponse, GetContactsRequest, booking_client::BookingClient},
 };
 
+use super::{
+    batcher::Batcher,
+    transactions::{self, Claim},
+};
 use crate::{
     rules::Rule,
-    sending::batcher::Together,
-    store::{Address, Begun, End, Record, Sending, Store},
-    write,
+    store::{
+        Store,
+        batch::Key,
+        blocked::Address,
+        sends::{Finish, NewSend, SendResult},
+    },
 };
 
-/// The deadline of the questions before a send.
-pub(super) const ASK_WITHIN: Duration = Duration::from_secs(5);
+/// Deadline of the lookups before a send.
+pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The questions, each with its own round.
-pub(crate) struct Questions {
+/// The lookups, each with batches of its own.
+pub(crate) struct Lookups {
     /// A rule by organisation and id.
-    pub(super) rule: Together<(Uuid, Uuid), Option<Arc<Rule>>>,
-    /// How an appointment stands, and how its patient can be reached; `None`: nobody knows it.
-    pub(super) contact: Together<Contact, Option<GetContactResponse>>,
-    /// The names of a visit in an organisation; `None`: nobody knows them.
-    pub(super) visit: Together<(Uuid, DescribeVisitRequest), Option<DescribeVisitResponse>>,
-    /// Whether nothing may be sent to an address.
-    pub(super) blocked: Together<Address, bool>,
-    /// The last word before a message leaves; see [`Store::begin_sends`].
-    pub(super) begin: Together<Sending, Begun>,
-    /// See [`Store::record`].
-    pub(super) record: Together<Record, bool>,
-    /// See [`Store::finish`].
-    pub(super) finish: Together<End, bool>,
+    pub(super) rule: Batcher<Key, Option<Arc<Rule>>>,
+    /// An appointment and its patient now; `None` when booking does not know it.
+    pub(super) contact: Batcher<ContactKey, Option<GetContactResponse>>,
+    /// The names of an appointment's location, service and people; `None` when availability does not know them.
+    pub(super) names: Batcher<(Uuid, DescribeVisitRequest), Option<DescribeVisitResponse>>,
+    /// Whether an address is blocked.
+    pub(super) blocked: Batcher<Address, bool>,
+    /// See [`transactions::begin_sends`].
+    pub(super) begin: Batcher<NewSend, Claim>,
+    /// See [`transactions::record`].
+    pub(super) record: Batcher<SendResult, bool>,
+    /// See [`transactions::finish`].
+    pub(super) finish: Batcher<Finish, bool>,
 }
 
-/// Which contact is wanted.
+/// The key of a contact.
 #[derive(Clone, Copy)]
-pub(super) struct Contact {
+pub(super) struct ContactKey {
     pub(super) organization: Uuid,
     pub(super) appointment: Uuid,
     pub(super) with_plan: bool,
 }
 
-impl Questions {
+impl Lookups {
     pub(crate) fn new(
         store: &Store,
         booking: &BookingClient<rpc::Channel>,
@@ -62,86 +70,87 @@ impl Questions {
             (store.clone(), store.clone(), store.clone(), store.clone(), store.clone());
         let (booking, availability, ids) = (booking.clone(), availability.clone(), ids.clone());
         Self {
-            rule: Together::new(move |asked| rules(rule.clone(), asked)),
-            contact: Together::grouped(
-                |one: &Contact| (one.organization, one.with_plan),
-                move |asked| contacts(booking.clone(), asked),
+            rule: Batcher::new(move |keys| find_rules(rule.clone(), keys)),
+            contact: Batcher::grouped(
+                |key: &ContactKey| (key.organization, key.with_plan),
+                move |keys| find_contacts(booking.clone(), keys),
             ),
-            visit: Together::grouped(
-                |one: &(Uuid, DescribeVisitRequest)| one.0,
-                move |asked| visits(availability.clone(), asked),
+            names: Batcher::grouped(
+                |key: &(Uuid, DescribeVisitRequest)| key.0,
+                move |keys| find_names(availability.clone(), keys),
             ),
-            blocked: Together::new(move |asked| blocked_of(blocked.clone(), asked)),
-            begin: Together::new({
+            blocked: Batcher::new(move |addresses| find_blocked(blocked.clone(), addresses)),
+            begin: Batcher::new({
                 let ids = ids.clone();
-                move |asked| begun(begin.clone(), ids.clone(), asked)
+                move |sends| begin_all(begin.clone(), ids.clone(), sends)
             }),
-            record: Together::new({
+            record: Batcher::new({
                 let ids = ids.clone();
-                move |asked| recorded(record.clone(), ids.clone(), asked)
+                move |results| record_all(record.clone(), ids.clone(), results)
             }),
-            finish: Together::new(move |asked| finished(finish.clone(), ids.clone(), asked)),
+            finish: Batcher::new(move |finishes| finish_all(finish.clone(), ids.clone(), finishes)),
         }
     }
 }
 
 fn context(organization: Uuid) -> Context {
-    Context::new(OrganizationId::new(organization), "reminder", ASK_WITHIN)
+    Context::new(OrganizationId::new(organization), "reminder", LOOKUP_TIMEOUT)
 }
 
-/// Each rule is read once; a crowd has few.
-async fn rules(store: Store, asked: Arc<[(Uuid, Uuid)]>) -> Result<Vec<Option<Arc<Rule>>>, Fault> {
+/// Reads each rule once: the messages of a batch have few.
+async fn find_rules(store: Store, keys: Arc<[Key]>) -> Result<Vec<Option<Arc<Rule>>>, Fault> {
     let mut known = HashMap::new();
-    for &(organization, id) in &*asked {
+    for &(organization, id) in &*keys {
         if let Entry::Vacant(unknown) = known.entry((organization, id)) {
-            unknown.insert(store.rule(organization, id).await.map_err(write::failure)?.map(Arc::new));
+            let row = store.rule(organization, id).await.map_err(db_error::fault)?;
+            unknown.insert(row.map(Rule::from_row).transpose().map_err(db_error::fault)?.map(Arc::new));
         }
     }
-    Ok(asked.iter().map(|one| known.get(one).cloned().flatten()).collect())
+    Ok(keys.iter().map(|key| known.get(key).cloned().flatten()).collect())
 }
 
-/// All of one organisation, with their plans or without.
-async fn contacts(
+/// Reads the contacts of one organisation, all with their plans or all without.
+async fn find_contacts(
     mut booking: BookingClient<rpc::Channel>,
-    asked: Arc<[Contact]>,
+    keys: Arc<[ContactKey]>,
 ) -> Result<Vec<Option<GetContactResponse>>, Fault> {
-    let Some(Contact { organization, with_plan, .. }) = asked.first().copied() else { return Ok(vec![]) };
-    let appointment_ids = asked.iter().map(|one| AppointmentId::new(one.appointment).to_string()).collect();
+    let Some(ContactKey { organization, with_plan, .. }) = keys.first().copied() else { return Ok(vec![]) };
+    let appointment_ids = keys.iter().map(|key| AppointmentId::new(key.appointment).to_string()).collect();
     let request = context(organization).request(GetContactsRequest { appointment_ids, with_plan });
     let contacts = booking.get_contacts(request).await?.into_inner().contacts;
     let id = |contact: &GetContactResponse| contact.appointment.as_ref()?.id.parse::<AppointmentId>().ok();
     let known: HashMap<_, _> = contacts.into_iter().map(|contact| (id(&contact), contact)).collect();
-    Ok(asked.iter().map(|one| known.get(&Some(AppointmentId::new(one.appointment))).cloned()).collect())
+    Ok(keys.iter().map(|key| known.get(&Some(AppointmentId::new(key.appointment))).cloned()).collect())
 }
 
-/// All of one organisation.
-async fn visits(
+/// Reads the names of one organisation.
+async fn find_names(
     mut availability: SearchClient<rpc::Channel>,
-    asked: Arc<[(Uuid, DescribeVisitRequest)]>,
+    keys: Arc<[(Uuid, DescribeVisitRequest)]>,
 ) -> Result<Vec<Option<DescribeVisitResponse>>, Fault> {
-    let Some((organization, _)) = asked.first() else { return Ok(vec![]) };
-    let visits = asked.iter().map(|one| one.1.clone()).collect();
+    let Some((organization, _)) = keys.first() else { return Ok(vec![]) };
+    let visits = keys.iter().map(|key| key.1.clone()).collect();
     let request = context(*organization).request(DescribeVisitsRequest { visits });
     let described = availability.describe_visits(request).await?.into_inner().visits;
-    Ok(described.into_iter().map(|one| one.visit).collect())
+    Ok(described.into_iter().map(|described| described.visit).collect())
 }
 
-async fn blocked_of(store: Store, asked: Arc<[Address]>) -> Result<Vec<bool>, Fault> {
-    let blocked = store.blocked(&asked).await.map_err(write::failure)?;
-    Ok(asked.iter().map(|one| blocked.contains(one)).collect())
+async fn find_blocked(store: Store, addresses: Arc<[Address]>) -> Result<Vec<bool>, Fault> {
+    let blocked = store.blocked(&addresses).await.map_err(db_error::fault)?;
+    Ok(addresses.iter().map(|address| blocked.contains(address)).collect())
 }
 
-async fn begun(store: Store, ids: Ids, asked: Arc<[Sending]>) -> Result<Vec<Begun>, Fault> {
-    let begun = sql::retry_serialization(|| ids.fraction(), || store.begin_sends(&asked)).await;
-    begun.map_err(write::failure)
+async fn begin_all(store: Store, ids: Ids, sends: Arc<[NewSend]>) -> Result<Vec<Claim>, Fault> {
+    let run = || transactions::begin_sends(&store, &sends);
+    sql::retry_serialization(|| ids.fraction(), run).await.map_err(db_error::fault)
 }
 
-async fn recorded(store: Store, ids: Ids, asked: Arc<[Record]>) -> Result<Vec<bool>, Fault> {
-    let recorded = sql::retry_serialization(|| ids.fraction(), || store.record(&asked)).await;
-    recorded.map_err(write::failure)
+async fn record_all(store: Store, ids: Ids, results: Arc<[SendResult]>) -> Result<Vec<bool>, Fault> {
+    let run = || transactions::record(&store, &results);
+    sql::retry_serialization(|| ids.fraction(), run).await.map_err(db_error::fault)
 }
 
-async fn finished(store: Store, ids: Ids, asked: Arc<[End]>) -> Result<Vec<bool>, Fault> {
-    let finished = sql::retry_serialization(|| ids.fraction(), || store.finish(&asked)).await;
-    finished.map_err(write::failure)
+async fn finish_all(store: Store, ids: Ids, finishes: Arc<[Finish]>) -> Result<Vec<bool>, Fault> {
+    let run = || transactions::finish(&store, &finishes);
+    sql::retry_serialization(|| ids.fraction(), run).await.map_err(db_error::fault)
 }

@@ -1,4 +1,4 @@
-//! What a leased message would say now, and whether it may.
+//! A leased message verified against booking's present data and rendered.
 
 use domain::{
     id::{OrganizationId, PractitionerId, ServiceId},
@@ -6,6 +6,7 @@ use domain::{
 };
 use jiff::{Zoned, civil::Date, tz::TimeZone};
 use rpc::{Code, Context, Fault};
+use service::db_error;
 use uuid::Uuid;
 use wire::{
     availability::DescribeVisitResponse,
@@ -13,98 +14,97 @@ use wire::{
 };
 
 use super::{
-    lookups::{ASK_WITHIN, Contact},
-    verify::{Verdict, judge},
+    lookups::{ContactKey, LOOKUP_TIMEOUT},
+    verify::{Verdict, verify},
 };
 use crate::{
-    Inner,
-    appointment::Visit,
+    Inner, address_hash,
+    appointment::{Changed, Visit},
     rules::{Rule, Trigger, quiet_hours},
-    store::{Address, rows::MessageRow},
+    store::{appointments::Announcement, blocked::Address, messages::MessageRow},
     template_context,
     templates::{self, LanguagePreferences, Rendered, TemplateContext},
-    unsubscribe, write,
+    unsubscribe,
 };
 
-/// Whoever wrote an hour ago has called by now.
+/// Age after which a reply is of no use, in microseconds: the patient has called by then.
 const REPLY_LATE_US: i64 = 3_600_000_000;
-/// What a patient has had enough of today goes on the next day at this hour of the location's clock.
+/// Hour of the location's clock to which a message over the daily limit is postponed.
 const NEXT_DAY_HOUR: i8 = 9;
-/// Visits of a series that one message names.
+/// Appointments of a series that one message names.
 const SERIES_MAX: i64 = 60;
 
-/// What is to be done with a leased message.
-pub(super) enum Next {
-    Send(Box<Ready>),
+/// What to do with a leased message.
+pub(super) enum Decision {
+    Send(Box<ReadyMessage>),
     Suppress(&'static str),
     Fail(&'static str),
-    /// Looked at again at this instant.
-    PutOff(i64),
+    /// Lease it again at this instant.
+    Postpone(i64),
 }
 
 /// A message that may leave.
-pub(super) struct Ready {
+pub(super) struct ReadyMessage {
     pub(super) to: String,
     pub(super) rendered: Rendered,
-    pub(super) truth_version: i64,
-    /// What it tells the patient; `None` where it tells no time that holds.
-    pub(super) tells: Option<Visit>,
-    /// The practitioner and the service that it names, where it says that something has changed.
-    pub(super) names: Option<(Uuid, Uuid)>,
+    /// The appointment's version that it was verified against.
+    pub(super) verified_version: i64,
+    /// `None` when it announces no arrangement that holds.
+    pub(super) announcement: Option<Announcement>,
 }
 
-/// Asks for the present truth and makes the text.
+/// Verifies a message and renders its text.
 pub(super) async fn prepare(
     inner: &Inner,
     message: &MessageRow,
     trigger: Trigger,
     channel: Channel,
-) -> Result<Next, Fault> {
-    let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", ASK_WITHIN);
-    let rule = inner.questions.rule.ask((message.organization_id, message.rule_id)).await?;
-    let Some(rule) = rule else { return Ok(Next::Suppress("rule_archived")) };
-    // One that may have been sent is sent once more only where its rule, as it is now, prefers a double to a miss.
+) -> Result<Decision, Fault> {
+    let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", LOOKUP_TIMEOUT);
+    let rule = inner.lookups.rule.call((message.organization_id, message.rule_id)).await?;
+    let Some(rule) = rule else { return Ok(Decision::Suppress("rule_archived")) };
+    // Its outcome is unknown: it is repeated only if its rule, as it is now, prefers a double to a miss.
     if message.is_unknown() && !rule.body.repeat_unknown {
-        return Ok(Next::Suppress("no_answer"));
+        return Ok(Decision::Suppress("no_answer"));
     }
     let (contact, expires_at_us) = match present(inner, &ctx, message, trigger).await {
         Ok(found) => found,
-        Err(fault) if fault.code == Code::NotFound => return Ok(Next::Suppress("gone")),
+        Err(fault) if fault.code == Code::NotFound => return Ok(Decision::Suppress("gone")),
         Err(fault) => return Err(fault),
     };
     let now_us = inner.clock.now_us();
     let until_us = expires_at_us.unwrap_or(trigger.valid_until_us(message.due_at_us, message.starts_at_us));
-    let to = match judge(trigger, channel, message.visit(), &contact, now_us >= until_us, rule.body.consent) {
+    let to = match verify(trigger, channel, visit_of(message), &contact, now_us >= until_us, rule.body.consent) {
         Verdict::Send(to) => to.to_owned(),
-        Verdict::Suppress(reason) => return Ok(Next::Suppress(reason)),
+        Verdict::Suppress(reason) => return Ok(Decision::Suppress(reason)),
     };
     let GetContactResponse { appointment: Some(appointment), patient: Some(patient), plan } = contact else {
-        return Ok(Next::Suppress("gone"));
+        return Ok(Decision::Suppress("gone"));
     };
     if message.is_unknown() && !is_wanted(&rule, message, trigger, channel, &appointment) {
-        return Ok(Next::Suppress("rule_changed"));
+        return Ok(Decision::Suppress("rule_changed"));
     }
     let zone = domain::time::zone(&appointment.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    // Planned outside the quiet hours, it may still have waited into them.
-    let stretch = rule.body.quiet_hours.and_then(|hours| quiet_hours::stretch(hours, now_us, &zone));
-    if let Some((_, ends_at_us)) = stretch
+    // Planned outside the quiet hours, it may have waited into them.
+    let quiet = rule.body.quiet_hours.and_then(|hours| quiet_hours::interval(hours, now_us, &zone));
+    if let Some((_, ends_at_us)) = quiet
         && ends_at_us < until_us
     {
-        return Ok(Next::PutOff(ends_at_us));
+        return Ok(Decision::Postpone(ends_at_us));
     }
-    if inner.questions.blocked.ask(Address::of(message.organization_id, &message.channel, &to)).await? {
-        return Ok(Next::Suppress("opted_out"));
+    if inner.lookups.blocked.call(address(message, &to)).await? {
+        return Ok(Decision::Suppress("opted_out"));
     }
     if unsubscribe::is_unsubscribed(inner, message, trigger, rule.body.consent).await? {
-        return Ok(Next::Suppress("unsubscribed"));
+        return Ok(Decision::Suppress("unsubscribed"));
     }
-    if let Some(later) = enough(inner, message, trigger, &to, &zone, until_us).await? {
+    if let Some(later) = over_daily_limit(inner, message, trigger, &to, &zone, until_us).await? {
         return Ok(later);
     }
     let found = inner
-        .questions
-        .visit
-        .ask((message.organization_id, template_context::describe_visit_request(&appointment)))
+        .lookups
+        .names
+        .call((message.organization_id, template_context::describe_visit_request(&appointment)))
         .await?;
     let visit = found.ok_or_else(Fault::not_found)?;
     let details = patient.details.unwrap_or_default();
@@ -112,41 +112,66 @@ pub(super) async fn prepare(
         Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
         None => template_context::local_time(appointment.starts_at_us, &appointment.time_zone),
     };
-    let Some(about) = about else { return Ok(Next::Fail("absurd_date")) };
+    let Some(about) = about else { return Ok(Decision::Fail("absurd_date")) };
     let series = match trigger {
         Trigger::Booked => series(inner, message, now_us).await?,
         _ => vec![],
     };
-    let tells = trigger.tells_time().then(|| message.visit());
-    let names = if trigger == Trigger::Rescheduled { named(&appointment) } else { None };
-    let truth_version = appointment.version;
+    let announcement = announcement(message, trigger, &appointment);
+    let verified_version = appointment.version;
     let mut words = match expires_at_us {
         Some(at_us) => template_context::for_offer(inner, &appointment, &details, visit.clone(), about, at_us),
         None => template_context::for_visit(inner, &appointment, &details, visit.clone(), about),
     };
-    words.changed = message.changed();
+    words.changed = Changed::of_letters(&message.changed);
     if series.len() > 1 {
         (words.count, words.visits) = (series.len(), series);
     }
     Ok(match text(inner, &rule, channel, &details, &visit, &words) {
-        Ok(rendered) => Next::Send(Box::new(Ready { to, rendered, truth_version, tells, names })),
+        Ok(rendered) => Decision::Send(Box::new(ReadyMessage { to, rendered, verified_version, announcement })),
         Err(next) => next,
     })
 }
 
-/// Whom and what a text about an appointment names.
+fn address(message: &MessageRow, to: &str) -> Address {
+    Address { organization: message.organization_id, channel: message.channel.clone(), hash: address_hash(to) }
+}
+
+/// The time and location that a message is about.
+fn visit_of(message: &MessageRow) -> Visit {
+    Visit { starts_at_us: message.starts_at_us, location: message.location_id }
+}
+
+/// The arrangement that a message announces. Only a message about a change names the practitioner and the service.
+fn announcement(message: &MessageRow, trigger: Trigger, appointment: &Appointment) -> Option<Announcement> {
+    if !trigger.tells_time() {
+        return None;
+    }
+    let named = if trigger == Trigger::Rescheduled { named(appointment) } else { None };
+    let (practitioner, service) = named.unzip();
+    Some(Announcement {
+        organization: message.organization_id,
+        appointment: message.appointment_id,
+        starts_at_us: message.starts_at_us,
+        location: message.location_id,
+        practitioner,
+        service,
+    })
+}
+
+/// The practitioner and the service that a text about an appointment names.
 fn named(appointment: &Appointment) -> Option<(Uuid, Uuid)> {
     let practitioner = appointment.practitioner_id.parse::<PractitionerId>().ok()?;
     Some((practitioner.uuid(), appointment.service_id.parse::<ServiceId>().ok()?.uuid()))
 }
 
-/// Whether its rule would plan a message still.
+/// Whether its rule would still plan a message.
 fn is_wanted(rule: &Rule, message: &MessageRow, trigger: Trigger, channel: Channel, visit: &Appointment) -> bool {
     let service = visit.service_id.parse::<ServiceId>();
-    service.is_ok_and(|service| rule.wants(trigger, channel, message.instead_of.is_some(), service.uuid()))
+    service.is_ok_and(|service| rule.wants(trigger, channel, message.fallback_for.is_some(), service.uuid()))
 }
 
-/// How things stand now: of an offer, also when it ends.
+/// The appointment and its patient now; for an offer its slot, and the instant at which it expires.
 async fn present(
     inner: &Inner,
     ctx: &Context,
@@ -157,58 +182,58 @@ async fn present(
         let (contact, expires_at_us) = template_context::offer_contact(inner, ctx, message.appointment_id).await?;
         return Ok((contact, Some(expires_at_us)));
     }
-    let ask = Contact {
+    let key = ContactKey {
         organization: message.organization_id,
         appointment: message.appointment_id,
         with_plan: trigger == Trigger::PlanSessionUnbooked,
     };
-    Ok((inner.questions.contact.ask(ask).await?.ok_or_else(Fault::not_found)?, None))
+    Ok((inner.lookups.contact.call(key).await?.ok_or_else(Fault::not_found)?, None))
 }
 
-/// Where a patient has had enough messages today: when this one goes, if it can wait at all.
-async fn enough(
+/// What to do with a message whose patient has reached the daily limit; `None` below it, and when the message cannot wait.
+async fn over_daily_limit(
     inner: &Inner,
     message: &MessageRow,
     trigger: Trigger,
     to: &str,
     zone: &TimeZone,
     until_us: i64,
-) -> Result<Option<Next>, Fault> {
+) -> Result<Option<Decision>, Fault> {
     if !trigger.can_wait() {
         return Ok(None);
     }
     let today = inner.clock.now().to_zoned(zone.clone()).date();
     let midnight = today.to_zoned(zone.clone()).map_err(Fault::internal)?.timestamp().as_microsecond();
-    let sent = inner.store.sent_since(message, to, midnight).await.map_err(write::failure)?;
+    let sent = inner.store.count_sent_since(message, to, midnight).await.map_err(db_error::fault)?;
     if sent < i64::from(inner.config.daily_max) {
         return Ok(None);
     }
     let tomorrow = today.tomorrow().map_err(Fault::internal)?.at(NEXT_DAY_HOUR, 0, 0, 0);
     let later_us = tomorrow.to_zoned(zone.clone()).map_err(Fault::internal)?.timestamp().as_microsecond();
-    Ok(Some(if later_us < until_us { Next::PutOff(later_us) } else { Next::Suppress("daily_limit") }))
+    Ok(Some(if later_us < until_us { Decision::Postpone(later_us) } else { Decision::Suppress("daily_limit") }))
 }
 
-/// When each visit is that was booked together with this one for a plan.
+/// The starts of the appointments that were booked together with this one for a plan.
 async fn series(inner: &Inner, message: &MessageRow, now_us: i64) -> Result<Vec<Zoned>, Fault> {
     let found = inner.store.series(message.organization_id, message.appointment_id, now_us, SERIES_MAX).await;
-    let found = found.map_err(write::failure)?;
+    let found = found.map_err(db_error::fault)?;
     Ok(found.into_iter().filter_map(|(at_us, zone)| template_context::local_time(at_us, &zone)).collect())
 }
 
-/// What is said in return to a patient's own message: its text was made when that came.
-pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Next, Fault> {
+/// A reply to a patient's message; its text was rendered when that came.
+pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Decision, Fault> {
     if inner.clock.now_us() >= message.due_at_us + REPLY_LATE_US {
-        return Ok(Next::Suppress("too_late"));
+        return Ok(Decision::Suppress("too_late"));
     }
-    if inner.questions.blocked.ask(Address::of(message.organization_id, &message.channel, &message.recipient)).await? {
-        return Ok(Next::Suppress("opted_out"));
+    if inner.lookups.blocked.call(address(message, &message.recipient)).await? {
+        return Ok(Decision::Suppress("opted_out"));
     }
     let rendered = Rendered { subject: String::new(), text: message.body.clone() };
     let to = message.recipient.clone();
-    Ok(Next::Send(Box::new(Ready { to, rendered, truth_version: i64::MAX, tells: None, names: None })))
+    Ok(Decision::Send(Box::new(ReadyMessage { to, rendered, verified_version: i64::MAX, announcement: None })))
 }
 
-/// The text in one language, the patient's where there is one for them, and the location's time.
+/// The text, in the patient's language when there is one in it, with times of the location's clock.
 fn text(
     inner: &Inner,
     rule: &Rule,
@@ -216,22 +241,23 @@ fn text(
     details: &PatientDetails,
     visit: &DescribeVisitResponse,
     words: &TemplateContext,
-) -> Result<Rendered, Next> {
+) -> Result<Rendered, Decision> {
     let spoken = [details.language.as_str(), visit.default_language.as_str(), "en"];
     let spoken = spoken.into_iter().find(|tag| !tag.is_empty()).unwrap_or("en");
     if rule.body.language.as_deref().is_some_and(|wanted| !speaks(spoken, wanted)) {
-        return Err(Next::Suppress("other_language"));
+        return Err(Decision::Suppress("other_language"));
     }
     let name = if words.count > 1 { "series" } else { rule.body.text_name() };
     let of_rule = rule.body.language.as_deref().unwrap_or_default();
     let languages = LanguagePreferences { rule: of_rule, ..template_context::language_preferences(details, visit) };
     inner.templates.render(&rule.body.template, name, channel, &languages, words).map_err(|error| {
-        tracing::warn!(rule = %rule.id, %error, "a rule's template gives no text");
-        Next::Fail("template_failed")
+        let rule = domain::id::RuleId::new(rule.id);
+        tracing::warn!(%rule, %error, "a rule's template renders no text");
+        Decision::Fail("template_failed")
     })
 }
 
-/// Whether a patient who speaks `spoken` is among those whom a rule for `wanted` is for: `fr` covers `fr-CA`.
+/// Whether a rule for the language `wanted` covers a patient who speaks `spoken`: `fr` covers `fr-CA`.
 fn speaks(spoken: &str, wanted: &str) -> bool {
     spoken.eq_ignore_ascii_case(wanted)
         || (!wanted.contains('-') && templates::primary_subtag(spoken) == wanted.to_ascii_lowercase())

@@ -1,7 +1,7 @@
-//! The line of what is due, in the order in which it goes: the earliest visit first.
+//! The queue of due messages, the earliest appointment first.
 //!
-//! To find that order everything that is due is read, which in a crowd is much; so it is read for many messages at once,
-//! and these are leased a few at a time. What has changed meanwhile the lease finds out.
+//! That order needs all due messages to be read, which is much under load; so a read takes many keys at once and leases
+//! take a few of them at a time. A lease finds out what has changed since the read.
 
 use std::{
     collections::VecDeque,
@@ -9,99 +9,102 @@ use std::{
     time::Duration,
 };
 
+use service::feed_client::pause;
 use sql::Failure;
 use tokio::time::Instant;
-use tracing::warn;
 use uuid::Uuid;
 
-use super::worker::{lease_us, pause};
-use crate::{Inner, count, rate::RateLimiter, store::rows::MessageRow};
+use super::worker::lease_us;
+use crate::{
+    Inner, count,
+    polling::Poll,
+    rate::RateLimiter,
+    store::{batch::Key, messages::MessageRow},
+};
 
-/// Messages that are read at once.
+/// How long the outcome of a send stays unknown before the rule decides whether it is repeated, in microseconds: most late
+/// reports have come by then.
+pub(super) const UNKNOWN_US: i64 = 600_000_000;
+/// Keys of one read.
 const READ_MAX: i64 = 8192;
-/// In a busy time it is read this often: what rings meanwhile is read, asked about, leased and sent together.
-const PERIOD: Duration = Duration::from_millis(50);
-/// So many times without a wait after a quiet time. One message takes two: one that finds it, and one that finds no more.
-const BURST: u32 = 8;
-/// After so long it is read anew, in real time: something earlier may have come.
-const FRESH_FOR: Duration = Duration::from_secs(1);
-/// Where reading is long, after so many times as long: reading must not be what a crowd waits for. Nor may what came since
-/// wait for much longer.
-const FRESH_TIMES: u32 = 50;
-const FRESH_MAX: Duration = Duration::from_secs(10);
-/// So many leases in a row of which others have taken all, and the line is read anew.
-const IN_VAIN_MAX: u32 = 3;
+/// Least interval between reads under load: messages planned meanwhile are read, looked up, leased and sent together.
+const READ_INTERVAL: Duration = Duration::from_millis(50);
+/// Reads without a wait after a quiet time. One message takes two: one that finds it and one that finds no more.
+const READ_BURST: u32 = 8;
+/// Age of a read, in real time, after which the queue is read again: an earlier message may have become due.
+const AGE_MIN: Duration = Duration::from_secs(1);
+/// A slow read stays longer, in multiples of its own duration and up to a limit, so that reads take little of the time.
+const AGE_PER_READ: u32 = 50;
+const AGE_MAX: Duration = Duration::from_secs(10);
+/// Empty leases in a row after which the queue is read again: other processes have leased its keys.
+const EMPTY_LEASES_MAX: u32 = 3;
 
-/// What a look at the database found.
-pub(crate) enum Look<T> {
-    Leased(Vec<T>),
-    /// Nothing is due before this instant, if ever.
-    Wait(Option<i64>),
-}
-
-/// What one dispatcher knows of the line.
-pub(crate) struct Line {
-    /// Organisation and id.
-    due: VecDeque<(Uuid, Uuid)>,
+/// The due messages that one worker has read.
+pub(super) struct DueQueue {
+    keys: VecDeque<Key>,
     rate: RateLimiter,
     fresh_until: Option<Instant>,
-    in_vain: u32,
+    empty_leases: u32,
 }
 
-impl Line {
+impl DueQueue {
     pub(super) fn new() -> Self {
-        Self { due: VecDeque::new(), rate: RateLimiter::new(PERIOD, BURST), fresh_until: None, in_vain: 0 }
+        Self {
+            keys: VecDeque::new(),
+            rate: RateLimiter::new(READ_INTERVAL, READ_BURST),
+            fresh_until: None,
+            empty_leases: 0,
+        }
     }
 
-    /// Leases up to `free` messages of those that are due.
-    pub(super) async fn look(&mut self, inner: &Inner, free: usize) -> Result<Look<Arc<MessageRow>>, Failure> {
-        if self.due.is_empty() || self.fresh_until.is_none_or(|until| Instant::now() > until) {
+    /// Leases up to `free` due messages.
+    pub(super) async fn poll(&mut self, inner: &Inner, free: usize) -> Result<Poll<Arc<MessageRow>>, Failure> {
+        if self.keys.is_empty() || self.fresh_until.is_none_or(|until| Instant::now() > until) {
             let next = self.read(inner).await?;
-            if self.due.is_empty() {
-                return Ok(Look::Wait(next));
+            if self.keys.is_empty() {
+                return Ok(Poll::Wait(next));
             }
         }
         let now_us = inner.clock.now_us();
-        let wanted: Vec<_> = self.due.drain(..free.min(self.due.len())).collect();
-        let mut leased = inner.store.lease(now_us, now_us + lease_us(inner), &wanted).await?;
-        self.in_vain = if leased.is_empty() { self.in_vain + 1 } else { 0 };
-        if self.in_vain >= IN_VAIN_MAX || (leased.is_empty() && self.due.is_empty()) {
-            // The line is not what it was.
-            (self.in_vain, self.fresh_until) = (0, None);
-            return Ok(Look::Wait(Some(now_us)));
+        let keys: Vec<_> = self.keys.drain(..free.min(self.keys.len())).collect();
+        let mut leased = inner.store.lease(now_us, now_us + lease_us(inner), &keys).await?;
+        self.empty_leases = if leased.is_empty() { self.empty_leases + 1 } else { 0 };
+        if self.empty_leases >= EMPTY_LEASES_MAX || (leased.is_empty() && self.keys.is_empty()) {
+            (self.empty_leases, self.fresh_until) = (0, None);
+            return Ok(Poll::Wait(Some(now_us)));
         }
-        leased.sort_by_key(|one| (one.starts_at_us, one.id));
-        if leased.len() * 2 < wanted.len() && !self.due.is_empty() {
-            // Another process goes along the same line: this one goes on elsewhere in it.
-            let place = (inner.ids.fraction() * self.due.len() as f64) as usize;
-            self.due.rotate_left(place % self.due.len());
+        leased.sort_by_key(|message| (message.starts_at_us, message.id));
+        if leased.len() * 2 < keys.len() && !self.keys.is_empty() {
+            // Another process leases the same keys: this one goes on elsewhere in the queue.
+            let offset = (inner.ids.fraction() * self.keys.len() as f64) as usize;
+            self.keys.rotate_left(offset % self.keys.len());
         }
-        Ok(Look::Leased(leased.into_iter().map(Arc::new).collect()))
+        Ok(Poll::Leased(leased.into_iter().map(Arc::new).collect()))
     }
 
-    /// Reads the line anew; answers when something is due next where nothing is now.
+    /// Reads the queue again; answers the next due instant.
     async fn read(&mut self, inner: &Inner) -> Result<Option<i64>, Failure> {
-        self.due.clear();
+        self.keys.clear();
         let now = Instant::now();
         pause(self.rate.acquire(now).saturating_duration_since(now)).await;
-        let (next, next_stale) = inner.store.next_wake().await?;
+        let (next, next_expiry) = inner.store.next_wake().await?;
         let now_us = inner.clock.now_us();
-        // How long the longest waiting message has been due: 0 while nothing waits.
+        // How long the longest waiting message has been due: 0 while none waits.
         let overdue_us = next.map_or(0, |next| now_us.saturating_sub(next).max(0));
         metrics::gauge!("reminder_overdue_seconds").set(Duration::from_micros(overdue_us.unsigned_abs()).as_secs_f64());
         if next.is_none_or(|next| next > now_us) {
             return Ok(next);
         }
         let busy: Vec<Uuid> = inner.busy.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        if next_stale.is_some_and(|stale| stale <= now_us) {
-            for (trigger, channel) in inner.store.settle_stale(now_us, &busy).await? {
-                warn!(trigger, channel, "nobody knows whether a message was sent");
+        if next_expiry.is_some_and(|expiry| expiry <= now_us) {
+            for (trigger, channel) in inner.store.expire_sends(now_us, now_us + UNKNOWN_US, &busy).await? {
+                tracing::warn!(trigger, channel, "the outcome of a send is unknown: its process is gone");
                 count("unknown", &trigger, &channel);
             }
         }
         let began = Instant::now();
-        self.due = inner.store.due(now_us, READ_MAX, &busy).await?.into();
-        self.fresh_until = Some(Instant::now() + (began.elapsed() * FRESH_TIMES).clamp(FRESH_FOR, FRESH_MAX));
+        self.keys = inner.store.due(now_us, READ_MAX, &busy).await?.into();
+        self.fresh_until = Some(Instant::now() + (began.elapsed() * AGE_PER_READ).clamp(AGE_MIN, AGE_MAX));
         Ok(next)
     }
 }

@@ -1,6 +1,7 @@
-//! Which of its channel's ways a message goes, and when another is tried. Only what a provider has not taken for certain
-//! goes by another; what it may hold after all stays with it, and what nobody knows of goes by none unless its rule has it
-//! repeated.
+//! The provider of a message's next attempt, and when another one is tried.
+//!
+//! Only a message that a provider has certainly not accepted goes by another one. A message that a provider may hold stays
+//! with it, and one with an unknown outcome is not sent again unless its rule repeats it.
 
 use domain::patient::Channel;
 
@@ -8,7 +9,7 @@ use super::send::delay_us;
 use crate::{
     Inner,
     providers::{SendOutcome, limiter::Permit, registry::ProviderRoute},
-    store::rows::MessageRow,
+    store::messages::MessageRow,
 };
 
 /// Where a message may go now.
@@ -47,7 +48,7 @@ pub(super) fn route<'a>(ways: &'a [ProviderRoute], message: &MessageRow, now_us:
 
 /// The ways for this message: the one that may hold it alone, else all, beginning with the one whose turn it is.
 fn in_order<'a>(ways: &'a [ProviderRoute], message: &MessageRow) -> impl Iterator<Item = &'a ProviderRoute> {
-    let first = ways.iter().position(|way| way.name() == message.next_way).unwrap_or(0);
+    let first = ways.iter().position(|way| way.name() == message.next_provider).unwrap_or(0);
     ways.iter().cycle().skip(first).take(ways.len()).filter(|way| !message.held || way.name() == message.provider)
 }
 
@@ -90,6 +91,6 @@ pub(super) fn again(
         return Some((now_us, next.name()));
     }
     // The first one is next, and not sooner than it said. The pause grows by how often each was asked.
-    let retry_after = (*retry_after).max(ways.first().and_then(|first| first.retry_after(now_us)));
-    Some((now_us + delay_us(inner, retry_after, message.tries / count.max(1)), ""))
+    let after = (*retry_after).max(ways.first().and_then(|first| first.retry_after(now_us)));
+    Some((now_us + delay_us(&inner.ids, after, message.tries / count.max(1)), ""))
 }

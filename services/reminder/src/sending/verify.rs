@@ -1,4 +1,4 @@
-//! The check before a message leaves: whether what it says is still so, and whether the patient wants it. Pure.
+//! The check before a message leaves: whether its text still holds, and whether the patient wants it. No I/O.
 
 use domain::{
     appointment::Status,
@@ -7,19 +7,19 @@ use domain::{
 };
 use wire::booking::{Appointment, GetContactResponse, PatientDetails};
 
-use crate::{planning::Visit, rules::Trigger};
+use crate::{appointment::Visit, rules::Trigger};
 
-/// What is to become of a message.
+/// The result of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict<'a> {
-    /// It may leave for this address.
+pub(super) enum Verdict<'a> {
+    /// Send the message to this address.
     Send(&'a str),
-    /// It is taken back, with the reason.
+    /// Take it back, with the reason.
     Suppress(&'static str),
 }
 
-/// Judges a message by how things stand now.
-pub(crate) fn judge<'a>(
+/// Verifies a message against the appointment, the plan and the patient now.
+pub(super) fn verify<'a>(
     trigger: Trigger,
     channel: Channel,
     visit: Visit,
@@ -46,7 +46,7 @@ pub(crate) fn judge<'a>(
     }
 }
 
-/// Why what the message says is no longer so, or of no use any more.
+/// The reason for which the text no longer holds, or is of no use.
 fn outdated(trigger: Trigger, visit: Visit, appointment: &Appointment, too_late: bool) -> Option<&'static str> {
     let Ok(status) = appointment.status.parse::<Status>() else { return Some("gone") };
     match (trigger, status) {
@@ -67,7 +67,7 @@ fn outdated(trigger: Trigger, visit: Visit, appointment: &Appointment, too_late:
     too_late.then_some("too_late")
 }
 
-/// Whether the patient can be reached on this channel and agreed to it.
+/// Whether the patient can be reached on a channel and has agreed to it.
 fn reachable(channel: Channel, details: &PatientDetails, consent: ConsentKind) -> Verdict<'_> {
     let preferred = details.reminder_channel.as_str();
     if !preferred.is_empty() && preferred != channel.as_str() {
@@ -80,7 +80,8 @@ fn reachable(channel: Channel, details: &PatientDetails, consent: ConsentKind) -
     if address.is_empty() {
         return Verdict::Suppress(none);
     }
-    let agreed = details.consents.iter().any(|one| one.kind == consent.as_str() && one.channel == channel.as_str());
+    let agreed =
+        details.consents.iter().any(|given| given.kind == consent.as_str() && given.channel == channel.as_str());
     if agreed { Verdict::Send(address) } else { Verdict::Suppress("no_consent") }
 }
 
@@ -127,7 +128,7 @@ mod tests {
     }
 
     fn sms(contact: &GetContactResponse) -> Verdict<'_> {
-        judge(Trigger::BeforeStart, Channel::Sms, visit(), contact, false, ConsentKind::Service)
+        verify(Trigger::BeforeStart, Channel::Sms, visit(), contact, false, ConsentKind::Service)
     }
 
     fn with_patient(change: impl FnOnce(&mut PatientDetails)) -> GetContactResponse {
@@ -143,15 +144,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_still_so_leaves_for_the_channels_address() {
+    fn a_text_that_holds_is_sent_to_the_channels_address() {
         assert_eq!(sms(&contact()), Verdict::Send("+15005550009"));
         let contact = contact();
-        let email = judge(Trigger::Booked, Channel::Email, visit(), &contact, false, ConsentKind::Service);
+        let email = verify(Trigger::Booked, Channel::Email, visit(), &contact, false, ConsentKind::Service);
         assert_eq!(email, Verdict::Send("a@example.org"));
     }
 
     #[test]
-    fn what_is_no_longer_so_is_taken_back() {
+    fn a_text_that_no_longer_holds_is_taken_back() {
         for (status, reason) in [
             ("cancelled", "cancelled"),
             ("arrived", "visit_begun"),
@@ -166,23 +167,23 @@ mod tests {
         let elsewhere = LocationId::new(Uuid::from_u128(6)).to_string();
         assert_eq!(sms(&with_visit(|visit| visit.location_id = elsewhere)), Verdict::Suppress("superseded"));
         let contact = contact();
-        let late = judge(Trigger::BeforeStart, Channel::Sms, visit(), &contact, true, ConsentKind::Service);
+        let late = verify(Trigger::BeforeStart, Channel::Sms, visit(), &contact, true, ConsentKind::Service);
         assert_eq!(late, Verdict::Suppress("too_late"));
     }
 
     #[test]
-    fn a_cancellation_is_told_while_it_is_so_and_of_use() {
+    fn a_cancellation_is_sent_while_it_holds_and_before_the_start() {
         let off = with_visit(|visit| visit.status = "cancelled".into());
-        let told = |contact, too_late| {
-            judge(Trigger::Cancelled, Channel::Sms, visit(), contact, too_late, ConsentKind::Service)
+        let sent = |contact, too_late| {
+            verify(Trigger::Cancelled, Channel::Sms, visit(), contact, too_late, ConsentKind::Service)
         };
-        assert_eq!(told(&off, false), Verdict::Send("+15005550009"));
-        assert_eq!(told(&off, true), Verdict::Suppress("too_late"));
-        assert_eq!(told(&contact(), false), Verdict::Suppress("superseded"));
+        assert_eq!(sent(&off, false), Verdict::Send("+15005550009"));
+        assert_eq!(sent(&off, true), Verdict::Suppress("too_late"));
+        assert_eq!(sent(&contact(), false), Verdict::Suppress("superseded"));
     }
 
     #[test]
-    fn an_invitation_is_told_while_the_plan_is_at_risk() {
+    fn an_invitation_is_sent_while_the_plan_is_at_risk() {
         let of = |plan| GetContactResponse { plan, ..contact() };
         let now = |at_risk| of(Some(PlanNow { at_risk, ..PlanNow::default() }));
         for (contact, too_late, expected) in [
@@ -192,37 +193,37 @@ mod tests {
             (of(None), false, Verdict::Suppress("superseded")),
         ] {
             assert_eq!(
-                judge(Trigger::PlanSessionUnbooked, Channel::Sms, visit(), &contact, too_late, ConsentKind::Service),
+                verify(Trigger::PlanSessionUnbooked, Channel::Sms, visit(), &contact, too_late, ConsentKind::Service),
                 expected
             );
         }
     }
 
     #[test]
-    fn what_follows_a_visit_is_told_while_it_was_given_or_missed() {
+    fn a_message_after_an_appointment_needs_its_status() {
         for (trigger, status) in [(Trigger::AfterCompleted, "fulfilled"), (Trigger::Missed, "noshow")] {
             let over = with_visit(|visit| visit.status = status.into());
-            let told =
-                |contact, too_late| judge(trigger, Channel::Sms, visit(), contact, too_late, ConsentKind::Service);
-            assert_eq!(told(&over, false), Verdict::Send("+15005550009"), "{trigger}");
-            assert_eq!(told(&over, true), Verdict::Suppress("too_late"), "{trigger}");
-            assert_eq!(told(&contact(), false), Verdict::Suppress("superseded"), "{trigger}");
+            let sent =
+                |contact, too_late| verify(trigger, Channel::Sms, visit(), contact, too_late, ConsentKind::Service);
+            assert_eq!(sent(&over, false), Verdict::Send("+15005550009"), "{trigger}");
+            assert_eq!(sent(&over, true), Verdict::Suppress("too_late"), "{trigger}");
+            assert_eq!(sent(&contact(), false), Verdict::Suppress("superseded"), "{trigger}");
         }
     }
 
     #[test]
     fn a_patient_is_reached_only_where_they_agreed() {
-        assert_eq!(sms(&with_patient(|one| one.phone.clear())), Verdict::Suppress("no_phone"));
-        let marketing = |one: &mut PatientDetails| one.consents = vec![consent("sms", "marketing")];
+        assert_eq!(sms(&with_patient(|details| details.phone.clear())), Verdict::Suppress("no_phone"));
+        let marketing = |details: &mut PatientDetails| details.consents = vec![consent("sms", "marketing")];
         assert_eq!(sms(&with_patient(marketing)), Verdict::Suppress("no_consent"));
-        let other = |one: &mut PatientDetails| one.consents = vec![consent("email", "service")];
+        let other = |details: &mut PatientDetails| details.consents = vec![consent("email", "service")];
         assert_eq!(sms(&with_patient(other)), Verdict::Suppress("no_consent"));
-        let prefers = |one: &mut PatientDetails| one.reminder_channel = "email".into();
+        let prefers = |details: &mut PatientDetails| details.reminder_channel = "email".into();
         assert_eq!(sms(&with_patient(prefers)), Verdict::Suppress("other_channel_preferred"));
-        let same = |one: &mut PatientDetails| one.reminder_channel = "sms".into();
+        let same = |details: &mut PatientDetails| details.reminder_channel = "sms".into();
         assert_eq!(sms(&with_patient(same)), Verdict::Send("+15005550009"));
-        let no_email = with_patient(|one| one.email.clear());
-        let email = judge(Trigger::Booked, Channel::Email, visit(), &no_email, false, ConsentKind::Service);
+        let no_email = with_patient(|details| details.email.clear());
+        let email = verify(Trigger::Booked, Channel::Email, visit(), &no_email, false, ConsentKind::Service);
         assert_eq!(email, Verdict::Suppress("no_email"));
     }
 }

@@ -1,8 +1,25 @@
 //! The contract of the store's part for webhooks, on both engines.
 
+use runtime::Ids;
 use testkit::database::Database;
+use uuid::Uuid;
 
-use super::{tests::suite, *};
+use super::{
+    deliveries::{DeliveryResult, DeliveryRow},
+    endpoints::EndpointRow,
+    positions::PositionStep,
+    tests::suite,
+    *,
+};
+use crate::{
+    idempotency::Refusal,
+    jobs::commit::{Committed, FeedBatch, Progress, commit},
+    planning::apply::Changes,
+    webhooks::{
+        event::WebhookEvent,
+        queue::{self, Settled},
+    },
+};
 
 const DAY: i64 = 24 * 3_600_000_000;
 const NOW: i64 = 1_772_000_000_000_000;
@@ -27,26 +44,17 @@ impl Bed {
     }
 
     async fn write(&self, endpoint: &EndpointRow) -> Result<(), Refusal> {
-        self.store.write_endpoint(&EndpointWrite { endpoint, remember: None, ids: &self.ids }).await
+        queue::write_endpoint(&self.store, endpoint, None, &self.ids).await
     }
 
     /// Tells the endpoint this many changes of the visit, in one step of the feed.
-    async fn tell(&self, count: usize, step: (Option<&str>, &str)) -> Applied {
-        let event =
+    async fn tell(&self, count: usize, step: (Option<&str>, &str)) -> Committed {
+        let one =
             WebhookEvent { organization: ORG, subject: VISIT, kind: domain::event::Kind::Booked, payload: "{}".into() };
-        let step = Progress::Feed(Step { from: step.0, to: step.1 });
-        let events = vec![event; count];
-        let batch = Batch {
-            changes: &[],
-            risks: &[],
-            offers: &[],
-            events: &events,
-            step,
-            now_us: NOW,
-            settle_us: 0,
-            ids: &self.ids,
-        };
-        self.store.apply(&batch).await.unwrap()
+        let progress = Progress::Feed(PositionStep { from: step.0, to: step.1 });
+        let events = vec![one; count];
+        let batch = FeedBatch { changes: Changes::default(), events: &events, progress, now_us: NOW, settle_us: 0 };
+        commit(&self.store, &self.ids, &batch).await.unwrap()
     }
 
     async fn lease(&self, now_us: i64) -> Vec<DeliveryRow> {
@@ -55,8 +63,8 @@ impl Bed {
 
     async fn settle(&self, delivery: &DeliveryRow, status: &'static str, now_us: i64) -> Settled {
         let wake_at_us = (status == "pending").then_some(now_us + 1);
-        let settle = Settle { delivery, status, error: "", http: 500, wake_at_us, gone: false, now_us };
-        self.store.settle_delivery(&settle).await.unwrap()
+        let result = DeliveryResult { delivery, status, error: "", http: 500, wake_at_us, gone: false, now_us };
+        queue::settle(&self.store, &result).await.unwrap()
     }
 
     async fn all(&self) -> Vec<DeliveryRow> {
@@ -86,10 +94,10 @@ fn endpoint() -> EndpointRow {
 }
 
 async fn what_is_told_and_the_position_are_one_step(bed: Bed) {
-    assert_eq!(bed.tell(2, (None, "p1")).await, Applied::Here { planned: 0 });
-    assert_eq!(bed.tell(2, (None, "p1")).await, Applied::Elsewhere);
-    assert_eq!(bed.tell(1, (Some("p0"), "p9")).await, Applied::Elsewhere);
-    assert_eq!(bed.tell(1, (Some("p1"), "p2")).await, Applied::Here { planned: 0 });
+    assert_eq!(bed.tell(2, (None, "p1")).await, Committed::Here { planned: 0 });
+    assert_eq!(bed.tell(2, (None, "p1")).await, Committed::Elsewhere);
+    assert_eq!(bed.tell(1, (Some("p0"), "p9")).await, Committed::Elsewhere);
+    assert_eq!(bed.tell(1, (Some("p1"), "p2")).await, Committed::Here { planned: 0 });
     let numbers: Vec<_> = bed.all().await.iter().map(|one| (one.number, one.wake_at_us)).collect();
     assert_eq!(numbers, [(1, Some(NOW)), (2, None), (3, None)], "told once, and only the first is awake");
 }

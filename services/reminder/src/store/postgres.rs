@@ -1,142 +1,91 @@
-//! PostgreSQL: several dispatchers take leases side by side, each skipping what another is taking.
-
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "answers.rs"]
-pub(super) mod answers;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "counts.rs"]
-pub(super) mod counts;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "deliveries.rs"]
-pub(super) mod deliveries;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "endpoints.rs"]
-pub(super) mod endpoints;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "ends.rs"]
-pub(super) mod ends;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "queries.rs"]
-pub(super) mod queries;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "reports.rs"]
-pub(super) mod reports;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "sends.rs"]
-pub(super) mod sends;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "transactions.rs"]
-pub(super) mod transactions;
-#[expect(clippy::duplicate_mod, reason = "one text, compiled once for each engine")]
-#[path = "writes.rs"]
-pub(super) mod writes;
+//! Statements of PostgreSQL alone: several processes lease side by side, and each skips the rows that another one holds.
 
 use std::collections::HashSet;
 
+use service::{spanned, store::POSTGRES};
 use sql::Failure;
-use sqlx::{PgPool, QueryBuilder, Transaction, migrate::Migrator};
+use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, query};
 use uuid::Uuid;
 
-use self::transactions::Tx;
 use super::{
-    Sending,
-    rows::{DeliveryRow, MESSAGE_COLUMNS, MessageRow},
+    batch::{Key, push_keys, push_not_in, with_given},
+    deliveries::{self, DeliveryRow},
+    messages::{self, MessageRow},
+    sends::NewSend,
 };
 
-pub(super) type Db = sqlx::Postgres;
+const LOCK_APPOINTMENT: &str = r#"
+    SELECT id
+    FROM appointments
+    WHERE organization_id = $1 AND id = $2
+    FOR NO KEY UPDATE
+"#;
+const LOCK_FREE: &str = r#"
+    SELECT m.id
+    FROM given
+    JOIN messages m ON m.organization_id = g_organization AND m.id = g_id
+    JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id
+    FOR NO KEY UPDATE OF a, m SKIP LOCKED
+"#;
 
-pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
-
-const WAIT_FOR: &str = "SELECT id FROM appointments WHERE organization_id = $1 AND id = $2 FOR NO KEY UPDATE";
-
-/// Reminder's schema.
-#[derive(Clone)]
-pub(crate) struct Store {
-    pub(super) pool: PgPool,
-}
-
-impl Store {
-    fn reader(&self) -> &PgPool {
-        &self.pool
-    }
-
-    fn writer(&self) -> &PgPool {
-        &self.pool
-    }
-
-    async fn begin(&self) -> Result<Transaction<'static, Db>, sqlx::Error> {
-        self.pool.begin().await
-    }
-
-    pub(crate) async fn migrate(&self) -> Result<(), sqlx::migrate::MigrateError> {
-        sql::migrate_postgres(&self.pool, "reminder", &MIGRATIONS).await
-    }
-
-    pub(crate) async fn lease(
-        &self,
-        now_us: i64,
-        until_us: i64,
-        wanted: &[(Uuid, Uuid)],
-    ) -> Result<Vec<MessageRow>, Failure> {
-        let mut query = QueryBuilder::<Db>::new(
-            "WITH picked AS MATERIALIZED (SELECT organization_id AS picked_of, id AS picked_id FROM messages WHERE ",
+/// See [`super::Store::lease`].
+pub(super) async fn lease(pool: &PgPool, now_us: i64, until_us: i64, keys: &[Key]) -> Result<Vec<MessageRow>, Failure> {
+    spanned!(POSTGRES, "reminder.lease", {
+        let mut query = QueryBuilder::<Postgres>::new(
+            "WITH picked AS MATERIALIZED (\
+             SELECT organization_id AS picked_organization, id AS picked_id FROM messages WHERE ",
         );
-        queries::these(&mut query, wanted);
+        push_keys(&mut query, keys);
         query.push(" AND status IN ('scheduled', 'unknown') AND wake_at_us <= ").push_bind(now_us);
         query.push(" FOR UPDATE SKIP LOCKED) UPDATE messages SET fence = messages.fence + 1, wake_at_us = ");
-        query.push_bind(until_us).push(" FROM picked WHERE organization_id = picked_of AND id = picked_id RETURNING ");
-        query.push(MESSAGE_COLUMNS);
-        Ok(query.build_query_as().persistent(sql::is_kept(wanted.len())).fetch_all(self.writer()).await?)
-    }
+        query.push_bind(until_us);
+        query.push(" FROM picked WHERE organization_id = picked_organization AND id = picked_id RETURNING ");
+        query.push(messages::COLUMNS);
+        query.build_query_as().persistent(sql::is_kept(keys.len())).fetch_all(pool).await
+    })
+}
 
-    /// Locks messages and their visits for this transaction, without waiting: answers which could be had at once.
-    pub(super) async fn lock(tx: &mut Tx, sendings: &[Sending]) -> Result<HashSet<Uuid>, Failure> {
-        let mut query = sends::given(&["organization", "id"], sendings, |mut row, one| {
-            row.push_bind(one.message.organization_id).push_bind(one.message.id);
+/// See [`super::sends::lock_free`].
+pub(super) async fn lock_free(conn: &mut PgConnection, sends: &[NewSend]) -> Result<HashSet<Uuid>, Failure> {
+    let free: Vec<Uuid> = spanned!(POSTGRES, "reminder.lock_free", {
+        let mut query = with_given::<Postgres, _>(&["organization", "id"], sends, |mut row, send| {
+            row.push_bind(send.message.organization_id).push_bind(send.message.id);
         });
-        query.push(
-            " SELECT m.id FROM given JOIN messages m ON m.organization_id = g_organization AND m.id = g_id \
-             JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id \
-             FOR NO KEY UPDATE OF a, m SKIP LOCKED",
-        );
-        Ok(query
-            .build_query_scalar()
-            .persistent(sql::is_kept(sendings.len()))
-            .fetch_all(&mut **tx)
-            .await?
-            .into_iter()
-            .collect())
-    }
+        query.push(LOCK_FREE);
+        query.build_query_scalar().persistent(sql::is_kept(sends.len())).fetch_all(conn).await
+    })?;
+    Ok(free.into_iter().collect())
+}
 
-    /// Locks a message's visit for this transaction; the message itself comes after it, as everywhere.
-    pub(super) async fn wait_for(tx: &mut Tx, sending: &Sending) -> Result<(), Failure> {
-        let message = &sending.message;
-        let lock = sqlx::query(WAIT_FOR).bind(message.organization_id).bind(message.appointment_id);
-        lock.execute(&mut **tx).await?;
-        Ok(())
-    }
+/// See [`super::sends::lock_appointment_of`].
+pub(super) async fn lock_appointment_of(conn: &mut PgConnection, message: &MessageRow) -> Result<(), Failure> {
+    spanned!(POSTGRES, "reminder.lock_appointment", {
+        query(LOCK_APPOINTMENT).bind(message.organization_id).bind(message.appointment_id).execute(conn).await.map(drop)
+    })
+}
 
-    pub(crate) async fn lease_deliveries(
-        &self,
-        now_us: i64,
-        until_us: i64,
-        limit: i64,
-        (busy, full): (&[Uuid], &[Uuid]),
-    ) -> Result<Vec<DeliveryRow>, Failure> {
-        let mut query = QueryBuilder::<Db>::new(
-            "WITH picked AS MATERIALIZED (SELECT organization_id, id FROM webhook_deliveries \
+/// See [`super::Store::lease_deliveries`].
+pub(super) async fn lease_deliveries(
+    pool: &PgPool,
+    now_us: i64,
+    until_us: i64,
+    limit: i64,
+    (busy, full): (&[Uuid], &[Uuid]),
+) -> Result<Vec<DeliveryRow>, Failure> {
+    spanned!(POSTGRES, "reminder.lease_deliveries", {
+        let mut query = QueryBuilder::<Postgres>::new(
+            "WITH picked AS MATERIALIZED (\
+             SELECT organization_id AS picked_organization, id AS picked_id FROM webhook_deliveries \
              WHERE status = 'pending' AND wake_at_us <= ",
         );
         query.push_bind(now_us);
-        queries::none_of(&mut query, busy);
-        queries::none_in(&mut query, "endpoint_id", full);
+        push_not_in(&mut query, "id", busy);
+        push_not_in(&mut query, "endpoint_id", full);
         query.push(" ORDER BY wake_at_us, id LIMIT ").push_bind(limit).push(" FOR UPDATE SKIP LOCKED) ");
         query.push("UPDATE webhook_deliveries SET fence = webhook_deliveries.fence + 1, tries = tries + 1, ");
         query.push("attempts = attempts + 1, wake_at_us = ").push_bind(until_us);
-        query.push(
-            " FROM picked WHERE webhook_deliveries.organization_id = picked.organization_id \
-             AND webhook_deliveries.id = picked.id RETURNING webhook_deliveries.*",
-        );
-        Ok(query.build_query_as().fetch_all(self.writer()).await?)
-    }
+        query.push(" FROM picked WHERE organization_id = picked_organization AND id = picked_id RETURNING ");
+        query.push(deliveries::COLUMNS);
+        query.build_query_as().fetch_all(pool).await
+    })
 }

@@ -1,143 +1,236 @@
-// One text for both engines: included by `sqlite.rs` and by `postgres.rs`, each with its own `Db` and `Store`.
-// What commits together when a message is sent.
+//! The way of a message from due to its outcome: what is due, leases, the claim before a send and the result after it.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
+use service::{
+    read, statement,
+    store::{Database, Tx},
+    write,
+};
 use sql::Failure;
-use sqlx::{QueryBuilder, query_builder::Separated};
+use sqlx::{FromRow, QueryBuilder, query, query_as};
 use uuid::Uuid;
 
 use super::{
-    super::{Begun, Record, Refusal, Remember, Sending, rows::MessageRow},
-    Db, Store,
-    ends::{Ended, replace},
-    transactions::{Tx, remember},
+    Store,
+    appointments::Announcement,
+    batch::{Key, push_not_in, with_given},
+    blocked::Address,
+    messages::MessageRow,
+    postgres, sqlite,
 };
 
-// Before a message leaves: a move that is planned meanwhile must know that the old time may be out.
-const TELL: &str = " UPDATE appointments SET told_starts_at_us = g_starts, told_location_id = g_location, \
-     told_practitioner_id = coalesce(g_practitioner, told_practitioner_id), \
-     told_service_id = coalesce(g_service, told_service_id) FROM given \
-     WHERE organization_id = g_organization AND id = g_appointment \
-     AND (told_starts_at_us <> g_starts OR told_location_id <> g_location OR g_practitioner IS NOT NULL)";
-const CLAIM: &str = " UPDATE messages SET status = 'sending', wake_at_us = g_lease, attempts = attempts + 1, \
-     repeated = repeated OR status = 'unknown', provider_rank = 0, provider = g_provider, recipient = g_recipient, \
-     subject = g_subject, body = g_body, updated_at_us = g_now, segments = g_segments, \
-     key_attempt = CASE WHEN g_key > 0 THEN g_key ELSE attempts + 1 END FROM given \
-     WHERE organization_id = g_organization AND id = g_id AND fence = g_fence AND status IN ('scheduled', 'unknown') \
-     AND EXISTS (SELECT 1 FROM appointments a WHERE a.organization_id = g_organization \
-     AND a.id = messages.appointment_id AND a.version <= g_truth) RETURNING id, attempts";
-const ATTEMPTS: &str = "INSERT INTO attempts (organization_id, message_id, number, at_us, outcome, provider_message_id, \
-     error_code, detail, provider) ";
-const RECORD: &str = " UPDATE messages SET status = g_status, reason = g_reason, wake_at_us = g_wake, \
-     tries = tries + g_try, sent_at_us = coalesce(g_sent, sent_at_us), provider_rank = g_rank, updated_at_us = g_now, \
-     held = g_held, next_way = g_next FROM given WHERE organization_id = g_organization AND id = g_id AND fence = g_fence \
-     AND status IN ('sending', 'unknown') RETURNING id";
-const RECORD_ATTEMPT: &str = " UPDATE attempts SET outcome = g_outcome, provider_message_id = g_provider_message, \
-     error_code = g_code, detail = g_detail, parts = g_parts \
-     FROM given WHERE organization_id = g_organization AND message_id = g_id AND number = g_number";
-pub(super) const BLOCK: &str = "INSERT INTO blocked VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING";
-pub(super) const UNBLOCK: &str =
-    "DELETE FROM blocked WHERE organization_id = $1 AND channel = $2 AND address_hash = $3";
-const RETRY: &str = "UPDATE messages SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, \
-     fence = fence + 1, tries = 0, held = false, repeated = false, next_way = '', provider_rank = 0, \
-     updated_at_us = $4 \
-     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')";
+const SELECT_NEXT_WAKE: &str = r#"
+    SELECT
+        (SELECT min(wake_at_us) FROM messages WHERE wake_at_us IS NOT NULL),
+        (SELECT min(wake_at_us) FROM messages WHERE status = 'sending')
+"#;
+const POSTPONE_MESSAGE: &str = r#"
+    UPDATE messages
+    SET wake_at_us = $4
+    WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('scheduled', 'unknown')
+"#;
+const CLAIM_MESSAGES: &str = r#"
+    UPDATE messages
+    SET status = 'sending', wake_at_us = g_lease, attempts = attempts + 1,
+        repeated = repeated OR status = 'unknown', provider_rank = 0, provider = g_provider,
+        recipient = g_recipient, subject = g_subject, body = g_body, updated_at_us = g_now, segments = g_segments,
+        key_attempt = CASE WHEN g_key > 0 THEN g_key ELSE attempts + 1 END
+    FROM given
+    WHERE organization_id = g_organization
+        AND id = g_id
+        AND fence = g_fence
+        AND status IN ('scheduled', 'unknown')
+        AND EXISTS (
+            SELECT 1
+            FROM appointments a
+            WHERE a.organization_id = g_organization
+                AND a.id = messages.appointment_id
+                AND a.version <= g_verified
+        )
+    RETURNING id, attempts
+"#;
+const RECORD_RESULTS: &str = r#"
+    UPDATE messages
+    SET status = g_status, reason = g_reason, wake_at_us = g_wake, tries = tries + g_try,
+        sent_at_us = coalesce(g_sent, sent_at_us), provider_rank = g_rank, updated_at_us = g_now, held = g_held,
+        next_way = g_next
+    FROM given
+    WHERE organization_id = g_organization AND id = g_id AND fence = g_fence AND status IN ('sending', 'unknown')
+    RETURNING id
+"#;
+const FINISH_MESSAGES: &str = r#"
+    UPDATE messages
+    SET status = g_status, reason = g_reason, wake_at_us = NULL, updated_at_us = g_now
+    FROM given
+    WHERE organization_id = g_organization AND id = g_id AND fence = g_fence AND status IN ('scheduled', 'unknown')
+    RETURNING id
+"#;
+const SELECT_RULES_OF_MESSAGES: &str = r#"
+    SELECT m.id, m.trigger, m.channel, r.body
+    FROM given
+    JOIN messages m ON m.organization_id = g_organization AND m.id = g_id
+    JOIN rules r ON r.organization_id = m.organization_id AND r.id = m.rule_id
+    WHERE r.archived_at_us IS NULL
+"#;
 
-/// Those that do not grow with their rows, for the test that prepares them on both engines; `crowd_tests.rs` runs the others.
+/// Every statement of this file whose text is fixed, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(crate) const STATEMENTS: [&str; 3] = [BLOCK, UNBLOCK, RETRY];
+pub(super) const STATEMENTS: [&str; 2] = [SELECT_NEXT_WAKE, POSTPONE_MESSAGE];
 
-impl Store {
-    pub(crate) async fn begin_sends(&self, sendings: &[Sending]) -> Result<Vec<Begun>, Failure> {
-        let mut tx = self.begin().await?;
-        let free = Self::lock(&mut tx, sendings).await?;
-        let now: Vec<_> = sendings.iter().filter(|one| free.contains(&one.message.id)).collect();
-        let begun = claim(&mut tx, &now).await?;
-        tx.commit().await?;
-        let became = |one: &Sending| match begun.get(&one.message.id) {
-            Some(attempt) => Begun::Attempt(*attempt),
-            None if free.contains(&one.message.id) => Begun::Refused,
-            None => Begun::Held,
-        };
-        Ok(sendings.iter().map(became).collect())
-    }
+/// A send that is about to begin.
+#[derive(Clone)]
+pub(crate) struct NewSend {
+    pub(crate) message: Arc<MessageRow>,
+    /// The appointment's version that the message was verified against.
+    pub(crate) verified_version: i64,
+    /// `None` when the message announces no arrangement that holds.
+    pub(crate) announcement: Option<Announcement>,
+    pub(crate) provider: &'static str,
+    /// The attempt whose name is the key; 0 for this one.
+    pub(crate) key_attempt: i32,
+    pub(crate) recipient: String,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    /// Segments as carriers count them; 0 for e-mail.
+    pub(crate) segments: i32,
+    pub(crate) now_us: i64,
+    pub(crate) lease_until_us: i64,
+}
 
-    pub(crate) async fn begin_alone(&self, sending: &Sending) -> Result<Option<i32>, Failure> {
-        let mut tx = self.begin().await?;
-        Self::wait_for(&mut tx, sending).await?;
-        let begun = claim(&mut tx, &[sending]).await?;
-        tx.commit().await?;
-        Ok(begun.get(&sending.message.id).copied())
-    }
+/// The result of an attempt.
+#[derive(Clone)]
+pub(crate) struct SendResult {
+    pub(crate) message: Arc<MessageRow>,
+    pub(crate) attempt: i32,
+    pub(crate) status: &'static str,
+    pub(crate) reason: &'static str,
+    /// The instant of the next attempt.
+    pub(crate) wake_at_us: Option<i64>,
+    pub(crate) sent: bool,
+    pub(crate) rank: i16,
+    pub(crate) outcome: &'static str,
+    pub(crate) provider_message_id: String,
+    /// Parts of the text; 0 when the provider does not say.
+    pub(crate) parts: i32,
+    pub(crate) error_code: String,
+    pub(crate) detail: &'static str,
+    /// The address to block.
+    pub(crate) block: Option<Address>,
+    /// Whether the provider may hold the message although it did not accept it.
+    pub(crate) held: bool,
+    /// The provider of the next attempt; empty for the first of the channel.
+    pub(crate) next_provider: &'static str,
+    /// The id of the fallback, if one is planned.
+    pub(crate) fallback_id: Uuid,
+    pub(crate) now_us: i64,
+}
 
-    pub(crate) async fn record(&self, records: &[Record]) -> Result<Vec<bool>, Failure> {
-        let mut tx = self.begin().await?;
-        let columns =
-            ["organization", "id", "fence", "status", "reason", "wake", "try", "sent", "rank", "now", "held", "next"];
-        let mut query = given(&columns, records, |mut row, one| {
-            let message = &one.message;
-            row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
-            row.push_bind(one.status).push_bind(one.reason).push_bind(one.wake_at_us);
-            row.push_bind(i32::from(one.is_busy())).push_bind(one.sent.then_some(one.now_us));
-            row.push_bind(one.rank).push_bind(one.now_us).push_bind(one.held).push_bind(one.next_way);
-        });
-        query.push(RECORD);
-        let recorded: Vec<Uuid> =
-            query.build_query_scalar().persistent(sql::is_kept(records.len())).fetch_all(&mut *tx).await?;
-        let recorded: HashSet<_> = recorded.into_iter().collect();
-        let columns = ["organization", "id", "number", "outcome", "provider_message", "code", "detail", "parts"];
-        let mut query = given(&columns, records, |mut row, one| {
-            row.push_bind(one.message.organization_id).push_bind(one.message.id).push_bind(one.attempt);
-            row.push_bind(one.outcome).push_bind(&one.provider_message_id).push_bind(&one.error_code);
-            row.push_bind(one.detail).push_bind(one.parts);
-        });
-        query.push(RECORD_ATTEMPT);
-        query.build().persistent(sql::is_kept(records.len())).execute(&mut *tx).await?;
-        for record in records {
-            if let Some((channel, hash)) = &record.block {
-                let block = sqlx::query(BLOCK).bind(record.message.organization_id).bind(channel.as_str());
-                block.bind(hash.clone()).bind(record.now_us).execute(&mut *tx).await?;
-            }
-        }
-        let ended = records.iter().filter(|one| recorded.contains(&one.message.id));
-        let ended = ended.map(|one| Ended::of(&one.message, (one.status, one.reason), one.stand_in, one.now_us));
-        replace(&mut tx, ended).await?;
-        tx.commit().await?;
-        Ok(records.iter().map(|one| recorded.contains(&one.message.id)).collect())
-    }
-
-    pub(crate) async fn retry(
-        &self,
-        message: &MessageRow,
-        now_us: i64,
-        address_hash: &[u8],
-        kept: Option<&Remember>,
-    ) -> Result<(), Refusal> {
-        let organization = message.organization_id;
-        let mut tx = self.begin().await?;
-        let retry = sqlx::query(RETRY).bind(organization).bind(message.id).bind(message.fence).bind(now_us);
-        if retry.execute(&mut *tx).await?.rows_affected() == 0 {
-            return Err(Refusal::Stale);
-        }
-        // Whoever asks for it by hand knows that the patient wants messages again.
-        let unblock = sqlx::query(UNBLOCK).bind(organization).bind(&message.channel).bind(address_hash.to_vec());
-        unblock.execute(&mut *tx).await?;
-        remember(&mut tx, organization, now_us, kept).await?;
-        Ok(tx.commit().await?)
+impl SendResult {
+    /// Whether the provider did not accept the message and it is tried again.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.outcome == "failed" && self.wake_at_us.is_some()
     }
 }
 
-/// Marks as sending those whose lease and truth hold, with the attempt and what it tells.
-async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>, Failure> {
-    if sendings.is_empty() {
+/// The end of a message that was not sent.
+#[derive(Clone)]
+pub(crate) struct Finish {
+    pub(crate) message: Arc<MessageRow>,
+    pub(crate) status: &'static str,
+    pub(crate) reason: &'static str,
+    /// The id of the fallback, if one is planned.
+    pub(crate) fallback_id: Uuid,
+    pub(crate) now_us: i64,
+}
+
+/// A message with its rule's body (JSON).
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct MessageRuleRow {
+    pub(crate) id: Uuid,
+    pub(crate) trigger: String,
+    pub(crate) channel: String,
+    pub(crate) body: String,
+}
+
+impl Store {
+    /// The next instant at which a message is due, and at which the lease of a running send ends.
+    pub(crate) async fn next_wake(&self) -> Result<(Option<i64>, Option<i64>), Failure> {
+        read!(self.database, "reminder.next_wake", |pool| query_as(SELECT_NEXT_WAKE).fetch_one(pool).await)
+    }
+
+    /// Organisation and id of due messages, the earliest appointment first; without `busy`, which this process works on.
+    pub(crate) async fn due(&self, now_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<Key>, Failure> {
+        read!(self.database, "reminder.due", |pool: Engine| {
+            let mut query = QueryBuilder::<Engine>::new(
+                "SELECT organization_id, id FROM messages \
+                 WHERE status IN ('scheduled', 'unknown') AND wake_at_us <= ",
+            );
+            query.push_bind(now_us);
+            push_not_in(&mut query, "id", busy);
+            query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(limit);
+            // Planned for this instant: a generic plan assumes that a third of the table is due and reads it whole.
+            query.build_query_as().persistent(false).fetch_all(pool).await
+        })
+    }
+
+    /// Leases those of these messages that are still due, in no order.
+    pub(crate) async fn lease(&self, now_us: i64, until_us: i64, keys: &[Key]) -> Result<Vec<MessageRow>, Failure> {
+        match &self.database {
+            Database::Sqlite(pools) => sqlite::lease(&pools.writer, now_us, until_us, keys).await,
+            Database::Postgres(pool) => postgres::lease(pool, now_us, until_us, keys).await,
+        }
+    }
+
+    /// Marks the sends of dead processes as unknown, to be looked at again at `wake_at_us` unless they were repeated.
+    /// Answers trigger and channel of each.
+    pub(crate) async fn expire_sends(
+        &self,
+        now_us: i64,
+        wake_at_us: i64,
+        busy: &[Uuid],
+    ) -> Result<Vec<(String, String)>, Failure> {
+        write!(self.database, "reminder.expire_sends", |pool: Engine| {
+            let mut query = QueryBuilder::<Engine>::new(
+                "UPDATE messages SET status = 'unknown', reason = 'no_answer', \
+                 wake_at_us = CASE WHEN repeated THEN NULL ELSE ",
+            );
+            query.push_bind(wake_at_us).push(" END, updated_at_us = ").push_bind(now_us);
+            query.push(" WHERE status = 'sending' AND wake_at_us <= ").push_bind(now_us);
+            push_not_in(&mut query, "id", busy);
+            query.push(" RETURNING trigger, channel");
+            query.build_query_as().persistent(sql::is_kept(busy.len())).fetch_all(pool).await
+        })
+    }
+
+    /// Postpones a leased message, or gives it back; `false` when the lease is lost.
+    pub(crate) async fn postpone(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure> {
+        let postponed = write!(self.database, "reminder.postpone", |pool| query(POSTPONE_MESSAGE)
+            .bind(message.organization_id)
+            .bind(message.id)
+            .bind(message.fence)
+            .bind(wake_at_us)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected()))?;
+        Ok(postponed == 1)
+    }
+}
+
+/// Marks messages as sending when their lease holds and no newer version of their appointment is known. Answers the
+/// number of each attempt by message.
+pub(crate) async fn claim_messages(tx: &mut Tx, sends: &[NewSend]) -> Result<HashMap<Uuid, i32>, Failure> {
+    if sends.is_empty() {
         return Ok(HashMap::new());
     }
     let columns = [
         "organization",
         "id",
         "fence",
-        "truth",
+        "verified",
         "lease",
         "provider",
         "recipient",
@@ -147,52 +240,78 @@ async fn claim(tx: &mut Tx, sendings: &[&Sending]) -> Result<HashMap<Uuid, i32>,
         "segments",
         "key",
     ];
-    let mut query = given(&columns, sendings, |mut row, one| {
-        let message = &one.message;
-        row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
-        row.push_bind(one.truth_version).push_bind(one.lease_until_us).push_bind(one.provider);
-        row.push_bind(&one.recipient).push_bind(&one.subject).push_bind(&one.body).push_bind(one.now_us);
-        row.push_bind(one.segments).push_bind(one.key_attempt);
-    });
-    query.push(CLAIM);
-    let begun: Vec<(Uuid, i32)> =
-        query.build_query_as().persistent(sql::is_kept(sendings.len())).fetch_all(&mut **tx).await?;
-    let begun: HashMap<_, _> = begun.into_iter().collect();
-    let claimed = sendings.iter().filter_map(|one| Some((one, *begun.get(&one.message.id)?)));
-    if begun.is_empty() {
-        return Ok(begun);
-    }
-    let mut query = QueryBuilder::<Db>::new(ATTEMPTS);
-    query.push_values(claimed.clone(), |mut row, (one, attempt)| {
-        row.push_bind(one.message.organization_id).push_bind(one.message.id).push_bind(attempt).push_bind(one.now_us);
-        row.push("'unknown', '', '', ''").push_bind(one.provider);
-    });
-    query.build().persistent(sql::is_kept(begun.len())).execute(&mut **tx).await?;
-    let told: Vec<_> = claimed.filter_map(|(one, _)| Some((one, one.tells?))).collect();
-    if !told.is_empty() {
-        let columns = ["organization", "appointment", "starts", "location", "practitioner", "service"];
-        let mut query = given(&columns, &told, |mut row, (one, visit)| {
-            let (practitioner, service) = one.names.unzip();
-            row.push_bind(one.message.organization_id).push_bind(one.message.appointment_id);
-            row.push_bind(visit.starts_at_us).push_bind(visit.location).push_bind(practitioner).push_bind(service);
+    let claimed: Vec<(Uuid, i32)> = statement!(tx, "reminder.claim_messages", |conn: Engine| {
+        let mut query = with_given::<Engine, _>(&columns, sends, |mut row, send| {
+            let message = &send.message;
+            row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
+            row.push_bind(send.verified_version).push_bind(send.lease_until_us).push_bind(send.provider);
+            row.push_bind(&send.recipient).push_bind(&send.subject).push_bind(&send.body).push_bind(send.now_us);
+            row.push_bind(send.segments).push_bind(send.key_attempt);
         });
-        query.push(TELL);
-        query.build().persistent(sql::is_kept(told.len())).execute(&mut **tx).await?;
-    }
-    Ok(begun)
+        query.push(CLAIM_MESSAGES);
+        query.build_query_as().persistent(sql::is_kept(sends.len())).fetch_all(conn).await
+    })?;
+    Ok(claimed.into_iter().collect())
 }
 
-/// A statement that begins with rows of its own, `given`, whose columns have a `g_` before their names.
-pub(super) fn given<'a, T>(
-    columns: &[&str],
-    rows: &'a [T],
-    push: impl FnMut(Separated<'_, Db, &'static str>, &'a T),
-) -> QueryBuilder<Db> {
-    let mut query = QueryBuilder::new("WITH given (");
-    let mut names = query.separated(", ");
-    for column in columns {
-        names.push(format_args!("g_{column}"));
+/// Records results on their messages when no newer result or plan is known. Answers the messages that changed.
+pub(crate) async fn record_results(tx: &mut Tx, results: &[SendResult]) -> Result<HashSet<Uuid>, Failure> {
+    let columns =
+        ["organization", "id", "fence", "status", "reason", "wake", "try", "sent", "rank", "now", "held", "next"];
+    let recorded: Vec<Uuid> = statement!(tx, "reminder.record_results", |conn: Engine| {
+        let mut query = with_given::<Engine, _>(&columns, results, |mut row, result| {
+            let message = &result.message;
+            row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
+            row.push_bind(result.status).push_bind(result.reason).push_bind(result.wake_at_us);
+            row.push_bind(i32::from(result.is_busy())).push_bind(result.sent.then_some(result.now_us));
+            row.push_bind(result.rank).push_bind(result.now_us).push_bind(result.held);
+            row.push_bind(result.next_provider);
+        });
+        query.push(RECORD_RESULTS);
+        query.build_query_scalar().persistent(sql::is_kept(results.len())).fetch_all(conn).await
+    })?;
+    Ok(recorded.into_iter().collect())
+}
+
+/// Ends leased messages without a send. Answers those whose lease held.
+pub(crate) async fn finish_messages(tx: &mut Tx, finishes: &[Finish]) -> Result<HashSet<Uuid>, Failure> {
+    let columns = ["organization", "id", "fence", "status", "reason", "now"];
+    let finished: Vec<Uuid> = statement!(tx, "reminder.finish_messages", |conn: Engine| {
+        let mut query = with_given::<Engine, _>(&columns, finishes, |mut row, finish| {
+            let message = &finish.message;
+            row.push_bind(message.organization_id).push_bind(message.id).push_bind(message.fence);
+            row.push_bind(finish.status).push_bind(finish.reason).push_bind(finish.now_us);
+        });
+        query.push(FINISH_MESSAGES);
+        query.build_query_scalar().persistent(sql::is_kept(finishes.len())).fetch_all(conn).await
+    })?;
+    Ok(finished.into_iter().collect())
+}
+
+/// Messages with their rules, without archived ones.
+pub(crate) async fn select_rules_of_messages(tx: &mut Tx, keys: &[Key]) -> Result<Vec<MessageRuleRow>, Failure> {
+    statement!(tx, "reminder.rules_of_messages", |conn: Engine| {
+        let mut query = with_given::<Engine, _>(&["organization", "id"], keys, |mut row, key| {
+            row.push_bind(key.0).push_bind(key.1);
+        });
+        query.push(SELECT_RULES_OF_MESSAGES);
+        query.build_query_as().persistent(sql::is_kept(keys.len())).fetch_all(conn).await
+    })
+}
+
+/// Locks messages and their appointments without waiting; answers those that were free.
+pub(crate) async fn lock_free(tx: &mut Tx, sends: &[NewSend]) -> Result<HashSet<Uuid>, Failure> {
+    match tx {
+        // SQLite's one writer holds every row.
+        Tx::Sqlite(_) => Ok(sends.iter().map(|send| send.message.id).collect()),
+        Tx::Postgres(tx) => postgres::lock_free(tx, sends).await,
     }
-    query.push(") AS (").push_values(rows, push).push(")");
-    query
+}
+
+/// Locks the appointment of a message and waits for it; the message itself is locked later, as everywhere.
+pub(crate) async fn lock_appointment_of(tx: &mut Tx, message: &MessageRow) -> Result<(), Failure> {
+    match tx {
+        Tx::Sqlite(_) => Ok(()),
+        Tx::Postgres(tx) => postgres::lock_appointment_of(tx, message).await,
+    }
 }

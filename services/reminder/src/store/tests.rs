@@ -1,17 +1,38 @@
 //! The contract of the store, on both engines.
 
 use domain::{appointment::Status, patient::Channel};
+use runtime::Ids;
 use testkit::database::Database;
+use uuid::Uuid;
 
 use super::{
-    crowd_tests::{end, record, sending},
+    blocked::Address,
+    bulk_tests::{finish, new_send, result},
+    messages::{MessageFilter, MessageRow},
+    positions::PositionStep,
+    sends::SendResult,
     *,
 };
 use crate::{
-    planning::{Appointment, Event, Visit},
-    providers::receipt::Stage,
+    address_hash,
+    appointment::{Appointment, Visit},
+    idempotency::Refusal,
+    jobs::commit::{Committed, FeedBatch, Progress, commit},
+    messages::retry,
+    planning::{
+        Change, Event,
+        apply::Changes,
+        rule_change::{RuleWrite, write_rule},
+    },
+    providers::{
+        delivery_report::{self, Report},
+        receipt::Stage,
+    },
+    rules::{Rule, channel},
+    sending::transactions::{self, Claim},
 };
 
+const UNKNOWN_US: i64 = 600_000_000;
 pub(super) const HOUR: i64 = 3_600_000_000;
 pub(super) const NOW: i64 = 1_772_000_000_000_000;
 pub(super) const START: i64 = NOW + 100 * HOUR;
@@ -20,7 +41,7 @@ const VISIT: Uuid = Uuid::from_u128(7);
 
 pub(super) struct Bed {
     pub(super) store: Store,
-    ids: Ids,
+    pub(super) ids: Ids,
     _database: Database,
 }
 
@@ -34,15 +55,24 @@ impl Bed {
         Self { store, ids: Ids::seeded(1), _database: database }
     }
 
-    pub(super) async fn apply(&self, (from, to): (Option<&str>, &str), changes: &[Change]) -> Applied {
-        let step = Progress::Feed(Step { from, to });
-        let batch =
-            Batch { changes, risks: &[], offers: &[], events: &[], step, now_us: NOW, settle_us: 0, ids: &self.ids };
-        self.store.apply(&batch).await.unwrap()
+    pub(super) async fn apply(&self, (from, to): (Option<&str>, &str), changes: &[Change]) -> Committed {
+        let changes = Changes { appointments: changes, ..Changes::default() };
+        let progress = Progress::Feed(PositionStep { from, to });
+        let batch = FeedBatch { changes, events: &[], progress, now_us: NOW, settle_us: 0 };
+        commit(&self.store, &self.ids, &batch).await.unwrap()
     }
 
     pub(super) async fn all(&self) -> Vec<MessageRow> {
-        self.store.messages(ORG, &Filter { limit: 1000, ..Filter::default() }).await.unwrap()
+        self.store.messages(ORG, &MessageFilter { limit: 1000, ..MessageFilter::default() }).await.unwrap()
+    }
+
+    pub(super) async fn rule(&self, id: Uuid) -> Rule {
+        Rule::from_row(self.store.rule(ORG, id).await.unwrap().unwrap()).unwrap()
+    }
+
+    pub(super) async fn write_rule(&self, rule: &Rule) -> Result<u64, Refusal> {
+        let write = RuleWrite { organization: ORG, rule, now_us: NOW, remember: None, ids: &self.ids };
+        write_rule(&self.store, &write).await
     }
 
     pub(super) async fn lease(&self, now_us: i64) -> Option<MessageRow> {
@@ -56,16 +86,16 @@ impl Bed {
         }
     }
 
-    async fn begin(&self, message: &MessageRow, truth_version: i64) -> Option<i32> {
-        match self.store.begin_sends(&[sending(message, truth_version)]).await.unwrap()[0] {
-            Begun::Attempt(attempt) => Some(attempt),
-            Begun::Refused => None,
-            Begun::Held => panic!("nobody holds it"),
+    async fn begin(&self, message: &MessageRow, verified_version: i64) -> Option<i32> {
+        match transactions::begin_sends(&self.store, &[new_send(message, verified_version)]).await.unwrap()[0] {
+            Claim::Attempt(attempt) => Some(attempt),
+            Claim::Refused => None,
+            Claim::Locked => panic!("no transaction holds it"),
         }
     }
 
-    async fn record(&self, record: Record) -> bool {
-        self.store.record(&[record]).await.unwrap()[0]
+    async fn record(&self, result: SendResult) -> bool {
+        transactions::record(&self.store, &[result]).await.unwrap()[0]
     }
 
     async fn blocked(&self, organization: Uuid, message: &MessageRow, hash: &[u8]) -> bool {
@@ -83,7 +113,7 @@ impl Bed {
         let report = Report {
             organization: ORG,
             event: self.id(),
-            stand_in: self.id(),
+            fallback_id: self.id(),
             message,
             provider: "sandbox",
             attempt,
@@ -95,10 +125,10 @@ impl Bed {
             error_code: "",
             form: "{}",
             block: false,
-            again: None,
+            retry: None,
             now_us: NOW,
         };
-        self.store.report(&report).await.unwrap().is_some()
+        delivery_report::apply(&self.store, &report).await.unwrap().is_some()
     }
 }
 
@@ -130,18 +160,18 @@ fn statuses(rows: &[MessageRow]) -> Vec<(&str, &str)> {
 
 async fn position_and_messages_move_together(bed: Bed) {
     let book = [booked(1, START, Status::Booked, Event::Booked)];
-    assert_eq!(bed.apply((None, "p1"), &book).await, Applied::Here { planned: 5 });
+    assert_eq!(bed.apply((None, "p1"), &book).await, Committed::Here { planned: 5 });
     assert_eq!(bed.store.position().await.unwrap().as_deref(), Some("p1"));
     // The same batch once more, by a process that has not noticed: nothing happens.
-    assert_eq!(bed.apply((None, "p1"), &book).await, Applied::Elsewhere);
-    assert_eq!(bed.apply((Some("p0"), "p9"), &book).await, Applied::Elsewhere);
+    assert_eq!(bed.apply((None, "p1"), &book).await, Committed::Elsewhere);
+    assert_eq!(bed.apply((Some("p0"), "p9"), &book).await, Committed::Elsewhere);
     // Seen again in a snapshot, or replayed: nothing is planned twice.
-    assert_eq!(bed.apply((Some("p1"), "p2"), &book).await, Applied::Here { planned: 0 });
+    assert_eq!(bed.apply((Some("p1"), "p2"), &book).await, Committed::Here { planned: 0 });
     assert_eq!(bed.all().await.len(), 5);
     let moved = [booked(2, START + HOUR, Status::Booked, Event::Other)];
-    assert_eq!(bed.apply((Some("p8"), "p9"), &moved).await, Applied::Elsewhere);
+    assert_eq!(bed.apply((Some("p8"), "p9"), &moved).await, Committed::Elsewhere);
     assert!(bed.all().await.iter().all(|row| row.status == "scheduled"), "a lost race changes nothing");
-    assert_eq!(bed.apply((Some("p2"), "p3"), &moved).await, Applied::Here { planned: 5 });
+    assert_eq!(bed.apply((Some("p2"), "p3"), &moved).await, Committed::Here { planned: 5 });
     let rows = bed.all().await;
     let old: Vec<_> = rows.iter().filter(|row| row.appointment_version == 1).cloned().collect();
     assert_eq!(statuses(&old), [("suppressed", "superseded"); 5]);
@@ -163,17 +193,17 @@ async fn a_lease_is_fenced(bed: Bed) {
     let second = bed.lease_all(NOW + HOUR, 10, &[other.id]).await.pop().unwrap();
     assert_eq!((second.id, second.fence), (first.id, first.fence + 1));
     assert_eq!(bed.begin(&first, 1).await, None);
-    assert!(!bed.store.put_off(&first, NOW).await.unwrap());
-    assert_eq!(bed.store.finish(&[end(&first, "x")]).await.unwrap(), [false]);
+    assert!(!bed.store.postpone(&first, NOW).await.unwrap());
+    assert_eq!(transactions::finish(&bed.store, &[finish(&first, "x")]).await.unwrap(), [false]);
     assert_eq!(bed.begin(&second, 1).await, Some(1));
     assert_eq!(bed.begin(&second, 1).await, None, "it is on its way already");
-    assert!(!bed.record(record(&first, 1, "failed")).await);
-    assert!(bed.record(record(&second, 1, "sent")).await);
+    assert!(!bed.record(result(&first, 1, "failed")).await);
+    assert!(bed.record(result(&second, 1, "sent")).await);
     // This process is at it: it is not leased by itself again.
     assert_eq!(bed.lease_all(NOW + 9 * HOUR, 10, &[other.id]).await, []);
 }
 
-async fn what_is_no_longer_so_does_not_leave(bed: Bed) {
+async fn a_message_of_an_older_version_does_not_leave(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
     // A newer version of no consequence was seen after the truth was asked for: asked again.
@@ -189,7 +219,7 @@ async fn what_is_no_longer_so_does_not_leave(bed: Bed) {
     assert_eq!(rows.iter().filter(|row| row.status == "sending").count(), 1, "what has left is not called back");
 }
 
-async fn what_was_told_is_known_to_the_next_plan(bed: Bed) {
+async fn an_announced_arrangement_is_known_to_the_next_plan(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     bed.apply((Some("p1"), "p2"), &[booked(2, START + HOUR, Status::Booked, Event::Other)]).await;
     let moved = loop {
@@ -211,9 +241,13 @@ async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: 
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
     let attempt = bed.begin(&leased, 1).await.unwrap();
-    assert_eq!(bed.store.settle_stale(NOW + HOUR, &[leased.id]).await.unwrap(), [], "this process is at it");
-    assert_eq!(bed.store.settle_stale(NOW + HOUR - 1, &[]).await.unwrap(), [], "its lease holds");
-    assert_eq!(bed.store.settle_stale(NOW + HOUR, &[]).await.unwrap().len(), 1);
+    assert_eq!(
+        bed.store.expire_sends(NOW + HOUR, NOW + HOUR + UNKNOWN_US, &[leased.id]).await.unwrap(),
+        [],
+        "this process is at it"
+    );
+    assert_eq!(bed.store.expire_sends(NOW + HOUR - 1, NOW + HOUR, &[]).await.unwrap(), [], "its lease holds");
+    assert_eq!(bed.store.expire_sends(NOW + HOUR, NOW + HOUR + UNKNOWN_US, &[]).await.unwrap().len(), 1);
     let row = bed.store.message(ORG, leased.id).await.unwrap().unwrap();
     assert_eq!(
         (row.status.as_str(), row.reason.as_str(), row.recipient.as_str()),
@@ -234,36 +268,35 @@ async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: 
     let attempts = bed.store.attempts(ORG, &[leased.id]).await.unwrap();
     assert_eq!((attempts[0].outcome.as_str(), attempts[0].provider_message_id.as_str()), ("sent", "SM1"));
     // The sender lives after all: its late word takes nothing back.
-    assert!(!bed.record(record(&leased, attempt, "sent")).await);
+    assert!(!bed.record(result(&leased, attempt, "sent")).await);
 }
 
 async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
     let attempt = bed.begin(&leased, 1).await.unwrap();
-    let hash = crate::address_hash("+15005550009");
+    let hash = address_hash("+15005550009");
     let blocked = || bed.blocked(ORG, &leased, &hash);
     assert!(!blocked().await);
-    let channel = crate::rules::channel(&leased.channel).unwrap();
-    let record = Record { block: Some((channel, hash.clone())), ..record(&leased, attempt, "failed") };
-    assert!(bed.record(record).await);
+    assert!(channel(&leased.channel).is_some());
+    let address = Address { organization: ORG, channel: leased.channel.clone(), hash: hash.clone() };
+    let refused = SendResult { block: Some(address), ..result(&leased, attempt, "failed") };
+    assert!(bed.record(refused).await);
     assert!(blocked().await);
     assert!(!bed.blocked(Uuid::from_u128(2), &leased, &hash).await, "another organisation");
     let failed = bed.store.message(ORG, leased.id).await.unwrap().unwrap();
-    bed.store.retry(&failed, NOW, &hash, None).await.unwrap();
+    retry::write(&bed.store, &failed, NOW, None).await.unwrap();
     assert!(!blocked().await);
-    assert!(matches!(bed.store.retry(&failed, NOW, &hash, None).await, Err(Refusal::Stale)));
+    assert!(matches!(retry::write(&bed.store, &failed, NOW, None).await, Err(Refusal::Stale)));
     assert_eq!(bed.store.message(ORG, leased.id).await.unwrap().unwrap().status, "scheduled");
 }
 
 async fn a_rule_takes_its_messages_along(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let rules = bed.store.rules(ORG, false, None, 100).await.unwrap();
+    let rules: Vec<_> = rules.into_iter().map(|row| Rule::from_row(row).unwrap()).collect();
     let day_before = rules.iter().find(|rule| rule.body.offset_minutes == 24 * 60).unwrap().clone();
-    let write = async |rule: &Rule| {
-        let write = RuleWrite { organization: ORG, rule, now_us: NOW, remember: None, ids: &bed.ids };
-        bed.store.write_rule(&write).await
-    };
+    let write = async |rule: &Rule| bed.write_rule(rule).await;
     let of_rule = async || {
         let rows = bed.all().await.into_iter().filter(|row| row.rule_id == day_before.id);
         let mut rows: Vec<_> = rows.map(|row| (row.channel, row.status, (row.due_at_us - START) / HOUR)).collect();
@@ -295,40 +328,34 @@ async fn a_rule_takes_its_messages_along(bed: Bed) {
 }
 
 async fn statements_are_understood(bed: Bed) {
-    match &bed.store {
-        Store::Sqlite(store) => {
-            let mut connection = store.pools.writer.acquire().await.unwrap();
-            for text in [
-                &sqlite::queries::STATEMENTS[..],
-                &sqlite::transactions::STATEMENTS,
-                &sqlite::reports::STATEMENTS,
-                &sqlite::answers::STATEMENTS,
-                &sqlite::counts::STATEMENTS,
-                &sqlite::sends::STATEMENTS,
-                &sqlite::ends::STATEMENTS,
-                &sqlite::endpoints::STATEMENTS,
-                &sqlite::deliveries::STATEMENTS,
-            ]
-            .concat()
-            {
+    let statements = [
+        &appointment_counts::STATEMENTS[..],
+        &appointments::STATEMENTS,
+        &blocked::STATEMENTS,
+        &deliveries::STATEMENTS,
+        &delivery_reports::STATEMENTS,
+        &endpoints::STATEMENTS,
+        &inbound::STATEMENTS,
+        &messages::STATEMENTS,
+        &organizations::STATEMENTS,
+        &planned_messages::STATEMENTS,
+        &positions::STATEMENTS,
+        &rules::STATEMENTS,
+        &sends::STATEMENTS,
+        &sweeps::STATEMENTS,
+        &service::idempotency::STATEMENTS,
+    ]
+    .concat();
+    match &bed.store.database {
+        service::store::Database::Sqlite(pools) => {
+            let mut connection = pools.writer.acquire().await.unwrap();
+            for text in statements {
                 sqlx::Executor::prepare(&mut *connection, sqlx::SqlSafeStr::into_sql_str(text)).await.unwrap();
             }
         }
-        Store::Postgres(store) => {
-            let mut connection = store.pool.acquire().await.unwrap();
-            for text in [
-                &postgres::queries::STATEMENTS[..],
-                &postgres::transactions::STATEMENTS,
-                &postgres::reports::STATEMENTS,
-                &postgres::answers::STATEMENTS,
-                &postgres::counts::STATEMENTS,
-                &postgres::sends::STATEMENTS,
-                &postgres::ends::STATEMENTS,
-                &postgres::endpoints::STATEMENTS,
-                &postgres::deliveries::STATEMENTS,
-            ]
-            .concat()
-            {
+        service::store::Database::Postgres(pool) => {
+            let mut connection = pool.acquire().await.unwrap();
+            for text in statements {
                 sqlx::Executor::prepare(&mut *connection, sqlx::SqlSafeStr::into_sql_str(text)).await.unwrap();
             }
         }
@@ -357,8 +384,8 @@ pub(super) use suite;
 suite! {
     position_and_messages_move_together
     a_lease_is_fenced
-    what_is_no_longer_so_does_not_leave
-    what_was_told_is_known_to_the_next_plan
+    a_message_of_an_older_version_does_not_leave
+    an_announced_arrangement_is_known_to_the_next_plan
     what_a_dead_process_was_sending_is_unknown_and_settled_by_reports
     an_address_that_opted_out_is_blocked_until_someone_asks
     a_rule_takes_its_messages_along

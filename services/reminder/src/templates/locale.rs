@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use domain::patient::Channel;
 use jiff::{Zoned, civil::Date};
 
-use super::language::{DateLength, Language};
-use crate::rules::Template;
+use super::{
+    Template,
+    language::{DateLength, Language},
+};
 
 /// A more distant day gets its year.
 const YEAR_AFTER_DAYS: i32 = 300;

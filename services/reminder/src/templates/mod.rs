@@ -11,16 +11,25 @@ mod validation;
 
 use std::fmt;
 
-use domain::{fault::Faults, message::Trigger, patient::Channel};
+use domain::{fault::Faults, patient::Channel};
 use jiff::{Zoned, civil::Date};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, filters};
+use serde::{Deserialize, Serialize};
 
 use self::locale::Locale;
 pub(crate) use self::{
     language::{Language, primary_subtag},
     locale::LanguagePreferences,
 };
-use crate::{appointment::Changed, rules::Template};
+use crate::appointment::Changed;
+
+/// A clinic's own texts; an empty one stands for the shipped text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Template {
+    pub(crate) sms: String,
+    pub(crate) email_subject: String,
+    pub(crate) email_text: String,
+}
 
 /// The variables of a template; the API calls them words.
 pub(crate) const VARIABLES: [&str; 18] = [
@@ -231,7 +240,7 @@ impl Templates {
                 faults.push(pointer, violation.code, format!("line {}: {}", violation.line, violation.detail));
             }
             if violations.is_empty()
-                && let Err(error) = self.render_part(own, Trigger::Booked.as_str(), part, languages.example(), &context)
+                && let Err(error) = self.render_part(own, "booked", part, languages.example(), &context)
             {
                 faults.push(pointer, "invalid_template", error.0);
             }

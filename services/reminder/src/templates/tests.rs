@@ -2,6 +2,7 @@ use super::{
     gsm7::{Encoding, segments},
     *,
 };
+use crate::rules::Trigger;
 
 fn templates() -> Templates {
     Templates::new().unwrap()

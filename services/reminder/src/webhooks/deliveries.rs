@@ -9,17 +9,18 @@ use domain::{
 };
 use rpc::{Code, Context, Fault};
 use serde_json::json;
+use service::{db_error, page};
 use tonic::Response;
 use wire::reminder::{
     ListWebhookDeliveriesRequest, ListWebhookDeliveriesResponse, ReplayWebhookDeliveryRequest,
     TestWebhookEndpointRequest, WebhookDelivery,
 };
 
-use super::{PING, endpoints::load, wire::delivery_to_wire};
+use super::{PING, endpoints::load, queue, wire::delivery_to_wire};
 use crate::{
-    Inner, page,
-    store::{NewDelivery, Refusal, rows::DeliveryRow},
-    write::{answer, failure, refused, remember, replay as replayed, stale},
+    Inner,
+    idempotency::{Begun, Refusal, answer, begin, refused, remember},
+    store::deliveries::{DeliveryRow, NewDelivery},
 };
 
 const TEST_ROUTE: &str = "/meridian.reminder.v1.Webhooks/TestWebhookEndpoint";
@@ -41,7 +42,7 @@ pub(crate) async fn list(
     let endpoint = load(inner, ctx, &request.webhook_endpoint_id).await?;
     inner.fresh(ctx).await?;
     let found = inner.store.deliveries(endpoint.organization_id, endpoint.id, &request.statuses, before, limit + 1);
-    let mut rows = found.await.map_err(failure)?;
+    let mut rows = found.await.map_err(db_error::fault)?;
     let next_cursor = page::cut(&mut rows, limit, |row| (row.number, row.id));
     Ok(ListWebhookDeliveriesResponse { deliveries: rows.iter().map(delivery_to_wire).collect(), next_cursor })
 }
@@ -52,9 +53,10 @@ pub(crate) async fn test(
     ctx: &Context,
     request: TestWebhookEndpointRequest,
 ) -> Result<Response<WebhookDelivery>, Fault> {
-    if let Some(response) = replayed(inner, ctx, TEST_ROUTE).await? {
-        return Ok(response);
-    }
+    let guard = match begin(inner, ctx, TEST_ROUTE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
     let endpoint = load(inner, ctx, &request.id).await?;
     let now = inner.clock.now();
     let id = inner.ids.uuid(now);
@@ -64,14 +66,12 @@ pub(crate) async fn test(
     let (owned, ctx_owned) = (inner.clone(), ctx.clone());
     // In a task of its own: a caller who disconnects does not interrupt the write.
     let task = tokio::spawn(async move {
+        let _guard = guard;
         let revision = owned.revision();
         let kept = |row: &DeliveryRow| remember(&ctx_owned, TEST_ROUTE, &delivery_to_wire(row), &revision);
-        let (organization, now_us) = (endpoint.organization_id, now.as_microsecond());
-        owned
-            .store
-            .test_endpoint(organization, endpoint.id, &new, now_us, &kept)
-            .await
-            .map(|row| (row, revision.clone()))
+        let (key, now_us) = ((endpoint.organization_id, endpoint.id), now.as_microsecond());
+        let row = queue::enqueue_one(&owned.store, key, &new, now_us, &kept).await?;
+        Ok::<_, Refusal>((row, revision.clone()))
     });
     respond(inner, ctx, TEST_ROUTE, task.await.map_err(Fault::internal)?).await
 }
@@ -81,12 +81,14 @@ pub(crate) async fn replay(
     ctx: &Context,
     request: ReplayWebhookDeliveryRequest,
 ) -> Result<Response<WebhookDelivery>, Fault> {
-    if let Some(response) = replayed(inner, ctx, REPLAY_ROUTE).await? {
-        return Ok(response);
-    }
+    let guard = match begin(inner, ctx, REPLAY_ROUTE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
     let endpoint = load(inner, ctx, &request.webhook_endpoint_id).await?;
     let id: WebhookDeliveryId = request.id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.delivery(endpoint.organization_id, endpoint.id, id.uuid()).await.map_err(failure)?;
+    let found =
+        inner.store.delivery(endpoint.organization_id, endpoint.id, id.uuid()).await.map_err(db_error::fault)?;
     let row = found.ok_or_else(Fault::not_found)?;
     if row.status == DeliveryStatus::Pending.as_str() {
         let detail = "a delivery that is pending cannot be replayed; one that is delivered or dead can";
@@ -94,9 +96,11 @@ pub(crate) async fn replay(
     }
     let (owned, ctx_owned, now_us) = (inner.clone(), ctx.clone(), inner.clock.now_us());
     let task = tokio::spawn(async move {
+        let _guard = guard;
         let revision = owned.revision();
         let kept = |row: &DeliveryRow| remember(&ctx_owned, REPLAY_ROUTE, &delivery_to_wire(row), &revision);
-        owned.store.replay_delivery(&row, now_us, &kept).await.map(|row| (row, revision.clone()))
+        let row = queue::replay(&owned.store, &row, now_us, &kept).await?;
+        Ok::<_, Refusal>((row, revision.clone()))
     });
     respond(inner, ctx, REPLAY_ROUTE, task.await.map_err(Fault::internal)?).await
 }
@@ -113,8 +117,6 @@ async fn respond(
             inner.deliveries_queued.notify_waiters();
             Ok(answer(delivery_to_wire(&row), &revision, false))
         }
-        // A concurrent request with the same key may have written it; its answer holds for this request, too.
-        Err(Refusal::Stale) => replayed(inner, ctx, route).await?.ok_or_else(stale),
-        Err(other) => refused(inner, ctx, route, other).await,
+        Err(refusal) => refused(inner, ctx, route, refusal).await,
     }
 }

@@ -9,17 +9,19 @@ use ::wire::reminder::{
 };
 use domain::{fault::Faults, id::WebhookId};
 use rpc::{Context, Fault};
+use service::{db_error, page};
 use signing::Secret;
 use tonic::Response;
 
 use super::{
     SECRET_OVERLAP_US,
+    queue::{delete_endpoint, write_endpoint},
     wire::{endpoint_to_wire, from_wire},
 };
 use crate::{
-    Inner, page,
-    store::{EndpointWrite, Refusal, rows::EndpointRow},
-    write::{answer, failure, refused, remember, replay, stale},
+    Inner,
+    idempotency::{Begun, KeyGuard, answer, begin, refused, remember, stale},
+    store::endpoints::EndpointRow,
 };
 
 const CREATE_ROUTE: &str = "/meridian.reminder.v1.Webhooks/CreateWebhookEndpoint";
@@ -36,7 +38,7 @@ pub(crate) async fn list(
     let limit = page::limit(&mut faults, requested.limit);
     let after = page::cursor(&mut faults, &requested.cursor).map(|(_, id)| id);
     faults.result()?;
-    let mut rows = inner.store.endpoints(ctx.organization.uuid(), after, limit + 1).await.map_err(failure)?;
+    let mut rows = inner.store.endpoints(ctx.organization.uuid(), after, limit + 1).await.map_err(db_error::fault)?;
     let next_cursor = page::cut(&mut rows, limit, |row| (0, row.id));
     Ok(ListWebhookEndpointsResponse { endpoints: rows.iter().map(endpoint_to_wire).collect(), next_cursor })
 }
@@ -55,9 +57,10 @@ pub(crate) async fn create(
     request: CreateWebhookEndpointRequest,
 ) -> Result<Response<WebhookEndpoint>, Fault> {
     let body = from_wire(&inner.outbound, request.body.unwrap_or_default()).await?;
-    if let Some(response) = replay(inner, ctx, CREATE_ROUTE).await? {
-        return Ok(response);
-    }
+    let guard = match begin(inner, ctx, CREATE_ROUTE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
     let now = inner.clock.now();
     let now_us = now.as_microsecond();
     let endpoint = EndpointRow {
@@ -77,7 +80,7 @@ pub(crate) async fn create(
         updated_at_us: now_us,
     };
     let response = WebhookEndpoint { secret: endpoint.secret.clone(), ..endpoint_to_wire(&endpoint) };
-    save(inner, ctx, CREATE_ROUTE, endpoint, response).await
+    save(inner, ctx, (CREATE_ROUTE, guard), endpoint, response).await
 }
 
 pub(crate) async fn update(
@@ -87,9 +90,10 @@ pub(crate) async fn update(
 ) -> Result<Response<WebhookEndpoint>, Fault> {
     let old = load_version(inner, ctx, &request.id, request.if_version).await?;
     let body = from_wire(&inner.outbound, request.body.unwrap_or_default()).await?;
-    if let Some(response) = replay(inner, ctx, UPDATE_ROUTE).await? {
-        return Ok(response);
-    }
+    let guard = match begin(inner, ctx, UPDATE_ROUTE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
     let endpoint = EndpointRow {
         version: old.version + 1,
         url: body.url,
@@ -103,7 +107,7 @@ pub(crate) async fn update(
         ..old
     };
     let response = endpoint_to_wire(&endpoint);
-    save(inner, ctx, UPDATE_ROUTE, endpoint, response).await
+    save(inner, ctx, (UPDATE_ROUTE, guard), endpoint, response).await
 }
 
 pub(crate) async fn rotate(
@@ -111,9 +115,10 @@ pub(crate) async fn rotate(
     ctx: &Context,
     request: RotateWebhookSecretRequest,
 ) -> Result<Response<WebhookEndpoint>, Fault> {
-    if let Some(response) = replay(inner, ctx, ROTATE_ROUTE).await? {
-        return Ok(response);
-    }
+    let guard = match begin(inner, ctx, ROTATE_ROUTE).await? {
+        Begun::Replay(response) => return Ok(response),
+        Begun::New(guard) => guard,
+    };
     let old = load(inner, ctx, &request.id).await?;
     let now_us = inner.clock.now_us();
     let endpoint = EndpointRow {
@@ -125,7 +130,7 @@ pub(crate) async fn rotate(
         ..old
     };
     let response = WebhookEndpoint { secret: endpoint.secret.clone(), ..endpoint_to_wire(&endpoint) };
-    save(inner, ctx, ROTATE_ROUTE, endpoint, response).await
+    save(inner, ctx, (ROTATE_ROUTE, guard), endpoint, response).await
 }
 
 pub(crate) async fn delete(
@@ -135,7 +140,7 @@ pub(crate) async fn delete(
 ) -> Result<Response<DeleteWebhookEndpointResponse>, Fault> {
     let found = load_version(inner, ctx, &request.id, request.if_version).await?;
     // A concurrent request deleted or changed the endpoint.
-    if !inner.store.delete_endpoint(found.organization_id, found.id, found.version).await.map_err(failure)? {
+    if !delete_endpoint(&inner.store, found.organization_id, found.id, found.version).await.map_err(db_error::fault)? {
         load_version(inner, ctx, &request.id, found.version).await?;
     }
     Ok(answer(DeleteWebhookEndpointResponse {}, &inner.revision(), false))
@@ -145,7 +150,7 @@ pub(crate) async fn delete(
 async fn save(
     inner: &Arc<Inner>,
     ctx: &Context,
-    route: &'static str,
+    (route, guard): (&'static str, KeyGuard),
     endpoint: EndpointRow,
     response: WebhookEndpoint,
 ) -> Result<Response<WebhookEndpoint>, Fault> {
@@ -153,25 +158,19 @@ async fn save(
     let kept = remember(ctx, route, &response, &revision);
     let owned = inner.clone();
     let task = tokio::spawn(async move {
-        let fraction = || owned.ids.fraction();
-        sql::retry_serialization(fraction, || {
-            let write = EndpointWrite { endpoint: &endpoint, remember: kept.clone(), ids: &owned.ids };
-            let store = &owned.store;
-            async move { store.write_endpoint(&write).await }
-        })
-        .await
+        let _guard = guard;
+        let run = || write_endpoint(&owned.store, &endpoint, kept.as_ref(), &owned.ids);
+        sql::retry_serialization(|| owned.ids.fraction(), run).await
     });
     match task.await.map_err(Fault::internal)? {
         Ok(()) => Ok(answer(response, &revision, false)),
-        // A concurrent request with the same key may have written it; its answer holds for this request, too.
-        Err(Refusal::Stale) => replay(inner, ctx, route).await?.ok_or_else(stale),
-        Err(other) => refused(inner, ctx, route, other).await,
+        Err(refusal) => refused(inner, ctx, route, refusal).await,
     }
 }
 
 pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<EndpointRow, Fault> {
     let id: WebhookId = id.parse().map_err(|_| Fault::not_found())?;
-    let found = inner.store.endpoint(ctx.organization.uuid(), id.uuid()).await.map_err(failure)?;
+    let found = inner.store.endpoint(ctx.organization.uuid(), id.uuid()).await.map_err(db_error::fault)?;
     found.ok_or_else(Fault::not_found)
 }
 

@@ -9,6 +9,7 @@
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod event;
+pub(crate) mod queue;
 mod retry;
 pub(crate) mod wire;
 pub(crate) mod worker;

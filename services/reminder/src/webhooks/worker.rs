@@ -7,7 +7,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError},
-    time::Duration,
 };
 
 use domain::{
@@ -20,13 +19,16 @@ use sql::Failure;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::retry::{AttemptResult, Attempts, evaluate};
+use super::{
+    queue::{Settled, settle},
+    retry::{AttemptResult, Attempts, evaluate},
+};
 use crate::{
     Inner,
-    sending::{Look, pause, rest},
+    polling::{Poll, wait, wait_after_failure},
     store::{
-        Settle, Settled,
-        rows::{DeliveryRow, EndpointRow},
+        deliveries::{DeliveryResult, DeliveryRow},
+        endpoints::EndpointRow,
     },
 };
 
@@ -36,8 +38,6 @@ const CONCURRENCY: usize = 32;
 const LEASE_MAX: usize = 4;
 /// The lease of a delivery; longer than the timeout of a request.
 const LEASE_US: i64 = 60_000_000;
-/// The pause after a failure of the store.
-const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts to record a result.
 const RECORD_ATTEMPTS: usize = 3;
 
@@ -59,7 +59,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
         // Registered before the poll, so that no delivery queued in between is missed.
         let queued = inner.deliveries_queued.notified();
         match poll(inner, free.min(LEASE_MAX)).await {
-            Ok(Look::Leased(deliveries)) => {
+            Ok(Poll::Leased(deliveries)) => {
                 for delivery in deliveries {
                     let in_flight = InFlight::new(inner, &delivery);
                     let inner = inner.clone();
@@ -69,18 +69,18 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
                     });
                 }
             }
-            Ok(Look::Wait(until_us)) => {
+            Ok(Poll::Wait(until_us)) => {
                 // A finished delivery wakes the next one of its subject.
                 let ended = async {
                     if running.join_next().await.is_none() {
                         std::future::pending().await
                     }
                 };
-                rest(inner, shutdown, queued, ended, until_us).await;
+                wait(&inner.clock, shutdown, queued, ended, until_us).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "due deliveries could not be read; the worker retries");
-                let _ = shutdown.until(pause(FAILURE_PAUSE)).await;
+                wait_after_failure(shutdown).await;
             }
         }
     }
@@ -88,16 +88,16 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
 }
 
 /// Leases up to `limit` due deliveries.
-async fn poll(inner: &Arc<Inner>, limit: usize) -> Result<Look<DeliveryRow>, Failure> {
+async fn poll(inner: &Arc<Inner>, limit: usize) -> Result<Poll<DeliveryRow>, Failure> {
     let next = inner.store.next_delivery().await?;
     let now_us = inner.clock.now_us();
     if next.is_none_or(|next| next > now_us) {
-        return Ok(Look::Wait(next));
+        return Ok(Poll::Wait(next));
     }
     let (leased, saturated) = in_flight(inner);
     let limit = i64::try_from(limit).unwrap_or(1);
     let deliveries = inner.store.lease_deliveries(now_us, now_us + LEASE_US, limit, (&leased, &saturated)).await?;
-    Ok(if deliveries.is_empty() { Look::Wait(next) } else { Look::Leased(deliveries) })
+    Ok(if deliveries.is_empty() { Poll::Wait(next) } else { Poll::Leased(deliveries) })
 }
 
 /// The running deliveries of this process, and the endpoints with [`LEASE_MAX`] of them.
@@ -123,7 +123,7 @@ async fn deliver(inner: &Inner, delivery: &DeliveryRow) {
             return;
         }
     };
-    let settle = Settle {
+    let recorded = DeliveryResult {
         delivery,
         status: result.status.as_str(),
         error: result.error,
@@ -138,7 +138,7 @@ async fn deliver(inner: &Inner, delivery: &DeliveryRow) {
     };
     metrics::counter!("webhook_deliveries_total", "outcome" => outcome).increment(1);
     for _ in 0..RECORD_ATTEMPTS {
-        match inner.store.settle_delivery(&settle).await {
+        match settle(&inner.store, &recorded).await {
             Ok(Settled::Disabled) => {
                 let endpoint = WebhookId::new(delivery.endpoint_id);
                 let organization = OrganizationId::new(delivery.organization_id);

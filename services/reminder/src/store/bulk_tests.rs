@@ -4,19 +4,24 @@ use std::sync::Arc;
 
 use domain::{appointment::Status, patient::Channel};
 use testkit::database::Database;
+use uuid::Uuid;
 
 use super::{
+    appointments::Announcement,
+    messages::MessageRow,
+    sends::{Finish, NewSend, SendResult},
     tests::{Bed, HOUR, NOW, ORG, START, booked, suite},
-    *,
 };
-use crate::planning::Event;
+use crate::{
+    planning::Event,
+    sending::transactions::{self, Claim},
+};
 
-pub(super) fn sending(message: &MessageRow, truth_version: i64) -> Sending {
-    Sending {
+pub(super) fn new_send(message: &MessageRow, verified_version: i64) -> NewSend {
+    NewSend {
         message: Arc::new(message.clone()),
-        truth_version,
-        tells: Some(message.visit()),
-        names: None,
+        verified_version,
+        announcement: Some(announcement(message)),
         provider: "sandbox",
         key_attempt: 0,
         recipient: "+15005550009".into(),
@@ -28,8 +33,19 @@ pub(super) fn sending(message: &MessageRow, truth_version: i64) -> Sending {
     }
 }
 
-pub(super) fn record(message: &MessageRow, attempt: i32, status: &'static str) -> Record {
-    Record {
+fn announcement(message: &MessageRow) -> Announcement {
+    Announcement {
+        organization: ORG,
+        appointment: message.appointment_id,
+        starts_at_us: message.starts_at_us,
+        location: message.location_id,
+        practitioner: None,
+        service: None,
+    }
+}
+
+pub(super) fn result(message: &MessageRow, attempt: i32, status: &'static str) -> SendResult {
+    SendResult {
         message: Arc::new(message.clone()),
         attempt,
         status,
@@ -44,15 +60,15 @@ pub(super) fn record(message: &MessageRow, attempt: i32, status: &'static str) -
         detail: "",
         block: None,
         held: false,
-        next_way: "",
-        stand_in: Uuid::from_u128(77),
+        next_provider: "",
+        fallback_id: Uuid::from_u128(77),
         now_us: NOW,
     }
 }
 
-pub(super) fn end(message: &MessageRow, reason: &'static str) -> End {
+pub(super) fn finish(message: &MessageRow, reason: &'static str) -> Finish {
     let (message, status) = (Arc::new(message.clone()), "suppressed");
-    End { message, status, reason, stand_in: Uuid::from_u128(78), now_us: NOW }
+    Finish { message, status, reason, fallback_id: Uuid::from_u128(78), now_us: NOW }
 }
 
 async fn of_many_each_leaves_for_itself(bed: Bed) {
@@ -72,29 +88,29 @@ async fn of_many_each_leaves_for_itself(bed: Bed) {
     newer.appointment.version = 2;
     bed.apply((Some("p1"), "p2"), &[newer]).await;
     leased[2].fence -= 1;
-    let all: Vec<_> = leased.iter().map(|one| sending(one, 1)).collect();
+    let all: Vec<_> = leased.iter().map(|message| new_send(message, 1)).collect();
     // The first is held by somebody else.
-    let held = match &bed.store {
-        Store::Postgres(store) => {
-            let mut tx = store.pool.begin().await.unwrap();
+    let held = match &bed.store.database {
+        service::store::Database::Postgres(pool) => {
+            let mut tx = pool.begin().await.unwrap();
             let lock = "UPDATE appointments SET seen_at_us = 1 WHERE organization_id = $1 AND id = $2";
             let lock = sqlx::query(lock).bind(ORG).bind(leased[0].appointment_id);
             assert_eq!(lock.execute(&mut *tx).await.unwrap().rows_affected(), 1);
             Some(tx)
         }
-        Store::Sqlite(_) => None,
+        service::store::Database::Sqlite(_) => None,
     };
-    let begun = bed.store.begin_sends(&all).await.unwrap();
-    let first = if held.is_some() { Begun::Held } else { Begun::Attempt(1) };
-    assert_eq!(begun, [first, Begun::Refused, Begun::Refused, Begun::Attempt(1)], "nobody waits for what is held");
+    let begun = transactions::begin_sends(&bed.store, &all).await.unwrap();
+    let first = if held.is_some() { Claim::Locked } else { Claim::Attempt(1) };
+    assert_eq!(begun, [first, Claim::Refused, Claim::Refused, Claim::Attempt(1)], "nobody waits for what is held");
     if let Some(tx) = held {
-        let (alone, released) = tokio::join!(bed.store.begin_alone(&all[0]), tx.commit());
+        let (alone, released) = tokio::join!(transactions::begin_send(&bed.store, &all[0]), tx.commit());
         released.unwrap();
         assert_eq!(alone.unwrap(), Some(1));
-        assert_eq!(bed.store.begin_alone(&all[1]).await.unwrap(), None);
+        assert_eq!(transactions::begin_send(&bed.store, &all[1]).await.unwrap(), None);
     }
-    let records = [record(&leased[0], 1, "sent"), record(&leased[1], 1, "sent"), record(&leased[3], 1, "scheduled")];
-    assert_eq!(bed.store.record(&records).await.unwrap(), [true, false, true]);
+    let records = [result(&leased[0], 1, "sent"), result(&leased[1], 1, "sent"), result(&leased[3], 1, "scheduled")];
+    assert_eq!(transactions::record(&bed.store, &records).await.unwrap(), [true, false, true]);
     let mut rows = bed.all().await;
     rows.retain(|row| row.channel == "sms" && row.trigger == "booked");
     rows.sort_by_key(|one| one.appointment_id);
@@ -109,33 +125,38 @@ async fn of_many_each_ends_for_itself(bed: Bed) {
     let other = bed.lease(NOW).await.unwrap();
     let lost = MessageRow { fence: other.fence - 1, ..other.clone() };
     // Nobody ends one whose lease is lost, and what another end meets is no matter of this one.
-    assert_eq!(bed.store.finish(&[end(&lost, "no_phone"), end(&first, "no_phone")]).await.unwrap(), [false, true]);
-    assert_eq!(bed.store.finish(&[end(&first, "gone"), end(&other, "too_late")]).await.unwrap(), [false, true]);
+    assert_eq!(
+        transactions::finish(&bed.store, &[finish(&lost, "no_phone"), finish(&first, "no_phone")]).await.unwrap(),
+        [false, true]
+    );
+    assert_eq!(
+        transactions::finish(&bed.store, &[finish(&first, "gone"), finish(&other, "too_late")]).await.unwrap(),
+        [false, true]
+    );
     let rows = bed.all().await;
     let ended = |id| rows.iter().find(|row| row.id == id).map(|row| (row.status.as_str(), row.reason.as_str()));
     assert_eq!(ended(first.id), Some(("suppressed", "no_phone")));
     assert_eq!(ended(other.id), Some(("suppressed", "too_late")));
 }
 
-async fn another_stands_in_for_what_has_ended_and_not_for_what_was_lost(bed: Bed) {
+async fn a_fallback_replaces_a_message_that_ended_and_none_whose_lease_was_lost(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease_all(NOW, 10, &[]).await;
     let text = leased.iter().find(|one| one.trigger == "booked" && one.channel == "sms").unwrap();
-    let mut rule = bed.store.rule(ORG, text.rule_id).await.unwrap().unwrap();
+    let mut rule = bed.rule(text.rule_id).await;
     rule.version += 1;
     (rule.body.channels, rule.body.fallback_channels) = (vec![Channel::Sms], vec![Channel::Email]);
-    let write = RuleWrite { organization: ORG, rule: &rule, now_us: NOW, remember: None, ids: &Ids::seeded(2) };
-    bed.store.write_rule(&write).await.unwrap();
-    let stand_ins = async || {
+    bed.write_rule(&rule).await.unwrap();
+    let fallbacks = async || {
         let rows = bed.all().await;
-        let of = |row: &MessageRow| row.instead_of == Some(text.id) && row.status == "scheduled";
+        let of = |row: &MessageRow| row.fallback_for == Some(text.id) && row.status == "scheduled";
         rows.into_iter().filter(of).count()
     };
     let lost = MessageRow { fence: text.fence - 1, ..text.clone() };
-    assert_eq!(bed.store.finish(&[end(&lost, "no_phone")]).await.unwrap(), [false]);
-    assert_eq!(stand_ins().await, 0);
-    assert_eq!(bed.store.finish(&[end(text, "no_phone")]).await.unwrap(), [true]);
-    assert_eq!(stand_ins().await, 1);
+    assert_eq!(transactions::finish(&bed.store, &[finish(&lost, "no_phone")]).await.unwrap(), [false]);
+    assert_eq!(fallbacks().await, 0);
+    assert_eq!(transactions::finish(&bed.store, &[finish(text, "no_phone")]).await.unwrap(), [true]);
+    assert_eq!(fallbacks().await, 1);
 }
 
 /// Any message tells of the time; only the one that names a practitioner lets the patient know of another one.
@@ -147,7 +168,7 @@ async fn a_practitioner_is_known_once_named(bed: Bed) {
     };
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
-    bed.store.begin_sends(&[sending(&leased, 1)]).await.unwrap();
+    transactions::begin_sends(&bed.store, &[new_send(&leased, 1)]).await.unwrap();
     bed.apply((Some("p1"), "p2"), &[with(2, 99)]).await;
     let changed = |rows: &[MessageRow], version: i64| -> Vec<String> {
         let news = rows.iter().filter(|row| row.trigger == "rescheduled" && row.appointment_version == version);
@@ -157,8 +178,10 @@ async fn a_practitioner_is_known_once_named(bed: Bed) {
     let news = bed.all().await.into_iter().find(|row| row.trigger == "rescheduled").unwrap();
     let leased = bed.lease_all(NOW, 100, &[]).await;
     let leased = leased.into_iter().find(|row| row.id == news.id).unwrap();
-    let named = Sending { names: Some((Uuid::from_u128(99), Uuid::from_u128(8))), ..sending(&leased, 2) };
-    bed.store.begin_sends(&[named]).await.unwrap();
+    let (practitioner, service) = (Some(Uuid::from_u128(99)), Some(Uuid::from_u128(8)));
+    let named = Announcement { practitioner, service, ..announcement(&leased) };
+    let named = NewSend { announcement: Some(named), ..new_send(&leased, 2) };
+    transactions::begin_sends(&bed.store, &[named]).await.unwrap();
     // Elsewhere with the one who was named: only the place is news.
     let mut away = with(3, 99);
     away.appointment.visit.location = Uuid::from_u128(98);
@@ -175,5 +198,5 @@ suite! {
     a_practitioner_is_known_once_named
     of_many_each_leaves_for_itself
     of_many_each_ends_for_itself
-    another_stands_in_for_what_has_ended_and_not_for_what_was_lost
+    a_fallback_replaces_a_message_that_ended_and_none_whose_lease_was_lost
 }

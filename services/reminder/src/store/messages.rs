@@ -1,0 +1,168 @@
+//! Messages: read, listed and retried. Planning writes them in `planned_messages.rs`, sending in `sends.rs`.
+
+use std::fmt;
+
+use service::{read, statement, store::Tx};
+use sql::Failure;
+use sqlx::{FromRow, QueryBuilder, query, query_as, query_scalar};
+use uuid::Uuid;
+
+use super::{Store, batch::push_in};
+
+/// The columns of [`MessageRow`].
+pub(super) const COLUMNS: &str = "organization_id, id, appointment_id, appointment_version, rule_id, trigger, channel, \
+     status, reason, due_at_us, starts_at_us, location_id, time_zone, fence, tries, attempts, provider, recipient, \
+     subject, body, segments, sent_at_us, key_attempt, held, next_way, instead_of, repeated, changed";
+const SELECT_MESSAGE: &str = r#"
+    SELECT organization_id, id, appointment_id, appointment_version, rule_id, trigger, channel,
+        status, reason, due_at_us, starts_at_us, location_id, time_zone, fence, tries, attempts, provider, recipient,
+        subject, body, segments, sent_at_us, key_attempt, held, next_way, instead_of, repeated, changed
+    FROM messages
+    WHERE organization_id = $1 AND id = $2
+"#;
+const RETRY_MESSAGE: &str = r#"
+    UPDATE messages
+    SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, fence = fence + 1, tries = 0,
+        held = false, repeated = false, next_way = '', provider_rank = 0, updated_at_us = $4
+    WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')
+"#;
+const COUNT_SENT_SINCE: &str = r#"
+    SELECT count(*)
+    FROM messages m
+    JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id
+    WHERE m.organization_id = $1
+        AND m.recipient = $2
+        AND m.sent_at_us >= $3
+        AND m.trigger <> 'reply'
+        AND a.patient_id = (SELECT patient_id FROM appointments WHERE organization_id = $1 AND id = $4)
+"#;
+
+/// Every statement of this file whose text is fixed, for the test that prepares them on both engines.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 3] = [SELECT_MESSAGE, RETRY_MESSAGE, COUNT_SENT_SINCE];
+
+/// A message. Its `Debug` shows no recipient and no text.
+#[derive(Clone, PartialEq, FromRow)]
+pub(crate) struct MessageRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) appointment_id: Uuid,
+    pub(crate) appointment_version: i64,
+    pub(crate) rule_id: Uuid,
+    pub(crate) trigger: String,
+    pub(crate) channel: String,
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) due_at_us: i64,
+    pub(crate) starts_at_us: i64,
+    pub(crate) location_id: Uuid,
+    pub(crate) time_zone: String,
+    pub(crate) fence: i64,
+    pub(crate) tries: i32,
+    pub(crate) attempts: i32,
+    pub(crate) provider: String,
+    pub(crate) recipient: String,
+    pub(crate) subject: String,
+    pub(crate) body: String,
+    /// Segments as carriers count them; 0 for e-mail and before the send.
+    pub(crate) segments: i32,
+    pub(crate) sent_at_us: Option<i64>,
+    /// The attempt whose name was the key of the last one.
+    pub(crate) key_attempt: i32,
+    /// Whether the last provider may hold the message although it did not accept it.
+    pub(crate) held: bool,
+    /// The provider of the next attempt; empty for the first of the channel.
+    #[sqlx(rename = "next_way")]
+    pub(crate) next_provider: String,
+    /// The message for which this one is the fallback.
+    #[sqlx(rename = "instead_of")]
+    pub(crate) fallback_for: Option<Uuid>,
+    /// Whether it was sent again after its outcome was unknown.
+    pub(crate) repeated: bool,
+    /// The changed details that it names, a letter each.
+    pub(crate) changed: String,
+}
+
+impl fmt::Debug for MessageRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({} {} {} {}, fence {})", self.id, self.trigger, self.channel, self.status, self.fence)
+    }
+}
+
+impl MessageRow {
+    /// Whether the outcome of its last attempt is unknown.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.status == "unknown"
+    }
+}
+
+/// Which messages a list holds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MessageFilter {
+    pub(crate) appointment: Option<Uuid>,
+    pub(crate) statuses: Vec<String>,
+    /// Only messages after this due time and id in the order of the list.
+    pub(crate) after: Option<(i64, Uuid)>,
+    pub(crate) limit: i64,
+}
+
+impl Store {
+    /// One message.
+    pub(crate) async fn message(&self, organization: Uuid, id: Uuid) -> Result<Option<MessageRow>, Failure> {
+        read!(self.database, "reminder.message", |pool| query_as(SELECT_MESSAGE)
+            .bind(organization)
+            .bind(id)
+            .fetch_optional(pool)
+            .await)
+    }
+
+    /// Messages, the latest due first.
+    pub(crate) async fn messages(
+        &self,
+        organization: Uuid,
+        filter: &MessageFilter,
+    ) -> Result<Vec<MessageRow>, Failure> {
+        read!(self.database, "reminder.messages", |pool: Engine| {
+            let mut query = QueryBuilder::<Engine>::new("SELECT ");
+            query.push(COLUMNS).push(" FROM messages WHERE organization_id = ").push_bind(organization);
+            if let Some(appointment) = filter.appointment {
+                query.push(" AND appointment_id = ").push_bind(appointment);
+            }
+            push_in(&mut query, "status", &filter.statuses);
+            if let Some((due_at_us, id)) = filter.after {
+                query.push(" AND (due_at_us, id) < (").push_bind(due_at_us).push(", ").push_bind(id).push(")");
+            }
+            query.push(" ORDER BY due_at_us DESC, id DESC LIMIT ").push_bind(filter.limit);
+            query.build_query_as().fetch_all(pool).await
+        })
+    }
+
+    /// The number of messages, without replies, that a message's patient was sent at an address since an instant.
+    pub(crate) async fn count_sent_since(
+        &self,
+        message: &MessageRow,
+        recipient: &str,
+        since_us: i64,
+    ) -> Result<i64, Failure> {
+        read!(self.database, "reminder.count_sent_since", |pool| query_scalar(COUNT_SENT_SINCE)
+            .bind(message.organization_id)
+            .bind(recipient)
+            .bind(since_us)
+            .bind(message.appointment_id)
+            .fetch_one(pool)
+            .await)
+    }
+}
+
+/// Schedules a message that failed or is unknown for now; `false` when it has changed since it was read.
+pub(crate) async fn retry_message(tx: &mut Tx, message: &MessageRow, now_us: i64) -> Result<bool, Failure> {
+    let retried = statement!(tx, "reminder.retry_message", |conn| query(RETRY_MESSAGE)
+        .bind(message.organization_id)
+        .bind(message.id)
+        .bind(message.fence)
+        .bind(now_us)
+        .execute(conn)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(retried == 1)
+}
