@@ -14,10 +14,10 @@ CREATE TABLE appointments (
     ends_at_us bigint NOT NULL,
     time_zone text NOT NULL,
     visit_version bigint NOT NULL,
-    told_starts_at_us bigint NOT NULL,
-    told_location_id uuid NOT NULL,
-    told_practitioner_id uuid NOT NULL,
-    told_service_id uuid NOT NULL,
+    announced_starts_at_us bigint NOT NULL,
+    announced_location_id uuid NOT NULL,
+    announced_practitioner_id uuid NOT NULL,
+    announced_service_id uuid NOT NULL,
     seen_at_us bigint NOT NULL,
     plan_session_id uuid,
     booked_at_us bigint,
@@ -73,7 +73,7 @@ CREATE TABLE feed_position (
 CREATE TABLE history (
     id integer NOT NULL,
     begun_at_us bigint NOT NULL,
-    place text,
+    cursor text,
     CONSTRAINT history_pkey PRIMARY KEY (id),
     CONSTRAINT history_id_check CHECK ((id = 1))
 );
@@ -120,8 +120,11 @@ CREATE INDEX inbound_unread ON inbound USING btree (received_at_us) WHERE ((atte
 CREATE TABLE messages (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
-    appointment_id uuid NOT NULL,
-    appointment_version bigint NOT NULL,
+    subject_kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    subject_version bigint NOT NULL,
+    appointment_id uuid,
+    patient_id uuid NOT NULL,
     rule_id uuid NOT NULL,
     trigger text NOT NULL,
     channel text NOT NULL,
@@ -148,19 +151,38 @@ CREATE TABLE messages (
     segments integer NOT NULL DEFAULT 0,
     key_attempt integer NOT NULL DEFAULT 0,
     held boolean NOT NULL DEFAULT false,
-    next_way text NOT NULL DEFAULT ''::text,
-    instead_of uuid,
+    next_provider text NOT NULL DEFAULT ''::text,
+    fallback_for uuid,
     repeated boolean NOT NULL DEFAULT false,
     CONSTRAINT messages_pkey PRIMARY KEY (organization_id, id),
-    CONSTRAINT messages_organization_id_appointment_id_appointment_version_key UNIQUE (organization_id, appointment_id, appointment_version, rule_id, channel),
+    CONSTRAINT messages_organization_id_subject_id_subject_kind_subject_ve_key UNIQUE (organization_id, subject_id, subject_kind, subject_version, rule_id, channel),
     CONSTRAINT messages_organization_id_appointment_id_fkey FOREIGN KEY (organization_id, appointment_id) REFERENCES appointments(organization_id, id),
     CONSTRAINT messages_organization_id_rule_id_fkey FOREIGN KEY (organization_id, rule_id) REFERENCES rules(organization_id, id)
 );
+CREATE INDEX messages_appointment ON messages USING btree (organization_id, appointment_id);
 CREATE INDEX messages_due ON messages USING btree (organization_id, due_at_us, id);
 CREATE INDEX messages_recipient ON messages USING btree (recipient, sent_at_us) WHERE (sent_at_us IS NOT NULL);
 CREATE INDEX messages_rule ON messages USING btree (organization_id, rule_id, id) WHERE (wake_at_us IS NOT NULL);
 CREATE INDEX messages_sending ON messages USING btree (wake_at_us) WHERE (status = 'sending'::text);
 CREATE INDEX messages_wake ON messages USING btree (wake_at_us) WHERE (wake_at_us IS NOT NULL);
+
+CREATE TABLE offers (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    version bigint NOT NULL,
+    open boolean NOT NULL,
+    patient_id uuid NOT NULL,
+    service_id uuid NOT NULL,
+    practitioner_id uuid NOT NULL,
+    location_id uuid NOT NULL,
+    starts_at_us bigint NOT NULL,
+    ends_at_us bigint NOT NULL,
+    time_zone text NOT NULL,
+    seen_at_us bigint NOT NULL,
+    CONSTRAINT offers_pkey PRIMARY KEY (organization_id, id),
+    CONSTRAINT offers_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(organization_id)
+);
+CREATE INDEX offers_start ON offers USING btree (organization_id, starts_at_us, id);
 
 CREATE TABLE organizations (
     organization_id uuid NOT NULL,

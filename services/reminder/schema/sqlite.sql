@@ -2,31 +2,31 @@
 -- The meaning of tables and columns is in the migrations.
 
 CREATE TABLE appointments (
-    organization_id      blob    NOT NULL REFERENCES organizations (organization_id),
-    id                   blob    NOT NULL,
-    version              integer NOT NULL,
-    status               text    NOT NULL,
-    service_id           blob    NOT NULL,
-    practitioner_id      blob    NOT NULL,
-    patient_id           blob    NOT NULL,
-    location_id          blob    NOT NULL,
-    starts_at_us         integer NOT NULL,
-    ends_at_us           integer NOT NULL,
-    time_zone            text    NOT NULL,
+    organization_id           blob    NOT NULL REFERENCES organizations (organization_id),
+    id                        blob    NOT NULL,
+    version                   integer NOT NULL,
+    status                    text    NOT NULL,
+    service_id                blob    NOT NULL,
+    practitioner_id           blob    NOT NULL,
+    patient_id                blob    NOT NULL,
+    location_id               blob    NOT NULL,
+    starts_at_us              integer NOT NULL,
+    ends_at_us                integer NOT NULL,
+    time_zone                 text    NOT NULL,
     -- The version at which the present time, location, practitioner and service became true.
-    visit_version        integer NOT NULL,
+    visit_version             integer NOT NULL,
     -- The arrangement that the patient knows: the one that was booked, or the one in the last message.
-    told_starts_at_us    integer NOT NULL,
-    told_location_id     blob    NOT NULL,
-    told_practitioner_id blob    NOT NULL,
-    told_service_id      blob    NOT NULL,
+    announced_starts_at_us    integer NOT NULL,
+    announced_location_id     blob    NOT NULL,
+    announced_practitioner_id blob    NOT NULL,
+    announced_service_id      blob    NOT NULL,
     -- When the last change was applied.
-    seen_at_us           integer NOT NULL,
-    plan_session_id      blob,
+    seen_at_us                integer NOT NULL,
+    plan_session_id           blob,
     -- When it was booked. A patient's sessions that were booked at one instant are one series. NULL if the booking was
     -- not in the feed.
-    booked_at_us         integer,
-    confirmed_at_us      integer,
+    booked_at_us              integer,
+    confirmed_at_us           integer,
     PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX appointments_ahead ON appointments (organization_id, starts_at_us, id);
@@ -83,7 +83,7 @@ CREATE TABLE history (
     -- When reading began. Appointments that ended before it are read.
     begun_at_us integer NOT NULL,
     -- Cursor of the next page: empty for the first page, NULL when all pages are read.
-    place       text
+    cursor      text
 );
 
 CREATE TABLE idempotency (
@@ -135,64 +135,90 @@ CREATE INDEX inbound_sender ON inbound (organization_id, sender, received_at_us)
 CREATE INDEX inbound_unread ON inbound (received_at_us) WHERE attention <> '' AND read_at_us IS NULL;
 
 CREATE TABLE messages (
-    organization_id     blob    NOT NULL,
-    id                  blob    NOT NULL,
-    appointment_id      blob    NOT NULL,
-    -- The appointment's version at which the message's content became true. For a reply, a number that keeps it unique.
-    appointment_version integer NOT NULL,
-    rule_id             blob    NOT NULL,
-    trigger             text    NOT NULL,
-    channel             text    NOT NULL,
-    status              text    NOT NULL,
-    reason              text    NOT NULL,
+    organization_id blob    NOT NULL,
+    id              blob    NOT NULL,
+    -- `appointment`, `offer` or `plan`.
+    subject_kind    text    NOT NULL,
+    subject_id      blob    NOT NULL,
+    -- The subject's version at which the message's content became true: for a plan its last day, for a reply a number that
+    -- keeps it unique.
+    subject_version integer NOT NULL,
+    -- The appointment through which the patient is reached. NULL for an offer.
+    appointment_id  blob,
+    patient_id      blob    NOT NULL,
+    rule_id         blob    NOT NULL,
+    trigger         text    NOT NULL,
+    channel         text    NOT NULL,
+    status          text    NOT NULL,
+    reason          text    NOT NULL,
     -- The instant that the rule's offset counts from.
-    base_at_us          integer NOT NULL,
-    due_at_us           integer NOT NULL,
+    base_at_us      integer NOT NULL,
+    due_at_us       integer NOT NULL,
     -- When the dispatcher reads the message next: it is due, a retry is due, or its lease ends. NULL when it is finished.
-    wake_at_us          integer,
-    starts_at_us        integer NOT NULL,
-    location_id         blob    NOT NULL,
-    time_zone           text    NOT NULL,
+    wake_at_us      integer,
+    starts_at_us    integer NOT NULL,
+    location_id     blob    NOT NULL,
+    time_zone       text    NOT NULL,
     -- The fencing token. Each lease and each change from elsewhere raises it.
-    fence               integer NOT NULL DEFAULT 0,
+    fence           integer NOT NULL DEFAULT 0,
     -- Attempts that the provider refused, since the message was planned or retried.
-    tries               integer NOT NULL DEFAULT 0,
-    attempts            integer NOT NULL DEFAULT 0,
+    tries           integer NOT NULL DEFAULT 0,
+    attempts        integer NOT NULL DEFAULT 0,
     -- Rank of the furthest status that the provider has reported.
-    provider_rank       integer NOT NULL DEFAULT 0,
-    provider            text    NOT NULL DEFAULT '',
+    provider_rank   integer NOT NULL DEFAULT 0,
+    provider        text    NOT NULL DEFAULT '',
     -- The patient's address. Personal data, as are subject and body.
-    recipient           text    NOT NULL DEFAULT '',
-    subject             text    NOT NULL DEFAULT '',
-    body                text    NOT NULL DEFAULT '',
+    recipient       text    NOT NULL DEFAULT '',
+    subject         text    NOT NULL DEFAULT '',
+    body            text    NOT NULL DEFAULT '',
     -- What the message announces as changed, one letter each: time, location, practitioner, service.
-    changed             text    NOT NULL DEFAULT '',
-    sent_at_us          integer,
-    created_at_us       integer NOT NULL,
-    updated_at_us       integer NOT NULL,
+    changed         text    NOT NULL DEFAULT '',
+    sent_at_us      integer,
+    created_at_us   integer NOT NULL,
+    updated_at_us   integer NOT NULL,
     -- Billed SMS segments. 0 for e-mail.
-    segments            integer NOT NULL DEFAULT 0,
+    segments        integer NOT NULL DEFAULT 0,
     -- The attempt whose name was the idempotency key of the last attempt. Retries that share a key count once for
     -- providers that deduplicate.
-    key_attempt         integer NOT NULL DEFAULT 0,
+    key_attempt     integer NOT NULL DEFAULT 0,
     -- The last provider may have accepted the message although it reported a failure, so no other provider gets it.
-    held                boolean NOT NULL DEFAULT false,
+    held            boolean NOT NULL DEFAULT false,
     -- The provider of the next attempt. Empty: the first provider.
-    next_way            text    NOT NULL DEFAULT '',
+    next_provider   text    NOT NULL DEFAULT '',
     -- The message that this one replaces because it could not reach the patient on its own channel.
-    instead_of          blob,
+    fallback_for    blob,
     -- Whether the message was sent once more because the first outcome was unknown.
-    repeated            boolean NOT NULL DEFAULT false,
+    repeated        boolean NOT NULL DEFAULT false,
     PRIMARY KEY (organization_id, id),
-    UNIQUE (organization_id, appointment_id, appointment_version, rule_id, channel),
+    UNIQUE (organization_id, subject_id, subject_kind, subject_version, rule_id, channel),
     FOREIGN KEY (organization_id, appointment_id) REFERENCES appointments (organization_id, id),
     FOREIGN KEY (organization_id, rule_id) REFERENCES rules (organization_id, id)
 );
+CREATE INDEX messages_appointment ON messages (organization_id, appointment_id);
 CREATE INDEX messages_due ON messages (organization_id, due_at_us, id);
 CREATE INDEX messages_recipient ON messages (recipient, sent_at_us) WHERE sent_at_us IS NOT NULL;
 CREATE INDEX messages_rule ON messages (organization_id, rule_id, id) WHERE wake_at_us IS NOT NULL;
 CREATE INDEX messages_sending ON messages (wake_at_us) WHERE status = 'sending';
 CREATE INDEX messages_wake ON messages (wake_at_us) WHERE wake_at_us IS NOT NULL;
+
+CREATE TABLE offers (
+    organization_id blob    NOT NULL REFERENCES organizations (organization_id),
+    id              blob    NOT NULL,
+    version         integer NOT NULL,
+    -- Whether the patient can still accept it.
+    open            boolean NOT NULL,
+    patient_id      blob    NOT NULL,
+    service_id      blob    NOT NULL,
+    practitioner_id blob    NOT NULL,
+    location_id     blob    NOT NULL,
+    starts_at_us    integer NOT NULL,
+    ends_at_us      integer NOT NULL,
+    time_zone       text    NOT NULL,
+    -- When the last change was applied.
+    seen_at_us      integer NOT NULL,
+    PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX offers_start ON offers (organization_id, starts_at_us, id);
 
 CREATE TABLE organizations (
     organization_id  blob    PRIMARY KEY,

@@ -24,6 +24,7 @@ mod reports;
 mod rules;
 mod sending;
 mod store;
+mod subject;
 mod template_context;
 mod templates;
 mod unsubscribe;

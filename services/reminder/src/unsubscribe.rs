@@ -44,7 +44,7 @@ pub(crate) async fn is_unsubscribed(
 }
 
 async fn has_unsubscribed(inner: &Inner, message: &MessageRow) -> Result<bool, Fault> {
-    let unsubscribed = inner.store.has_unsubscribed(message.organization_id, message.appointment_id);
+    let unsubscribed = inner.store.has_unsubscribed(message.organization_id, message.patient_id);
     unsubscribed.await.map_err(db_error::fault)
 }
 
@@ -69,8 +69,8 @@ pub(crate) async fn unsubscribe(
 ) -> Result<UnsubscribeState, Fault> {
     let link = UnsubscribeLink::find(inner, &request.token).await?;
     if link.kind == ConsentKind::Service {
-        let (organization, appointment) = (link.message.organization_id, link.message.appointment_id);
-        let unsubscribed = inner.store.unsubscribe(organization, appointment, inner.clock.now_us());
+        let (organization, patient) = (link.message.organization_id, link.message.patient_id);
+        let unsubscribed = inner.store.unsubscribe(organization, patient, inner.clock.now_us());
         unsubscribed.await.map_err(db_error::fault)?;
     } else {
         let request = RecordReplyConsentRequest {
@@ -143,7 +143,7 @@ impl UnsubscribeLink {
 
     /// The patient and the visit of the e-mail.
     async fn describe(&self, inner: &Inner, ctx: &Context) -> Result<(PatientDetails, DescribeVisitResponse), Fault> {
-        let appointment_id = AppointmentId::new(self.message.appointment_id).to_string();
+        let appointment_id = AppointmentId::new(self.message.appointment_id.ok_or_else(Fault::not_found)?).to_string();
         let request = GetContactRequest { appointment_id, with_plan: false };
         let contact = inner.booking.clone().get_contact(ctx.request(request)).await?.into_inner();
         let visit = template_context::describe_visit(inner, ctx, &contact.appointment.unwrap_or_default()).await?;

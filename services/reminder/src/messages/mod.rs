@@ -51,9 +51,10 @@ fn message_to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Mes
     };
     reminder::Message {
         id: MessageId::new(row.id).to_string(),
-        appointment_id: AppointmentId::new(row.appointment_id).to_string(),
+        // The public interface shows the id of an offer here.
+        appointment_id: AppointmentId::new(row.appointment_id.unwrap_or(row.subject_id)).to_string(),
         // A reply belongs to no version.
-        appointment_version: if row.trigger == REPLY_TRIGGER { 0 } else { row.appointment_version },
+        appointment_version: if row.trigger == REPLY_TRIGGER { 0 } else { row.subject_version },
         rule_id: RuleId::new(row.rule_id).to_string(),
         trigger: row.trigger.clone(),
         channel: row.channel.clone(),

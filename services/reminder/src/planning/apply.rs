@@ -8,7 +8,7 @@ use sql::Failure;
 use uuid::Uuid;
 
 use super::{
-    Change, Event, MessagePlan, OfferChange, PlanAtRisk, Revival, Series, StoredAppointment, for_next_of_series,
+    About, Change, Event, MessagePlan, OfferChange, PlanAtRisk, Revival, Series, StoredAppointment, for_next_of_series,
     for_offer, for_plan_at_risk, pending_writes::PendingWrites, plan_messages,
 };
 use crate::{
@@ -16,9 +16,11 @@ use crate::{
     rules::{Rule, organisations::ensure_organisation},
     store::{
         appointments::{SeriesKey, count_booked_together, select_next_of_series},
-        planned_messages::{Superseded, count_unsent_booked, revive_superseded, suppress_pending},
+        offers::upsert_offer,
+        planned_messages::{Superseded, count_unsent_booked, revive_superseded, suppress_offer, suppress_pending},
         rules::select_active_rules,
     },
+    subject::Subject,
 };
 
 /// The active rules of each organisation.
@@ -63,7 +65,9 @@ pub(crate) async fn apply(
         // Without its last appointment nobody knows the patient.
         let Some(known) = writes.known(plan.organization, plan.last_appointment) else { continue };
         let last = known.appointment.clone();
-        writes.plan(plan.organization, &last, for_plan_at_risk(rules_of(plan.organization), plan, &last.zone()));
+        let subject = Subject::Plan { plan: plan.plan, last_appointment: last.id };
+        let planned = for_plan_at_risk(rules_of(plan.organization), plan, &last.zone());
+        writes.plan(plan.organization, &About { subject, ..last.about() }, planned);
     }
     for offer in changes.offers {
         apply_offer(tx, offer, rules_of(offer.organization), &mut writes).await?;
@@ -112,7 +116,7 @@ async fn apply_change(
         let superseded = superseded(organization, &change.appointment, revival);
         writes.planned += revive_superseded(tx, superseded, writes.now_us).await?;
     }
-    writes.plan(organization, &change.appointment, add);
+    writes.plan(organization, &change.appointment.about(), add);
     Ok(())
 }
 
@@ -157,7 +161,8 @@ async fn plan_next_of_series(
     let series = SeriesKey { organization, patient: appointment.patient, booked_at_us };
     if let Some(row) = select_next_of_series(tx, series, appointment.id, writes.now_us).await? {
         let next = StoredAppointment::from_row(row)?;
-        writes.plan(organization, &next.appointment, for_next_of_series(rules, &next, writes.now_us));
+        let planned = for_next_of_series(rules, &next, writes.now_us);
+        writes.plan(organization, &next.appointment.about(), planned);
     }
     Ok(())
 }
@@ -169,14 +174,10 @@ async fn apply_offer(
     rules: &[Rule],
     writes: &mut PendingWrites<'_>,
 ) -> Result<(), Failure> {
-    let (organization, slot) = (offer.organization, &offer.slot);
-    let announced = slot.arrangement();
-    let stored = StoredAppointment { appointment: slot.clone(), visit_version: 1, booked_at_us: None, announced };
-    writes.save(organization, stored);
+    upsert_offer(tx, &offer.to_row(), writes.now_us).await?;
     if !offer.open {
-        writes.flush(tx).await?;
-        suppress_pending(tx, organization, slot.id, "superseded", writes.now_us).await?;
+        suppress_offer(tx, offer.organization, offer.id, "superseded", writes.now_us).await?;
     }
-    writes.plan(organization, slot, for_offer(rules, offer));
+    writes.plan(offer.organization, &offer.about(), for_offer(rules, offer));
     Ok(())
 }

@@ -29,6 +29,7 @@ mod tests;
 pub(crate) mod wire;
 
 use domain::{appointment::Status, patient::Channel};
+use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 pub(crate) use self::{
@@ -40,7 +41,37 @@ use self::{offer::for_offer, plan_at_risk::for_plan_at_risk, rule_change::Pendin
 use crate::{
     appointment::{Appointment, Arrangement, Changed, Visit},
     rules::{Rule, Trigger, quiet_hours},
+    subject::Subject,
 };
+
+/// The subject of messages, with what their planning needs of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub(crate) subject: Subject,
+    pub(crate) patient: Uuid,
+    pub(crate) service: Uuid,
+    pub(crate) visit: Visit,
+    pub(crate) time_zone: &'a str,
+}
+
+impl About<'_> {
+    /// The location's time zone; UTC for an unknown one.
+    fn zone(&self) -> TimeZone {
+        domain::time::zone(self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+}
+
+impl Appointment {
+    fn about(&self) -> About<'_> {
+        About {
+            subject: Subject::Appointment(self.id),
+            patient: self.patient,
+            service: self.service,
+            visit: self.visit,
+            time_zone: &self.time_zone,
+        }
+    }
+}
 
 /// An appointment as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +195,7 @@ pub(crate) fn plan_messages(
         if known.is_none_or(|known| known.appointment.status != Status::Cancelled) {
             plan.suppress = known.map(|_| "cancelled");
             if known.map_or(!change.event.is_state(), |known| known.appointment.status.is_ahead()) {
-                plan.add = after_event(rules, Trigger::Cancelled, next, next.version, since_us);
+                plan.add = after_event(rules, Trigger::Cancelled, &next.about(), next.version, since_us);
             }
         }
     } else if !next.status.is_ahead() {
@@ -172,7 +203,7 @@ pub(crate) fn plan_messages(
         plan.suppress = known.filter(|_| became).map(|_| reason_after(next.status));
         let is_event = known.is_some() || !change.event.is_state();
         if let Some(trigger) = trigger_after(next.status).filter(|_| became && is_event) {
-            plan.add = after_event(rules, trigger, next, next.version, since_us);
+            plan.add = after_event(rules, trigger, &next.about(), next.version, since_us);
         }
     } else if let Some(known) = known.filter(|known| !known.appointment.is_as(next)) {
         plan.suppress = Some("superseded");
@@ -191,7 +222,7 @@ pub(crate) fn plan_messages(
         if change.event == Event::Booked && series == Series::Announced {
             // The message about the first appointment of the series announces all.
         } else if change.event == Event::Booked {
-            plan.add.extend(after_event(rules, Trigger::Booked, next, version, since_us));
+            plan.add.extend(after_event(rules, Trigger::Booked, &next.about(), version, since_us));
         } else if next.arrangement() != plan.stored.announced {
             let announced = plan.stored.announced;
             plan.add.extend(rescheduled(rules, next, version, since_us + settle_us, &announced));
@@ -203,7 +234,7 @@ pub(crate) fn plan_messages(
 /// The messages about the booking of a series, for its next appointment when the first fell away unannounced.
 pub(crate) fn for_next_of_series(rules: &[Rule], next: &StoredAppointment, now_us: i64) -> Vec<PlannedMessage> {
     let (visit, version) = (&next.appointment, next.visit_version);
-    after_event(rules, Trigger::Booked, visit, version, next.booked_at_us.unwrap_or(now_us))
+    after_event(rules, Trigger::Booked, &visit.about(), version, next.booked_at_us.unwrap_or(now_us))
 }
 
 /// The appointment to store after a change.
@@ -249,15 +280,15 @@ fn trigger_after(status: Status) -> Option<Trigger> {
 fn after_event(
     rules: &[Rule],
     trigger: Trigger,
-    next: &Appointment,
+    about: &About<'_>,
     version: i64,
     base_at_us: i64,
 ) -> Vec<PlannedMessage> {
-    let rules = rules.iter().filter(|rule| rule.body.trigger == trigger && rule.covers(next.service));
+    let rules = rules.iter().filter(|rule| rule.body.trigger == trigger && rule.covers(about.service));
     let due = |rule: &Rule| {
         let at_us = base_at_us + rule.offset_us();
-        let until_us = trigger.valid_until_us(at_us, next.visit.starts_at_us);
-        let due_at_us = quiet_hours::after_event(rule.body.quiet_hours, at_us, until_us, &next.zone());
+        let until_us = trigger.valid_until_us(at_us, about.visit.starts_at_us);
+        let due_at_us = quiet_hours::after_event(rule.body.quiet_hours, at_us, until_us, &about.zone());
         (due_at_us < until_us).then_some(due_at_us)
     };
     rules
@@ -275,7 +306,7 @@ fn rescheduled(
     announced: &Arrangement,
 ) -> impl Iterator<Item = PlannedMessage> {
     let changed = Changed::between(announced, &next.arrangement());
-    let planned = after_event(rules, Trigger::Rescheduled, next, version, base_at_us);
+    let planned = after_event(rules, Trigger::Rescheduled, &next.about(), version, base_at_us);
     planned.into_iter().map(move |message| PlannedMessage { changed, ..message })
 }
 

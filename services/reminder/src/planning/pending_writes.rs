@@ -8,18 +8,15 @@ use service::store::Tx;
 use sql::Failure;
 use uuid::Uuid;
 
-use super::{PlannedMessage, StoredAppointment};
-use crate::{
-    appointment::Appointment,
-    store::{
-        appointments::{lock_appointments, upsert_appointments},
-        batch::{Key, ROWS_MAX},
-        planned_messages::{NewMessageRow, insert_messages},
-    },
+use super::{About, PlannedMessage, StoredAppointment};
+use crate::store::{
+    appointments::{lock_appointments, upsert_appointments},
+    batch::{Key, ROWS_MAX},
+    planned_messages::{NewMessageRow, insert_messages},
 };
 
-/// Organisation, appointment, its version, rule and channel: the key of a message.
-type MessageKey = (Uuid, Uuid, i64, Uuid, &'static str);
+/// Organisation, subject, its version, rule and channel: the key of a message.
+type MessageKey = (Uuid, &'static str, Uuid, i64, Uuid, &'static str);
 
 /// Appointments that were read, and rows to write.
 pub(super) struct PendingWrites<'a> {
@@ -60,17 +57,21 @@ impl<'a> PendingWrites<'a> {
         self.unsaved.insert(key);
     }
 
-    /// Plans messages about an appointment. A message whose key is planned already stays as it is.
-    pub(super) fn plan(&mut self, organization: Uuid, about: &Appointment, planned: Vec<PlannedMessage>) {
+    /// Plans messages. A message whose key is planned already stays as it is.
+    pub(super) fn plan(&mut self, organization: Uuid, about: &About<'_>, planned: Vec<PlannedMessage>) {
         let now = jiff::Timestamp::from_microsecond(self.now_us).unwrap_or_default();
+        let (kind, subject) = (about.subject.kind(), about.subject.id());
         for message in planned {
-            let key = (organization, about.id, message.version, message.rule, message.channel.as_str());
+            let key = (organization, kind, subject, message.version, message.rule, message.channel.as_str());
             let id = self.ids.uuid(now);
             self.messages.entry(key).or_insert_with(|| NewMessageRow {
                 organization_id: organization,
                 id,
-                appointment_id: about.id,
-                appointment_version: message.version,
+                subject_kind: kind,
+                subject_id: subject,
+                subject_version: message.version,
+                appointment_id: about.subject.appointment(),
+                patient_id: about.patient,
                 rule_id: message.rule,
                 trigger: message.trigger.as_str(),
                 channel: message.channel.as_str(),
@@ -78,7 +79,7 @@ impl<'a> PendingWrites<'a> {
                 due_at_us: message.due_at_us,
                 starts_at_us: about.visit.starts_at_us,
                 location_id: about.visit.location,
-                time_zone: about.time_zone.clone(),
+                time_zone: about.time_zone.to_owned(),
                 changed: message.changed.letters(),
             });
         }

@@ -10,6 +10,7 @@ use crate::rules::{Rule, Trigger, quiet_hours};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PlanAtRisk {
     pub(crate) organization: Uuid,
+    pub(crate) plan: Uuid,
     /// The plan's last appointment, through which the patient is reached.
     pub(crate) last_appointment: Uuid,
     /// The service of the session that is left.

@@ -107,7 +107,7 @@ async fn plan_upcoming(tx: &mut Tx, write: &RuleWrite<'_>) -> Result<u64, Failur
         for row in rows {
             let stored = StoredAppointment::from_row(row)?;
             let planned = for_new_rule(write.rule, &stored, write.now_us);
-            writes.plan(write.organization, &stored.appointment, planned);
+            writes.plan(write.organization, &stored.appointment.about(), planned);
         }
         writes.flush(tx).await?;
     }

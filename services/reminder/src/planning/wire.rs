@@ -1,8 +1,7 @@
 //! Changes of booking's feed, as planning reads them.
 
-use domain::{
-    appointment::Status,
-    id::{AppointmentId, LocationId, OfferId, OrganizationId, PatientId, PlanSessionId, PractitionerId, ServiceId},
+use domain::id::{
+    AppointmentId, LocationId, OfferId, OrganizationId, PatientId, PlanId, PlanSessionId, PractitionerId, ServiceId,
 };
 use jiff::civil::Date;
 use wire::booking::{AppointmentState, Change as Wire, OfferState, PlanState, change::Owner};
@@ -78,6 +77,7 @@ pub(crate) fn plans_at_risk(changes: &[Wire], snapshot_us: Option<i64>) -> Vec<P
     let read = |(change, plan): (&Wire, &PlanState)| {
         Some(PlanAtRisk {
             organization: change.organization_id.parse::<OrganizationId>().ok()?.uuid(),
+            plan: plan.id.parse::<PlanId>().ok()?.uuid(),
             last_appointment: plan.last_appointment_id.parse::<AppointmentId>().ok()?.uuid(),
             service: plan.next_service_id.parse::<ServiceId>().ok()?.uuid(),
             book_by: plan.book_by.parse::<Date>().ok()?.duration_since(Date::constant(1970, 1, 1)).as_hours() / 24,
@@ -94,26 +94,20 @@ pub(crate) fn offer_changes(changes: &[Wire]) -> Vec<OfferChange> {
         _ => None,
     });
     let read = |(change, offer): (&Wire, &OfferState)| {
-        let slot = Appointment {
+        Some(OfferChange {
+            organization: change.organization_id.parse::<OrganizationId>().ok()?.uuid(),
             id: offer.id.parse::<OfferId>().ok()?.uuid(),
             version: change.version,
-            status: Status::EnteredInError,
+            open: offer.status == "open",
+            patient: offer.patient_id.parse::<PatientId>().ok()?.uuid(),
             service: offer.service_id.parse::<ServiceId>().ok()?.uuid(),
             practitioner: offer.practitioner_id.parse::<PractitionerId>().ok()?.uuid(),
-            patient: offer.patient_id.parse::<PatientId>().ok()?.uuid(),
             visit: Visit {
                 starts_at_us: offer.starts_at_us,
                 location: offer.location_id.parse::<LocationId>().ok()?.uuid(),
             },
             ends_at_us: offer.ends_at_us,
             time_zone: offer.time_zone.clone(),
-            plan_session: None,
-            confirmed_at_us: None,
-        };
-        Some(OfferChange {
-            organization: change.organization_id.parse::<OrganizationId>().ok()?.uuid(),
-            open: offer.status == "open",
-            slot,
             since_us: change.changed_at_us,
         })
     };

@@ -63,10 +63,11 @@ pub(crate) struct MessageCounts {
     pub(crate) segments: u64,
 }
 
-/// An appointment and the counts of its messages.
+/// An appointment or offer and the counts of its messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AppointmentCounts {
-    pub(crate) status: Status,
+    /// `None` for an offer, which is no visit.
+    pub(crate) status: Option<Status>,
     pub(crate) service: Uuid,
     pub(crate) practitioner: Uuid,
     pub(crate) location: Uuid,
@@ -142,13 +143,14 @@ impl Report {
         sum.suppressed += more.suppressed;
         sum.segments += more.segments;
         row.replied += u64::from(counts.replied);
-        if matches!(counts.status, Status::Cancelled | Status::EnteredInError) {
+        let Some(status) = counts.status.filter(|status| !matches!(status, Status::Cancelled | Status::EnteredInError))
+        else {
             return;
-        }
+        };
         row.visits += 1;
         row.confirmed += u64::from(counts.confirmed);
         let attendance = if counts.reminded { &mut row.with_reminder } else { &mut row.without_reminder };
-        match counts.status {
+        match status {
             Status::Fulfilled => attendance.completed += 1,
             Status::Noshow => attendance.no_shows += 1,
             _ => {}
@@ -177,7 +179,7 @@ mod tests {
 
     fn counted(starts_at: &str, status: Status) -> AppointmentCounts {
         AppointmentCounts {
-            status,
+            status: Some(status),
             service: Uuid::from_u128(1),
             practitioner: Uuid::from_u128(2),
             location: Uuid::from_u128(3),

@@ -14,7 +14,7 @@ use wire::{
 use super::{AppointmentCounts, Attendance, DAYS_MAX, GroupBy, HISTORY_US, MessageCounts, Report, Row};
 use crate::{
     Inner,
-    store::{appointment_counts::AppointmentCountsRow, positions::HistoryRow},
+    store::{appointment_counts::AppointmentCountsRow, offers::OfferCountsRow, positions::HistoryRow},
 };
 
 /// Appointments of one read.
@@ -35,18 +35,24 @@ pub(crate) async fn report(
     let visits_known_from_us = known_from_us(inner).await?;
     let messages_known_from_us = inner.store.first_seen(organization).await.map_err(db_error::fault)?;
     let mut report = Report::new(group_by, from, to);
+    let offers_after = after;
     loop {
-        let rows =
-            inner.store.appointment_counts(organization, after, until_us, PAGE).await.map_err(db_error::fault)?;
-        let last = rows.last().map(|row| (row.starts_at_us, row.id));
-        let full = i64::try_from(rows.len()).is_ok_and(|count| count == PAGE);
+        let rows = inner.store.appointment_counts(organization, after, until_us, PAGE).await;
+        let rows = rows.map_err(db_error::fault)?;
+        let next = rows.last().map(|row| (row.starts_at_us, row.id)).filter(|_| is_full(rows.len()));
         for row in rows {
             report.add(&AppointmentCounts::from_row(row).map_err(db_error::fault)?);
         }
-        match last {
-            Some(last) if full => after = last,
-            _ => break,
-        }
+        let Some(next) = next else { break };
+        after = next;
+    }
+    let mut after = offers_after;
+    loop {
+        let rows = inner.store.offer_counts(organization, after, until_us, PAGE).await.map_err(db_error::fault)?;
+        let next = rows.last().map(|row| (row.starts_at_us, row.id)).filter(|_| is_full(rows.len()));
+        rows.into_iter().map(AppointmentCounts::of_offer).for_each(|counts| report.add(&counts));
+        let Some(next) = next else { break };
+        after = next;
     }
     Ok(ReminderReport {
         rows: report.rows.iter().map(to_wire).collect(),
@@ -88,7 +94,7 @@ async fn known_from_us(inner: &Inner) -> Result<i64, Fault> {
 impl AppointmentCounts {
     fn from_row(row: AppointmentCountsRow) -> Result<Self, Failure> {
         Ok(Self {
-            status: row.status.parse().map_err(|text: &str| Failure::from(sqlx::Error::Decode(text.into())))?,
+            status: Some(row.status.parse().map_err(|text: &str| Failure::from(sqlx::Error::Decode(text.into())))?),
             service: row.service_id,
             practitioner: row.practitioner_id,
             location: row.location_id,
@@ -107,6 +113,33 @@ impl AppointmentCounts {
             },
         })
     }
+
+    fn of_offer(row: OfferCountsRow) -> Self {
+        Self {
+            status: None,
+            service: row.service_id,
+            practitioner: row.practitioner_id,
+            location: row.location_id,
+            starts_at_us: row.starts_at_us,
+            time_zone: row.time_zone,
+            confirmed: false,
+            replied: row.replied,
+            reminded: false,
+            messages: MessageCounts {
+                sent: row.sent.unsigned_abs(),
+                delivered: row.delivered.unsigned_abs(),
+                failed: row.failed.unsigned_abs(),
+                unknown: row.unknown.unsigned_abs(),
+                suppressed: row.suppressed.unsigned_abs(),
+                segments: row.segments.unsigned_abs(),
+            },
+        }
+    }
+}
+
+/// Whether a page has as many rows as were read.
+fn is_full(rows: usize) -> bool {
+    i64::try_from(rows).is_ok_and(|rows| rows == PAGE)
 }
 
 /// Days since the Unix epoch.

@@ -22,6 +22,7 @@ use crate::{
     appointment::{Changed, Visit},
     rules::{Rule, Trigger, quiet_hours},
     store::{appointments::Announcement, blocked::Address, messages::MessageRow},
+    subject::Subject,
     template_context,
     templates::{self, LanguagePreferences, Rendered, TemplateContext},
     unsubscribe,
@@ -67,7 +68,7 @@ pub(super) async fn prepare(
     if message.is_unknown() && !rule.body.repeat_unknown {
         return Ok(Decision::Suppress("no_answer"));
     }
-    let (contact, expires_at_us) = match present(inner, &ctx, message, trigger).await {
+    let (contact, expires_at_us) = match present(inner, &ctx, message).await {
         Ok(found) => found,
         Err(fault) if fault.code == Code::NotFound => return Ok(Decision::Suppress("gone")),
         Err(fault) => return Err(fault),
@@ -147,11 +148,12 @@ fn announcement(message: &MessageRow, trigger: Trigger, appointment: &Appointmen
     if !trigger.tells_time() {
         return None;
     }
+    let appointment_id = message.appointment_id?;
     let named = if trigger == Trigger::Rescheduled { named(appointment) } else { None };
     let (practitioner, service) = named.unzip();
     Some(Announcement {
         organization: message.organization_id,
-        appointment: message.appointment_id,
+        appointment: appointment_id,
         starts_at_us: message.starts_at_us,
         location: message.location_id,
         practitioner,
@@ -176,17 +178,16 @@ async fn present(
     inner: &Inner,
     ctx: &Context,
     message: &MessageRow,
-    trigger: Trigger,
 ) -> Result<(GetContactResponse, Option<i64>), Fault> {
-    if trigger == Trigger::WaitlistOffer {
-        let (contact, expires_at_us) = template_context::offer_contact(inner, ctx, message.appointment_id).await?;
-        return Ok((contact, Some(expires_at_us)));
-    }
-    let key = ContactKey {
-        organization: message.organization_id,
-        appointment: message.appointment_id,
-        with_plan: trigger == Trigger::PlanSessionUnbooked,
+    let (appointment, with_plan) = match Subject::of(message).ok_or_else(Fault::not_found)? {
+        Subject::Offer(offer) => {
+            let (contact, expires_at_us) = template_context::offer_contact(inner, ctx, offer).await?;
+            return Ok((contact, Some(expires_at_us)));
+        }
+        Subject::Appointment(appointment) => (appointment, false),
+        Subject::Plan { last_appointment, .. } => (last_appointment, true),
     };
+    let key = ContactKey { organization: message.organization_id, appointment, with_plan };
     Ok((inner.lookups.contact.call(key).await?.ok_or_else(Fault::not_found)?, None))
 }
 
@@ -215,7 +216,8 @@ async fn over_daily_limit(
 
 /// The starts of the appointments that were booked together with this one for a plan.
 async fn series(inner: &Inner, message: &MessageRow, now_us: i64) -> Result<Vec<Zoned>, Fault> {
-    let found = inner.store.series(message.organization_id, message.appointment_id, now_us, SERIES_MAX).await;
+    let Some(appointment) = message.appointment_id else { return Ok(vec![]) };
+    let found = inner.store.series(message.organization_id, appointment, now_us, SERIES_MAX).await;
     let found = found.map_err(db_error::fault)?;
     Ok(found.into_iter().filter_map(|(at_us, zone)| template_context::local_time(at_us, &zone)).collect())
 }

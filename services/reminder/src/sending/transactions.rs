@@ -14,8 +14,7 @@ use crate::{
         attempts::{insert_attempts, record_attempts},
         blocked::insert_blocked,
         sends::{
-            Finish, NewSend, SendResult, claim_messages, finish_messages, lock_appointment_of, lock_free,
-            record_results,
+            Finish, NewSend, SendResult, claim_messages, finish_messages, lock_free, lock_subject_of, record_results,
         },
     },
 };
@@ -49,7 +48,7 @@ pub(crate) async fn begin_sends(store: &Store, sends: &[NewSend]) -> Result<Vec<
 /// Begins one send and waits for the lock on its appointment. Answers the number of the attempt.
 pub(crate) async fn begin_send(store: &Store, send: &NewSend) -> Result<Option<i32>, Failure> {
     let mut tx = store.begin().await?;
-    lock_appointment_of(&mut tx, &send.message).await?;
+    lock_subject_of(&mut tx, &send.message).await?;
     let claimed = claim(&mut tx, std::slice::from_ref(send)).await?;
     tx.commit().await?;
     Ok(claimed.get(&send.message.id).copied())

@@ -11,15 +11,15 @@ use super::{
 };
 
 const COLUMNS: &str = "organization_id, id, version, status, service_id, practitioner_id, patient_id, location_id, \
-     starts_at_us, ends_at_us, time_zone, visit_version, told_starts_at_us, told_location_id, told_practitioner_id, \
-     told_service_id, plan_session_id, booked_at_us, confirmed_at_us";
+     starts_at_us, ends_at_us, time_zone, visit_version, announced_starts_at_us, announced_location_id, announced_practitioner_id, \
+     announced_service_id, plan_session_id, booked_at_us, confirmed_at_us";
 const INSERT_APPOINTMENTS: &str = r#"
     INSERT INTO appointments
         (organization_id, id, version, status, service_id, practitioner_id, patient_id, location_id,
-         starts_at_us, ends_at_us, time_zone, visit_version, told_starts_at_us, told_location_id,
-         told_practitioner_id, told_service_id, seen_at_us, plan_session_id, booked_at_us, confirmed_at_us)
+         starts_at_us, ends_at_us, time_zone, visit_version, announced_starts_at_us, announced_location_id,
+         announced_practitioner_id, announced_service_id, seen_at_us, plan_session_id, booked_at_us, confirmed_at_us)
 "#;
-// A send may have changed `told_*` since the row was read, and the first booking stays the booking.
+// A send may have changed `announced_*` since the row was read, and the first booking stays the booking.
 const UPDATE_KNOWN: &str = r#"
     ON CONFLICT (organization_id, id) DO UPDATE SET
         version = excluded.version,
@@ -38,8 +38,8 @@ const UPDATE_KNOWN: &str = r#"
 "#;
 const SELECT_UPCOMING: &str = r#"
     SELECT organization_id, id, version, status, service_id, practitioner_id, patient_id, location_id,
-        starts_at_us, ends_at_us, time_zone, visit_version, told_starts_at_us, told_location_id,
-        told_practitioner_id, told_service_id, plan_session_id, booked_at_us, confirmed_at_us
+        starts_at_us, ends_at_us, time_zone, visit_version, announced_starts_at_us, announced_location_id,
+        announced_practitioner_id, announced_service_id, plan_session_id, booked_at_us, confirmed_at_us
     FROM appointments
     WHERE organization_id = $1
         AND (starts_at_us, id) > ($2, $3)
@@ -58,8 +58,8 @@ const COUNT_BOOKED_TOGETHER: &str = r#"
 "#;
 const SELECT_NEXT_OF_SERIES: &str = r#"
     SELECT organization_id, id, version, status, service_id, practitioner_id, patient_id, location_id,
-        starts_at_us, ends_at_us, time_zone, visit_version, told_starts_at_us, told_location_id,
-        told_practitioner_id, told_service_id, plan_session_id, booked_at_us, confirmed_at_us
+        starts_at_us, ends_at_us, time_zone, visit_version, announced_starts_at_us, announced_location_id,
+        announced_practitioner_id, announced_service_id, plan_session_id, booked_at_us, confirmed_at_us
     FROM appointments
     WHERE organization_id = $1
         AND patient_id = $2
@@ -89,21 +89,21 @@ const SELECT_SERIES: &str = r#"
 "#;
 const UPDATE_ANNOUNCED: &str = r#"
     UPDATE appointments
-    SET told_starts_at_us = g_starts,
-        told_location_id = g_location,
-        told_practitioner_id = coalesce(g_practitioner, told_practitioner_id),
-        told_service_id = coalesce(g_service, told_service_id)
+    SET announced_starts_at_us = g_starts,
+        announced_location_id = g_location,
+        announced_practitioner_id = coalesce(g_practitioner, announced_practitioner_id),
+        announced_service_id = coalesce(g_service, announced_service_id)
     FROM given
     WHERE organization_id = g_organization
         AND id = g_appointment
-        AND (told_starts_at_us <> g_starts OR told_location_id <> g_location OR g_practitioner IS NOT NULL)
+        AND (announced_starts_at_us <> g_starts OR announced_location_id <> g_location OR g_practitioner IS NOT NULL)
 "#;
 
 /// Every statement of this file whose text is fixed, for the test that prepares them on both engines.
 #[cfg(test)]
 pub(super) const STATEMENTS: [&str; 4] = [SELECT_UPCOMING, COUNT_BOOKED_TOGETHER, SELECT_NEXT_OF_SERIES, SELECT_SERIES];
 
-/// An appointment. `told_…` is the arrangement of the last message to the patient, or of the booking.
+/// An appointment. `announced_…` is the arrangement of the last message to the patient, or of the booking.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct AppointmentRow {
     pub(crate) organization_id: Uuid,
@@ -119,13 +119,9 @@ pub(crate) struct AppointmentRow {
     pub(crate) time_zone: String,
     /// The version at which the present time, location, practitioner and service became true.
     pub(crate) visit_version: i64,
-    #[sqlx(rename = "told_starts_at_us")]
     pub(crate) announced_starts_at_us: i64,
-    #[sqlx(rename = "told_location_id")]
     pub(crate) announced_location_id: Uuid,
-    #[sqlx(rename = "told_practitioner_id")]
     pub(crate) announced_practitioner_id: Uuid,
-    #[sqlx(rename = "told_service_id")]
     pub(crate) announced_service_id: Uuid,
     /// The session of a plan that the appointment is.
     pub(crate) plan_session_id: Option<Uuid>,

@@ -36,7 +36,7 @@ pub(super) fn new_send(message: &MessageRow, verified_version: i64) -> NewSend {
 fn announcement(message: &MessageRow) -> Announcement {
     Announcement {
         organization: ORG,
-        appointment: message.appointment_id,
+        appointment: message.subject_id,
         starts_at_us: message.starts_at_us,
         location: message.location_id,
         practitioner: None,
@@ -94,7 +94,7 @@ async fn of_many_each_leaves_for_itself(bed: Bed) {
         service::store::Database::Postgres(pool) => {
             let mut tx = pool.begin().await.unwrap();
             let lock = "UPDATE appointments SET seen_at_us = 1 WHERE organization_id = $1 AND id = $2";
-            let lock = sqlx::query(lock).bind(ORG).bind(leased[0].appointment_id);
+            let lock = sqlx::query(lock).bind(ORG).bind(leased[0].subject_id);
             assert_eq!(lock.execute(&mut *tx).await.unwrap().rows_affected(), 1);
             Some(tx)
         }
@@ -171,7 +171,7 @@ async fn a_practitioner_is_known_once_named(bed: Bed) {
     transactions::begin_sends(&bed.store, &[new_send(&leased, 1)]).await.unwrap();
     bed.apply((Some("p1"), "p2"), &[with(2, 99)]).await;
     let changed = |rows: &[MessageRow], version: i64| -> Vec<String> {
-        let news = rows.iter().filter(|row| row.trigger == "rescheduled" && row.appointment_version == version);
+        let news = rows.iter().filter(|row| row.trigger == "rescheduled" && row.subject_version == version);
         news.map(|row| row.changed.clone()).collect()
     };
     assert_eq!(changed(&bed.all().await, 2), ["p", "p"], "a confirmation names nobody");

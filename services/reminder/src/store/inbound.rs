@@ -15,10 +15,12 @@ const SELECT_ORGANIZATION: &str = r#"
     LIMIT 1
 "#;
 const SELECT_SENT_MESSAGES: &str = r#"
-    SELECT m.id, m.rule_id, m.appointment_id, a.patient_id, m.trigger, m.sent_at_us, m.starts_at_us, m.location_id,
-        m.time_zone, a.status, a.starts_at_us AS current_starts_at_us, a.location_id AS current_location_id
+    SELECT m.id, m.rule_id, coalesce(m.appointment_id, m.subject_id) AS appointment_id, m.patient_id, m.trigger,
+        m.sent_at_us, m.starts_at_us, m.location_id, m.time_zone, a.status,
+        coalesce(a.starts_at_us, m.starts_at_us) AS current_starts_at_us,
+        coalesce(a.location_id, m.location_id) AS current_location_id
     FROM messages m
-    JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id
+    LEFT JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id
     WHERE m.organization_id = $1 AND m.recipient = $2 AND m.sent_at_us > $3 AND m.trigger <> 'reply'
     ORDER BY m.sent_at_us DESC, m.id DESC
     LIMIT $4
@@ -44,11 +46,11 @@ const FINISH_INBOUND: &str = r#"
 // another key.
 const INSERT_REPLY: &str = r#"
     INSERT INTO messages
-        (organization_id, id, appointment_id, appointment_version, rule_id, trigger, channel, status, reason,
-         base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, recipient, body, created_at_us,
-         updated_at_us)
-    SELECT m.organization_id, $3, m.appointment_id, $7, m.rule_id, 'reply', m.channel, 'scheduled', '',
-        $4, $4, $4, m.starts_at_us, m.location_id, m.time_zone, $5, $6, $4, $4
+        (organization_id, id, subject_kind, subject_id, subject_version, appointment_id, patient_id, rule_id, trigger,
+         channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, recipient,
+         body, created_at_us, updated_at_us)
+    SELECT m.organization_id, $3, m.subject_kind, m.subject_id, $7, m.appointment_id, m.patient_id, m.rule_id, 'reply',
+        m.channel, 'scheduled', '', $4, $4, $4, m.starts_at_us, m.location_id, m.time_zone, $5, $6, $4, $4
     FROM messages m
     WHERE m.organization_id = $1 AND m.id = $2
     ON CONFLICT DO NOTHING
@@ -83,17 +85,10 @@ const MARK_READ: &str = r#"
 "#;
 const INSERT_UNSUBSCRIBED: &str = r#"
     INSERT INTO unsubscribed (organization_id, patient_id, unsubscribed_at_us)
-    SELECT organization_id, patient_id, $3
-    FROM appointments
-    WHERE organization_id = $1 AND id = $2
+    VALUES ($1, $2, $3)
     ON CONFLICT DO NOTHING
 "#;
-const COUNT_UNSUBSCRIBED: &str = r#"
-    SELECT count(*)
-    FROM unsubscribed u
-    JOIN appointments a ON a.organization_id = u.organization_id AND a.patient_id = u.patient_id
-    WHERE a.organization_id = $1 AND a.id = $2
-"#;
+const COUNT_UNSUBSCRIBED: &str = "SELECT count(*) FROM unsubscribed WHERE organization_id = $1 AND patient_id = $2";
 
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
@@ -117,6 +112,7 @@ pub(super) const STATEMENTS: [&str; 12] = [
 pub(crate) struct SentMessageRow {
     pub(crate) id: Uuid,
     pub(crate) rule_id: Uuid,
+    /// The appointment, or the offer.
     pub(crate) appointment_id: Uuid,
     pub(crate) patient_id: Uuid,
     pub(crate) trigger: String,
@@ -124,8 +120,8 @@ pub(crate) struct SentMessageRow {
     pub(crate) starts_at_us: i64,
     pub(crate) location_id: Uuid,
     pub(crate) time_zone: String,
-    /// The appointment's status.
-    pub(crate) status: String,
+    /// The appointment's status; `None` for an offer.
+    pub(crate) status: Option<String>,
     pub(crate) current_starts_at_us: i64,
     pub(crate) current_location_id: Uuid,
 }
@@ -274,22 +270,22 @@ impl Store {
             .await)
     }
 
-    /// Ends e-mails about what follows appointments to the patient of an appointment.
-    pub(crate) async fn unsubscribe(&self, organization: Uuid, appointment: Uuid, now_us: i64) -> Result<(), Failure> {
+    /// Ends e-mails about what follows appointments to a patient.
+    pub(crate) async fn unsubscribe(&self, organization: Uuid, patient: Uuid, now_us: i64) -> Result<(), Failure> {
         write!(self.database, "reminder.insert_unsubscribed", |pool| query(INSERT_UNSUBSCRIBED)
             .bind(organization)
-            .bind(appointment)
+            .bind(patient)
             .bind(now_us)
             .execute(pool)
             .await
             .map(drop))
     }
 
-    /// Whether the patient of an appointment has ended them.
-    pub(crate) async fn has_unsubscribed(&self, organization: Uuid, appointment: Uuid) -> Result<bool, Failure> {
+    /// Whether a patient has ended them.
+    pub(crate) async fn has_unsubscribed(&self, organization: Uuid, patient: Uuid) -> Result<bool, Failure> {
         let count: i64 = read!(self.database, "reminder.count_unsubscribed", |pool| query_scalar(COUNT_UNSUBSCRIBED)
             .bind(organization)
-            .bind(appointment)
+            .bind(patient)
             .fetch_one(pool)
             .await)?;
         Ok(count > 0)

@@ -10,31 +10,26 @@ use uuid::Uuid;
 use super::{Store, batch::push_in};
 
 /// The columns of [`MessageRow`].
-pub(super) const COLUMNS: &str = "organization_id, id, appointment_id, appointment_version, rule_id, trigger, channel, \
+pub(super) const COLUMNS: &str = "organization_id, id, subject_kind, subject_id, subject_version, appointment_id, patient_id, rule_id, trigger, channel, \
      status, reason, due_at_us, starts_at_us, location_id, time_zone, fence, tries, attempts, provider, recipient, \
-     subject, body, segments, sent_at_us, key_attempt, held, next_way, instead_of, repeated, changed";
+     subject, body, segments, sent_at_us, key_attempt, held, next_provider, fallback_for, repeated, changed";
 const SELECT_MESSAGE: &str = r#"
-    SELECT organization_id, id, appointment_id, appointment_version, rule_id, trigger, channel,
+    SELECT organization_id, id, subject_kind, subject_id, subject_version, appointment_id, patient_id, rule_id, trigger, channel,
         status, reason, due_at_us, starts_at_us, location_id, time_zone, fence, tries, attempts, provider, recipient,
-        subject, body, segments, sent_at_us, key_attempt, held, next_way, instead_of, repeated, changed
+        subject, body, segments, sent_at_us, key_attempt, held, next_provider, fallback_for, repeated, changed
     FROM messages
     WHERE organization_id = $1 AND id = $2
 "#;
 const RETRY_MESSAGE: &str = r#"
     UPDATE messages
     SET status = 'scheduled', reason = '', due_at_us = $4, wake_at_us = $4, fence = fence + 1, tries = 0,
-        held = false, repeated = false, next_way = '', provider_rank = 0, updated_at_us = $4
+        held = false, repeated = false, next_provider = '', provider_rank = 0, updated_at_us = $4
     WHERE organization_id = $1 AND id = $2 AND fence = $3 AND status IN ('failed', 'undelivered', 'unknown')
 "#;
 const COUNT_SENT_SINCE: &str = r#"
     SELECT count(*)
-    FROM messages m
-    JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id
-    WHERE m.organization_id = $1
-        AND m.recipient = $2
-        AND m.sent_at_us >= $3
-        AND m.trigger <> 'reply'
-        AND a.patient_id = (SELECT patient_id FROM appointments WHERE organization_id = $1 AND id = $4)
+    FROM messages
+    WHERE organization_id = $1 AND recipient = $2 AND sent_at_us >= $3 AND patient_id = $4 AND trigger <> 'reply'
 "#;
 
 /// Every statement of this file whose text is fixed, for the test that prepares them on both engines.
@@ -46,8 +41,13 @@ pub(super) const STATEMENTS: [&str; 3] = [SELECT_MESSAGE, RETRY_MESSAGE, COUNT_S
 pub(crate) struct MessageRow {
     pub(crate) organization_id: Uuid,
     pub(crate) id: Uuid,
-    pub(crate) appointment_id: Uuid,
-    pub(crate) appointment_version: i64,
+    pub(crate) subject_kind: String,
+    pub(crate) subject_id: Uuid,
+    /// The subject's version at which the content became true; unique for a reply.
+    pub(crate) subject_version: i64,
+    /// The appointment through which the patient is reached; `None` for an offer.
+    pub(crate) appointment_id: Option<Uuid>,
+    pub(crate) patient_id: Uuid,
     pub(crate) rule_id: Uuid,
     pub(crate) trigger: String,
     pub(crate) channel: String,
@@ -72,10 +72,8 @@ pub(crate) struct MessageRow {
     /// Whether the last provider may hold the message although it did not accept it.
     pub(crate) held: bool,
     /// The provider of the next attempt; empty for the first of the channel.
-    #[sqlx(rename = "next_way")]
     pub(crate) next_provider: String,
     /// The message for which this one is the fallback.
-    #[sqlx(rename = "instead_of")]
     pub(crate) fallback_for: Option<Uuid>,
     /// Whether it was sent again after its outcome was unknown.
     pub(crate) repeated: bool,
@@ -126,7 +124,9 @@ impl Store {
             let mut query = QueryBuilder::<Engine>::new("SELECT ");
             query.push(COLUMNS).push(" FROM messages WHERE organization_id = ").push_bind(organization);
             if let Some(appointment) = filter.appointment {
-                query.push(" AND appointment_id = ").push_bind(appointment);
+                // An offer has no appointment; the public interface lists its messages by its own id.
+                query.push(" AND (appointment_id = ").push_bind(appointment);
+                query.push(" OR (subject_id = ").push_bind(appointment).push(" AND subject_kind = 'offer'))");
             }
             push_in(&mut query, "status", &filter.statuses);
             if let Some((due_at_us, id)) = filter.after {
@@ -148,7 +148,7 @@ impl Store {
             .bind(message.organization_id)
             .bind(recipient)
             .bind(since_us)
-            .bind(message.appointment_id)
+            .bind(message.patient_id)
             .fetch_one(pool)
             .await)
     }

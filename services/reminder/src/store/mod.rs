@@ -4,7 +4,8 @@
 //! a function on a [`Tx`](service::store::Tx), and the use cases above decide what commits together. A statement is
 //! written once for both engines; only leases and locks differ (`sqlite.rs`, `postgres.rs`).
 //!
-//! Transactions lock in one order: position, organisation, appointment, message, webhook endpoint, delivery.
+//! Transactions lock in one order: position, organisation, appointment or offer, message, webhook
+//! endpoint, delivery.
 
 pub(crate) mod appointment_counts;
 pub(crate) mod appointments;
@@ -20,6 +21,7 @@ mod delivery_tests;
 pub(crate) mod endpoints;
 pub(crate) mod inbound;
 pub(crate) mod messages;
+pub(crate) mod offers;
 pub(crate) mod organizations;
 pub(crate) mod planned_messages;
 pub(crate) mod positions;

@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 const INSERT_MESSAGES: &str = r#"
     INSERT INTO messages
-        (organization_id, id, appointment_id, appointment_version, rule_id, trigger, channel, status, reason,
-         base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, updated_at_us, changed)
+        (organization_id, id, subject_kind, subject_id, subject_version, appointment_id, patient_id, rule_id, trigger,
+         channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone,
+         created_at_us, updated_at_us, changed)
 "#;
 // A rule plans again what its own change took back; any other message stays as it is.
 const PLAN_AGAIN: &str = r#"
-    ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) DO UPDATE SET
+    ON CONFLICT (organization_id, subject_id, subject_kind, subject_version, rule_id, channel) DO UPDATE SET
         status = 'scheduled',
         reason = '',
         base_at_us = excluded.base_at_us,
@@ -21,32 +22,32 @@ const PLAN_AGAIN: &str = r#"
         fence = messages.fence + 1,
         updated_at_us = excluded.updated_at_us,
         tries = 0,
-        next_way = '',
+        next_provider = '',
         provider_rank = 0,
-        instead_of = NULL
+        fallback_for = NULL
     WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')
 "#;
 // The key allows one fallback for each version; PLAN_AGAIN's rule holds for it too.
 const INSERT_FALLBACK: &str = r#"
     INSERT INTO messages
-        (organization_id, id, appointment_id, appointment_version, rule_id, trigger, channel, status, reason,
-         base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone, created_at_us, updated_at_us,
-         instead_of, changed)
-    SELECT organization_id, $3, appointment_id, appointment_version, rule_id, trigger, $4, 'scheduled', '',
-        base_at_us, $5, $5, starts_at_us, location_id, time_zone, $5, $5, id, changed
+        (organization_id, id, subject_kind, subject_id, subject_version, appointment_id, patient_id, rule_id, trigger,
+         channel, status, reason, base_at_us, due_at_us, wake_at_us, starts_at_us, location_id, time_zone,
+         created_at_us, updated_at_us, fallback_for, changed)
+    SELECT organization_id, $3, subject_kind, subject_id, subject_version, appointment_id, patient_id, rule_id, trigger,
+        $4, 'scheduled', '', base_at_us, $5, $5, starts_at_us, location_id, time_zone, $5, $5, id, changed
     FROM messages
     WHERE organization_id = $1 AND id = $2
-    ON CONFLICT (organization_id, appointment_id, appointment_version, rule_id, channel) DO UPDATE SET
+    ON CONFLICT (organization_id, subject_id, subject_kind, subject_version, rule_id, channel) DO UPDATE SET
         status = 'scheduled',
         reason = '',
         due_at_us = excluded.due_at_us,
         wake_at_us = excluded.wake_at_us,
         tries = 0,
-        next_way = '',
+        next_provider = '',
         provider_rank = 0,
         fence = messages.fence + 1,
         updated_at_us = excluded.updated_at_us,
-        instead_of = excluded.instead_of
+        fallback_for = excluded.fallback_for
     WHERE messages.status = 'suppressed' AND messages.reason IN ('rule_changed', 'rule_archived')
 "#;
 const SUPPRESS_PENDING: &str = r#"
@@ -54,14 +55,24 @@ const SUPPRESS_PENDING: &str = r#"
     SET status = 'suppressed', reason = $3, wake_at_us = NULL, fence = fence + 1, updated_at_us = $4
     WHERE organization_id = $1 AND appointment_id = $2 AND status = 'scheduled' AND trigger <> 'reply'
 "#;
+const SUPPRESS_OFFER: &str = r#"
+    UPDATE messages
+    SET status = 'suppressed', reason = $3, wake_at_us = NULL, fence = fence + 1, updated_at_us = $4
+    WHERE organization_id = $1
+        AND subject_kind = 'offer'
+        AND subject_id = $2
+        AND status = 'scheduled'
+        AND trigger <> 'reply'
+"#;
 // Only the last message of each rule about this arrangement, and none when one of them has left. A series may have
 // announced its booking through another appointment meanwhile.
 const REVIVE_SUPERSEDED: &str = r#"
     UPDATE messages
-    SET status = 'scheduled', reason = '', due_at_us = $6, wake_at_us = $6, tries = 0, next_way = '',
+    SET status = 'scheduled', reason = '', due_at_us = $6, wake_at_us = $6, tries = 0, next_provider = '',
         provider_rank = 0, fence = fence + 1, updated_at_us = $7
     WHERE organization_id = $1
-        AND appointment_id = $2
+        AND subject_kind = 'appointment'
+        AND subject_id = $2
         AND starts_at_us = $3
         AND location_id = $4
         AND due_at_us <= $5
@@ -75,24 +86,30 @@ const REVIVE_SUPERSEDED: &str = r#"
             FROM messages other
             WHERE other.organization_id = messages.organization_id
                 AND other.id <> messages.id
-                AND other.appointment_id = messages.appointment_id
+                AND other.subject_kind = messages.subject_kind
+                AND other.subject_id = messages.subject_id
                 AND other.rule_id = messages.rule_id
                 AND other.channel = messages.channel
                 AND other.starts_at_us = messages.starts_at_us
                 AND other.location_id = messages.location_id
-                AND (other.status <> 'suppressed' OR other.appointment_version > messages.appointment_version)
+                AND (other.status <> 'suppressed' OR other.subject_version > messages.subject_version)
         )
 "#;
 const COUNT_UNSENT_BOOKED: &str = r#"
     SELECT count(*)
     FROM messages
-    WHERE organization_id = $1 AND appointment_id = $2 AND trigger = 'booked' AND status = 'scheduled'
+    WHERE organization_id = $1
+        AND subject_kind = 'appointment'
+        AND subject_id = $2
+        AND trigger = 'booked'
+        AND status = 'scheduled'
 "#;
 const SELECT_PENDING_OF_RULE: &str = r#"
-    SELECT m.id, m.trigger, m.channel, m.base_at_us, m.due_at_us, a.service_id, m.starts_at_us, m.time_zone,
-        m.instead_of
+    SELECT m.id, m.trigger, m.channel, m.base_at_us, m.due_at_us, coalesce(a.service_id, o.service_id) AS service_id,
+        m.starts_at_us, m.time_zone, m.fallback_for
     FROM messages m
-    JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id
+    LEFT JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id
+    LEFT JOIN offers o ON o.organization_id = m.organization_id AND o.id = m.subject_id AND m.subject_kind = 'offer'
     WHERE m.organization_id = $1
         AND m.rule_id = $2
         AND m.id > $3
@@ -115,9 +132,10 @@ const SUPPRESS_MESSAGE: &str = r#"
 
 /// Every statement of this file whose text is fixed, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 7] = [
+pub(super) const STATEMENTS: [&str; 8] = [
     INSERT_FALLBACK,
     SUPPRESS_PENDING,
+    SUPPRESS_OFFER,
     REVIVE_SUPERSEDED,
     COUNT_UNSENT_BOOKED,
     SELECT_PENDING_OF_RULE,
@@ -130,8 +148,12 @@ pub(super) const STATEMENTS: [&str; 7] = [
 pub(crate) struct NewMessageRow {
     pub(crate) organization_id: Uuid,
     pub(crate) id: Uuid,
-    pub(crate) appointment_id: Uuid,
-    pub(crate) appointment_version: i64,
+    pub(crate) subject_kind: &'static str,
+    pub(crate) subject_id: Uuid,
+    pub(crate) subject_version: i64,
+    /// The appointment through which the patient is reached; `None` for an offer.
+    pub(crate) appointment_id: Option<Uuid>,
+    pub(crate) patient_id: Uuid,
     pub(crate) rule_id: Uuid,
     pub(crate) trigger: &'static str,
     pub(crate) channel: &'static str,
@@ -143,7 +165,7 @@ pub(crate) struct NewMessageRow {
     pub(crate) changed: String,
 }
 
-/// A planned message of a rule, and the service of its appointment.
+/// A planned message of a rule, and the service of its appointment or offer.
 #[derive(Debug, Clone, FromRow)]
 pub(crate) struct PendingRow {
     pub(crate) id: Uuid,
@@ -154,7 +176,6 @@ pub(crate) struct PendingRow {
     pub(crate) service_id: Uuid,
     pub(crate) starts_at_us: i64,
     pub(crate) time_zone: String,
-    #[sqlx(rename = "instead_of")]
     pub(crate) fallback_for: Option<Uuid>,
 }
 
@@ -177,8 +198,9 @@ pub(crate) async fn insert_messages(tx: &mut Tx, rows: &[NewMessageRow], now_us:
     statement!(tx, "reminder.insert_messages", |conn: Engine| {
         let mut query = QueryBuilder::<Engine>::new(INSERT_MESSAGES);
         query.push_values(rows, |mut values, row| {
-            values.push_bind(row.organization_id).push_bind(row.id).push_bind(row.appointment_id);
-            values.push_bind(row.appointment_version).push_bind(row.rule_id).push_bind(row.trigger);
+            values.push_bind(row.organization_id).push_bind(row.id).push_bind(row.subject_kind);
+            values.push_bind(row.subject_id).push_bind(row.subject_version).push_bind(row.appointment_id);
+            values.push_bind(row.patient_id).push_bind(row.rule_id).push_bind(row.trigger);
             values.push_bind(row.channel).push("'scheduled', ''").push_bind(row.base_at_us);
             values.push_bind(row.due_at_us).push_bind(row.due_at_us).push_bind(row.starts_at_us);
             values.push_bind(row.location_id).push_bind(&row.time_zone).push_bind(now_us).push_bind(now_us);
@@ -208,7 +230,7 @@ pub(crate) async fn insert_fallback(
         .map(drop))
 }
 
-/// Suppresses the scheduled messages of an appointment.
+/// Suppresses the scheduled messages that reach their patient through an appointment.
 pub(crate) async fn suppress_pending(
     tx: &mut Tx,
     organization: Uuid,
@@ -219,6 +241,24 @@ pub(crate) async fn suppress_pending(
     statement!(tx, "reminder.suppress_pending", |conn| query(SUPPRESS_PENDING)
         .bind(organization)
         .bind(appointment)
+        .bind(reason)
+        .bind(now_us)
+        .execute(conn)
+        .await
+        .map(drop))
+}
+
+/// Suppresses the scheduled messages of an offer.
+pub(crate) async fn suppress_offer(
+    tx: &mut Tx,
+    organization: Uuid,
+    offer: Uuid,
+    reason: &str,
+    now_us: i64,
+) -> Result<(), Failure> {
+    statement!(tx, "reminder.suppress_offer", |conn| query(SUPPRESS_OFFER)
+        .bind(organization)
+        .bind(offer)
         .bind(reason)
         .bind(now_us)
         .execute(conn)

@@ -17,13 +17,13 @@ const UPDATE_POSITION: &str = r#"
     SET position = $2, stored_at_us = $3
     WHERE id = 1 AND position = $1
 "#;
-const SELECT_HISTORY: &str = "SELECT begun_at_us, place FROM history WHERE id = 1";
+const SELECT_HISTORY: &str = "SELECT begun_at_us, cursor FROM history WHERE id = 1";
 const INSERT_HISTORY: &str = r#"
-    INSERT INTO history (id, begun_at_us, place)
+    INSERT INTO history (id, begun_at_us, cursor)
     VALUES (1, $1, '')
     ON CONFLICT (id) DO NOTHING
 "#;
-const UPDATE_HISTORY: &str = "UPDATE history SET place = $1 WHERE id = 1";
+const UPDATE_HISTORY: &str = "UPDATE history SET cursor = $1 WHERE id = 1";
 const DELETE_HISTORY: &str = "DELETE FROM history WHERE id = 1";
 
 /// Every statement of this file, for the test that prepares them on both engines.
@@ -36,7 +36,6 @@ pub(super) const STATEMENTS: [&str; 7] =
 pub(crate) struct HistoryRow {
     pub(crate) begun_at_us: i64,
     /// Cursor of the next page; empty for the first one, `None` when all pages are read.
-    #[sqlx(rename = "place")]
     pub(crate) cursor: Option<String>,
 }
 

@@ -20,12 +20,25 @@ const LOCK_APPOINTMENT: &str = r#"
     WHERE organization_id = $1 AND id = $2
     FOR NO KEY UPDATE
 "#;
+const LOCK_OFFER: &str = r#"
+    SELECT id
+    FROM offers
+    WHERE organization_id = $1 AND id = $2
+    FOR NO KEY UPDATE
+"#;
 const LOCK_FREE: &str = r#"
     SELECT m.id
     FROM given
     JOIN messages m ON m.organization_id = g_organization AND m.id = g_id
     JOIN appointments a ON a.organization_id = m.organization_id AND a.id = m.appointment_id
     FOR NO KEY UPDATE OF a, m SKIP LOCKED
+"#;
+const LOCK_FREE_OFFERS: &str = r#"
+    SELECT m.id
+    FROM given
+    JOIN messages m ON m.organization_id = g_organization AND m.id = g_id AND m.subject_kind = 'offer'
+    JOIN offers o ON o.organization_id = m.organization_id AND o.id = m.subject_id
+    FOR NO KEY UPDATE OF o, m SKIP LOCKED
 "#;
 
 /// See [`super::Store::lease`].
@@ -47,20 +60,38 @@ pub(super) async fn lease(pool: &PgPool, now_us: i64, until_us: i64, keys: &[Key
 
 /// See [`super::sends::lock_free`].
 pub(super) async fn lock_free(conn: &mut PgConnection, sends: &[NewSend]) -> Result<HashSet<Uuid>, Failure> {
+    let (offers, others): (Vec<_>, Vec<_>) = sends.iter().partition(|send| send.message.appointment_id.is_none());
+    let mut free = lock_free_by(conn, LOCK_FREE, &others).await?;
+    free.extend(lock_free_by(conn, LOCK_FREE_OFFERS, &offers).await?);
+    Ok(free)
+}
+
+async fn lock_free_by(
+    conn: &mut PgConnection,
+    lock: &'static str,
+    sends: &[&NewSend],
+) -> Result<HashSet<Uuid>, Failure> {
+    if sends.is_empty() {
+        return Ok(HashSet::new());
+    }
     let free: Vec<Uuid> = spanned!(POSTGRES, "reminder.lock_free", {
         let mut query = with_given::<Postgres, _>(&["organization", "id"], sends, |mut row, send| {
             row.push_bind(send.message.organization_id).push_bind(send.message.id);
         });
-        query.push(LOCK_FREE);
-        query.build_query_scalar().persistent(sql::is_kept(sends.len())).fetch_all(conn).await
+        query.push(lock);
+        query.build_query_scalar().persistent(sql::is_kept(sends.len())).fetch_all(&mut *conn).await
     })?;
     Ok(free.into_iter().collect())
 }
 
-/// See [`super::sends::lock_appointment_of`].
-pub(super) async fn lock_appointment_of(conn: &mut PgConnection, message: &MessageRow) -> Result<(), Failure> {
-    spanned!(POSTGRES, "reminder.lock_appointment", {
-        query(LOCK_APPOINTMENT).bind(message.organization_id).bind(message.appointment_id).execute(conn).await.map(drop)
+/// See [`super::sends::lock_subject_of`].
+pub(super) async fn lock_subject_of(conn: &mut PgConnection, message: &MessageRow) -> Result<(), Failure> {
+    spanned!(POSTGRES, "reminder.lock_subject", {
+        let lock = match message.appointment_id {
+            Some(appointment) => query(LOCK_APPOINTMENT).bind(message.organization_id).bind(appointment),
+            None => query(LOCK_OFFER).bind(message.organization_id).bind(message.subject_id),
+        };
+        lock.execute(conn).await.map(drop)
     })
 }
 

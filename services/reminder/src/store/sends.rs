@@ -44,12 +44,24 @@ const CLAIM_MESSAGES: &str = r#"
         AND id = g_id
         AND fence = g_fence
         AND status IN ('scheduled', 'unknown')
-        AND EXISTS (
-            SELECT 1
-            FROM appointments a
-            WHERE a.organization_id = g_organization
-                AND a.id = messages.appointment_id
-                AND a.version <= g_verified
+        AND (
+            EXISTS (
+                SELECT 1
+                FROM appointments a
+                WHERE a.organization_id = g_organization
+                    AND a.id = messages.appointment_id
+                    AND a.version <= g_verified
+            )
+            OR (
+                subject_kind = 'offer'
+                AND EXISTS (
+                    SELECT 1
+                    FROM offers o
+                    WHERE o.organization_id = g_organization
+                        AND o.id = messages.subject_id
+                        AND o.version <= g_verified
+                )
+            )
         )
     RETURNING id, attempts
 "#;
@@ -57,7 +69,7 @@ const RECORD_RESULTS: &str = r#"
     UPDATE messages
     SET status = g_status, reason = g_reason, wake_at_us = g_wake, tries = tries + g_try,
         sent_at_us = coalesce(g_sent, sent_at_us), provider_rank = g_rank, updated_at_us = g_now, held = g_held,
-        next_way = g_next
+        next_provider = g_next
     FROM given
     WHERE organization_id = g_organization AND id = g_id AND fence = g_fence AND status IN ('sending', 'unknown')
     RETURNING id
@@ -220,7 +232,7 @@ impl Store {
     }
 }
 
-/// Marks messages as sending when their lease holds and no newer version of their appointment is known. Answers the
+/// Marks messages as sending when their lease holds and no newer version of their appointment or offer is known. Answers the
 /// number of each attempt by message.
 pub(crate) async fn claim_messages(tx: &mut Tx, sends: &[NewSend]) -> Result<HashMap<Uuid, i32>, Failure> {
     if sends.is_empty() {
@@ -299,7 +311,7 @@ pub(crate) async fn select_rules_of_messages(tx: &mut Tx, keys: &[Key]) -> Resul
     })
 }
 
-/// Locks messages and their appointments without waiting; answers those that were free.
+/// Locks messages and their appointments or offers without waiting; answers those that were free.
 pub(crate) async fn lock_free(tx: &mut Tx, sends: &[NewSend]) -> Result<HashSet<Uuid>, Failure> {
     match tx {
         // SQLite's one writer holds every row.
@@ -308,10 +320,10 @@ pub(crate) async fn lock_free(tx: &mut Tx, sends: &[NewSend]) -> Result<HashSet<
     }
 }
 
-/// Locks the appointment of a message and waits for it; the message itself is locked later, as everywhere.
-pub(crate) async fn lock_appointment_of(tx: &mut Tx, message: &MessageRow) -> Result<(), Failure> {
+/// Locks the appointment or offer of a message and waits for it; the message itself is locked later, as everywhere.
+pub(crate) async fn lock_subject_of(tx: &mut Tx, message: &MessageRow) -> Result<(), Failure> {
     match tx {
         Tx::Sqlite(_) => Ok(()),
-        Tx::Postgres(tx) => postgres::lock_appointment_of(tx, message).await,
+        Tx::Postgres(tx) => postgres::lock_subject_of(tx, message).await,
     }
 }

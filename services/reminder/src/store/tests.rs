@@ -173,10 +173,10 @@ async fn position_and_messages_move_together(bed: Bed) {
     assert!(bed.all().await.iter().all(|row| row.status == "scheduled"), "a lost race changes nothing");
     assert_eq!(bed.apply((Some("p2"), "p3"), &moved).await, Committed::Here { planned: 5 });
     let rows = bed.all().await;
-    let old: Vec<_> = rows.iter().filter(|row| row.appointment_version == 1).cloned().collect();
+    let old: Vec<_> = rows.iter().filter(|row| row.subject_version == 1).cloned().collect();
     assert_eq!(statuses(&old), [("suppressed", "superseded"); 5]);
     // Every second message has another key than every other: the database says so.
-    let mut keys: Vec<_> = rows.iter().map(|row| (row.appointment_version, row.rule_id, row.channel.clone())).collect();
+    let mut keys: Vec<_> = rows.iter().map(|row| (row.subject_version, row.rule_id, row.channel.clone())).collect();
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 10);
@@ -233,7 +233,7 @@ async fn an_announced_arrangement_is_known_to_the_next_plan(bed: Bed) {
     assert_eq!(bed.begin(&moved, 2).await, Some(1));
     bed.apply((Some("p2"), "p3"), &[booked(3, START, Status::Booked, Event::Other)]).await;
     let rows = bed.all().await;
-    let correction = rows.iter().filter(|row| row.trigger == "rescheduled" && row.appointment_version == 3);
+    let correction = rows.iter().filter(|row| row.trigger == "rescheduled" && row.subject_version == 3);
     assert_eq!(correction.count(), 2);
 }
 
@@ -337,6 +337,7 @@ async fn statements_are_understood(bed: Bed) {
         &endpoints::STATEMENTS,
         &inbound::STATEMENTS,
         &messages::STATEMENTS,
+        &offers::STATEMENTS,
         &organizations::STATEMENTS,
         &planned_messages::STATEMENTS,
         &positions::STATEMENTS,

@@ -13,7 +13,7 @@ use ::wire::booking::{
     self as wire, Appointment, AppointmentState, Change, ChangeBatch, GetContactRequest, GetContactResponse, Patient,
     PatientDetails, PlanNow, PlanState, SnapshotPart, SnapshotRequest, SubscribeChangesRequest, change::Owner,
 };
-use domain::id::{AppointmentId, OrganizationId};
+use domain::id::{AppointmentId, OrganizationId, PlanId};
 use futures::Stream;
 use rpc::{Code, Context, Fault};
 use sql::feed::Position;
@@ -117,6 +117,8 @@ impl Booking {
             changed_at_us: now_us,
             event: "plan_at_risk".into(),
             owner: Some(Owner::Plan(PlanState {
+                // Each appointment of a test has a plan of its own.
+                id: PlanId::new(id.parse::<AppointmentId>().unwrap().uuid()).to_string(),
                 at_risk: true,
                 next_service_id: service.into(),
                 book_by: book_by.into(),

@@ -6,12 +6,13 @@ use sql::{SqlitePools, Target};
 use sqlx::{FromRow, PgPool};
 use uuid::Uuid;
 
-const OPEN: &str = "SELECT id, appointment_id, status, fence, wake_at_us FROM messages WHERE wake_at_us <= $1";
+const OPEN: &str =
+    "SELECT id, subject_id AS appointment_id, status, fence, wake_at_us FROM messages WHERE wake_at_us <= $1";
 const NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM messages WHERE wake_at_us > $1";
 const POSITION: &str = "SELECT position FROM feed_position WHERE id = 1";
 const MOVE_POSITION: &str = "UPDATE feed_position SET position = $1 WHERE id = 1";
-const MESSAGES: &str = "SELECT id, appointment_id, rule_id, trigger, channel, status, reason, \
-     appointment_version, starts_at_us FROM messages";
+const MESSAGES: &str = "SELECT id, subject_id AS appointment_id, rule_id, trigger, channel, status, reason, \
+     subject_version AS appointment_version, starts_at_us FROM messages";
 const ATTEMPTS: &str = "SELECT message_id, at_us, outcome FROM attempts ORDER BY message_id, number";
 
 /// A message at which something is still to be done.
