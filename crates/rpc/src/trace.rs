@@ -37,6 +37,18 @@ pub fn adopt(span: &Span, headers: &HeaderMap) {
     let _ = span.set_parent(parent);
 }
 
+/// Links the span to the trace of a W3C `traceparent`; a text that is none links nothing.
+pub fn link(span: &Span, trace_parent: &str) {
+    use opentelemetry::trace::TraceContextExt;
+    let Ok(value) = HeaderValue::try_from(trace_parent) else { return };
+    let headers = HeaderMap::from_iter([(HeaderName::from_static("traceparent"), value)]);
+    let context = global::get_text_map_propagator(|propagator| propagator.extract(&Headers(&headers)));
+    let linked = context.span().span_context().clone();
+    if linked.is_valid() {
+        span.add_link(linked);
+    }
+}
+
 /// Writes the span's context into the headers.
 pub fn inject(span: &Span, headers: &mut HeaderMap) {
     let context = span.context();

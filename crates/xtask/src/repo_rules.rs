@@ -30,7 +30,7 @@ const PURE: [&str; 3] = ["domain", "calendar", "careplan"];
 const IMPURE: [&str; 7] = ["tokio", "sqlx", "tonic", "axum", "reqwest", "hyper", "runtime"];
 const SERVICES: [&str; 4] = ["availability", "booking", "gateway", "reminder"];
 /// Modules of today's knots, by service. A knot may shrink; a module that leaves it leaves this list, and none is added.
-const KNOTS: [(&str, &[&str]); 4] = [
+const KNOTS: [(&str, &[&str]); 3] = [
     ("availability", &["directory", "displaced", "follow", "model", "orgs", "search"]),
     (
         "booking",
@@ -49,31 +49,9 @@ const KNOTS: [(&str, &[&str]); 4] = [
         ],
     ),
     ("gateway", &["call", "operation", "params"]),
-    (
-        "reminder",
-        &[
-            "answer",
-            "config",
-            "describe",
-            "dispatch",
-            "plan",
-            "provider",
-            "quiet",
-            "receive",
-            "render",
-            "report",
-            "rule",
-            "store",
-            "unsubscribe",
-            "way",
-            "webhook",
-            "write",
-        ],
-    ),
 ];
 /// What a store imports today though it lies above it, by service: shrinks as `KNOTS` does.
-const ABOVE_STORE: [(&str, &[&str]); 2] =
-    [("gateway", &["calendars"]), ("reminder", &["answer", "plan", "provider", "render", "report", "rule", "webhook"])];
+const ABOVE_STORE: [(&str, &[&str]); 1] = [("gateway", &["calendars"])];
 const LINES_MAX: usize = 400;
 /// Whose files are measured and read.
 const SOURCES: [&str; 7] = ["rs", "proto", "sql", "toml", "sh", "md", "yml"];

@@ -1,17 +1,17 @@
-//! What a patient counts on, and what of it has changed.
+//! Appointments as planning sees them, and the arrangement that a patient knows.
 
 use domain::{appointment::Status, time::from_micros};
 use jiff::{civil::DateTime, tz::TimeZone};
 use uuid::Uuid;
 
-/// What a message tells: when and where.
+/// The time and the location of an appointment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Visit {
     pub(crate) starts_at_us: i64,
     pub(crate) location: Uuid,
 }
 
-/// An appointment, as far as the feed tells it.
+/// An appointment, from the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Appointment {
     pub(crate) id: Uuid,
@@ -23,30 +23,29 @@ pub(crate) struct Appointment {
     pub(crate) visit: Visit,
     pub(crate) ends_at_us: i64,
     pub(crate) time_zone: String,
-    /// The session of a plan that it is.
+    /// The session of a plan that the appointment is.
     pub(crate) plan_session: Option<Uuid>,
     pub(crate) confirmed_at_us: Option<i64>,
 }
 
 impl Appointment {
-    /// The location's zone; UTC where this program's data knows no such zone.
+    /// The location's time zone; UTC for an unknown one.
     pub(crate) fn zone(&self) -> TimeZone {
         domain::time::zone(&self.time_zone).unwrap_or(TimeZone::UTC)
     }
 
-    /// Whether the other is what a patient counts on here, by the same clock: one that stays while its location's time zone
-    /// changes is not.
-    pub(crate) fn is_as(&self, other: &Self) -> bool {
+    /// Whether the arrangement and the hour of the day are the same. The hour differs when the location's time zone changes.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.arrangement() == other.arrangement() && self.hour() == other.hour()
     }
 
-    /// Its start on the wall clock.
+    /// The start on the location's wall clock.
     fn hour(&self) -> Option<DateTime> {
         Some(from_micros(self.visit.starts_at_us)?.to_zoned(self.zone()).datetime())
     }
 }
 
-/// What a patient counts on: when and where, with whom, and for what.
+/// The time, location, practitioner and service that a patient expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrangement {
     pub(crate) visit: Visit,
@@ -55,13 +54,13 @@ pub(crate) struct Arrangement {
 }
 
 impl Appointment {
-    /// The arrangement as it stands.
+    /// The present arrangement.
     pub(crate) fn arrangement(&self) -> Arrangement {
         Arrangement { visit: self.visit, practitioner: self.practitioner, service: self.service }
     }
 }
 
-/// What is other than the patient knows.
+/// The details that differ from the arrangement that the patient knows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Changed {
     pub(crate) time: bool,
@@ -71,7 +70,7 @@ pub(crate) struct Changed {
 }
 
 impl Changed {
-    /// From what the patient knows to how it stands.
+    /// The differences between two arrangements.
     pub(crate) fn between(known: &Arrangement, now: &Arrangement) -> Self {
         Self {
             time: known.visit.starts_at_us != now.visit.starts_at_us,
@@ -81,13 +80,13 @@ impl Changed {
         }
     }
 
-    /// As a message keeps it: a letter each, `t`, `l`, `p` and `s`.
+    /// A letter for each detail, as a message stores them: `t`, `l`, `p` and `s`.
     pub(crate) fn letters(self) -> String {
         let all = [(self.time, 't'), (self.location, 'l'), (self.practitioner, 'p'), (self.service, 's')];
         all.into_iter().filter_map(|(changed, letter)| changed.then_some(letter)).collect()
     }
 
-    /// What a message kept.
+    /// Reads the letters of a message.
     pub(crate) fn of_letters(letters: &str) -> Self {
         let has = |letter| letters.contains(letter);
         Self { time: has('t'), location: has('l'), practitioner: has('p'), service: has('s') }
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_has_changed_reads_back() {
+    fn letters_read_back() {
         for bits in 0_u8..16 {
             let is = |bit: u8| bits & bit != 0;
             let changed = Changed { time: is(1), location: is(2), practitioner: is(4), service: is(8) };

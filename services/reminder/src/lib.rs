@@ -1,11 +1,11 @@
-//! Reminder: what patients are told about their visits, and when.
+//! Reminder: messages to patients about their appointments.
 //!
-//! Owns rules, messages and what became of them, and the webhooks by which an organisation's own systems are told. It follows booking's feed to know which messages are due, and asks
-//! booking for the present truth just before each one leaves. It never writes to anybody else's tables, never talks to a
-//! patient about anything but a visit of theirs, and never sends a message again whose fate it does not know.
+//! Owns rules, messages and their outcomes, patients' replies, and webhooks. It follows booking's feed to plan messages, and
+//! asks booking for the present data just before each one leaves. It writes to no other service's tables, writes to a
+//! patient about their own appointments alone, and sends no message again whose outcome is unknown, unless its rule says so.
 //!
-//! Start reading at `planning/mod.rs` (which messages a change plans; pure), then `jobs/feed.rs` (how changes arrive) and
-//! `sending/send.rs` (one message from its lease to its outcome).
+//! Start reading at `planning/mod.rs` (the messages of a change, no I/O), then `jobs/feed.rs` (how changes arrive) and
+//! `sending/send.rs` (a message from its lease to its outcome).
 
 #![warn(clippy::unwrap_used)]
 
@@ -56,23 +56,23 @@ use wire::{
     reminder::{reminder_server::ReminderServer, webhooks_server::WebhooksServer},
 };
 
-/// The full names of the services that it serves.
+/// The full names of its gRPC services.
 pub const SERVICES: [&str; 2] = ["meridian.reminder.v1.Reminder", "meridian.reminder.v1.Webhooks"];
 
-/// The longest that a read waits for the revision that it was given.
-const FRESH_WITHIN: Duration = Duration::from_secs(2);
+/// Longest wait of a read for its revision.
+const REVISION_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the service needs from outside.
+/// The dependencies of the service.
 pub struct Deps {
-    /// Where time comes from.
+    /// The clock.
     pub clock: Clock,
-    /// Where ids come from.
+    /// The source of ids.
     pub ids: Ids,
-    /// Where the data is kept.
+    /// The database.
     pub database: Target,
-    /// The way to booking.
+    /// The connection to booking.
     pub booking: rpc::Channel,
-    /// The way to availability.
+    /// The connection to availability.
     pub availability: rpc::Channel,
 }
 
@@ -91,8 +91,8 @@ pub enum Error {
     /// The mail server's settings cannot be used.
     #[error("reminder.smtp cannot be used: {0}")]
     Smtp(&'static str),
-    /// A shipped text does not compile.
-    #[error("the shipped texts cannot be used: {0}")]
+    /// A shipped template does not compile.
+    #[error("the shipped templates cannot be used: {0}")]
     Templates(String),
 }
 
@@ -100,7 +100,7 @@ pub enum Error {
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-/// What every handler shares.
+/// The state that all use cases share.
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
@@ -109,7 +109,7 @@ pub(crate) struct Inner {
     /// Idempotency keys whose first request still runs.
     pub(crate) running_keys: RunningKeys,
     pub(crate) templates: Templates,
-    /// Who carries messages.
+    /// The providers that carry messages.
     pub(crate) providers: ProviderRoutes,
     /// Batched lookups and transactions.
     pub(crate) lookups: Lookups,
@@ -118,13 +118,13 @@ pub(crate) struct Inner {
     pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) waitlist: WaitlistClient<rpc::Channel>,
     pub(crate) availability: SearchClient<rpc::Channel>,
-    /// How far the feed has been applied.
+    /// The applied position of booking's feed; `None` before the first snapshot.
     pub(crate) applied: watch::Sender<Option<Position>>,
     /// Notified when messages are planned, so that the worker need not wait for its timer.
     pub(crate) planned: Notify,
     /// The messages that this process works on.
     pub(crate) busy: Mutex<HashSet<Uuid>>,
-    /// The way to webhook endpoints.
+    /// The HTTP client for webhook endpoints.
     pub(crate) outbound: outbound::Client,
     /// Notified when webhook deliveries are queued.
     pub(crate) deliveries_queued: Notify,
@@ -171,7 +171,7 @@ impl App {
         rpc::guard(reminder.add_service(WebhooksServer::new(grpc::webhooks::Service(self.0.clone()))))
     }
 
-    /// Follows booking's feed, sends and delivers what is due until draining begins, then waits for what is on its way.
+    /// Follows booking's feed, sends messages and delivers webhooks until draining begins, then waits for running sends.
     pub async fn run(&self, shutdown: Shutdown) {
         let follow = jobs::feed::run(&self.0, &shutdown);
         let dispatch = sending::worker::run(&self.0, &shutdown);
@@ -180,7 +180,7 @@ impl App {
         tokio::join!(follow, dispatch, deliver, sweep);
     }
 
-    /// Migrates a database and does nothing else.
+    /// Migrates a database.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -188,7 +188,7 @@ impl App {
         Ok(Store::open(database).await?.migrate().await?)
     }
 
-    /// How many migrations a database still lacks. Changes nothing.
+    /// The number of migrations that a database lacks. Changes nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -198,17 +198,17 @@ impl App {
 }
 
 impl Inner {
-    /// The revision that an answer is computed at: how far booking's feed is applied. Empty before the first snapshot.
+    /// The revision of an answer: the applied position of booking's feed. Empty before the first snapshot.
     pub(crate) fn revision(&self) -> String {
         self.applied.borrow().map(|position| format!("b{position}")).unwrap_or_default()
     }
 
-    /// Waits until the messages of this revision are planned here.
-    pub(crate) async fn fresh(&self, ctx: &Context) -> Result<(), Fault> {
+    /// Waits until the messages of the caller's revision are planned.
+    pub(crate) async fn wait_for_revision(&self, ctx: &Context) -> Result<(), Fault> {
         let Some(revision) = &ctx.revision else { return Ok(()) };
-        let within = FRESH_WITHIN.min(ctx.remaining());
+        let within = REVISION_TIMEOUT.min(ctx.remaining());
         for part in revision.split(',') {
-            // Other parts are of no matter here.
+            // Other parts belong to other services.
             let Some(position) = part.strip_prefix('b').and_then(|text| text.parse::<Position>().ok()) else {
                 continue;
             };

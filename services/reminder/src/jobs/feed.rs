@@ -14,7 +14,8 @@ use service::{
 };
 use sql::{Failure, feed::Position};
 use tokio::time::Instant;
-use wire::booking::ChangeBatch;
+use tracing::{Instrument, Span};
+use wire::booking::{Change, ChangeBatch};
 
 use super::{
     commit::{Committed, FeedBatch, Progress, commit},
@@ -122,7 +123,8 @@ async fn tail(inner: &Arc<Inner>, mut position: String, backoff: &mut Backoff) -
             appointments.extend(history::last_appointments(inner, &plans).await?);
             let changes = Changes { appointments: &appointments, plans_at_risk: &plans, offers: &offers };
             let step = PositionStep { from: Some(&position), to: &batch.position };
-            apply(inner, changes, &events, Progress::Feed(step)).await?;
+            let span = span_of(&batch.changes);
+            apply(inner, changes, &events, Progress::Feed(step)).instrument(span).await?;
             position.clone_from(&batch.position);
             (skipped, deadline) = (0, rate.acquire(Instant::now()));
             let now_us = inner.clock.now_us();
@@ -171,6 +173,15 @@ async fn take_snapshot(inner: &Arc<Inner>, mut stored: Option<String>) -> Result
         stored = Some(position);
     }
     Err(Fault::new(Code::Unavailable, "the snapshot broke off").into())
+}
+
+/// The span of one transaction, linked to the traces of the writes that made its changes.
+fn span_of(changes: &[Change]) -> Span {
+    let span = tracing::info_span!("apply_changes", otel.kind = "consumer", changes = changes.len());
+    for change in changes.iter().filter(|change| !change.trace_parent.is_empty()) {
+        rpc::trace::link(&span, &change.trace_parent);
+    }
+    span
 }
 
 /// Commits changes, and wakes the loops that send and deliver.

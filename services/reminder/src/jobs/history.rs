@@ -1,7 +1,7 @@
 //! Appointments from before the snapshot: booking's snapshot begins with the upcoming ones, and reports look back.
 //!
-//! The follower of the feed reads them page by page; each page and the cursor after it are one transaction. What the feed
-//! said meanwhile is newer and stays. Until all is read, a report names the instant since which it knows appointments.
+//! The follower of the feed reads them page by page; each page and the cursor after it are one transaction. Changes from
+//! the feed are newer and stay. Until all is read, a report names the instant since which it knows appointments.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -18,10 +18,6 @@ use crate::{
     store::{attempts::AttemptRow, messages::MessageRow},
 };
 
-/// The statuses of a message.
-pub(crate) const STATUSES: [&str; 8] =
-    ["scheduled", "suppressed", "sending", "sent", "delivered", "undelivered", "failed", "unknown"];
-
 /// One message of the caller's organisation.
 pub(crate) async fn load(inner: &Inner, ctx: &Context, id: &str) -> Result<MessageRow, Fault> {
     let id: MessageId = id.parse().map_err(|_| Fault::not_found())?;

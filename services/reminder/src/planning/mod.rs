@@ -205,7 +205,7 @@ pub(crate) fn plan_messages(
         if let Some(trigger) = trigger_after(next.status).filter(|_| became && is_event) {
             plan.add = after_event(rules, trigger, &next.about(), next.version, since_us);
         }
-    } else if let Some(known) = known.filter(|known| !known.appointment.is_as(next)) {
+    } else if let Some(known) = known.filter(|known| !known.appointment.is_same_as(next)) {
         plan.suppress = Some("superseded");
         let settled_us = since_us + settle_us;
         plan.add = before_start(rules, next, version, since_us, settled_us);
@@ -243,7 +243,7 @@ fn merge(known: Option<&StoredAppointment>, change: &Change) -> StoredAppointmen
     match known {
         Some(known) => StoredAppointment {
             appointment: next.clone(),
-            visit_version: if known.appointment.is_as(next) { known.visit_version } else { next.version },
+            visit_version: if known.appointment.is_same_as(next) { known.visit_version } else { next.version },
             booked_at_us: known.booked_at_us,
             announced: known.announced,
         },

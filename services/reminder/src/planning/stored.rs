@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::{PendingMessage, StoredAppointment};
 use crate::{
     appointment::{Appointment, Arrangement, Visit},
-    rules::channel,
     store::{appointments::AppointmentRow, planned_messages::PendingRow},
 };
 
@@ -70,7 +69,7 @@ impl PendingMessage {
     pub(super) fn from_row(row: PendingRow) -> Result<Self, Failure> {
         Ok(Self {
             trigger: row.trigger.parse().map_err(undecodable)?,
-            channel: channel(&row.channel).ok_or_else(|| undecodable("a message has an unknown channel"))?,
+            channel: row.channel.parse().map_err(undecodable)?,
             base_at_us: row.base_at_us,
             due_at_us: row.due_at_us,
             service: row.service_id,

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Inner, address_hash,
     providers::inbound::InboundMessage,
-    rules::{Asks, Rule},
+    rules::{Question, Rule},
     store::blocked::Address,
     template_context,
     templates::Template,
@@ -82,7 +82,7 @@ async fn sent_messages(
     for row in rows.map_err(db_error::fault)? {
         let rule = inner.store.rule(organization, row.rule_id).await.map_err(db_error::fault)?;
         let rule = rule.map(Rule::from_row).transpose().map_err(db_error::fault)?;
-        let asks_score = rule.is_some_and(|rule| rule.body.asks == Some(Asks::Score));
+        let asks_score = rule.is_some_and(|rule| rule.body.asks == Some(Question::Score));
         sent.push(SentMessage::new(row, asks_score, now_us));
     }
     Ok(sent)

@@ -8,6 +8,7 @@ pub(crate) mod reminders;
 
 use std::collections::BTreeMap;
 
+pub(crate) use domain::report::GroupBy;
 use domain::{
     appointment::Status,
     id::{LocationId, PractitionerId, ServiceId},
@@ -21,33 +22,6 @@ use crate::template_context;
 pub(crate) const DAYS_MAX: i32 = 400;
 /// How far back appointments are read from booking, in microseconds: the longest period.
 pub(crate) const HISTORY_US: i64 = DAYS_MAX as i64 * 86_400_000_000;
-
-/// The key of the rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GroupBy {
-    Location,
-    Practitioner,
-    Service,
-    /// The day of the start.
-    Day,
-    /// The Monday of the week of the start.
-    Week,
-}
-
-impl std::str::FromStr for GroupBy {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "location" => Self::Location,
-            "practitioner" => Self::Practitioner,
-            "service" => Self::Service,
-            "day" => Self::Day,
-            "week" => Self::Week,
-            _ => return Err("expected one of location, practitioner, service, day, week"),
-        })
-    }
-}
 
 /// The number of messages by status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

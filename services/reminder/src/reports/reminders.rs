@@ -27,7 +27,7 @@ pub(crate) async fn report(
     request: &ReportRemindersRequest,
 ) -> Result<ReminderReport, Fault> {
     let (group_by, from, to) = parameters(request)?;
-    inner.fresh(ctx).await?;
+    inner.wait_for_revision(ctx).await?;
     let organization = ctx.organization.uuid();
     // A local day may begin or end a day earlier or later than in UTC; each appointment's own clock decides.
     let (mut after, until_us) = ((midnight_us(from) - DAY_US, Uuid::nil()), midnight_us(to) + 2 * DAY_US);

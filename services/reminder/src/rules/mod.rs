@@ -6,7 +6,7 @@ pub(crate) mod quiet_hours;
 mod stored;
 pub(crate) mod wire;
 
-pub(crate) use domain::message::Trigger;
+pub(crate) use domain::message::{Question, Trigger};
 use domain::{
     id::ServiceId,
     patient::{Channel, ConsentKind},
@@ -17,24 +17,11 @@ use uuid::Uuid;
 
 use crate::templates::Template;
 
-/// The channel of a name.
-pub(crate) fn channel(text: &str) -> Option<Channel> {
-    [Channel::Sms, Channel::Email].into_iter().find(|channel| channel.as_str() == text)
-}
-
 /// Hours of the location's clock in which nothing is sent; `from` after `to` spans midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct QuietHours {
     pub(crate) from: WallTime,
     pub(crate) to: WallTime,
-}
-
-/// A question to the patient.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Asks {
-    /// How the patient is, 0 to 10.
-    Score,
 }
 
 /// The contents of a rule.
@@ -54,7 +41,7 @@ pub(crate) struct Body {
     pub(crate) language: Option<String>,
     pub(crate) quiet_hours: Option<QuietHours>,
     #[serde(default)]
-    pub(crate) asks: Option<Asks>,
+    pub(crate) asks: Option<Question>,
     /// The consent that its messages need.
     #[serde(default = "service")]
     pub(crate) consent: ConsentKind,
@@ -71,7 +58,7 @@ impl Body {
     /// The name of the shipped text that replaces an empty template.
     pub(crate) fn text_name(&self) -> &'static str {
         match self.asks {
-            Some(Asks::Score) => "check_in",
+            Some(Question::Score) => "check_in",
             None => self.trigger.as_str(),
         }
     }

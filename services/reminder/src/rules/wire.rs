@@ -8,7 +8,7 @@ use domain::{
 };
 use wire::reminder;
 
-use super::{Asks, Body, QuietHours, Rule, Trigger, channel};
+use super::{Body, Question, QuietHours, Rule, Trigger};
 use crate::templates::{Language, LanguagePreferences, Template, Templates};
 
 const OFFSET_MAX: u32 = 90 * 24 * 60;
@@ -113,7 +113,7 @@ fn asks(
     trigger: Option<Trigger>,
     channels: &[Channel],
     fallback_channels: &[Channel],
-) -> Option<Asks> {
+) -> Option<Question> {
     match text {
         "" => return None,
         "score" => {}
@@ -129,7 +129,7 @@ fn asks(
         let detail = "what asks for a score is sent by sms alone: only there it is answered";
         faults.check(sms, pointer, "unexpected", detail);
     }
-    Some(Asks::Score)
+    Some(Question::Score)
 }
 
 /// In a language without shipped texts an e-mail needs both of its parts, or it would be in two languages.
@@ -175,12 +175,12 @@ pub(crate) fn language(faults: &mut Faults, text: &str) -> Option<String> {
 fn channels(faults: &mut Faults, pointer: &str, words: &[String]) -> Vec<Channel> {
     let mut found = Vec::new();
     for (at, word) in words.iter().enumerate() {
-        match channel(word) {
-            None => faults.push(format!("{pointer}/{at}"), "invalid_value", "expected sms or email"),
-            Some(channel) if found.contains(&channel) => {
+        match word.parse::<Channel>() {
+            Err(_) => faults.push(format!("{pointer}/{at}"), "invalid_value", "expected sms or email"),
+            Ok(channel) if found.contains(&channel) => {
                 faults.push(format!("{pointer}/{at}"), "duplicate", "name each channel once");
             }
-            Some(channel) => found.push(channel),
+            Ok(channel) => found.push(channel),
         }
     }
     found

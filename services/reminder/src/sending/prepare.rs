@@ -85,22 +85,9 @@ pub(super) async fn prepare(
     if message.is_unknown() && !is_wanted(&rule, message, trigger, channel, &appointment) {
         return Ok(Decision::Suppress("rule_changed"));
     }
-    let zone = domain::time::zone(&appointment.time_zone).unwrap_or(jiff::tz::TimeZone::UTC);
-    // Planned outside the quiet hours, it may have waited into them.
-    let quiet = rule.body.quiet_hours.and_then(|hours| quiet_hours::interval(hours, now_us, &zone));
-    if let Some((_, ends_at_us)) = quiet
-        && ends_at_us < until_us
-    {
-        return Ok(Decision::Postpone(ends_at_us));
-    }
-    if inner.lookups.blocked.call(address(message, &to)).await? {
-        return Ok(Decision::Suppress("opted_out"));
-    }
-    if unsubscribe::is_unsubscribed(inner, message, trigger, rule.body.consent).await? {
-        return Ok(Decision::Suppress("unsubscribed"));
-    }
-    if let Some(later) = over_daily_limit(inner, message, trigger, &to, &zone, until_us).await? {
-        return Ok(later);
+    let zone = domain::time::zone(&appointment.time_zone).unwrap_or(TimeZone::UTC);
+    if let Some(decision) = hold_back(inner, message, trigger, &rule, &to, &zone, until_us).await? {
+        return Ok(decision);
     }
     let found = inner
         .lookups
@@ -132,6 +119,32 @@ pub(super) async fn prepare(
         Ok(rendered) => Decision::Send(Box::new(ReadyMessage { to, rendered, verified_version, announcement })),
         Err(next) => next,
     })
+}
+
+/// Why a message that may leave does not leave now: quiet hours, an opt-out or the daily limit.
+async fn hold_back(
+    inner: &Inner,
+    message: &MessageRow,
+    trigger: Trigger,
+    rule: &Rule,
+    to: &str,
+    zone: &TimeZone,
+    until_us: i64,
+) -> Result<Option<Decision>, Fault> {
+    // Planned outside the quiet hours, it may have waited into them.
+    let quiet = rule.body.quiet_hours.and_then(|hours| quiet_hours::interval(hours, inner.clock.now_us(), zone));
+    if let Some((_, ends_at_us)) = quiet
+        && ends_at_us < until_us
+    {
+        return Ok(Some(Decision::Postpone(ends_at_us)));
+    }
+    if inner.lookups.blocked.call(address(message, to)).await? {
+        return Ok(Some(Decision::Suppress("opted_out")));
+    }
+    if unsubscribe::is_unsubscribed(inner, message, trigger, rule.body.consent).await? {
+        return Ok(Some(Decision::Suppress("unsubscribed")));
+    }
+    over_daily_limit(inner, message, trigger, to, zone, until_us).await
 }
 
 fn address(message: &MessageRow, to: &str) -> Address {

@@ -22,7 +22,7 @@ use service::db_error;
 use super::{
     prepare::{Decision, ReadyMessage, prepare, reply},
     queue::UNKNOWN_US,
-    select_provider::{Route, again, is_held, key_attempt, route},
+    select_provider::{Selection, is_held, key_attempt, next_attempt, select},
     transactions::{Claim, begin_send},
     worker::lease_us,
 };
@@ -37,7 +37,7 @@ use crate::{
     },
     rate::jittered_us,
     replies::REPLY_TRIGGER,
-    rules::{Trigger, channel},
+    rules::Trigger,
     store::{
         blocked::Address,
         messages::MessageRow,
@@ -58,21 +58,23 @@ const BUSY_SECONDS_MAX: f64 = 3600.0;
 /// Sends one message, or ends or postpones it.
 pub(super) async fn send(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Shutdown) {
     let leased_us = inner.clock.now_us();
-    let Some(channel) = channel(&message.channel) else { return finish(inner, message, "failed", "unreadable").await };
+    let Ok(channel) = message.channel.parse::<Channel>() else {
+        return finish(inner, message, "failed", "unreadable").await;
+    };
     // The turn comes before the lookups, so that their answers do not age in a queue.
-    let way = match route(inner.providers.for_channel(channel), message, inner.clock.now_us()) {
-        Route::Go(way, None) => way,
-        Route::Go(way, Some(at_us)) => {
+    let route = match select(inner.providers.for_channel(channel), message, inner.clock.now_us()) {
+        Selection::Provider(route, None) => route,
+        Selection::Provider(route, Some(at_us)) => {
             let turn = inner.clock.sleep_until(Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::MAX));
             if shutdown.until(turn).await.is_none() {
                 return postpone(inner, message, inner.clock.now_us()).await;
             }
-            way
+            route
         }
-        Route::Closed(until_us) => {
+        Selection::SuspendedUntil(until_us) => {
             return postpone(inner, message, until_us + jittered_us(1.0, inner.ids.fraction())).await;
         }
-        Route::Gone => return finish(inner, message, "unknown", "no_answer").await,
+        Selection::Gone => return finish(inner, message, "unknown", "no_answer").await,
     };
     let prepared = match message.trigger.parse::<Trigger>() {
         Ok(trigger) => prepare(inner, message, trigger, channel).await,
@@ -82,7 +84,7 @@ pub(super) async fn send(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Sh
         Err(_) => Ok(Decision::Fail("unreadable")),
     };
     if !matches!(prepared, Ok(Decision::Send(_))) {
-        way.limiter.release();
+        route.limiter.release();
     }
     let decision = match prepared {
         Ok(decision) => decision,
@@ -91,7 +93,7 @@ pub(super) async fn send(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Sh
     match decision {
         // Draining: no send begins, and the ended lease lets another process begin it.
         Decision::Send(_) if shutdown.has_begun() => postpone(inner, message, inner.clock.now_us()).await,
-        Decision::Send(ready) => attempt(inner, message, (channel, way), &ready, leased_us).await,
+        Decision::Send(ready) => attempt(inner, message, (channel, route), &ready, leased_us).await,
         Decision::Suppress(reason) => finish(inner, message, "suppressed", reason).await,
         Decision::Fail(reason) => finish(inner, message, "failed", reason).await,
         Decision::Postpone(wake_at_us) => postpone(inner, message, wake_at_us).await,
@@ -102,18 +104,18 @@ pub(super) async fn send(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Sh
 async fn attempt(
     inner: &Inner,
     message: &Arc<MessageRow>,
-    (channel, way): (Channel, &ProviderRoute),
+    (channel, route): (Channel, &ProviderRoute),
     ready: &ReadyMessage,
     leased_us: i64,
 ) {
     let now_us = inner.clock.now_us();
     let segments = if channel == Channel::Sms { segments(&ready.rendered.text) } else { 0 };
-    let key = key_attempt(message, way);
+    let key = key_attempt(message, route);
     let send = NewSend {
         message: message.clone(),
         verified_version: ready.verified_version,
         announcement: ready.announcement,
-        provider: way.name(),
+        provider: route.name(),
         key_attempt: key,
         recipient: ready.to.clone(),
         subject: ready.rendered.subject.clone(),
@@ -127,12 +129,12 @@ async fn attempt(
         Ok(Some(number)) => number,
         // The lease is lost, or a newer version is known whose plan may have kept this message.
         Ok(None) => {
-            way.limiter.release();
+            route.limiter.release();
             return postpone(inner, message, leased_us + jittered_us(BEHIND_SECONDS, inner.ids.fraction())).await;
         }
         Err(fault) => {
             tracing::warn!(code = fault.code.as_str(), message = %id, "a send cannot begin: the database failed");
-            return way.limiter.release();
+            return route.limiter.release();
         }
     };
     let first = if key > 0 { key } else { number };
@@ -141,16 +143,16 @@ async fn attempt(
         subject: ready.rendered.subject.clone(),
         text: ready.rendered.text.clone(),
         unsubscribe_url: one_click(inner, message),
-        callback_url: callback_url_of(inner, message, way.name(), number),
+        callback_url: callback_url_of(inner, message, route.name(), number),
         reference: callback_url::reference(id, number),
         key: callback_url::reference(id, first),
     };
     let began = Instant::now();
-    let outcome = way.provider.send(&outgoing).await;
-    inner.providers.record(way, &outcome, segments, inner.clock.now_us());
-    metrics::histogram!("reminder_provider_seconds", "provider" => way.name(), "outcome" => outcome.as_str())
+    let outcome = route.provider.send(&outgoing).await;
+    inner.providers.record(route, &outcome, segments, inner.clock.now_us());
+    metrics::histogram!("reminder_provider_seconds", "provider" => route.name(), "outcome" => outcome.as_str())
         .record(began.elapsed());
-    let result = result(inner, message, (channel, way), number, &outcome, &ready.to);
+    let result = result(inner, message, (channel, route), number, &outcome, &ready.to);
     for _ in 0..3 {
         match inner.lookups.record.call(result.clone()).await {
             Ok(_) => {
@@ -212,7 +214,7 @@ fn callback_url_of(inner: &Inner, message: &MessageRow, provider: &str, attempt:
 fn result(
     inner: &Inner,
     message: &Arc<MessageRow>,
-    (channel, way): (Channel, &ProviderRoute),
+    (channel, route): (Channel, &ProviderRoute),
     attempt: i32,
     outcome: &SendOutcome,
     to: &str,
@@ -251,7 +253,7 @@ fn result(
         SendOutcome::Busy { code, .. } => {
             (result.reason, result.error_code, result.detail) =
                 ("gave_up", code.clone(), "the provider has not taken it");
-            if let Some((wake_at_us, next_provider)) = again(inner, message, channel, way, outcome) {
+            if let Some((wake_at_us, next_provider)) = next_attempt(inner, message, channel, route, outcome) {
                 (result.status, result.reason) = ("scheduled", "provider_busy");
                 (result.wake_at_us, result.next_provider) = (Some(wake_at_us), next_provider);
             }

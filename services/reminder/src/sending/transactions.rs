@@ -81,7 +81,7 @@ pub(crate) async fn record(store: &Store, results: &[SendResult]) -> Result<Vec<
         fallback_id: result.fallback_id,
         now_us: result.now_us,
     });
-    plan_fallbacks(&mut tx, &only(ended, &recorded)).await?;
+    plan_fallbacks(&mut tx, &with_ids(ended, &recorded)).await?;
     tx.commit().await?;
     Ok(results.iter().map(|result| recorded.contains(&result.message.id)).collect())
 }
@@ -97,11 +97,11 @@ pub(crate) async fn finish(store: &Store, finishes: &[Finish]) -> Result<Vec<boo
         fallback_id: finish.fallback_id,
         now_us: finish.now_us,
     });
-    plan_fallbacks(&mut tx, &only(ended, &finished)).await?;
+    plan_fallbacks(&mut tx, &with_ids(ended, &finished)).await?;
     tx.commit().await?;
     Ok(finishes.iter().map(|finish| finished.contains(&finish.message.id)).collect())
 }
 
-fn only<'a>(ended: impl Iterator<Item = EndedMessage<'a>>, ids: &HashSet<Uuid>) -> Vec<EndedMessage<'a>> {
+fn with_ids<'a>(ended: impl Iterator<Item = EndedMessage<'a>>, ids: &HashSet<Uuid>) -> Vec<EndedMessage<'a>> {
     ended.filter(|message| ids.contains(&message.key.1)).collect()
 }

@@ -193,7 +193,7 @@ pub(crate) async fn lock_appointments(tx: &mut Tx, keys: &[Key], now_us: i64) ->
     })
 }
 
-/// Inserts appointments or replaces what is known of them; what was announced stays.
+/// Inserts appointments or replaces them; the announced arrangement and the booking stay.
 pub(crate) async fn upsert_appointments(tx: &mut Tx, rows: &[AppointmentRow], now_us: i64) -> Result<(), Failure> {
     statement!(tx, "reminder.upsert_appointments", |conn: Engine| {
         let mut query = QueryBuilder::<Engine>::new(INSERT_APPOINTMENTS);

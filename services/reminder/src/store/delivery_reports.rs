@@ -247,7 +247,7 @@ pub(crate) async fn reschedule(
     Ok(changed == 1)
 }
 
-/// Adds what a report says of an attempt to what is unknown of it.
+/// Fills in what is unknown of an attempt: its outcome, the provider's id and the error code.
 pub(crate) async fn update_attempt(
     tx: &mut Tx,
     attempt: ReportedAttempt,

@@ -1,4 +1,4 @@
-//! The way of a message from due to its outcome: what is due, leases, the claim before a send and the result after it.
+//! Messages on their way: due ones, leases, the claim before a send and the result after it.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -28,7 +28,7 @@ use crate::{
         delivery_report::{self, Report},
         receipt::Stage,
     },
-    rules::{Rule, channel},
+    rules::Rule,
     sending::transactions::{self, Claim},
 };
 
@@ -278,7 +278,6 @@ async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
     let hash = address_hash("+15005550009");
     let blocked = || bed.blocked(ORG, &leased, &hash);
     assert!(!blocked().await);
-    assert!(channel(&leased.channel).is_some());
     let address = Address { organization: ORG, channel: leased.channel.clone(), hash: hash.clone() };
     let refused = SendResult { block: Some(address), ..result(&leased, attempt, "failed") };
     assert!(bed.record(refused).await);

@@ -40,7 +40,7 @@ pub(crate) async fn list(
     let before = page::cursor(&mut faults, &requested.cursor).map(|(number, _)| number);
     faults.result()?;
     let endpoint = load(inner, ctx, &request.webhook_endpoint_id).await?;
-    inner.fresh(ctx).await?;
+    inner.wait_for_revision(ctx).await?;
     let found = inner.store.deliveries(endpoint.organization_id, endpoint.id, &request.statuses, before, limit + 1);
     let mut rows = found.await.map_err(db_error::fault)?;
     let next_cursor = page::cut(&mut rows, limit, |row| (row.number, row.id));

@@ -1,4 +1,4 @@
-//! What patients are told after their visits.
+//! Messages after appointments.
 
 use crate::common::{Running, World, organization, us};
 use domain::id::ServiceId;
@@ -38,7 +38,7 @@ async fn what_follows_a_visit_tells_of_how_it_ended(database: Database) {
         let planned = service.becomes(visit, trigger, "sms", "scheduled").await;
         assert_eq!(planned.due_at_us, us(START) + 36 * 3_600_000_000);
     }
-    // Booking knows that it was a mistake, and the feed has not told it yet.
+    // Booking knows that it was a mistake; the feed does not have it yet.
     world.booking.hold_back();
     world.booking.change(&mistaken, "entered_in_error", us(START), |visit| visit.status = "entered-in-error".into());
     world.seconds(36 * 3600);
@@ -95,7 +95,7 @@ async fn a_plan_whose_next_session_nobody_books_invites_once(database: Database)
     for visit in [&invited, &mended, &other] {
         service.becomes(visit, "booked", "sms", "delivered").await;
     }
-    // 04:00 in Edmonton: the invitation waits for the morning. One plan is told of twice.
+    // 04:00 in Edmonton: the invitation waits for the morning. The feed holds one plan twice.
     let at_risk = |visit: &str, service: &str| {
         world.booking.puts_at_risk(visit, service, "2026-03-12", world.clock.now_us());
     };
@@ -127,7 +127,7 @@ async fn a_plan_whose_next_session_nobody_books_invites_once(database: Database)
 async fn a_plan_whose_last_visit_had_ended_before_the_service_began_invites_too(database: Database) {
     let world = World::new(database, NOW).await;
     let needling = ServiceId::new(Uuid::from_u128(30)).to_string();
-    // Longer ago than what has ended is read.
+    // Longer ago than the history reaches.
     let visit = world.book("2025-01-02T15:00:00Z");
     world.booking.has_ended(&visit);
     let service = world.start().await;

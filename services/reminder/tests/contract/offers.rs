@@ -1,4 +1,4 @@
-//! What the waitlist's patients are told, and what they answer.
+//! Offers to patients on the waitlist, and their answers.
 
 use crate::common::{Running, World, organization, patient, replies::say, us};
 use domain::id::{LocationId, OfferId, PatientId, PractitionerId, ServiceId, WaitlistId};
@@ -98,7 +98,7 @@ async fn just_before_it_is_told_an_offer_must_still_be_open(database: Database) 
 async fn an_offer_that_has_ended_is_not_told(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
-    // Booking knows that it ended, and the feed has not told it yet.
+    // Booking knows that it ended; the feed does not have it yet.
     let position = offer(&world, 1);
     let sent = offer_message(&service, &position, "delivered").await;
     assert!(sent.text.ends_with("https://book.example.org/v1/offer_links/token-of-offer-0000001"), "{}", sent.text);

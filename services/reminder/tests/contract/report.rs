@@ -23,7 +23,7 @@ fn asked(from: &str, to: &str, group_by: &str) -> ReportRemindersRequest {
     ReportRemindersRequest { from: from.into(), to: to.into(), group_by: group_by.into() }
 }
 
-/// The report of an organisation, as fresh as what booking has told.
+/// The report of an organisation at the revision of booking.
 async fn report(world: &World, service: &Running, number: u128, group_by: &str) -> Vec<ReminderReportRow> {
     let mut ctx = Running::context(organization(number));
     ctx.revision = Some(world.booking.revision());
@@ -40,7 +40,7 @@ fn reminders(all: &[Message]) -> usize {
     all.iter().filter(left).count()
 }
 
-/// What the report should say of these messages, from the list of them.
+/// The expected counts of these messages, from their list.
 async fn counted(service: &Running, visits: &[&str]) -> [u64; 6] {
     let mut counts = [0; 6];
     for visit in visits {
@@ -191,7 +191,7 @@ async fn visits_that_had_ended_before_the_service_began_count(database: Database
         service.client.clone().report_reminders(request).await.unwrap().into_inner()
     };
     let known_from_us = world.clock.now_us() - 400 * 86_400_000_000;
-    let whole = poll::until("what has ended to be read", crate::common::WITHIN, || async {
+    let whole = poll::until("the history to be read", crate::common::WITHIN, || async {
         let report = report("2026-03-02", "2026-03-08").await;
         assert!(report.visits_known_from_us >= known_from_us);
         (report.visits_known_from_us == known_from_us).then_some(report)
@@ -200,12 +200,12 @@ async fn visits_that_had_ended_before_the_service_began_count(database: Database
     let [row] = &whole.rows[..] else { panic!("{:?}", whole.rows) };
     assert_eq!((row.visits, row.sent, row.suppressed), (3, 0, 0));
     assert_eq!(row.without_reminder, came(1, 1, Some(0.5)));
-    assert_eq!(whole.messages_known_from_us, world.clock.now_us(), "from before that nobody here was told anything");
+    assert_eq!(whole.messages_known_from_us, world.clock.now_us(), "no message is older");
     assert_eq!(report("2024-12-30", "2025-01-05").await.rows, []);
     for visit in &visits {
-        assert_eq!(service.messages(visit).await.len(), 0, "nobody is told of what is long over");
+        assert_eq!(service.messages(visit).await.len(), 0, "a past appointment plans no message");
     }
-    // What the feed says of one of them is newer, and what had ended while the position was lost is read anew.
+    // A change of one of them is newer; appointments that ended while the position was lost are read again.
     world.booking.change(&visits[3], "no_show", world.clock.now_us(), |visit| visit.status = "noshow".into());
     let no_shows = async || report("2026-03-02", "2026-03-08").await.rows[0].without_reminder.unwrap().no_shows;
     poll::until("the change", crate::common::WITHIN, || async { (no_shows().await == 2).then_some(()) }).await;
@@ -259,12 +259,12 @@ async fn providers_and_the_inbox_are_measured(database: Database) {
         "reminder_inbox_unread 1",
         "reminder_inbox_oldest_seconds 7",
     ];
-    let shown = poll::until("the metrics", crate::common::WITHIN, || async {
-        let shown = runtime::telemetry::metrics();
-        wanted.iter().all(|line| shown.lines().any(|one| one == *line)).then_some(shown)
+    let text = poll::until("the metrics", crate::common::WITHIN, || async {
+        let text = runtime::telemetry::metrics();
+        wanted.iter().all(|line| text.lines().any(|one| one == *line)).then_some(text)
     })
     .await;
-    assert!(!shown.contains(PHONE) && !shown.contains("knee"));
+    assert!(!text.contains(PHONE) && !text.contains("knee"));
     service.stop().await;
 }
 

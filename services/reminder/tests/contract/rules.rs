@@ -1,4 +1,4 @@
-//! Rules: the defaults, their faults, and what a change does to messages that are planned.
+//! Rules: the defaults, their faults, and the effect of a change on planned messages.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A whole series is told of once, and nobody gets more messages in a day than is good.
+//! A series is announced once, and the daily limit of a patient.
 
 use crate::common::{Running, World, organization, us};
 use testkit::database::Database;
@@ -9,7 +9,7 @@ const NOW: &str = "2026-03-04T11:00:00Z";
 const STARTS: [&str; 3] = ["2026-03-08T15:00:00Z", "2026-03-12T15:00:00Z", "2026-03-16T15:00:00Z"];
 const LINK: &str = "https://book.example.org/v1/manage/token-of-visit-000000";
 
-async fn news(service: &Running, visit: &str) -> Vec<String> {
+async fn booked_statuses(service: &Running, visit: &str) -> Vec<String> {
     let all = service.messages(visit).await;
     all.iter().filter(|one| one.trigger == "booked").map(|one| one.status.clone()).collect()
 }
@@ -32,7 +32,7 @@ async fn a_series_is_told_in_one_message(database: Database) {
     for visit in &visits[1..] {
         // Each has its reminders.
         service.becomes(visit, "before_start", "sms", "scheduled").await;
-        assert_eq!(news(&service, visit).await, [""; 0]);
+        assert_eq!(booked_statuses(&service, visit).await, [""; 0]);
     }
     // A visit of its own, in the same moment and for another patient.
     let other = world.book(STARTS[1]);
@@ -59,8 +59,8 @@ async fn who_was_to_tell_of_a_series_hands_it_on(database: Database) {
     world.until("2026-03-04T15:00:00Z");
     let text = service.becomes(&visits[1], "booked", "sms", "delivered").await.text;
     assert!(text.contains("2 visits booked, the first on Thu, Mar 12 at 9:00 AM"), "{text}");
-    assert_eq!(news(&service, &visits[0]).await, ["suppressed", "suppressed"]);
-    assert_eq!(news(&service, &visits[2]).await, [""; 0]);
+    assert_eq!(booked_statuses(&service, &visits[0]).await, ["suppressed", "suppressed"]);
+    assert_eq!(booked_statuses(&service, &visits[2]).await, [""; 0]);
     service.stop().await;
 }
 

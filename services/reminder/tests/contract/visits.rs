@@ -1,4 +1,4 @@
-//! What patients are told as their visits are booked, come near, move and are called off.
+//! Messages about appointments that are booked, come near, move and are cancelled.
 
 use crate::common::{Running, World, booking::appointment_id, organization, patient, rows::Rows, summaries, us};
 use testkit::database::Database;
@@ -65,7 +65,7 @@ async fn what_came_due_while_a_visit_was_elsewhere_is_told_when_it_is_back(datab
     world.until("2026-03-07T15:02:30Z");
     let late = service.becomes(&visit, "before_start", "sms", "sent").await;
     assert_eq!(late.sent_at_us, us("2026-03-07T15:02:30Z"));
-    // Once more after it has left: it is not told again.
+    // A repetition after it has left plans nothing.
     world.reschedule(&visit, "2026-03-09T15:00:00Z");
     world.seconds(30);
     world.reschedule(&visit, START);
@@ -85,13 +85,13 @@ async fn a_visit_cancelled_in_the_last_minute_is_not_reminded_of(database: Datab
     service.becomes(&visit, "booked", "sms", "sent").await;
     world.until("2026-03-07T14:59:30Z");
     service.becomes(&visit, "before_start", "email", "delivered").await;
-    // Booking knows of the cancellation, and the feed has not told it yet.
+    // Booking knows of the cancellation; the feed does not have it yet.
     world.booking.hold_back();
     world.cancel(&visit);
     world.until("2026-03-07T15:00:00Z");
     let reminder = service.becomes(&visit, "before_start", "sms", "suppressed").await;
     assert_eq!(reminder.reason, "cancelled");
-    assert_eq!(world.texts().len(), 1, "only the booking was told");
+    assert_eq!(world.texts().len(), 1, "only the booking was announced");
     world.booking.release();
     service.becomes(&visit, "cancelled", "sms", "sent").await;
     world.until(START);
@@ -180,7 +180,7 @@ async fn a_restart_resumes_without_doubles(database: Database) {
     let service = world.start().await;
     service.becomes(&second, "booked", "sms", "delivered").await;
     assert_eq!(world.booking.snapshots(), 1, "it went on from where it stood");
-    // Fallen off the feed: a new snapshot, in which a move is seen that the feed never told.
+    // Fallen off the feed: a new snapshot, which holds a move that the feed never had.
     service.becomes(&first, "rescheduled", "sms", "scheduled").await;
     world.seconds(120);
     service.becomes(&first, "rescheduled", "sms", "delivered").await;
@@ -196,7 +196,7 @@ async fn a_restart_resumes_without_doubles(database: Database) {
     let said = |all: &[wire::reminder::Message]| {
         all.iter().filter(|one| one.trigger == "rescheduled" && one.status == "delivered").count() == 4
     };
-    service.when("both moves to be told", &first, said).await;
+    service.when("both moves to be announced", &first, said).await;
     let booked = |all: Vec<wire::reminder::Message>| all.iter().filter(|one| one.trigger == "booked").count();
     assert_eq!((booked(service.messages(&first).await), booked(service.messages(&second).await)), (2, 2));
     service.stop().await;

@@ -59,7 +59,7 @@ pub fn with_phone(phone: &str) -> PatientDetails {
     PatientDetails { phone: phone.into(), ..patient() }
 }
 
-/// What it stands on, shared by the services that run over it.
+/// The surroundings that the services of a test share.
 pub struct World {
     pub database: Database,
     pub clock: Clock,
@@ -124,7 +124,7 @@ impl World {
             async move { app.run(shutdown).await }
         });
         let running = Running { client, webhooks, shutdown, task };
-        // What happens from now on is news; what happened before is in the first snapshot.
+        // Later changes come through the feed, earlier ones are in the first snapshot.
         let began = format!("b{}", self.booking.beginning());
         poll::until("the first snapshot", WITHIN, || async {
             let mut ctx = Running::context(organization(1));
@@ -210,7 +210,7 @@ impl World {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }
 
-    /// What the provider was asked to send to each number, by text.
+    /// The texts that the provider received for each number.
     pub fn texts(&self) -> Vec<String> {
         self.provider.received().into_iter().map(|one| one.form["Body"].clone()).collect()
     }
@@ -234,7 +234,7 @@ impl Running {
         messages
     }
 
-    /// Changes the one rule with this trigger that every organisation begins with; answers what it says now.
+    /// Changes the default rule with this trigger; answers its new body.
     pub async fn change_rule(&self, trigger: &str, change: impl FnOnce(&mut RuleBody)) -> RuleBody {
         let ctx = Self::context(organization(1));
         let mut client = self.client.clone();

@@ -20,7 +20,7 @@ pub fn twilio(url: &str, status: &str, error_code: &str, token: &str) -> Receive
     ReceiveRequest { provider: "twilio".into(), url: url.to_owned(), form, signature, ..Default::default() }
 }
 
-/// A call of whoever speaks signed JSON, signed at this time.
+/// A signed call of an `http` provider at an instant.
 pub fn http(url: &str, body: &str, at_us: i64, secret: &str) -> ReceiveRequest {
     let seconds = at_us / 1_000_000;
     let signature = secret.parse::<signing::Secret>().unwrap().sign("evt_1", seconds, body.as_bytes());

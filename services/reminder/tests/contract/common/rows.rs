@@ -1,4 +1,4 @@
-//! The services' tables, read from beside them: what is due, and what became of every message.
+//! The tables of the service, read directly: due messages, and the outcome of each.
 
 use std::collections::HashMap;
 

@@ -2,7 +2,7 @@
 
 use super::{Running, World, organization, us, with_phone};
 
-/// Waits until a later visit's text was sent: what was due before has been looked at.
+/// Waits until the text of a later appointment was sent, so that all earlier messages were handled.
 pub async fn passes(world: &World, service: &Running) {
     let later = world.book_for(organization(1), us("2026-03-08T15:00:00Z"), with_phone("+15005550077"));
     service.becomes(&later, "booked", "sms", "sent").await;

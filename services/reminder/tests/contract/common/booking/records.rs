@@ -2,7 +2,7 @@
 
 use ::wire::booking::{HistoryPart, HistoryRequest};
 
-use super::{Booking, told};
+use super::{Booking, change_of};
 
 impl Booking {
     /// What patients answered to how they are.
@@ -33,7 +33,8 @@ impl Booking {
         let mut found: Vec<_> = ended.filter(|(at_us, _)| period.contains(at_us)).collect();
         found.sort();
         let place: usize = if request.cursor.is_empty() { 0 } else { request.cursor.parse().unwrap() };
-        let changes = found.get(place).map(|(_, id)| told(&state.truths[*id], "snapshot", 0)).into_iter().collect();
+        let changes =
+            found.get(place).map(|(_, id)| change_of(&state.truths[*id], "snapshot", 0)).into_iter().collect();
         let next_cursor = if place + 1 < found.len() { (place + 1).to_string() } else { String::new() };
         HistoryPart { changes, next_cursor }
     }

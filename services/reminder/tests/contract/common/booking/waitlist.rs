@@ -15,7 +15,7 @@ impl Booking {
         self.tell_offer(organization, &id, "offered", now_us);
     }
 
-    /// An offer ends in this status, and the followers are told.
+    /// Ends an offer with a change of the feed.
     pub fn offer_ends(&self, organization: OrganizationId, id: &str, status: &str, now_us: i64) {
         {
             let mut state = self.state.lock().unwrap();
@@ -26,7 +26,7 @@ impl Booking {
         self.tell_offer(organization, id, &format!("offer_{status}"), now_us);
     }
 
-    /// An offer ends in this status, and nobody is told.
+    /// Ends an offer without a change of the feed.
     pub fn offer_ends_untold(&self, id: &str, status: &str) {
         let mut state = self.state.lock().unwrap();
         status.clone_into(&mut state.offers.get_mut(id).unwrap().0.status);
