@@ -89,7 +89,7 @@ async fn just_before_it_is_told_an_offer_must_still_be_open(database: Database) 
     // The feed tells that it was made, and never that it ended.
     world.booking.hold_back();
     let gone = offer(&world, 1);
-    world.booking.offer_ends_untold(&gone, "expired");
+    world.booking.offer_ends_unpublished(&gone, "expired");
     world.booking.release();
     assert_eq!(offer_message(&service, &gone, "suppressed").await.reason, "superseded");
     service.stop().await;

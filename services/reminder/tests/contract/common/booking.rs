@@ -87,7 +87,7 @@ impl Booking {
         let id = appointment.id.clone();
         let truth = Truth { organization, appointment, patient, moved_from_us: 0, plan: None };
         self.state.lock().unwrap().truths.insert(id.clone(), truth);
-        self.tell(&id, "booked", now_us);
+        self.publish(&id, "booked", now_us);
         id
     }
 
@@ -103,7 +103,7 @@ impl Booking {
                 truth.moved_from_us = before;
             }
         }
-        self.tell(id, event, now_us);
+        self.publish(id, event, now_us);
     }
 
     /// The plan of a visit has a session of this service left, which is to be booked by a day.
@@ -138,7 +138,7 @@ impl Booking {
         self.state.lock().unwrap().truths.get_mut(id).unwrap().plan = Some(PlanNow::default());
     }
 
-    fn tell(&self, id: &str, event: &str, now_us: i64) {
+    fn publish(&self, id: &str, event: &str, now_us: i64) {
         let mut state = self.state.lock().unwrap();
         let mut change = change_of(&state.truths[id], event, now_us);
         change.position = position(&state, state.changes.len() + 1);

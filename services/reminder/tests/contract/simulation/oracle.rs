@@ -97,8 +97,8 @@ impl Oracle {
         };
         let mut state = self.lock();
         let now_us = self.clock.now_us();
-        let state = VisitState { at_us: now_us, version: 1, is_booked: true, starts_at_us: visit.starts_at_us };
-        state.states.insert(visit.number, vec![state]);
+        let booked = VisitState { at_us: now_us, version: 1, is_booked: true, starts_at_us: visit.starts_at_us };
+        state.states.insert(visit.number, vec![booked]);
         self.booking.book(organization(visit.zone as u128 + 1), now_us, appointment, details(visit));
     }
 

@@ -12,10 +12,10 @@ impl Booking {
     pub fn offers(&self, organization: OrganizationId, now_us: i64, offer: wire::Offer, patient: PatientDetails) {
         let id = offer.id.clone();
         self.state.lock().unwrap().offers.insert(id.clone(), (offer, patient));
-        self.tell_offer(organization, &id, "offered", now_us);
+        self.publish_offer(organization, &id, "offered", now_us);
     }
 
-    /// Ends an offer with a change of the feed.
+    /// An offer ends in this status, and the feed says so.
     pub fn offer_ends(&self, organization: OrganizationId, id: &str, status: &str, now_us: i64) {
         {
             let mut state = self.state.lock().unwrap();
@@ -23,11 +23,11 @@ impl Booking {
             status.clone_into(&mut offer.status);
             offer.version += 1;
         }
-        self.tell_offer(organization, id, &format!("offer_{status}"), now_us);
+        self.publish_offer(organization, id, &format!("offer_{status}"), now_us);
     }
 
-    /// Ends an offer without a change of the feed.
-    pub fn offer_ends_untold(&self, id: &str, status: &str) {
+    /// An offer ends in this status, and the feed does not say so yet.
+    pub fn offer_ends_unpublished(&self, id: &str, status: &str) {
         let mut state = self.state.lock().unwrap();
         status.clone_into(&mut state.offers.get_mut(id).unwrap().0.status);
     }
@@ -37,7 +37,7 @@ impl Booking {
         self.state.lock().unwrap().offers[id].0.status.clone()
     }
 
-    fn tell_offer(&self, organization: OrganizationId, id: &str, event: &str, now_us: i64) {
+    fn publish_offer(&self, organization: OrganizationId, id: &str, event: &str, now_us: i64) {
         let mut state = self.state.lock().unwrap();
         let offer = state.offers[id].0.clone();
         let slot = offer.slot.unwrap();
