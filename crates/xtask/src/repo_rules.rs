@@ -32,22 +32,6 @@ const SERVICES: [&str; 4] = ["availability", "booking", "gateway", "reminder"];
 /// Modules of today's knots, by service. A knot may shrink; a module that leaves it leaves this list, and none is added.
 const KNOTS: [(&str, &[&str]); 3] = [
     ("availability", &["directory", "displaced", "follow", "model", "orgs", "search"]),
-    (
-        "booking",
-        &[
-            "appointments",
-            "feed",
-            "follow",
-            "holds",
-            "patients",
-            "plans",
-            "reasons",
-            "rezone",
-            "snapshot",
-            "taking",
-            "waitlist",
-        ],
-    ),
     ("gateway", &["call", "operation", "params"]),
 ];
 /// What a store imports today though it lies above it, by service: shrinks as `KNOTS` does.

@@ -1,4 +1,4 @@
-//! Holds: slots kept for a while. A hold is a claim with an expiry, nothing more.
+//! Holds: slots kept for a while. A hold is claims with an expiry.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use rpc::{Code, Context, Fault};
+use service::{db_error, idempotency::Begun};
 use sql::feed::Position;
 use tonic::Response;
 use uuid::Uuid;
@@ -18,13 +19,15 @@ use wire::booking::{CreateHoldRequest, Hold, ReleaseHoldRequest, ReleaseHoldResp
 
 use crate::{
     Inner,
-    commit::{self, Begun, begin, remember, revision},
+    commit::{self, Attempt, begin, revision},
     feed::change,
-    slots::check::{self, Kept, Moving, Wanted},
-    slots::reserve::{Taken, Taker, take},
+    slots::{
+        check::{self, CheckedSlot, HeldResources, MovingAppointment, SlotRequest},
+        reserve::{Holder, Reservation, reserve},
+    },
     store::{
-        batch::{Batch, NewChange, NewHold, Refusal},
-        rows::ClaimRow,
+        batch::{Batch, CommitError, NewChange, NewHold},
+        claims::ClaimRow,
     },
 };
 
@@ -38,74 +41,96 @@ pub(crate) async fn create(
     ctx: &Context,
     request: CreateHoldRequest,
 ) -> Result<Response<Hold>, Fault> {
-    let _running = match begin(inner, ctx, ROUTE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
-    checked(&request)?;
+    validate(&request)?;
     let id = inner.ids.uuid(inner.clock.now());
-    make(inner, ctx, &request, id, Terms::default()).await
+    create_with(inner, ctx, &request, id, Terms::default()).await
 }
 
-/// What a hold for the waitlist has beside others'.
+/// The terms of a hold that keeps a slot for an offer.
 #[derive(Default)]
 pub(crate) struct Terms {
-    /// Until when it lasts, in place of the request's time.
-    pub(crate) until_us: Option<i64>,
-    /// One more change that is told with it.
+    /// Expiry, in place of the request's duration.
+    pub(crate) expires_at_us: Option<i64>,
+    /// One more change, committed with the hold.
     pub(crate) change: Option<NewChange>,
-    /// The appointment that is to move there, and keeps its length.
-    pub(crate) moving: Option<Moving>,
+    /// The appointment that is to move to the slot, and keeps its length.
+    pub(crate) moving: Option<MovingAppointment>,
 }
 
-/// Lays a hold.
-pub(crate) async fn make(
+/// A new hold as data.
+struct HoldDraft {
+    id: Uuid,
+    expires_at_us: i64,
+    /// JSON of the slot ids.
+    slots: String,
+    change: Option<NewChange>,
+}
+
+impl HoldDraft {
+    /// The batch that commits the hold. Pure.
+    fn at(&self, reservation: &Reservation, now_us: i64) -> Batch {
+        let Self { id, expires_at_us, slots, change } = self;
+        let created = change::hold_created(*id, &reservation.claims_of(*id), *expires_at_us);
+        Batch {
+            holds: vec![NewHold { id: *id, expires_at_us: *expires_at_us, slots: slots.clone() }],
+            changes: [created].into_iter().chain(change.clone()).collect(),
+            ..reservation.batch(now_us)
+        }
+    }
+}
+
+/// Creates a hold with an id and terms of its own.
+pub(crate) async fn create_with(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: &CreateHoldRequest,
     id: Uuid,
     terms: Terms,
 ) -> Result<Response<Hold>, Fault> {
-    let wanted = request.slot_ids.iter().map(|slot| Wanted { moving: terms.moving, ..Wanted::new(slot) }).collect();
-    let mut grounds = check::check(inner, ctx, wanted, "/slot_ids", request.channel, vec![]).await?;
-    let groups = grounds.iter().filter(|ground| ground.shared()).count();
-    if groups > 0 && grounds.len() > 1 {
-        let detail = "hold group sessions one at a time";
-        return Err(Fault::violation("/slot_ids", "group_session", detail));
+    let requests =
+        request.slot_ids.iter().map(|slot| SlotRequest { moving: terms.moving, ..SlotRequest::new(slot) }).collect();
+    let slots = check::check(inner, ctx, requests, "/slot_ids", request.channel, vec![]).await?;
+    if slots.len() > 1 && slots.iter().any(CheckedSlot::is_shared) {
+        return Err(Fault::violation("/slot_ids", "group_session", "hold group sessions one at a time"));
     }
-    let now = inner.clock.now();
     let ttl = if request.ttl_seconds == 0 { TTL_SECONDS_DEFAULT } else { request.ttl_seconds };
+    let now = inner.clock.now();
     let expires_at = now.saturating_add(SignedDuration::from_secs(i64::from(ttl))).unwrap_or(Timestamp::MAX);
-    let expires_at_us = terms.until_us.unwrap_or(expires_at.as_microsecond());
+    let expires_at_us = terms.expires_at_us.unwrap_or(expires_at.as_microsecond());
     let answer = Hold {
         id: HoldId::new(id).to_string(),
         expires_at_us,
-        slots: grounds.iter().map(|ground| ground.shown.clone()).collect(),
+        slots: slots.iter().map(|slot| slot.wire.clone()).collect(),
     };
-    let slots: Vec<String> = grounds.iter().map(|ground| ground.slot.to_string()).collect();
-    let slots = serde_json::to_string(&slots).map_err(Fault::internal)?;
-    let owners = vec![id; grounds.len()];
-    let channel = request.channel;
-    let taker = Taker { owners: &owners, patient: None, expires_at_us: Some(expires_at_us), channel, ignored: &[] };
-    let taken = take(inner, ctx, &mut grounds, taker, |batch, _, claims| {
-        batch.holds.push(NewHold { id, expires_at_us, slots: slots.clone() });
-        batch.changes.push(change::hold_created(id, claims, expires_at_us));
-        batch.changes.extend(terms.change.clone());
-        batch.idempotency = remember(ctx, ROUTE, &answer);
-        Ok(())
-    });
-    match taken.await? {
-        Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Taken::Replay => commit::replayed(inner, ctx, ROUTE).await,
+    let slot_ids: Vec<String> = slots.iter().map(|slot| slot.slot.to_string()).collect();
+    let slot_ids = serde_json::to_string(&slot_ids).map_err(Fault::internal)?;
+    let draft = HoldDraft { id, expires_at_us, slots: slot_ids, change: terms.change };
+    let holder = Holder {
+        owners: vec![id; slots.len()],
+        expires_at_us: Some(expires_at_us),
+        channel: request.channel,
+        ..Holder::default()
+    };
+    let mut reservation = reserve(ctx.organization.uuid(), slots, holder);
+    loop {
+        let batch = draft.at(&reservation, inner.clock.now_us());
+        match commit::attempt(inner, ctx, ROUTE, batch, answer.clone()).await? {
+            Attempt::Answered(response) | Attempt::Replayed(response) => return Ok(response),
+            Attempt::Refused(error) => reservation = reservation.after(error, inner, ctx).await?,
+        }
     }
 }
 
-fn checked(request: &CreateHoldRequest) -> Result<(), Fault> {
+fn validate(request: &CreateHoldRequest) -> Result<(), Fault> {
     let mut faults = Faults::new();
     let count = request.slot_ids.len();
     faults.check((1..=SLOTS_MAX).contains(&count), "/slot_ids", "out_of_range", "give 1 to 60 slots");
-    let in_time = request.ttl_seconds <= TTL_SECONDS_MAX;
-    faults.check(in_time, "/ttl_seconds", "out_of_range", "must lie between 1 and 1800");
+    let is_short = request.ttl_seconds <= TTL_SECONDS_MAX;
+    faults.check(is_short, "/ttl_seconds", "out_of_range", "must lie between 1 and 1800");
     Ok(faults.result()?)
 }
 
@@ -121,84 +146,84 @@ pub(crate) async fn release(
     })
 }
 
-/// Ends a hold and frees its claims; `None` where it is gone already, and then nothing is written or told.
+/// Ends a hold and frees its claims. `None` where the hold is gone already: then nothing is written.
 pub(crate) async fn end(inner: &Arc<Inner>, organization: Uuid, id: Uuid) -> Result<Option<Position>, Fault> {
-    let groups = inner.store.hold_groups(organization, id).await.map_err(commit::failure)?;
+    let groups = inner.store.groups_of_hold(organization, id).await.map_err(db_error::fault)?;
     let batch = Batch {
-        organization_id: organization,
-        now_us: inner.clock.now_us(),
         release: vec![id],
         drop_holds: vec![id],
         leave_group: groups.first().map(|group| change::leave_group(*group)),
         changes: vec![change::hold_released(id)],
-        ..Batch::default()
+        ..Batch::new(organization, inner.clock.now_us())
     };
     match commit::commit(inner, batch).await {
         Ok(position) => Ok(Some(position)),
-        Err(Refusal::HoldGone) => Ok(None),
+        Err(CommitError::HoldGone) => Ok(None),
         Err(other) => Err(commit::refused(other)),
     }
 }
 
-/// A live hold: its id and its slots, each with all that is kept for it.
+/// A live hold: its id and its slots, each with the resources that the hold keeps for it.
 ///
 /// # Errors
-/// `hold_expired` where it has ended.
-pub(crate) async fn live(inner: &Inner, ctx: &Context, text: &str) -> Result<(Uuid, Vec<Wanted>), Fault> {
-    let gone = || Fault::new(Code::HoldExpired, "the hold has expired or was used; search and hold again");
+/// `hold_expired` where the hold has ended.
+pub(crate) async fn live(inner: &Inner, ctx: &Context, text: &str) -> Result<(Uuid, Vec<SlotRequest>), Fault> {
+    let expired = || Fault::new(Code::HoldExpired, "the hold has expired or was used; search and hold again");
     let id: HoldId =
         text.parse().map_err(|_| Fault::violation("/hold_id", "invalid_id", "give the id of a hold: hold_…"))?;
-    let organization = ctx.organization.uuid();
-    let row = inner.store.hold(organization, id.uuid()).await.map_err(commit::failure)?.ok_or_else(gone)?;
+    let (organization, id) = (ctx.organization.uuid(), id.uuid());
+    let row = inner.store.hold(organization, id).await.map_err(db_error::fault)?.ok_or_else(expired)?;
     if row.expires_at_us <= inner.clock.now_us() {
-        return Err(gone());
+        return Err(expired());
     }
-    let mut claims = inner.store.claims_of(organization, id.uuid()).await.map_err(commit::failure)?;
-    // A session's practitioner is the session's own.
+    let mut claims = inner.store.claims_of(organization, id).await.map_err(db_error::fault)?;
+    // The practitioner of a group session is claimed by the session, not by the hold.
     for place in claims.clone().iter().filter(|claim| claim.kind == Kind::Place.number()) {
-        let session = inner.store.claims_of(organization, place.resource).await.map_err(commit::failure)?;
+        let session = inner.store.claims_of(organization, place.resource).await.map_err(db_error::fault)?;
         claims.extend(session.into_iter().filter(|claim| claim.kind == Kind::Practitioner.number()));
     }
     let slots: Vec<String> = serde_json::from_str(&row.slots).map_err(Fault::internal)?;
-    let kept = slots.iter().map(|text| {
-        let slot = text.parse().ok()?;
-        Some(Wanted { kept: Some(kept(&slot, &mut claims)?), ..Wanted::new(text) })
+    let requests = slots.iter().map(|text| {
+        let held = take_held(&text.parse().ok()?, &mut claims)?;
+        Some(SlotRequest { held: Some(held), ..SlotRequest::new(text) })
     });
-    // Without its claims it has been let go, or ran out, at this very moment.
-    Ok((id.uuid(), kept.collect::<Option<_>>().ok_or_else(gone)?))
-}
-
-/// What a hold's claims keep for one of its slots; a room and a unit are taken out, so that the next slot gets another.
-fn kept(slot: &Slot, claims: &mut Vec<ClaimRow>) -> Option<Kept> {
-    let (from_us, to_us) = (slot.starts_at.as_microsecond(), slot.ends_at().as_microsecond());
-    let whole = |claim: &&ClaimRow| claim.starts_at_us <= from_us && to_us <= claim.ends_at_us;
-    let of = |claim: &&ClaimRow, kind: Kind| claim.kind == kind.number();
-    let person = |claim: &&ClaimRow| of(claim, Kind::Practitioner) && claim.resource == slot.practitioner.uuid();
-    let busy = claims.iter().filter(whole).find(person)?;
-    let (starts_at_us, ends_at_us) = (busy.starts_at_us, busy.ends_at_us);
-    let place = claims.iter().find(|claim| of(claim, Kind::Place) && claim.starts_at_us == from_us);
-    let place = place.map(|claim| claim.unit).filter(|_| slot.shared);
-    let mut taken = |kind: Kind| {
-        let same = |claim: &ClaimRow| (claim.starts_at_us, claim.ends_at_us) == (starts_at_us, ends_at_us);
-        let at = claims.iter().position(|claim| claim.kind == kind.number() && same(claim))?;
-        Some(claims.remove(at))
-    };
-    let (room, unit) = (taken(Kind::Room), taken(Kind::Equipment));
-    Some(Kept {
-        claim: Interval::new(from_micros(starts_at_us)?, from_micros(ends_at_us)?)?,
-        room: room.map(|claim| claim.resource),
-        unit: unit.map(|claim| (claim.resource, claim.unit)),
-        place,
-    })
+    // A hold without claims was released, or expired, at this very moment.
+    Ok((id, requests.collect::<Option<_>>().ok_or_else(expired)?))
 }
 
 /// The slot of a live hold of one slot, with the hold's id.
-pub(crate) async fn of_one_slot(inner: &Inner, ctx: &Context, text: &str) -> Result<(Uuid, Wanted), Fault> {
+pub(crate) async fn live_single(inner: &Inner, ctx: &Context, text: &str) -> Result<(Uuid, SlotRequest), Fault> {
     let (id, slots) = live(inner, ctx, text).await?;
-    match <[Wanted; 1]>::try_from(slots) {
+    match <[SlotRequest; 1]>::try_from(slots) {
         Ok([slot]) => Ok((id, slot)),
         Err(_) => {
             Err(Fault::violation("/hold_id", "several_slots", "this hold keeps several slots; book them as a series"))
         }
     }
+}
+
+/// The resources that a hold's claims keep for one of its slots. Removes the room and the unit from the claims, so that
+/// the next slot gets others.
+fn take_held(slot: &Slot, claims: &mut Vec<ClaimRow>) -> Option<HeldResources> {
+    let (from_us, to_us) = (slot.starts_at.as_microsecond(), slot.ends_at().as_microsecond());
+    let covers = |claim: &&ClaimRow| claim.starts_at_us <= from_us && to_us <= claim.ends_at_us;
+    let is_kind = |claim: &&ClaimRow, kind: Kind| claim.kind == kind.number();
+    let is_practitioner =
+        |claim: &&ClaimRow| is_kind(claim, Kind::Practitioner) && claim.resource == slot.practitioner.uuid();
+    let busy = claims.iter().filter(covers).find(is_practitioner)?;
+    let (starts_at_us, ends_at_us) = (busy.starts_at_us, busy.ends_at_us);
+    let place = claims.iter().find(|claim| is_kind(claim, Kind::Place) && claim.starts_at_us == from_us);
+    let place = place.map(|claim| claim.unit).filter(|_| slot.shared);
+    let mut remove = |kind: Kind| {
+        let is_same = |claim: &ClaimRow| (claim.starts_at_us, claim.ends_at_us) == (starts_at_us, ends_at_us);
+        let at = claims.iter().position(|claim| claim.kind == kind.number() && is_same(claim))?;
+        Some(claims.remove(at))
+    };
+    let (room, unit) = (remove(Kind::Room), remove(Kind::Equipment));
+    Some(HeldResources {
+        busy: Interval::new(from_micros(starts_at_us)?, from_micros(ends_at_us)?)?,
+        room: room.map(|claim| claim.resource),
+        unit: unit.map(|claim| (claim.resource, claim.unit)),
+        place,
+    })
 }

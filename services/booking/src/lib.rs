@@ -1,10 +1,10 @@
-//! Booking: who has which time.
+//! Booking: appointments, and the claims that they make on time.
 //!
-//! Owns patients, holds, appointments and the claims that they lay on time, idempotency records and the change
-//! feed. It never decides whether a practitioner works at an hour (availability does, and is asked), and never
-//! talks to patients (reminder does, from the feed).
+//! Owns patients, holds, appointments and their claims, care plans, the waitlist, idempotency records and the change feed.
+//! Availability decides whether a practitioner works at an hour, and booking asks it; the reminder service talks to
+//! patients, from the feed.
 //!
-//! Start reading at `slots/claims.rs` (which claims a slot lays), then `appointments/book.rs` (a booking from request to
+//! Start reading at `slots/claims.rs` (the claims of a slot), then `appointments/book.rs` (a booking from request to
 //! commit) and `store/batch.rs` (the one transaction).
 
 #![warn(clippy::unwrap_used)]
@@ -26,19 +26,18 @@ mod slots;
 mod store;
 mod waitlist;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 pub use config::Config;
-pub use jobs::zone_repair::{Repair, WrongClock};
+use feed::stream::LOCAL_COMMITS_MAX;
+pub use jobs::zone_repair::{Repair, ZoneDrift};
+use manage_links::LinkSigner;
 use runtime::{Clock, Ids, Shutdown};
-use sql::Target;
-use store::{Committed, Store};
+use service::idempotency::RunningKeys;
+use sql::{Failure, Target};
+use store::{Store, changes::Committed};
 use tokio::sync::{Notify, broadcast};
 use tonic::service::Routes;
-use uuid::Uuid;
 use wire::{
     availability::{directory_client::DirectoryClient, planner_client::PlannerClient, search_client::SearchClient},
     booking::{
@@ -57,18 +56,15 @@ pub const SERVICES: [&str; 6] = [
     "meridian.booking.v1.Waitlist",
 ];
 
-/// The statement that commits a booking on PostgreSQL, whole, in one round trip. Its parameter is JSON.
-pub const COMMIT_STATEMENT: &str = store::postgres::COMMIT;
-
 /// What the service needs from outside.
 pub struct Deps {
-    /// Where time comes from.
+    /// The clock.
     pub clock: Clock,
-    /// Where ids come from.
+    /// The source of ids.
     pub ids: Ids,
-    /// Where the data is kept.
+    /// The database.
     pub database: Target,
-    /// The way to availability.
+    /// The channel to availability.
     pub availability: rpc::Channel,
 }
 
@@ -87,7 +83,7 @@ pub enum Error {
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-/// What every handler shares.
+/// The state that all use cases share.
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
@@ -96,15 +92,15 @@ pub(crate) struct Inner {
     pub(crate) availability: SearchClient<rpc::Channel>,
     pub(crate) directory: DirectoryClient<rpc::Channel>,
     pub(crate) planner: PlannerClient<rpc::Channel>,
-    /// The key that signs manage links.
-    pub(crate) link_key: Vec<u8>,
+    /// Makes the tokens of manage links and offers.
+    pub(crate) links: LinkSigner,
     /// The idempotency keys whose first request still runs in this process.
-    pub(crate) running: Mutex<HashSet<(Uuid, String, String, String)>>,
-    /// Tells followers of each commit of this process, so that they need not wait for their next read.
-    pub(crate) told: broadcast::Sender<Arc<Committed>>,
-    /// Rings when time came free, so that the waitlist is looked through.
-    pub(crate) freed: Notify,
-    /// Begun when followers of the feed must go on elsewhere, from where they are.
+    pub(crate) running_keys: RunningKeys,
+    /// Each commit of this process, so that subscribers of the feed need not wait for their next read.
+    pub(crate) local_commits: broadcast::Sender<Arc<Committed>>,
+    /// Notified when a commit frees time, so that the waitlist is matched.
+    pub(crate) time_freed: Notify,
+    /// Begun when subscribers of the feed must go on elsewhere, from their position.
     pub(crate) draining: Shutdown,
 }
 
@@ -116,11 +112,12 @@ impl App {
     pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
         let store = Store::open(&deps.database).await?;
         store.migrate().await?;
-        store.notice_new_life().await.map_err(failed)?;
+        store.detect_failover().await.map_err(into_sqlx)?;
         let link_key = match &config.link_key {
             Some(key) => key.as_bytes().to_vec(),
-            None => store.secret("link_key", &deps.ids.bytes::<32>()).await.map_err(failed)?,
+            None => store.secret("link_key", &deps.ids.bytes::<32>()).await.map_err(into_sqlx)?,
         };
+        let links = LinkSigner::new(link_key, config.link_days);
         Ok(Self(Arc::new(Inner {
             config,
             clock: deps.clock,
@@ -129,27 +126,28 @@ impl App {
             directory: DirectoryClient::new(deps.availability.clone()),
             planner: PlannerClient::new(deps.availability.clone()),
             availability: SearchClient::new(deps.availability),
-            link_key,
-            running: Mutex::default(),
-            told: broadcast::Sender::new(feed::stream::HEARD_MAX),
-            freed: Notify::new(),
+            links,
+            running_keys: RunningKeys::default(),
+            local_commits: broadcast::Sender::new(LOCAL_COMMITS_MAX),
+            time_freed: Notify::new(),
             draining: Shutdown::new(),
         })))
     }
 
-    /// The gRPC services, with the guard in front.
+    /// The gRPC services, behind the guard.
     pub fn routes(&self) -> Routes {
-        let routes = Routes::new(BookingServer::new(grpc::booking::Service(self.0.clone())));
-        let routes = routes.add_service(PlansServer::new(plans::Service(self.0.clone())));
-        let routes = routes.add_service(ReasonCodesServer::new(reasons::Service(self.0.clone())));
-        let routes = routes.add_service(WaitlistServer::new(waitlist::Service(self.0.clone())));
-        let routes = routes.add_service(DisplacedServer::new(displaced::Service(self.0.clone())));
-        rpc::guard(routes.add_service(FeedServer::new(feed::change::Service(self.0.clone()))))
+        let routes = Routes::new(BookingServer::new(grpc::booking::Service(self.0.clone())))
+            .add_service(DisplacedServer::new(grpc::displaced::Service(self.0.clone())))
+            .add_service(FeedServer::new(grpc::feed::Service(self.0.clone())))
+            .add_service(PlansServer::new(grpc::plans::Service(self.0.clone())))
+            .add_service(ReasonCodesServer::new(grpc::reason_codes::Service(self.0.clone())))
+            .add_service(WaitlistServer::new(grpc::waitlist::Service(self.0.clone())));
+        rpc::guard(routes)
     }
 
-    /// Runs what goes on in the background until draining begins.
+    /// Runs the background jobs until draining begins.
     pub async fn run(&self, shutdown: Shutdown) {
-        tokio::join!(jobs::expire::run(&self.0, &shutdown), waitlist::run(&self.0, &shutdown));
+        jobs::run(&self.0, &shutdown).await;
         shutdown.begun().await;
         self.0.draining.begin();
     }
@@ -171,12 +169,12 @@ impl App {
     }
 }
 
-fn failed(failure: sql::Failure) -> sqlx::Error {
+fn into_sqlx(failure: Failure) -> sqlx::Error {
     match failure {
-        sql::Failure::Duplicate(error)
-        | sql::Failure::Serialization(error)
-        | sql::Failure::Busy(error)
-        | sql::Failure::Unstorable(error)
-        | sql::Failure::Other(error) => error,
+        Failure::Duplicate(error)
+        | Failure::Serialization(error)
+        | Failure::Busy(error)
+        | Failure::Unstorable(error)
+        | Failure::Other(error) => error,
     }
 }

@@ -1,10 +1,11 @@
-//! Whether the ground under appointments still stands.
+//! Marking appointments as displaced, and as possible again.
 
 use std::sync::Arc;
 
 use careplan::plan::Event;
 use domain::{appointment::Status, id::AppointmentId};
 use rpc::{Context, Fault};
+use service::db_error;
 use wire::booking::{SetDisplacedRequest, SetDisplacedResponse, set_displaced_request::Item};
 
 use super::claims_of;
@@ -13,16 +14,17 @@ use crate::{
     feed::change,
     plans::on_visit,
     store::{
-        batch::{Batch, Refusal},
-        rows::AppointmentRow,
+        appointments::AppointmentRow,
+        batch::{Batch, CommitError},
     },
 };
 
 /// Most appointments in one call.
 const ITEMS_MAX: usize = 1000;
-/// How often one is tried that lost to another write.
+/// Most tries for one appointment whose write lost to another one.
 const TRIES_MAX: usize = 3;
 
+/// Marks each appointment, in a transaction of its own. Repeating a mark changes nothing.
 pub(crate) async fn set_displaced(
     inner: &Arc<Inner>,
     ctx: &Context,
@@ -33,46 +35,51 @@ pub(crate) async fn set_displaced(
     }
     let mut changed = 0;
     for item in &request.items {
-        // Another change of the same plan may have been faster; what is so is looked at anew.
-        let mut done = set(inner, ctx, item).await?;
-        for _ in 1..TRIES_MAX {
-            done = if done.is_none() { set(inner, ctx, item).await? } else { break };
+        for _ in 0..TRIES_MAX {
+            match set_once(inner, ctx, item).await? {
+                Marked::Changed => changed += 1,
+                Marked::Unchanged => {}
+                // Another change of the same plan was faster: read the appointment again.
+                Marked::Stale => continue,
+            }
+            break;
         }
-        changed += u32::from(done.unwrap_or(false));
     }
     Ok(SetDisplacedResponse { changed })
 }
 
-/// Level-triggered: says again what is so already to no effect, and gives way to whoever changed it meanwhile.
-///
-/// Answers whether it changed anything; `None` where another write came between.
-async fn set(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<Option<bool>, Fault> {
-    let Ok(id) = item.appointment_id.parse::<AppointmentId>() else { return Ok(Some(false)) };
-    let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(commit::failure)?;
-    let Some(old) = found else { return Ok(Some(false)) };
-    let ahead = old.status.parse::<Status>().is_ok_and(Status::is_ahead);
-    // While a location's zone changes, who judges may know the old one still.
-    let other_zone = !item.time_zone.is_empty() && item.time_zone != old.time_zone;
-    if old.displaced == item.displaced || old.version > item.seen_version || !ahead || other_zone {
-        return Ok(Some(false));
+enum Marked {
+    Changed,
+    Unchanged,
+    /// Another write came between.
+    Stale,
+}
+
+async fn set_once(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<Marked, Fault> {
+    let Ok(id) = item.appointment_id.parse::<AppointmentId>() else { return Ok(Marked::Unchanged) };
+    let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(db_error::fault)?;
+    let Some(old) = found else { return Ok(Marked::Unchanged) };
+    let is_ahead = old.status.parse::<Status>().is_ok_and(Status::is_ahead);
+    // While a location's zone changes, the caller may still know the old one.
+    let is_other_zone = !item.time_zone.is_empty() && item.time_zone != old.time_zone;
+    if old.displaced == item.displaced || old.version > item.seen_version || !is_ahead || is_other_zone {
+        return Ok(Marked::Unchanged);
     }
     let now_us = inner.clock.now_us();
     let row =
         AppointmentRow { version: old.version + 1, displaced: item.displaced, updated_at_us: now_us, ..old.clone() };
-    let claims = claims_of(inner, row.organization_id, &row).await?;
+    let claims = claims_of(inner, &row).await?;
     let event = if item.displaced { "displaced" } else { "replaced" };
     let mut batch = Batch {
-        organization_id: row.organization_id,
-        now_us,
         changes: vec![change::of_appointment(&row, &claims, event)],
         appointments: vec![row.clone()],
-        ..Batch::default()
+        ..Batch::new(row.organization_id, now_us)
     };
-    let followed = Event::Displaced { appointment: id, displaced: item.displaced };
-    on_visit::add(inner, &mut batch, &row, followed).await?;
+    let event = Event::Displaced { appointment: id, displaced: item.displaced };
+    on_visit::add_event(inner, &mut batch, &row, event).await?;
     match commit::commit(inner, batch).await {
-        Ok(_) => Ok(Some(true)),
-        Err(Refusal::Stale) => Ok(None),
+        Ok(_) => Ok(Marked::Changed),
+        Err(CommitError::VersionMismatch) => Ok(Marked::Stale),
         Err(other) => Err(commit::refused(other)),
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of appointments, earliest first.
+//! Lists of appointments, earliest start first.
 
 use domain::{
     appointment::Status,
@@ -6,11 +6,12 @@ use domain::{
     id::{Id, Kind, Location, Patient, Practitioner},
 };
 use rpc::{Context, Fault};
+use service::{db_error, page};
 use uuid::Uuid;
 use wire::booking::{ListAppointmentsRequest, ListAppointmentsResponse};
 
-use super::listed;
-use crate::{Inner, commit, store::Filter};
+use super::view;
+use crate::{Inner, store::appointments::AppointmentFilter};
 
 pub(crate) async fn list(
     inner: &Inner,
@@ -19,8 +20,8 @@ pub(crate) async fn list(
 ) -> Result<ListAppointmentsResponse, Fault> {
     let mut faults = Faults::new();
     let page = request.page.unwrap_or_default();
-    let limit = limit(&mut faults, page.limit);
-    let filter = Filter {
+    let limit = page::limit(&mut faults, page.limit);
+    let filter = AppointmentFilter {
         locations: ids::<Location>(&mut faults, "location_id", &request.location_ids),
         practitioners: ids::<Practitioner>(&mut faults, "practitioner_id", &request.practitioner_ids),
         patient: wire::convert::optional_id::<Patient>(&mut faults, "patient_id", &request.patient_id).map(Id::uuid),
@@ -28,7 +29,7 @@ pub(crate) async fn list(
         from_us: (request.from_us != 0).then_some(request.from_us),
         to_us: (request.to_us != 0).then_some(request.to_us),
         displaced: request.displaced,
-        after: cursor(&mut faults, &page.cursor),
+        after: page::cursor(&mut faults, &page.cursor),
         limit: limit + 1,
     };
     for status in &filter.statuses {
@@ -37,30 +38,9 @@ pub(crate) async fn list(
         }
     }
     faults.result()?;
-    let mut rows = inner.store.appointments(ctx.organization.uuid(), &filter).await.map_err(commit::failure)?;
-    let more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let last = rows.last().filter(|_| more);
-    Ok(ListAppointmentsResponse {
-        next_cursor: last.map(|row| sql::cursor::encode(row.starts_at_us, row.id.as_u128())).unwrap_or_default(),
-        appointments: rows.iter().map(listed).collect(),
-    })
-}
-
-/// A page's size: 50 where none is asked for, at most 200.
-pub(crate) fn limit(faults: &mut Faults, asked: u32) -> i64 {
-    faults.check(asked <= 200, "limit", "out_of_range", "must lie between 1 and 200");
-    if asked == 0 { 50 } else { i64::from(asked) }
-}
-
-/// A list's cursor, where one is given.
-pub(crate) fn cursor(faults: &mut Faults, text: &str) -> Option<(i64, Uuid)> {
-    if text.is_empty() {
-        return None;
-    }
-    let found = sql::cursor::decode(text).map(|(number, id)| (number, Uuid::from_u128(id)));
-    faults.check(found.is_some(), "cursor", "invalid_cursor", "use the next_cursor of the page before, as it is");
-    found
+    let mut rows = inner.store.list_appointments(ctx.organization.uuid(), &filter).await.map_err(db_error::fault)?;
+    let next_cursor = page::cut(&mut rows, limit, |row| (row.starts_at_us, row.id));
+    Ok(ListAppointmentsResponse { next_cursor, appointments: rows.iter().map(view::to_wire).collect() })
 }
 
 fn ids<K: Kind>(faults: &mut Faults, pointer: &str, texts: &[String]) -> Vec<Uuid> {

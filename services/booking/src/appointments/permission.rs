@@ -1,5 +1,5 @@
-//! Who may do what to an appointment, and when: the one place that every route asks, staff's calls, patients' links,
-//! replies by text message and offers alike.
+//! Who may change an appointment, and when. Every route asks here: staff's calls, patients' links, replies by text
+//! message and offers.
 
 use domain::{
     appointment::{Actor, Status, Timing, Transition},
@@ -9,10 +9,10 @@ use jiff::{Timestamp, tz::TimeZone};
 use rpc::{Code, Fault};
 
 use super::starts_at;
-use crate::{Inner, reasons::Cause, store::rows::AppointmentRow};
+use crate::{Inner, reasons::Cause, store::appointments::AppointmentRow};
 
-/// Who asks, from the word of the wire; without one it is staff.
-pub(crate) fn by(word: &str) -> Result<Actor, Fault> {
+/// Reads who asks from the wire; empty means staff.
+pub(crate) fn parse_by(word: &str) -> Result<Actor, Fault> {
     if word.is_empty() {
         return Ok(Actor::Staff);
     }
@@ -23,7 +23,12 @@ pub(crate) fn by(word: &str) -> Result<Actor, Fault> {
 ///
 /// # Errors
 /// `invalid_transition` where the status or the time does not allow it; `allowed` names what both allow.
-pub(crate) fn target(row: &AppointmentRow, transition: Transition, by: Actor, now_us: i64) -> Result<Status, Fault> {
+pub(crate) fn check_transition(
+    row: &AppointmentRow,
+    transition: Transition,
+    by: Actor,
+    now_us: i64,
+) -> Result<Status, Fault> {
     let status: Status = row.status.parse().map_err(Fault::internal)?;
     let timing = timing(row, now_us);
     let next = transition.from(status);
@@ -55,7 +60,8 @@ fn timing(row: &AppointmentRow, now_us: i64) -> Timing {
     Timing { now, day_starts_at: day.map_or(starts_at, |day| day.timestamp()), starts_at }
 }
 
-/// Whether the patient gives up this time now with too little notice. A displaced visit is one that the clinic cannot give.
+/// Whether the patient gives up this time with too little notice. A displaced appointment is never late, since the clinic
+/// cannot keep it.
 pub(crate) fn is_late(inner: &Inner, row: &AppointmentRow, cause: Cause, now_us: i64) -> bool {
     let notice_us = row.starts_at_us - now_us;
     cause.is_patients && !row.displaced && notice_us < i64::from(inner.config.late_cancellation_minutes) * 60_000_000

@@ -1,157 +1,105 @@
-//! Moving an appointment to another slot: the new time is taken and the old one freed together, or nothing changes.
+//! Moving an appointment to another slot: the new time is claimed and the old one freed in one transaction.
 
 use std::sync::Arc;
 
-use domain::{
-    appointment::{Status, Transition},
-    id::{AppointmentId, PlanSessionId},
-    slot::Slot,
-};
+use domain::{appointment::Transition, id::AppointmentId, slot::Slot};
 use rpc::{Context, Fault};
+use service::idempotency::Begun;
 use tonic::Response;
 use wire::booking::{Appointment, RescheduleAppointmentRequest};
 
 use super::{
-    book::prior,
+    book::require_prior_visit,
+    booking::{Booking, Draft},
     load,
-    permission::{by, is_late, target},
-    shown, wall_clock,
+    permission::{check_transition, is_late, parse_by},
+    view,
 };
 use crate::{
     Inner,
-    commit::{self, Begun, begin, remember, revision, stale},
-    feed::change,
-    holds, manage_links,
-    plans::{self, on_visit},
+    commit::{self, Attempt, begin},
+    holds,
+    plans::stored,
     reasons,
-    slots::check::{self, Ground, Moving, Wanted},
-    slots::claims::Laid,
-    slots::reserve::{Taken, Taker, take},
-    store::{
-        batch::Batch,
-        rows::{AppointmentRow, ClaimRow},
+    slots::{
+        check::{self, MovingAppointment, SlotRequest},
+        reserve::{Holder, reserve},
     },
+    store::appointments::AppointmentRow,
 };
 
 const ROUTE: &str = "RescheduleAppointment";
 
-/// Moves an appointment, which keeps its length; with a hold, to the slot that it keeps.
+/// Moves an appointment, which keeps its length; with a hold, to the slot that the hold keeps.
 pub(crate) async fn reschedule(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: RescheduleAppointmentRequest,
-    hold: Option<String>,
+    hold_id: Option<String>,
 ) -> Result<Response<Appointment>, Fault> {
-    let _running = match begin(inner, ctx, ROUTE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
-    commit::again(|| once(inner, ctx, &request, hold.as_deref())).await
+    commit::retry_stale(|| reschedule_once(inner, ctx, &request, hold_id.as_deref())).await
 }
 
-async fn once(
+async fn reschedule_once(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: &RescheduleAppointmentRequest,
-    hold: Option<&str>,
+    hold_id: Option<&str>,
 ) -> Result<Response<Appointment>, Fault> {
     let old = load(inner, ctx, &request.id).await?;
     if request.if_version != 0 && request.if_version != old.version {
-        return Err(stale());
+        return Err(commit::version_mismatch());
     }
-    let (by, now_us) = (by(&request.by)?, inner.clock.now_us());
-    target(&old, Transition::Reschedule, by, now_us)?;
+    let (by, now_us) = (parse_by(&request.by)?, inner.clock.now_us());
+    check_transition(&old, Transition::Reschedule, by, now_us)?;
     let cause = reasons::cause(inner, old.organization_id, by, &request.reason_code).await?;
-    // Whoever takes a time that the clinic offers gives nothing up at the clinic's cost.
-    let late = hold.is_none() && is_late(inner, &old, cause, now_us);
-    same_service(&request.slot_id, &old)?;
-    let (held, wanted) = match hold {
-        Some(text) => holds::of_one_slot(inner, ctx, text).await.map(|(id, wanted)| (Some(id), wanted))?,
-        None => (None, Wanted::new(&request.slot_id)),
+    // A patient who accepts a time that the clinic offers gives nothing up at the clinic's cost.
+    let late = hold_id.is_none() && is_late(inner, &old, cause, now_us);
+    require_same_service(&request.slot_id, &old)?;
+    let (hold, slot) = match hold_id {
+        Some(text) => holds::live_single(inner, ctx, text).await.map(|(id, slot)| (Some(id), slot))?,
+        None => (None, SlotRequest::new(&request.slot_id)),
     };
-    let wanted = Wanted { moving: Some(Moving::of(&old)), ..wanted };
+    let slot = SlotRequest { moving: Some(MovingAppointment::of(&old)), ..slot };
     let ignored: Vec<String> =
-        hold.map(str::to_owned).into_iter().chain([AppointmentId::new(old.id).to_string()]).collect();
-    let channel = request.channel;
-    let mut grounds = check::check(inner, ctx, vec![wanted], "/slot_id", channel, ignored.clone()).await?;
-    prior(inner, ctx, &grounds[0], old.patient_id).await?;
-    let (owners, patient) = ([old.id], Some(old.patient_id));
-    let taker = Taker { owners: &owners, patient, expires_at_us: None, channel, ignored: &ignored };
+        hold_id.map(str::to_owned).into_iter().chain([AppointmentId::new(old.id).to_string()]).collect();
+    let slot = check::check_one(inner, ctx, slot, request.channel, ignored.clone()).await?;
+    require_prior_visit(inner, ctx, &slot, old.patient_id).await?;
     let plan = match old.plan_session_id {
-        Some(session) => plans::of_session(inner, old.organization_id, session).await?.map(|plan| (session, plan)),
+        Some(session) => stored::of_session(inner, old.organization_id, session).await?,
         None => None,
     };
-    let mut answer = Appointment::default();
-    let taken = take(inner, ctx, &mut grounds, taker, |batch, laid, claims| {
-        let row = moved(&old, &laid[0], batch.now_us);
-        let row = AppointmentRow { rescheduled_late: late || old.rescheduled_late, ..row };
-        answer = shown(inner, &row);
-        if let Some((session, stored)) = &plan {
-            on_visit::booked(inner, batch, stored, PlanSessionId::new(*session), &row)?;
+    let holder = Holder {
+        owners: vec![old.id],
+        patient: Some(old.patient_id),
+        channel: request.channel,
+        ignored,
+        hold,
+        ..Holder::default()
+    };
+    let mut reservation = reserve(old.organization_id, vec![slot], holder);
+    let draft = Draft::Moved { from: Box::new(old), late };
+    let booking = Booking { plans: plan.into_iter().collect(), hold, ..Booking::new(inner, vec![draft]) };
+    loop {
+        let booked = booking.at(&reservation, inner.clock.now_us())?;
+        let answer = view::to_wire_with_link(&inner.links, &booked.appointments[0]);
+        match commit::attempt(inner, ctx, ROUTE, booked.batch, answer).await? {
+            Attempt::Answered(response) | Attempt::Replayed(response) => return Ok(response),
+            Attempt::Refused(error) => reservation = reservation.after(error, inner, ctx).await?,
         }
-        put(inner, batch, &old, row, claims);
-        batch.idempotency = remember(ctx, ROUTE, &answer);
-        batch.consume_hold = held;
-        batch.release.extend(held);
-        batch.changes.extend(held.map(change::hold_released));
-        Ok(())
-    });
-    match taken.await? {
-        Taken::Done(position) => Ok(rpc::respond(answer, &revision(position), false)),
-        Taken::Replay => commit::replayed(inner, ctx, ROUTE).await,
     }
-}
-
-/// An appointment as it is at another slot that was laid.
-pub(crate) fn moved(old: &AppointmentRow, (ground, laid): &(Ground, Laid), now_us: i64) -> AppointmentRow {
-    AppointmentRow {
-        version: old.version + 1,
-        status: Status::Booked.as_str().to_owned(),
-        practitioner_id: ground.slot.practitioner.uuid(),
-        location_id: ground.slot.location.uuid(),
-        room_id: laid.room,
-        group_id: laid.group.as_ref().map(|(group, _)| group.id),
-        starts_at_us: ground.visit.start().as_microsecond(),
-        ends_at_us: ground.visit.end().as_microsecond(),
-        time_zone: ground.time_zone.clone(),
-        starts_local: wall_clock(ground.visit, &ground.time_zone),
-        displaced: false,
-        confirmed_at_us: None,
-        previous_starts_at_us: Some(old.starts_at_us),
-        updated_at_us: now_us,
-        ..old.clone()
-    }
-}
-
-/// Adds a move to a batch: the old time is freed, the change told.
-pub(crate) fn put(inner: &Inner, batch: &mut Batch, old: &AppointmentRow, row: AppointmentRow, claims: &[ClaimRow]) {
-    put_as(inner, batch, old, row, claims, "rescheduled");
-}
-
-/// The same, told as another event.
-pub(crate) fn put_as(
-    inner: &Inner,
-    batch: &mut Batch,
-    old: &AppointmentRow,
-    row: AppointmentRow,
-    claims: &[ClaimRow],
-    event: &str,
-) {
-    batch.release.push(old.id);
-    if let Some(group) = old.group_id {
-        batch.leave_group = Some(change::leave_group(group));
-    }
-    batch.links.push(manage_links::link(inner, &row));
-    batch.changes.push(change::of_appointment(&row, claims, event));
-    batch.appointments.push(row);
 }
 
 /// Refuses a slot of another service than the appointment's own.
-pub(crate) fn same_service(slot_id: &str, old: &AppointmentRow) -> Result<(), Fault> {
-    let same = slot_id.parse::<Slot>().is_ok_and(|slot| slot.service.uuid() == old.service_id);
-    // A malformed slot id is named as such when the slot is checked.
-    if same || slot_id.parse::<Slot>().is_err() {
-        return Ok(());
+pub(crate) fn require_same_service(slot_id: &str, old: &AppointmentRow) -> Result<(), Fault> {
+    // A malformed slot id is refused when the slot is checked.
+    let is_other = slot_id.parse::<Slot>().is_ok_and(|slot| slot.service.uuid() != old.service_id);
+    if is_other {
+        return Err(Fault::violation("/slot_id", "other_service", "choose a slot of the appointment's own service"));
     }
-    Err(Fault::violation("/slot_id", "other_service", "choose a slot of the appointment's own service"))
+    Ok(())
 }

@@ -1,30 +1,30 @@
-//! Confirm, cancel, arrive, start, complete, no-show: what the status and the time allow, and no more.
+//! Confirm, cancel, arrive, start, complete and no-show, as the status and the time allow.
 
 use std::sync::Arc;
 
 use ::wire::booking::{self as wire, Appointment, TransitionAppointmentRequest};
 use careplan::plan::Event;
 use domain::{
-    appointment::{Status, Transition},
+    appointment::{Actor, Transition},
     fault::{Faults, check_note, check_text},
     id::{AppointmentId, PlanSessionId},
 };
 use rpc::{Context, Fault};
+use service::idempotency::Begun;
 use tonic::Response;
 
 use super::{
-    claims_of, load,
-    permission::{by, is_late, target},
-    shown,
-    update::NOTE_MAX,
+    NOTE_MAX, claims_of, load,
+    permission::{check_transition, is_late, parse_by},
+    record, view,
 };
 use crate::{
     Inner,
-    commit::{self, Begun, begin, remember, stale},
+    commit::{self, begin},
     feed::change,
     plans::on_visit,
     reasons::{self, Cause},
-    store::{batch::Batch, rows::AppointmentRow},
+    store::{appointments::AppointmentRow, batch::Batch},
 };
 
 const ROUTE: &str = "TransitionAppointment";
@@ -34,29 +34,29 @@ pub(crate) async fn transition(
     ctx: &Context,
     request: TransitionAppointmentRequest,
 ) -> Result<Response<Appointment>, Fault> {
-    let _running = match begin(inner, ctx, ROUTE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
-    commit::again(|| once(inner, ctx, &request)).await
+    commit::retry_stale(|| transition_once(inner, ctx, &request)).await
 }
 
-async fn once(
+async fn transition_once(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: &TransitionAppointmentRequest,
 ) -> Result<Response<Appointment>, Fault> {
-    let (transition, event) = named(request.transition)?;
-    let by = by(&request.by)?;
+    let (transition, event) = parse_transition(request.transition)?;
+    let by = parse_by(&request.by)?;
     let old = load(inner, ctx, &request.id).await?;
     if request.if_version != 0 && request.if_version != old.version {
-        return Err(stale());
+        return Err(commit::version_mismatch());
     }
     let now_us = inner.clock.now_us();
-    let status = target(&old, transition, by, now_us)?;
+    let status = check_transition(&old, transition, by, now_us)?;
     let cause = match transition {
         Transition::Cancel => {
-            checked(request)?;
+            validate_reason(request)?;
             reasons::cause(inner, old.organization_id, by, &request.reason_code).await?
         }
         _ => Cause::CLINIC,
@@ -70,25 +70,37 @@ async fn once(
     match transition {
         Transition::Confirm => row.confirmed_at_us = old.confirmed_at_us.or(Some(now_us)),
         Transition::Cancel => {
-            row.cancel_reason_code = Some(request.reason_code.clone());
-            row.cancel_reason = (!request.reason.is_empty()).then(|| request.reason.clone());
-            row.cancel_by = Some(by.as_str().to_owned());
-            // Who moved a visit away at the last moment and then calls it off has dodged nothing.
+            // A patient who moved the appointment at the last moment and then cancels it is late all the same.
             let late = is_late(inner, &old, cause, now_us) || (cause.is_patients && old.rescheduled_late);
-            row.cancel_late = Some(late);
+            cancel(&mut row, request, by, late);
         }
         _ => {}
     }
-    let mut batch =
-        Batch { organization_id: old.organization_id, now_us, appointments: vec![row.clone()], ..Batch::default() };
-    let mut claims = claims_of(inner, old.organization_id, &old).await?;
-    if !row.status.parse::<Status>().is_ok_and(Status::claims_time) {
+    let mut batch = Batch { appointments: vec![row.clone()], ..Batch::new(old.organization_id, now_us) };
+    let mut claims = claims_of(inner, &old).await?;
+    if !status.claims_time() {
         claims.clear();
-        batch.release.push(old.id);
-        batch.leave_group = old.group_id.map(change::leave_group);
+        record::release(&mut batch, &old);
     }
+    if let Some(event) = plan_event(inner, &row, transition, cause) {
+        on_visit::add_event(inner, &mut batch, &row, event).await?;
+    }
+    let answer = view::to_wire_with_link(&inner.links, &row);
+    batch.changes.push(change::of_appointment(&row, &claims, event));
+    commit::answer(inner, ctx, ROUTE, batch, answer).await
+}
+
+fn cancel(row: &mut AppointmentRow, request: &TransitionAppointmentRequest, by: Actor, late: bool) {
+    row.cancel_reason_code = Some(request.reason_code.clone());
+    row.cancel_reason = (!request.reason.is_empty()).then(|| request.reason.clone());
+    row.cancel_by = Some(by.as_str().to_owned());
+    row.cancel_late = Some(late);
+}
+
+/// The event that a transition is to the appointment's plan.
+fn plan_event(inner: &Inner, row: &AppointmentRow, transition: Transition, cause: Cause) -> Option<Event> {
     let appointment = AppointmentId::new(row.id);
-    let followed = match transition {
+    match transition {
         Transition::Cancel => {
             Some(Event::Cancelled { appointment, forfeits: row.cancel_late == Some(true) && cause.forfeits })
         }
@@ -99,24 +111,18 @@ async fn once(
             Some(Event::Missed { appointment, given_back })
         }
         _ => None,
-    };
-    if let Some(event) = followed {
-        on_visit::add(inner, &mut batch, &row, event).await?;
     }
-    let answer = shown(inner, &row);
-    batch.changes.push(change::of_appointment(&row, &claims, event));
-    batch.idempotency = remember(ctx, ROUTE, &answer);
-    commit::finish(inner, ctx, ROUTE, batch, answer).await
 }
 
-fn checked(request: &TransitionAppointmentRequest) -> Result<(), Fault> {
+fn validate_reason(request: &TransitionAppointmentRequest) -> Result<(), Fault> {
     let mut faults = Faults::new();
     check_text(&mut faults, "/reason_code", &request.reason_code, 64);
     check_note(&mut faults, "/reason", &request.reason, NOTE_MAX);
     Ok(faults.result()?)
 }
 
-fn named(number: i32) -> Result<(Transition, &'static str), Fault> {
+/// Reads a transition, and the event that the feed has for it.
+fn parse_transition(number: i32) -> Result<(Transition, &'static str), Fault> {
     Ok(match wire::Transition::try_from(number).unwrap_or_default() {
         wire::Transition::Confirm => (Transition::Confirm, "confirmed"),
         wire::Transition::Cancel => (Transition::Cancel, "cancelled"),

@@ -1,5 +1,6 @@
-//! The change feed: what a change says, the snapshot to begin from, and the stream to follow.
+//! The change feed: what a change says, the snapshot to begin from, the stream to subscribe to, and the history.
 
 pub(crate) mod change;
+pub(crate) mod history;
 pub(crate) mod snapshot;
 pub(crate) mod stream;

@@ -1,96 +1,86 @@
-//! The gRPC face: read the context, call, answer.
+//! Holds, appointments, patients and consents.
 
 use std::sync::Arc;
 
 use ::wire::booking::{self as wire, booking_server};
 use rpc::Context;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response};
 
+use super::Answer;
 use crate::{
-    Inner, appointments, holds, manage_links,
-    patients::{self, consents},
+    Inner,
+    appointments::{
+        self, book, contact, displace, list, of_patients, reschedule, transition, update, view::to_wire_with_link,
+    },
+    holds, manage_links,
+    patients::{self, change, consents},
     rezone,
 };
 
-/// The gRPC service.
+/// The service `Booking`.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
 
 #[tonic::async_trait]
 impl booking_server::Booking for Service {
-    async fn create_hold(&self, request: Request<wire::CreateHoldRequest>) -> Result<Response<wire::Hold>, Status> {
+    async fn create_hold(&self, request: Request<wire::CreateHoldRequest>) -> Answer<wire::Hold> {
         let ctx = Context::of(&request)?;
         Ok(holds::create(&self.0, &ctx, request.into_inner()).await?)
     }
 
-    async fn release_hold(
-        &self,
-        request: Request<wire::ReleaseHoldRequest>,
-    ) -> Result<Response<wire::ReleaseHoldResponse>, Status> {
+    async fn release_hold(&self, request: Request<wire::ReleaseHoldRequest>) -> Answer<wire::ReleaseHoldResponse> {
         let ctx = Context::of(&request)?;
         Ok(holds::release(&self.0, &ctx, request.into_inner()).await?)
     }
 
-    async fn book_appointment(
-        &self,
-        request: Request<wire::BookAppointmentRequest>,
-    ) -> Result<Response<wire::Appointment>, Status> {
+    async fn book_appointment(&self, request: Request<wire::BookAppointmentRequest>) -> Answer<wire::Appointment> {
         let ctx = Context::of(&request)?;
-        Ok(appointments::book::book(&self.0, &ctx, request.into_inner()).await?)
+        Ok(book::book(&self.0, &ctx, request.into_inner()).await?)
     }
 
-    async fn get_appointment(
-        &self,
-        request: Request<wire::GetAppointmentRequest>,
-    ) -> Result<Response<wire::Appointment>, Status> {
+    async fn get_appointment(&self, request: Request<wire::GetAppointmentRequest>) -> Answer<wire::Appointment> {
         let ctx = Context::of(&request)?;
         let row = appointments::load(&self.0, &ctx, &request.into_inner().id).await?;
-        Ok(Response::new(appointments::shown(&self.0, &row)))
+        Ok(Response::new(to_wire_with_link(&self.0.links, &row)))
     }
 
     async fn list_appointments(
         &self,
         request: Request<wire::ListAppointmentsRequest>,
-    ) -> Result<Response<wire::ListAppointmentsResponse>, Status> {
+    ) -> Answer<wire::ListAppointmentsResponse> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(appointments::list::list(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(list::list(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn transition_appointment(
         &self,
         request: Request<wire::TransitionAppointmentRequest>,
-    ) -> Result<Response<wire::Appointment>, Status> {
+    ) -> Answer<wire::Appointment> {
         let ctx = Context::of(&request)?;
-        Ok(appointments::transition::transition(&self.0, &ctx, request.into_inner()).await?)
+        Ok(transition::transition(&self.0, &ctx, request.into_inner()).await?)
     }
 
-    async fn update_appointment(
-        &self,
-        request: Request<wire::UpdateAppointmentRequest>,
-    ) -> Result<Response<wire::Appointment>, Status> {
+    async fn update_appointment(&self, request: Request<wire::UpdateAppointmentRequest>) -> Answer<wire::Appointment> {
         let ctx = Context::of(&request)?;
-        Ok(appointments::update::update(&self.0, &ctx, request.into_inner()).await?)
+        Ok(update::update(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn reschedule_appointment(
         &self,
         request: Request<wire::RescheduleAppointmentRequest>,
-    ) -> Result<Response<wire::Appointment>, Status> {
+    ) -> Answer<wire::Appointment> {
         let ctx = Context::of(&request)?;
-        Ok(appointments::reschedule::reschedule(&self.0, &ctx, request.into_inner(), None).await?)
+        Ok(reschedule::reschedule(&self.0, &ctx, request.into_inner(), None).await?)
     }
 
-    async fn set_displaced(
-        &self,
-        request: Request<wire::SetDisplacedRequest>,
-    ) -> Result<Response<wire::SetDisplacedResponse>, Status> {
+    async fn set_displaced(&self, request: Request<wire::SetDisplacedRequest>) -> Answer<wire::SetDisplacedResponse> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(appointments::displace::set_displaced(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(displace::set_displaced(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn rezone_appointments(
         &self,
         request: Request<wire::RezoneAppointmentsRequest>,
-    ) -> Result<Response<wire::RezoneAppointmentsResponse>, Status> {
+    ) -> Answer<wire::RezoneAppointmentsResponse> {
         let ctx = Context::of(&request)?;
         Ok(rezone::rezone(&self.0, &ctx, request.into_inner()).await?)
     }
@@ -98,59 +88,50 @@ impl booking_server::Booking for Service {
     async fn resolve_manage_link(
         &self,
         request: Request<wire::ResolveManageLinkRequest>,
-    ) -> Result<Response<wire::ResolveManageLinkResponse>, Status> {
+    ) -> Answer<wire::ResolveManageLinkResponse> {
         Ok(Response::new(manage_links::resolve(&self.0, request.into_inner()).await?))
     }
 
-    async fn create_patient(
-        &self,
-        request: Request<wire::CreatePatientRequest>,
-    ) -> Result<Response<wire::Patient>, Status> {
+    async fn create_patient(&self, request: Request<wire::CreatePatientRequest>) -> Answer<wire::Patient> {
         let ctx = Context::of(&request)?;
-        Ok(patients::create(&self.0, &ctx, request.into_inner()).await?)
+        Ok(change::create(&self.0, &ctx, request.into_inner()).await?)
     }
 
-    async fn get_patient(&self, request: Request<wire::GetPatientRequest>) -> Result<Response<wire::Patient>, Status> {
+    async fn get_patient(&self, request: Request<wire::GetPatientRequest>) -> Answer<wire::Patient> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(patients::get(&self.0, &ctx, request.into_inner()).await?))
+        let row = patients::load(&self.0, &ctx, &request.into_inner().id).await?;
+        let mut patients = [patients::view::to_wire(&row)?];
+        of_patients::add_adjacent(&self.0, &ctx, &mut patients).await?;
+        let [patient] = patients;
+        Ok(Response::new(patient))
     }
 
-    async fn update_patient(
-        &self,
-        request: Request<wire::UpdatePatientRequest>,
-    ) -> Result<Response<wire::Patient>, Status> {
+    async fn update_patient(&self, request: Request<wire::UpdatePatientRequest>) -> Answer<wire::Patient> {
         let ctx = Context::of(&request)?;
-        Ok(patients::update(&self.0, &ctx, request.into_inner()).await?)
+        Ok(change::update(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn decide_proposed_change(
         &self,
         request: Request<wire::DecideProposedChangeRequest>,
-    ) -> Result<Response<wire::Patient>, Status> {
+    ) -> Answer<wire::Patient> {
         let ctx = Context::of(&request)?;
-        Ok(patients::decide(&self.0, &ctx, request.into_inner()).await?)
+        Ok(change::decide(&self.0, &ctx, request.into_inner()).await?)
     }
 
-    async fn list_patients(
-        &self,
-        request: Request<wire::ListPatientsRequest>,
-    ) -> Result<Response<wire::ListPatientsResponse>, Status> {
+    async fn list_patients(&self, request: Request<wire::ListPatientsRequest>) -> Answer<wire::ListPatientsResponse> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(patients::list(&self.0, &ctx, request.into_inner()).await?))
+        let mut answer = patients::list::list(&self.0, &ctx, request.into_inner()).await?;
+        of_patients::add_adjacent(&self.0, &ctx, &mut answer.patients).await?;
+        Ok(Response::new(answer))
     }
 
-    async fn list_consents(
-        &self,
-        request: Request<wire::GetPatientRequest>,
-    ) -> Result<Response<wire::ConsentHistory>, Status> {
+    async fn list_consents(&self, request: Request<wire::GetPatientRequest>) -> Answer<wire::ConsentHistory> {
         let ctx = Context::of(&request)?;
         Ok(Response::new(consents::list(&self.0, &ctx, request.into_inner()).await?))
     }
 
-    async fn record_consent(
-        &self,
-        request: Request<wire::RecordConsentRequest>,
-    ) -> Result<Response<wire::ConsentHistory>, Status> {
+    async fn record_consent(&self, request: Request<wire::RecordConsentRequest>) -> Answer<wire::ConsentHistory> {
         let ctx = Context::of(&request)?;
         Ok(consents::record(&self.0, &ctx, request.into_inner()).await?)
     }
@@ -158,24 +139,18 @@ impl booking_server::Booking for Service {
     async fn record_reply_consent(
         &self,
         request: Request<wire::RecordReplyConsentRequest>,
-    ) -> Result<Response<wire::RecordReplyConsentResponse>, Status> {
+    ) -> Answer<wire::RecordReplyConsentResponse> {
         let ctx = Context::of(&request)?;
-        Ok(consents::reply(&self.0, &ctx, request.into_inner()).await?)
+        Ok(consents::record_reply(&self.0, &ctx, request.into_inner()).await?)
     }
 
-    async fn get_contact(
-        &self,
-        request: Request<wire::GetContactRequest>,
-    ) -> Result<Response<wire::GetContactResponse>, Status> {
+    async fn get_contact(&self, request: Request<wire::GetContactRequest>) -> Answer<wire::GetContactResponse> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(patients::contact(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(contact::get(&self.0, &ctx, request.into_inner()).await?))
     }
 
-    async fn get_contacts(
-        &self,
-        request: Request<wire::GetContactsRequest>,
-    ) -> Result<Response<wire::GetContactsResponse>, Status> {
+    async fn get_contacts(&self, request: Request<wire::GetContactsRequest>) -> Answer<wire::GetContactsResponse> {
         let ctx = Context::of(&request)?;
-        Ok(Response::new(patients::contacts(&self.0, &ctx, request.into_inner()).await?))
+        Ok(Response::new(contact::get_many(&self.0, &ctx, request.into_inner()).await?))
     }
 }

@@ -1,5 +1,17 @@
 //! What runs by the clock.
 
-pub(crate) mod expire;
-pub(crate) mod plan_risk;
+mod expire;
+mod offer_slots;
+mod plan_risk;
 pub(crate) mod zone_repair;
+
+use std::sync::Arc;
+
+use runtime::Shutdown;
+
+use crate::Inner;
+
+/// Runs all jobs until draining begins.
+pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
+    tokio::join!(expire::run(inner, shutdown), offer_slots::run(inner, shutdown));
+}

@@ -1,46 +1,34 @@
-//! Plans at risk: a session is left, none is booked, and the last day for it is near.
+//! Publishes plans that become at risk.
 
 use std::sync::Arc;
 
-use careplan::plan::{Plan, SessionStatus};
-use jiff::{Span, Timestamp, civil::Time, tz::TimeZone};
+use domain::id::{OrganizationId, PlanId};
 use sql::Failure;
 
 use crate::{
     Inner, commit,
-    plans::read,
-    store::batch::{Batch, Refusal},
+    plans::stored::StoredPlan,
+    store::batch::{Batch, CommitError},
 };
 
-/// When a plan begins to be at risk if nothing is booked any more: from the start of that day (UTC), and not before what
-/// is booked has taken place.
-pub(crate) fn begins(plan: &Plan, now: Timestamp, days: u32) -> Option<i64> {
-    let booked = plan.sessions.iter().filter(|session| session.status == SessionStatus::Booked);
-    let from = booked.filter_map(|session| session.visit.map(|visit| visit.ends_at)).max().unwrap_or(now).max(now);
-    let first = plan.book_by(from)?.saturating_sub(Span::new().days(i64::from(days)));
-    let midnight = TimeZone::UTC.to_timestamp(first.to_datetime(Time::midnight())).ok()?;
-    let begun = if from > now { midnight.max(from) } else { midnight };
-    Some(begun.as_microsecond())
-}
-
-/// Tells of plans that have come to be at risk; answers how many there were.
-pub(crate) async fn tell(inner: &Arc<Inner>, limit: i64) -> Result<usize, Failure> {
+/// Writes the next version of each plan that is at risk and is not marked so; answers how many there were.
+pub(super) async fn publish(inner: &Arc<Inner>, limit: i64) -> Result<usize, Failure> {
     let now_us = inner.clock.now_us();
-    let due = inner.store.plans_due(now_us, limit).await?;
     let mut count = 0;
-    for row in due {
-        let organization_id = row.organization_id;
-        let mut batch = Batch { organization_id, now_us, ..Batch::default() };
-        let told = read(row.plan).and_then(|stored| stored.with(stored.plan.clone(), now_us).put(inner, &mut batch));
-        if let Err(fault) = told {
-            tracing::error!(code = fault.code.as_str(), "a plan at risk could not be told");
+    for row in inner.store.plans_becoming_at_risk(now_us, limit).await? {
+        let (organization, plan) = (OrganizationId::new(row.organization_id), PlanId::new(row.plan.id));
+        let mut batch = Batch::new(row.organization_id, now_us);
+        let put = StoredPlan::from_row(row.plan)
+            .and_then(|stored| stored.with(stored.plan.clone(), now_us).put(&mut batch, inner.config.at_risk_days));
+        if let Err(fault) = put {
+            tracing::error!(code = fault.code.as_str(), %organization, %plan, "a plan at risk was not published");
             continue;
         }
         match commit::commit(inner, batch).await {
-            // Somebody changed it at the same moment, and told of it.
-            Ok(_) | Err(Refusal::Stale) => count += 1,
-            Err(Refusal::Failure(failure)) => return Err(failure),
-            Err(refusal) => tracing::error!(%refusal, "a plan at risk could not be told"),
+            // Another write changed the plan at the same moment, and published it.
+            Ok(_) | Err(CommitError::VersionMismatch) => count += 1,
+            Err(CommitError::Failure(failure)) => return Err(failure),
+            Err(error) => tracing::error!(%error, %organization, %plan, "a plan at risk was not published"),
         }
     }
     Ok(count)

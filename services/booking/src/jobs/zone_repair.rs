@@ -1,55 +1,56 @@
-//! Appointments whose instant no longer shows the wall clock that the patient was told, because the rules of their time
-//! zone have changed since; and moving them to the instant that does.
+//! Appointments whose instant no longer shows the wall clock that the patient knows, since the rules of their time zone
+//! have changed; and moving them to the instant that does.
 
 use std::sync::Arc;
 
 use domain::{
     appointment::Status,
-    id::{AppointmentId, LocationId, PlanSessionId},
+    id::{AppointmentId, LocationId},
     time::{from_micros, zone},
 };
 use jiff::{Timestamp, civil::DateTime};
 use rpc::Fault;
+use service::db_error;
 use uuid::Uuid;
 
 use crate::{
     App, Inner,
-    appointments::{claims_of, reschedule},
+    appointments::{claims_of, record},
     commit,
-    plans::{self, on_visit},
+    plans::stored,
     store::{
-        batch::{Batch, Refusal},
-        rows::AppointmentRow,
+        appointments::AppointmentRow,
+        batch::{Batch, CommitError},
     },
 };
 
 const PAGE: i64 = 1000;
 
-/// An appointment ahead whose clock is wrong.
+/// An upcoming appointment whose instant does not show its wall clock.
 #[derive(Debug, Clone)]
-pub struct WrongClock {
-    /// Which.
+pub struct ZoneDrift {
+    /// The appointment.
     pub appointment: AppointmentId,
-    /// Where.
+    /// Its location.
     pub location: LocationId,
-    /// The IANA zone.
+    /// The location's IANA zone.
     pub time_zone: String,
-    /// The wall clock that the patient was told.
-    pub told: DateTime,
-    /// When it begins as it is stored.
+    /// The wall clock that the patient knows.
+    pub wall_clock: DateTime,
+    /// The stored start.
     pub starts_at: Timestamp,
-    /// When that wall clock is, by the present rules.
+    /// The instant of the wall clock by the present rules.
     pub should_start_at: Timestamp,
     organization: Uuid,
 }
 
-/// What became of a repair.
+/// The outcome of a repair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
-    /// It was moved.
+    /// The appointment was moved.
     Moved,
     /// Someone else has the time that it would move to: staff must settle it with the patients.
-    Taken,
+    Conflict,
     /// It is a place in a group session, which moves as one: staff must move it.
     Group,
     /// It has changed meanwhile: look again.
@@ -57,79 +58,78 @@ pub enum Repair {
 }
 
 impl App {
-    /// Every appointment ahead whose clock is wrong, of all organisations, in an order in which they can be moved one
-    /// after the other without being in each other's way.
+    /// All drifted appointments of all organisations, in an order in which they can be moved one after the other without
+    /// a conflict among them.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn wrong_clocks(&self) -> Result<Vec<WrongClock>, sqlx::Error> {
-        let (mut wrong, mut after) = (Vec::new(), (self.0.clock.now_us(), Uuid::nil()));
+    pub async fn zone_drifts(&self) -> Result<Vec<ZoneDrift>, sqlx::Error> {
+        let (mut drifts, mut after) = (Vec::new(), (self.0.clock.now_us(), Uuid::nil()));
         loop {
-            let page = self.0.store.ahead(after, PAGE).await.map_err(crate::failed)?;
-            wrong.extend(page.iter().filter_map(wrong_clock));
+            let page = self.0.store.appointments_by_end(after, PAGE).await.map_err(crate::into_sqlx)?;
+            drifts.extend(page.iter().filter_map(drift));
             match page.last() {
                 Some(last) => after = (last.ends_at_us, last.id),
                 None => break,
             }
         }
-        // Those that move later go first from the end, those that move earlier from the beginning.
-        wrong.sort_by_key(|one: &WrongClock| {
-            let later = one.should_start_at > one.starts_at;
-            let at = one.starts_at.as_microsecond();
+        // Those that move earlier go first, the earliest first; then those that move later, the latest first.
+        drifts.sort_by_key(|drift: &ZoneDrift| {
+            let later = drift.should_start_at > drift.starts_at;
+            let at = drift.starts_at.as_microsecond();
             (later, if later { -at } else { at })
         });
-        Ok(wrong)
+        Ok(drifts)
     }
 
-    /// Moves an appointment to where its wall clock is now: claims, plan and feed in one transaction.
+    /// Moves an appointment to the instant of its wall clock: claims, plan and feed in one transaction.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn repair_clock(&self, wrong: &WrongClock) -> Result<Repair, Fault> {
-        let id = wrong.appointment.uuid();
-        let found = self.0.store.appointment(wrong.organization, id).await.map_err(commit::failure)?;
-        let Some(old) = found.filter(|old| old.starts_at_us == wrong.starts_at.as_microsecond()) else {
+    pub async fn repair_zone_drift(&self, drift: &ZoneDrift) -> Result<Repair, Fault> {
+        let id = drift.appointment.uuid();
+        let found = self.0.store.appointment(drift.organization, id).await.map_err(db_error::fault)?;
+        let Some(old) = found.filter(|old| old.starts_at_us == drift.starts_at.as_microsecond()) else {
             return Ok(Repair::Changed);
         };
         if old.group_id.is_some() {
             return Ok(Repair::Group);
         }
-        let batch = moved(&self.0, &old, wrong.should_start_at).await?;
+        let batch = repair_batch(&self.0, &old, drift.should_start_at).await?;
         match commit::commit(&self.0, batch).await {
             Ok(_) => Ok(Repair::Moved),
-            Err(Refusal::Taken(_)) => Ok(Repair::Taken),
-            Err(Refusal::Stale) => Ok(Repair::Changed),
+            Err(CommitError::ClaimsConflict(_)) => Ok(Repair::Conflict),
+            Err(CommitError::VersionMismatch) => Ok(Repair::Changed),
             Err(other) => Err(commit::refused(other)),
         }
     }
 }
 
-/// Any hour that an instant shows in its zone is right, the later one of two as well.
-fn wrong_clock(row: &AppointmentRow) -> Option<WrongClock> {
+/// The drift of an appointment. Of an hour that a zone has twice either instant is right.
+fn drift(row: &AppointmentRow) -> Option<ZoneDrift> {
     row.status.parse::<Status>().ok().filter(|status| status.is_ahead())?;
     let (zone, starts_at) = (zone(&row.time_zone)?, from_micros(row.starts_at_us)?);
-    let told: DateTime = row.starts_local.parse().ok()?;
-    if starts_at.to_zoned(zone.clone()).datetime() == told {
+    let wall_clock: DateTime = row.starts_local.parse().ok()?;
+    if starts_at.to_zoned(zone.clone()).datetime() == wall_clock {
         return None;
     }
-    let should_start_at = zone.to_timestamp(told).ok().filter(|should| *should != starts_at)?;
-    Some(WrongClock {
+    let should_start_at = zone.to_timestamp(wall_clock).ok().filter(|should| *should != starts_at)?;
+    Some(ZoneDrift {
         appointment: AppointmentId::new(row.id),
         location: LocationId::new(row.location_id),
         time_zone: row.time_zone.clone(),
-        told,
+        wall_clock,
         starts_at,
         should_start_at,
         organization: row.organization_id,
     })
 }
 
-async fn moved(inner: &Arc<Inner>, old: &AppointmentRow, start: Timestamp) -> Result<Batch, Fault> {
+async fn repair_batch(inner: &Arc<Inner>, old: &AppointmentRow, start: Timestamp) -> Result<Batch, Fault> {
     let (by_us, now_us) = (start.as_microsecond() - old.starts_at_us, inner.clock.now_us());
-    let mut claims = claims_of(inner, old.organization_id, old).await?;
+    let mut claims = claims_of(inner, old).await?;
     for claim in &mut claims {
-        claim.starts_at_us += by_us;
-        claim.ends_at_us += by_us;
+        claim.shift(by_us);
     }
     let row = AppointmentRow {
         version: old.version + 1,
@@ -138,13 +138,14 @@ async fn moved(inner: &Arc<Inner>, old: &AppointmentRow, start: Timestamp) -> Re
         updated_at_us: now_us,
         ..old.clone()
     };
-    let mut batch = Batch { organization_id: old.organization_id, now_us, claims: claims.clone(), ..Batch::default() };
-    if let Some(session) = row.plan_session_id
-        && let Some(stored) = plans::of_session(inner, old.organization_id, session).await?
-    {
-        on_visit::booked(inner, &mut batch, &stored, PlanSessionId::new(session), &row)?;
+    let mut batch = Batch { claims: claims.clone(), ..Batch::new(old.organization_id, now_us) };
+    for plan in stored::of_sessions(inner, old.organization_id, row.plan_session_id.into_iter()).await? {
+        if let Some(next) = plan.after_bookings(std::slice::from_ref(&row), now_us)? {
+            next.put(&mut batch, inner.config.at_risk_days)?;
+        }
     }
-    // The patient's clock stays as it was told: nobody is to be written to.
-    reschedule::put_as(inner, &mut batch, old, row, &claims, "clock_corrected");
+    record::release(&mut batch, old);
+    // The patient's wall clock stays as it is, so no message is due.
+    record::put(&mut batch, &inner.links, row, &claims, "clock_corrected");
     Ok(batch)
 }

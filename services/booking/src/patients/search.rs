@@ -1,29 +1,29 @@
-//! The words by which patients are found, and what a query asks of them.
+//! The words by which patients are found, and the spans of words that a query matches.
 //!
-//! Each patient has some words in `patient_words`: those of the names, folded (see `domain::fold`), the e-mail address, the
-//! date of birth and three of the telephone number. A query is found by the beginnings of words, so by an index.
+//! Each patient has words in `patient_words`: those of the names, folded (see `domain::fold`), the e-mail address, the date of
+//! birth and three of the telephone number. A query matches the beginnings of words, so an index answers it.
 
 use domain::{fold, patient::Details, phone};
 
-use crate::store::WordSpan;
+use crate::store::patients::WordSpan;
 
-/// Words of a query that count; the rest goes.
+/// Words of a query that count; the others are ignored.
 const WORDS_MAX: usize = 10;
-/// Digits from which on they may be a part of a telephone number.
+/// Fewest digits that may be a part of a telephone number.
 const PHONE_DIGITS_MIN: usize = 3;
 
-// What begins a word that is no word of a name.
+// First characters of words that are no words of a name.
 const INTERNATIONAL: char = '+';
 const NATIONAL: char = '#';
 const REVERSED: char = '~';
 const BORN: char = '@';
 
-/// The words that begin so.
-fn beginning(text: String) -> WordSpan {
+/// The words with this prefix.
+fn prefix(text: String) -> WordSpan {
     WordSpan { to: format!("{text}\u{10ffff}"), from: text }
 }
 
-/// This word and no other: none holds a control character.
+/// Exactly this word: no word holds a control character.
 fn exactly(text: String) -> WordSpan {
     WordSpan { to: format!("{text}\u{1}"), from: text }
 }
@@ -44,21 +44,21 @@ pub(crate) fn words(details: &Details) -> Vec<String> {
     words
 }
 
-/// Who has exactly this telephone number (E.164) or e-mail address.
+/// Matches exactly this telephone number (E.164) or e-mail address.
 pub(crate) fn at_address(address: &str) -> Vec<Vec<WordSpan>> {
     vec![vec![exactly(address.to_lowercase())]]
 }
 
-/// What a query asks: of each of the lists, a patient must have a word in one of the spans. Empty for a blank query; an
-/// empty list for one that nobody can match.
+/// The spans of a query: of each list, a patient must have a word in one of the spans. Empty for a blank query; one empty
+/// list for a query that no patient matches.
 pub(crate) fn spans(query: &str) -> Vec<Vec<WordSpan>> {
     let mut spans = Vec::new();
     let mut number = String::new();
     for word in query.split_whitespace() {
         if let Some(dates) = dates(word) {
-            spans.push(dates.into_iter().map(|date| beginning(format!("{BORN}{date}"))).collect());
+            spans.push(dates.into_iter().map(|date| prefix(format!("{BORN}{date}"))).collect());
         } else if let Some(digits) = digits(word) {
-            // Numbers that follow each other are one number with blanks in it.
+            // Consecutive numbers are one number with blanks in it.
             number.push_str(&digits);
             continue;
         } else if word.chars().any(char::is_alphanumeric) {
@@ -74,9 +74,9 @@ pub(crate) fn spans(query: &str) -> Vec<Vec<WordSpan>> {
 /// A word of a name, which may be several, or an e-mail address.
 fn named(word: &str) -> Vec<Vec<WordSpan>> {
     if word.chars().skip(1).any(|c| c == '@') {
-        return vec![vec![beginning(word.to_lowercase())]];
+        return vec![vec![prefix(word.to_lowercase())]];
     }
-    fold::query_words(word).into_iter().map(|word| vec![beginning(word)]).collect()
+    fold::query_words(word).into_iter().map(|word| vec![prefix(word)]).collect()
 }
 
 /// A number: a part of a name, the beginning or the end of a telephone number in one of its forms, or a date of birth or its
@@ -85,9 +85,9 @@ fn numbered(digits: &str) -> Option<Vec<WordSpan>> {
     if digits.is_empty() {
         return None;
     }
-    let mut spans = vec![beginning(digits.to_owned())];
+    let mut spans = vec![prefix(digits.to_owned())];
     if matches!(digits.len(), 4..=8) {
-        spans.push(beginning(format!("{BORN}{digits}")));
+        spans.push(prefix(format!("{BORN}{digits}")));
     }
     if digits.len() >= PHONE_DIGITS_MIN {
         let without_zeros = digits.trim_start_matches('0');
@@ -100,17 +100,17 @@ fn numbered(digits: &str) -> Option<Vec<WordSpan>> {
         }
         forms.dedup();
         for form in forms.iter().filter(|form| form.len() >= PHONE_DIGITS_MIN) {
-            spans.push(beginning(format!("{INTERNATIONAL}{form}")));
-            spans.push(beginning(format!("{NATIONAL}{form}")));
+            spans.push(prefix(format!("{INTERNATIONAL}{form}")));
+            spans.push(prefix(format!("{NATIONAL}{form}")));
         }
-        spans.push(beginning(reversed(digits)));
+        spans.push(prefix(reversed(digits)));
         // Zeros at the beginning are a trunk prefix only before a whole number.
         if without_zeros != digits && without_zeros.len() >= 7 {
-            spans.push(beginning(reversed(without_zeros)));
+            spans.push(prefix(reversed(without_zeros)));
         }
         // Trunk prefixes of other digits, such as Russia's 8.
         if digits.len() >= 10 {
-            spans.push(beginning(reversed(&digits[1..])));
+            spans.push(prefix(reversed(&digits[1..])));
         }
     }
     Some(spans)
@@ -120,7 +120,7 @@ fn reversed(digits: &str) -> String {
     std::iter::once(REVERSED).chain(digits.chars().rev()).collect()
 }
 
-/// The digits of a word that holds nothing but digits and the marks of telephone numbers.
+/// The digits of a word that holds only digits and the marks of telephone numbers.
 fn digits(word: &str) -> Option<String> {
     let mut digits = String::new();
     for c in word.chars() {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_ask_finds() {
+    fn every_form_of_a_query_finds_its_patient() {
         for query in [
             "",
             "jose",

@@ -1,4 +1,4 @@
-//! Telephone numbers in national form: in which country they are dialled.
+//! The country in which a telephone number in national form is read.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,8 @@ use crate::Inner;
 /// Locations whose countries are considered.
 const LOCATIONS_MAX: u32 = 200;
 
-/// What a patient says of themselves, checked, with the telephone number in E.164 form. `time_zone` is that of the location
-/// they book at, where there is one.
+/// Reads a patient's details, with the telephone number in E.164 form. `time_zone` is that of the location of the booking,
+/// where there is one.
 pub(crate) async fn read_details(
     inner: &Inner,
     ctx: &Context,
@@ -32,8 +32,8 @@ pub(crate) async fn read_details(
     Ok(convert::patient::from_wire(details, at, country.as_deref())?)
 }
 
-/// The country to read a number in; none for one in international form. It is the first that has such a number of these:
-/// the location's, the organisation's, and that of the organisation's other locations where only one of them has it.
+/// The country of a number, as an ISO 3166 code; `None` for a number in international form. It is the first country that has
+/// such a number of these: the location's, the organisation's, and that of its other locations where only one has it.
 async fn country(inner: &Inner, ctx: &Context, text: &str, time_zone: Option<&str>) -> Result<Option<String>, Fault> {
     if phone::read(text, None) != Err(Unread::NoCountry) {
         return Ok(None);

@@ -8,34 +8,35 @@ use domain::{
     id::{AppointmentId, PlanId},
 };
 use rpc::{Context, Fault};
+use service::idempotency::Begun;
 use tonic::Response;
-use wire::booking::{self as wire_booking, RecordCheckInRequest, RecordCheckInResponse};
+use wire::booking::{RecordCheckInRequest, RecordCheckInResponse};
 
-use super::of_session;
+use super::stored::of_session;
 use crate::{
     Inner, appointments,
-    commit::{self, Begun, begin, remember},
+    commit::{self, begin},
     store::batch::Batch,
 };
 
 const ROUTE: &str = "RecordCheckIn";
 
-pub(super) async fn record(
+pub(crate) async fn record(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: RecordCheckInRequest,
 ) -> Result<Response<RecordCheckInResponse>, Fault> {
-    let _running = match begin(inner, ctx, ROUTE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
     let mut faults = Faults::new();
     faults.check(request.score <= 10, "/score", "out_of_range", "must lie between 0 and 10");
     faults.result()?;
-    commit::again(|| once(inner, ctx, &request)).await
+    commit::retry_stale(|| record_once(inner, ctx, &request)).await
 }
 
-async fn once(
+async fn record_once(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: &RecordCheckInRequest,
@@ -51,17 +52,7 @@ async fn once(
     let plan = stored.plan.checked_in(CheckIn { appointment: AppointmentId::new(row.id), score, at: now });
     let answer = RecordCheckInResponse { plan_id: PlanId::new(plan.id.uuid()).to_string() };
     let now_us = now.as_microsecond();
-    let mut batch = Batch { organization_id: row.organization_id, now_us, ..Batch::default() };
-    stored.with(plan, now_us).put(inner, &mut batch)?;
-    batch.idempotency = remember(ctx, ROUTE, &answer);
-    commit::finish(inner, ctx, ROUTE, batch, answer).await
-}
-
-/// An answer for the wire.
-pub(super) fn shown(answer: &CheckIn) -> wire_booking::CheckIn {
-    wire_booking::CheckIn {
-        appointment_id: answer.appointment.to_string(),
-        score: u32::from(answer.score),
-        at_us: answer.at.as_microsecond(),
-    }
+    let mut batch = Batch::new(row.organization_id, now_us);
+    stored.with(plan, now_us).put(&mut batch, inner.config.at_risk_days)?;
+    commit::answer(inner, ctx, ROUTE, batch, answer).await
 }

@@ -1,4 +1,4 @@
-//! Making a plan from a template.
+//! Creating a plan from a template.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use domain::{
     id::{Location, Patient, PlanId, PlanSessionId, PlanTemplateId, Practitioner},
 };
 use rpc::{Context, Fault};
+use service::{db_error, idempotency::Begun};
 use tonic::Response;
 use wire::{
     availability::{CheckReferencesRequest, GetEntryRequest},
@@ -16,30 +17,30 @@ use wire::{
     convert::{self, directory::reference},
 };
 
-use super::{Stored, shown};
+use super::{stored::StoredPlan, view};
 use crate::{
     Inner,
-    commit::{self, Begun, begin, remember},
+    commit::{self, begin},
     store::batch::Batch,
 };
 
 const ROUTE: &str = "CreatePlan";
 const LOCATIONS_MAX: usize = 50;
 
-pub(super) async fn create(
+pub(crate) async fn create(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: CreatePlanRequest,
 ) -> Result<Response<wire_booking::Plan>, Fault> {
-    let _running = match begin(inner, ctx, ROUTE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
     let order = order(&request)?;
-    let unknown = |pointer: &str, what: &str| Fault::violation(pointer, "unknown_reference", what);
-    let patient = inner.store.patient(ctx.organization.uuid(), order.patient.uuid()).await.map_err(commit::failure)?;
+    let unknown = |pointer: &str, detail: &str| Fault::violation(pointer, "unknown_reference", detail);
+    let patient = inner.store.patient(ctx.organization.uuid(), order.patient.uuid()).await.map_err(db_error::fault)?;
     patient.ok_or_else(|| unknown("/patient_id", "there is no patient with this id"))?;
-    references(inner, ctx, &order).await?;
+    check_references(inner, ctx, &order).await?;
     let template = template(inner, ctx, order.template).await?;
     let template = template.ok_or_else(|| unknown("/plan_template_id", "there is no plan template with this id"))?;
     let now = inner.clock.now();
@@ -48,20 +49,14 @@ pub(super) async fn create(
         PlanSessionId::new(inner.ids.uuid(now))
     });
     let plan = plan.map_err(|range| Fault::violation("/sessions", "out_of_range", &range.to_string()))?;
-    let stored = Stored::new(plan, now.as_microsecond());
-    let answer = shown(inner, &stored);
-    let mut batch = Batch {
-        organization_id: ctx.organization.uuid(),
-        now_us: now.as_microsecond(),
-        idempotency: remember(ctx, ROUTE, &answer),
-        ..Batch::default()
-    };
-    stored.put(inner, &mut batch)?;
-    commit::finish(inner, ctx, ROUTE, batch, answer).await
+    let stored = StoredPlan::new(plan, now.as_microsecond());
+    let mut batch = Batch::new(ctx.organization.uuid(), now.as_microsecond());
+    stored.put(&mut batch, inner.config.at_risk_days)?;
+    commit::answer(inner, ctx, ROUTE, batch, view::to_wire(inner, &stored)).await
 }
 
-/// Refuses a plan whose template, practitioner or locations are none in use.
-async fn references(inner: &Inner, ctx: &Context, order: &Order) -> Result<(), Fault> {
+/// Refuses a plan whose template, practitioner or locations are unknown or archived.
+async fn check_references(inner: &Inner, ctx: &Context, order: &Order) -> Result<(), Fault> {
     let mut references = vec![reference(Kind::PlanTemplate, "/plan_template_id", order.template)];
     references.extend(order.practitioner.map(|id| reference(Kind::Practitioner, "/practitioner_id", id)));
     let locations = order.locations.iter().enumerate();
@@ -114,7 +109,7 @@ fn preferences(faults: &mut Faults, wire: wire_booking::PlanPreferences) -> Pref
     Preferences { days, not_before, not_after }
 }
 
-/// The template, where it is in use.
+/// The template; `None` where it is unknown or archived.
 async fn template(inner: &Inner, ctx: &Context, id: PlanTemplateId) -> Result<Option<PlanTemplate>, Fault> {
     let kind = convert::directory::kind_to_wire(Kind::PlanTemplate) as i32;
     let request = GetEntryRequest { kind, id: id.to_string(), parent_id: String::new() };

@@ -2,14 +2,15 @@
 
 use careplan::ledger::{Balance, Entry};
 use rpc::{Context, Fault};
+use service::db_error;
 use wire::booking::{Ledger, LedgerBalance, LedgerEntry};
 
-use super::load;
-use crate::{Inner, commit};
+use super::stored::load;
+use crate::Inner;
 
-pub(super) async fn ledger(inner: &Inner, ctx: &Context, id: &str) -> Result<Ledger, Fault> {
+pub(crate) async fn ledger(inner: &Inner, ctx: &Context, id: &str) -> Result<Ledger, Fault> {
     let plan = load(inner, ctx, id).await?.plan;
-    let lists = inner.store.ledger(ctx.organization.uuid(), plan.id.uuid()).await.map_err(commit::failure)?;
+    let lists = inner.store.ledger_entries(ctx.organization.uuid(), plan.id.uuid()).await.map_err(db_error::fault)?;
     let mut entries: Vec<Entry> = Vec::new();
     for list in lists {
         let list: Vec<Entry> = serde_json::from_str(&list).map_err(|_| Fault::internal("a ledger cannot be read"))?;
@@ -17,12 +18,12 @@ pub(super) async fn ledger(inner: &Inner, ctx: &Context, id: &str) -> Result<Led
     }
     let balance = Balance::of(&entries);
     if balance != Balance::of_plan(&plan) {
-        tracing::error!(plan = %plan.id, "the ledger of a plan does not come to what its sessions are");
+        tracing::error!(organization = %ctx.organization, plan = %plan.id, "the ledger of a plan differs from its sessions");
     }
-    Ok(Ledger { entries: entries.iter().map(entry_shown).collect(), balance: Some(balance_shown(balance)) })
+    Ok(Ledger { entries: entries.iter().map(entry_to_wire).collect(), balance: Some(balance_to_wire(balance)) })
 }
 
-fn entry_shown(entry: &Entry) -> LedgerEntry {
+fn entry_to_wire(entry: &Entry) -> LedgerEntry {
     LedgerEntry {
         at_us: entry.at.as_microsecond(),
         plan_session_id: entry.session.to_string(),
@@ -31,7 +32,7 @@ fn entry_shown(entry: &Entry) -> LedgerEntry {
     }
 }
 
-fn balance_shown(balance: Balance) -> LedgerBalance {
+fn balance_to_wire(balance: Balance) -> LedgerBalance {
     let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     LedgerBalance {
         planned: number(balance.planned),

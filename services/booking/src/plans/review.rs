@@ -1,4 +1,4 @@
-//! Recording a review: the plan and the appointments that fall away change in one transaction.
+//! Recording a review: the plan changes and the appointments that it drops are cancelled in one transaction.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use domain::{
     id::PlanSessionId,
 };
 use rpc::{Code, Context, Fault};
+use service::{db_error, idempotency::Begun};
 use tonic::Response;
 use wire::{
     booking::{self as wire_booking, ReviewPlanRequest},
@@ -20,117 +21,109 @@ use wire::{
 };
 
 use super::{
-    load,
-    propose::{Asked, proposals},
-    shown,
+    propose::{SeriesQuery, proposals},
+    stored::load,
+    view,
 };
 use crate::{
     Inner,
-    appointments::permission,
-    commit::{self, Begun, begin, remember, stale},
+    appointments::{permission, record},
+    commit::{self, begin},
     feed::change,
-    store::{batch::Batch, rows::AppointmentRow},
+    store::{appointments::AppointmentRow, batch::Batch},
 };
 
 const ROUTE: &str = "ReviewPlan";
-/// The reason that an appointment shows which a review has removed.
-const REASON: &str = "plan_review";
-/// How many series a review's answer proposes.
-const PROPOSED: u32 = 3;
+/// The reason code of appointments that a review cancels.
+const REASON_CODE: &str = "plan_review";
+/// Series in the answer to a review.
+const PROPOSALS_MAX: u32 = 3;
 
-pub(super) async fn review(
+pub(crate) async fn review(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: ReviewPlanRequest,
 ) -> Result<Response<wire_booking::Plan>, Fault> {
-    let _running = match begin(inner, ctx, ROUTE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
     let now = inner.clock.now();
     let review = read(request.review.unwrap_or_default(), now)?;
     let stored = load(inner, ctx, &request.id).await?;
     if request.if_version != 0 && request.if_version != stored.version {
-        return Err(stale());
+        return Err(commit::version_mismatch());
     }
     let reviewed = stored.plan.reviewed(review, || PlanSessionId::new(inner.ids.uuid(now)));
     let reviewed = reviewed.map_err(|rejection| match rejection {
         Rejection::Closed(_) => Fault::new(Code::InvalidTransition, rejection.to_string()),
         Rejection::TooLong => Fault::violation("/sessions", "out_of_range", &rejection.to_string()),
     })?;
-    let now_us = now.as_microsecond();
+    let (organization, now_us) = (ctx.organization.uuid(), now.as_microsecond());
     let next = stored.with(reviewed.plan, now_us);
-    let answer = shown(inner, &next);
-    let mut batch = Batch {
-        organization_id: ctx.organization.uuid(),
-        now_us,
-        idempotency: remember(ctx, ROUTE, &answer),
-        ..Batch::default()
-    };
-    next.put(inner, &mut batch)?;
+    let mut batch = Batch::new(organization, now_us);
+    next.put(&mut batch, inner.config.at_risk_days)?;
     for appointment in reviewed.cancelled {
-        let found =
-            inner.store.appointment(ctx.organization.uuid(), appointment.uuid()).await.map_err(commit::failure)?;
+        let found = inner.store.appointment(organization, appointment.uuid()).await.map_err(db_error::fault)?;
         if let Some(row) = found {
             cancel(&mut batch, row)?;
         }
     }
-    let answer = commit::finish(inner, ctx, ROUTE, batch, answer).await?;
-    Ok(if rpc::is_replay(&answer) { answer } else { with_proposals(inner, ctx, &next.plan, answer).await })
+    let response = commit::answer(inner, ctx, ROUTE, batch, view::to_wire(inner, &next)).await?;
+    Ok(if rpc::is_replay(&response) { response } else { with_proposals(inner, ctx, &next.plan, response).await })
 }
 
-/// Adds the best series for what is left to book, to the answer and to what is kept of it. The review stands whatever
-/// becomes of that: a caller who misses them asks for proposals.
+/// Adds the best series for the sessions that are left to book, to the answer and to the stored answer. The review stands
+/// without them: a caller who misses them asks for proposals.
 async fn with_proposals(
     inner: &Inner,
     ctx: &Context,
     plan: &Plan,
-    mut answer: Response<wire_booking::Plan>,
+    mut response: Response<wire_booking::Plan>,
 ) -> Response<wire_booking::Plan> {
     if plan.status == careplan::plan::Status::OnHold {
-        return answer;
+        return response;
     }
     let channel = BookingChannel::Staff.into();
-    let asked = Asked { limit: PROPOSED, channel, stretch_days: 0, prefer: None, repair: false };
-    // The time of the appointments that fell away is free for the search.
-    let ctx = ctx.after(&answer);
-    match proposals(inner, &ctx, plan, asked).await {
-        Ok(proposals) => answer.get_mut().proposals = proposals,
-        Err(fault) if fault.code == Code::NoSeries => return answer,
+    let query = SeriesQuery { limit: PROPOSALS_MAX, channel, stretch_days: 0, prefer: None, repair: false };
+    // The search must know that the time of the cancelled appointments is free.
+    let ctx = ctx.after(&response);
+    match proposals(inner, &ctx, plan, query).await {
+        Ok(proposals) => response.get_mut().proposals = proposals,
+        Err(fault) if fault.code == Code::NoSeries => return response,
         Err(fault) => {
-            tracing::warn!(code = fault.code.as_str(), "a review was recorded, but no series could be looked for");
-            return answer;
+            let (code, organization) = (fault.code.as_str(), ctx.organization);
+            tracing::warn!(code, %organization, plan = %plan.id, "a review was recorded without proposals");
+            return response;
         }
     }
-    if let Some(remembered) = remember(&ctx, ROUTE, answer.get_ref())
-        && let Err(error) = inner.store.amend(ctx.organization.uuid(), &remembered).await
+    if let Some(record) = commit::idempotency_record(&ctx, ROUTE, response.get_ref())
+        && let Err(error) = inner.store.replace_answer(ctx.organization.uuid(), &record).await
     {
-        tracing::warn!(%error, "a repeated request will be answered without the proposals");
+        let organization = ctx.organization;
+        tracing::warn!(%error, %organization, plan = %plan.id, "a repeated review will be answered without proposals");
     }
-    answer
+    response
 }
 
 /// Adds the cancellation of an appointment to a batch.
 fn cancel(batch: &mut Batch, old: AppointmentRow) -> Result<(), Fault> {
-    permission::target(&old, Transition::Cancel, Actor::Staff, batch.now_us)?;
+    permission::check_transition(&old, Transition::Cancel, Actor::Staff, batch.now_us)?;
     if old.group_id.is_some() && batch.leave_group.is_some() {
         let detail = "the plan has several group sessions ahead; cancel them one by one first";
         return Err(Fault::new(Code::InvalidTransition, detail));
     }
+    record::release(batch, &old);
     let row = AppointmentRow {
         version: old.version + 1,
         status: Status::Cancelled.as_str().to_owned(),
-        cancel_reason_code: Some(REASON.to_owned()),
-        cancel_by: Some("staff".to_owned()),
-        // It is the clinic's decision.
+        cancel_reason_code: Some(REASON_CODE.to_owned()),
+        cancel_by: Some(Actor::Staff.as_str().to_owned()),
+        // The clinic decides it.
         cancel_late: Some(false),
         updated_at_us: batch.now_us,
         ..old
     };
-    batch.release.push(row.id);
-    if let Some(group) = row.group_id {
-        batch.leave_group = Some(change::leave_group(group));
-    }
     batch.changes.push(change::of_appointment(&row, &[], "cancelled"));
     batch.appointments.push(row);
     Ok(())
@@ -170,28 +163,9 @@ fn decision(faults: &mut Faults, wire: &wire_booking::Review) -> Option<Decision
         "pause" => Decision::Pause,
         "discharge" => Decision::Discharge,
         _ => {
-            let words = "expected one of continue, extend, taper, change_service, pause, discharge";
-            faults.push("/decision", "invalid_value", words);
+            let expected = "expected one of continue, extend, taper, change_service, pause, discharge";
+            faults.push("/decision", "invalid_value", expected);
             return None;
         }
     })
-}
-
-/// A review for the wire.
-pub(super) fn review_shown(review: &Review) -> wire_booking::Review {
-    let (sessions, service_id) = match review.decision {
-        Decision::Extend(count) => (count, String::new()),
-        Decision::ChangeService(service) => (0, service.to_string()),
-        _ => (0, String::new()),
-    };
-    let activity = |it: &Activity| wire_booking::Activity { activity: it.activity.clone(), score: u32::from(it.score) };
-    wire_booking::Review {
-        at_us: review.at.as_microsecond(),
-        nprs: u32::from(review.nprs),
-        psfs: review.psfs.iter().map(activity).collect(),
-        decision: review.decision.as_str().to_owned(),
-        sessions,
-        service_id,
-        note: review.note.clone(),
-    }
 }

@@ -1,17 +1,22 @@
-//! A plan as the wire shows it.
+//! Plans for the wire.
 
-use careplan::{chain::Attention, plan::Plan};
+use careplan::{
+    chain::Attention,
+    plan::{CheckIn, Plan, PlanSession},
+    review::{Activity, Decision, Review},
+};
+use domain::directory::{self, Course};
 use jiff::{civil::Date, tz::TimeZone};
 use wire::{
     availability::GapDays,
     booking::{self as wire_booking, PlanPreferences},
 };
 
-use super::{Stored, check_in, review};
+use super::stored::StoredPlan;
 use crate::Inner;
 
-/// A plan for the wire.
-pub(crate) fn shown(inner: &Inner, stored: &Stored) -> wire_booking::Plan {
+/// A plan with its sessions, reviews and check-ins.
+pub(crate) fn to_wire(inner: &Inner, stored: &StoredPlan) -> wire_booking::Plan {
     let now = inner.clock.now();
     let today = today(inner);
     let Plan { id, course, status, order, sessions, reviews, check_ins } = &stored.plan;
@@ -24,8 +29,8 @@ pub(crate) fn shown(inner: &Inner, stored: &Stored) -> wire_booking::Plan {
         plan_template_id: order.template.to_string(),
         condition_code: order.condition_code.clone(),
         course: match course {
-            domain::directory::Course::Acute => "acute".to_owned(),
-            domain::directory::Course::Chronic => "chronic".to_owned(),
+            Course::Acute => "acute".to_owned(),
+            Course::Chronic => "chronic".to_owned(),
         },
         practitioner_id: order.practitioner.map(|id| id.to_string()).unwrap_or_default(),
         location_ids: order.locations.iter().map(ToString::to_string).collect(),
@@ -35,21 +40,21 @@ pub(crate) fn shown(inner: &Inner, stored: &Stored) -> wire_booking::Plan {
             not_after: wall(order.preferences.not_after),
         }),
         start_on: order.start_on.to_string(),
-        sessions: sessions.iter().map(session_shown).collect(),
+        sessions: sessions.iter().map(session_to_wire).collect(),
         created_at_us: stored.created_at_us,
         updated_at_us: stored.updated_at_us,
-        reviews: reviews.iter().map(review::review_shown).collect(),
+        reviews: reviews.iter().map(review_to_wire).collect(),
         review_due: stored.plan.review_due(),
-        attention: stored.plan.attention(now, today).iter().map(attention_shown).collect(),
+        attention: stored.plan.attention(now, today).iter().map(attention_to_wire).collect(),
         book_by: stored.plan.book_by(now).map(|date| date.to_string()).unwrap_or_default(),
         at_risk: stored.plan.at_risk(now, today, inner.config.at_risk_days),
         proposals: vec![],
-        check_ins: check_ins.iter().map(check_in::shown).collect(),
+        check_ins: check_ins.iter().map(check_in_to_wire).collect(),
     }
 }
 
-/// How a plan stands now.
-pub(crate) fn now(inner: &Inner, stored: &Stored) -> wire_booking::PlanNow {
+/// Whether a plan is at risk now, and the last day for its next session.
+pub(crate) fn summary(inner: &Inner, stored: &StoredPlan) -> wire_booking::PlanNow {
     let (now, today) = (inner.clock.now(), today(inner));
     wire_booking::PlanNow {
         at_risk: stored.plan.at_risk(now, today, inner.config.at_risk_days),
@@ -57,7 +62,7 @@ pub(crate) fn now(inner: &Inner, stored: &Stored) -> wire_booking::PlanNow {
     }
 }
 
-fn session_shown(session: &careplan::plan::PlanSession) -> wire_booking::PlanSession {
+fn session_to_wire(session: &PlanSession) -> wire_booking::PlanSession {
     wire_booking::PlanSession {
         id: session.id.to_string(),
         ordinal: session.ordinal,
@@ -74,11 +79,11 @@ fn session_shown(session: &careplan::plan::PlanSession) -> wire_booking::PlanSes
     }
 }
 
-pub(crate) fn gap_to_wire(gap: domain::directory::GapDays) -> GapDays {
+pub(crate) fn gap_to_wire(gap: directory::GapDays) -> GapDays {
     GapDays { least: gap.least, ideal: gap.ideal, most: gap.most }
 }
 
-fn attention_shown(attention: &Attention) -> wire_booking::Attention {
+fn attention_to_wire(attention: &Attention) -> wire_booking::Attention {
     wire_booking::Attention {
         plan_session_id: attention.session.to_string(),
         code: attention.trouble.code().to_owned(),
@@ -86,7 +91,33 @@ fn attention_shown(attention: &Attention) -> wire_booking::Attention {
     }
 }
 
-/// The present date in UTC: near enough for what counts in days.
+fn review_to_wire(review: &Review) -> wire_booking::Review {
+    let (sessions, service_id) = match review.decision {
+        Decision::Extend(count) => (count, String::new()),
+        Decision::ChangeService(service) => (0, service.to_string()),
+        _ => (0, String::new()),
+    };
+    let activity = |it: &Activity| wire_booking::Activity { activity: it.activity.clone(), score: u32::from(it.score) };
+    wire_booking::Review {
+        at_us: review.at.as_microsecond(),
+        nprs: u32::from(review.nprs),
+        psfs: review.psfs.iter().map(activity).collect(),
+        decision: review.decision.as_str().to_owned(),
+        sessions,
+        service_id,
+        note: review.note.clone(),
+    }
+}
+
+fn check_in_to_wire(check_in: &CheckIn) -> wire_booking::CheckIn {
+    wire_booking::CheckIn {
+        appointment_id: check_in.appointment.to_string(),
+        score: u32::from(check_in.score),
+        at_us: check_in.at.as_microsecond(),
+    }
+}
+
+/// The present date in UTC: exact enough for gaps, which are counted in days.
 pub(crate) fn today(inner: &Inner) -> Date {
     inner.clock.now().to_zoned(TimeZone::UTC).date()
 }

@@ -1,47 +1,49 @@
-//! The reason codes that every organisation begins with.
+//! The product's list of reason codes.
 //!
-//! Those in plain words are for desks and front ends. The others are FHIR R4's
+//! Codes in plain words are for desks and front ends. The others are FHIR R4's
 //! [appointment cancellation reasons](https://hl7.org/fhir/R4/valueset-appointment-cancellation-reason.html), as far as a
 //! scheduler of physiotherapy meets them; `pat` is also what a reply by text message gives.
 
-use super::{CausedBy, Meaning};
+use domain::reason::CausedBy;
+
+use super::Meaning;
 use crate::Config;
 
-/// What uses up a session where it is late.
+/// Whether a late cancellation for a code uses up a session.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Late {
-    /// What the installation's policy says.
+    /// As the configuration says.
     Policy,
-    /// Nothing, whatever the policy says.
-    Spared,
+    /// Never.
+    Never,
 }
 
 use CausedBy::{Clinic, Patient};
-use Late::{Policy, Spared};
+use Late::{Never, Policy};
 
-/// Code, whose doing, what being late costs, and the names in English, French and Spanish.
+/// Code, cause, what a late cancellation costs, and the names in English, French and Spanish.
 type Row = (&'static str, CausedBy, Late, [&'static str; 3]);
 
 const LANGUAGES: [&str; 3] = ["en", "fr", "es"];
 
 const ROWS: [Row; 29] = [
-    ("clinic_closed", Clinic, Spared, ["The clinic is closed", "Clinique fermée", "Clínica cerrada"]),
+    ("clinic_closed", Clinic, Never, ["The clinic is closed", "Clinique fermée", "Clínica cerrada"]),
     (
         "clinic_request",
         Clinic,
-        Spared,
+        Never,
         ["The clinic asks for it", "À la demande de la clinique", "A petición de la clínica"],
     ),
-    ("entered_by_mistake", Clinic, Spared, ["Booked by mistake", "Réservé par erreur", "Reservada por error"]),
+    ("entered_by_mistake", Clinic, Never, ["Booked by mistake", "Réservé par erreur", "Reservada por error"]),
     (
         "equipment_unavailable",
         Clinic,
-        Spared,
+        Never,
         ["Room or equipment missing", "Salle ou matériel indisponible", "Sala o equipo no disponible"],
     ),
-    ("plan_review", Clinic, Spared, ["The plan has changed", "Le plan a changé", "El plan ha cambiado"]),
-    ("practitioner_away", Clinic, Spared, ["The practitioner is away", "Praticien absent", "Profesional ausente"]),
-    ("practitioner_ill", Clinic, Spared, ["The practitioner is ill", "Praticien malade", "Profesional enfermo"]),
+    ("plan_review", Clinic, Never, ["The plan has changed", "Le plan a changé", "El plan ha cambiado"]),
+    ("practitioner_away", Clinic, Never, ["The practitioner is away", "Praticien absent", "Profesional ausente"]),
+    ("practitioner_ill", Clinic, Never, ["The practitioner is ill", "Praticien malade", "Profesional enfermo"]),
     ("patient_away", Patient, Policy, ["The patient is away", "Patient absent", "Paciente ausente"]),
     ("patient_better", Patient, Policy, ["The patient feels better", "Le patient va mieux", "El paciente está mejor"]),
     ("patient_cost", Patient, Policy, ["Cost or insurance", "Coût ou assurance", "Coste o seguro"]),
@@ -56,7 +58,7 @@ const ROWS: [Row; 29] = [
     ),
     ("patient_schedule", Patient, Policy, ["The time does not suit", "L'heure ne convient pas", "La hora no conviene"]),
     ("patient_transport", Patient, Policy, ["No transport", "Pas de transport", "Sin transporte"]),
-    ("patient_deceased", Patient, Spared, ["The patient has died", "Patient décédé", "Paciente fallecido"]),
+    ("patient_deceased", Patient, Never, ["The patient has died", "Patient décédé", "Paciente fallecido"]),
     ("pat", Patient, Policy, ["Patient", "Patient", "Paciente"]),
     (
         "pat-crs",
@@ -65,7 +67,7 @@ const ROWS: [Row; 29] = [
         ["Patient: through a reminder", "Patient : par un rappel", "Paciente: por un recordatorio"],
     ),
     ("pat-cpp", Patient, Policy, ["Patient: through a portal", "Patient : par le portail", "Paciente: por el portal"]),
-    ("pat-dec", Patient, Spared, ["Patient: deceased", "Patient : décédé", "Paciente: fallecido"]),
+    ("pat-dec", Patient, Never, ["Patient: deceased", "Patient : décédé", "Paciente: fallecido"]),
     ("pat-fb", Patient, Policy, ["Patient: feels better", "Patient : va mieux", "Paciente: está mejor"]),
     ("pat-lt", Patient, Policy, ["Patient: no transport", "Patient : pas de transport", "Paciente: sin transporte"]),
     ("pat-mv", Patient, Policy, ["Patient: moved away", "Patient : a déménagé", "Paciente: se ha mudado"]),
@@ -79,18 +81,18 @@ const ROWS: [Row; 29] = [
             "Paciente: desde la lista de espera",
         ],
     ),
-    ("prov", Clinic, Spared, ["Provider", "Praticien", "Profesional"]),
+    ("prov", Clinic, Never, ["Provider", "Praticien", "Profesional"]),
     (
         "prov-pers",
         Clinic,
-        Spared,
+        Never,
         ["Provider: personal", "Praticien : raison personnelle", "Profesional: motivo personal"],
     ),
-    ("maint", Clinic, Spared, ["Maintenance of equipment", "Entretien du matériel", "Mantenimiento de equipos"]),
-    ("other", Clinic, Spared, ["Other", "Autre", "Otro"]),
+    ("maint", Clinic, Never, ["Maintenance of equipment", "Entretien du matériel", "Mantenimiento de equipos"]),
+    ("other", Clinic, Never, ["Other", "Autre", "Otro"]),
 ];
 
-/// Every shipped code.
+/// All shipped codes.
 pub(super) fn all(config: &Config) -> impl Iterator<Item = (&'static str, Meaning)> {
     let policy = config.late_cancellation_forfeits;
     ROWS.into_iter().map(move |(code, caused_by, late, names)| {
@@ -99,7 +101,7 @@ pub(super) fn all(config: &Config) -> impl Iterator<Item = (&'static str, Meanin
     })
 }
 
-/// What a shipped code stands for.
+/// The meaning of a shipped code.
 pub(super) fn meaning(code: &str, config: &Config) -> Option<Meaning> {
     all(config).find(|(known, _)| *known == code).map(|(_, meaning)| meaning)
 }
@@ -111,14 +113,14 @@ mod tests {
     use super::{super::is_code, *};
 
     #[test]
-    fn every_code_is_one_and_is_there_once() {
+    fn each_code_is_well_formed_and_listed_once() {
         let codes: BTreeSet<&str> = ROWS.iter().map(|row| row.0).collect();
         assert_eq!(codes.len(), ROWS.len());
         assert!(codes.into_iter().all(is_code));
     }
 
     #[test]
-    fn the_clinics_own_doing_is_forfeited_by_nobody() {
+    fn a_cause_of_the_clinic_never_forfeits() {
         let strict = Config { late_cancellation_forfeits: true, ..Config::default() };
         assert!(all(&strict).all(|(_, meaning)| meaning.caused_by == Patient || !meaning.forfeits));
         assert!(meaning("patient_ill", &strict).is_some_and(|meaning| meaning.forfeits));

@@ -2,36 +2,40 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::fault::{Faults, check_text};
+use domain::{
+    fault::{Faults, check_text},
+    reason::CausedBy,
+};
 use rpc::{Code, Context, Fault};
+use service::{db_error, idempotency::Begun};
 use tonic::Response;
 use wire::booking::{
     CreateReasonCodeRequest, DeleteReasonCodeRequest, DeleteReasonCodeResponse, ReasonCode, ReasonCodeBody,
     UpdateReasonCodeRequest,
 };
 
-use super::{CausedBy, Meaning, Reason, find, is_code, load};
+use super::{Meaning, Reason, find, is_code, load};
 use crate::{
     Inner,
-    commit::{self, Begun, begin, finish, remember},
+    commit::{self, begin},
     store::batch::{Batch, ReasonChange},
 };
 
-const CREATE: &str = "CreateReasonCode";
-const UPDATE: &str = "UpdateReasonCode";
-const DELETE: &str = "DeleteReasonCode";
-/// Most codes that an organisation writes itself.
+const CREATE_ROUTE: &str = "CreateReasonCode";
+const UPDATE_ROUTE: &str = "UpdateReasonCode";
+const DELETE_ROUTE: &str = "DeleteReasonCode";
+/// Most own codes of an organisation.
 const OWN_MAX: usize = 200;
 const NAMES_MAX: usize = 20;
 const NAME_CHARS_MAX: usize = 100;
 
-pub(super) async fn create(
+pub(crate) async fn create(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: CreateReasonCodeRequest,
 ) -> Result<Response<ReasonCode>, Fault> {
-    let _running = match begin(inner, ctx, CREATE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, CREATE_ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
     let mut faults = Faults::new();
@@ -43,70 +47,59 @@ pub(super) async fn create(
     if find(inner, organization, &request.code).await?.is_some() {
         return Err(Fault::new(Code::Duplicate, "the code is in use; change that one"));
     }
-    let rows = inner.store.reasons(organization).await.map_err(commit::failure)?;
-    // One that went out of use comes back as its next version.
-    let gone = rows.iter().find(|row| row.code == request.code);
-    if gone.is_none() && rows.len() >= OWN_MAX {
+    let rows = inner.store.reason_codes(organization).await.map_err(db_error::fault)?;
+    // An archived code comes back as its next version.
+    let archived = rows.iter().find(|row| row.code == request.code);
+    if archived.is_none() && rows.len() >= OWN_MAX {
         return Err(Fault::violation("", "too_many", &format!("at most {OWN_MAX} codes of your own")));
     }
     let now_us = inner.clock.now_us();
     let reason = Reason {
-        version: gone.map_or(1, |row| row.version + 1),
-        created_at_us: gone.map_or(now_us, |row| row.created_at_us),
+        version: archived.map_or(1, |row| row.version + 1),
+        created_at_us: archived.map_or(now_us, |row| row.created_at_us),
         updated_at_us: now_us,
         code: request.code,
         meaning,
     };
-    save(inner, ctx, CREATE, reason).await
+    commit::answer(inner, ctx, CREATE_ROUTE, batch(ctx, &reason, false)?, reason.to_wire()).await
 }
 
-pub(super) async fn update(
+pub(crate) async fn update(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: UpdateReasonCodeRequest,
 ) -> Result<Response<ReasonCode>, Fault> {
-    let _running = match begin(inner, ctx, UPDATE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, UPDATE_ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
     let mut faults = Faults::new();
     let meaning = meaning(&mut faults, request.body.unwrap_or_default());
     faults.result()?;
     let old = load(inner, ctx, &request.code, request.if_version).await?;
-    let now_us = inner.clock.now_us();
-    let created_at_us = if old.created_at_us == 0 { now_us } else { old.created_at_us };
-    let reason = Reason { version: old.version + 1, meaning, created_at_us, updated_at_us: now_us, ..old };
-    save(inner, ctx, UPDATE, reason).await
+    let reason = Reason { meaning, ..next_version(inner, old) };
+    commit::answer(inner, ctx, UPDATE_ROUTE, batch(ctx, &reason, false)?, reason.to_wire()).await
 }
 
-pub(super) async fn delete(
+pub(crate) async fn delete(
     inner: &Arc<Inner>,
     ctx: &Context,
     request: DeleteReasonCodeRequest,
 ) -> Result<Response<DeleteReasonCodeResponse>, Fault> {
-    let _running = match begin(inner, ctx, DELETE).await? {
-        Begun::New(running) => running,
+    let _guard = match begin(inner, ctx, DELETE_ROUTE).await? {
+        Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
     let old = load(inner, ctx, &request.code, request.if_version).await?;
-    let now_us = inner.clock.now_us();
-    let created_at_us = if old.created_at_us == 0 { now_us } else { old.created_at_us };
-    let reason = Reason { version: old.version + 1, created_at_us, updated_at_us: now_us, ..old };
-    let answer = DeleteReasonCodeResponse {};
-    let batch = batch(ctx, &reason, true)?;
-    let batch = Batch { idempotency: remember(ctx, DELETE, &answer), ..batch };
-    finish(inner, ctx, DELETE, batch, answer).await
+    let batch = batch(ctx, &next_version(inner, old), true)?;
+    commit::answer(inner, ctx, DELETE_ROUTE, batch, DeleteReasonCodeResponse {}).await
 }
 
-async fn save(
-    inner: &Arc<Inner>,
-    ctx: &Context,
-    route: &'static str,
-    reason: Reason,
-) -> Result<Response<ReasonCode>, Fault> {
-    let answer = reason.to_wire();
-    let batch = Batch { idempotency: remember(ctx, route, &answer), ..batch(ctx, &reason, false)? };
-    finish(inner, ctx, route, batch, answer).await
+/// The next version of a code. A shipped code that changes for the first time is created now.
+fn next_version(inner: &Inner, old: Reason) -> Reason {
+    let now_us = inner.clock.now_us();
+    let created_at_us = if old.created_at_us == 0 { now_us } else { old.created_at_us };
+    Reason { version: old.version + 1, created_at_us, updated_at_us: now_us, ..old }
 }
 
 fn batch(ctx: &Context, reason: &Reason, archived: bool) -> Result<Batch, Fault> {
@@ -117,12 +110,7 @@ fn batch(ctx: &Context, reason: &Reason, archived: bool) -> Result<Batch, Fault>
         archived,
         created_at_us: reason.created_at_us,
     };
-    Ok(Batch {
-        organization_id: ctx.organization.uuid(),
-        now_us: reason.updated_at_us,
-        reason_code: Some(change),
-        ..Batch::default()
-    })
+    Ok(Batch { reason_code: Some(change), ..Batch::new(ctx.organization.uuid(), reason.updated_at_us) })
 }
 
 fn meaning(faults: &mut Faults, body: ReasonCodeBody) -> Meaning {
@@ -137,15 +125,11 @@ fn meaning(faults: &mut Faults, body: ReasonCodeBody) -> Meaning {
             check_text(faults, &format!("/names/{tag}"), name, NAME_CHARS_MAX);
         }
     }
-    let caused_by = match body.caused_by.as_str() {
-        "patient" => CausedBy::Patient,
-        "clinic" => CausedBy::Clinic,
-        _ => {
-            faults.push("/caused_by", "invalid_value", "expected one of patient, clinic");
-            CausedBy::Clinic
-        }
-    };
-    let clean = caused_by == CausedBy::Patient || !body.forfeits;
-    faults.check(clean, "/forfeits", "unexpected", "nothing is forfeited by the clinic's own doing");
+    let caused_by = body.caused_by.parse().unwrap_or_else(|expected: &str| {
+        faults.push("/caused_by", "invalid_value", expected);
+        CausedBy::Clinic
+    });
+    let is_consistent = caused_by == CausedBy::Patient || !body.forfeits;
+    faults.check(is_consistent, "/forfeits", "unexpected", "nothing is forfeited by the clinic's own doing");
     Meaning { names, caused_by, forfeits: body.forfeits }
 }

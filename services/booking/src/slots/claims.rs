@@ -1,39 +1,34 @@
-//! Which claims a slot lays. Pure.
+//! The claims that a slot makes on time. Pure.
 //!
-//! A visit of its own claims its practitioner, its room, a unit of its equipment and its patient. A group session
+//! A single appointment claims its practitioner, its room, a unit of its equipment and its patient. A group session
 //! claims practitioner, room and equipment once, as the group's own; each member claims one place and themselves.
 
 use domain::claim::{Claim, Kind, needling};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{
-    slots::check::Ground,
-    store::{
-        batch::claim_row,
-        rows::{ClaimRow, GroupRow},
-    },
-};
+use super::check::CheckedSlot;
+use crate::store::{batch::claim_row, claims::ClaimRow, groups::GroupRow};
 
-/// Which of the candidates to take; raised when one turns out to be another's.
+/// The candidates that a slot tries: the index of a room, the index of an equipment unit, and the number of a place.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Choice {
     room: usize,
     unit: usize,
     place: i16,
     /// The group session that is believed to exist.
-    pub(crate) session: Option<Session>,
+    pub(crate) joined: Option<JoinedSession>,
 }
 
-/// A group session that is joined.
+/// A group session that exists and is joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Session {
+pub(crate) struct JoinedSession {
     pub(crate) room: Option<Uuid>,
 }
 
 /// The claims of one slot.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Laid {
+pub(crate) struct SlotClaims {
     /// Owned by the appointment or hold.
     pub(crate) own: Vec<Claim>,
     /// For a group session: the group and its own claims.
@@ -42,92 +37,89 @@ pub(crate) struct Laid {
 }
 
 impl Choice {
-    /// The first choice for a slot: a group that has members already is joined at its next place, or at the place that a
+    /// The first choice for a slot. A group session that has members is joined at its next place, or at the place that a
     /// hold keeps in it.
-    pub(crate) fn first(ground: &Ground) -> Self {
-        let free = i16::try_from(ground.shown.places_left).unwrap_or(ground.capacity).min(ground.capacity);
-        let place = ground.kept_place().unwrap_or(ground.capacity - free);
-        let joins = ground.shared() && !ground.joins.is_empty();
-        let session = joins.then(|| Session { room: ground.rooms.first().copied() });
-        Self { place, session, ..Self::default() }
+    pub(crate) fn first(slot: &CheckedSlot) -> Self {
+        let free = i16::try_from(slot.wire.places_left).unwrap_or(slot.capacity).min(slot.capacity);
+        let place = slot.held_place().unwrap_or(slot.capacity - free);
+        let joins = slot.is_shared() && !slot.group_id.is_empty();
+        let joined = joins.then(|| JoinedSession { room: slot.rooms.first().copied() });
+        Self { place, joined, ..Self::default() }
     }
 
-    /// The next choice after some claims were another's, or `None` where no candidate is left.
-    pub(crate) fn next(mut self, ground: &Ground, taken: &[Kind]) -> Option<Self> {
-        let kept = ground.kept_place().is_some();
-        let blocked = |kind: &Kind| !matches!(kind, Kind::Room | Kind::Equipment | Kind::Place) || kept;
-        if taken.iter().any(blocked) {
+    /// The next choice after claims of these kinds met others' claims, or `None` where no candidate is left.
+    pub(crate) fn next(mut self, slot: &CheckedSlot, conflicts: &[Kind]) -> Option<Self> {
+        let is_held = slot.held_place().is_some();
+        let blocks = |kind: &Kind| !matches!(kind, Kind::Room | Kind::Equipment | Kind::Place) || is_held;
+        if conflicts.iter().any(blocks) {
             return None;
         }
-        if taken.contains(&Kind::Room) {
+        if conflicts.contains(&Kind::Room) {
             self.room += 1;
         }
-        if taken.contains(&Kind::Equipment) {
+        if conflicts.contains(&Kind::Equipment) {
             self.unit += 1;
         }
-        if taken.contains(&Kind::Place) {
+        if conflicts.contains(&Kind::Place) {
             self.place += 1;
         }
-        let fits = (ground.rooms.is_empty() || self.room < ground.rooms.len())
-            && (ground.units.is_empty() || self.unit < ground.units.len())
-            && self.place < 2 * ground.capacity;
+        let fits = (slot.rooms.is_empty() || self.room < slot.rooms.len())
+            && (slot.units.is_empty() || self.unit < slot.units.len())
+            && self.place < 2 * slot.capacity;
         fits.then_some(self)
     }
 }
 
-/// The claims that a slot lays under a choice, the patient's among them where one is known.
-pub(crate) fn lay(organization: Uuid, ground: &Ground, choice: Choice, patient: Option<Uuid>) -> Laid {
+/// The claims that a slot makes under a choice, the patient's among them where one is known.
+pub(crate) fn claims_for(organization: Uuid, slot: &CheckedSlot, choice: Choice, patient: Option<Uuid>) -> SlotClaims {
     let claim = Claim::new;
-    let room = match choice.session {
+    let room = match choice.joined {
         Some(session) => session.room,
-        None => ground.rooms.get(choice.room).copied(),
+        None => slot.rooms.get(choice.room).copied(),
     };
-    let mut place = vec![Claim {
-        location: Some(ground.slot.location.uuid()),
-        needling: ground.needling,
-        ..claim(Kind::Practitioner, ground.slot.practitioner.uuid(), 0, ground.busy)
+    let mut resources = vec![Claim {
+        location: Some(slot.slot.location.uuid()),
+        needling: slot.needling,
+        ..claim(Kind::Practitioner, slot.slot.practitioner.uuid(), 0, slot.busy)
     }];
-    place.extend(room.map(|room| claim(Kind::Room, room, 0, ground.busy)));
-    place.extend(ground.units.get(choice.unit).map(|(pool, unit)| claim(Kind::Equipment, *pool, *unit, ground.busy)));
+    resources.extend(room.map(|room| claim(Kind::Room, room, 0, slot.busy)));
+    resources.extend(slot.units.get(choice.unit).map(|(pool, unit)| claim(Kind::Equipment, *pool, *unit, slot.busy)));
     let mut own: Vec<Claim> = patient
-        .map(|patient| claim(Kind::Patient, patient, 0, ground.visit))
+        .map(|patient| claim(Kind::Patient, patient, 0, slot.interval))
         .into_iter()
-        .chain(patient.filter(|_| ground.needling).and_then(|patient| needling(patient, ground.visit)))
+        .chain(patient.filter(|_| slot.needling).and_then(|patient| needling(patient, slot.interval)))
         .collect();
-    if !ground.shared() {
-        own.extend(place);
+    if !slot.is_shared() {
+        own.extend(resources);
         own.sort();
-        return Laid { own, group: None, room };
+        return SlotClaims { own, group: None, room };
     }
-    let group = group_row(organization, ground, room);
-    let number = ground.kept_place().unwrap_or(choice.place % ground.capacity);
-    own.push(claim(Kind::Place, group.id, number, ground.visit));
+    let group = group_row(organization, slot, room);
+    let place = slot.held_place().unwrap_or(choice.place % slot.capacity);
+    own.push(claim(Kind::Place, group.id, place, slot.interval));
     own.sort();
-    let claims = place.iter().map(|claim| claim_row(claim, group.id, None)).collect();
-    Laid { own, group: Some((group, claims)), room }
+    let claims = resources.iter().map(|claim| claim_row(claim, group.id, None)).collect();
+    SlotClaims { own, group: Some((group, claims)), room }
 }
 
-fn group_row(organization: Uuid, ground: &Ground, room: Option<Uuid>) -> GroupRow {
+fn group_row(organization: Uuid, slot: &CheckedSlot, room: Option<Uuid>) -> GroupRow {
+    let (service_id, practitioner_id) = (slot.slot.service.uuid(), slot.slot.practitioner.uuid());
+    let location_id = slot.slot.location.uuid();
+    let starts_at_us = slot.interval.start().as_microsecond();
     GroupRow {
-        id: group_id(
-            organization,
-            ground.slot.service.uuid(),
-            ground.slot.practitioner.uuid(),
-            ground.slot.location.uuid(),
-            ground.visit.start().as_microsecond(),
-        ),
-        service_id: ground.slot.service.uuid(),
-        practitioner_id: ground.slot.practitioner.uuid(),
-        location_id: ground.slot.location.uuid(),
+        id: group_id(organization, service_id, practitioner_id, location_id, starts_at_us),
+        service_id,
+        practitioner_id,
+        location_id,
         room_id: room,
-        starts_at_us: ground.visit.start().as_microsecond(),
-        ends_at_us: ground.visit.end().as_microsecond(),
-        capacity: i32::from(ground.capacity),
+        starts_at_us,
+        ends_at_us: slot.interval.end().as_microsecond(),
+        capacity: i32::from(slot.capacity),
     }
 }
 
-/// The id of the one group session that a slot can be, the same for whoever asks: a version 8 UUID (RFC 9562) of
-/// what it is.
+/// The id of the one group session that a slot can be, the same for every caller: a version 8 UUID (RFC 9562) of the
+/// SHA-256 of its parts.
 pub(crate) fn group_id(
     organization: Uuid,
     service: Uuid,

@@ -3,3 +3,4 @@
 pub(crate) mod check;
 pub(crate) mod claims;
 pub(crate) mod reserve;
+pub(crate) mod zone_changes;

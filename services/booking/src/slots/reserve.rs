@@ -1,223 +1,266 @@
-//! Taking slots: lay claims, commit, and where a room, a unit or a place was another's, try the next candidate.
-
-use std::sync::Arc;
+//! The reservation of slots, as a value: the claims to commit, and after a conflict the next candidates.
+//!
+//! Nothing is reserved until a batch commits. A use case turns a [`Reservation`] into a batch, commits it, and where the
+//! commit is refused goes on with [`Reservation::after`].
 
 use domain::claim::Kind;
 use rpc::{Code, Context, Fault};
-use sql::feed::Position;
+use service::db_error;
 use uuid::Uuid;
 
+use super::{
+    check::{self, CheckedSlot},
+    claims::{Choice, JoinedSession, SlotClaims, claims_for},
+};
 use crate::{
     Inner, commit,
     feed::change,
-    slots::check::{self, Ground},
-    slots::claims::{Choice, Laid, Session, lay},
     store::{
         Store,
-        batch::{Batch, Hex, JoinGroup, LocationZone, Refusal, claim_row},
-        rows::ClaimRow,
+        batch::{Batch, CommitError, Hex, JoinGroup, LocationZone, claim_row},
+        claims::ClaimRow,
     },
 };
 
-/// Most tries at one write; every candidate is tried once before.
+/// Most commits of one write. Every candidate is tried once before.
 const TRIES_MAX: usize = 64;
 
-/// For whom slots are taken.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Taker<'a> {
+/// For whom slots are reserved.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Holder {
     /// For each slot the appointment or hold that owns its claims.
-    pub(crate) owners: &'a [Uuid],
+    pub(crate) owners: Vec<Uuid>,
     pub(crate) patient: Option<Uuid>,
     pub(crate) expires_at_us: Option<i64>,
     pub(crate) channel: i32,
-    /// Owners whose claims counted as free when the slots were checked.
-    pub(crate) ignored: &'a [String],
+    /// Public ids of the owners whose claims availability counted as free.
+    pub(crate) ignored: Vec<String>,
+    /// The hold that the write ends.
+    pub(crate) hold: Option<Uuid>,
 }
 
-/// What became of a write.
-pub(crate) enum Taken {
-    Done(Position),
-    /// Another request with the same idempotency key was faster.
-    Replay,
+/// A slot and the claims that are to be committed for it.
+#[derive(Debug, Clone)]
+pub(crate) struct ReservedSlot {
+    pub(crate) slot: CheckedSlot,
+    pub(crate) owner: Uuid,
+    pub(crate) claims: SlotClaims,
+    choice: Choice,
 }
 
-/// Takes slots and commits them in the batch that `fill` completes; `fill` gets what was laid, slot by slot, and
-/// all claims of the taker. Nothing is committed where it fails.
-pub(crate) async fn take(
-    inner: &Arc<Inner>,
-    ctx: &Context,
-    grounds: &mut [Ground],
-    taker: Taker<'_>,
-    mut fill: impl FnMut(&mut Batch, &[(Ground, Laid)], &[ClaimRow]) -> Result<(), Fault>,
-) -> Result<Taken, Fault> {
-    let organization = ctx.organization.uuid();
-    let mut choices: Vec<Choice> = grounds.iter().map(Choice::first).collect();
-    for _ in 0..TRIES_MAX {
-        let laid: Vec<Laid> = grounds
+/// Slots with the claims that are to be committed for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Reservation {
+    organization: Uuid,
+    holder: Holder,
+    slots: Vec<ReservedSlot>,
+    commits: usize,
+}
+
+/// Reserves slots by the first candidate of each.
+pub(crate) fn reserve(organization: Uuid, slots: Vec<CheckedSlot>, holder: Holder) -> Reservation {
+    let reserved = slots.into_iter().zip(&holder.owners).map(|(slot, owner)| {
+        let choice = Choice::first(&slot);
+        let claims = claims_for(organization, &slot, choice, holder.patient);
+        ReservedSlot { slot, owner: *owner, claims, choice }
+    });
+    let slots = reserved.collect();
+    Reservation { organization, holder, slots, commits: 1 }
+}
+
+impl Reservation {
+    pub(crate) fn organization(&self) -> Uuid {
+        self.organization
+    }
+
+    /// The slots, in the order in which they were given.
+    pub(crate) fn slots(&self) -> &[ReservedSlot] {
+        &self.slots
+    }
+
+    /// The claims of one owner, sorted.
+    pub(crate) fn claims_of(&self, owner: Uuid) -> Vec<ClaimRow> {
+        let slots = self.slots.iter().filter(|slot| slot.owner == owner);
+        let claims = slots.flat_map(|slot| &slot.claims.own);
+        let mut rows: Vec<ClaimRow> = claims.map(|claim| claim_row(claim, owner, self.holder.expires_at_us)).collect();
+        sort(&mut rows);
+        rows
+    }
+
+    /// A batch that commits the claims and nothing else.
+    pub(crate) fn batch(&self, now_us: i64) -> Batch {
+        let expires_at_us = self.holder.expires_at_us;
+        let rows = self
+            .slots
             .iter()
-            .zip(&choices)
-            .map(|(ground, choice)| lay(organization, ground, *choice, taker.patient))
-            .collect();
-        let mut batch = batch(inner, organization, grounds, &laid, &choices, taker);
-        let own = batch.claims.clone();
-        let pairs: Vec<(Ground, Laid)> = grounds.iter().cloned().zip(laid.iter().cloned()).collect();
-        fill(&mut batch, &pairs, &own)?;
-        // What goes with this very write is in nobody's way.
-        let ours: Vec<Uuid> = taker.owners.iter().chain(&batch.release).copied().collect();
-        let kinds = match commit::commit(inner, batch).await {
-            Ok(position) => return Ok(Taken::Done(position)),
-            Err(Refusal::Replay) => return Ok(Taken::Replay),
-            Err(Refusal::GroupChanged) => {
-                look_again(inner, ctx, grounds, taker, &laid, &mut choices).await?;
-                continue;
+            .flat_map(|slot| slot.claims.own.iter().map(move |claim| claim_row(claim, slot.owner, expires_at_us)));
+        let mut claims: Vec<ClaimRow> = rows.collect();
+        sort(&mut claims);
+        // Who joins a session adds no claim to its practitioner.
+        let limited = self.slots.iter().filter(|slot| slot.choice.joined.is_none());
+        let mut zones: Vec<LocationZone> = Vec::new();
+        for ReservedSlot { slot, .. } in &self.slots {
+            let location_id = slot.slot.location.uuid();
+            let zone = LocationZone { location_id, time_zone: slot.time_zone.clone() };
+            zones.extend(Some(zone).filter(|zone| !zones.contains(zone)));
+        }
+        Batch {
+            organization_id: self.organization,
+            now_us,
+            claims,
+            limits: limited.flat_map(|slot| slot.slot.limits.iter().cloned()).collect(),
+            join_group: self.slots.iter().find_map(ReservedSlot::join_group),
+            zones,
+            ..Batch::default()
+        }
+    }
+
+    /// The same reservation by the next candidates, after a commit was refused.
+    ///
+    /// # Errors
+    /// The fault that the refusal is to the caller, where no other candidate can mend it.
+    pub(crate) async fn after(mut self, error: CommitError, inner: &Inner, ctx: &Context) -> Result<Self, Fault> {
+        if self.commits == TRIES_MAX {
+            return Err(commit::refused(CommitError::GroupChanged));
+        }
+        self.commits += 1;
+        match error {
+            CommitError::GroupChanged => self.refresh_groups(inner, ctx).await?,
+            CommitError::ClaimsConflict(conflicts) => self.choose_next(inner, ctx, &conflicts).await?,
+            // The slots were found by the clock that the location had before.
+            CommitError::ZoneChanged => {
+                let slots: Vec<_> = self.slots.iter().map(|slot| slot.slot.request.clone()).collect();
+                return Err(check::unavailable(inner, ctx, Code::SlotChanged, &slots, self.holder.channel).await);
             }
-            Err(Refusal::Taken(taken)) => taken,
-            Err(Refusal::Zone) => {
-                // They were shown by the location's clock of before.
-                let all: Vec<_> = grounds.iter().map(|ground| ground.wanted.clone()).collect();
-                return Err(check::lost(inner, ctx, Code::SlotChanged, &all, taker.channel).await);
-            }
-            Err(other) => return Err(commit::refused(other)),
-        };
-        if let Some(fault) = of_patient(&kinds) {
+            other => return Err(commit::refused(other)),
+        }
+        for slot in &mut self.slots {
+            slot.claims = claims_for(self.organization, &slot.slot, slot.choice, self.holder.patient);
+        }
+        Ok(self)
+    }
+
+    /// Moves each slot whose claims met others' to its next candidate.
+    async fn choose_next(&mut self, inner: &Inner, ctx: &Context, conflicts: &[(Kind, Uuid)]) -> Result<(), Fault> {
+        if let Some(fault) = patient_conflict(conflicts) {
             return Err(fault);
         }
-        let mut gone = Vec::new();
-        let concerned = concerned(&inner.store, inner.clock.now_us(), organization, &laid, &kinds, &ours).await?;
-        for ((ground, choice), kinds) in grounds.iter().zip(&mut choices).zip(concerned) {
-            if kinds.is_empty() {
-                continue;
-            }
-            match choice.next(ground, &kinds) {
-                Some(next) => *choice = next,
-                None => gone.push(ground.wanted.clone()),
+        // Claims that this write frees are no conflict.
+        let ours: Vec<Uuid> = self.holder.owners.iter().copied().chain(self.holder.hold).collect();
+        let claims: Vec<&SlotClaims> = self.slots.iter().map(|slot| &slot.claims).collect();
+        let now_us = inner.clock.now_us();
+        let by_slot = conflicts_by_slot(&inner.store, now_us, self.organization, &claims, conflicts, &ours).await?;
+        let mut taken = Vec::new();
+        for (slot, kinds) in self.slots.iter_mut().zip(by_slot).filter(|(_, kinds)| !kinds.is_empty()) {
+            match slot.choice.next(&slot.slot, &kinds) {
+                Some(next) => slot.choice = next,
+                None => taken.push(slot.slot.request.clone()),
             }
         }
-        if !gone.is_empty() {
-            return Err(check::lost(inner, ctx, Code::SlotTaken, &gone, taker.channel).await);
+        if taken.is_empty() {
+            return Ok(());
         }
+        Err(check::unavailable(inner, ctx, Code::SlotTaken, &taken, self.holder.channel).await)
     }
-    Err(commit::refused(Refusal::GroupChanged))
+
+    /// Reads each group session again after the commit found it otherwise than believed.
+    async fn refresh_groups(&mut self, inner: &Inner, ctx: &Context) -> Result<(), Fault> {
+        for slot in &mut self.slots {
+            refresh_group(inner, ctx, self.organization, &self.holder, slot).await?;
+        }
+        Ok(())
+    }
 }
 
-fn batch(
-    inner: &Inner,
-    organization: Uuid,
-    grounds: &[Ground],
-    laid: &[Laid],
-    choices: &[Choice],
-    taker: Taker<'_>,
-) -> Batch {
-    let owned =
-        laid.iter().zip(taker.owners).flat_map(|(laid, owner)| laid.own.iter().map(move |claim| (claim, *owner)));
-    let mut claims: Vec<ClaimRow> = owned.map(|(claim, owner)| claim_row(claim, owner, taker.expires_at_us)).collect();
-    claims.sort_by_key(|claim| (claim.kind, claim.resource, claim.unit, claim.starts_at_us));
-    let join_group = grounds.iter().zip(laid).zip(choices).find_map(|((ground, laid), choice)| {
-        let (row, claims) = laid.group.clone()?;
+impl ReservedSlot {
+    fn join_group(&self) -> Option<JoinGroup> {
+        let (row, claims) = self.claims.group.clone()?;
         let made = Hex(change::group_created(&row, &claims));
-        // What a hold keeps is there already, however few places the service has by now.
-        let most = ground.kept_place().is_none().then(|| i64::from(ground.capacity));
-        Some(JoinGroup { row, exists: choice.session.is_some(), most, claims, made })
-    });
-    // Who joins a session lays no claim on its practitioner.
-    let limited = grounds.iter().zip(choices).filter(|(_, choice)| choice.session.is_none());
-    let limits = limited.flat_map(|(ground, _)| ground.limits.iter().cloned()).collect();
-    let zone = |ground: &Ground| LocationZone {
-        location_id: ground.slot.location.uuid(),
-        time_zone: ground.time_zone.clone(),
-    };
-    let mut zones: Vec<LocationZone> = Vec::new();
-    for ground in grounds {
-        zones.extend(Some(zone(ground)).filter(|zone| !zones.contains(zone)));
+        // A place that a hold keeps is claimed already, however few places the service has by now.
+        let most = self.slot.held_place().is_none().then(|| i64::from(self.slot.capacity));
+        Some(JoinGroup { row, exists: self.choice.joined.is_some(), most, claims, made })
     }
-    let now_us = inner.clock.now_us();
-    Batch { organization_id: organization, now_us, claims, limits, join_group, zones, ..Batch::default() }
 }
 
-/// The belief about a group session was wrong: look whether it exists, and take the room that it has. It keeps its
-/// length, so where it is another than the slot's, the slot is not what it was.
-async fn look_again(
+fn sort(claims: &mut [ClaimRow]) {
+    claims.sort_by_key(|claim| (claim.kind, claim.resource, claim.unit, claim.starts_at_us));
+}
+
+/// Reads whether the group session of a slot exists, and takes the room that it has. A session keeps its length, so where
+/// it ends at another time than the slot, the slot has changed.
+async fn refresh_group(
     inner: &Inner,
     ctx: &Context,
-    grounds: &mut [Ground],
-    taker: Taker<'_>,
-    laid: &[Laid],
-    choices: &mut [Choice],
+    organization: Uuid,
+    holder: &Holder,
+    reserved: &mut ReservedSlot,
 ) -> Result<(), Fault> {
-    for ((ground, choice), laid) in grounds.iter_mut().zip(choices).zip(laid) {
-        let Some((row, _)) = &laid.group else { continue };
-        let found = inner.store.group(ctx.organization.uuid(), row.id).await.map_err(commit::failure)?;
-        match found {
-            Some(group) if group.ends_at_us != row.ends_at_us => {
-                let changed = std::slice::from_ref(&ground.wanted);
-                return Err(check::lost(inner, ctx, Code::SlotChanged, changed, taker.channel).await);
-            }
-            Some(group) => choice.session = Some(Session { room: group.room_id }),
-            None if ground.joins.is_empty() => choice.session = None,
-            None => {
-                // Availability does not know yet that it has ended: what it said was of that session.
-                let ignored = taker.ignored.iter().chain([&ground.joins]).cloned().collect();
-                let wanted = vec![ground.wanted.clone()];
-                let found = check::check(inner, ctx, wanted, "/slot_id", taker.channel, ignored).await?;
-                if let Some(found) = found.into_iter().next() {
-                    *choice = Choice::first(&found);
-                    *ground = found;
-                }
-            }
+    let Some((row, _)) = &reserved.claims.group else { return Ok(()) };
+    match inner.store.live_group(organization, row.id).await.map_err(db_error::fault)? {
+        Some(group) if group.ends_at_us != row.ends_at_us => {
+            let changed = std::slice::from_ref(&reserved.slot.request);
+            return Err(check::unavailable(inner, ctx, Code::SlotChanged, changed, holder.channel).await);
+        }
+        Some(group) => reserved.choice.joined = Some(JoinedSession { room: group.room_id }),
+        None if reserved.slot.group_id.is_empty() => reserved.choice.joined = None,
+        None => {
+            // Availability does not know yet that the session has ended: its answer was about that session.
+            let ignored = holder.ignored.iter().chain([&reserved.slot.group_id]).cloned().collect();
+            let request = reserved.slot.request.clone();
+            reserved.slot = check::check_one(inner, ctx, request, holder.channel, ignored).await?;
+            reserved.choice = Choice::first(&reserved.slot);
         }
     }
     Ok(())
 }
 
-/// For each slot the kinds of its claims that were another's. A commit says which resources were taken, not when: where
-/// several slots claim one of them, the claims that are there now tell which slot it was.
-async fn concerned(
+/// For each slot the kinds of its claims that met others'. A commit names the resources, not the times: where several
+/// slots claim one resource, the claims that are stored now tell which slot it was.
+async fn conflicts_by_slot(
     store: &Store,
     now_us: i64,
     organization: Uuid,
-    laid: &[Laid],
-    taken: &[(Kind, Uuid)],
+    slots: &[&SlotClaims],
+    conflicts: &[(Kind, Uuid)],
     ours: &[Uuid],
 ) -> Result<Vec<Vec<Kind>>, Fault> {
-    let by_resource: Vec<Vec<Kind>> = laid.iter().map(|laid| concerning(laid, taken)).collect();
+    let by_resource: Vec<Vec<Kind>> = slots.iter().map(|claims| conflicts_by_resource(claims, conflicts)).collect();
     if by_resource.iter().filter(|kinds| !kinds.is_empty()).count() < 2 {
         return Ok(by_resource);
     }
-    let mut by_time = Vec::with_capacity(laid.len());
-    for laid in laid {
-        let group = laid.group.iter().flat_map(|(_, claims)| claims.iter().cloned());
-        let own = laid.own.iter().map(|claim| claim_row(claim, Uuid::nil(), None));
+    let mut by_time = Vec::with_capacity(slots.len());
+    for claims in slots {
+        let group = claims.group.iter().flat_map(|(_, claims)| claims.iter().cloned());
+        let own = claims.own.iter().map(|claim| claim_row(claim, Uuid::nil(), None));
         let mut kinds = Vec::new();
         for claim in own.chain(group) {
-            let Some(kind) = Kind::from_number(claim.kind).filter(|kind| taken.contains(&(*kind, claim.resource)))
-            else {
-                continue;
-            };
-            let owners = store.in_the_way(organization, &claim, now_us).await.map_err(commit::failure)?;
+            let kind = Kind::from_number(claim.kind);
+            let Some(kind) = kind.filter(|kind| conflicts.contains(&(*kind, claim.resource))) else { continue };
+            let owners = store.conflicting_owners(organization, &claim, now_us).await.map_err(db_error::fault)?;
             if owners.iter().any(|owner| !ours.contains(owner) && *owner != claim.owner) {
                 kinds.push(kind);
             }
         }
         by_time.push(kinds);
     }
-    // Nobody is in the way any more, or the slots are in each other's: then the resource has to do.
+    // The other owners are gone by now, or the slots meet each other: then the resource decides.
     Ok(if by_time.iter().all(Vec::is_empty) { by_resource } else { by_time })
 }
 
-/// The kinds of this slot's claims on resources that were another's.
-fn concerning(laid: &Laid, taken: &[(Kind, Uuid)]) -> Vec<Kind> {
-    let group = laid.group.iter().flat_map(|(_, claims)| claims).map(|claim| (claim.kind, claim.resource));
-    let own = laid.own.iter().map(|claim| (claim.kind.number(), claim.resource));
-    let mine: Vec<_> = own.chain(group).collect();
-    taken.iter().filter(|(kind, id)| mine.contains(&(kind.number(), *id))).map(|(kind, _)| *kind).collect()
+/// The kinds of a slot's claims on resources that are in conflict.
+fn conflicts_by_resource(claims: &SlotClaims, conflicts: &[(Kind, Uuid)]) -> Vec<Kind> {
+    let group = claims.group.iter().flat_map(|(_, claims)| claims).map(|claim| (claim.kind, claim.resource));
+    let own = claims.own.iter().map(|claim| (claim.kind.number(), claim.resource));
+    let resources: Vec<_> = own.chain(group).collect();
+    conflicts.iter().filter(|(kind, id)| resources.contains(&(kind.number(), *id))).map(|(kind, _)| *kind).collect()
 }
 
-fn of_patient(taken: &[(Kind, Uuid)]) -> Option<Fault> {
-    if taken.iter().any(|(kind, _)| *kind == Kind::Patient) {
+fn patient_conflict(conflicts: &[(Kind, Uuid)]) -> Option<Fault> {
+    if conflicts.iter().any(|(kind, _)| *kind == Kind::Patient) {
         let detail = "the patient has another appointment that overlaps; cancel or move that one first";
         return Some(Fault::new(Code::PatientBusy, detail));
     }
-    taken.iter().any(|(kind, _)| *kind == Kind::Needling).then(|| {
+    conflicts.iter().any(|(kind, _)| *kind == Kind::Needling).then(|| {
         let detail = "two needling sessions of a patient are at least 48 hours apart; choose a later slot";
         Fault::new(Code::TooSoonAfterNeedling, detail)
     })
@@ -231,32 +274,34 @@ mod tests {
 
     use super::*;
 
-    const ORG: Uuid = Uuid::from_u128(1);
-    const PERSON: Uuid = Uuid::from_u128(2);
+    const ORGANIZATION: Uuid = Uuid::from_u128(1);
+    const PRACTITIONER: Uuid = Uuid::from_u128(2);
 
-    /// A claim on the practitioner, in minutes of a day long ago.
+    /// A claim on the practitioner, in minutes since the Unix epoch.
     fn claim(from: i64, to: i64) -> Claim {
         let at = |minutes: i64| domain::time::from_micros(minutes * 60_000_000).unwrap();
-        Claim::new(Kind::Practitioner, PERSON, 0, Interval::new(at(from), at(to)).unwrap())
+        Claim::new(Kind::Practitioner, PRACTITIONER, 0, Interval::new(at(from), at(to)).unwrap())
     }
 
-    fn slot(from: i64, to: i64) -> Laid {
-        Laid { own: vec![claim(from, to)], group: None, room: None }
+    fn claims(from: i64, to: i64) -> SlotClaims {
+        SlotClaims { own: vec![claim(from, to)], group: None, room: None }
     }
 
-    /// Two visits of a plan move: one to where the other is now, which goes with the same write, and one to a time that
-    /// someone else has. Only the second is lost.
+    /// Two appointments of a plan move: one to the present time of the other, which the same write frees, and one to a
+    /// time that someone else has. Only the second is in conflict.
     #[tokio::test]
-    async fn what_goes_with_the_write_is_in_nobodys_way() {
+    async fn claims_that_the_write_frees_are_no_conflict() {
         let (ours, others) = (Uuid::from_u128(11), Uuid::from_u128(12));
         for database in [Database::sqlite().unwrap(), Database::postgres().await.unwrap()] {
             let store = Store::open(&Target::from_url(&database.for_service("booking")).unwrap()).await.unwrap();
             store.migrate().await.unwrap();
-            let claims = vec![claim_row(&claim(600, 630), ours, None), claim_row(&claim(720, 750), others, None)];
-            store.commit(&Batch { organization_id: ORG, claims, ..Batch::default() }).await.unwrap();
-            let laid = [slot(615, 645), slot(720, 750)];
-            let taken = [(Kind::Practitioner, PERSON)];
-            let found = concerned(&store, 0, ORG, &laid, &taken, &[ours]).await.unwrap();
+            let rows = vec![claim_row(&claim(600, 630), ours, None), claim_row(&claim(720, 750), others, None)];
+            let batch = Batch { organization_id: ORGANIZATION, claims: rows, ..Batch::default() };
+            store.commit(&batch).await.unwrap();
+            let (first, second) = (claims(615, 645), claims(720, 750));
+            let slots = [&first, &second];
+            let conflicts = [(Kind::Practitioner, PRACTITIONER)];
+            let found = conflicts_by_slot(&store, 0, ORGANIZATION, &slots, &conflicts, &[ours]).await.unwrap();
             assert_eq!(found, [vec![], vec![Kind::Practitioner]]);
         }
     }

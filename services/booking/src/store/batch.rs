@@ -1,7 +1,7 @@
-//! A batch: all that one write does, committed together or not at all.
+//! A batch: everything that one write does, committed as a whole or not at all.
 //!
-//! On PostgreSQL it travels as one JSON document to `commit_batch`, in one round trip; on SQLite it is applied
-//! step by step in one immediate transaction. The order of the steps is the same.
+//! On PostgreSQL it travels as one JSON document to `commit_batch`, in one round trip; on SQLite it is applied step by step
+//! in one immediate transaction. The steps have the same order.
 
 use domain::claim::{Claim, Kind};
 use rpc::Code;
@@ -9,42 +9,41 @@ use serde::{Serialize, Serializer};
 use sql::Failure;
 use uuid::Uuid;
 
-use super::rows::{AppointmentRow, ChangeRow, ClaimRow, GroupRow};
+use super::{appointments::AppointmentRow, changes::ChangeRow, claims::ClaimRow, groups::GroupRow};
 
-/// All that one write does.
+/// Everything that one write does.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Batch {
     pub(crate) organization_id: Uuid,
     pub(crate) now_us: i64,
-    /// Refuses the batch as a replay where the key is known.
-    pub(crate) idempotency: Option<Remember>,
+    /// Refuses the batch as a replay where the key is stored already.
+    pub(crate) idempotency: Option<IdempotencyRecord>,
     /// Refuses the batch unless this hold is live, and ends it.
     pub(crate) consume_hold: Option<Uuid>,
-    /// Holds that end. Refuses the batch where one is gone already, so that of all who end it only one tells of it.
+    /// Holds that end. Refuses the batch where one is gone already, so that its end is published once.
     pub(crate) drop_holds: Vec<Uuid>,
     pub(crate) patients: Vec<NewPatient>,
     /// Changed ones must follow on the version that is stored.
     pub(crate) change_patients: Vec<ChangedPatient>,
     /// New ones have version 1; changed ones must follow on the version that is stored.
     pub(crate) appointments: Vec<AppointmentRow>,
-    /// As appointments.
+    /// New ones have version 1; changed ones must follow on the version that is stored.
     pub(crate) plans: Vec<PlanChange>,
-    /// As appointments.
+    /// A new one has version 1; a changed one must follow on the version that is stored.
     pub(crate) reason_code: Option<ReasonChange>,
-    /// Owners whose claims go.
+    /// Owners whose claims are deleted.
     pub(crate) release: Vec<Uuid>,
     pub(crate) leave_group: Option<LeaveGroup>,
     pub(crate) join_group: Option<JoinGroup>,
-    /// Group sessions that move with all that are in them; whose places are released before.
+    /// Group sessions that move with all of their members; their places are released before.
     pub(crate) move_groups: Vec<MoveGroup>,
-    /// The time zones that what is booked was checked by. Refuses the batch where a location is to have another.
+    /// The time zones by which the slots were checked. Refuses the batch where a location has been given another.
     pub(crate) zones: Vec<LocationZone>,
-    /// The zone that a location is to have from now on. Refuses the batch where a hold, or a visit of another zone, is ahead
-    /// there.
+    /// The zone that a location is given. Refuses the batch where a hold, or an appointment of another zone, is ahead there.
     pub(crate) set_zone: Option<LocationZone>,
-    /// Claims that are laid, all or none.
+    /// Claims that are inserted, all or none.
     pub(crate) claims: Vec<ClaimRow>,
-    /// What must hold of the practitioners' claims after the batch.
+    /// Limits on the practitioners' claims after the batch.
     pub(crate) limits: Vec<Limit>,
     pub(crate) holds: Vec<NewHold>,
     pub(crate) links: Vec<NewLink>,
@@ -52,12 +51,18 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The changes as the feed tells them, from the numbers and versions that were stored for them; `None` where those do
-    /// not fit, since what is told from memory must be what is stored. The order is that of the steps: a group that is
-    /// freed, one that is made, then the batch's own; of those that move all are freed and then all made.
-    pub(crate) fn told(&self, xid: i64, stored: &[(i64, i64)]) -> Option<Vec<ChangeRow>> {
+    /// A batch that does nothing.
+    pub(crate) fn new(organization_id: Uuid, now_us: i64) -> Self {
+        Self { organization_id, now_us, ..Self::default() }
+    }
+
+    /// The changes as the feed publishes them, from the sequence numbers and versions that were stored for them; `None` where
+    /// those do not fit, since a change from memory must equal the stored one. The order is that of the steps: group sessions
+    /// that move are freed and then made, then one that was left is freed, one that is joined is made, and the batch's own
+    /// changes come last.
+    pub(super) fn published(&self, xid: i64, stored: &[(i64, i64)]) -> Option<Vec<ChangeRow>> {
         let made = self.join_group.as_ref().filter(|join| !join.exists).map(|join| &join.made);
-        // Whether a group was left empty only the database knows: it has then told one change more.
+        // Only the database knows whether a group was left empty: then it has stored one change more.
         let moving = &self.move_groups;
         let known = self.changes.len() + usize::from(made.is_some()) + 2 * moving.len();
         let freed = match stored.len().checked_sub(known)? {
@@ -82,9 +87,9 @@ impl Batch {
     }
 }
 
-/// The answer to keep for an idempotency key.
+/// The answer to store for an idempotency key.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Remember {
+pub(crate) struct IdempotencyRecord {
     pub(crate) caller: String,
     pub(crate) route: String,
     pub(crate) key: String,
@@ -96,10 +101,10 @@ pub(crate) struct Remember {
 pub(crate) struct NewPatient {
     pub(crate) id: Uuid,
     pub(crate) match_key: String,
-    /// How many changes are proposed.
+    /// The number of proposed changes.
     pub(crate) open_changes: i32,
     pub(crate) details: String,
-    /// By which the patient is found.
+    /// The words by which the patient is found.
     pub(crate) words: Vec<String>,
 }
 
@@ -126,7 +131,7 @@ impl std::fmt::Debug for ChangedPatient {
     }
 }
 
-/// A plan as it is after the batch.
+/// A plan after the batch.
 #[derive(Clone, Serialize)]
 pub(crate) struct PlanChange {
     pub(crate) id: Uuid,
@@ -134,12 +139,12 @@ pub(crate) struct PlanChange {
     pub(crate) patient_id: Uuid,
     pub(crate) status: String,
     pub(crate) document: String,
-    /// Its sessions' ids; those that are known stay as they are.
+    /// The ids of its sessions; those that are stored stay as they are.
     pub(crate) sessions: Vec<Uuid>,
-    /// When it begins to be at risk; none for never, as it is.
+    /// When it begins to be at risk; `None` for never.
     pub(crate) risk_at_us: Option<i64>,
     pub(crate) at_risk: bool,
-    /// JSON of the ledger's entries; none where no session has changed.
+    /// JSON of the new ledger entries; `None` where no session has changed.
     pub(crate) entries: Option<String>,
 }
 
@@ -149,7 +154,7 @@ impl std::fmt::Debug for PlanChange {
     }
 }
 
-/// A reason code as it is after the batch.
+/// A reason code after the batch.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ReasonChange {
     pub(crate) code: String,
@@ -184,7 +189,7 @@ pub(crate) struct NewChange {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct LeaveGroup {
     pub(crate) id: Uuid,
-    /// The change that is told when it is freed.
+    /// The change that is published when it is freed.
     pub(crate) freed: Hex,
 }
 
@@ -192,22 +197,22 @@ pub(crate) struct LeaveGroup {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct JoinGroup {
     pub(crate) row: GroupRow,
-    /// Whether the writer believes that it exists; refused where that is wrong, or it ends at another time.
+    /// Whether the writer believes that it exists. The batch is refused where that is wrong, or where it ends at another time.
     pub(crate) exists: bool,
-    /// How many places it may have taken after the batch; none where a hold keeps the place already.
+    /// Most places taken after the batch; `None` where a hold keeps the place already.
     pub(crate) most: Option<i64>,
     pub(crate) claims: Vec<ClaimRow>,
-    /// The change that is told when it is made.
+    /// The change that is published when it is made.
     pub(crate) made: Hex,
 }
 
-/// Moves a group session: what it was is freed, and what it becomes is made with its claims.
+/// Moves a group session: the old one is freed, and the new one is made with its claims.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct MoveGroup {
     pub(crate) from: Uuid,
     pub(crate) row: GroupRow,
     pub(crate) claims: Vec<ClaimRow>,
-    /// The changes that are told of either.
+    /// The changes that are published of the old and the new one.
     pub(crate) freed: Hex,
     pub(crate) made: Hex,
 }
@@ -219,13 +224,13 @@ pub(crate) struct LocationZone {
     pub(crate) time_zone: String,
 }
 
-/// How many live claims a practitioner may have. Batches that name the same practitioner take turns.
+/// A limit on the live claims of a practitioner. Batches that name the same practitioner take turns.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Limit {
-    /// What the batch is refused with.
+    /// The code of the refusal.
     pub(crate) code: &'static str,
     pub(crate) practitioner: Uuid,
-    /// Where it is given, claims there that meet the time count, and otherwise those that begin in it.
+    /// With a location, its claims that overlap the time count; without one, all claims that begin in the time.
     pub(crate) location_id: Option<Uuid>,
     /// Only needling counts.
     pub(crate) needling: bool,
@@ -234,7 +239,7 @@ pub(crate) struct Limit {
     pub(crate) most: i64,
 }
 
-/// Bytes that travel as hexadecimal. Its `Debug` shows their number only: an answer that is kept holds a patient's note.
+/// Bytes that travel as hexadecimal. `Debug` shows only their number, since an answer may hold a patient's note.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hex(pub(crate) Vec<u8>);
 
@@ -256,7 +261,7 @@ impl Serialize for Hex {
     }
 }
 
-/// A claim as it is stored.
+/// The row of a claim.
 pub(crate) fn claim_row(claim: &Claim, owner: Uuid, expires_at_us: Option<i64>) -> ClaimRow {
     ClaimRow {
         kind: claim.kind.number(),
@@ -271,36 +276,36 @@ pub(crate) fn claim_row(claim: &Claim, owner: Uuid, expires_at_us: Option<i64>) 
     }
 }
 
-/// Why a batch was refused. Nothing of it has happened.
+/// Why a batch was not committed. Nothing of it has happened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// The idempotency key is known: answer what was kept.
-    #[error("the key has been used")]
+pub(crate) enum CommitError {
+    /// The idempotency key has a stored answer.
+    #[error("the idempotency key has been used")]
     Replay,
     /// The hold is gone or has expired.
     #[error("the hold is gone")]
     HoldGone,
-    /// An appointment or a patient has changed since it was read.
-    #[error("it has changed since it was read")]
-    Stale,
-    /// The group session is there, or is not, against the writer's belief.
+    /// An appointment, a patient, a plan or a reason code has changed since it was read.
+    #[error("a record has changed since it was read")]
+    VersionMismatch,
+    /// The group session exists, or does not, against the writer's belief.
     #[error("the group session has changed")]
     GroupChanged,
-    /// Some claims are another's.
-    #[error("something is taken")]
-    Taken(Vec<(Kind, Uuid)>),
-    /// A location is to have another time zone than it was checked by.
+    /// Claims on these resources overlap others' claims.
+    #[error("claims overlap others' claims")]
+    ClaimsConflict(Vec<(Kind, Uuid)>),
+    /// A location has been given another time zone than the one that the slot was checked by.
     #[error("a location has another time zone")]
-    Zone,
-    /// A practitioner has reached a limit: its code.
+    ZoneChanged,
+    /// A practitioner has reached the limit with this code.
     #[error("a practitioner has reached a limit")]
-    Limit(Code),
+    LimitReached(Code),
     /// The database failed.
     #[error(transparent)]
     Failure(#[from] Failure),
 }
 
-impl From<sqlx::Error> for Refusal {
+impl From<sqlx::Error> for CommitError {
     fn from(error: sqlx::Error) -> Self {
         Self::Failure(error.into())
     }

@@ -1,4 +1,4 @@
-//! What somebody on the waitlist would take.
+//! The criteria of a waitlist entry: which slots its patient would take.
 
 use domain::{
     directory::Kind,
@@ -21,10 +21,10 @@ const DAYS_MAX: i64 = 400;
 const DAY_US: i64 = 86_400_000_000;
 const GRID_US: i64 = domain::time::GRID_MINUTES * 60_000_000;
 
-/// What somebody would take, as it is stored.
+/// The criteria, as they are stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wish {
-    /// None: everywhere.
+pub(crate) struct Criteria {
+    /// Empty: every location.
     pub(crate) locations: Vec<LocationId>,
     pub(crate) practitioner: Option<PractitionerId>,
     pub(crate) from_us: i64,
@@ -33,16 +33,16 @@ pub(crate) struct Wish {
     pub(crate) not_before: Option<WallTime>,
     pub(crate) not_after: Option<WallTime>,
     pub(crate) plan_session: Option<Uuid>,
-    /// The later visit that an earlier one takes the place of.
+    /// The later appointment that moves to the slot.
     pub(crate) appointment: Option<Uuid>,
 }
 
-impl Wish {
-    /// From the wire, checked, with the patient and the service.
+impl Criteria {
+    /// Reads patient, service and criteria from the wire.
     ///
     /// # Errors
     /// All faults found.
-    pub(super) fn read(request: &JoinWaitlistRequest, now_us: i64) -> Result<(Uuid, Uuid, Self), Faults> {
+    pub(super) fn from_wire(request: &JoinWaitlistRequest, now_us: i64) -> Result<(Uuid, Uuid, Self), Faults> {
         let mut faults = Faults::new();
         let patient = convert::id::<domain::id::Patient>(&mut faults, "/patient_id", &request.patient_id);
         let service = convert::id::<domain::id::Service>(&mut faults, "/service_id", &request.service_id);
@@ -78,7 +78,7 @@ impl Wish {
         let not_before = time("not_before", &request.not_before);
         let not_after = time("not_after", &request.not_after);
         faults.result()?;
-        let wish = Self {
+        let criteria = Self {
             locations,
             practitioner,
             from_us: request.from_us,
@@ -89,11 +89,12 @@ impl Wish {
             plan_session: session.map(PlanSessionId::uuid),
             appointment: appointment.map(AppointmentId::uuid),
         };
-        // Without a fault both are there.
-        Ok((patient.map(PatientId::uuid).unwrap_or_default(), service.map(ServiceId::uuid).unwrap_or_default(), wish))
+        // Without a fault both ids are there.
+        let (patient, service) = (patient.map(PatientId::uuid), service.map(ServiceId::uuid));
+        Ok((patient.unwrap_or_default(), service.unwrap_or_default(), criteria))
     }
 
-    /// The entries of the directory that it names with its service.
+    /// The entries of the directory that the criteria and their service name.
     pub(super) fn references(&self, service: Uuid) -> CheckReferencesRequest {
         let mut references = vec![reference(Kind::Service, "/service_id", ServiceId::new(service))];
         let locations = self.locations.iter().enumerate();
@@ -102,8 +103,8 @@ impl Wish {
         CheckReferencesRequest { references }
     }
 
-    /// What the wish comes to, as a hash: the same for two wishes that the same slots fulfil, however they are written.
-    /// A visit starts on the grid and not before now; no location, day or hour named means each of them.
+    /// A hash that is the same for all criteria that the same slots fulfil. An appointment starts on the grid and not before
+    /// now; an empty list of locations or days means each of them. SHA-256 in hexadecimal.
     pub(super) fn key(&self, service: Uuid, now_us: i64) -> Result<String, Fault> {
         let on_grid = |us: i64| (us + GRID_US - 1).div_euclid(GRID_US);
         let from = (self.from_us > now_us).then(|| on_grid(self.from_us));
@@ -130,8 +131,7 @@ impl Wish {
         Ok(Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// For the wire.
-    pub(super) fn shown(&self, patient: Uuid, service: Uuid) -> JoinWaitlistRequest {
+    pub(super) fn to_wire(&self, patient: Uuid, service: Uuid) -> JoinWaitlistRequest {
         let wall = |time: Option<WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
         JoinWaitlistRequest {
             patient_id: PatientId::new(patient).to_string(),

@@ -10,14 +10,14 @@ use wire::booking::{
 
 use crate::{
     fake_availability::Offer,
-    harness::{ALAN, ELECTRO, EVALUATION, GRACE, NEEDLING, PLAIN, ROOMS, World, after, code, slot, visit},
+    harness::{ALAN, ELECTRO, EVALUATION, GRACE, Harness, NEEDLING, PLAIN, ROOMS, after, code, slot, visit},
 };
 
 testkit::engines!(
     a_taken_slot_is_refused_with_alternatives_and_a_free_room_is_found,
-    what_availability_refuses_keeps_its_code,
+    a_refusal_of_availability_keeps_its_code,
     the_one_unit_of_equipment_is_taken_once,
-    a_patient_is_in_one_place_and_is_known_again,
+    a_patient_has_one_appointment_at_a_time_and_is_recognised,
     needling_needs_an_evaluation_before_it_and_two_days_between,
     a_visit_moves_whole_or_not_at_all,
     every_transition_is_what_the_status_allows,
@@ -25,25 +25,25 @@ testkit::engines!(
 );
 
 async fn a_taken_slot_is_refused_with_alternatives_and_a_free_room_is_found(database: Database) {
-    let world = World::over(&database).await;
-    let first = world.book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await;
-    let refused = world.try_book(visit(&slot(PLAIN, GRACE, after(15)), 2)).await.unwrap_err();
+    let harness = Harness::over(&database).await;
+    let first = harness.book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await;
+    let refused = harness.try_book(visit(&slot(PLAIN, GRACE, after(15)), 2)).await.unwrap_err();
     assert_eq!(refused.code, Code::SlotTaken);
     let extra = refused.extra.as_ref().expect("the alternatives");
     let taken = SlotTaken::decode(extra.value.as_slice()).unwrap();
     assert_eq!((taken.slot_ids.len(), taken.alternatives.len()), (1, 3));
     // Another practitioner at the same time: the first room is another's, so the second is taken; there is no third.
-    let second = world.book(visit(&slot(PLAIN, ALAN, after(0)), 2)).await;
+    let second = harness.book(visit(&slot(PLAIN, ALAN, after(0)), 2)).await;
     assert_ne!(first.room_id, second.room_id);
     let third = slot(PLAIN, uuid::Uuid::from_u128(0x63), after(10));
-    assert_eq!(code(world.try_book(visit(&third, 3)).await), Code::SlotTaken, "both rooms are another's");
+    assert_eq!(code(harness.try_book(visit(&third, 3)).await), Code::SlotTaken, "both rooms are another's");
     // Buffers are part of the claim: 5 minutes after one visit and 5 before the next.
-    assert_eq!(code(world.try_book(visit(&slot(PLAIN, GRACE, after(35)), 3)).await), Code::SlotTaken);
-    world.book(visit(&slot(PLAIN, GRACE, after(40)), 3)).await;
+    assert_eq!(code(harness.try_book(visit(&slot(PLAIN, GRACE, after(35)), 3)).await), Code::SlotTaken);
+    harness.book(visit(&slot(PLAIN, GRACE, after(40)), 3)).await;
 }
 
-async fn what_availability_refuses_keeps_its_code(database: Database) {
-    let world = World::over(&database).await;
+async fn a_refusal_of_availability_keeps_its_code(database: Database) {
+    let harness = Harness::over(&database).await;
     let codes = [
         ("outside_roster", Code::OutsideRoster),
         ("certificate_missing", Code::CertificateMissing),
@@ -58,89 +58,89 @@ async fn what_availability_refuses_keeps_its_code(database: Database) {
     ];
     for (name, expected) in codes {
         let offer = Offer { refused: Some(name), ..Offer::default() };
-        world.availability.offer(PLAIN, offer);
-        assert_eq!(code(world.try_book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await), expected, "{name}");
+        harness.availability.offer(PLAIN, offer);
+        assert_eq!(code(harness.try_book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await), expected, "{name}");
     }
-    let (changes, _) = world.snapshot().await;
+    let (changes, _) = harness.snapshot().await;
     assert!(changes.is_empty(), "a refused booking leaves nothing");
 }
 
 async fn the_one_unit_of_equipment_is_taken_once(database: Database) {
-    let world = World::over(&database).await;
-    world.book(visit(&slot(ELECTRO, GRACE, after(0)), 1)).await;
-    assert_eq!(code(world.try_book(visit(&slot(ELECTRO, ALAN, after(0)), 2)).await), Code::SlotTaken);
-    world.book(visit(&slot(ELECTRO, ALAN, after(40)), 2)).await;
+    let harness = Harness::over(&database).await;
+    harness.book(visit(&slot(ELECTRO, GRACE, after(0)), 1)).await;
+    assert_eq!(code(harness.try_book(visit(&slot(ELECTRO, ALAN, after(0)), 2)).await), Code::SlotTaken);
+    harness.book(visit(&slot(ELECTRO, ALAN, after(40)), 2)).await;
 }
 
-async fn a_patient_is_in_one_place_and_is_known_again(database: Database) {
-    let world = World::over(&database).await;
-    let first = world.book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await;
-    let elsewhere = world.try_book(visit(&slot(PLAIN, ALAN, after(15)), 1)).await;
+async fn a_patient_has_one_appointment_at_a_time_and_is_recognised(database: Database) {
+    let harness = Harness::over(&database).await;
+    let first = harness.book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await;
+    let elsewhere = harness.try_book(visit(&slot(PLAIN, ALAN, after(15)), 1)).await;
     assert_eq!(code(elsewhere), Code::PatientBusy);
     let mut shouted = visit(&slot(PLAIN, ALAN, after(60)), 1);
     if let Some(Who::Patient(details)) = &mut shouted.who {
         details.family_name = details.family_name.to_uppercase();
     }
-    let again = world.book(shouted).await;
+    let again = harness.book(shouted).await;
     assert_eq!(again.patient_id, first.patient_id, "the same name, telephone and date of birth: the same patient");
     let by_id = wire::booking::BookAppointmentRequest {
         who: Some(Who::PatientId(first.patient_id.clone())),
         ..visit(&slot(PLAIN, GRACE, after(120)), 1)
     };
-    assert_eq!(world.book(by_id).await.patient_id, first.patient_id);
+    assert_eq!(harness.book(by_id).await.patient_id, first.patient_id);
 }
 
 async fn needling_needs_an_evaluation_before_it_and_two_days_between(database: Database) {
     const DAY: i64 = 24 * 60;
-    let world = World::over(&database).await;
+    let harness = Harness::over(&database).await;
     let needling = |minutes: i64| visit(&slot(NEEDLING, GRACE, after(minutes)), 1);
-    assert_eq!(code(world.try_book(needling(DAY)).await), Code::EvaluationRequired);
-    let evaluation = world.book(visit(&slot(EVALUATION, ALAN, after(DAY)), 1)).await;
-    assert_eq!(code(world.try_book(needling(0)).await), Code::EvaluationRequired, "it comes before, not after");
-    world.book(needling(2 * DAY)).await;
+    assert_eq!(code(harness.try_book(needling(DAY)).await), Code::EvaluationRequired);
+    let evaluation = harness.book(visit(&slot(EVALUATION, ALAN, after(DAY)), 1)).await;
+    assert_eq!(code(harness.try_book(needling(0)).await), Code::EvaluationRequired, "it comes before, not after");
+    harness.book(needling(2 * DAY)).await;
     // Whatever comes closer than 48 h from end to start is refused, on either side.
     for minutes in [2 * DAY + 60, 4 * DAY + 15, DAY + 60] {
-        let refused = world.try_book(needling(minutes)).await;
+        let refused = harness.try_book(needling(minutes)).await;
         assert_eq!(code(refused), Code::TooSoonAfterNeedling, "{minutes} minutes after the start");
     }
-    world.book(needling(4 * DAY + 30)).await;
-    world.cancel(&evaluation.id).await;
+    harness.book(needling(4 * DAY + 30)).await;
+    harness.cancel(&evaluation.id).await;
     assert_eq!(
-        code(world.try_book(needling(7 * DAY)).await),
+        code(harness.try_book(needling(7 * DAY)).await),
         Code::EvaluationRequired,
         "one that is called off counts for nothing"
     );
 }
 
 async fn a_visit_moves_whole_or_not_at_all(database: Database) {
-    let world = World::over(&database).await;
-    let mine = world.book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await;
-    world.book(visit(&slot(PLAIN, ALAN, after(120)), 2)).await;
-    assert_eq!(code(world.reschedule(&mine.id, slot(PLAIN, ALAN, after(120))).await), Code::SlotTaken);
-    let request = world.request(GetAppointmentRequest { id: mine.id.clone() });
-    let same = world.booking.clone().get_appointment(request).await.unwrap().into_inner();
+    let harness = Harness::over(&database).await;
+    let mine = harness.book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await;
+    harness.book(visit(&slot(PLAIN, ALAN, after(120)), 2)).await;
+    assert_eq!(code(harness.reschedule(&mine.id, slot(PLAIN, ALAN, after(120))).await), Code::SlotTaken);
+    let request = harness.request(GetAppointmentRequest { id: mine.id.clone() });
+    let same = harness.booking.clone().get_appointment(request).await.unwrap().into_inner();
     assert_eq!(same, mine, "a move that fails changes nothing");
     assert_eq!(
-        code(world.try_book(visit(&slot(PLAIN, GRACE, after(0)), 3)).await),
+        code(harness.try_book(visit(&slot(PLAIN, GRACE, after(0)), 3)).await),
         Code::SlotTaken,
         "the time is still taken"
     );
-    let other = world.reschedule(&mine.id, slot(ELECTRO, GRACE, after(240))).await.unwrap_err();
+    let other = harness.reschedule(&mine.id, slot(ELECTRO, GRACE, after(240))).await.unwrap_err();
     assert_eq!(other.violations[0].code, "other_service");
 
     // It may overlap itself.
-    let moved = world.reschedule(&mine.id, slot(PLAIN, GRACE, after(15))).await.unwrap();
+    let moved = harness.reschedule(&mine.id, slot(PLAIN, GRACE, after(15))).await.unwrap();
     assert_eq!((&moved.id, moved.version, moved.starts_at_us), (&mine.id, 2, after(15).as_microsecond()));
-    let away = world.reschedule(&mine.id, slot(PLAIN, ALAN, after(240))).await.unwrap();
+    let away = harness.reschedule(&mine.id, slot(PLAIN, ALAN, after(240))).await.unwrap();
     assert_eq!(away.version, 3);
-    world.book(visit(&slot(PLAIN, GRACE, after(0)), 3)).await;
-    let (changes, _) = world.snapshot().await;
+    harness.book(visit(&slot(PLAIN, GRACE, after(0)), 3)).await;
+    let (changes, _) = harness.snapshot().await;
     let claims: usize = changes.iter().map(|change| change.claims.len()).sum();
     assert_eq!(claims, 3 * 3, "practitioner, room and patient of three visits, and nothing else");
 }
 
 async fn every_transition_is_what_the_status_allows(database: Database) {
-    let world = World::over(&database).await;
+    let harness = Harness::over(&database).await;
     let rules = [
         (Rule::Confirm, Transition::Confirm),
         (Rule::Cancel, Transition::Cancel),
@@ -162,18 +162,18 @@ async fn every_transition_is_what_the_status_allows(database: Database) {
     for (status, way) in ways {
         for (rule, transition) in rules {
             number += 1;
-            let visit = world.book(visit(&slot(PLAIN, GRACE, after(i64::from(number) * 60)), number)).await;
+            let visit = harness.book(visit(&slot(PLAIN, GRACE, after(i64::from(number) * 60)), number)).await;
             booked.push((status, way, rule, transition, visit.id));
         }
     }
-    let early = world.transition(&booked[0].4, Transition::NoShow).await;
+    let early = harness.transition(&booked[0].4, Transition::NoShow).await;
     assert_eq!(code(early), Code::InvalidTransition, "nobody has missed what has not begun");
-    world.advance(10 * 24 * 60);
+    harness.advance(10 * 24 * 60);
     for (status, way, rule, transition, id) in booked {
         for step in way {
-            world.transition(&id, *step).await.unwrap();
+            harness.transition(&id, *step).await.unwrap();
         }
-        match (rule.from(status), world.transition(&id, transition).await) {
+        match (rule.from(status), harness.transition(&id, transition).await) {
             (Some(expected), Ok(after)) => assert_eq!(after.status, expected.as_str(), "{status} {}", rule.as_str()),
             (None, Err(fault)) => {
                 assert_eq!(fault.code, Code::InvalidTransition, "{status} {}", rule.as_str());
@@ -186,9 +186,9 @@ async fn every_transition_is_what_the_status_allows(database: Database) {
 }
 
 async fn lists_are_paged_and_filtered(database: Database) {
-    let world = World::over(&database).await;
+    let harness = Harness::over(&database).await;
     for number in 0..7 {
-        world
+        harness
             .book(visit(
                 &slot(PLAIN, if number % 2 == 0 { GRACE } else { ALAN }, after(i64::from(number) * 60)),
                 number,
@@ -196,7 +196,7 @@ async fn lists_are_paged_and_filtered(database: Database) {
             .await;
     }
     let list = async |request: ListAppointmentsRequest| {
-        world.booking.clone().list_appointments(world.request(request)).await.unwrap().into_inner()
+        harness.booking.clone().list_appointments(harness.request(request)).await.unwrap().into_inner()
     };
     let (mut starts, mut cursor) = (Vec::new(), String::new());
     loop {

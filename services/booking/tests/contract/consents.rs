@@ -1,4 +1,4 @@
-//! Consents: what holds, and the history of who gave or withdrew what, when and how.
+//! Consents: the present ones, and the history of their author, time and source.
 
 use rpc::Code;
 use testkit::database::Database;
@@ -7,9 +7,9 @@ use wire::booking::{
     RecordReplyConsentRequest, UpdatePatientRequest,
 };
 
-use crate::harness::{World, fault};
+use crate::harness::{Harness, fault};
 
-testkit::engines!(a_consent_has_a_history, a_stop_word_is_for_everybody_at_the_number);
+testkit::engines!(a_consent_has_a_history, a_stop_word_applies_to_all_patients_at_the_number);
 
 const PHONE: &str = "+17805550123";
 
@@ -28,14 +28,14 @@ fn details(name: &str, phone: &str, consents: Vec<Consent>) -> PatientDetails {
     }
 }
 
-async fn patient(world: &World, details: PatientDetails) -> Patient {
+async fn patient(harness: &Harness, details: PatientDetails) -> Patient {
     let request = CreatePatientRequest { details: Some(details) };
-    world.booking.clone().create_patient(world.request(request)).await.unwrap().into_inner()
+    harness.booking.clone().create_patient(harness.request(request)).await.unwrap().into_inner()
 }
 
-async fn history(world: &World, id: &str) -> ConsentHistory {
-    let request = world.request(GetPatientRequest { id: id.to_owned() });
-    world.booking.clone().list_consents(request).await.unwrap().into_inner()
+async fn history(harness: &Harness, id: &str) -> ConsentHistory {
+    let request = harness.request(GetPatientRequest { id: id.to_owned() });
+    harness.booking.clone().list_consents(request).await.unwrap().into_inner()
 }
 
 /// `channel kind given how by`, the newest first.
@@ -47,8 +47,8 @@ fn lines(history: &ConsentHistory) -> Vec<String> {
 }
 
 async fn a_consent_has_a_history(database: Database) {
-    let world = World::over(&database).await;
-    let ada = patient(&world, details("ada", PHONE, vec![consent("sms", "service")])).await;
+    let harness = Harness::over(&database).await;
+    let ada = patient(&harness, details("ada", PHONE, vec![consent("sms", "service")])).await;
     let record = |given, how: &str, kind: &str| RecordConsentRequest {
         patient_id: ada.id.clone(),
         channel: "sms".into(),
@@ -56,21 +56,21 @@ async fn a_consent_has_a_history(database: Database) {
         given,
         how: how.into(),
     };
-    let mut client = world.booking.clone();
-    client.record_consent(world.request(record(true, "form", "marketing"))).await.unwrap();
-    let before = history(&world, &ada.id).await;
-    // What is so already changes nothing.
-    let again = client.record_consent(world.request(record(true, "phone", "marketing"))).await.unwrap().into_inner();
+    let mut client = harness.booking.clone();
+    client.record_consent(harness.request(record(true, "form", "marketing"))).await.unwrap();
+    let before = history(&harness, &ada.id).await;
+    // Repeating a consent changes nothing.
+    let again = client.record_consent(harness.request(record(true, "phone", "marketing"))).await.unwrap().into_inner();
     assert_eq!(again, before);
     let request = record(false, "phone", "service");
-    let first = client.record_consent(world.keyed("key-1", "a", request.clone())).await.unwrap().into_inner();
-    client.record_consent(world.request(record(true, "in_person", "service"))).await.unwrap();
-    let replayed = client.record_consent(world.keyed("key-1", "a", request)).await.unwrap().into_inner();
+    let first = client.record_consent(harness.keyed("key-1", "a", request.clone())).await.unwrap().into_inner();
+    client.record_consent(harness.request(record(true, "in_person", "service"))).await.unwrap();
+    let replayed = client.record_consent(harness.keyed("key-1", "a", request)).await.unwrap().into_inner();
     assert_eq!(replayed, first, "a repeated request has one effect and one answer");
     let wish = PatientDetails { consents: vec![consent("email", "service")], ..ada.details.clone().unwrap() };
     let update = UpdatePatientRequest { id: ada.id.clone(), details: Some(wish.clone()), if_version: 0 };
-    client.update_patient(world.request(update)).await.unwrap();
-    let now = history(&world, &ada.id).await;
+    client.update_patient(harness.request(update)).await.unwrap();
+    let now = history(&harness, &ada.id).await;
     assert_eq!(now.consents, wish.consents);
     assert_eq!(
         lines(&now),
@@ -84,18 +84,18 @@ async fn a_consent_has_a_history(database: Database) {
             "sms service true details key_test",
         ]
     );
-    let refused = client.record_consent(world.request(RecordConsentRequest::default())).await.unwrap_err();
+    let refused = client.record_consent(harness.request(RecordConsentRequest::default())).await.unwrap_err();
     let named: Vec<_> = fault(&refused).violations.into_iter().map(|one| one.pointer).collect();
     assert_eq!(named, ["/channel", "/kind", "/how"]);
 }
 
-async fn a_stop_word_is_for_everybody_at_the_number(database: Database) {
-    let world = World::over(&database).await;
+async fn a_stop_word_applies_to_all_patients_at_the_number(database: Database) {
+    let harness = Harness::over(&database).await;
     let both = || vec![consent("sms", "service"), consent("sms", "marketing"), consent("email", "service")];
-    let ada = patient(&world, details("ada", PHONE, both())).await;
-    let child = patient(&world, details("byron", PHONE, vec![consent("sms", "service")])).await;
-    let other = patient(&world, details("charles", "+17805550124", both())).await;
-    let mut client = world.booking.clone();
+    let ada = patient(&harness, details("ada", PHONE, both())).await;
+    let child = patient(&harness, details("byron", PHONE, vec![consent("sms", "service")])).await;
+    let other = patient(&harness, details("charles", "+17805550124", both())).await;
+    let mut client = harness.booking.clone();
     // Ada withdrew this one at the desk: no word by telephone gives it back.
     let desk = RecordConsentRequest {
         patient_id: ada.id.clone(),
@@ -104,7 +104,7 @@ async fn a_stop_word_is_for_everybody_at_the_number(database: Database) {
         given: false,
         how: "in_person".into(),
     };
-    client.record_consent(world.request(desk)).await.unwrap();
+    client.record_consent(harness.request(desk)).await.unwrap();
     let word = |given, channel: &str, address: &str| RecordReplyConsentRequest {
         channel: channel.into(),
         address: address.into(),
@@ -113,16 +113,16 @@ async fn a_stop_word_is_for_everybody_at_the_number(database: Database) {
         kind: String::new(),
     };
     let mut say = async |given, channel: &str, address: &str| {
-        let answer = client.record_reply_consent(world.request(word(given, channel, address))).await;
+        let answer = client.record_reply_consent(harness.request(word(given, channel, address))).await;
         answer.map(|answer| answer.into_inner().changed)
     };
     assert_eq!(say(false, "sms", PHONE).await.unwrap(), 2);
     assert_eq!(say(false, "sms", PHONE).await.unwrap(), 0, "nothing is left to withdraw");
-    assert_eq!(history(&world, &ada.id).await.consents, [consent("email", "service")]);
-    assert_eq!(history(&world, &child.id).await.consents, []);
-    assert_eq!(history(&world, &other.id).await.consents.len(), 3);
+    assert_eq!(history(&harness, &ada.id).await.consents, [consent("email", "service")]);
+    assert_eq!(history(&harness, &child.id).await.consents, []);
+    assert_eq!(history(&harness, &other.id).await.consents.len(), 3);
     assert_eq!(say(true, "sms", PHONE).await.unwrap(), 2);
-    let back = history(&world, &ada.id).await.consents;
+    let back = history(&harness, &ada.id).await.consents;
     assert_eq!(back, [consent("email", "service"), consent("sms", "service")]);
     assert_eq!(say(false, "email", "ADA@example.org").await.unwrap(), 1);
     assert_eq!(fault(&say(false, "pigeon", "").await.unwrap_err()).code, Code::ValidationFailed);

@@ -33,7 +33,7 @@ use crate::fake_directory;
 
 pub const ZONE: &str = "America/Edmonton";
 
-/// What is known of a service: `rooms` and `units` are what a slot of it may choose from, best first.
+/// A scripted service. `rooms` and `units` are the candidates of its slots, best first.
 #[derive(Debug, Clone)]
 pub struct Offer {
     pub minutes: i64,
@@ -79,9 +79,9 @@ impl Default for Offer {
 #[derive(Clone, Default)]
 pub struct FakeAvailability {
     offers: Arc<Mutex<HashMap<Uuid, Offer>>>,
-    /// What a search finds open.
+    /// The slots that a search finds.
     open: Arc<Mutex<Vec<String>>>,
-    /// Whoever checks slots waits while a test holds it.
+    /// Checks of slots wait while a test holds this lock.
     gate: Arc<RwLock<()>>,
     checks: Arc<AtomicUsize>,
     /// Ids that are none of an entry in use; every other one is.
@@ -100,7 +100,7 @@ impl FakeAvailability {
         self.offers.lock().unwrap().insert(service, offer);
     }
 
-    /// What a search finds open from now on.
+    /// Sets the slots that a search finds.
     pub fn open(&self, slots: &[String]) {
         *self.open.lock().unwrap() = slots.to_vec();
     }
@@ -115,7 +115,7 @@ impl FakeAvailability {
         self.zone.lock().unwrap().clone().unwrap_or_else(|| ZONE.to_owned())
     }
 
-    /// Lets every check of slots wait, until what is returned is dropped.
+    /// Makes all checks of slots wait until the guard is dropped.
     pub async fn stall(&self) -> OwnedRwLockWriteGuard<()> {
         self.gate.clone().write_owned().await
     }

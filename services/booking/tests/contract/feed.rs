@@ -1,4 +1,4 @@
-//! The feed: snapshot and tail meet exactly, and a follower is told when it has lost its place.
+//! The feed: snapshot and later changes meet exactly, and a subscriber learns that its position is lost.
 
 use std::collections::HashMap;
 
@@ -12,19 +12,19 @@ use wire::booking::{
 
 use crate::{
     concurrency::assert_apart,
-    harness::{ALAN, GRACE, PLAIN, World, after, fault, slot, visit},
+    harness::{ALAN, GRACE, Harness, PLAIN, after, fault, slot, visit},
 };
 
 testkit::engines!(
     snapshot_and_tail_meet_exactly_while_others_write,
     changes_come_with_versions_and_without_personal_data,
-    what_comes_early_comes_once,
+    an_early_change_comes_once,
     without_a_position_the_feed_begins_now,
-    a_position_of_another_life_is_lost,
-    what_has_ended_is_read_part_by_part,
+    a_position_of_another_epoch_is_lost,
+    ended_appointments_are_read_in_parts,
 );
 
-/// What a follower knows: of each owner its newest change.
+/// The state of a subscriber: the newest change of each owner.
 #[derive(Default)]
 pub struct Known(HashMap<String, Change>);
 
@@ -62,17 +62,17 @@ impl Known {
 
 async fn snapshot_and_tail_meet_exactly_while_others_write(database: Database) {
     const VISITS: u32 = 120;
-    let world = World::over(&database).await;
+    let harness = Harness::over(&database).await;
     let writer = async {
         for number in 0..VISITS {
             let place = slot(PLAIN, if number % 2 == 0 { GRACE } else { ALAN }, after(i64::from(number) * 30));
-            let Ok(booked) = world.try_book(visit(&place, number)).await else { continue };
+            let Ok(booked) = harness.try_book(visit(&place, number)).await else { continue };
             match number % 5 {
-                0 => drop(world.cancel(&booked.id).await),
-                1 => drop(world.transition(&booked.id, Transition::Confirm).await),
-                2 => {
-                    drop(world.reschedule(&booked.id, slot(PLAIN, GRACE, after(i64::from(number) * 30 + 90_000))).await)
-                }
+                0 => drop(harness.cancel(&booked.id).await),
+                1 => drop(harness.transition(&booked.id, Transition::Confirm).await),
+                2 => drop(
+                    harness.reschedule(&booked.id, slot(PLAIN, GRACE, after(i64::from(number) * 30 + 90_000))).await,
+                ),
                 _ => {}
             }
         }
@@ -80,16 +80,16 @@ async fn snapshot_and_tail_meet_exactly_while_others_write(database: Database) {
     let followers = async {
         let mut all = Vec::new();
         for _ in 0..12 {
-            let (changes, position) = world.snapshot().await;
+            let (changes, position) = harness.snapshot().await;
             let mut known = Known::default();
             changes.into_iter().for_each(|change| known.apply(change));
-            let request = world.request(SubscribeChangesRequest { position, early: true });
-            all.push((known, world.feed.clone().subscribe_changes(request).await.unwrap().into_inner()));
+            let request = harness.request(SubscribeChangesRequest { position, early: true });
+            all.push((known, harness.feed.clone().subscribe_changes(request).await.unwrap().into_inner()));
         }
         all
     };
     let ((), followers) = tokio::join!(writer, followers);
-    let (truth, _) = world.snapshot().await;
+    let (truth, _) = harness.snapshot().await;
     assert_apart(&truth);
     let mut expected = Known::default();
     truth.into_iter().for_each(|change| expected.apply(change));
@@ -106,20 +106,21 @@ async fn snapshot_and_tail_meet_exactly_while_others_write(database: Database) {
 }
 
 async fn changes_come_with_versions_and_without_personal_data(database: Database) {
-    let world = World::over(&database).await;
-    let (_, position) = world.snapshot().await;
-    let request = world.request(SubscribeChangesRequest { position, early: false });
-    let mut tail = world.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
+    let harness = Harness::over(&database).await;
+    let (_, position) = harness.snapshot().await;
+    let request = harness.request(SubscribeChangesRequest { position, early: false });
+    let mut tail = harness.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
     let mut request = visit(&slot(PLAIN, GRACE, after(0)), 1);
     request.note = "Canary note".into();
-    let booked = world.book(request).await;
+    let booked = harness.book(request).await;
     let items = vec![Item { appointment_id: booked.id.clone(), displaced: true, seen_version: 1, ..Item::default() }];
-    let told = world.booking.clone().set_displaced(world.request(SetDisplacedRequest { items: items.clone() })).await;
-    assert_eq!(told.unwrap().into_inner().changed, 1);
-    let again = world.booking.clone().set_displaced(world.request(SetDisplacedRequest { items })).await;
+    let marked =
+        harness.booking.clone().set_displaced(harness.request(SetDisplacedRequest { items: items.clone() })).await;
+    assert_eq!(marked.unwrap().into_inner().changed, 1);
+    let again = harness.booking.clone().set_displaced(harness.request(SetDisplacedRequest { items })).await;
     assert_eq!(again.unwrap().into_inner().changed, 0, "said again, it changes nothing");
-    world.reschedule(&booked.id, slot(PLAIN, ALAN, after(60))).await.unwrap();
-    world.cancel(&booked.id).await;
+    harness.reschedule(&booked.id, slot(PLAIN, ALAN, after(60))).await.unwrap();
+    harness.cancel(&booked.id).await;
     let mut seen = Vec::new();
     while seen.len() < 4 {
         for change in tail.message().await.unwrap().unwrap().changes {
@@ -132,11 +133,11 @@ async fn changes_come_with_versions_and_without_personal_data(database: Database
     assert_eq!(seen, expected.map(|(event, version, claims)| (event.to_owned(), version, claims)));
 }
 
-async fn what_comes_early_comes_once(database: Database) {
-    let world = World::over(&database).await;
-    let (_, position) = world.snapshot().await;
-    let request = world.request(SubscribeChangesRequest { position, early: true });
-    let mut tail = world.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
+async fn an_early_change_comes_once(database: Database) {
+    let harness = Harness::over(&database).await;
+    let (_, position) = harness.snapshot().await;
+    let request = harness.request(SubscribeChangesRequest { position, early: true });
+    let mut tail = harness.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
     // On PostgreSQL another's transaction holds the feed's order back; the last visit is booked after it has ended.
     let mut open = match database.postgres {
         true => Some(sqlx::PgConnection::connect(&database.url).await.unwrap()),
@@ -146,46 +147,46 @@ async fn what_comes_early_comes_once(database: Database) {
         open.execute("BEGIN").await.unwrap();
         open.execute("SELECT pg_current_xact_id()").await.unwrap();
     }
-    let (mut booked, mut told) = (Vec::new(), Vec::new());
+    let (mut booked, mut received) = (Vec::new(), Vec::new());
     for number in 0..4_u32 {
         if let Some(mut open) = open.take_if(|_| number == 3) {
             open.execute("ROLLBACK").await.unwrap();
         }
-        booked.push(world.book(visit(&slot(PLAIN, GRACE, after(i64::from(number) * 60)), number)).await.id);
-        while told.last() != booked.last() {
+        booked.push(harness.book(visit(&slot(PLAIN, GRACE, after(i64::from(number) * 60)), number)).await.id);
+        while received.last() != booked.last() {
             for change in tail.message().await.unwrap().unwrap().changes {
                 let Some(Owner::Appointment(state)) = change.owner else { continue };
-                told.push(state.id);
+                received.push(state.id);
             }
         }
     }
-    assert_eq!(told, booked);
+    assert_eq!(received, booked);
 }
 
 async fn without_a_position_the_feed_begins_now(database: Database) {
-    let world = World::over(&database).await;
-    let before = world.book(visit(&slot(PLAIN, GRACE, after(0)), 0)).await.id;
-    let request = world.request(SubscribeChangesRequest::default());
-    let mut tail = world.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
-    let booked = world.book(visit(&slot(PLAIN, GRACE, after(60)), 1)).await.id;
-    let mut told = Vec::new();
-    while told.last() != Some(&booked) {
+    let harness = Harness::over(&database).await;
+    let before = harness.book(visit(&slot(PLAIN, GRACE, after(0)), 0)).await.id;
+    let request = harness.request(SubscribeChangesRequest::default());
+    let mut tail = harness.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
+    let booked = harness.book(visit(&slot(PLAIN, GRACE, after(60)), 1)).await.id;
+    let mut received = Vec::new();
+    while received.last() != Some(&booked) {
         for change in tail.message().await.unwrap().unwrap().changes {
             let Some(Owner::Appointment(state)) = change.owner else { continue };
-            told.push(state.id);
+            received.push(state.id);
         }
     }
     // On PostgreSQL another's transaction may hold the present end back.
-    assert!(told == [booked.clone()] || (database.postgres && told == [before, booked]), "{told:?}");
+    assert!(received == [booked.clone()] || (database.postgres && received == [before, booked]), "{received:?}");
 }
 
-async fn a_position_of_another_life_is_lost(database: Database) {
-    let world = World::over(&database).await;
-    let (_, position) = world.snapshot().await;
+async fn a_position_of_another_epoch_is_lost(database: Database) {
+    let harness = Harness::over(&database).await;
+    let (_, position) = harness.snapshot().await;
     let (_, rest) = position.split_once('.').unwrap();
     for bad in [format!("1.{rest}"), "nonsense".into()] {
-        let request = world.request(SubscribeChangesRequest { position: bad, early: false });
-        let outcome = match world.feed.clone().subscribe_changes(request).await {
+        let request = harness.request(SubscribeChangesRequest { position: bad, early: false });
+        let outcome = match harness.feed.clone().subscribe_changes(request).await {
             Ok(stream) => stream.into_inner().message().await.map(drop),
             Err(status) => Err(status),
         };
@@ -193,20 +194,20 @@ async fn a_position_of_another_life_is_lost(database: Database) {
     }
 }
 
-async fn what_has_ended_is_read_part_by_part(database: Database) {
-    let world = World::over(&database).await;
+async fn ended_appointments_are_read_in_parts(database: Database) {
+    let harness = Harness::over(&database).await;
     let mut visits = Vec::new();
     for number in 0..5 {
         let place = slot(PLAIN, if number % 2 == 0 { GRACE } else { ALAN }, after(i64::from(number / 2) * 60 + 60));
-        visits.push(world.book(visit(&place, number)).await);
+        visits.push(harness.book(visit(&place, number)).await);
     }
-    world.cancel(&visits[1].id).await;
+    harness.cancel(&visits[1].id).await;
     let ends = |number: usize| visits[number].ends_at_us;
     let part = async |from: i64, to: i64, cursor: &str, limit: u32| {
         let request = HistoryRequest { ended_from_us: from, ended_to_us: to, cursor: cursor.into(), limit };
-        world.feed.clone().history(world.request(request)).await.map(tonic::Response::into_inner)
+        harness.feed.clone().history(harness.request(request)).await.map(tonic::Response::into_inner)
     };
-    // Two at a time, to the last but one hour, both bounds included; what is ahead is in a snapshot too.
+    // Two at a time, to the last but one hour, both bounds included.
     let (mut read, mut cursor, mut parts) = (Vec::new(), String::new(), 0);
     loop {
         let found = part(ends(0), ends(3), &cursor, 2).await.unwrap();

@@ -1,4 +1,4 @@
-//! Followers of the feed: what this process commits is heard at once, everything is read, and nothing is told twice.
+//! Subscribers of the feed: commits of this process come at once, everything is read, and nothing comes twice.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use wire::booking::{
 
 use crate::{
     feed::Known,
-    harness::{ALAN, CLASS, GRACE, PLAIN, World, after, slot, visit},
+    harness::{ALAN, CLASS, GRACE, Harness, PLAIN, after, slot, visit},
 };
 
 testkit::engines!(
-    who_hears_and_who_reads_are_told_the_same,
-    a_write_that_a_follower_is_said_to_have_was_told,
+    an_early_and_an_ordered_subscriber_receive_the_same_changes,
+    a_covered_write_was_delivered,
     a_change_of_another_process_is_read,
-    what_comes_out_of_order_ends_with_the_newest,
+    changes_out_of_order_end_with_the_newest,
 );
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -27,9 +27,9 @@ const WITHIN: Duration = Duration::from_secs(30);
 struct Tail(Streaming<ChangeBatch>);
 
 impl Tail {
-    async fn of(world: &World, position: &str, early: bool) -> Self {
-        let request = world.request(SubscribeChangesRequest { position: position.to_owned(), early });
-        Self(world.feed.clone().subscribe_changes(request).await.unwrap().into_inner())
+    async fn of(harness: &Harness, position: &str, early: bool) -> Self {
+        let request = harness.request(SubscribeChangesRequest { position: position.to_owned(), early });
+        Self(harness.feed.clone().subscribe_changes(request).await.unwrap().into_inner())
     }
 
     async fn next(&mut self) -> ChangeBatch {
@@ -75,44 +75,45 @@ fn written<T>(answer: &Response<T>) -> Position {
 }
 
 /// Group sessions made, left and joined in one write, and freed; holds; visits of one writer.
-async fn busy(world: &World, number: u32) {
+async fn busy(harness: &Harness, number: u32) {
     let at = after(i64::from(number) * 240);
-    let first = world.book(visit(&slot(CLASS, GRACE, at), number * 10)).await;
-    let second = world.book(visit(&slot(CLASS, GRACE, at), number * 10 + 1)).await;
+    let first = harness.book(visit(&slot(CLASS, GRACE, at), number * 10)).await;
+    let second = harness.book(visit(&slot(CLASS, GRACE, at), number * 10 + 1)).await;
     let later = slot(CLASS, GRACE, after(i64::from(number) * 240 + 60));
-    world.reschedule(&first.id, later.clone()).await.unwrap();
-    world.reschedule(&second.id, later).await.unwrap();
+    harness.reschedule(&first.id, later.clone()).await.unwrap();
+    harness.reschedule(&second.id, later).await.unwrap();
     let slot_ids = vec![slot(PLAIN, ALAN, at)];
-    let held = world.request(CreateHoldRequest { slot_ids, ttl_seconds: 0, channel: 0 });
-    let hold_id = world.booking.clone().create_hold(held).await.unwrap().into_inner().id;
-    world.booking.clone().release_hold(world.request(ReleaseHoldRequest { id: hold_id })).await.unwrap();
-    world.cancel(&first.id).await;
-    world.cancel(&second.id).await;
+    let held = harness.request(CreateHoldRequest { slot_ids, ttl_seconds: 0, channel: 0 });
+    let hold_id = harness.booking.clone().create_hold(held).await.unwrap().into_inner().id;
+    harness.booking.clone().release_hold(harness.request(ReleaseHoldRequest { id: hold_id })).await.unwrap();
+    harness.cancel(&first.id).await;
+    harness.cancel(&second.id).await;
 }
 
-async fn who_hears_and_who_reads_are_told_the_same(database: Database) {
-    let world = World::over(&database).await;
-    let (_, position) = world.snapshot().await;
-    let (mut hears, mut reads) = (Tail::of(&world, &position, true).await, Tail::of(&world, &position, false).await);
-    futures::future::join_all((0..6).map(|number| busy(&world, number))).await;
-    let last = world.book(visit(&slot(PLAIN, ALAN, after(0)), 99)).await.id;
-    let (mut heard, read) = tokio::join!(hears.until(&last), reads.until(&last));
-    // All but when it was committed, which only who hears can be told.
+async fn an_early_and_an_ordered_subscriber_receive_the_same_changes(database: Database) {
+    let harness = Harness::over(&database).await;
+    let (_, position) = harness.snapshot().await;
+    let (mut early, mut reads) =
+        (Tail::of(&harness, &position, true).await, Tail::of(&harness, &position, false).await);
+    futures::future::join_all((0..6).map(|number| busy(&harness, number))).await;
+    let last = harness.book(visit(&slot(PLAIN, ALAN, after(0)), 99)).await.id;
+    let (mut delivered, read) = tokio::join!(early.until(&last), reads.until(&last));
+    // All but the time of the commit, which a read does not know.
     assert!(read.iter().all(|(_, change)| change.committed_at_us == 0));
-    for (_, change) in &mut heard {
+    for (_, change) in &mut delivered {
         assert!(change.committed_at_us == 0 || change.committed_at_us >= change.changed_at_us);
         change.committed_at_us = 0;
     }
     // Two sessions made and both freed again, the hold's two changes, the visits' six; and the last.
     assert_eq!(read.len(), 6 * 12 + 1);
-    assert_eq!(heard, read, "each change once, in its place, at its version");
+    assert_eq!(delivered, read, "each change once, in its place, at its version");
 }
 
-async fn a_write_that_a_follower_is_said_to_have_was_told(database: Database) {
+async fn a_covered_write_was_delivered(database: Database) {
     const VISITS: u32 = 40;
-    let world = World::over(&database).await;
-    let (_, position) = world.snapshot().await;
-    let mut tail = Tail::of(&world, &position, true).await;
+    let harness = Harness::over(&database).await;
+    let (_, position) = harness.snapshot().await;
+    let mut tail = Tail::of(&harness, &position, true).await;
     // On PostgreSQL another's transaction holds the position back all the while.
     let mut open = match database.postgres {
         true => Some(sqlx::PgConnection::connect(&database.url).await.unwrap()),
@@ -122,14 +123,14 @@ async fn a_write_that_a_follower_is_said_to_have_was_told(database: Database) {
         open.execute("BEGIN").await.unwrap();
         open.execute("SELECT pg_current_xact_id()").await.unwrap();
     }
-    let (mut told, mut named) = (std::collections::HashSet::new(), 0);
+    let (mut received, mut named) = (std::collections::HashSet::new(), 0);
     for number in 0..VISITS {
         let request = visit(&slot(PLAIN, GRACE, after(i64::from(number) * 60)), number);
-        let answer = world.booking.clone().book_appointment(world.request(request)).await.unwrap();
+        let answer = harness.booking.clone().book_appointment(harness.request(request)).await.unwrap();
         let (own, booked) = (written(&answer), answer.into_inner().id);
         loop {
             let batch = tail.next().await;
-            told.extend(batch.changes.iter().map(|change| id(change).to_owned()));
+            received.extend(batch.changes.iter().map(|change| id(change).to_owned()));
             let writes: Vec<Position> = batch.writes.iter().map(|write| write.parse().unwrap()).collect();
             named += usize::from(writes.contains(&own));
             let position: Position = batch.position.parse().unwrap();
@@ -138,39 +139,39 @@ async fn a_write_that_a_follower_is_said_to_have_was_told(database: Database) {
                 break;
             }
         }
-        assert!(told.contains(&booked), "visit {number}");
+        assert!(received.contains(&booked), "visit {number}");
     }
-    assert!(named > 0, "some were heard before they could be read");
+    assert!(named > 0, "some were delivered before they could be read");
 }
 
 async fn a_change_of_another_process_is_read(database: Database) {
-    let world = World::over(&database).await;
-    let other = world.beside().await;
-    let (_, position) = world.snapshot().await;
-    let mut tails = [Tail::of(&world, &position, true).await, Tail::of(&world, &position, false).await];
+    let harness = Harness::over(&database).await;
+    let other = harness.beside().await;
+    let (_, position) = harness.snapshot().await;
+    let mut tails = [Tail::of(&harness, &position, true).await, Tail::of(&harness, &position, false).await];
     let theirs = other.book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await.id;
-    let ours = world.book(visit(&slot(PLAIN, ALAN, after(0)), 2)).await.id;
+    let ours = harness.book(visit(&slot(PLAIN, ALAN, after(0)), 2)).await.id;
     for tail in &mut tails {
-        let told = tail.until(&ours).await;
-        let ids: Vec<&str> = told.iter().map(|(_, change)| id(change)).collect();
+        let received = tail.until(&ours).await;
+        let ids: Vec<&str> = received.iter().map(|(_, change)| id(change)).collect();
         assert_eq!(ids, [&theirs, &ours]);
     }
 }
 
-async fn what_comes_out_of_order_ends_with_the_newest(database: Database) {
-    let world = World::over(&database).await;
-    let other = world.beside().await;
-    let (_, position) = world.snapshot().await;
-    let mut tail = Tail::of(&world, &position, true).await;
-    // Of each visit the first version is read and the next one heard, most often before it.
+async fn changes_out_of_order_end_with_the_newest(database: Database) {
+    let harness = Harness::over(&database).await;
+    let other = harness.beside().await;
+    let (_, position) = harness.snapshot().await;
+    let mut tail = Tail::of(&harness, &position, true).await;
+    // The first version of each appointment is read; the next one is delivered from memory, most often before it.
     for number in 0..20 {
         let booked = other.book(visit(&slot(PLAIN, GRACE, after(i64::from(number) * 60)), number)).await;
-        world.transition(&booked.id, Transition::Confirm).await.unwrap();
+        harness.transition(&booked.id, Transition::Confirm).await.unwrap();
         if number % 2 == 0 {
-            world.cancel(&booked.id).await;
+            harness.cancel(&booked.id).await;
         }
     }
-    let last = world.book(visit(&slot(PLAIN, ALAN, after(0)), 99)).await.id;
+    let last = harness.book(visit(&slot(PLAIN, ALAN, after(0)), 99)).await.id;
     let (mut known, mut expected) = (Known::default(), Known::default());
     let mut arrived = Vec::new();
     loop {
@@ -187,6 +188,6 @@ async fn what_comes_out_of_order_ends_with_the_newest(database: Database) {
     };
     assert!((0..arrived.len()).any(backwards), "some came out of order");
     arrived.into_iter().for_each(|change| known.apply(change));
-    world.snapshot().await.0.into_iter().for_each(|change| expected.apply(change));
+    harness.snapshot().await.0.into_iter().for_each(|change| expected.apply(change));
     assert_eq!(known.live(), expected.live());
 }

@@ -1,4 +1,4 @@
-//! A running booking service and what a test says to it.
+//! A running booking service and the calls of its tests.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ const UNIT: Uuid = Uuid::from_u128(0x81);
 pub const HERE: Uuid = Uuid::from_u128(0x91);
 
 #[derive(Clone)]
-pub struct World {
+pub struct Harness {
     pub booking: BookingClient<rpc::Channel>,
     pub feed: FeedClient<rpc::Channel>,
     pub waitlist: WaitlistClient<rpc::Channel>,
@@ -58,7 +58,7 @@ pub struct World {
     seed: u64,
 }
 
-impl World {
+impl Harness {
     pub async fn over(database: &Database) -> Self {
         let target = Target::from_url(&database.for_service("booking")).unwrap();
         Self::start(target, Clock::manual(NOW.parse().unwrap()), 1).await
@@ -209,7 +209,7 @@ pub fn slot_of(location: Uuid, service: Uuid, practitioner: Uuid, starts_at: Tim
     .to_string()
 }
 
-/// A patient who is told from others by a number.
+/// A patient with a number in the name and the telephone number.
 pub fn patient(number: u32) -> PatientDetails {
     PatientDetails {
         given_name: "Ada".into(),

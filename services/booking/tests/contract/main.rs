@@ -1,13 +1,14 @@
 //! The contract of the booking service, kept through its own gRPC interface, on both engines.
 //!
-//! Availability is played by `fake_availability.rs`, which finds every slot free: what keeps two visits apart here is
-//! booking's own transaction alone.
+//! `fake_availability.rs` plays availability and finds every slot free: only booking's own transaction keeps two
+//! appointments apart.
 
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 mod appointments;
 mod concurrency;
 mod consents;
+mod database_failures;
 mod fake_availability;
 mod fake_directory;
 mod feed;

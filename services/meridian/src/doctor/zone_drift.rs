@@ -1,6 +1,6 @@
 //! `meridian doctor --tz`: future time kept honest when a time zone's rules change.
 
-use booking::{App, Repair, WrongClock};
+use booking::{App, Repair, ZoneDrift};
 use domain::time::zone;
 
 use crate::{
@@ -18,7 +18,7 @@ pub(super) async fn check(common: &Common, config: &Config, repair: bool) -> Res
         return Ok("there are none yet".into());
     }
     let app = app(common, config).await.map_err(|error| format!("{error:#}"))?;
-    let wrong = app.wrong_clocks().await.map_err(|error| format!("booking's database cannot be read: {error}"))?;
+    let wrong = app.zone_drifts().await.map_err(|error| format!("booking's database cannot be read: {error}"))?;
     if wrong.is_empty() {
         return Ok("all show what the patients were told".into());
     }
@@ -28,7 +28,7 @@ pub(super) async fn check(common: &Common, config: &Config, repair: bool) -> Res
         let (is_left, words) = match outcome {
             None => (true, ""),
             Some(Ok(Repair::Moved)) => (false, "; moved"),
-            Some(Ok(Repair::Taken)) => (true, "; NOT moved: someone else has that time, settle it with the patients"),
+            Some(Ok(Repair::Conflict)) => (true, "; NOT moved: someone else has that time, settle it with the patients"),
             Some(Ok(Repair::Group)) => (true, "; NOT moved: it is a place in a group session, move that by hand"),
             Some(Ok(Repair::Changed)) => (true, "; NOT moved: it has just been changed, look again"),
             Some(Err(_)) => (true, "; NOT moved: the database failed, try again"),
@@ -45,14 +45,14 @@ pub(super) async fn check(common: &Common, config: &Config, repair: bool) -> Res
     }
 }
 
-async fn mend(app: &App, wrong: &WrongClock) -> Result<Repair, rpc::Fault> {
-    app.repair_clock(wrong).await
+async fn mend(app: &App, wrong: &ZoneDrift) -> Result<Repair, rpc::Fault> {
+    app.repair_zone_drift(wrong).await
 }
 
-fn line(wrong: &WrongClock) -> String {
-    let WrongClock { appointment, location, time_zone, told, starts_at, should_start_at, .. } = wrong;
+fn line(wrong: &ZoneDrift) -> String {
+    let ZoneDrift { appointment, location, time_zone, wall_clock, starts_at, should_start_at, .. } = wrong;
     let shows = zone(time_zone).map(|zone| starts_at.to_zoned(zone).datetime().strftime("%Y-%m-%dT%H:%M").to_string());
-    let (told, shows) = (told.strftime("%Y-%m-%dT%H:%M"), shows.unwrap_or_default());
+    let (told, shows) = (wall_clock.strftime("%Y-%m-%dT%H:%M"), shows.unwrap_or_default());
     format!(
         "{appointment} at {location}: told {told} in {time_zone}, but {starts_at} shows {shows}; {should_start_at} is right"
     )

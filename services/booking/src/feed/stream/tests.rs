@@ -9,18 +9,18 @@ use wire::booking::{HoldState, change::Owner};
 
 use super::*;
 
-/// A follower whose reads end when the test says so.
+/// A subscriber whose reads end when the test says so.
 struct Rig {
-    told: broadcast::Sender<Arc<Committed>>,
+    commits: broadcast::Sender<Arc<Committed>>,
     tails: mpsc::UnboundedSender<Tail>,
     reads: Arc<AtomicUsize>,
     batches: BoxStream<'static, Result<ChangeBatch, Status>>,
 }
 
 impl Rig {
-    /// One who stands at `1.9.9`.
-    fn new(early: bool) -> Self {
-        let told = broadcast::Sender::new(HEARD_MAX);
+    /// A subscriber at `1.9.9`.
+    fn new(unordered: bool) -> Self {
+        let commits = broadcast::Sender::new(LOCAL_COMMITS_MAX);
         let (tails, scripted) = mpsc::unbounded_channel();
         let (scripted, reads) = (Arc::new(tokio::sync::Mutex::new(scripted)), Arc::new(AtomicUsize::new(0)));
         let begun = reads.clone();
@@ -34,14 +34,14 @@ impl Rig {
                 }
             }
         };
-        let heard = early.then(|| told.subscribe());
-        let batches = Follower::new(at(9, 9), heard, Shutdown::new(), read).batches().boxed();
-        Self { told, tails, reads, batches }
+        let local = unordered.then(|| commits.subscribe());
+        let batches = Subscriber::new(at(9, 9), local, Shutdown::new(), read).batches().boxed();
+        Self { commits, tails, reads, batches }
     }
 
     fn commit(&self, position: Position, changes: Option<Vec<ChangeRow>>) {
-        // Nobody may be listening.
-        let _ = self.told.send(Arc::new(Committed { position, changes, at_us: 3 }));
+        // Sending fails without a subscriber.
+        let _ = self.commits.send(Arc::new(Committed { position, changes, at_us: 3 }));
     }
 
     /// Ends a read with these changes.
@@ -52,7 +52,7 @@ impl Rig {
 
     async fn batch(&mut self) -> ChangeBatch {
         let batch = tokio::time::timeout(Duration::from_secs(20), self.batches.next()).await;
-        batch.expect("the follower is told").expect("the feed goes on").unwrap()
+        batch.expect("a batch comes").expect("the feed goes on").unwrap()
     }
 
     /// The sequence numbers of the next so many changes, and the last batch.
@@ -79,22 +79,22 @@ fn row(xid: i64, seq: i64) -> ChangeRow {
 }
 
 #[tokio::test]
-async fn a_commit_of_this_process_is_told_while_no_read_ends() {
+async fn a_commit_of_this_process_is_delivered_while_no_read_ends() {
     let mut rig = Rig::new(true);
     rig.commit(at(12, 31), Some(vec![row(12, 30), row(12, 31)]));
     let (seqs, batch) = rig.changes(2).await;
     assert!(batch.changes.iter().all(|change| change.committed_at_us == 3), "its time is known");
     assert_eq!((seqs, batch.position.as_str(), batch.writes), (vec![30, 31], "1.9.9", vec!["1.12.31".to_owned()]));
-    // One without changes is news as well: who made it waits for nothing more.
+    // A commit without changes is delivered too: its caller waits for it.
     rig.commit(at(13, 0), Some(vec![]));
     let batch = rig.batch().await;
     assert_eq!((batch.changes.len(), batch.position.as_str()), (0, "1.9.9"));
     assert_eq!(batch.writes, ["1.12.31", "1.13.0"]);
-    assert!(rig.reads.load(Ordering::SeqCst) <= 1, "hearing asks for no read");
+    assert!(rig.reads.load(Ordering::SeqCst) <= 1, "a local commit starts no read");
 }
 
 #[tokio::test]
-async fn what_was_heard_is_not_told_again_and_counts_until_a_read_has_it() {
+async fn a_local_commit_is_delivered_once_and_named_until_a_read_covers_it() {
     let mut rig = Rig::new(true);
     rig.commit(at(12, 31), Some(vec![row(12, 31)]));
     assert_eq!(rig.changes(1).await.0, [31]);
@@ -110,58 +110,59 @@ async fn what_was_heard_is_not_told_again_and_counts_until_a_read_has_it() {
 }
 
 #[tokio::test]
-async fn what_was_read_is_not_told_again_when_it_is_heard() {
+async fn a_change_that_was_read_is_not_delivered_again_as_a_local_commit() {
     let mut rig = Rig::new(true);
     rig.read(vec![row(10, 20), row(12, 31)], at(10, i64::MAX), "11:13:11");
     assert_eq!(rig.changes(2).await.0, [20, 31]);
     rig.commit(at(10, 20), Some(vec![row(10, 20)]));
     rig.commit(at(12, 31), Some(vec![row(12, 31)]));
-    // Of a write that was read in part the rest is told.
+    // Of a commit that was read in part the remaining changes are delivered.
     rig.read(vec![row(15, 40)], at(10, i64::MAX), "");
     assert_eq!(rig.changes(1).await.0, [40]);
     rig.commit(at(15, 41), Some(vec![row(15, 40), row(15, 41)]));
     let (seqs, batch) = rig.changes(1).await;
     assert_eq!((seqs, batch.writes), (vec![41], vec!["1.15.41".to_owned()]));
-    assert_eq!(batch.seen, "11:13:11", "what was seen once stays seen");
+    assert_eq!(batch.seen, "11:13:11", "a snapshot that was seen stays seen");
 }
 
 #[test]
-fn a_commit_that_a_read_has_brought_is_no_news() {
-    let mut known = Known::new(at(9, 9), true);
+fn a_commit_that_a_read_covers_is_not_new() {
+    let mut delivered = Delivered::new(at(9, 9), true);
     let seen = Some("11:13:11".to_owned());
-    known.read(Tail { changes: vec![row(12, 31)], position: Some(at(10, 20)), seen }).unwrap();
+    delivered.add_read(Tail { changes: vec![row(12, 31)], position: Some(at(10, 20)), seen }).unwrap();
     let mut changes = vec![];
     for (xid, seq) in [(10, 20), (12, 31)] {
-        assert!(
-            !known.hear(
-                &Committed { position: at(xid, seq), changes: Some(vec![row(xid, seq)]), at_us: 3 },
-                &mut changes
-            )
-        );
+        assert!(!delivered.add_commit(
+            &Committed { position: at(xid, seq), changes: Some(vec![row(xid, seq)]), at_us: 3 },
+            &mut changes
+        ));
     }
-    assert!(known.hear(&Committed { position: at(11, 30), changes: Some(vec![row(11, 30)]), at_us: 3 }, &mut changes));
-    assert_eq!((changes.len(), known.reach.writes), (1, vec![at(11, 30)]));
+    assert!(
+        delivered
+            .add_commit(&Committed { position: at(11, 30), changes: Some(vec![row(11, 30)]), at_us: 3 }, &mut changes)
+    );
+    assert_eq!((changes.len(), delivered.reach.writes), (1, vec![at(11, 30)]));
 }
 
 #[tokio::test]
-async fn a_follower_who_lags_loses_nothing() {
+async fn a_subscriber_that_lags_loses_nothing() {
     let mut rig = Rig::new(true);
     let all: Vec<i64> = (1..=400).collect();
-    // Nobody takes any of them meanwhile: this test runs on one thread.
+    // The subscriber receives none of them meanwhile: this test runs on one thread.
     for seq in &all {
         rig.commit(at(10 + seq, *seq), Some(vec![row(10 + seq, *seq)]));
     }
-    let (heard, _) = rig.changes(HEARD_MAX).await;
-    assert_eq!(heard, all[all.len() - HEARD_MAX..], "the newest");
+    let (local, _) = rig.changes(LOCAL_COMMITS_MAX).await;
+    assert_eq!(local, all[all.len() - LOCAL_COMMITS_MAX..], "the newest");
     rig.read(all.iter().map(|seq| row(10 + seq, *seq)).collect(), at(410, i64::MAX), "411:411:");
-    let missed = all.len() - HEARD_MAX;
+    let missed = all.len() - LOCAL_COMMITS_MAX;
     let (read, batch) = rig.changes(missed).await;
-    assert_eq!(read, all[..missed], "what was missed, and nothing twice");
+    assert_eq!(read, all[..missed], "the missed changes, each once");
     assert!(batch.writes.is_empty());
 }
 
 #[tokio::test]
-async fn who_wants_the_order_hears_nothing_and_is_told_what_is_read() {
+async fn an_ordered_subscriber_receives_only_what_is_read() {
     let mut rig = Rig::new(false);
     rig.commit(at(12, 31), Some(vec![row(12, 31)]));
     rig.read(vec![row(10, 20)], at(10, 20), "");
@@ -172,7 +173,7 @@ async fn who_wants_the_order_hears_nothing_and_is_told_what_is_read() {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_not_known_whole_or_is_of_another_life_is_left_to_reading() {
+async fn an_incomplete_commit_and_one_of_another_epoch_are_left_to_reads() {
     let mut rig = Rig::new(true);
     rig.commit(at(11, 30), None);
     rig.commit(Position { epoch: 2, ..at(12, 31) }, Some(vec![row(12, 31)]));
@@ -182,33 +183,42 @@ async fn a_commit_that_is_not_known_whole_or_is_of_another_life_is_left_to_readi
     rig.tails.send(Tail { changes: vec![], position: None, seen: None }).unwrap();
     let lost = tokio::time::timeout(Duration::from_secs(20), rig.batches.next()).await.unwrap().unwrap();
     assert_eq!(Fault::from(lost.unwrap_err()).code, rpc::Code::FeedPositionLost);
-    assert!(rig.batches.next().await.is_none(), "a lost follower takes a new snapshot");
+    assert!(rig.batches.next().await.is_none(), "a subscriber without a position takes a new snapshot");
 }
 
 #[test]
-fn a_write_without_changes_does_not_stand_for_the_one_before_it() {
-    let mut known = Known::new(at(0, 50), true);
+fn a_commit_without_changes_does_not_prove_the_one_before_it() {
+    let mut delivered = Delivered::new(at(0, 50), true);
     let mut changes = vec![];
-    // As on SQLite, where it stands where another one has ended, which has not been told.
-    assert!(!known.hear(&Committed { position: at(0, 57), changes: Some(vec![]), at_us: 3 }, &mut changes));
-    assert!(known.reach.writes.is_empty());
-    assert!(known.hear(&Committed { position: at(0, 57), changes: Some(vec![row(0, 57)]), at_us: 3 }, &mut changes));
-    assert_eq!(known.reach.writes, [at(0, 57)]);
+    // On SQLite it reports the position of the commit before, which was not delivered.
+    assert!(!delivered.add_commit(&Committed { position: at(0, 57), changes: Some(vec![]), at_us: 3 }, &mut changes));
+    assert!(delivered.reach.writes.is_empty());
+    assert!(
+        delivered
+            .add_commit(&Committed { position: at(0, 57), changes: Some(vec![row(0, 57)]), at_us: 3 }, &mut changes)
+    );
+    assert_eq!(delivered.reach.writes, [at(0, 57)]);
 }
 
 #[test]
-fn no_more_is_told_early_than_can_be_remembered() {
-    let mut known = Known::new(at(9, 9), true);
+fn no_more_changes_are_delivered_early_than_are_remembered() {
+    let mut delivered = Delivered::new(at(9, 9), true);
     let mut changes = Vec::new();
     let rows: Vec<ChangeRow> = (1..=i64::try_from(EARLY_MAX).unwrap()).map(|seq| row(12, seq)).collect();
     let last = rows.last().unwrap().seq;
-    assert!(known.hear(&Committed { position: at(12, last), changes: Some(rows), at_us: 3 }, &mut changes));
-    assert!(!known.early().wanted);
-    let more = |known: &mut Known, changes: &mut Vec<Change>| {
-        known.hear(&Committed { position: at(13, last + 1), changes: Some(vec![row(13, last + 1)]), at_us: 3 }, changes)
+    assert!(delivered.add_commit(&Committed { position: at(12, last), changes: Some(rows), at_us: 3 }, &mut changes));
+    assert!(!delivered.unordered().wanted);
+    let more = |delivered: &mut Delivered, changes: &mut Vec<Change>| {
+        delivered.add_commit(
+            &Committed { position: at(13, last + 1), changes: Some(vec![row(13, last + 1)]), at_us: 3 },
+            changes,
+        )
     };
-    assert!(!more(&mut known, &mut changes));
+    assert!(!more(&mut delivered, &mut changes));
     assert_eq!(changes.len(), EARLY_MAX);
-    known.read(Tail { changes: vec![], position: Some(at(12, i64::MAX)), seen: None }).unwrap();
-    assert!(known.early().wanted && more(&mut known, &mut changes), "once their turn has come there is room again");
+    delivered.add_read(Tail { changes: vec![], position: Some(at(12, i64::MAX)), seen: None }).unwrap();
+    assert!(
+        delivered.unordered().wanted && more(&mut delivered, &mut changes),
+        "once their turn has come there is room again"
+    );
 }

@@ -1,0 +1,64 @@
+//! Holds.
+
+use sql::Failure;
+use sqlx::{query_as, query_scalar};
+use uuid::Uuid;
+
+use super::Store;
+
+/// A hold; `slots` is a JSON list of slot ids.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct HoldRow {
+    pub(crate) expires_at_us: i64,
+    pub(crate) slots: String,
+}
+
+const SELECT_HOLD: &str = "SELECT expires_at_us, slots FROM holds WHERE organization_id = $1 AND id = $2";
+const SELECT_EXPIRED: &str = r#"
+    SELECT organization_id, id
+    FROM holds
+    WHERE expires_at_us <= $1
+    ORDER BY expires_at_us
+    LIMIT $2
+"#;
+/// Kind 6 is a place of a group session.
+const SELECT_LIVE_AT_LOCATION: &str = r#"
+    SELECT DISTINCT c.owner
+    FROM claims c
+    WHERE c.organization_id = $1 AND c.expires_at_us > $3
+      AND (c.location_id = $2 OR (c.kind = 6 AND EXISTS (
+          SELECT 1
+          FROM groups g
+          WHERE g.organization_id = $1 AND g.id = c.resource AND g.location_id = $2)))
+"#;
+
+/// The statements of this file, for the test that prepares them on both engines.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[SELECT_HOLD, SELECT_EXPIRED, SELECT_LIVE_AT_LOCATION];
+
+impl Store {
+    pub(crate) async fn hold(&self, organization: Uuid, id: Uuid) -> Result<Option<HoldRow>, Failure> {
+        service::read!(self.database, "booking.hold", |pool| {
+            query_as(SELECT_HOLD).bind(organization).bind(id).fetch_optional(pool).await
+        })
+    }
+
+    /// Organisation and id of expired holds of all organisations, the earliest first.
+    pub(crate) async fn expired_holds(&self, now_us: i64, limit: i64) -> Result<Vec<(Uuid, Uuid)>, Failure> {
+        service::read!(self.database, "booking.expired_holds", |pool| {
+            query_as(SELECT_EXPIRED).bind(now_us).bind(limit).fetch_all(pool).await
+        })
+    }
+
+    /// The live holds at a location, those of places in its group sessions too.
+    pub(crate) async fn holds_at_location(
+        &self,
+        organization: Uuid,
+        location: Uuid,
+        now_us: i64,
+    ) -> Result<Vec<Uuid>, Failure> {
+        service::write!(self.database, "booking.holds_at_location", |pool| {
+            query_scalar(SELECT_LIVE_AT_LOCATION).bind(organization).bind(location).bind(now_us).fetch_all(pool).await
+        })
+    }
+}
