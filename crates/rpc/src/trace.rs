@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{
     global,
     propagation::{Extractor, Injector},
+    trace::TraceContextExt,
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -57,6 +58,16 @@ pub fn inject(span: &Span, headers: &mut HeaderMap) {
 
 /// The trace that the present span belongs to, in hexadecimal; all zeros outside of any.
 pub fn id() -> String {
-    use opentelemetry::trace::TraceContextExt;
     Span::current().context().span().span_context().trace_id().to_string()
+}
+
+/// The present span as a W3C `traceparent`; empty outside of any trace.
+pub fn parent() -> String {
+    let context = Span::current().context();
+    let span = context.span();
+    let span = span.span_context();
+    if !span.is_valid() {
+        return String::new();
+    }
+    format!("00-{}-{}-{:02x}", span.trace_id(), span.span_id(), span.trace_flags().to_u8())
 }

@@ -11,6 +11,7 @@ use service::{
 use sql::{AsFailure, Failure, feed::Position};
 use tonic::Response;
 use tracing::Instrument;
+use wire::booking::Change;
 
 use crate::{
     Inner,
@@ -68,7 +69,8 @@ pub(crate) fn idempotency_record(
 /// caller who hangs up cannot interrupt it.
 ///
 /// Subscribers in this process receive the changes before the caller receives the answer.
-pub(crate) async fn commit(inner: &Arc<Inner>, batch: Batch) -> Result<Position, CommitError> {
+pub(crate) async fn commit(inner: &Arc<Inner>, mut batch: Batch) -> Result<Position, CommitError> {
+    add_trace(&mut batch, rpc::trace::parent());
     let owned = inner.clone();
     let frees_time = !batch.release.is_empty() || batch.leave_group.is_some();
     let work = async move {
@@ -86,6 +88,16 @@ pub(crate) async fn commit(inner: &Arc<Inner>, batch: Batch) -> Result<Position,
         Ok(outcome) => outcome,
         Err(error) => Err(CommitError::Failure(Failure::Other(sqlx::Error::Protocol(error.to_string())))),
     }
+}
+
+/// Adds the request's W3C `traceparent` to the changes of a batch; nothing outside of a trace.
+fn add_trace(batch: &mut Batch, trace_parent: String) {
+    if trace_parent.is_empty() {
+        return;
+    }
+    // Protobuf merges a message with one whose bytes follow.
+    let field = Change { trace_parent, ..Change::default() }.encode_to_vec();
+    batch.payloads_mut().for_each(|payload| payload.0.extend_from_slice(&field));
 }
 
 /// The outcome of one try to commit an answer.

@@ -56,6 +56,15 @@ impl Batch {
         Self { organization_id, now_us, ..Self::default() }
     }
 
+    /// The payloads of all changes that the batch may publish.
+    pub(crate) fn payloads_mut(&mut self) -> impl Iterator<Item = &mut Hex> {
+        let moved = self.move_groups.iter_mut().flat_map(|group| [&mut group.freed, &mut group.made]);
+        let left = self.leave_group.iter_mut().map(|leave| &mut leave.freed);
+        let joined = self.join_group.iter_mut().map(|join| &mut join.made);
+        let own = self.changes.iter_mut().map(|change| &mut change.payload);
+        moved.chain(left).chain(joined).chain(own)
+    }
+
     /// The changes as the feed publishes them, from the sequence numbers and versions that were stored for them; `None` where
     /// those do not fit, since a change from memory must equal the stored one. The order is that of the steps: group sessions
     /// that move are freed and then made, then one that was left is freed, one that is joined is made, and the batch's own

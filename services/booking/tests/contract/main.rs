@@ -23,5 +23,6 @@ mod rezone;
 mod slot_lengths;
 mod tenant_isolation;
 mod timing;
+mod trace;
 mod waitlist;
 mod waitlist_entries;
