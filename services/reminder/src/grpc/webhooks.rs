@@ -1,4 +1,4 @@
-//! The gRPC face: read the context, call, answer.
+//! The service `Webhooks`.
 
 use std::sync::Arc;
 

@@ -2,11 +2,12 @@
 //! of the clinic's own, SMTP, and a sandbox.
 //!
 //! `registry.rs` holds the providers of each channel in their order, each behind its `limiter.rs`. What a provider posts to
-//! us arrives in `callback.rs`: delivery receipts (`record_receipt.rs`) and patients' replies (`inbound.rs`).
+//! us arrives in `callback.rs`: delivery receipts (`record_receipt.rs` verifies, `apply_receipt.rs` writes) and patients'
+//! replies (`inbound.rs`).
 
+pub(crate) mod apply_receipt;
 pub(crate) mod callback;
 pub(crate) mod callback_url;
-pub(crate) mod delivery_report;
 mod fields;
 mod http;
 mod http_client;

@@ -8,9 +8,9 @@ use service::db_error;
 use wire::reminder::{ReceiveRequest, ReceiveResponse};
 
 use super::{
+    apply_receipt::{self, AttributedReceipt},
     callback,
     callback_url::{CallbackUrl, attempt_of},
-    delivery_report::{self, Report},
     receipt::{DeliveryReceipt, Retry},
 };
 use crate::{Inner, count, rate::jittered_us};
@@ -52,7 +52,7 @@ pub(crate) async fn record_receipt(inner: &Inner, request: ReceiveRequest) -> Re
         tracing::error!(%organization, %message, code = receipt.error_code, "the carrier filtered a message as spam");
     }
     let lost = receipt.stage.is_lost();
-    let report = Report {
+    let attributed = AttributedReceipt {
         organization: organization.uuid(),
         event: inner.ids.uuid(now),
         fallback_id: inner.ids.uuid(now),
@@ -74,8 +74,8 @@ pub(crate) async fn record_receipt(inner: &Inner, request: ReceiveRequest) -> Re
         retry: retry(inner, &receipt),
         now_us: now.as_microsecond(),
     };
-    if let Some(moved) = delivery_report::apply(&inner.store, &report).await.map_err(db_error::fault)? {
-        count(if moved.retried { "busy" } else { moved.status }, &moved.trigger, &moved.channel);
+    if let Some(applied) = apply_receipt::apply(&inner.store, &attributed).await.map_err(db_error::fault)? {
+        count(if applied.retried { "busy" } else { applied.status }, &applied.trigger, &applied.channel);
         if lost {
             // A message on the fallback channel may be due at once.
             inner.planned.notify_waiters();

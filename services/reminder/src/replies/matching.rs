@@ -111,8 +111,9 @@ pub(crate) fn match_reply(sent: &[SentMessage], reply: ParsedReply, now_us: i64)
         return newest.into_iter().find(on_day).map_or(Match::Nothing, Match::Outdated);
     }
     // A reminder asks for an answer, a booking does not; and a day narrows the choice by itself.
-    if reply.day.is_none() && open.iter().any(|message| message.trigger == "before_start") {
-        open.retain(|message| message.trigger == "before_start");
+    let is_reminder = |message: &&SentMessage| message.trigger == Trigger::BeforeStart.as_str();
+    if reply.day.is_none() && open.iter().any(is_reminder) {
+        open.retain(is_reminder);
     }
     let last_us = open.iter().map(|message| message.sent_at_us).max().unwrap_or(0);
     open.retain(|message| reply.day.is_some() || last_us - message.sent_at_us <= CONVERSATION_GAP_US);

@@ -14,11 +14,6 @@ pub(crate) mod batch;
 pub(crate) mod blocked;
 #[cfg(test)]
 mod bulk_tests;
-pub(crate) mod deliveries;
-pub(crate) mod delivery_reports;
-#[cfg(test)]
-mod delivery_tests;
-pub(crate) mod endpoints;
 pub(crate) mod inbound;
 pub(crate) mod messages;
 pub(crate) mod offers;
@@ -26,6 +21,7 @@ pub(crate) mod organizations;
 pub(crate) mod planned_messages;
 pub(crate) mod positions;
 mod postgres;
+pub(crate) mod receipts;
 pub(crate) mod rules;
 pub(crate) mod sends;
 #[cfg(test)]
@@ -34,6 +30,8 @@ mod sqlite;
 mod sweeps;
 #[cfg(test)]
 mod tests;
+pub(crate) mod webhook_deliveries;
+pub(crate) mod webhook_endpoints;
 
 use service::store::{Database, Schema, Tx};
 use sql::{Failure, Target};

@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{
     batch::{Key, push_keys, push_not_in, with_given},
-    deliveries::{self, DeliveryRow},
     messages::{self, MessageRow},
     sends::NewSend,
+    webhook_deliveries::{self, DeliveryRow},
 };
 
 const LOCK_APPOINTMENT: &str = r#"
@@ -116,7 +116,7 @@ pub(super) async fn lease_deliveries(
         query.push("UPDATE webhook_deliveries SET fence = webhook_deliveries.fence + 1, tries = tries + 1, ");
         query.push("attempts = attempts + 1, wake_at_us = ").push_bind(until_us);
         query.push(" FROM picked WHERE organization_id = picked_organization AND id = picked_id RETURNING ");
-        query.push(deliveries::COLUMNS);
+        query.push(webhook_deliveries::COLUMNS);
         query.build_query_as().fetch_all(pool).await
     })
 }

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{
     batch::{Key, push_keys, push_not_in},
-    deliveries::{self, DeliveryRow},
     messages::{self, MessageRow},
+    webhook_deliveries::{self, DeliveryRow},
 };
 
 /// See [`super::Store::lease`].
@@ -49,7 +49,11 @@ pub(super) async fn lease_deliveries(
         query.push_bind(now_us);
         push_not_in(&mut query, "id", busy);
         push_not_in(&mut query, "endpoint_id", full);
-        query.push(" ORDER BY wake_at_us, id LIMIT ").push_bind(limit).push(") RETURNING ").push(deliveries::COLUMNS);
+        query
+            .push(" ORDER BY wake_at_us, id LIMIT ")
+            .push_bind(limit)
+            .push(") RETURNING ")
+            .push(webhook_deliveries::COLUMNS);
         query.build_query_as().fetch_all(writer).await
     })
 }

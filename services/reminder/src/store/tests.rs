@@ -25,7 +25,7 @@ use crate::{
         rule_change::{RuleWrite, write_rule},
     },
     providers::{
-        delivery_report::{self, Report},
+        apply_receipt::{self, AttributedReceipt},
         receipt::Stage,
     },
     rules::Rule,
@@ -109,8 +109,8 @@ impl Bed {
         self.ids.uuid(jiff::Timestamp::from_microsecond(NOW).unwrap())
     }
 
-    async fn report(&self, message: Uuid, attempt: i32, stage: Stage) -> bool {
-        let report = Report {
+    async fn receive(&self, message: Uuid, attempt: i32, stage: Stage) -> bool {
+        let receipt = AttributedReceipt {
             organization: ORG,
             event: self.id(),
             fallback_id: self.id(),
@@ -128,7 +128,7 @@ impl Bed {
             retry: None,
             now_us: NOW,
         };
-        delivery_report::apply(&self.store, &report).await.unwrap().is_some()
+        apply_receipt::apply(&self.store, &receipt).await.unwrap().is_some()
     }
 }
 
@@ -237,7 +237,7 @@ async fn an_announced_arrangement_is_known_to_the_next_plan(bed: Bed) {
     assert_eq!(correction.count(), 2);
 }
 
-async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: Bed) {
+async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_receipts(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
     let attempt = bed.begin(&leased, 1).await.unwrap();
@@ -254,15 +254,15 @@ async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_reports(bed: 
         ("unknown", "no_answer", "+15005550009")
     );
     let again = bed.lease_all(NOW + HOUR + UNKNOWN_US - 1, 100, &[]).await;
-    assert!(again.iter().all(|row| row.id != leased.id), "most reports have come before its rule is asked");
-    // Reports out of order and repeated: it only moves up.
-    assert!(!bed.report(leased.id, attempt + 1, Stage::Failed).await, "there was no such attempt");
-    assert!(bed.report(leased.id, attempt, Stage::Queued).await);
-    assert!(bed.report(leased.id, attempt, Stage::Delivered).await);
-    assert!(!bed.report(leased.id, attempt, Stage::Delivered).await);
-    assert!(!bed.report(leased.id, attempt, Stage::Sent).await);
-    assert!(!bed.report(leased.id, attempt, Stage::Undelivered).await);
-    assert!(!bed.report(Uuid::from_u128(404), 1, Stage::Delivered).await, "an unknown message is no fault");
+    assert!(again.iter().all(|row| row.id != leased.id), "most receipts have come before its rule is asked");
+    // Receipts out of order and repeated: it only moves up.
+    assert!(!bed.receive(leased.id, attempt + 1, Stage::Failed).await, "there was no such attempt");
+    assert!(bed.receive(leased.id, attempt, Stage::Queued).await);
+    assert!(bed.receive(leased.id, attempt, Stage::Delivered).await);
+    assert!(!bed.receive(leased.id, attempt, Stage::Delivered).await);
+    assert!(!bed.receive(leased.id, attempt, Stage::Sent).await);
+    assert!(!bed.receive(leased.id, attempt, Stage::Undelivered).await);
+    assert!(!bed.receive(Uuid::from_u128(404), 1, Stage::Delivered).await, "an unknown message is no fault");
     let row = bed.store.message(ORG, leased.id).await.unwrap().unwrap();
     assert_eq!((row.status.as_str(), row.sent_at_us), ("delivered", Some(NOW)));
     let attempts = bed.store.attempts(ORG, &[leased.id]).await.unwrap();
@@ -331,18 +331,18 @@ async fn statements_are_understood(bed: Bed) {
         &appointment_counts::STATEMENTS[..],
         &appointments::STATEMENTS,
         &blocked::STATEMENTS,
-        &deliveries::STATEMENTS,
-        &delivery_reports::STATEMENTS,
-        &endpoints::STATEMENTS,
         &inbound::STATEMENTS,
         &messages::STATEMENTS,
         &offers::STATEMENTS,
         &organizations::STATEMENTS,
         &planned_messages::STATEMENTS,
         &positions::STATEMENTS,
+        &receipts::STATEMENTS,
         &rules::STATEMENTS,
         &sends::STATEMENTS,
         &sweeps::STATEMENTS,
+        &webhook_deliveries::STATEMENTS,
+        &webhook_endpoints::STATEMENTS,
         &service::idempotency::STATEMENTS,
     ]
     .concat();
@@ -386,7 +386,7 @@ suite! {
     a_lease_is_fenced
     a_message_of_an_older_version_does_not_leave
     an_announced_arrangement_is_known_to_the_next_plan
-    what_a_dead_process_was_sending_is_unknown_and_settled_by_reports
+    what_a_dead_process_was_sending_is_unknown_and_settled_by_receipts
     an_address_that_opted_out_is_blocked_until_someone_asks
     a_rule_takes_its_messages_along
     statements_are_understood

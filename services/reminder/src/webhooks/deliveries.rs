@@ -20,7 +20,7 @@ use super::{PING, endpoints::load, queue, wire::delivery_to_wire};
 use crate::{
     Inner,
     idempotency::{Begun, Refusal, answer, begin, refused, remember},
-    store::deliveries::{DeliveryRow, NewDelivery},
+    store::webhook_deliveries::{DeliveryRow, NewDelivery},
 };
 
 const TEST_ROUTE: &str = "/meridian.reminder.v1.Webhooks/TestWebhookEndpoint";

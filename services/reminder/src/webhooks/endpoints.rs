@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Inner,
     idempotency::{Begun, KeyGuard, answer, begin, refused, remember, stale},
-    store::endpoints::EndpointRow,
+    store::webhook_endpoints::EndpointRow,
 };
 
 const CREATE_ROUTE: &str = "/meridian.reminder.v1.Webhooks/CreateWebhookEndpoint";

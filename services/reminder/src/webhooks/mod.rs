@@ -4,13 +4,15 @@
 //! Each change of booking's feed becomes one delivery for each endpoint that subscribes to its event, in the transaction that
 //! advances the feed's position. Deliveries about one subject (an appointment, a plan) go one after another, those about
 //! different subjects side by side. Start reading at `worker.rs`; `retry.rs` evaluates an answer, and
-//! `store/deliveries.rs` keeps the queues.
+//! `store/webhook_deliveries.rs` keeps the queues.
 
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod event;
 pub(crate) mod queue;
 mod retry;
+#[cfg(test)]
+mod tests;
 pub(crate) mod wire;
 pub(crate) mod worker;
 

@@ -14,12 +14,13 @@ use crate::{
     rules::organisations::ensure_organisation,
     store::{
         Store,
-        deliveries::{
-            self, DeliveryResult, DeliveryRow, NewDelivery, delete_deliveries, end_pending, insert_delivery, wake_next,
+        webhook_deliveries::{
+            DeliveryResult, DeliveryRow, NewDelivery, delete_deliveries, end_pending, insert_delivery, record_result,
+            replay_delivery, wake_next,
         },
-        endpoints::{
+        webhook_endpoints::{
             self, EndpointRow, count_endpoints, disable_endpoint, insert_endpoint, lock_endpoint,
-            record_endpoint_attempt, select_listeners, take_numbers, update_endpoint,
+            record_endpoint_attempt, reserve_numbers, select_subscribers, update_endpoint,
         },
     },
 };
@@ -27,12 +28,12 @@ use crate::{
 /// The answer to keep for the key of a request, made of the row that it wrote.
 pub(crate) type Answer<'a> = dyn Fn(&DeliveryRow) -> Option<Remember> + Send + Sync + 'a;
 
-/// The outcome of settling a delivery.
+/// The outcome of recording an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Settled {
-    Here,
-    /// The lease is lost, or the endpoint is deleted.
-    Elsewhere,
+pub(crate) enum Recorded {
+    Kept,
+    /// Nothing was recorded: the lease is lost, or the endpoint is deleted.
+    LeaseLost,
     /// Recorded, and the endpoint is disabled now.
     Disabled,
 }
@@ -45,15 +46,15 @@ pub(crate) async fn enqueue(tx: &mut Tx, events: &[WebhookEvent], now_us: i64, i
     }
     let now = jiff::Timestamp::from_microsecond(now_us).unwrap_or_default();
     for (organization, events) in by_organization {
-        for listener in select_listeners(tx, organization).await? {
+        for endpoint in select_subscribers(tx, organization).await? {
             let wanted: Vec<&WebhookEvent> =
-                events.iter().copied().filter(|event| listener.wants(event.kind)).collect();
+                events.iter().copied().filter(|event| endpoint.wants(event.kind)).collect();
             let count = i64::try_from(wanted.len()).unwrap_or(0);
             if count == 0 {
                 continue;
             }
             // It may have been disabled or deleted meanwhile.
-            let Some(last) = take_numbers(tx, organization, listener.id, count).await? else { continue };
+            let Some(last) = reserve_numbers(tx, organization, endpoint.id, count).await? else { continue };
             for (number, event) in (last - count + 1..).zip(wanted) {
                 let new = NewDelivery {
                     id: ids.uuid(now),
@@ -61,7 +62,7 @@ pub(crate) async fn enqueue(tx: &mut Tx, events: &[WebhookEvent], now_us: i64, i
                     event: event.kind.to_string(),
                     payload: event.payload.clone(),
                 };
-                insert_delivery(tx, organization, listener.id, (number, &new), now_us).await?;
+                insert_delivery(tx, organization, endpoint.id, (number, &new), now_us).await?;
             }
         }
     }
@@ -77,7 +78,7 @@ pub(crate) async fn enqueue_one(
     answer: &Answer<'_>,
 ) -> Result<DeliveryRow, Refusal> {
     let mut tx = store.begin().await?;
-    let number = take_numbers(&mut tx, organization, endpoint, 1).await?.ok_or_else(disabled)?;
+    let number = reserve_numbers(&mut tx, organization, endpoint, 1).await?.ok_or_else(disabled)?;
     let row = insert_delivery(&mut tx, organization, endpoint, (number, new), now_us).await?;
     idempotency::insert(&mut tx, answer(&row).as_ref(), now_us).await?;
     tx.commit().await?;
@@ -92,8 +93,8 @@ pub(crate) async fn replay(
     answer: &Answer<'_>,
 ) -> Result<DeliveryRow, Refusal> {
     let mut tx = store.begin().await?;
-    let number = take_numbers(&mut tx, row.organization_id, row.endpoint_id, 1).await?.ok_or_else(disabled)?;
-    let row = deliveries::replay_delivery(&mut tx, row, number, now_us).await?.ok_or(Refusal::Stale)?;
+    let number = reserve_numbers(&mut tx, row.organization_id, row.endpoint_id, 1).await?.ok_or_else(disabled)?;
+    let row = replay_delivery(&mut tx, row, number, now_us).await?.ok_or(Refusal::Stale)?;
     idempotency::insert(&mut tx, answer(&row).as_ref(), now_us).await?;
     tx.commit().await?;
     Ok(row)
@@ -101,15 +102,15 @@ pub(crate) async fn replay(
 
 /// Records the result of an attempt, makes the next delivery of the subject due, and disables an endpoint that has failed
 /// for too long.
-pub(crate) async fn settle(store: &Store, result: &DeliveryResult<'_>) -> Result<Settled, Failure> {
+pub(crate) async fn finish_attempt(store: &Store, result: &DeliveryResult<'_>) -> Result<Recorded, Failure> {
     let (delivery, now_us) = (result.delivery, result.now_us);
     let (organization, endpoint) = (delivery.organization_id, delivery.endpoint_id);
     let delivered = result.status == "delivered";
     let mut tx = store.begin().await?;
     let failing = record_endpoint_attempt(&mut tx, organization, endpoint, delivered, now_us).await?;
-    let Some(failing_since_us) = failing else { return Ok(Settled::Elsewhere) };
-    if !deliveries::settle_delivery(&mut tx, result).await? {
-        return Ok(Settled::Elsewhere);
+    let Some(failing_since_us) = failing else { return Ok(Recorded::LeaseLost) };
+    if !record_result(&mut tx, result).await? {
+        return Ok(Recorded::LeaseLost);
     }
     if result.wake_at_us.is_none() {
         wake_next(&mut tx, organization, endpoint, delivery.subject_id, now_us).await?;
@@ -125,7 +126,7 @@ pub(crate) async fn settle(store: &Store, result: &DeliveryResult<'_>) -> Result
         None => false,
     };
     tx.commit().await?;
-    Ok(if disabled { Settled::Disabled } else { Settled::Here })
+    Ok(if disabled { Recorded::Disabled } else { Recorded::Kept })
 }
 
 /// Writes an endpoint; the deliveries that wait for a disabled one end.
@@ -168,7 +169,7 @@ pub(crate) async fn delete_endpoint(
         return Ok(false);
     }
     delete_deliveries(&mut tx, organization, id).await?;
-    endpoints::delete_endpoint(&mut tx, organization, id).await?;
+    webhook_endpoints::delete_endpoint(&mut tx, organization, id).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -7,7 +7,7 @@ use domain::{
 };
 use wire::reminder::{WebhookDelivery, WebhookEndpoint, WebhookEndpointBody};
 
-use crate::store::{deliveries::DeliveryRow, endpoints::EndpointRow};
+use crate::store::{webhook_deliveries::DeliveryRow, webhook_endpoints::EndpointRow};
 
 const URL_CHARS_MAX: usize = 2000;
 const DESCRIPTION_CHARS_MAX: usize = 200;

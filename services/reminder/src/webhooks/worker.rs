@@ -20,15 +20,15 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
-    queue::{Settled, settle},
+    queue::{Recorded, finish_attempt},
     retry::{AttemptResult, Attempts, evaluate},
 };
 use crate::{
     Inner,
     polling::{Poll, wait, wait_after_failure},
     store::{
-        deliveries::{DeliveryResult, DeliveryRow},
-        endpoints::EndpointRow,
+        webhook_deliveries::{DeliveryResult, DeliveryRow},
+        webhook_endpoints::EndpointRow,
     },
 };
 
@@ -138,14 +138,14 @@ async fn deliver(inner: &Inner, delivery: &DeliveryRow) {
     };
     metrics::counter!("webhook_deliveries_total", "outcome" => outcome).increment(1);
     for _ in 0..RECORD_ATTEMPTS {
-        match settle(&inner.store, &recorded).await {
-            Ok(Settled::Disabled) => {
+        match finish_attempt(&inner.store, &recorded).await {
+            Ok(Recorded::Disabled) => {
                 let endpoint = WebhookId::new(delivery.endpoint_id);
                 let organization = OrganizationId::new(delivery.organization_id);
                 tracing::warn!(%organization, %endpoint, "a webhook endpoint is disabled: it answered 410 or failed for days");
                 return;
             }
-            Ok(Settled::Here | Settled::Elsewhere) => return,
+            Ok(Recorded::Kept | Recorded::LeaseLost) => return,
             // Without a record the delivery is sent again when its lease expires.
             Err(error) => {
                 let delivery = WebhookDeliveryId::new(delivery.id);

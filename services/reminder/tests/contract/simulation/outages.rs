@@ -62,7 +62,7 @@ impl Outages {
 }
 
 #[test]
-fn a_message_has_time_where_a_interval_between_outages_is_long_enough() {
+fn a_message_has_time_where_an_interval_between_outages_is_long_enough() {
     let mut outages = Outages::default();
     outages.set("down", true, 1000 * SECOND);
     outages.set("held", true, 1100 * SECOND);

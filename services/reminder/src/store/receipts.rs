@@ -1,11 +1,11 @@
-//! Reports of providers on attempts, and the parts of a text that have arrived.
+//! Delivery receipts of providers on attempts, and the parts of a text that have arrived.
 
 use service::{statement, store::Tx};
 use sql::Failure;
 use sqlx::{FromRow, query, query_as, query_scalar};
 use uuid::Uuid;
 
-// An update, so that it locks the row: two reports on parts of one text must see each other.
+// An update, so that it locks the row: two receipts on parts of one text must see each other.
 const LOCK_MESSAGE: &str = r#"
     UPDATE messages
     SET provider_rank = provider_rank
@@ -38,7 +38,7 @@ const SELECT_PARTS: &str = r#"
     WHERE organization_id = $1 AND message_id = $2 AND number = $3
 "#;
 // A message that was sent twice counts as delivered when either attempt is, while the outcome of the second is unknown.
-const APPLY_REPORT: &str = r#"
+const APPLY_STATUS: &str = r#"
     UPDATE messages
     SET status = $4, reason = $5, provider_rank = $6, wake_at_us = NULL,
         sent_at_us = coalesce(sent_at_us, $7), updated_at_us = $7
@@ -56,7 +56,7 @@ const APPLY_REPORT: &str = r#"
             OR (repeated AND status IN ('sending', 'unknown') AND $4 = 'delivered')
         )
 "#;
-// The rank restarts at 0: the next reports are on another attempt.
+// The rank restarts at 0: the next receipts are on another attempt.
 const RESCHEDULE: &str = r#"
     UPDATE messages
     SET status = 'scheduled', reason = $7, wake_at_us = $5, fence = fence + 1, tries = tries + 1,
@@ -86,22 +86,22 @@ pub(super) const STATEMENTS: [&str; 9] = [
     INSERT_ARRIVED_PART,
     COUNT_ARRIVED_PARTS,
     SELECT_PARTS,
-    APPLY_REPORT,
+    APPLY_STATUS,
     RESCHEDULE,
     UPDATE_ATTEMPT,
 ];
 
-/// The attempt that a report is about.
+/// The attempt that a receipt is about.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ReportedAttempt {
+pub(crate) struct AttemptKey {
     pub(crate) organization: Uuid,
     pub(crate) message: Uuid,
     pub(crate) number: i32,
 }
 
-/// A message with a report, locked.
+/// A message with a receipt, locked.
 #[derive(FromRow)]
-pub(crate) struct ReportedMessageRow {
+pub(crate) struct LockedMessageRow {
     pub(crate) attempts: i32,
     pub(crate) key_attempt: i32,
     pub(crate) trigger: String,
@@ -110,9 +110,9 @@ pub(crate) struct ReportedMessageRow {
     pub(crate) body: String,
 }
 
-/// A status that a report sets.
+/// A status that a receipt sets.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ReportedStatus {
+pub(crate) struct ReceiptStatus {
     pub(crate) status: &'static str,
     pub(crate) reason: &'static str,
     /// A message moves to higher ranks only.
@@ -120,12 +120,12 @@ pub(crate) struct ReportedStatus {
 }
 
 /// Locks a message.
-pub(crate) async fn lock_reported_message(
+pub(crate) async fn lock_for_receipt(
     tx: &mut Tx,
     organization: Uuid,
     message: Uuid,
-) -> Result<Option<ReportedMessageRow>, Failure> {
-    statement!(tx, "reminder.lock_reported_message", |conn| query_as(LOCK_MESSAGE)
+) -> Result<Option<LockedMessageRow>, Failure> {
+    statement!(tx, "reminder.lock_for_receipt", |conn| query_as(LOCK_MESSAGE)
         .bind(organization)
         .bind(message)
         .fetch_optional(conn)
@@ -133,7 +133,7 @@ pub(crate) async fn lock_reported_message(
 }
 
 /// Whether an attempt may have gone by a provider.
-pub(crate) async fn is_by_provider(tx: &mut Tx, attempt: ReportedAttempt, provider: &str) -> Result<bool, Failure> {
+pub(crate) async fn is_by_provider(tx: &mut Tx, attempt: AttemptKey, provider: &str) -> Result<bool, Failure> {
     let count: i64 = statement!(tx, "reminder.count_by_provider", |conn| query_scalar(COUNT_BY_PROVIDER)
         .bind(attempt.organization)
         .bind(attempt.message)
@@ -144,11 +144,11 @@ pub(crate) async fn is_by_provider(tx: &mut Tx, attempt: ReportedAttempt, provid
     Ok(count > 0)
 }
 
-/// Stores a report as it came; `form` is JSON.
+/// Stores a receipt as it came; `form` is JSON.
 pub(crate) async fn insert_provider_event(
     tx: &mut Tx,
     id: Uuid,
-    attempt: ReportedAttempt,
+    attempt: AttemptKey,
     form: &str,
     now_us: i64,
 ) -> Result<(), Failure> {
@@ -167,7 +167,7 @@ pub(crate) async fn insert_provider_event(
 /// Stores the arrival of a part.
 pub(crate) async fn insert_arrived_part(
     tx: &mut Tx,
-    attempt: ReportedAttempt,
+    attempt: AttemptKey,
     part: &str,
     now_us: i64,
 ) -> Result<(), Failure> {
@@ -183,7 +183,7 @@ pub(crate) async fn insert_arrived_part(
 }
 
 /// The number of parts that have arrived.
-pub(crate) async fn count_arrived_parts(tx: &mut Tx, attempt: ReportedAttempt) -> Result<i64, Failure> {
+pub(crate) async fn count_arrived_parts(tx: &mut Tx, attempt: AttemptKey) -> Result<i64, Failure> {
     statement!(tx, "reminder.count_arrived_parts", |conn| query_scalar(COUNT_ARRIVED_PARTS)
         .bind(attempt.organization)
         .bind(attempt.message)
@@ -193,7 +193,7 @@ pub(crate) async fn count_arrived_parts(tx: &mut Tx, attempt: ReportedAttempt) -
 }
 
 /// The number of parts that the provider named; 0 when it named none.
-pub(crate) async fn select_parts(tx: &mut Tx, attempt: ReportedAttempt) -> Result<i32, Failure> {
+pub(crate) async fn select_parts(tx: &mut Tx, attempt: AttemptKey) -> Result<i32, Failure> {
     let parts: Option<i32> = statement!(tx, "reminder.parts", |conn| query_scalar(SELECT_PARTS)
         .bind(attempt.organization)
         .bind(attempt.message)
@@ -203,20 +203,20 @@ pub(crate) async fn select_parts(tx: &mut Tx, attempt: ReportedAttempt) -> Resul
     Ok(parts.unwrap_or(0))
 }
 
-/// Sets the reported status when it ranks higher than the known one; answers whether it did.
-pub(crate) async fn apply_report(
+/// Sets a receipt's status when it ranks higher than the known one; answers whether it did.
+pub(crate) async fn apply_status(
     tx: &mut Tx,
-    attempt: ReportedAttempt,
-    reported: ReportedStatus,
+    attempt: AttemptKey,
+    received: ReceiptStatus,
     now_us: i64,
 ) -> Result<bool, Failure> {
-    let changed = statement!(tx, "reminder.apply_report", |conn| query(APPLY_REPORT)
+    let changed = statement!(tx, "reminder.apply_status", |conn| query(APPLY_STATUS)
         .bind(attempt.organization)
         .bind(attempt.message)
         .bind(attempt.number)
-        .bind(reported.status)
-        .bind(reported.reason)
-        .bind(reported.rank)
+        .bind(received.status)
+        .bind(received.reason)
+        .bind(received.rank)
         .bind(now_us)
         .execute(conn)
         .await
@@ -227,8 +227,8 @@ pub(crate) async fn apply_report(
 /// Schedules an undelivered message again while its appointment is still to come; answers whether it did.
 pub(crate) async fn reschedule(
     tx: &mut Tx,
-    attempt: ReportedAttempt,
-    reported: ReportedStatus,
+    attempt: AttemptKey,
+    received: ReceiptStatus,
     (wake_at_us, tries_max): (i64, i32),
     now_us: i64,
 ) -> Result<bool, Failure> {
@@ -236,10 +236,10 @@ pub(crate) async fn reschedule(
         .bind(attempt.organization)
         .bind(attempt.message)
         .bind(attempt.number)
-        .bind(reported.rank)
+        .bind(received.rank)
         .bind(wake_at_us)
         .bind(tries_max)
-        .bind(reported.reason)
+        .bind(received.reason)
         .bind(now_us)
         .execute(conn)
         .await
@@ -250,7 +250,7 @@ pub(crate) async fn reschedule(
 /// Fills in what is unknown of an attempt: its outcome, the provider's id and the error code.
 pub(crate) async fn update_attempt(
     tx: &mut Tx,
-    attempt: ReportedAttempt,
+    attempt: AttemptKey,
     outcome: &str,
     provider_message_id: &str,
     error_code: &str,

@@ -25,7 +25,7 @@ const SELECT_ENDPOINTS: &str = r#"
     LIMIT $3
 "#;
 const COUNT_ENDPOINTS: &str = "SELECT count(*) FROM webhook_endpoints WHERE organization_id = $1";
-const SELECT_ENABLED: &str = r#"
+const SELECT_SUBSCRIBERS: &str = r#"
     SELECT id, events
     FROM webhook_endpoints
     WHERE organization_id = $1 AND enabled
@@ -56,7 +56,7 @@ const LOCK_ENDPOINT: &str = r#"
     SET version = version + 1
     WHERE organization_id = $1 AND id = $2 AND version = $3
 "#;
-const TAKE_NUMBERS: &str = r#"
+const RESERVE_NUMBERS: &str = r#"
     UPDATE webhook_endpoints
     SET queued = queued + $3
     WHERE organization_id = $1 AND id = $2 AND enabled
@@ -76,12 +76,12 @@ pub(super) const STATEMENTS: [&str; 11] = [
     SELECT_ENDPOINT,
     SELECT_ENDPOINTS,
     COUNT_ENDPOINTS,
-    SELECT_ENABLED,
+    SELECT_SUBSCRIBERS,
     INSERT_ENDPOINT,
     UPDATE_ENDPOINT,
     DISABLE_ENDPOINT,
     LOCK_ENDPOINT,
-    TAKE_NUMBERS,
+    RESERVE_NUMBERS,
     RECORD_ATTEMPT,
     DELETE_ENDPOINT,
 ];
@@ -132,13 +132,13 @@ impl EndpointRow {
 
 /// An enabled endpoint and the events that it wants.
 #[derive(Debug, Clone, FromRow)]
-pub(crate) struct ListenerRow {
+pub(crate) struct SubscriberRow {
     pub(crate) id: Uuid,
     /// JSON.
     events: String,
 }
 
-impl ListenerRow {
+impl SubscriberRow {
     /// Whether it wants events of this kind.
     pub(crate) fn wants(&self, kind: Kind) -> bool {
         let events: Result<Vec<Kind>, _> = serde_json::from_str(&self.events);
@@ -180,9 +180,9 @@ pub(crate) async fn count_endpoints(tx: &mut Tx, organization: Uuid) -> Result<i
         .await)
 }
 
-/// The enabled endpoints of an organisation.
-pub(crate) async fn select_listeners(tx: &mut Tx, organization: Uuid) -> Result<Vec<ListenerRow>, Failure> {
-    statement!(tx, "reminder.listeners", |conn| query_as(SELECT_ENABLED).bind(organization).fetch_all(conn).await)
+/// The enabled endpoints of an organisation and the events that each wants.
+pub(crate) async fn select_subscribers(tx: &mut Tx, organization: Uuid) -> Result<Vec<SubscriberRow>, Failure> {
+    statement!(tx, "reminder.subscribers", |conn| query_as(SELECT_SUBSCRIBERS).bind(organization).fetch_all(conn).await)
 }
 
 /// Inserts the first version of an endpoint.
@@ -253,14 +253,14 @@ pub(crate) async fn lock_endpoint(tx: &mut Tx, organization: Uuid, id: Uuid, ver
     Ok(locked == 1)
 }
 
-/// Locks an endpoint and takes so many delivery numbers; answers the last one, `None` when it is disabled or deleted.
-pub(crate) async fn take_numbers(
+/// Locks an endpoint and reserves delivery numbers; answers the last one, `None` when it is disabled or deleted.
+pub(crate) async fn reserve_numbers(
     tx: &mut Tx,
     organization: Uuid,
     endpoint: Uuid,
     count: i64,
 ) -> Result<Option<i64>, Failure> {
-    statement!(tx, "reminder.take_numbers", |conn| query_scalar(TAKE_NUMBERS)
+    statement!(tx, "reminder.reserve_numbers", |conn| query_scalar(RESERVE_NUMBERS)
         .bind(organization)
         .bind(endpoint)
         .bind(count)

@@ -1,4 +1,4 @@
-//! Deliveries to webhook endpoints. Whatever queues or settles one locks its endpoint first, so that exactly the first
+//! Deliveries to webhook endpoints. Whatever queues or ends one locks its endpoint first, so that exactly the first
 //! pending delivery of each subject has a time to wake.
 
 use service::{
@@ -64,7 +64,7 @@ const REPLAY_DELIVERY: &str = r#"
     RETURNING organization_id, id, endpoint_id, number, subject_id, event, payload, status, wake_at_us, since_us,
         fence, tries, attempts, last_status, last_error, created_at_us, delivered_at_us
 "#;
-const SETTLE_DELIVERY: &str = r#"
+const RECORD_RESULT: &str = r#"
     UPDATE webhook_deliveries
     SET status = $4, wake_at_us = $5, last_status = $6, last_error = $7,
         delivered_at_us = CASE WHEN $4 = 'delivered' THEN CAST($8 AS bigint) END, updated_at_us = $8
@@ -99,7 +99,7 @@ pub(super) const STATEMENTS: [&str; 10] = [
     SELECT_NEXT_WAKE,
     INSERT_DELIVERY,
     REPLAY_DELIVERY,
-    SETTLE_DELIVERY,
+    RECORD_RESULT,
     WAKE_NEXT,
     END_PENDING,
     DELETE_DELIVERIES,
@@ -201,11 +201,11 @@ impl Store {
         now_us: i64,
         until_us: i64,
         limit: i64,
-        but: (&[Uuid], &[Uuid]),
+        excluded: (&[Uuid], &[Uuid]),
     ) -> Result<Vec<DeliveryRow>, Failure> {
         match &self.database {
-            Database::Sqlite(pools) => sqlite::lease_deliveries(&pools.writer, now_us, until_us, limit, but).await,
-            Database::Postgres(pool) => postgres::lease_deliveries(pool, now_us, until_us, limit, but).await,
+            Database::Sqlite(pools) => sqlite::lease_deliveries(&pools.writer, now_us, until_us, limit, excluded).await,
+            Database::Postgres(pool) => postgres::lease_deliveries(pool, now_us, until_us, limit, excluded).await,
         }
     }
 
@@ -261,8 +261,8 @@ pub(crate) async fn replay_delivery(
 }
 
 /// Records the result of an attempt; `false` when the lease is lost.
-pub(crate) async fn settle_delivery(tx: &mut Tx, result: &DeliveryResult<'_>) -> Result<bool, Failure> {
-    let settled = statement!(tx, "reminder.settle_delivery", |conn| query(SETTLE_DELIVERY)
+pub(crate) async fn record_result(tx: &mut Tx, result: &DeliveryResult<'_>) -> Result<bool, Failure> {
+    let recorded = statement!(tx, "reminder.record_result", |conn| query(RECORD_RESULT)
         .bind(result.delivery.organization_id)
         .bind(result.delivery.id)
         .bind(result.delivery.fence)
@@ -274,7 +274,7 @@ pub(crate) async fn settle_delivery(tx: &mut Tx, result: &DeliveryResult<'_>) ->
         .execute(conn)
         .await
         .map(|done| done.rows_affected()))?;
-    Ok(settled == 1)
+    Ok(recorded == 1)
 }
 
 /// Makes the first pending delivery of a subject due.
