@@ -1,6 +1,5 @@
-//! The repository's own rules: what may stand at the top level, how long a file may be, what a file may not say, which
-//! crates are pure, which modules of a service may reach each other, and that no dependency, path or configuration key is
-//! named in vain.
+//! The repository's own rules: the entries of the top level, the length of files, forbidden texts, pure crates, the module
+//! layers of each service, and dependencies, paths and configuration keys that do not exist.
 
 use std::{
     fs,
@@ -11,7 +10,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{config_reference, metrics_page, module_graph::Graph, readme_paths, unused_dependencies};
 
-const TOP: [&str; 10] = [
+/// The entries of the top level, besides dotfiles.
+const TOP_LEVEL: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
     "LICENSE",
@@ -23,8 +23,8 @@ const TOP: [&str; 10] = [
     "services",
     "tests",
 ];
-/// Made by building and running; not part of the repository.
-const MADE: [&str; 2] = ["target", "meridian-data"];
+/// Written by builds and runs, and ignored by git.
+const GENERATED: [&str; 2] = ["target", "meridian-data"];
 /// Crates without I/O, whose manifests prove it.
 const PURE: [&str; 3] = ["domain", "calendar", "careplan"];
 const IMPURE: [&str; 7] = ["tokio", "sqlx", "tonic", "axum", "reqwest", "hyper", "runtime"];
@@ -37,12 +37,12 @@ const KNOTS: [(&str, &[&str]); 3] = [
 /// What a store imports today though it lies above it, by service: shrinks as `KNOTS` does.
 const ABOVE_STORE: [(&str, &[&str]); 1] = [("gateway", &["calendars"])];
 const LINES_MAX: usize = 400;
-/// Whose files are measured and read.
+/// Extensions of the files that are read.
 const SOURCES: [&str; 7] = ["rs", "proto", "sql", "toml", "sh", "md", "yml"];
-/// Not measured: their length is their data's.
+/// Extensions without a limit of lines, since their length is that of their data.
 const LONG: [&str; 4] = ["sql", "toml", "md", "yml"];
 
-/// What no file says, and why. Each is written in two parts, so that this file does not say it.
+/// Forbidden texts with their reasons. Each is written in two parts, so that this file does not contain it.
 const FORBIDDEN: [(&str, &str, &str); 6] = [
     ("#[ign", "ore]", "a test that does not run shows nothing"),
     ("#[al", "low(", "write #[expect(lint, reason = \"…\")]"),
@@ -58,10 +58,14 @@ const UNWRAP_LINT: &str = "#![warn(clippy::unwrap_used)]";
 /// Checks the rules.
 ///
 /// # Errors
-/// Lists everything that breaks one.
+/// Lists all violations.
 pub(crate) fn check() -> Result<()> {
-    let broken = broken(Path::new("."))?;
-    if broken.is_empty() { Ok(()) } else { bail!("rules of this repository are broken:\n  {}", broken.join("\n  ")) }
+    let violations = violations(Path::new("."))?;
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        bail!("these rules of the repository are violated:\n  {}", violations.join("\n  "))
+    }
 }
 
 /// Prints the module graph of each service, with its knots.
@@ -79,13 +83,13 @@ pub(crate) fn print_graphs() -> Result<()> {
     Ok(())
 }
 
-fn broken(top: &Path) -> Result<Vec<String>> {
-    let mut broken = Vec::new();
+fn violations(top: &Path) -> Result<Vec<String>> {
+    let mut violations = Vec::new();
     for entry in fs::read_dir(top)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        let known = name.starts_with('.') || TOP.contains(&name.as_str()) || MADE.contains(&name.as_str());
+        let known = name.starts_with('.') || TOP_LEVEL.contains(&name.as_str()) || GENERATED.contains(&name.as_str());
         if !known {
-            broken.push(format!("{name}: does not belong at the top level"));
+            violations.push(format!("{name}: does not belong at the top level"));
         }
     }
     let mut sources = Vec::new();
@@ -95,29 +99,35 @@ fn broken(top: &Path) -> Result<Vec<String>> {
     for path in &sources {
         let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
         if is_crate_root(path) && !text.contains(UNWRAP_LINT) {
-            broken.push(format!("{}: lacks {UNWRAP_LINT}", path.display()));
+            violations.push(format!("{}: lacks {UNWRAP_LINT}", path.display()));
         }
-        lengths(path, &text, &mut broken);
-        words(path, &text, &mut broken);
+        lengths(path, &text, &mut violations);
+        forbidden_texts(path, &text, &mut violations);
     }
     for name in PURE {
-        pure(&top.join("crates").join(name).join("Cargo.toml"), &mut broken)?;
+        pure(&top.join("crates").join(name).join("Cargo.toml"), &mut violations)?;
     }
     for name in SERVICES {
         if !top.join("services").join(name).join("DECISIONS.md").is_file() {
-            broken.push(format!("services/{name}: has no DECISIONS.md"));
+            violations.push(format!("services/{name}: has no DECISIONS.md"));
         }
         let src = top.join("services").join(name).join("src");
         if src.is_dir() {
-            layers(name, &Graph::read(&src)?, of_service(&KNOTS, name), of_service(&ABOVE_STORE, name), &mut broken);
+            layers(
+                name,
+                &Graph::read(&src)?,
+                of_service(&KNOTS, name),
+                of_service(&ABOVE_STORE, name),
+                &mut violations,
+            );
         }
     }
-    broken.extend(unused_dependencies::unused(top)?);
-    broken.extend(readme_paths::missing(top)?);
-    broken.extend(config_reference::stale(top)?);
-    broken.extend(metrics_page::differences(top)?);
-    broken.sort();
-    Ok(broken)
+    violations.extend(unused_dependencies::unused(top)?);
+    violations.extend(readme_paths::missing(top)?);
+    violations.extend(config_reference::stale(top)?);
+    violations.extend(metrics_page::differences(top)?);
+    violations.sort();
+    Ok(violations)
 }
 
 fn find(folder: &Path, sources: &mut Vec<PathBuf>) -> Result<()> {
@@ -146,23 +156,23 @@ fn has_extension(path: &Path, extensions: &[&str]) -> bool {
     path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| extensions.contains(&extension))
 }
 
-fn lengths(path: &Path, text: &str, broken: &mut Vec<String>) {
+fn lengths(path: &Path, text: &str, violations: &mut Vec<String>) {
     let lines = text.lines().count();
     if lines > LINES_MAX && !has_extension(path, &LONG) {
-        broken.push(format!("{}: {lines} lines; a file over {LINES_MAX} wants to be two", path.display()));
+        violations.push(format!("{}: {lines} lines; split a file over {LINES_MAX}", path.display()));
     }
 }
 
-fn words(path: &Path, text: &str, broken: &mut Vec<String>) {
+fn forbidden_texts(path: &Path, text: &str, violations: &mut Vec<String>) {
     for (number, line) in (1..).zip(text.lines()) {
         for (first, second, why) in FORBIDDEN {
-            // Not inside of a word: `VTO` + `DO` is a component of iCalendar.
-            let says = |at: usize| {
+            // Not inside a word: `VTO` + `DO` is a component of iCalendar.
+            let is_whole = |at: usize| {
                 line[at + first.len()..].starts_with(second)
                     && !line[..at].chars().next_back().is_some_and(char::is_alphanumeric)
             };
-            if line.match_indices(first).any(|(at, _)| says(at)) {
-                broken.push(format!("{}:{number}: says {first}{second}: {why}", path.display()));
+            if line.match_indices(first).any(|(at, _)| is_whole(at)) {
+                violations.push(format!("{}:{number}: contains {first}{second}: {why}", path.display()));
             }
         }
     }
@@ -170,7 +180,7 @@ fn words(path: &Path, text: &str, broken: &mut Vec<String>) {
 
 /// A service's modules form no knot, and its store imports nothing that lies above it, but for the known cases; a
 /// known case that is mended leaves its list.
-fn layers(service: &str, graph: &Graph, knots: &[&str], above_store: &[&str], broken: &mut Vec<String>) {
+fn layers(service: &str, graph: &Graph, knots: &[&str], above_store: &[&str], violations: &mut Vec<String>) {
     let knotted: Vec<String> = graph.cycles().into_iter().flatten().collect();
     let imported: Vec<String> = graph.imports_of("store").cloned().collect();
     let rules = [
@@ -179,10 +189,10 @@ fn layers(service: &str, graph: &Graph, knots: &[&str], above_store: &[&str], br
     ];
     for (found, known, list, fault) in rules {
         for module in found.iter().filter(|module| !known.contains(&module.as_str())) {
-            broken.push(format!("services/{service}: {module} {fault}; `cargo xtask check --graph` draws it"));
+            violations.push(format!("services/{service}: {module} {fault}; `cargo xtask check --graph` draws it"));
         }
         for module in known.iter().filter(|module| !found.iter().any(|found| found == *module)) {
-            broken.push(format!("services/{service}: {module} is mended; take it out of {list}"));
+            violations.push(format!("services/{service}: {module} is mended; take it out of {list}"));
         }
     }
 }
@@ -191,12 +201,12 @@ fn of_service(list: &[(&str, &'static [&'static str])], service: &str) -> &'stat
     list.iter().find(|(name, _)| *name == service).map_or(&[], |(_, modules)| modules)
 }
 
-fn pure(manifest: &Path, broken: &mut Vec<String>) -> Result<()> {
+fn pure(manifest: &Path, violations: &mut Vec<String>) -> Result<()> {
     let text = fs::read_to_string(manifest).with_context(|| format!("{} cannot be read", manifest.display()))?;
     let section = text.split("\n[").find_map(|part| part.strip_prefix("dependencies]")).unwrap_or_default();
     let names = section.lines().filter_map(|line| line.split(['.', ' ', '=']).next());
     for name in names.filter(|name| IMPURE.contains(name)) {
-        broken.push(format!("{}: a pure crate does not depend on {name}", manifest.display()));
+        violations.push(format!("{}: a pure crate does not depend on {name}", manifest.display()));
     }
     Ok(())
 }
@@ -224,9 +234,9 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_can_be_broken() {
+    fn each_rule_can_be_violated() {
         let top = repository();
-        assert_eq!(broken(top.path()).unwrap(), Vec::<String>::new());
+        assert_eq!(violations(top.path()).unwrap(), Vec::<String>::new());
         let write = |path: &str, text: &str| fs::write(top.path().join(path), text).unwrap();
         let long = "\n".repeat(LINES_MAX + 1);
         write("notes.txt", "");
@@ -239,10 +249,10 @@ mod tests {
         write("crates/domain/lib.rs", "use sqlx::Row;\n");
         write("crates/calendar/lib.rs", "use tokio::test;\n");
         fs::remove_file(top.path().join("services/gateway/DECISIONS.md")).unwrap();
-        let found = broken(top.path()).unwrap();
+        let found = violations(top.path()).unwrap();
         let rules = [
             "top level",
-            "wants to be two",
+            "split a file over",
             "lacks #![warn(clippy::unwrap_used)]",
             "word.rs:2",
             "does not depend on sqlx",
@@ -263,15 +273,15 @@ mod tests {
             fs::write(src.path().join(from).with_extension("rs"), format!("use crate::{to}::Thing;\n")).unwrap();
         }
         let graph = Graph::read(src.path()).unwrap();
-        let broken = |knots: &[&str], above_store: &[&str]| {
-            let mut broken = Vec::new();
-            layers("booking", &graph, knots, above_store, &mut broken);
-            broken
+        let violations = |knots: &[&str], above_store: &[&str]| {
+            let mut violations = Vec::new();
+            layers("booking", &graph, knots, above_store, &mut violations);
+            violations
         };
-        assert_eq!(broken(&["a", "b", "c"], &["a"]), Vec::<String>::new());
-        let new = broken(&["a", "b"], &[]);
+        assert_eq!(violations(&["a", "b", "c"], &["a"]), Vec::<String>::new());
+        let new = violations(&["a", "b"], &[]);
         assert!(new[0].contains("c reaches itself") && new[1].contains("a lies above `store`"), "{new:#?}");
-        let mended = broken(&["a", "b", "c", "d"], &["a", "d"]);
+        let mended = violations(&["a", "b", "c", "d"], &["a", "d"]);
         assert!(mended.iter().all(|line| line.contains("d is mended")) && mended.len() == 2, "{mended:#?}");
     }
 }
