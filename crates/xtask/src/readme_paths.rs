@@ -1,8 +1,9 @@
 //! READMEs name only what exists: every path in backticks, every relative link with its heading, every task; the page
 //! of the tests also every test.
 //!
-//! A path in backticks is a text with a slash in it and without spaces, relative to the README or to the top of the
-//! repository. `{a,b}` stands for each of a list, `*` for any one entry. A test is a name of at least four words.
+//! A path in backticks is a text with a slash in it and without spaces, relative to the README, to the folder around it or
+//! to the top of the repository. `{a,b}` stands for each of a list, `*` for any one entry. A numbered migration may be an
+//! example: its folder must exist. A test is a name of at least four words.
 
 use std::{
     collections::HashSet,
@@ -20,8 +21,8 @@ const ROOMS: [&str; 6] = [".github", "crates", "deploy", "proto", "services", "t
 /// The page that names tests.
 const TESTS_PAGE: &str = "tests/README.md";
 const NAMES: [&str; 2] = ["README.md", "CONTRIBUTING.md"];
-/// Texts with a slash that are no paths begin with one of these: media types, time zones, address ranges.
-const NO_PATHS: [&str; 4] = ["application/", "text/", "America/", "Europe/"];
+/// Media types begin with one of these.
+const MEDIA: [&str; 2] = ["application/", "text/"];
 
 /// Lists everything that a README names and that does not exist.
 ///
@@ -32,9 +33,11 @@ pub(crate) fn missing(top: &Path) -> Result<Vec<String>> {
     for path in pages(top)? {
         let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
         let folder = path.parent().unwrap_or(top).to_owned();
+        let bases = [top, &folder, folder.parent().unwrap_or(top)];
         let page = path.strip_prefix(top).unwrap_or(&path).display();
         for quoted in quoted(&text) {
-            if is_path(quoted) && !expanded(quoted).iter().all(|path| exists(top, path) || exists(&folder, path)) {
+            let is_there = |path: &String| bases.iter().any(|base| exists(base, without_migration(path)));
+            if is_path(quoted) && !expanded(quoted).iter().all(is_there) {
                 missing.push(format!("{page}: there is no `{quoted}`"));
             }
         }
@@ -79,10 +82,11 @@ fn outside_fences(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn is_path(quoted: &str) -> bool {
+    // A capital letter begins a time zone or a gRPC method.
     let has_form = quoted.contains('/')
-        && !quoted.starts_with('/')
+        && !quoted.starts_with(|first: char| first == '/' || first.is_ascii_uppercase())
         && quoted.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-{},*".contains(letter));
-    has_form && NO_PATHS.iter().all(|beginning| !quoted.starts_with(beginning))
+    has_form && MEDIA.iter().all(|beginning| !quoted.starts_with(beginning))
 }
 
 /// The paths that a text with `{a,b}` stands for.
@@ -94,6 +98,13 @@ fn expanded(path: &str) -> Vec<String> {
             names.split(',').flat_map(|name| expanded(&format!("{before}{name}{after}"))).collect()
         }
     }
+}
+
+/// A path without the numbered migration at its end.
+fn without_migration(path: &str) -> &str {
+    let is_number = |text: &str| text == "NNNN" || text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |name: &str| name.split_once('_').is_some_and(|(number, _)| number.len() == 4 && is_number(number));
+    path.rsplit_once('/').filter(|(_, name)| number(name)).map_or(path, |(folder, _)| folder)
 }
 
 fn exists(folder: &Path, path: &str) -> bool {
@@ -213,7 +224,8 @@ mod tests {
         write("services/booking/src/plans/mod.rs", "async fn one_of_two_wins() {}");
         write("deploy/README.md", "# Operating\n## TLS, and `proxies`\n");
         let good = "See `services/booking/src/plans/book.rs`, `services/*/src/plans/{book,mod}.rs`, `GET /v1/slots`,\n\
-                    `/docs`, `text/csv`, `postgres://host/name`, [operating](deploy/README.md#tls-and-proxies),\n\
+                    `services/booking/src/plans/0002_x.sql`,\n\
+                    `/docs`, `text/csv`, `Feed/Snapshot`, `postgres://host/name`, [operating](deploy/README.md#tls-and-proxies),\n\
                     [here](#one_two), [a site](https://example.org/x). Run `cargo xtask check`.\n# One_two!\n\
                     ```\n`services/none.rs` [x](none.md)\n```\n";
         write("README.md", good);
