@@ -56,7 +56,7 @@ fn booked(starts: i64, now: i64) -> MessagePlan {
 }
 
 #[test]
-fn a_booking_plans_its_news_and_what_is_ahead_of_the_start() {
+fn a_booking_plans_its_announcement_and_the_messages_before_the_start() {
     let start = us("2026-03-10T15:00:00Z");
     let plan = booked(start, start - 100 * HOUR);
     let expected = [
@@ -78,7 +78,7 @@ fn a_booking_plans_its_news_and_what_is_ahead_of_the_start() {
 }
 
 #[test]
-fn a_late_follower_still_plans_what_came_due_meanwhile() {
+fn a_late_follower_still_plans_messages_that_came_due_meanwhile() {
     let start = us("2026-03-10T15:00:00Z");
     let change = change(Event::Booked, start - 30 * HOUR, at(start, 1));
     let plan = plan_messages(&rules(), None, &change, start - 20 * HOUR, SETTLE, Series::First).unwrap();
@@ -86,7 +86,7 @@ fn a_late_follower_still_plans_what_came_due_meanwhile() {
 }
 
 #[test]
-fn a_snapshot_plans_what_is_ahead_and_no_old_news() {
+fn a_snapshot_plans_upcoming_reminders_and_no_announcement() {
     let start = us("2026-03-10T15:00:00Z");
     let seen = change(Event::Snapshot, start - 500 * HOUR, at(start, 4));
     let plan = plan_messages(&rules(), None, &seen, start - 30 * HOUR, SETTLE, Series::First).unwrap();
@@ -95,7 +95,7 @@ fn a_snapshot_plans_what_is_ahead_and_no_old_news() {
 }
 
 #[test]
-fn a_move_takes_back_the_old_time_and_tells_the_new_one_when_it_has_settled() {
+fn a_move_takes_back_the_old_time_and_announces_the_new_one_when_settled() {
     let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
     let now = a - 100 * HOUR;
     let known = booked(a, now).stored;
@@ -110,7 +110,7 @@ fn a_move_takes_back_the_old_time_and_tells_the_new_one_when_it_has_settled() {
 }
 
 #[test]
-fn a_drag_and_back_tells_nothing_unless_the_patient_was_told_in_between() {
+fn a_drag_and_back_plans_nothing_unless_a_message_left_in_between() {
     let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
     let now = a - 100 * HOUR;
     let dragged = plan_messages(
@@ -136,7 +136,7 @@ fn a_drag_and_back_tells_nothing_unless_the_patient_was_told_in_between() {
 }
 
 #[test]
-fn another_place_practitioner_or_service_at_the_same_time_is_news_and_is_named() {
+fn another_location_practitioner_or_service_is_announced_and_named() {
     let start = us("2026-03-10T15:00:00Z");
     let now = start - 100 * HOUR;
     let known = booked(start, now).stored;
@@ -166,7 +166,7 @@ fn another_place_practitioner_or_service_at_the_same_time_is_news_and_is_named()
 }
 
 #[test]
-fn a_cancellation_takes_everything_back_and_is_told_once() {
+fn a_cancellation_takes_back_all_messages_and_is_announced_once() {
     let start = us("2026-03-10T15:00:00Z");
     let now = start - HOUR;
     let known = booked(start, start - 100 * HOUR).stored;
@@ -278,7 +278,7 @@ fn with_rules_after() -> Vec<Rule> {
 }
 
 #[test]
-fn what_follows_a_visit_is_planned_once_and_of_the_way_it_ended() {
+fn messages_after_an_appointment_are_planned_once_by_its_status() {
     let rules = with_rules_after();
     let start = us("2026-03-10T15:00:00Z");
     let over = start + HOUR;
@@ -320,7 +320,7 @@ fn what_follows_a_visit_is_planned_once_and_of_the_way_it_ended() {
 }
 
 #[test]
-fn what_follows_a_visit_waits_for_the_end_of_the_quiet_hours() {
+fn a_message_after_an_appointment_waits_for_the_end_of_quiet_hours() {
     let mut rules = with_rules_after();
     for rule in &mut rules {
         rule.body.quiet_hours = Some(QuietHours { from: "21:00".parse().unwrap(), to: "08:00".parse().unwrap() });

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_by_what_is_asked_for() {
+    fn rows_have_the_requested_key() {
         let one = [counted("2026-03-03T16:00:00Z", Status::Booked)];
         let key = |group_by: &str| keys(&report(group_by, &one))[0].to_owned();
         assert_eq!(key("location"), LocationId::new(Uuid::from_u128(3)).to_string());

@@ -71,7 +71,7 @@ pub(super) fn finish(message: &MessageRow, reason: &'static str) -> Finish {
     Finish { message, status, reason, fallback_id: Uuid::from_u128(78), now_us: NOW }
 }
 
-async fn of_many_each_leaves_for_itself(bed: Bed) {
+async fn each_message_of_a_batch_is_claimed_for_itself(bed: Bed) {
     let visit = |id: u128| {
         let mut change = booked(1, START, Status::Booked, Event::Booked);
         change.appointment.id = Uuid::from_u128(id);
@@ -119,7 +119,7 @@ async fn of_many_each_leaves_for_itself(bed: Bed) {
     assert_eq!(shown.collect::<Vec<_>>(), [sent, left, left, ("scheduled", 1, 1, None)]);
 }
 
-async fn of_many_each_ends_for_itself(bed: Bed) {
+async fn each_message_of_a_batch_ends_for_itself(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let first = bed.lease(NOW).await.unwrap();
     let other = bed.lease(NOW).await.unwrap();
@@ -196,7 +196,7 @@ async fn a_practitioner_is_known_once_named(bed: Bed) {
 
 suite! {
     a_practitioner_is_known_once_named
-    of_many_each_leaves_for_itself
-    of_many_each_ends_for_itself
+    each_message_of_a_batch_is_claimed_for_itself
+    each_message_of_a_batch_ends_for_itself
     a_fallback_replaces_a_message_that_ended_and_none_whose_lease_was_lost
 }

@@ -237,7 +237,7 @@ async fn an_announced_arrangement_is_known_to_the_next_plan(bed: Bed) {
     assert_eq!(correction.count(), 2);
 }
 
-async fn what_a_dead_process_was_sending_is_unknown_and_settled_by_receipts(bed: Bed) {
+async fn the_send_of_a_dead_process_is_unknown_and_settled_by_receipts(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let leased = bed.lease(NOW).await.unwrap();
     let attempt = bed.begin(&leased, 1).await.unwrap();
@@ -290,7 +290,7 @@ async fn an_address_that_opted_out_is_blocked_until_someone_asks(bed: Bed) {
     assert_eq!(bed.store.message(ORG, leased.id).await.unwrap().unwrap().status, "scheduled");
 }
 
-async fn a_rule_takes_its_messages_along(bed: Bed) {
+async fn a_changed_rule_changes_its_messages(bed: Bed) {
     bed.apply((None, "p1"), &[booked(1, START, Status::Booked, Event::Booked)]).await;
     let rules = bed.store.rules(ORG, false, None, 100).await.unwrap();
     let rules: Vec<_> = rules.into_iter().map(|row| Rule::from_row(row).unwrap()).collect();
@@ -386,8 +386,8 @@ suite! {
     a_lease_is_fenced
     a_message_of_an_older_version_does_not_leave
     an_announced_arrangement_is_known_to_the_next_plan
-    what_a_dead_process_was_sending_is_unknown_and_settled_by_receipts
+    the_send_of_a_dead_process_is_unknown_and_settled_by_receipts
     an_address_that_opted_out_is_blocked_until_someone_asks
-    a_rule_takes_its_messages_along
+    a_changed_rule_changes_its_messages
     statements_are_understood
 }

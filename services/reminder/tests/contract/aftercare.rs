@@ -11,7 +11,7 @@ const NOW: &str = "2026-03-04T11:00:00Z";
 /// 09:00 in Edmonton.
 const START: &str = "2026-03-08T15:00:00Z";
 
-async fn what_follows_a_visit_tells_of_how_it_ended(database: Database) {
+async fn a_message_after_an_appointment_depends_on_its_status(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     for trigger in ["after_completed", "missed"] {
@@ -55,7 +55,7 @@ async fn what_follows_a_visit_tells_of_how_it_ended(database: Database) {
     service.stop().await;
 }
 
-async fn what_follows_a_visit_is_not_sent_days_late(database: Database) {
+async fn a_message_after_an_appointment_is_not_sent_days_late(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let body = RuleBody { trigger: "after_completed".into(), channels: vec!["sms".into()], ..RuleBody::default() };
@@ -147,6 +147,6 @@ async fn a_plan_whose_last_visit_had_ended_before_the_service_began_invites_too(
 testkit::engines!(
     a_plan_whose_last_visit_had_ended_before_the_service_began_invites_too,
     a_plan_whose_next_session_nobody_books_invites_once,
-    what_follows_a_visit_tells_of_how_it_ended,
-    what_follows_a_visit_is_not_sent_days_late,
+    a_message_after_an_appointment_depends_on_its_status,
+    a_message_after_an_appointment_is_not_sent_days_late,
 );

@@ -46,7 +46,7 @@ async fn offer_message(service: &Running, offer: &str, status: &str) -> Message 
     service.becomes(&visit, "waitlist_offer", "sms", status).await
 }
 
-async fn an_offer_is_told_and_taken_by_a_letter(database: Database) {
+async fn an_offer_is_sent_and_accepted_by_a_letter(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let first = offer(&world, 1);
@@ -83,7 +83,7 @@ async fn an_offer_is_told_and_taken_by_a_letter(database: Database) {
     service.stop().await;
 }
 
-async fn just_before_it_is_told_an_offer_must_still_be_open(database: Database) {
+async fn an_offer_must_be_open_just_before_it_is_sent(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     // The feed tells that it was made, and never that it ended.
@@ -95,7 +95,7 @@ async fn just_before_it_is_told_an_offer_must_still_be_open(database: Database) 
     service.stop().await;
 }
 
-async fn an_offer_that_has_ended_is_not_told(database: Database) {
+async fn an_offer_that_has_ended_is_not_sent(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     // Booking knows that it ended; the feed does not have it yet.
@@ -112,7 +112,7 @@ async fn an_offer_that_has_ended_is_not_told(database: Database) {
 }
 
 testkit::engines!(
-    an_offer_is_told_and_taken_by_a_letter,
-    an_offer_that_has_ended_is_not_told,
-    just_before_it_is_told_an_offer_must_still_be_open,
+    an_offer_is_sent_and_accepted_by_a_letter,
+    an_offer_that_has_ended_is_not_sent,
+    an_offer_must_be_open_just_before_it_is_sent,
 );

@@ -62,7 +62,7 @@ fn row_counts(row: &ReminderReportRow) -> [u64; 6] {
     [row.sent, row.delivered, row.failed, row.unknown, row.suppressed, row.segments]
 }
 
-async fn who_came_is_told_apart_by_whether_a_reminder_had_left(database: Database) {
+async fn attendance_is_split_by_reminded_and_not_reminded(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let (unreachable, silent) = ("+15005550001", "+15005550002");
@@ -168,7 +168,7 @@ async fn every_visit_counts_however_many_there_are(database: Database) {
     service.stop().await;
 }
 
-async fn visits_that_had_ended_before_the_service_began_count(database: Database) {
+async fn appointments_that_ended_before_the_service_began_count(database: Database) {
     let world = World::new(database, "2026-03-09T11:00:00Z").await;
     let over = |status: &str, starts_at: &str| {
         let visit = world.book_as(organization(1), us(starts_at), PatientDetails::default(), |visit| {
@@ -220,7 +220,7 @@ async fn visits_that_had_ended_before_the_service_began_count(database: Database
     service.stop().await;
 }
 
-async fn a_question_is_refused_by_the_names_of_its_fields(database: Database) {
+async fn a_report_request_is_refused_by_the_names_of_its_parameters(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let refused = async |from: &str, to: &str, group_by: &str| -> Vec<String> {
@@ -269,10 +269,10 @@ async fn providers_and_the_inbox_are_measured(database: Database) {
 }
 
 testkit::engines!(
-    who_came_is_told_apart_by_whether_a_reminder_had_left,
+    attendance_is_split_by_reminded_and_not_reminded,
     a_day_is_the_location_s_own,
     every_visit_counts_however_many_there_are,
-    visits_that_had_ended_before_the_service_began_count,
-    a_question_is_refused_by_the_names_of_its_fields,
+    appointments_that_ended_before_the_service_began_count,
+    a_report_request_is_refused_by_the_names_of_its_parameters,
     providers_and_the_inbox_are_measured,
 );

@@ -121,7 +121,7 @@ async fn every_fault_of_a_rule_is_named(database: Database) {
     service.stop().await;
 }
 
-async fn a_new_rule_plans_for_the_visits_ahead_in_the_clinics_own_words(database: Database) {
+async fn a_new_rule_plans_for_upcoming_appointments_with_the_clinics_own_text(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -157,7 +157,7 @@ async fn a_new_rule_plans_for_the_visits_ahead_in_the_clinics_own_words(database
     service.stop().await;
 }
 
-async fn a_changed_rule_moves_what_it_planned(database: Database) {
+async fn a_changed_rule_moves_its_planned_messages(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -196,7 +196,7 @@ async fn a_changed_rule_moves_what_it_planned(database: Database) {
     service.stop().await;
 }
 
-async fn what_has_waited_into_the_quiet_hours_waits_for_their_end(database: Database) {
+async fn a_message_that_waited_into_quiet_hours_waits_for_their_end(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let rule = find(&service, "booked", 0).await;
@@ -263,7 +263,7 @@ async fn a_repeated_write_has_one_effect(database: Database) {
     service.stop().await;
 }
 
-async fn a_preview_shows_what_a_patient_would_read(database: Database) {
+async fn a_preview_renders_the_text_of_a_patient(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let mut client = service.client.clone();
@@ -296,9 +296,9 @@ async fn a_preview_shows_what_a_patient_would_read(database: Database) {
 testkit::engines!(
     an_organisation_begins_with_the_default_rules,
     every_fault_of_a_rule_is_named,
-    a_new_rule_plans_for_the_visits_ahead_in_the_clinics_own_words,
-    a_changed_rule_moves_what_it_planned,
-    what_has_waited_into_the_quiet_hours_waits_for_their_end,
+    a_new_rule_plans_for_upcoming_appointments_with_the_clinics_own_text,
+    a_changed_rule_moves_its_planned_messages,
+    a_message_that_waited_into_quiet_hours_waits_for_their_end,
     a_repeated_write_has_one_effect,
-    a_preview_shows_what_a_patient_would_read,
+    a_preview_renders_the_text_of_a_patient,
 );

@@ -9,7 +9,7 @@ use wire::reminder::{ListMessagesRequest, Message, RetryMessageRequest, RuleBody
 const NOW: &str = "2026-03-04T11:00:00Z";
 const START: &str = "2026-03-08T15:00:00Z";
 
-async fn the_provider_is_asked_in_its_own_form(database: Database) {
+async fn the_provider_gets_its_own_request_format(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -52,7 +52,7 @@ async fn a_refusal_is_final_and_tried_again_only_by_hand(database: Database) {
     service.stop().await;
 }
 
-async fn who_opted_out_gets_nothing_more(database: Database) {
+async fn a_patient_who_opted_out_gets_no_more_messages(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     world.provider.script([Behaviour::Refuse(400, 21610)]);
     let service = world.start().await;
@@ -81,7 +81,7 @@ async fn a_report_of_an_opt_out_counts_however_late_it_comes(database: Database)
     service.stop().await;
 }
 
-async fn what_could_not_be_delivered_for_now_is_sent_once_more(database: Database) {
+async fn a_temporarily_undelivered_message_is_sent_again(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -112,7 +112,7 @@ async fn what_could_not_be_delivered_for_now_is_sent_once_more(database: Databas
     service.stop().await;
 }
 
-async fn a_busy_provider_is_asked_again_when_it_said(database: Database) {
+async fn a_busy_provider_is_retried_after_the_delay_that_it_named(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     world.provider.script([Behaviour::Busy(90)]);
     let service = world.start().await;
@@ -131,7 +131,7 @@ async fn a_busy_provider_is_asked_again_when_it_said(database: Database) {
     service.stop().await;
 }
 
-async fn patience_with_a_busy_provider_ends(database: Database) {
+async fn retries_of_a_busy_provider_end(database: Database) {
     let mut world = World::with_twilio(database, NOW).await;
     world.config.attempts_max = 3;
     world.provider.script([Behaviour::Busy(5); 9]);
@@ -229,7 +229,7 @@ async fn confirms_meanwhile(world: &World, service: &Running, visit: &str, asked
     service.client.clone().list_messages(ctx.request(ListMessagesRequest::default())).await.unwrap();
 }
 
-async fn an_answer_that_is_old_when_it_comes_is_asked_for_again(database: Database) {
+async fn an_outdated_answer_of_booking_is_requested_again(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     world.booking.set_slow(true);
@@ -255,7 +255,7 @@ async fn an_answer_that_is_old_when_it_comes_is_asked_for_again(database: Databa
     service.stop().await;
 }
 
-async fn dispatchers_side_by_side_send_each_message_once(database: Database) {
+async fn workers_side_by_side_send_each_message_once(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let (one, two) = (world.start().await, world.start().await);
     let visits: Vec<_> = (0..40).map(|_| world.book(START)).collect();
@@ -296,17 +296,17 @@ async fn a_text_that_a_rule_breaks_fails_by_itself(database: Database) {
 }
 
 testkit::engines!(
-    the_provider_is_asked_in_its_own_form,
+    the_provider_gets_its_own_request_format,
     a_refusal_is_final_and_tried_again_only_by_hand,
-    who_opted_out_gets_nothing_more,
+    a_patient_who_opted_out_gets_no_more_messages,
     a_report_of_an_opt_out_counts_however_late_it_comes,
-    what_could_not_be_delivered_for_now_is_sent_once_more,
-    a_busy_provider_is_asked_again_when_it_said,
-    patience_with_a_busy_provider_ends,
+    a_temporarily_undelivered_message_is_sent_again,
+    a_busy_provider_is_retried_after_the_delay_that_it_named,
+    retries_of_a_busy_provider_end,
     a_provider_out_of_reach_is_tried_again,
     a_silent_provider_leaves_it_unknown_and_a_late_report_settles_it,
     a_sender_that_dies_between_send_and_record_leaves_it_unknown,
-    an_answer_that_is_old_when_it_comes_is_asked_for_again,
-    dispatchers_side_by_side_send_each_message_once,
+    an_outdated_answer_of_booking_is_requested_again,
+    workers_side_by_side_send_each_message_once,
     a_text_that_a_rule_breaks_fails_by_itself,
 );

@@ -14,7 +14,7 @@ async fn booked_statuses(service: &Running, visit: &str) -> Vec<String> {
     all.iter().filter(|one| one.trigger == "booked").map(|one| one.status.clone()).collect()
 }
 
-async fn a_series_is_told_in_one_message(database: Database) {
+async fn a_series_is_announced_in_one_message(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let visits = world.book_series(&STARTS);
@@ -40,7 +40,7 @@ async fn a_series_is_told_in_one_message(database: Database) {
     service.stop().await;
 }
 
-async fn who_was_to_tell_of_a_series_hands_it_on(database: Database) {
+async fn the_announcement_of_a_series_moves_to_its_next_appointment(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let ctx = Running::context(organization(1));
@@ -64,7 +64,7 @@ async fn who_was_to_tell_of_a_series_hands_it_on(database: Database) {
     service.stop().await;
 }
 
-async fn nobody_gets_more_in_a_day_than_is_good(database: Database) {
+async fn a_patient_gets_no_more_messages_a_day_than_the_limit(database: Database) {
     let mut world = World::new(database, NOW).await;
     world.config.daily_max = 2;
     let service = world.start().await;
@@ -91,7 +91,7 @@ async fn nobody_gets_more_in_a_day_than_is_good(database: Database) {
 }
 
 testkit::engines!(
-    a_series_is_told_in_one_message,
-    who_was_to_tell_of_a_series_hands_it_on,
-    nobody_gets_more_in_a_day_than_is_good,
+    a_series_is_announced_in_one_message,
+    the_announcement_of_a_series_moves_to_its_next_appointment,
+    a_patient_gets_no_more_messages_a_day_than_the_limit,
 );

@@ -12,7 +12,7 @@ const NOW: &str = "2026-03-04T11:00:00Z";
 /// 09:00 on the morning on which Edmonton's clocks have gone forward.
 const START: &str = "2026-03-08T15:00:00Z";
 
-async fn a_booking_is_told_at_once_and_again_before_the_start(database: Database) {
+async fn a_booking_is_announced_at_once_and_reminded_of_before_the_start(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -46,7 +46,7 @@ async fn a_booking_is_told_at_once_and_again_before_the_start(database: Database
     service.stop().await;
 }
 
-async fn what_came_due_while_a_visit_was_elsewhere_is_told_when_it_is_back(database: Database) {
+async fn messages_that_came_due_during_a_move_are_sent_after_the_move_back(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -111,7 +111,7 @@ async fn a_visit_cancelled_in_the_last_minute_is_not_reminded_of(database: Datab
     service.stop().await;
 }
 
-async fn a_move_is_told_once_it_has_settled(database: Database) {
+async fn a_move_is_announced_when_it_has_settled(database: Database) {
     let world = World::new(database, NOW).await;
     let service = world.start().await;
     let visit = world.book(START);
@@ -202,7 +202,7 @@ async fn a_restart_resumes_without_doubles(database: Database) {
     service.stop().await;
 }
 
-async fn an_old_booking_in_the_first_snapshot_is_not_news(database: Database) {
+async fn an_old_booking_in_the_first_snapshot_is_not_announced(database: Database) {
     let world = World::new(database, NOW).await;
     let old = world.book(START);
     world.seconds(3600);
@@ -372,13 +372,13 @@ async fn the_list_is_read_page_by_page(database: Database) {
 }
 
 testkit::engines!(
-    a_booking_is_told_at_once_and_again_before_the_start,
+    a_booking_is_announced_at_once_and_reminded_of_before_the_start,
     a_visit_cancelled_in_the_last_minute_is_not_reminded_of,
-    what_came_due_while_a_visit_was_elsewhere_is_told_when_it_is_back,
-    a_move_is_told_once_it_has_settled,
+    messages_that_came_due_during_a_move_are_sent_after_the_move_back,
+    a_move_is_announced_when_it_has_settled,
     a_restart_resumes_without_doubles,
     a_snapshot_that_broke_off_is_taken_again,
-    an_old_booking_in_the_first_snapshot_is_not_news,
+    an_old_booking_in_the_first_snapshot_is_not_announced,
     one_patient_without_a_telephone_stops_nobody_else,
     a_french_speaking_patient_reads_french,
     a_visit_that_has_begun_is_not_reminded_of,

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn another_hour_of_the_same_instant_is_news_and_a_corrected_clock_is_not() {
+fn another_hour_of_the_same_instant_is_announced_and_a_corrected_clock_is_not() {
     let start = us("2026-03-10T15:00:00Z");
     let known = booked(start, start - 100 * HOUR).stored;
     let east = Appointment { time_zone: "America/New_York".into(), ..at(start, 2) };
