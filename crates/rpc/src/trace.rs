@@ -40,7 +40,6 @@ pub fn adopt(span: &Span, headers: &HeaderMap) {
 
 /// Links the span to the trace of a W3C `traceparent`; a text that is none links nothing.
 pub fn link(span: &Span, trace_parent: &str) {
-    use opentelemetry::trace::TraceContextExt;
     let Ok(value) = HeaderValue::try_from(trace_parent) else { return };
     let headers = HeaderMap::from_iter([(HeaderName::from_static("traceparent"), value)]);
     let context = global::get_text_map_propagator(|propagator| propagator.extract(&Headers(&headers)));
