@@ -1,4 +1,4 @@
-//! Compiles the contracts in `proto/` with protox: no `protoc` is needed on the machine.
+//! Compiles the contracts in `proto/` with protox, which needs no `protoc`.
 
 use std::{env, error::Error, fs, path::PathBuf};
 
@@ -25,11 +25,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, [&root])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
-    // Names let a message travel as one more detail of an error.
+    // Type names let a message be packed into the details of an error.
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
     tonic_prost_build::configure()
-        // Messages may hold personal data: only what asks for it by name shows it.
+        // Messages with personal data do not derive `Debug`; `redact.rs` implements it.
         .skip_debug([
             "meridian.booking.v1.PatientDetails",
             "meridian.booking.v1.ProposedChange",

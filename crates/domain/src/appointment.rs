@@ -1,6 +1,6 @@
-//! An appointment's status and the transitions between statuses.
+//! The statuses of appointments, and the transitions between them.
 //!
-//! The words are those of FHIR R4's [AppointmentStatus](https://hl7.org/fhir/R4/valueset-appointmentstatus.html).
+//! The statuses are those of FHIR R4's [AppointmentStatus](https://hl7.org/fhir/R4/valueset-appointmentstatus.html).
 
 use jiff::Timestamp;
 
@@ -29,14 +29,13 @@ words! {
 }
 
 impl Status {
-    /// Whether an appointment in this status keeps its claims on time. A visit that the patient did not come to leaves
-    /// the rest of its time free, and needles nobody.
+    /// Whether an appointment in this status keeps its claims. A missed appointment frees its time and its needling interval.
     pub fn claims_time(self) -> bool {
         matches!(self, Self::Pending | Self::Booked | Self::Arrived | Self::CheckedIn | Self::Fulfilled)
     }
 
-    /// Whether the visit is still to come, so that messages about it make sense.
-    pub fn is_ahead(self) -> bool {
+    /// Whether the appointment is upcoming, so that messages about it are useful.
+    pub fn is_upcoming(self) -> bool {
         matches!(self, Self::Pending | Self::Booked)
     }
 
@@ -45,9 +44,9 @@ impl Status {
         Transition::ALL.into_iter().filter(|transition| transition.from(self).is_some()).collect()
     }
 
-    /// The transitions that this status allows to this person at this time.
-    pub fn allowed_now(self, by: Actor, timing: Timing) -> Vec<Transition> {
-        self.allowed().into_iter().filter(|transition| transition.is_timely(by, timing)).collect()
+    /// The transitions that this status allows to this actor at this time.
+    pub fn allowed_now(self, actor: Actor, timing: Timing) -> Vec<Transition> {
+        self.allowed().into_iter().filter(|transition| transition.is_timely(actor, timing)).collect()
     }
 }
 
@@ -71,31 +70,31 @@ words! {
     }
 }
 
-/// The instants that decide which transitions of a visit make sense.
+/// The instants that decide which transitions are timely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timing {
     /// The present.
     pub now: Timestamp,
-    /// When the visit's day begins at its location.
+    /// The beginning of the appointment's day at its location.
     pub day_starts_at: Timestamp,
-    /// When the visit begins.
+    /// The start of the appointment.
     pub starts_at: Timestamp,
 }
 
-/// What can be done to an appointment.
+/// A transition of an appointment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Transition {
-    /// The patient says that they will come.
+    /// The patient confirms it.
     Confirm,
-    /// The visit is called off.
+    /// It is cancelled.
     Cancel,
-    /// The visit moves to another slot.
+    /// It moves to another slot.
     Reschedule,
-    /// The patient is there.
+    /// The patient arrives.
     Arrive,
     /// The visit begins.
     Start,
-    /// The visit is done.
+    /// The visit ends.
     Complete,
     /// The patient did not come.
     NoShow,
@@ -106,7 +105,7 @@ impl Transition {
     pub const ALL: [Self; 7] =
         [Self::Confirm, Self::Cancel, Self::Reschedule, Self::Arrive, Self::Start, Self::Complete, Self::NoShow];
 
-    /// The name in the path of the public interface.
+    /// The last segment of its path in the public interface.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Confirm => "confirm",
@@ -119,7 +118,7 @@ impl Transition {
         }
     }
 
-    /// The status that this transition leads to from `status`, or `None` where it is not allowed.
+    /// The status after this transition from `status`; `None` if it is not allowed.
     pub fn from(self, status: Status) -> Option<Status> {
         use Status as S;
         match (self, status) {
@@ -133,10 +132,10 @@ impl Transition {
         }
     }
 
-    /// Whether this person may do this now, whatever the status. A patient confirms, cancels and moves until the visit
-    /// begins. Staff receive a patient on the visit's own day, and miss nobody before the start.
-    pub fn is_timely(self, by: Actor, timing: Timing) -> bool {
-        match (by, self) {
+    /// Whether this actor may make the transition now, whatever the status. A patient may confirm, cancel and reschedule until
+    /// the start. Staff may receive a patient on the appointment's own day, and mark a no-show from the start on.
+    pub fn is_timely(self, actor: Actor, timing: Timing) -> bool {
+        match (actor, self) {
             (Actor::Patient, Self::Confirm | Self::Cancel | Self::Reschedule) => timing.now < timing.starts_at,
             (Actor::Patient, _) => false,
             (Actor::Staff, Self::Confirm | Self::Cancel | Self::Reschedule) => true,
@@ -158,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_allows_what_makes_sense_then() {
+    fn each_time_allows_its_transitions() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let timing = |now: &str| Timing {
             now: at(now),

@@ -1,19 +1,18 @@
-//! Claims: what keeps two visits apart.
+//! Claims of resources, which keep appointments apart.
 //!
-//! A claim takes one resource for one half-open interval. The database refuses two overlapping claims on one
-//! resource, so every rule of exclusion that can be put as "these two intervals must not overlap" is put as a
-//! claim, and holds whatever runs above it.
+//! A claim takes one resource for one half-open interval. The database refuses two overlapping claims of one resource.
+//! Every rule of the form "these intervals must not overlap" is a claim, so that the database enforces it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::time::Interval;
 
-/// Least time between the end of one needling session of a patient and the start of the next.
+/// The least hours between the end of a patient's needling session and the start of the next one.
 pub const NEEDLING_SPACING_HOURS: i64 = 48;
 
-/// What sort of resource a claim takes. The numbers are stored; they never change.
+/// The kind of a claimed resource. The numbers are stored and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -23,11 +22,11 @@ pub enum Kind {
     Room = 2,
     /// One unit of a pool of equipment; the resource is the pool, the unit is [`Claim::unit`].
     Equipment = 3,
-    /// A patient's own time: nobody is in two places.
+    /// A patient's time.
     Patient = 4,
-    /// A patient's needling spacing: from a session's start to [`NEEDLING_SPACING_HOURS`] after its end.
+    /// The time between a patient's needling sessions: from a session's start to [`NEEDLING_SPACING_HOURS`] after its end.
     Needling = 5,
-    /// One place of a group session; the resource is the group session, the unit is the place's number.
+    /// One place of a group session; the resource is the group session, the unit is the place.
     Place = 6,
 }
 
@@ -47,27 +46,26 @@ impl Kind {
     }
 }
 
-/// One resource taken for one interval. The order is the order in which claims are laid, so that writers who
-/// want the same resources never wait for each other in a circle.
+/// A claim of one resource for one interval. Claims are inserted in this order, so that concurrent writers never deadlock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Claim {
-    /// The sort of resource.
+    /// The kind of resource.
     pub kind: Kind,
     /// The resource: a practitioner's, room's, equipment pool's, patient's or group session's UUID.
     pub resource: Uuid,
-    /// Which unit of the resource, from 0: an equipment pool's unit, a group's place, or the extra lane of a
-    /// deliberate double booking. 0 for all else.
+    /// The unit of the resource, from 0: a unit of an equipment pool, a place of a group session, or the lane of a deliberate
+    /// double booking. 0 for all other claims.
     pub unit: i16,
     /// The time taken.
     pub interval: Interval,
-    /// Where a practitioner's time is spent: a location's UUID. None for other kinds.
+    /// The location's UUID of a practitioner's claim; none for other kinds.
     pub location: Option<Uuid>,
-    /// Whether a practitioner's time is spent on needling. False for other kinds.
+    /// Whether a practitioner's claim is for needling; false for other kinds.
     pub needling: bool,
 }
 
 impl Claim {
-    /// A claim of which no more is to be said.
+    /// A claim without location and needling.
     pub fn new(kind: Kind, resource: Uuid, unit: i16, interval: Interval) -> Self {
         Self { kind, resource, unit, interval, location: None, needling: false }
     }
@@ -75,10 +73,6 @@ impl Claim {
 
 /// The claim that keeps a patient's needling sessions apart.
 pub fn needling(patient: Uuid, session: Interval) -> Option<Claim> {
-    let end = spaced(session.end())?;
+    let end = session.end().checked_add(SignedDuration::from_hours(NEEDLING_SPACING_HOURS)).ok()?;
     Some(Claim::new(Kind::Needling, patient, 0, Interval::new(session.start(), end)?))
-}
-
-fn spaced(end: Timestamp) -> Option<Timestamp> {
-    end.checked_add(SignedDuration::from_hours(NEEDLING_SPACING_HOURS)).ok()
 }

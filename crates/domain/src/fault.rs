@@ -1,4 +1,4 @@
-//! Faults in what a caller sent: every one of them, each with where it is and how to mend it.
+//! Violations of an input: each with its pointer, a code and a mend.
 
 /// One fault of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub struct Violation {
     pub detail: String,
 }
 
-/// Collects faults, so that a caller learns all of them at once.
+/// A collection of violations, so that a caller gets all of them at once.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Faults(Vec<Violation>);
 
@@ -33,55 +33,54 @@ impl Faults {
         }
     }
 
-    /// Whether nothing is wrong so far.
+    /// Whether no fault has been noted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The faults, in the order of their finding.
+    /// The faults in the order of their detection.
     pub fn into_vec(self) -> Vec<Violation> {
         self.0
     }
 
-    /// `Ok` where nothing is wrong.
+    /// `Ok` without faults.
     ///
     /// # Errors
-    /// The faults themselves.
+    /// The faults.
     pub fn result(self) -> Result<(), Self> {
         if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 }
 
-/// Checks a text of one line that people read: not blank, at most `max_chars` characters, no control characters, nothing
-/// that turns the direction of what stands around it (see [`is_control`]).
+/// Checks a line of text: not blank, at most `max_chars` characters, no control characters (see [`is_control`]).
 pub fn check_text(faults: &mut Faults, pointer: &str, text: &str, max_chars: usize) {
     faults.check(!text.trim().is_empty(), pointer, "blank", "must not be blank");
     faults.check(text.chars().count() <= max_chars, pointer, "too_long", format!("at most {max_chars} characters"));
     faults.check(!text.chars().any(is_control), pointer, "control_character", "must not hold control characters");
 }
 
-/// Checks a note: it may be empty and have several lines and tabs, at most `max_chars` characters, and no other control
-/// characters than those.
+/// Checks a note: at most `max_chars` characters; it may be empty, and may hold line breaks, tabs and isolates but no other
+/// control characters.
 pub fn check_note(faults: &mut Faults, pointer: &str, text: &str, max_chars: usize) {
     faults.check(text.chars().count() <= max_chars, pointer, "too_long", format!("at most {max_chars} characters"));
-    let fits = |c: char| matches!(c, '\n' | '\r' | '\t') || is_isolate(c) || !is_control(c);
+    let is_allowed = |c: char| matches!(c, '\n' | '\r' | '\t') || is_isolate(c) || !is_control(c);
     let detail = "must not hold control characters other than tabs and line breaks";
-    faults.check(text.chars().all(fits), pointer, "control_character", detail);
+    faults.check(text.chars().all(is_allowed), pointer, "control_character", detail);
 }
 
-/// Whether a character steers instead of being read: the controls of ASCII and Latin 1, the separators of lines and
-/// paragraphs, and the embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX #9), which can make a
-/// name read as another. The marks of direction that right-to-left names need (U+200E, U+200F, U+061C) are none.
+/// Whether a character is a control character: the controls of ASCII and Latin 1, the line and paragraph separators, and
+/// the embeddings, overrides and isolates of Unicode's bidirectional algorithm (UAX #9), which can make a name read as
+/// another. The direction marks that right-to-left names need (U+200E, U+200F, U+061C) are not.
 pub fn is_control(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}') || is_isolate(c)
 }
 
-/// Whether a character is not seen and means nothing between letters: marks of direction, joiners, a soft hyphen.
+/// Whether a character is invisible and meaningless between letters: direction marks, joiners, a soft hyphen.
 pub fn is_invisible(c: char) -> bool {
     is_control(c) || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
-/// Isolates, which end with their paragraph and which programs put around names that they quote.
+/// Whether a character is an isolate. Isolates end with their paragraph; programs put them around quoted names.
 fn is_isolate(c: char) -> bool {
     matches!(c, '\u{2066}'..='\u{2069}')
 }
@@ -91,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_line_takes_no_control_and_a_note_takes_line_breaks() {
+    fn a_line_allows_no_control_character_and_a_note_allows_line_breaks() {
         let faults = |text: &str| {
             let (mut line, mut note) = (Faults::new(), Faults::new());
             check_text(&mut line, "/name", text, 100);

@@ -1,9 +1,9 @@
-//! Names as people type them: folded, so that `jose` is José, `muller` and `mueller` are Müller, `OBRIEN` is O’Brien.
+//! Folding of names for search: `jose` finds José, `muller` and `mueller` find Müller, `OBRIEN` finds O’Brien.
 
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
-/// The words of a name, folded: lower case, without accents, apostrophes and punctuation. A word that has an apostrophe
-/// in it or a letter with a spelling of its own in ASCII comes in each of its spellings. No word comes twice.
+/// The folded words of a name: lower case, without accents, apostrophes and punctuation. A word with an apostrophe or with
+/// a letter that has several ASCII spellings yields each spelling. No word is repeated.
 pub fn words(text: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut add = |word: String| {
@@ -12,36 +12,36 @@ pub fn words(text: &str) -> Vec<String> {
         }
     };
     for part in parts(text) {
-        add(part.iter().filter(|c| !is_apostrophe(**c)).flat_map(|c| plain(*c).chars()).collect());
-        add(part.iter().filter(|c| !is_apostrophe(**c)).flat_map(|c| spelled(*c).chars()).collect());
+        add(part.iter().filter(|c| !is_apostrophe(**c)).flat_map(|c| unaccented(*c).chars()).collect());
+        add(part.iter().filter(|c| !is_apostrophe(**c)).flat_map(|c| transliterated(*c).chars()).collect());
         for piece in part.split(|c| is_apostrophe(*c)).filter(|piece| piece.len() > 1) {
-            add(piece.iter().flat_map(|c| plain(*c).chars()).collect());
+            add(piece.iter().flat_map(|c| unaccented(*c).chars()).collect());
         }
     }
     found
 }
 
-/// The words of a query, folded: one for each word of the text.
+/// The folded words of a query, one for each word of the text.
 pub fn query_words(text: &str) -> Vec<String> {
     let fold =
-        |part: Vec<char>| part.into_iter().filter(|c| !is_apostrophe(*c)).flat_map(|c| plain(c).chars()).collect();
+        |part: Vec<char>| part.into_iter().filter(|c| !is_apostrophe(*c)).flat_map(|c| unaccented(c).chars()).collect();
     parts(text).into_iter().map(fold).filter(|word: &String| !word.is_empty()).collect()
 }
 
-/// A name as a key: two spellings of one name have the same.
+/// The key of a name, which all its spellings share.
 pub fn key(text: &str) -> String {
     let words = query_words(text);
-    // A name of signs alone is only like itself.
+    // A name without letters equals only itself.
     if words.is_empty() { text.trim().to_lowercase() } else { words.join(" ") }
 }
 
 fn parts(text: &str) -> Vec<Vec<char>> {
     let mut parts: Vec<Vec<char>> = vec![vec![]];
     let mut letters: Vec<char> = Vec::new();
-    // The acute accent that stands alone is typed for an apostrophe; decomposed it would be a blank with an accent.
+    // People type the spacing acute accent as an apostrophe; NFKD would decompose it to a space and an accent.
     for c in text.chars().map(|c| if c == '\u{b4}' { '\'' } else { c }).nfkd() {
         match (c, letters.last_mut()) {
-            ('\u{308}' | '\u{30a}', Some(last)) => *last = composed(*last, c),
+            ('\u{308}' | '\u{30a}', Some(last)) => *last = compose(*last, c),
             _ if is_accent(c) => {}
             _ => letters.extend(c.to_lowercase().filter(|c| !is_accent(*c))),
         }
@@ -57,8 +57,8 @@ fn parts(text: &str) -> Vec<Vec<char>> {
     parts
 }
 
-/// The letters with a diaeresis or a ring that have a spelling of their own without it.
-fn composed(letter: char, accent: char) -> char {
+/// Composes a letter with a diaeresis or a ring if it has an ASCII spelling of its own.
+fn compose(letter: char, accent: char) -> char {
     match (letter, accent) {
         ('a', '\u{308}') => 'ä',
         ('o', '\u{308}') => 'ö',
@@ -74,8 +74,8 @@ fn push(parts: &mut [Vec<char>], c: char) {
     }
 }
 
-/// Accents of Latin, Greek and Cyrillic letters, and the points of Hebrew and Arabic. The signs of other scripts are letters
-/// of their own.
+/// Accents of Latin, Greek and Cyrillic letters, and the points of Hebrew and Arabic. The combining marks of other scripts
+/// are part of their letters.
 fn is_accent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{591}'..='\u{5c7}' | '\u{64b}'..='\u{652}')
 }
@@ -84,8 +84,8 @@ fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '`' | '\u{2b9}'..='\u{2bd}' | '\u{2018}'..='\u{201b}' | '\u{2032}' | '\u{ff07}')
 }
 
-/// A letter without its accent, or the ASCII letters that people type for it.
-fn plain(c: char) -> Folded {
+/// A letter without its accent, or its usual ASCII spelling.
+fn unaccented(c: char) -> Folded {
     match c {
         'ä' | 'å' => Folded::Text("a"),
         'ö' => Folded::Text("o"),
@@ -105,14 +105,14 @@ fn plain(c: char) -> Folded {
     }
 }
 
-/// The same in the spelling that German and Danish use where there are no such letters.
-fn spelled(c: char) -> Folded {
+/// A letter in the German and Danish ASCII spelling.
+fn transliterated(c: char) -> Folded {
     match c {
         'ä' => Folded::Text("ae"),
         'ö' | 'ø' => Folded::Text("oe"),
         'ü' => Folded::Text("ue"),
         'å' => Folded::Text("aa"),
-        other => plain(other),
+        other => unaccented(other),
     }
 }
 
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_the_words_that_people_type() {
+    fn a_name_yields_the_words_that_people_type() {
         for (name, expected) in [
             ("José", &["jose"][..]),
             ("Jose\u{301}", &["jose"]),

@@ -1,7 +1,7 @@
-//! Typed identifiers: a UUIDv7 that knows what it names.
+//! Typed identifiers: a UUIDv7 with the kind of its resource as a type.
 //!
-//! People and programs see a [TypeID](https://github.com/jetify-com/typeid): a prefix, an underscore and the
-//! UUID in 26 characters of base32. Databases see the UUID.
+//! The text form is a [TypeID](https://github.com/jetify-com/typeid): a prefix, an underscore and the UUID in 26 characters
+//! of base32. Databases store the UUID.
 
 use std::{cmp::Ordering, fmt, hash, marker::PhantomData, str::FromStr};
 
@@ -9,19 +9,19 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use type_safe_id::{DynamicType, TypeSafeId};
 use uuid::Uuid;
 
-/// What an [`Id`] names: gives the TypeID prefix.
+/// The kind of resource that an [`Id`] identifies.
 pub trait Kind {
     /// The TypeID prefix, lower-case ASCII letters.
     const PREFIX: &'static str;
 }
 
-/// An identifier of one kind of thing.
+/// An identifier of one kind of resource.
 pub struct Id<K> {
     uuid: Uuid,
     kind: PhantomData<fn() -> K>,
 }
 
-/// Why a text is not an id of the expected kind.
+/// A text is not an id of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected an id of the form {prefix}_ followed by 26 characters of base32")]
 pub struct ParseError {
@@ -34,7 +34,7 @@ impl<K> Id<K> {
         Self { uuid, kind: PhantomData }
     }
 
-    /// The UUID beneath, as the database stores it.
+    /// The UUID, as databases store it.
     pub const fn uuid(self) -> Uuid {
         self.uuid
     }
@@ -136,7 +136,7 @@ impl<K: Kind> utoipa::ToSchema for Id<K> {
 macro_rules! kinds {
     ($($kind:ident $alias:ident $prefix:literal $doc:literal),* $(,)?) => {
         $(
-            #[doc = concat!("Names ", $doc, ".")]
+            #[doc = concat!("The kind of ", $doc, ".")]
             pub enum $kind {}
             impl Kind for $kind {
                 const PREFIX: &'static str = $prefix;
@@ -172,7 +172,7 @@ kinds! {
     Offer OfferId "offer" "an offer of a freed slot",
     Rule RuleId "rule" "a reminder rule",
     Message MessageId "msg" "a message",
-    Inbound InboundId "inb" "a message that came in",
+    Inbound InboundId "inb" "an inbound message",
     Webhook WebhookId "whk" "a webhook endpoint",
     WebhookDelivery WebhookDeliveryId "whd" "a delivery to a webhook endpoint",
     Key KeyId "key" "an API key",
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_and_another_kind_is_refused() {
+    fn an_id_parses_back_and_another_kind_is_refused() {
         let id = LocationId::new(Uuid::from_u128(0x0195_0000_0000_7000_8000_0000_0000_0001));
         let text = id.to_string();
         assert!(text.starts_with("loc_") && text.len() == 30, "{text}");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     fault::{Faults, check_text},
     id::ProposedChangeId,
-    phone::{self, Unread},
+    phone::{self, ParseError},
     words::words,
 };
 
@@ -182,15 +182,15 @@ impl Details {
 
     /// Rewrites the telephone number in E.164 form, or notes why it cannot be parsed. A number in national form is read as
     /// one of `country` (ISO 3166-1); without a country it stays unchanged.
-    pub fn read_phone(&mut self, faults: &mut Faults, at: &str, country: Option<&str>) {
-        match phone::read(&self.phone, country) {
+    pub fn normalize_phone(&mut self, faults: &mut Faults, at: &str, country: Option<&str>) {
+        match phone::parse(&self.phone, country) {
             Ok(e164) => self.phone = e164,
-            Err(Unread::NoCountry) => {}
-            Err(unread) => faults.push(format!("{at}/phone"), "invalid_phone", unread.detail(country)),
+            Err(ParseError::NoCountry) => {}
+            Err(error) => faults.push(format!("{at}/phone"), "invalid_phone", error.detail(country)),
         }
     }
 
-    /// Notes every fault but those of the telephone number, which [`Details::read_phone`] notes. Pointers begin with `at`,
+    /// Notes every fault but those of the telephone number, which [`Details::normalize_phone`] notes. Pointers begin with `at`,
     /// such as `/patient`.
     pub fn check(&self, faults: &mut Faults, at: &str) {
         check_text(faults, &format!("{at}/given_name"), &self.given_name, 100);
@@ -232,7 +232,7 @@ pub fn is_e164(phone: &str) -> bool {
     })
 }
 
-/// Whether a text has the shape of an e-mail address that a mail server can be handed (RFC 5321 lengths).
+/// Whether a text is an e-mail address in form, within the lengths of RFC 5321.
 pub fn is_email(address: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
     address.len() <= 254
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_is_named_and_none_repeats_the_value() {
+    fn every_fault_is_noted_and_none_repeats_its_value() {
         let mut details = Details {
             given_name: " ".into(),
             family_name: "x".repeat(101),
@@ -266,7 +266,7 @@ mod tests {
             consents: vec![],
         };
         let mut faults = Faults::new();
-        details.read_phone(&mut faults, "/patient", Some("CA"));
+        details.normalize_phone(&mut faults, "/patient", Some("CA"));
         details.check(&mut faults, "/patient");
         let found = faults.into_vec();
         let pointers: Vec<_> = found.iter().map(|v| v.pointer.as_str()).collect();

@@ -1,37 +1,36 @@
-//! Telephone numbers: taken as people write them, kept as E.164.
+//! Telephone numbers: parsed as people write them, stored in E.164 form.
 //!
-//! Which digits are a trunk prefix and how long a number is differs from country to country; the numbering plans are those
-//! of Google's libphonenumber (<https://github.com/google/libphonenumber>), in the crate `phonenumber`.
+//! Trunk prefixes and lengths differ from country to country. The numbering plans are those of Google's libphonenumber (<https://github.com/google/libphonenumber>), in the crate `phonenumber`.
 
 use std::{collections::HashMap, sync::LazyLock};
 
 use phonenumber::{country, metadata::DATABASE};
 
-/// Most characters of a telephone number as people write it.
+/// The most characters of a telephone number as people write it.
 pub const CHARS_MAX: usize = 40;
-/// Most digits: an international prefix, a country code, a trunk zero and 15 digits of E.164 at the most.
+/// The most digits: an international prefix, a country code, a trunk zero and the 15 digits of E.164.
 const DIGITS_MAX: usize = 20;
 
-/// Why a text could not be read as a telephone number.
+/// Why a text is not a telephone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unread {
-    /// It holds something else than digits and what people put between them.
+pub enum ParseError {
+    /// It holds characters other than digits and separators, or too few or too many digits.
     NotANumber,
-    /// It ends in an extension, which no text message reaches and E.164 cannot hold.
+    /// It ends in an extension, which E.164 cannot express and text messages cannot reach.
     Extension,
-    /// It has no country code, and no country was named.
+    /// It has no country code, and the caller named no country.
     NoCountry,
     /// The country's numbering plan has no such number.
-    NotThere,
+    UnknownNumber,
 }
 
-impl Unread {
-    /// How to mend it, for people; never the number itself.
+impl ParseError {
+    /// How to mend it, for people. Never repeats the number.
     pub fn detail(self, country: Option<&str>) -> String {
         let international = "in international form, such as +17805550123";
         match (self, country) {
             (Self::Extension, _) => "leave the extension out".to_owned(),
-            (Self::NotThere, Some(country)) => {
+            (Self::UnknownNumber, Some(country)) => {
                 format!("{country} has no such number: write it as it is dialled there, or {international}")
             }
             (_, Some(country)) => format!("write the number as it is dialled in {country}, or {international}"),
@@ -40,23 +39,23 @@ impl Unread {
     }
 }
 
-/// Reads a telephone number in international form, or as it is dialled in a country (ISO 3166-1, two letters), and
-/// answers it in E.164 form. Without a country a national number is [`Unread::NoCountry`].
+/// Parses a telephone number in international form, or as it is dialled in a country (ISO 3166-1, two letters), and
+/// returns its E.164 form.
 ///
 /// # Errors
-/// When it is no telephone number.
-pub fn read(text: &str, country: Option<&str>) -> Result<String, Unread> {
-    let (plus, digits) = digits_of(text)?;
+/// [`ParseError::NoCountry`] for a national number without a country; the other variants for a text that is no number.
+pub fn parse(text: &str, country: Option<&str>) -> Result<String, ParseError> {
+    let (plus, digits) = scan(text)?;
     if plus {
-        return international(&digits).ok_or(Unread::NotThere);
+        return international(&digits).ok_or(ParseError::UnknownNumber);
     }
-    let country = country.ok_or(Unread::NoCountry)?;
-    national(&digits, country).ok_or(Unread::NotThere)
+    let country = country.ok_or(ParseError::NoCountry)?;
+    national(&digits, country).ok_or(ParseError::UnknownNumber)
 }
 
-/// A number that is E.164 already, split into its country code and the rest (the codes are those of ITU-T E.164, annexed
-/// list of assigned country codes).
-pub fn parts(e164: &str) -> Option<(&str, &str)> {
+/// Splits an E.164 number into its country code and the national number. Source of the codes: ITU-T E.164, annexed list of
+/// assigned country codes.
+pub fn split_country_code(e164: &str) -> Option<(&str, &str)> {
     let digits = e164.strip_prefix('+')?;
     let two = digits.get(..2)?.parse().ok()?;
     let length = match two {
@@ -67,7 +66,7 @@ pub fn parts(e164: &str) -> Option<(&str, &str)> {
     digits.split_at_checked(length)
 }
 
-/// The country (ISO 3166-1, two letters) that an IANA time zone lies in; `None` for one of no country, such as UTC.
+/// The country (ISO 3166-1, two letters) of an IANA time zone; `None` for a zone without a country, such as UTC.
 pub fn country_of_zone(name: &str) -> Option<&'static str> {
     static COUNTRIES: LazyLock<HashMap<&str, &str>> = LazyLock::new(|| {
         let lines = include_str!("data/zone_countries.txt").lines().filter(|line| !line.starts_with('#'));
@@ -77,48 +76,48 @@ pub fn country_of_zone(name: &str) -> Option<&'static str> {
     COUNTRIES.get(name).copied()
 }
 
-/// A decimal digit of the scripts that people write telephone numbers in.
+/// The ASCII digit for a decimal digit of the scripts in which people write telephone numbers.
 pub fn digit(c: char) -> Option<char> {
     let zeros = ['0', '\u{660}', '\u{6f0}', '\u{966}', '\u{ff10}'];
     let value = zeros.into_iter().find_map(|zero| (c as u32).checked_sub(zero as u32).filter(|value| *value < 10))?;
     char::from_digit(value, 10)
 }
 
-/// Whether a character stands between the digits of a number and means nothing: blanks, brackets, dots, strokes, dashes,
-/// and the invisible marks of direction that come with a number from an address book.
-pub fn is_mark(c: char) -> bool {
+/// Whether a character is a separator between digits: blanks, brackets, dots, strokes, dashes, and the invisible marks of
+/// direction that address books add.
+pub fn is_separator(c: char) -> bool {
     c.is_whitespace()
         || matches!(c, '(' | ')' | '[' | ']' | '.' | '/' | '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{ff0d}')
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{ad}')
 }
 
-/// Whether it begins with a plus, and its digits.
-fn digits_of(text: &str) -> Result<(bool, String), Unread> {
+/// Whether the text begins with a plus, and its digits.
+fn scan(text: &str) -> Result<(bool, String), ParseError> {
     if text.chars().count() > CHARS_MAX {
-        return Err(Unread::NotANumber);
+        return Err(ParseError::NotANumber);
     }
     let text = text.trim_start_matches("tel:");
     let (mut plus, mut digits) = (false, String::new());
     for c in text.chars() {
         match digit(c) {
             Some(digit) => digits.push(digit),
-            None if is_mark(c) => {}
+            None if is_separator(c) => {}
             None if matches!(c, '+' | '\u{ff0b}') && digits.is_empty() && !plus => plus = true,
             None if digits.len() >= 6 && matches!(c, 'x' | 'X' | 'e' | 'E' | '#' | ';' | ',') => {
-                return Err(Unread::Extension);
+                return Err(ParseError::Extension);
             }
-            None => return Err(Unread::NotANumber),
+            None => return Err(ParseError::NotANumber),
         }
     }
-    if (3..=DIGITS_MAX).contains(&digits.len()) { Ok((plus, digits)) } else { Err(Unread::NotANumber) }
+    if (3..=DIGITS_MAX).contains(&digits.len()) { Ok((plus, digits)) } else { Err(ParseError::NotANumber) }
 }
 
-/// A number after its `+`. One that no numbering plan knows is taken as it is, since plans grow, but for a trunk prefix that
-/// does not belong there.
+/// The number after a `+`. A number that no numbering plan knows is accepted, because plans grow, but without a misplaced
+/// trunk prefix.
 fn international(digits: &str) -> Option<String> {
     let typed = format!("+{digits}");
-    let (code, national) = parts(&typed)?;
-    // Only where there may be a trunk prefix are the plans looked at: reading them takes a while, once a process.
+    let (code, national) = split_country_code(&typed)?;
+    // The plans are consulted only for a possible trunk prefix: their first use in a process loads them, which is slow.
     let trunk = national.starts_with('0') || matches!((code, national.get(..1)), ("7", Some("8")) | ("1", Some("1")));
     let number: u16 = code.parse().ok()?;
     if !trunk || in_plan(number, national) {
@@ -129,11 +128,11 @@ fn international(digits: &str) -> Option<String> {
         let plans = DATABASE.by_code(&number).into_iter().flatten();
         plans.filter_map(|plan| national.strip_prefix(plan.national_prefix()?)).next().map(str::to_owned)
     };
-    let mended = parsed.filter(|national| in_plan(number, national)).or_else(without_trunk);
-    e164(format!("+{code}{}", mended.as_deref().unwrap_or(national)))
+    let corrected = parsed.filter(|national| in_plan(number, national)).or_else(without_trunk);
+    e164(format!("+{code}{}", corrected.as_deref().unwrap_or(national)))
 }
 
-/// A number as it is dialled in a country: with its trunk prefix, with the prefix for calls abroad, or with neither.
+/// The number as it is dialled in a country: with the trunk prefix, with the international prefix, or with neither.
 fn national(digits: &str, country: &str) -> Option<String> {
     let country: country::Id = country.parse().ok()?;
     let found = phonenumber::parse(Some(country), digits).ok()?;
@@ -141,7 +140,7 @@ fn national(digits: &str, country: &str) -> Option<String> {
     in_plan(code, &national).then(|| format!("+{code}{national}")).and_then(e164)
 }
 
-/// Whether a numbering plan of this country code knows numbers of this form.
+/// Whether a numbering plan of this country code has numbers of this form.
 fn in_plan(code: u16, national: &str) -> bool {
     let plans = DATABASE.by_code(&code).into_iter().flatten();
     plans.into_iter().any(|plan| plan.descriptors().general().is_match(national))
@@ -155,9 +154,9 @@ fn e164(text: String) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Fictional numbers, as far as their countries keep some: Ofcom's, NANPA's 555, ACMA's, ARCEP's and BNetzA's.
+    /// Fictional numbers where the country reserves some: Ofcom's, NANPA's 555, ACMA's, ARCEP's and BNetzA's.
     #[test]
-    fn numbers_are_taken_as_people_write_them() {
+    fn numbers_parse_as_people_write_them() {
         for (text, country, expected) in [
             ("(780) 555-0123", Some("CA"), "+17805550123"),
             ("1-780-555-0123", Some("CA"), "+17805550123"),
@@ -179,33 +178,33 @@ mod tests {
             ("+39 06 698 12345", None, "+390669812345"),
             ("８ 912 345-67-89", Some("RU"), "+79123456789"),
             ("\u{660}\u{661}\u{660} 1234 5678", Some("EG"), "+201012345678"),
-            // What no plan knows stays as it is.
+            // A number that no plan knows stays unchanged.
             ("+15550001111", None, "+15550001111"),
             ("+9991234567", None, "+9991234567"),
             ("+1 1 780 555 0123", None, "+17805550123"),
         ] {
-            assert_eq!(read(text, country).as_deref(), Ok(expected), "{text} in {country:?}");
-            assert_eq!(read(expected, None).as_deref(), Ok(expected), "it reads back");
+            assert_eq!(parse(text, country).as_deref(), Ok(expected), "{text} in {country:?}");
+            assert_eq!(parse(expected, None).as_deref(), Ok(expected), "an E.164 number parses to itself");
         }
     }
 
     #[test]
-    fn what_is_no_number_says_how_to_mend_it_and_not_what_it_was() {
+    fn an_error_names_the_mend_and_never_the_number() {
         for (text, country, expected) in [
-            ("0161 496 0000", None, Unread::NoCountry),
-            ("0161 496 0000", Some("CA"), Unread::NotThere),
-            ("496 0000", Some("GB"), Unread::NotThere),
-            ("555-0123", Some("CA"), Unread::NotThere),
-            ("780 555 0123 ext. 5", Some("CA"), Unread::Extension),
-            ("780-555-0123x5", Some("CA"), Unread::Extension),
-            ("none", Some("CA"), Unread::NotANumber),
-            ("1-800-FLOWERS", Some("US"), Unread::NotANumber),
-            ("+44+7700900999", None, Unread::NotANumber),
-            ("", Some("CA"), Unread::NotANumber),
-            ("+1999", None, Unread::NotThere),
-            ("+17805550123123456", None, Unread::NotThere),
+            ("0161 496 0000", None, ParseError::NoCountry),
+            ("0161 496 0000", Some("CA"), ParseError::UnknownNumber),
+            ("496 0000", Some("GB"), ParseError::UnknownNumber),
+            ("555-0123", Some("CA"), ParseError::UnknownNumber),
+            ("780 555 0123 ext. 5", Some("CA"), ParseError::Extension),
+            ("780-555-0123x5", Some("CA"), ParseError::Extension),
+            ("none", Some("CA"), ParseError::NotANumber),
+            ("1-800-FLOWERS", Some("US"), ParseError::NotANumber),
+            ("+44+7700900999", None, ParseError::NotANumber),
+            ("", Some("CA"), ParseError::NotANumber),
+            ("+1999", None, ParseError::UnknownNumber),
+            ("+17805550123123456", None, ParseError::UnknownNumber),
         ] {
-            assert_eq!(read(text, country), Err(expected), "{text} in {country:?}");
+            assert_eq!(parse(text, country), Err(expected), "{text} in {country:?}");
             assert!(text.is_empty() || !expected.detail(country).contains(text));
         }
     }
@@ -217,12 +216,15 @@ mod tests {
             ("+447700900999", ("44", "7700900999")),
             ("+353201234567", ("353", "201234567")),
         ] {
-            assert_eq!(parts(number), Some(expected));
+            assert_eq!(split_country_code(number), Some(expected));
         }
         for length in 1..=3 {
             let codes = 10_u16.pow(length - 1)..10_u16.pow(length);
             for code in codes.filter(|code| DATABASE.by_code(code).is_some()) {
-                assert_eq!(parts(&format!("+{code}5550123")).map(|parts| parts.0), Some(&*code.to_string()));
+                assert_eq!(
+                    split_country_code(&format!("+{code}5550123")).map(|parts| parts.0),
+                    Some(&*code.to_string())
+                );
             }
         }
     }

@@ -1,8 +1,8 @@
-//! Slots: a start that search showed, carried by its caller as one opaque text.
+//! Slot ids: a search result as an opaque text.
 //!
-//! A slot id holds all that is needed to check and book the slot days later, so that search stores nothing: what it
-//! promised too, so that a service that has changed since cannot change the visit. Its checksum tells a damaged id from
-//! an unknown one; it is no secret and no permission.
+//! A slot id holds everything that a later check and booking need, so that search stores nothing. It includes the promised
+//! length, so that a change of the service does not change the appointment. Its checksum detects a damaged id; it is
+//! neither a secret nor a permission.
 
 use std::{fmt, str::FromStr};
 
@@ -13,43 +13,43 @@ use crate::id::{LocationId, PractitionerId, ServiceId};
 
 const PREFIX: &str = "slot_";
 const FORMAT: u8 = 2;
-/// The format that promised no length.
+/// The format without a length.
 const FORMAT_OUTDATED: u8 = 1;
 const LEN: usize = 1 + 48 + 4 + 2 + 1 + 4;
-/// Base64 writes four letters for three bytes.
+/// Base64 encodes three bytes as four letters.
 const TEXT_LEN: usize = PREFIX.len() + LEN / 3 * 4;
 
-/// One service, given by one practitioner, at one location, from one instant on.
+/// A start of one service with one practitioner at one location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Slot {
-    /// When the visit starts; always on a whole minute.
+    /// The start, on a whole minute.
     pub starts_at: Timestamp,
-    /// What is given.
+    /// The service.
     pub service: ServiceId,
-    /// Where.
+    /// The location.
     pub location: LocationId,
-    /// By whom.
+    /// The practitioner.
     pub practitioner: PractitionerId,
-    /// How many minutes the visit takes, without preparation and clean-up.
+    /// The length in minutes, without preparation and clean-up.
     pub minutes: u16,
     /// Whether it is one place of a group session.
     pub shared: bool,
 }
 
 impl Slot {
-    /// When the visit ends.
+    /// The end.
     pub fn ends_at(&self) -> Timestamp {
         self.starts_at.saturating_add(SignedDuration::from_mins(i64::from(self.minutes))).unwrap_or(Timestamp::MAX)
     }
 }
 
-/// A text that is no slot id.
+/// Why a text is not a slot id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
-    /// It is something else, or damaged.
+    /// It has another form, or is damaged.
     #[error("not a slot id: post the slot_id of a search result as it is")]
     NotASlot,
-    /// It was made before slot ids held the length of the visit.
+    /// It has the older format without a length.
     #[error("this slot id is of an older version and does not say how long the visit is: search again")]
     Outdated,
 }
@@ -67,7 +67,7 @@ impl fmt::Display for Slot {
         bytes[55] = u8::from(self.shared);
         let sum = checksum(&bytes[..56]);
         bytes[56..].copy_from_slice(&sum.to_be_bytes());
-        // Written at once, without a piece of memory of its own: search writes hundreds of them for a page.
+        // Encoded on the stack: a page of search results has hundreds of slot ids.
         let mut text = [0; TEXT_LEN];
         text[..PREFIX.len()].copy_from_slice(PREFIX.as_bytes());
         URL_SAFE_NO_PAD.encode_slice(bytes, &mut text[PREFIX.len()..]).map_err(|_| fmt::Error)?;

@@ -15,13 +15,12 @@ pub fn on_grid(at: Timestamp) -> bool {
     at.as_microsecond().rem_euclid(GRID_MINUTES * 60_000_000) == 0
 }
 
-/// The instant with this many microseconds since the Unix epoch, or `None` outside the range of years that
-/// [`Timestamp`] covers.
+/// The instant at this many microseconds since the Unix epoch; `None` outside the range of [`Timestamp`].
 pub fn from_micros(us: i64) -> Option<Timestamp> {
     Timestamp::from_microsecond(us).ok()
 }
 
-/// A half-open interval `[start, end)` that is never empty.
+/// A half-open interval `[start, end)`, never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interval {
     start: Timestamp,
@@ -29,7 +28,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The interval from `start` up to `end`, or `None` where it would be empty.
+    /// The interval `[start, end)`; `None` if it is empty.
     pub fn new(start: Timestamp, end: Timestamp) -> Option<Self> {
         (start < end).then_some(Self { start, end })
     }
@@ -44,7 +43,7 @@ impl Interval {
         self.end
     }
 
-    /// Whether the two share an instant.
+    /// Whether two intervals share an instant.
     pub fn overlaps(self, other: Self) -> bool {
         self.start < other.end && other.start < self.end
     }
@@ -58,7 +57,7 @@ impl WallTime {
     /// The end of the day.
     pub const MIDNIGHT_END: Self = Self(1440);
 
-    /// This many minutes after midnight, at most 1440.
+    /// The time at this many minutes after midnight; `None` above 1440.
     pub fn from_minutes(minutes: u16) -> Option<Self> {
         (minutes <= 1440).then_some(Self(minutes))
     }
@@ -178,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wall_times_read_back() {
+    fn wall_times_parse_back() {
         assert_eq!("08:05".parse::<WallTime>().map(|t| t.to_string()), Ok("08:05".to_owned()));
         assert_eq!("24:00".parse::<WallTime>(), Ok(WallTime::MIDNIGHT_END));
         for bad in ["8:00", "24:05", "08:60", "0800", "", "aa:bb", "-1:00"] {

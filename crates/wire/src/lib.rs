@@ -1,7 +1,7 @@
-//! The gRPC contracts of `proto/` as Rust, and the conversions between the wire and the domain.
+//! The gRPC contracts of `proto/` as Rust types, and the conversions between them and the domain.
 //!
-//! Nothing else lives here: no rule, no call, no store. Conversions from the wire collect every fault with a
-//! JSON pointer; conversions to the wire cannot fail.
+//! The crate has no rules, calls or stores. Conversions from the wire collect every fault with a JSON pointer; conversions
+//! to the wire cannot fail.
 
 #![warn(clippy::unwrap_used)]
 

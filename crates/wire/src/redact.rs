@@ -1,4 +1,4 @@
-//! `Debug` for messages that hold personal data: their name, nothing of their content.
+//! `Debug` of messages with personal data, which prints only the name of the type.
 
 use std::fmt;
 

@@ -239,7 +239,7 @@ fn read(change: &Change) -> Option<(Uuid, State)> {
 }
 
 fn booked(state: &AppointmentState, version: i64) -> Option<State> {
-    if !state.status.parse::<Status>().ok()?.is_ahead() {
+    if !state.status.parse::<Status>().ok()?.is_upcoming() {
         return Some(State::Bare);
     }
     Some(State::Booked(Booked {

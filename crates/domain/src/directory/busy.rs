@@ -4,54 +4,53 @@ use serde::{Deserialize, Serialize};
 use super::check_code;
 use crate::fault::Faults;
 
-/// The times at which a calendar kept elsewhere says that a practitioner is busy. Only times: what they are for
-/// stays where it was.
+/// The busy times of a practitioner from an external calendar. Titles and other details are not imported.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Busy {
-    /// Which calendar it is; one of each name for a practitioner.
+    /// The name of the calendar, unique for a practitioner.
     #[cfg_attr(feature = "schema", schema(pattern = "^[a-z0-9_-]{1,64}$"))]
     pub source: String,
-    /// Apart from one another, earliest first.
+    /// Separate intervals, earliest first.
     #[cfg_attr(feature = "schema", schema(max_items = 10000))]
     pub times: Vec<BusyTime>,
-    /// Where the calendar is read again and again; none for a file that was sent once. It may hold a secret of its owner.
+    /// The URL from which the calendar is fetched regularly; none for an uploaded file. It may hold a secret of its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(max_length = 2000, nullable = false))]
     pub url: Option<String>,
-    /// What was wrong when it was last read there: a code. The times are those of the last time that all was well.
+    /// The code of the failure of the last fetch. The times are then those of the last successful fetch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(max_length = 64, nullable = false))]
     pub problem: Option<String>,
-    /// Whether what cannot be read there is skipped.
+    /// Whether components that cannot be parsed are skipped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "schema", schema(required = false))]
     pub lenient: bool,
 }
 
-/// One stretch of busy time.
+/// A busy interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BusyTime {
-    /// From this instant.
+    /// The start.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub starts_at: Timestamp,
-    /// Up to this instant.
+    /// The end.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub ends_at: Timestamp,
 }
 
 impl Busy {
-    /// The most stretches of one calendar: what the largest file of a year holds, 25 a day.
+    /// The most intervals of one calendar: about 25 for each day of a year.
     pub const TIMES_MAX: usize = 10_000;
 
     /// Notes every fault.
     pub fn check(&self, faults: &mut Faults) {
         check_code(faults, "/source", &self.source);
-        let few = self.times.len() <= Self::TIMES_MAX;
-        faults.check(few, "/times", "too_many", format!("at most {} busy times", Self::TIMES_MAX));
+        let within_limit = self.times.len() <= Self::TIMES_MAX;
+        faults.check(within_limit, "/times", "too_many", format!("at most {} busy times", Self::TIMES_MAX));
         let ordered = self.times.iter().all(|time| time.starts_at < time.ends_at)
             && self.times.windows(2).all(|pair| pair[0].ends_at < pair[1].starts_at);
         let schemes = ["https://", "http://", "webcal://", "webcals://"];

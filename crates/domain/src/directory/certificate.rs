@@ -4,18 +4,18 @@ use serde::{Deserialize, Serialize};
 use super::{check_code, check_date};
 use crate::fault::{Faults, check_text};
 
-/// A practitioner's licence or certificate, valid on its days, both ends included.
+/// A practitioner's licence or certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
-    /// What it certifies, such as `dry-needling`; services ask for it by this code.
+    /// The certified skill, such as `dry-needling`; services require it by this code.
     #[cfg_attr(feature = "schema", schema(pattern = "^[a-z0-9_-]{1,64}$"))]
     pub code: String,
     /// The issuing body.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub issuer: String,
-    /// Where it is valid, such as `CA-AB`.
+    /// The jurisdiction, such as `CA-AB`.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 64))]
     pub jurisdiction: String,
     /// The first day of validity.
@@ -39,7 +39,7 @@ impl Certificate {
         }
     }
 
-    /// Whether it holds on this day.
+    /// Whether it is valid on this day.
     pub fn valid_on(&self, day: Date) -> bool {
         self.valid_from <= day && self.valid_to.is_none_or(|last| day <= last)
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use super::check_date;
 use crate::fault::{Faults, check_text};
 
-/// Days on which a location is shut, in its own dates, both included.
+/// Days on which a location is closed, in its own dates, both ends included.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -15,7 +15,7 @@ pub struct Closure {
     /// The last day.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = Date))]
     pub ends_on: Date,
-    /// Why, for the clinic's staff.
+    /// The reason, for the clinic's staff.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub reason: String,
 }

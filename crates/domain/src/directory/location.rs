@@ -7,7 +7,7 @@ use crate::{
     time::{Day, WallTime, zone},
 };
 
-/// A clinic that patients come to.
+/// A clinic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -30,22 +30,22 @@ pub struct Location {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = -180, maximum = 180, nullable = false))]
     pub longitude: Option<f64>,
-    /// When the doors are open; none given: whenever a roster says so.
+    /// The opening hours; none: all rostered hours.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schema(max_items = 42))]
     pub opening_hours: Vec<DayHours>,
-    /// The clinic's own telephone, for the messages that patients get: with its country code, or as it is dialled in the
-    /// country of the time zone. It is kept and shown in E.164 form.
+    /// The clinic's telephone number in messages to patients: with its country code, or as it is dialled in the country of
+    /// the time zone. It is stored and returned in E.164 form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(max_length = 40, example = "+17805550100", nullable = false))]
     pub phone: Option<String>,
-    /// How long practitioners take to other locations, where the distance alone does not tell.
+    /// The travel times to other locations, where the distance gives no good estimate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(max_items = 200))]
     pub travel_times: Vec<TravelTime>,
 }
 
-/// How long a practitioner takes to another location, and back unless that one says otherwise.
+/// A practitioner's travel time to another location, and back unless that location gives its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -64,9 +64,9 @@ pub struct TravelTime {
 pub struct DayHours {
     /// The day.
     pub day: Day,
-    /// Doors open.
+    /// The opening time.
     pub from: WallTime,
-    /// Doors close, later than `from`; `24:00` is the end of the day.
+    /// The closing time, later than `from`; `24:00` is the end of the day.
     pub to: WallTime,
 }
 
@@ -82,7 +82,7 @@ impl Location {
         if !self.address.is_empty() {
             check_text(faults, "/address", &self.address, 300);
         }
-        let within = |degrees: Option<f64>, most: f64| degrees.is_none_or(|d| d.is_finite() && d.abs() <= most);
+        let within = |degrees: Option<f64>, max: f64| degrees.is_none_or(|d| d.is_finite() && d.abs() <= max);
         faults.check(within(self.latitude, 90.0), "/latitude", "out_of_range", "must lie between -90 and 90");
         faults.check(within(self.longitude, 180.0), "/longitude", "out_of_range", "must lie between -180 and 180");
         faults.check(
@@ -101,14 +101,14 @@ impl Location {
             );
         }
         faults.check(self.travel_times.len() <= 200, "/travel_times", "too_many", "at most 200 entries");
-        for (at, road) in self.travel_times.iter().enumerate() {
+        for (at, travel) in self.travel_times.iter().enumerate() {
             let pointer = format!("/travel_times/{at}/minutes");
-            faults.check(road.minutes <= 1440, pointer, "out_of_range", "must lie between 0 and 1440");
+            faults.check(travel.minutes <= 1440, pointer, "out_of_range", "must lie between 0 and 1440");
         }
         if let Some(text) = &self.phone {
             let country = phone::country_of_zone(&self.time_zone);
-            if let Err(unread) = phone::read(text, country) {
-                faults.push("/phone", "invalid_phone", unread.detail(country));
+            if let Err(error) = phone::parse(text, country) {
+                faults.push("/phone", "invalid_phone", error.detail(country));
             }
         }
     }

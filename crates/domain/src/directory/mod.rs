@@ -1,7 +1,7 @@
-//! What a clinic chain consists of: locations, practitioners, services and what belongs to them.
+//! The directory of a clinic chain: locations, practitioners, services and their parts.
 //!
-//! Each kind of entry is one file with its fields and the check that names every fault. The types are shown as
-//! they are in the public interface and stored as they are: one form of a thing, everywhere.
+//! Each kind of entry is one file with its fields and the check that notes every fault. The public interface and the
+//! database use these types in the same JSON form.
 
 mod busy;
 mod certificate;
@@ -33,7 +33,7 @@ pub use self::{
 };
 use crate::fault::Faults;
 
-/// The kinds of entry. The names are stored; they never change.
+/// The kinds of entry. The names are stored and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is a type of this module")]
@@ -52,7 +52,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All kinds, parents before what belongs to them.
+    /// All kinds, parents before their children.
     pub const ALL: [Self; 11] = [
         Self::Location,
         Self::Room,
@@ -102,7 +102,7 @@ impl Kind {
         }
     }
 
-    /// The kind of entry that it belongs to.
+    /// The kind of the parent entry.
     pub fn parent(self) -> Option<Self> {
         match self {
             Self::Room | Self::Equipment | Self::Closure => Some(Self::Location),
@@ -112,7 +112,7 @@ impl Kind {
     }
 }
 
-/// One entry's content, of whichever kind.
+/// The body of an entry.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "body", rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is a type of this module")]
@@ -131,7 +131,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// Which kind it is.
+    /// The kind of the entry.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Location(_) => Kind::Location,
@@ -148,7 +148,7 @@ impl Body {
         }
     }
 
-    /// Notes every fault that the entry shows by itself; pointers are from the entry's own root.
+    /// Notes every fault that can be found without other entries. Pointers start at the entry's root.
     pub fn check(&self, faults: &mut Faults) {
         match self {
             Self::Location(body) => body.check(faults),
@@ -165,14 +165,14 @@ impl Body {
         }
     }
 
-    /// The other entries that it points at, with the JSON pointer of each.
+    /// The referenced entries, with the JSON pointer of each reference.
     pub fn references(&self) -> Vec<(String, Kind, Uuid)> {
         match self {
             Self::Roster(roster) => vec![("/location_id".into(), Kind::Location, roster.location_id.uuid())],
             Self::Location(location) => {
-                let roads = location.travel_times.iter().enumerate();
+                let travel_times = location.travel_times.iter().enumerate();
                 let pointer = |at: usize| format!("/travel_times/{at}/location_id");
-                roads.map(|(at, road)| (pointer(at), Kind::Location, road.location_id.uuid())).collect()
+                travel_times.map(|(at, travel)| (pointer(at), Kind::Location, travel.location_id.uuid())).collect()
             }
             Self::Service(service) => service
                 .requires_prior
@@ -190,7 +190,7 @@ impl Body {
     }
 }
 
-/// Notes a fault unless the date lies between 1900 and 2200: beyond, it is a slip of the keyboard.
+/// Notes a fault unless the year lies between 1900 and 2200: other years are typing errors.
 fn check_date(faults: &mut Faults, pointer: &str, date: jiff::civil::Date) {
     faults.check(
         (1900..=2200).contains(&date.year()),
@@ -200,7 +200,7 @@ fn check_date(faults: &mut Faults, pointer: &str, date: jiff::civil::Date) {
     );
 }
 
-/// Notes a fault unless the text is a code: lower-case letters, digits and hyphens, 1 to 64 of them.
+/// Notes a fault unless the text is a code: 1 to 64 lower-case letters, digits, hyphens and underscores.
 fn check_code(faults: &mut Faults, pointer: &str, code: &str) {
     let ok = (1..=64).contains(&code.len())
         && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Faults, check_text};
 
-/// A chain of clinics; nothing of one organisation is visible to another.
+/// A chain of clinics. No organisation sees the data of another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -10,7 +10,7 @@ pub struct Organization {
     /// The name that patients read.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub name: String,
-    /// Language of messages to patients who named none: an IETF BCP 47 tag.
+    /// The language of messages to patients without a language of their own: an IETF BCP 47 tag.
     #[cfg_attr(feature = "schema", schema(pattern = "^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length = 35))]
     pub default_language: String,
     /// ISO 3166-1 alpha-2 country code.

@@ -7,7 +7,7 @@ use crate::{
     words::words,
 };
 
-/// The shape of a course of treatment, from which a patient's plan is made.
+/// The template of a course of treatment, from which a patient's plan is created.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -18,9 +18,9 @@ pub struct PlanTemplate {
     /// The name that staff read.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub name: String,
-    /// Short or long.
+    /// The length of the course.
     pub course: Course,
-    /// What follows on what, 1 to 20 phases.
+    /// The phases in their order, 1 to 20.
     #[cfg_attr(feature = "schema", schema(min_items = 1, max_items = 20))]
     pub phases: Vec<Phase>,
 }
@@ -35,23 +35,23 @@ words! {
     }
 }
 
-/// Some sessions of one service, evenly spaced.
+/// A phase: evenly spaced sessions of one service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Phase {
-    /// What is given.
+    /// The service.
     pub service_id: ServiceId,
-    /// How many.
+    /// The number of sessions.
     pub sessions: SessionRange,
-    /// Days to the session before.
+    /// The days to the previous session.
     pub gap_days: GapDays,
-    /// A review after every so many sessions.
+    /// A review follows each time after this many sessions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, nullable = false))]
     pub review_every: Option<u32>,
-    /// Whether each session is paired with one of the phase before, on another day of the same week; its gap is then to
-    /// that one.
+    /// Whether each session is paired with a session of the previous phase, on another day of the same week. Its gap is then
+    /// to that session.
     #[serde(default)]
     pub paired: bool,
 }
@@ -61,10 +61,10 @@ pub struct Phase {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionRange {
-    /// At least.
+    /// The minimum.
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100))]
     pub least: u32,
-    /// At most.
+    /// The maximum.
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100))]
     pub most: u32,
 }
@@ -74,13 +74,13 @@ pub struct SessionRange {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct GapDays {
-    /// At least.
+    /// The minimum.
     #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 365))]
     pub least: u32,
-    /// Best.
+    /// The best value.
     #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 365))]
     pub ideal: u32,
-    /// At most.
+    /// The maximum.
     #[cfg_attr(feature = "schema", schema(minimum = 0, maximum = 365))]
     pub most: u32,
 }

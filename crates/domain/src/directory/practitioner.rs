@@ -17,28 +17,28 @@ pub struct Practitioner {
     #[serde(default)]
     #[cfg_attr(feature = "schema", schema(max_items = 20))]
     pub languages: Vec<String>,
-    /// Most sessions on one local day, 1 to 100; none: no cap.
+    /// The most sessions on one local day, 1 to 100; none: no cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, nullable = false))]
     pub daily_cap: Option<u32>,
-    /// Most sessions in one local week from Monday to Sunday, 1 to 500; none: no cap.
+    /// The most sessions in one local week from Monday to Sunday, 1 to 500; none: no cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 500, nullable = false))]
     pub weekly_cap: Option<u32>,
-    /// Most needling sessions on one local day, 1 to 100; none: no cap of their own.
+    /// The most needling sessions on one local day, 1 to 100; none: no separate cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100, nullable = false))]
     pub daily_needling_cap: Option<u32>,
-    /// Most needling sessions in one local week, 1 to 500; none: no cap of their own.
+    /// The most needling sessions in one local week, 1 to 500; none: no separate cap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 500, nullable = false))]
     pub weekly_needling_cap: Option<u32>,
     /// Whether patients may book this practitioner online.
-    #[serde(default = "yes")]
+    #[serde(default = "online")]
     pub online: bool,
 }
 
-fn yes() -> bool {
+fn online() -> bool {
     true
 }
 

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::check_code;
 use crate::fault::{Faults, check_text};
 
-/// A room at a location; a service asks for a room by its type.
+/// A room at a location. A service requires a room by its type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
@@ -11,25 +11,25 @@ pub struct Room {
     /// The name on the door.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub name: String,
-    /// What it is for, such as `treatment-room`.
+    /// The type, such as `treatment-room`.
     #[serde(rename = "type")]
     #[cfg_attr(feature = "schema", schema(pattern = "^[a-z0-9_-]{1,64}$"))]
     pub room_type: String,
 }
 
-/// A pool of like units of equipment at a location.
+/// A pool of equal units of equipment at a location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Equipment {
-    /// What staff call it.
+    /// The name that staff use.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub name: String,
-    /// What it is, such as `electrostimulation-unit`.
+    /// The type, such as `electrostimulation-unit`.
     #[serde(rename = "type")]
     #[cfg_attr(feature = "schema", schema(pattern = "^[a-z0-9_-]{1,64}$"))]
     pub equipment_type: String,
-    /// How many there are, 1 to 100.
+    /// The number of units, 1 to 100.
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 100))]
     pub units: u32,
 }

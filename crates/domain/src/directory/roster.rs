@@ -8,46 +8,46 @@ use crate::{
     time::{Day, WallTime},
 };
 
-/// Weekly working hours of a practitioner at one location, on that location's wall clocks.
+/// A practitioner's weekly working hours at one location, in that location's wall-clock time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Roster {
-    /// Where.
+    /// The location.
     pub location_id: LocationId,
-    /// The first day on which it holds.
+    /// The first day of validity.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = Date))]
     pub effective_from: Date,
-    /// The last day on which it holds; none: until further notice.
+    /// The last day of validity; none: until further notice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Date, nullable = false))]
     pub effective_to: Option<Date>,
     /// The shifts of the week.
     #[cfg_attr(feature = "schema", schema(max_items = 100))]
     pub weekly: Vec<RosterDay>,
-    /// 1: the same every week; 2: alternate weeks, and so on to 8. Weeks begin on Monday; week 1 holds
+    /// The length of the cycle in weeks, 1 to 8; 2: alternate weeks. Weeks begin on Monday; week 1 contains
     /// `effective_from`.
-    #[serde(default = "one")]
+    #[serde(default = "default_cycle")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 8))]
     pub cycle_weeks: u32,
 }
 
-/// One shift.
+/// A shift.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RosterDay {
-    /// The day on which it begins.
+    /// The day of its start.
     pub day: Day,
-    /// Begins, on the 5-minute grid.
+    /// The start, on the 5-minute grid.
     pub from: WallTime,
-    /// Ends; at or before `from` it ends on the next day.
+    /// The end; a time at or before `from` is on the next day.
     pub to: WallTime,
-    /// Pauses within the shift.
+    /// The breaks within the shift.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schema(max_items = 10))]
     pub breaks: Vec<WallInterval>,
-    /// Which week of the cycle, from 1; none: every week.
+    /// The week of the cycle, from 1; none: every week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 8, nullable = false))]
     pub week: Option<u32>,
@@ -64,7 +64,7 @@ pub struct WallInterval {
     pub to: WallTime,
 }
 
-fn one() -> u32 {
+fn default_cycle() -> u32 {
     1
 }
 

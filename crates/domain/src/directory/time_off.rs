@@ -3,18 +3,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Faults, check_text};
 
-/// Time at which a practitioner does not work, whatever the roster says.
+/// Time at which a practitioner does not work, despite the roster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TimeOff {
-    /// From this instant.
+    /// The start.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub starts_at: Timestamp,
-    /// Up to this instant, at most 400 days later.
+    /// The end, at most 400 days after the start.
     #[cfg_attr(feature = "schema", schema(value_type = String, format = DateTime))]
     pub ends_at: Timestamp,
-    /// Why, for the clinic's staff.
+    /// The reason, for the clinic's staff.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 200))]
     pub reason: String,
 }

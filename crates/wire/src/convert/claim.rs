@@ -21,7 +21,7 @@ pub fn to_wire(claim: &Claim) -> common::Claim {
     }
 }
 
-/// A claim from the wire, or `None` where it is malformed.
+/// A claim from the wire; `None` for a malformed one.
 pub fn from_wire(claim: &common::Claim) -> Option<Claim> {
     Some(Claim {
         kind: Kind::from_number(i16::try_from(claim.kind).ok()?)?,
@@ -38,7 +38,7 @@ pub fn interval_to_wire(interval: Interval) -> common::Interval {
     common::Interval { starts_at_us: interval.start().as_microsecond(), ends_at_us: interval.end().as_microsecond() }
 }
 
-/// An interval from its two instants, or `None` where it would be empty or absurd.
+/// An interval from the wire; `None` for an empty one or one out of range.
 pub fn interval_from_wire(starts_at_us: i64, ends_at_us: i64) -> Option<Interval> {
     Interval::new(from_micros(starts_at_us)?, from_micros(ends_at_us)?)
 }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_numbers_of_the_contract_are_those_of_the_domain() {
+    fn the_kinds_of_the_contract_have_the_numbers_of_the_domain() {
         for kind in Kind::ALL {
             let number = i32::from(kind.number());
             let wire = common::ClaimKind::try_from(number).unwrap();

@@ -1,7 +1,6 @@
 //! Entries of the directory.
 //!
-//! [`body_from_wire`] reads whatever an entry holds and then applies the domain's own check, so that a caller
-//! learns all faults at once.
+//! [`body_from_wire`] converts every field and then applies the domain's check, so that a caller gets all faults at once.
 
 mod roster;
 mod template;
@@ -16,7 +15,7 @@ use domain::{
     time::WallTime,
 };
 
-use super::{date, id, instant, optional_date, optional_id, optional_text, parsed};
+use super::{date, id, instant, optional_date, optional_id, optional_text, parse};
 use crate::availability::{self as wire, EntryKind, entry_body};
 
 /// The kind on the wire.
@@ -36,21 +35,21 @@ pub fn kind_to_wire(kind: Kind) -> EntryKind {
     }
 }
 
-/// The kind from the wire, or `None` for an unspecified or unknown one.
+/// The kind from the wire; `None` for an unspecified or unknown one.
 pub fn kind_from_wire(kind: i32) -> Option<Kind> {
     let kind = EntryKind::try_from(kind).ok()?;
     Kind::ALL.into_iter().find(|candidate| kind_to_wire(*candidate) == kind)
 }
 
-/// An id that a request names under this pointer.
+/// A reference of an entry, under this pointer.
 pub fn reference(kind: Kind, pointer: impl Into<String>, id: impl ToString) -> wire::Reference {
     wire::Reference { kind: kind_to_wire(kind) as i32, id: id.to_string(), pointer: pointer.into(), archived: false }
 }
 
-/// An organisation's content from its fields on the wire, checked.
+/// An organisation from the wire, checked.
 ///
 /// # Errors
-/// All faults found.
+/// Every fault.
 pub fn organization_from_wire(request: &wire::CreateOrganizationRequest) -> Result<Organization, Faults> {
     let mut faults = Faults::new();
     let organization = Organization {
@@ -62,7 +61,7 @@ pub fn organization_from_wire(request: &wire::CreateOrganizationRequest) -> Resu
     faults.result().map(|()| organization)
 }
 
-/// An entry's content for the wire.
+/// The body of an entry for the wire.
 pub fn body_to_wire(body: &Body) -> wire::EntryBody {
     let body = match body {
         Body::Location(location) => entry_body::Body::Location(location_to_wire(location)),
@@ -109,10 +108,10 @@ pub fn body_to_wire(body: &Body) -> wire::EntryBody {
     wire::EntryBody { body: Some(body) }
 }
 
-/// An entry's content from the wire, checked.
+/// The body of an entry from the wire, checked.
 ///
 /// # Errors
-/// All faults found; pointers are from the entry's own root.
+/// Every fault. Pointers start at the entry's root.
 pub fn body_from_wire(body: wire::EntryBody) -> Result<Body, Faults> {
     let mut faults = Faults::new();
     let Some(body) = body.body else {
@@ -235,9 +234,9 @@ fn location_from_wire(faults: &mut Faults, location: wire::Location) -> Location
         .iter()
         .enumerate()
         .filter_map(|(at, hours)| {
-            let day = parsed(faults, format!("/opening_hours/{at}/day"), &hours.day);
-            let from = parsed::<WallTime>(faults, format!("/opening_hours/{at}/from"), &hours.from);
-            let to = parsed::<WallTime>(faults, format!("/opening_hours/{at}/to"), &hours.to);
+            let day = parse(faults, format!("/opening_hours/{at}/day"), &hours.day);
+            let from = parse::<WallTime>(faults, format!("/opening_hours/{at}/from"), &hours.from);
+            let to = parse::<WallTime>(faults, format!("/opening_hours/{at}/to"), &hours.to);
             Some(DayHours { day: day?, from: from?, to: to? })
         })
         .collect();
@@ -249,7 +248,7 @@ fn location_from_wire(faults: &mut Faults, location: wire::Location) -> Location
         })
         .collect();
     let country = phone::country_of_zone(&location.time_zone);
-    let phone = optional_text(&location.phone).map(|text| phone::read(&text, country).unwrap_or(text));
+    let phone = optional_text(&location.phone).map(|text| phone::parse(&text, country).unwrap_or(text));
     Location {
         name: location.name,
         time_zone: location.time_zone,

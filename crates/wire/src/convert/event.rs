@@ -1,4 +1,4 @@
-//! What the outside is told of a change of booking's feed.
+//! The public event of a change in booking's feed.
 
 use domain::{
     event::{AppointmentData, CancellationData, Data, Event, Kind, OfferData, PlanData, WaitlistData},
@@ -8,9 +8,9 @@ use domain::{
 
 use crate::booking::{AppointmentState, Change, OfferState, PlanState, WaitlistState, change::Owner};
 
-/// The event of a change. `None` where the change is of no matter outside (holds, group sessions, snapshots), or cannot
-/// be read.
-pub fn of(change: &Change) -> Option<Event> {
+/// The event of a change; `None` for a change without one (of a hold, a group session or a snapshot) and for a malformed
+/// change.
+pub fn from_change(change: &Change) -> Option<Event> {
     let organization = change.organization_id.parse().ok()?;
     let (kind, data) = match change.owner.as_ref()? {
         Owner::Appointment(state) => {
@@ -146,8 +146,8 @@ mod tests {
     }
 
     #[test]
-    fn an_event_shows_ids_and_the_places_own_time() {
-        let event = of(&change("booked", Owner::Appointment(visit()))).unwrap();
+    fn an_event_has_ids_and_the_locations_time() {
+        let event = from_change(&change("booked", Owner::Appointment(visit()))).unwrap();
         assert_eq!(
             serde_json::to_value(event).unwrap(),
             json!({"type": "appointment.booked", "timestamp": "2026-02-25T06:13:20Z", "data": {
@@ -166,31 +166,34 @@ mod tests {
             book_by: "2026-03-01".into(),
             ..PlanState::default()
         };
-        let event = serde_json::to_value(of(&change("plan_at_risk", Owner::Plan(plan))).unwrap()).unwrap();
+        let event = serde_json::to_value(from_change(&change("plan_at_risk", Owner::Plan(plan))).unwrap()).unwrap();
         assert_eq!((&event["type"], &event["data"]["book_by"]), (&json!("plan.at_risk"), &json!("2026-03-01")));
     }
 
     #[test]
-    fn a_cancellation_says_why_by_whom_and_whether_late() {
-        let off = AppointmentState {
+    fn a_cancellation_has_its_reason_its_actor_and_whether_it_was_late() {
+        let cancelled = AppointmentState {
             status: "cancelled".into(),
             cancel_reason_code: "patient_ill".into(),
             cancel_by: "patient".into(),
             cancel_late: true,
             ..visit()
         };
-        let said = |state| {
-            let event = of(&change("cancelled", Owner::Appointment(state))).unwrap();
+        let cancellation = |state| {
+            let event = from_change(&change("cancelled", Owner::Appointment(state))).unwrap();
             serde_json::to_value(event).unwrap()["data"]["cancellation"].clone()
         };
-        assert_eq!(said(off.clone()), json!({"reason_code": "patient_ill", "by": "patient", "late": true}));
-        let without = AppointmentState { cancel_reason_code: String::new(), ..off };
-        assert_eq!(said(without), json!({"by": "patient", "late": true}));
-        assert_eq!(said(visit()), serde_json::Value::Null);
+        assert_eq!(
+            cancellation(cancelled.clone()),
+            json!({"reason_code": "patient_ill", "by": "patient", "late": true})
+        );
+        let without = AppointmentState { cancel_reason_code: String::new(), ..cancelled };
+        assert_eq!(cancellation(without), json!({"by": "patient", "late": true}));
+        assert_eq!(cancellation(visit()), serde_json::Value::Null);
     }
 
     #[test]
-    fn the_waitlist_is_told_too() {
+    fn waitlist_changes_have_events() {
         let state = WaitlistState {
             id: id::<domain::id::Waitlist>(8),
             status: "waiting".into(),
@@ -198,10 +201,10 @@ mod tests {
             service_id: id::<domain::id::Service>(3),
             ..WaitlistState::default()
         };
-        let told = |event: &str, owner| of(&change(event, owner)).map(|event| event.kind);
+        let kind_of = |event: &str, owner| from_change(&change(event, owner)).map(|event| event.kind);
         let owner = || Owner::Waitlist(state.clone());
-        assert_eq!(told("waitlisted", owner()), Some(Kind::WaitlistJoined));
-        assert_eq!(told("waitlist_left", owner()), Some(Kind::WaitlistLeft));
+        assert_eq!(kind_of("waitlisted", owner()), Some(Kind::WaitlistJoined));
+        assert_eq!(kind_of("waitlist_left", owner()), Some(Kind::WaitlistLeft));
         let offer = OfferState {
             id: id::<domain::id::Offer>(9),
             waitlist_id: state.id.clone(),
@@ -216,19 +219,19 @@ mod tests {
             ..OfferState::default()
         };
         for (event, kind) in [("offered", Kind::OfferMade), ("offer_declined", Kind::OfferDeclined)] {
-            assert_eq!(told(event, Owner::Offer(offer.clone())), Some(kind));
+            assert_eq!(kind_of(event, Owner::Offer(offer.clone())), Some(kind));
         }
-        assert_eq!(told("offered", owner()), None);
+        assert_eq!(kind_of("offered", owner()), None);
     }
 
     #[test]
-    fn what_is_of_no_matter_outside_is_not_told() {
+    fn internal_and_malformed_changes_have_no_event() {
         for event in ["held", "snapshot", "plan_changed", ""] {
-            assert_eq!(of(&change(event, Owner::Appointment(visit()))), None, "{event}");
+            assert_eq!(from_change(&change(event, Owner::Appointment(visit()))), None, "{event}");
         }
-        assert_eq!(of(&change("held", Owner::Hold(HoldState::default()))), None);
-        assert_eq!(of(&change("group_changed", Owner::Group(GroupState::default()))), None);
+        assert_eq!(from_change(&change("held", Owner::Hold(HoldState::default()))), None);
+        assert_eq!(from_change(&change("group_changed", Owner::Group(GroupState::default()))), None);
         let unreadable = AppointmentState { patient_id: String::new(), ..visit() };
-        assert_eq!(of(&change("booked", Owner::Appointment(unreadable))), None);
+        assert_eq!(from_change(&change("booked", Owner::Appointment(unreadable))), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Conversions between the wire and the domain.
 //!
-//! From the wire every fault is collected with its JSON pointer in the public interface's terms; to the wire
-//! nothing can fail. Optional texts are empty on the wire, optional instants 0.
+//! Conversions from the wire collect every fault with its JSON pointer in the public interface; conversions to the wire
+//! cannot fail. On the wire an absent text is empty and an absent instant 0.
 
 pub mod claim;
 pub mod directory;
@@ -17,7 +17,7 @@ use jiff::{Timestamp, civil::Date};
 
 use crate::availability::Preference as WirePreference;
 
-/// Reads an id, noting a fault where it is not of the kind.
+/// Parses an id, and notes a fault if it is not of this kind.
 pub fn id<K: Kind>(faults: &mut Faults, pointer: &str, text: &str) -> Option<Id<K>> {
     match text.parse() {
         Ok(id) => Some(id),
@@ -38,7 +38,7 @@ pub fn preference_to_wire(preference: Option<Preference>) -> WirePreference {
     }
 }
 
-/// Reads a preference between series; `None` for none.
+/// A preference between series from the wire.
 pub fn preference(wire: WirePreference) -> Option<Preference> {
     match wire {
         WirePreference::Unspecified => None,
@@ -48,19 +48,19 @@ pub fn preference(wire: WirePreference) -> Option<Preference> {
     }
 }
 
-/// Reads an id that may be left out: empty is `None` without a fault.
+/// Parses an id that may be absent.
 pub fn optional_id<K: Kind>(faults: &mut Faults, pointer: &str, text: &str) -> Option<Id<K>> {
     if text.is_empty() { None } else { id(faults, pointer, text) }
 }
 
-/// Reads an instant in microseconds since the Unix epoch.
+/// Converts an instant in microseconds since the Unix epoch, and notes a fault if it is out of range.
 pub fn instant(faults: &mut Faults, pointer: &str, us: i64) -> Option<Timestamp> {
     let at = domain::time::from_micros(us);
     faults.check(at.is_some(), pointer, "absurd_date", "must be an instant between the years -9999 and 9999");
     at
 }
 
-/// Reads an instant that may be absent: 0 is `None`.
+/// Converts an instant that may be absent.
 pub fn optional_instant(us: i64) -> Option<Timestamp> {
     if us == 0 { None } else { domain::time::from_micros(us) }
 }
@@ -70,25 +70,25 @@ pub fn instant_to_wire(at: Option<Timestamp>) -> i64 {
     at.map_or(0, Timestamp::as_microsecond)
 }
 
-/// Reads a date.
+/// Parses a date, and notes a fault if it is malformed.
 pub fn date(faults: &mut Faults, pointer: &str, text: &str) -> Option<Date> {
     let found = text.parse().ok();
     faults.check(found.is_some(), pointer, "invalid_date", "write a date as YYYY-MM-DD");
     found
 }
 
-/// Reads a date that may be left out.
+/// Parses a date that may be absent.
 pub fn optional_date(faults: &mut Faults, pointer: &str, text: &str) -> Option<Date> {
     if text.is_empty() { None } else { date(faults, pointer, text) }
 }
 
-/// An optional text for the wire and back: empty is absent.
+/// A text that may be absent.
 pub fn optional_text(text: &str) -> Option<String> {
     if text.is_empty() { None } else { Some(text.to_owned()) }
 }
 
-/// Reads a text that has a fixed set of words, or a fixed form.
-fn parsed<T: std::str::FromStr<Err = &'static str>>(faults: &mut Faults, pointer: String, text: &str) -> Option<T> {
+/// Parses a public word or a text of a fixed form, and notes a fault if it is neither.
+fn parse<T: std::str::FromStr<Err = &'static str>>(faults: &mut Faults, pointer: String, text: &str) -> Option<T> {
     match text.parse() {
         Ok(value) => Some(value),
         Err(expected) => {

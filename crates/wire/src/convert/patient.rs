@@ -1,14 +1,14 @@
-//! What a patient says of themselves.
+//! A patient's details.
 
 use domain::{
     fault::Faults,
-    patient::{Channel, Consent, ConsentKind, Details},
+    patient::{Channel, Consent, Details},
 };
 
-use super::{optional_date, optional_text};
+use super::{optional_date, optional_text, parse};
 use crate::booking;
 
-/// For the wire.
+/// A patient's details for the wire.
 pub fn to_wire(details: &Details) -> booking::PatientDetails {
     booking::PatientDetails {
         given_name: details.given_name.clone(),
@@ -29,33 +29,25 @@ pub fn to_wire(details: &Details) -> booking::PatientDetails {
     }
 }
 
-/// From the wire, checked: every fault has a pointer below `at` (such as `/patient`). The telephone is read as one of
-/// `country` (ISO 3166-1); without a country, one in national form stays as it is.
+/// A patient's details from the wire, checked. Pointers begin with `at`, such as `/patient`. A national telephone number is
+/// read as one of `country` (ISO 3166-1); without a country it stays unchanged.
 ///
 /// # Errors
-/// All faults found.
+/// Every fault.
 pub fn from_wire(details: &booking::PatientDetails, at: &str, country: Option<&str>) -> Result<Details, Faults> {
     let mut faults = Faults::new();
     let date_of_birth = optional_date(&mut faults, &format!("{at}/date_of_birth"), &details.date_of_birth);
     let reminder_channel = match details.reminder_channel.as_str() {
         "" => None,
-        word => channel(&mut faults, format!("{at}/reminder_channel"), word),
+        word => parse(&mut faults, format!("{at}/reminder_channel"), word),
     };
     let consents = details
         .consents
         .iter()
         .enumerate()
         .filter_map(|(number, consent)| {
-            let channel = channel(&mut faults, format!("{at}/consents/{number}/channel"), &consent.channel);
-            let kind = match consent.kind.as_str() {
-                "service" => Some(ConsentKind::Service),
-                "marketing" => Some(ConsentKind::Marketing),
-                _ => {
-                    let pointer = format!("{at}/consents/{number}/kind");
-                    faults.push(pointer, "invalid_value", "expected service or marketing");
-                    None
-                }
-            };
+            let channel = parse(&mut faults, format!("{at}/consents/{number}/channel"), &consent.channel);
+            let kind = parse(&mut faults, format!("{at}/consents/{number}/kind"), &consent.kind);
             Some(Consent { channel: channel?, kind: kind? })
         })
         .collect();
@@ -70,17 +62,6 @@ pub fn from_wire(details: &booking::PatientDetails, at: &str, country: Option<&s
         consents,
     };
     details.check(&mut faults, at);
-    details.read_phone(&mut faults, at, country);
+    details.normalize_phone(&mut faults, at, country);
     faults.result().map(|()| details)
-}
-
-fn channel(faults: &mut Faults, pointer: String, word: &str) -> Option<Channel> {
-    match word {
-        "sms" => Some(Channel::Sms),
-        "email" => Some(Channel::Email),
-        _ => {
-            faults.push(pointer, "invalid_value", "expected sms or email");
-            None
-        }
-    }
 }

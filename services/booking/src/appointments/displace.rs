@@ -59,7 +59,7 @@ async fn set_once(inner: &Arc<Inner>, ctx: &Context, item: &Item) -> Result<Mark
     let Ok(id) = item.appointment_id.parse::<AppointmentId>() else { return Ok(Marked::Unchanged) };
     let found = inner.store.appointment(ctx.organization.uuid(), id.uuid()).await.map_err(db_error::fault)?;
     let Some(old) = found else { return Ok(Marked::Unchanged) };
-    let is_ahead = old.status.parse::<Status>().is_ok_and(Status::is_ahead);
+    let is_ahead = old.status.parse::<Status>().is_ok_and(Status::is_upcoming);
     // While a location's zone changes, the caller may still know the old one.
     let is_other_zone = !item.time_zone.is_empty() && item.time_zone != old.time_zone;
     if old.displaced == item.displaced || old.version > item.seen_version || !is_ahead || is_other_zone {

@@ -107,7 +107,7 @@ impl App {
 
 /// The drift of an appointment. Of an hour that a zone has twice either instant is right.
 fn drift(row: &AppointmentRow) -> Option<ZoneDrift> {
-    row.status.parse::<Status>().ok().filter(|status| status.is_ahead())?;
+    row.status.parse::<Status>().ok().filter(|status| status.is_upcoming())?;
     let (zone, starts_at) = (zone(&row.time_zone)?, from_micros(row.starts_at_us)?);
     let wall_clock: DateTime = row.starts_local.parse().ok()?;
     if starts_at.to_zoned(zone.clone()).datetime() == wall_clock {

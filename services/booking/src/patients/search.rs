@@ -34,7 +34,7 @@ pub(crate) fn words(details: &Details) -> Vec<String> {
     words.extend(fold::words(&details.family_name));
     words.extend(details.email.as_deref().map(str::to_lowercase));
     words.extend(details.date_of_birth.map(|date| date.strftime("@%Y%m%d").to_string()));
-    if let Some((code, national)) = phone::parts(&details.phone) {
+    if let Some((code, national)) = phone::split_country_code(&details.phone) {
         words.push(format!("{INTERNATIONAL}{code}{national}"));
         words.push(format!("{NATIONAL}{national}"));
         words.push(reversed(&format!("{code}{national}")));
@@ -95,7 +95,7 @@ fn numbered(digits: &str) -> Option<Vec<WordSpan>> {
         if without_zeros != digits {
             forms.push(without_zeros.to_owned());
         }
-        if let Ok(e164) = phone::read(&format!("+{without_zeros}"), None) {
+        if let Ok(e164) = phone::parse(&format!("+{without_zeros}"), None) {
             forms.push(e164[1..].to_owned());
         }
         forms.dedup();
@@ -126,7 +126,7 @@ fn digits(word: &str) -> Option<String> {
     for c in word.chars() {
         match phone::digit(c) {
             Some(digit) => digits.push(digit),
-            None if c == '+' || phone::is_mark(c) => {}
+            None if c == '+' || phone::is_separator(c) => {}
             None => return None,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use domain::{
     directory::Kind,
     patient::Details,
-    phone::{self, Unread},
+    phone::{self, ParseError},
 };
 use rpc::{Context, Fault};
 use wire::{
@@ -35,10 +35,10 @@ pub(crate) async fn read_details(
 /// The country of a number, as an ISO 3166 code; `None` for a number in international form. It is the first country that has
 /// such a number of these: the location's, the organisation's, and that of its other locations where only one has it.
 async fn country(inner: &Inner, ctx: &Context, text: &str, time_zone: Option<&str>) -> Result<Option<String>, Fault> {
-    if phone::read(text, None) != Err(Unread::NoCountry) {
+    if phone::parse(text, None) != Err(ParseError::NoCountry) {
         return Ok(None);
     }
-    let has = |country: &str| phone::read(text, Some(country)).is_ok();
+    let has = |country: &str| phone::parse(text, Some(country)).is_ok();
     let here = time_zone.and_then(phone::country_of_zone);
     if let Some(country) = here.filter(|country| has(country)) {
         return Ok(Some(country.to_owned()));
@@ -60,7 +60,7 @@ async fn country(inner: &Inner, ctx: &Context, text: &str, time_zone: Option<&st
     });
     let countries = zones.filter_map(|zone| phone::country_of_zone(&zone));
     let mut readings: BTreeMap<String, &str> =
-        countries.filter_map(|country| Some((phone::read(text, Some(country)).ok()?, country))).collect();
+        countries.filter_map(|country| Some((phone::parse(text, Some(country)).ok()?, country))).collect();
     let only = readings.pop_first().filter(|_| readings.is_empty()).map(|(_, country)| country);
     Ok(Some(only.or(here).map_or(home, str::to_owned)))
 }

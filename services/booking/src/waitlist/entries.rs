@@ -213,7 +213,7 @@ async fn check_appointment(
     if row.service_id != service {
         return Err(wrong("other_service", "the appointment is of another service"));
     }
-    if !row.status.parse().is_ok_and(Status::is_ahead) {
+    if !row.status.parse().is_ok_and(Status::is_upcoming) {
         return Err(wrong("not_ahead", "the appointment is over or called off"));
     }
     criteria.to_us = criteria.to_us.min(row.starts_at_us);

@@ -138,7 +138,7 @@ impl Reader {
         let own = batch.changes.iter().filter(|change| change.organization_id == organization);
         let news = own.filter(|change| !known(&change.position));
         let mut events: Vec<Sse> =
-            news.filter_map(|change| Some(shown(&convert::event::of(change)?, &change.position))).collect();
+            news.filter_map(|change| Some(shown(&convert::event::from_change(change)?, &change.position))).collect();
         let moved = !known(&batch.position);
         if moved {
             self.reached = batch.position.parse().ok();

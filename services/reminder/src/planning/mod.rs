@@ -194,11 +194,11 @@ pub(crate) fn plan_messages(
     if next.status == Status::Cancelled {
         if known.is_none_or(|known| known.appointment.status != Status::Cancelled) {
             plan.suppress = known.map(|_| "cancelled");
-            if known.map_or(!change.event.is_state(), |known| known.appointment.status.is_ahead()) {
+            if known.map_or(!change.event.is_state(), |known| known.appointment.status.is_upcoming()) {
                 plan.add = after_event(rules, Trigger::Cancelled, &next.about(), next.version, since_us);
             }
         }
-    } else if !next.status.is_ahead() {
+    } else if !next.status.is_upcoming() {
         let became = known.is_none_or(|known| known.appointment.status != next.status);
         plan.suppress = known.filter(|_| became).map(|_| reason_after(next.status));
         let is_event = known.is_some() || !change.event.is_state();

@@ -145,7 +145,7 @@ pub(crate) fn for_pending(rule: &Rule, pending: &PendingMessage, now_us: i64) ->
 
 /// The messages that a new or changed rule plans for an appointment that it planned none for.
 pub(crate) fn for_new_rule(rule: &Rule, stored: &StoredAppointment, now_us: i64) -> Vec<PlannedMessage> {
-    if !stored.appointment.status.is_ahead() || due_before_start(rule, &stored.appointment, now_us).is_none() {
+    if !stored.appointment.status.is_upcoming() || due_before_start(rule, &stored.appointment, now_us).is_none() {
         return vec![];
     }
     before_start(std::slice::from_ref(rule), &stored.appointment, stored.visit_version, now_us, now_us)

@@ -37,7 +37,7 @@ pub(crate) struct SentMessage {
 
 impl SentMessage {
     pub(crate) fn new(row: SentMessageRow, asks_score: bool, now_us: i64) -> Self {
-        let is_open = row.status.is_some_and(|status| status.parse().is_ok_and(Status::is_ahead));
+        let is_open = row.status.is_some_and(|status| status.parse().is_ok_and(Status::is_upcoming));
         let same_place = row.location_id == row.current_location_id;
         Self {
             message: row.id,

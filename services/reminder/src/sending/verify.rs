@@ -56,7 +56,7 @@ fn outdated(trigger: Trigger, visit: Visit, appointment: &Appointment, too_late:
         (Trigger::Cancelled | Trigger::AfterCompleted | Trigger::Missed, _) => return Some("superseded"),
         (Trigger::WaitlistOffer, Status::Cancelled) => return Some("superseded"),
         (_, Status::Cancelled) => return Some("cancelled"),
-        (_, status) if !status.is_ahead() => return Some("visit_begun"),
+        (_, status) if !status.is_upcoming() => return Some("visit_begun"),
         _ => {}
     }
     let location = appointment.location_id.parse::<LocationId>().ok().map(LocationId::uuid);

@@ -32,7 +32,7 @@ pub(crate) fn from_changes(changes: &[Change]) -> Vec<WebhookEvent> {
 }
 
 fn from_change(change: &Change) -> Option<WebhookEvent> {
-    let event = convert::event::of(change)?;
+    let event = convert::event::from_change(change)?;
     let (organization, subject) = match &event.data {
         Data::Appointment(data) => (data.organization_id, data.appointment_id.uuid()),
         Data::Plan(data) => (data.organization_id, data.plan_id.uuid()),

@@ -7,7 +7,7 @@ use domain::{
 
 use crate::{
     availability as wire,
-    convert::{date, id, optional_date, parsed},
+    convert::{date, id, optional_date, parse},
 };
 
 pub(super) fn to_wire(roster: &Roster) -> wire::Roster {
@@ -49,16 +49,16 @@ pub(super) fn from_wire(faults: &mut Faults, roster: &wire::Roster) -> Option<Ro
 }
 
 fn day_from_wire(faults: &mut Faults, at: &str, shift: &wire::RosterDay) -> Option<RosterDay> {
-    let day = parsed(faults, format!("{at}/day"), &shift.day);
-    let from = parsed::<WallTime>(faults, format!("{at}/from"), &shift.from);
-    let to = parsed::<WallTime>(faults, format!("{at}/to"), &shift.to);
+    let day = parse(faults, format!("{at}/day"), &shift.day);
+    let from = parse::<WallTime>(faults, format!("{at}/from"), &shift.from);
+    let to = parse::<WallTime>(faults, format!("{at}/to"), &shift.to);
     let breaks = shift
         .breaks
         .iter()
         .enumerate()
         .filter_map(|(number, pause)| {
-            let from = parsed(faults, format!("{at}/breaks/{number}/from"), &pause.from);
-            let to = parsed(faults, format!("{at}/breaks/{number}/to"), &pause.to);
+            let from = parse(faults, format!("{at}/breaks/{number}/from"), &pause.from);
+            let to = parse(faults, format!("{at}/breaks/{number}/to"), &pause.to);
             Some(WallInterval { from: from?, to: to? })
         })
         .collect();
