@@ -62,7 +62,7 @@ impl Gate {
             rpc.method = %method,
             rpc.code = Empty,
         );
-        trace::adopt(&span, request.headers());
+        trace::set_parent(&span, request.headers());
         let tally = Tally::begin(End::Server, &self.methods, &path);
         let allowed = timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE).min(DEADLINE_MAX);
         let allowed = allowed.saturating_sub(ANSWER_TIME_MAX.min(allowed / 10));

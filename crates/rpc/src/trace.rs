@@ -32,7 +32,7 @@ impl Injector for HeadersMut<'_> {
 }
 
 /// Makes the span a child of the one that the headers name.
-pub fn adopt(span: &Span, headers: &HeaderMap) {
+pub fn set_parent(span: &Span, headers: &HeaderMap) {
     let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)));
     // It fails only where the span is not recorded, and then there is nothing to connect.
     let _ = span.set_parent(parent);

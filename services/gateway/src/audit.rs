@@ -1,18 +1,18 @@
-//! The audit log: every write, and each read of a patient's data. It never holds contents.
+//! The audit log: every write, and each read of a patient's data. It never holds a resource's content.
 
 use axum::http::Method;
-use domain::id::{KeyId, PatientId};
+use domain::id::PatientId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Inner, auth::Caller, call::Reply, operation::Operation, store::AuditRow};
+use crate::{Inner, auth::Caller, operation::Operation, reply::Reply, store::audit::AuditRow};
 
-/// Lines that may wait to be written; where the database cannot keep up, a loss is counted and logged.
-pub(crate) const WAITING_MAX: usize = 10_000;
-/// Lines in one transaction.
-const LINES_MAX: usize = 200;
+/// The most entries that wait for the database. Further entries are lost, counted and logged.
+pub(crate) const QUEUE_MAX: usize = 10_000;
+/// The most entries of one statement.
+const BATCH_MAX: usize = 200;
 
-/// Notes what was done.
-pub(crate) fn note(inner: &Inner, operation: &Operation, caller: &Caller, reply: &Reply) {
+/// Queues the entry of an operation.
+pub(crate) fn record(inner: &Inner, operation: &Operation, caller: &Caller, reply: &Reply) {
     if operation.method == Method::GET && reply.patient.is_none() {
         return;
     }
@@ -28,30 +28,31 @@ pub(crate) fn note(inner: &Inner, operation: &Operation, caller: &Caller, reply:
     };
     if inner.audit.try_send(row).is_err() {
         metrics::counter!("audit_lines_lost_total").increment(1);
-        tracing::error!("a line of the audit log was lost: the database cannot keep up");
+        tracing::error!(
+            organization = %caller.organization,
+            caller = caller.name,
+            operation = operation.id,
+            queued = QUEUE_MAX,
+            "an audit entry was lost: the database cannot keep up"
+        );
     }
 }
 
-/// Writes lines as they come, many in one transaction, until it is told that the last request has been answered; then
-/// what still waits.
-pub(crate) async fn write(inner: &Inner, lines: &mut mpsc::Receiver<AuditRow>, mut answered: oneshot::Receiver<()>) {
-    let mut taken = Vec::new();
+/// Writes queued entries in batches until `answered` closes after the last request, then the entries that are left.
+pub(crate) async fn write(inner: &Inner, entries: &mut mpsc::Receiver<AuditRow>, mut answered: oneshot::Receiver<()>) {
+    let mut batch = Vec::new();
     loop {
-        // Only the waiting ends, never a write; and what waits comes before the end.
+        // Biased: queued entries are received before the end. A write is never interrupted.
         tokio::select! {
             biased;
-            _ = lines.recv_many(&mut taken, LINES_MAX) => {}
+            _ = entries.recv_many(&mut batch, BATCH_MAX) => {}
             _ = &mut answered => return,
         }
-        if let Err(error) = inner.store.add_audits(&taken).await {
-            metrics::counter!("audit_lines_lost_total").increment(taken.len() as u64);
-            tracing::error!(%error, lines = taken.len(), "lines of the audit log were lost");
+        if let Err(error) = inner.store.insert_audit_entries(&batch).await {
+            metrics::counter!("audit_lines_lost_total").increment(batch.len() as u64);
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, entries = batch.len(), "audit entries were lost: the database failed");
         }
-        taken.clear();
+        batch.clear();
     }
-}
-
-/// A key's id as a label.
-pub(crate) fn key_text(id: uuid::Uuid) -> String {
-    KeyId::new(id).to_string()
 }

@@ -1,4 +1,4 @@
-//! Who calls, and what they may do.
+//! Authentication of callers, and their scopes.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -11,20 +11,21 @@ use axum::http::{HeaderMap, header};
 use domain::id::{KeyId, OrganizationId};
 use rpc::{Code, Context, Fault};
 use serde::{Deserialize, Serialize};
+use service::db_error;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use utoipa::ToSchema;
 use wire::availability::GetOrganizationRequest;
 
-use crate::{Inner, failure};
+use crate::Inner;
 
-/// How long a key that was looked up is trusted without looking again.
-const TRUSTED_FOR: Duration = Duration::from_secs(5);
+/// The time for which a key's row is cached.
+const KEY_CACHE_TTL: Duration = Duration::from_secs(5);
 const CACHE_MAX: usize = 10_000;
-/// How long the directory may take to say whether there is an organisation.
-const LOOKED_UP_WITHIN: Duration = Duration::from_secs(2);
+/// The deadline of a look-up of an organisation.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a key may do.
+/// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the names are the public interface's own")]
 pub enum Scope {
@@ -47,7 +48,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Every scope.
+    /// All scopes.
     pub const ALL: [Self; 8] = [
         Self::SlotsRead,
         Self::BookingsWrite,
@@ -59,7 +60,7 @@ impl Scope {
         Self::Admin,
     ];
 
-    /// The name in the public interface.
+    /// The word of the public interface.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SlotsRead => "slots:read",
@@ -83,29 +84,33 @@ impl FromStr for Scope {
     }
 }
 
-/// Who calls.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) organization: OrganizationId,
     /// A key's id, `admin` or `patient`.
     pub(crate) name: String,
     scopes: Vec<Scope>,
-    pub(crate) installation: bool,
+    /// Whether it is the installation's own key.
+    pub(crate) is_installation: bool,
 }
 
 impl Caller {
-    /// A patient with a manage link of this organisation.
+    /// A patient with a link of this organisation.
     pub(crate) fn patient(organization: OrganizationId) -> Self {
-        Self { organization, name: "patient".into(), scopes: vec![], installation: false }
+        Self { organization, name: "patient".into(), scopes: vec![], is_installation: false }
     }
 
-    /// Whether the caller has a scope; `admin` has all of its organisation's.
+    /// Whether the caller has a scope. `admin` includes every scope.
     pub(crate) fn has(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
-    /// Refuses a caller who lacks a scope.
-    pub(crate) fn needs(&self, scope: Scope) -> Result<(), Fault> {
+    /// Refuses a caller without a scope.
+    ///
+    /// # Errors
+    /// `forbidden`, with the scope's name.
+    pub(crate) fn require(&self, scope: Scope) -> Result<(), Fault> {
         if self.has(scope) {
             return Ok(());
         }
@@ -113,23 +118,23 @@ impl Caller {
     }
 }
 
-/// Keys that were looked up a moment ago, and organisations that there are.
+/// The callers of recent keys, and the ids of existing organisations.
 #[derive(Default)]
 pub(crate) struct Cache {
     callers: Mutex<HashMap<Vec<u8>, (Instant, Caller)>>,
-    /// An organisation never goes.
+    /// Organisations are never deleted.
     organizations: Mutex<HashSet<OrganizationId>>,
 }
 
 impl Cache {
-    /// Forgets every key, so that a revoked one ends at once.
+    /// Drops every cached key, so that a revocation applies at once.
     pub(crate) fn clear(&self) {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn get(&self, hash: &[u8]) -> Option<Caller> {
         let cache = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(hash).filter(|(since, _)| since.elapsed() < TRUSTED_FOR).map(|(_, caller)| caller.clone())
+        cache.get(hash).filter(|(cached_at, _)| cached_at.elapsed() < KEY_CACHE_TTL).map(|(_, caller)| caller.clone())
     }
 
     fn put(&self, hash: Vec<u8>, caller: Caller) {
@@ -145,64 +150,68 @@ impl Cache {
     }
 }
 
-/// The hash under which a key is kept.
+/// The SHA-256 of a key, which is stored instead of the key.
 pub(crate) fn hash(key: &str) -> Vec<u8> {
     Sha256::digest(key.as_bytes()).to_vec()
 }
 
-/// The API key that a request brings.
+/// The API key of a request.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     Some(header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("bearer "))?.trim())
 }
 
-/// Finds out who calls.
-pub(crate) async fn caller(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
+/// Authenticates the caller of a request.
+///
+/// # Errors
+/// `unauthenticated` without a valid key; `invalid_parameter` or `not_found` for a wrong `Meridian-Organization`.
+pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
     let refused = || Fault::new(Code::Unauthenticated, "send `Authorization: Bearer mrd_…` with a key that is in use");
     let key = bearer(headers).ok_or_else(refused)?;
     let hash = hash(key);
-    if let Some(admin) = &inner.admin_hash
+    if let Some(admin) = &inner.admin_key_hash
         && bool::from(admin.ct_eq(&hash))
     {
         return installation(inner, headers).await;
     }
-    if let Some(caller) = inner.cache.get(&hash) {
+    if let Some(caller) = inner.auth_cache.get(&hash) {
         return Ok(caller);
     }
-    let row = inner.store.key_by_hash(&hash).await.map_err(failure)?.filter(|row| row.revoked_at_us.is_none());
+    let row = inner.store.find_key(&hash).await.map_err(db_error::fault)?.filter(|row| row.revoked_at_us.is_none());
     let row = row.ok_or_else(refused)?;
     let caller = Caller {
         organization: OrganizationId::new(row.organization_id),
         name: KeyId::new(row.id).to_string(),
         scopes: row.scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect(),
-        installation: false,
+        is_installation: false,
     };
-    inner.cache.put(hash, caller.clone());
+    inner.auth_cache.put(hash, caller.clone());
     Ok(caller)
 }
 
-/// The installation's own key: every scope, in the default organisation or the one that a header names.
+/// The caller with the installation's own key. It acts in the default organisation or in the one that the header
+/// `Meridian-Organization` names.
 async fn installation(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
     let organization = match headers.get("meridian-organization") {
         None => inner.default_organization,
         Some(value) => {
-            let named = value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
+            let organization = value.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
                 let fault = Fault::violation("Meridian-Organization", "invalid_id", "name an organisation: org_…");
                 Fault { code: Code::InvalidParameter, ..fault }
             })?;
-            exists(inner, named).await?;
-            named
+            check_organization(inner, organization).await?;
+            organization
         }
     };
-    Ok(Caller { organization, name: "admin".into(), scopes: vec![Scope::Admin], installation: true })
+    Ok(Caller { organization, name: "admin".into(), scopes: vec![Scope::Admin], is_installation: true })
 }
 
-/// Refuses an organisation that there is not.
-async fn exists(inner: &Inner, organization: OrganizationId) -> Result<(), Fault> {
-    if organization == inner.default_organization || inner.cache.organizations().contains(&organization) {
+/// Checks that an organisation exists.
+async fn check_organization(inner: &Inner, organization: OrganizationId) -> Result<(), Fault> {
+    if organization == inner.default_organization || inner.auth_cache.organizations().contains(&organization) {
         return Ok(());
     }
-    let request = Context::new(organization, "meridian", LOOKED_UP_WITHIN).request(GetOrganizationRequest {});
+    let request = Context::new(organization, "meridian", LOOKUP_TIMEOUT).request(GetOrganizationRequest {});
     inner.directory.clone().get_organization(request).await.map_err(Fault::from).map_err(|fault| match fault.code {
         Code::NotFound => Fault::new(
             Code::NotFound,
@@ -210,7 +219,7 @@ async fn exists(inner: &Inner, organization: OrganizationId) -> Result<(), Fault
         ),
         _ => fault,
     })?;
-    let mut known = inner.cache.organizations();
+    let mut known = inner.auth_cache.organizations();
     if known.len() >= CACHE_MAX {
         known.clear();
     }

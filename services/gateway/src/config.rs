@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The longest that a request may take, in milliseconds, 100 to 60000.
+    /// The deadline of a request in milliseconds, 100 to 60000.
     pub deadline_ms: u64,
-    /// Requests a second that one key may make, 1 to 100000.
+    /// The most requests of one key in a second, 1 to 100000.
     pub requests_per_second: u32,
-    /// Requests in flight at a time; more are refused as `overloaded`.
+    /// The most requests that run at one time; further ones are refused with `overloaded`.
     pub concurrency_max: usize,
-    /// Streams of events that may be open at a time; more are refused as `overloaded`.
+    /// The most event streams that are open at one time; further ones are refused with `overloaded`.
     pub streams_max: usize,
-    /// The largest body, in bytes.
+    /// The largest request body in bytes.
     pub body_bytes_max: usize,
-    /// The origins whose pages may call the gateway from a browser; `*` for every one.
+    /// The origins whose pages may call the gateway from a browser; `*` for all.
     pub cors_origins: Vec<String>,
 }
 

@@ -1,5 +1,4 @@
-//! From an HTTP request to its operation's handler and back: trace, authentication, limits, parameters, body,
-//! deadline, audit.
+//! The path of a request to its operation's handler and back: trace, access, rate limit, parameters, body, deadline, audit.
 
 use std::{
     collections::HashMap,
@@ -22,112 +21,130 @@ use tracing::{Instrument, field::Empty};
 use crate::{
     Inner, audit,
     auth::{self, Caller},
-    call::{Call, Reply},
+    call::Call,
     characters, idempotency,
-    operation::{Access, Operation},
+    interface::Interface,
+    operation::{self, Access, Operation},
     params::{self, Params},
-    v1::problem,
+    rate_limit::Quota,
+    reply::Reply,
+    schema::Schemas,
 };
 
-/// How much of a body that is too large is read and thrown away.
-const DRAINED_BYTES_MAX: usize = 32 << 20;
+/// The most bytes of an oversized body that are read and discarded.
+const DISCARDED_BYTES_MAX: usize = 32 << 20;
 
-/// Serves one request.
-pub(crate) async fn serve(
-    inner: Arc<Inner>,
-    operation: Arc<Operation>,
-    path: Result<Path<HashMap<String, String>>, PathRejection>,
-    request: Request,
-) -> Response {
-    let began = Instant::now();
-    // The route's pattern, never the path: a path may hold a patient's link.
-    let span = tracing::info_span!(
-        "http",
-        otel.name = %format!("{} {}", operation.method, operation.path),
-        otel.kind = "server",
-        http.request.method = %operation.method,
-        http.route = %operation.path,
-        http.response.status_code = Empty,
-    );
-    rpc::trace::set_parent(&span, request.headers());
-    let deadline = Duration::from_millis(inner.config.deadline_ms);
-    let answered = async {
-        let Ok(_place) = inner.places.clone().try_acquire_owned() else {
-            return problem::answer(Fault::new(Code::Overloaded, "too much is going on; try again shortly"));
-        };
-        let Ok(Path(path)) = path else {
-            return problem::answer(Fault::new(Code::MalformedRequest, "the path is not percent-encoded UTF-8"));
-        };
-        let work = handle(&inner, &operation, path, request, began + deadline);
-        match tokio::time::timeout(deadline, work).await {
-            Ok(Ok((reply, limits))) => with_limits(reply.into_response(), limits),
-            Ok(Err(fault)) => problem::answer(fault),
-            Err(_) => problem::answer(Fault::new(Code::DeadlineExceeded, "the time allowed for the request ran out")),
+/// An operation of a dialect, with the state that its handler needs.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) interface: Arc<Interface>,
+    pub(crate) operation: Arc<Operation>,
+}
+
+type PathParams = HashMap<String, String>;
+
+impl Endpoint {
+    /// Serves one request.
+    pub(crate) async fn serve(self, path: Result<Path<PathParams>, PathRejection>, request: Request) -> Response {
+        let began = Instant::now();
+        let Operation { method, path: route, .. } = self.operation.as_ref();
+        // The route's pattern, never the path: a path may hold a patient's link.
+        let span = tracing::info_span!(
+            "http",
+            otel.name = %format!("{method} {route}"),
+            otel.kind = "server",
+            http.request.method = %method,
+            http.route = %route,
+            http.response.status_code = Empty,
+        );
+        rpc::trace::set_parent(&span, request.headers());
+        let mut response = self.respond(path, request, began).instrument(span.clone()).await;
+        let status = response.status().as_u16();
+        span.record("http.response.status_code", status);
+        let duration = began.elapsed();
+        metrics::counter!("http_requests_total", "route" => route.clone(), "method" => method.to_string(), "status" => status.to_string()).increment(1);
+        metrics::histogram!("http_request_seconds", "route" => route.clone()).record(duration);
+        let timing = format!("total;dur={:.3}", duration.as_secs_f64() * 1000.0);
+        if let Ok(value) = HeaderValue::try_from(timing) {
+            response.headers_mut().insert("server-timing", value);
         }
-    };
-    let mut response = answered.instrument(span.clone()).await;
-    let status = response.status().as_u16();
-    span.record("http.response.status_code", status);
-    let took = began.elapsed();
-    metrics::counter!("http_requests_total", "route" => operation.path.clone(), "method" => operation.method.to_string(), "status" => status.to_string()).increment(1);
-    metrics::histogram!("http_request_seconds", "route" => operation.path.clone()).record(took);
-    let timing = format!("total;dur={:.3}", took.as_secs_f64() * 1000.0);
-    if let Ok(value) = HeaderValue::try_from(timing) {
-        response.headers_mut().insert("server-timing", value);
+        response
     }
-    response
+
+    async fn respond(
+        &self,
+        path: Result<Path<PathParams>, PathRejection>,
+        request: Request,
+        began: Instant,
+    ) -> Response {
+        let Ok(_permit) = self.inner.request_permits.clone().try_acquire_owned() else {
+            return self.interface.error(Fault::new(Code::Overloaded, "too much is going on; try again shortly"));
+        };
+        let Ok(Path(path_params)) = path else {
+            let detail = "the path is not percent-encoded UTF-8";
+            return self.interface.error(Fault::new(Code::MalformedRequest, detail));
+        };
+        let deadline = Duration::from_millis(self.inner.config.deadline_ms);
+        match tokio::time::timeout(deadline, self.handle(path_params, request, began + deadline)).await {
+            Ok(Ok((reply, quota))) => with_quota(reply.into_response(), quota),
+            Ok(Err(fault)) => self.interface.error(fault),
+            Err(_) => self.interface.error(Fault::out_of_time()),
+        }
+    }
+
+    async fn handle(
+        &self,
+        path_params: PathParams,
+        request: Request,
+        deadline: Instant,
+    ) -> Result<(Reply, Quota), Fault> {
+        let Self { inner, operation, interface } = self;
+        let (parts, body) = request.into_parts();
+        let caller = authorize(inner, operation, &parts.headers).await?;
+        let quota = inner.rate_limit.take(&caller.name)?;
+        characters::check_pairs(&path_params)?;
+        let params = Params::parse(&operation.params, parts.uri.query().unwrap_or_default())?;
+        let raw_body = read_bytes(inner, operation, body).await?;
+        let idempotency = idempotency_key(operation, &parts.headers, &parts.uri, &raw_body)?;
+        let (body, form) = parse_body(&interface.schemas, operation, &parts.headers, &raw_body)?;
+        let link_organization = Arc::default();
+        let call = Call {
+            inner: inner.clone(),
+            schemas: interface.schemas.clone(),
+            caller: caller.clone(),
+            operation_id: operation.id.clone(),
+            params,
+            path_params,
+            headers: parts.headers,
+            body,
+            form,
+            raw_body,
+            idempotency,
+            deadline,
+            link_organization: Arc::clone(&link_organization),
+        };
+        let reply = match operation.replayed_by_gateway {
+            true => idempotency::handle_once(call, operation.handler).await?,
+            false => (operation.handler)(call).await?,
+        };
+        let caller = link_organization.get().map_or(caller, |organization| Caller::patient(*organization));
+        audit::record(inner, operation, &caller, &reply);
+        Ok((reply, quota))
+    }
 }
 
-async fn handle(
-    inner: &Arc<Inner>,
-    operation: &Operation,
-    path: HashMap<String, String>,
-    request: Request,
-    deadline: Instant,
-) -> Result<(Reply, (u32, u32)), Fault> {
-    let (parts, body) = request.into_parts();
-    let caller = admit(inner, operation, &parts.headers).await?;
-    let limits = inner.limits.take(&caller.name, inner.config.requests_per_second)?;
-    characters::check_pairs(&path)?;
-    let params = Params::read(&operation.params, parts.uri.query().unwrap_or_default())?;
-    let bytes = collect(inner, operation, body).await?;
-    let idempotency = idempotency(operation, &parts.headers, &parts.uri, &bytes)?;
-    let (body, form) = read_body(inner, operation, &parts.headers, &bytes)?;
-    let call = Call {
-        inner: inner.clone(),
-        caller: caller.clone(),
-        action: operation.id.clone(),
-        params,
-        path,
-        headers: parts.headers,
-        body,
-        form,
-        raw: bytes,
-        idempotency,
-        deadline,
-        link_of: Arc::default(),
-    };
-    let link_of = call.link_of.clone();
-    let reply = match operation.keeps {
-        true => idempotency::once(call, operation.handler).await?,
-        false => (operation.handler)(call).await?,
-    };
-    let caller = link_of.get().map_or(caller, |organization| Caller::patient(*organization));
-    audit::note(inner, operation, &caller, &reply);
-    Ok((reply, limits))
-}
-
-async fn admit(inner: &Inner, operation: &Operation, headers: &HeaderMap) -> Result<Caller, Fault> {
+async fn authorize(inner: &Inner, operation: &Operation, headers: &HeaderMap) -> Result<Caller, Fault> {
     match operation.access {
         Access::Open => Ok(Caller::patient(inner.default_organization)),
         Access::Scopes(scopes) => {
-            let caller = auth::caller(inner, headers).await?;
-            scopes.iter().try_for_each(|scope| caller.needs(*scope))?;
+            let caller = auth::authenticate(inner, headers).await?;
+            scopes.iter().try_for_each(|scope| caller.require(*scope))?;
             Ok(caller)
         }
         Access::Installation => {
-            let caller = auth::caller(inner, headers).await?;
-            if caller.installation {
+            let caller = auth::authenticate(inner, headers).await?;
+            if caller.is_installation {
                 return Ok(caller);
             }
             Err(Fault::new(Code::Forbidden, "only the installation's own key may do this"))
@@ -135,31 +152,32 @@ async fn admit(inner: &Inner, operation: &Operation, headers: &HeaderMap) -> Res
     }
 }
 
-/// Reads a body. One that is too large is read on for a while and thrown away: whoever is still writing when the
-/// connection closes would never see the answer.
-async fn collect(inner: &Inner, operation: &Operation, body: Body) -> Result<Vec<u8>, Fault> {
-    let usual = inner.config.body_bytes_max;
-    let most = operation.body_bytes.map_or(usual, |(most, _)| most.max(usual));
+/// Reads a body. Of an oversized body the rest is read and discarded up to a limit: a client that is still writing when the
+/// connection closes never sees the answer.
+async fn read_bytes(inner: &Inner, operation: &Operation, body: Body) -> Result<Vec<u8>, Fault> {
+    let configured = inner.config.body_bytes_max;
+    let bytes_max = operation.body_limit.map_or(configured, |limit| limit.bytes.max(configured));
     let mut bytes = Vec::new();
-    let mut seen = 0;
-    let mut parts = body.into_data_stream();
-    while let Some(part) = parts.next().await {
-        let part = part.map_err(|_| Fault::new(Code::MalformedRequest, "the body broke off"))?;
-        seen += part.len();
-        if seen <= most {
-            bytes.extend_from_slice(&part);
-        } else if seen > DRAINED_BYTES_MAX {
+    let mut read = 0;
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| Fault::new(Code::MalformedRequest, "the body broke off"))?;
+        read += chunk.len();
+        if read <= bytes_max {
+            bytes.extend_from_slice(&chunk);
+        } else if read > DISCARDED_BYTES_MAX {
             break;
         }
     }
-    if seen <= most {
+    if read <= bytes_max {
         return Ok(bytes);
     }
-    let advice = operation.body_bytes.map(|(_, advice)| format!("; {advice}")).unwrap_or_default();
-    Err(Fault::new(Code::PayloadTooLarge, format!("a body may have at most {most} bytes{advice}")))
+    let advice = operation.body_limit.map(|limit| format!("; {}", limit.advice)).unwrap_or_default();
+    Err(Fault::new(Code::PayloadTooLarge, format!("a body may have at most {bytes_max} bytes{advice}")))
 }
 
-fn idempotency(
+/// The idempotency key of a POST, with the fingerprint of its path, query and body.
+fn idempotency_key(
     operation: &Operation,
     headers: &HeaderMap,
     uri: &Uri,
@@ -175,89 +193,114 @@ fn idempotency(
         let fault = Fault::violation("Idempotency-Key", "invalid_key", detail);
         return Err(Fault { code: Code::InvalidParameter, ..fault });
     };
-    let hash = |parts: &[&[u8]]| -> String {
-        let mut hash = Sha256::new();
-        parts.iter().for_each(|part| hash.update(part));
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
-    };
-    let whole = uri.path_and_query().map_or(uri.path(), |whole| whole.as_str());
-    let fingerprint = hash(&[whole.as_bytes(), &[0], body]);
+    let path_and_query = uri.path_and_query().map_or(uri.path(), |both| both.as_str());
+    let fingerprint = hex_digest(&[path_and_query.as_bytes(), &[0], body]);
     let key = match operation.access {
-        // All who hold a link are one caller: the key of one link is not that of another. The path has the link.
-        Access::Open => format!("{} {key}", &hash(&[uri.path().as_bytes()])[..32]),
+        // All patients with a link are one caller. The path holds the link, so its digest keeps their keys apart.
+        Access::Open => format!("{} {key}", &hex_digest(&[uri.path().as_bytes()])[..32]),
         _ => key.to_owned(),
     };
     Ok(Some(Idempotency { key, fingerprint }))
 }
 
-type Read = (Value, Vec<(String, String)>);
+fn hex_digest(parts: &[&[u8]]) -> String {
+    let mut digest = Sha256::new();
+    parts.iter().for_each(|part| digest.update(part));
+    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
-fn read_body(inner: &Inner, operation: &Operation, headers: &HeaderMap, bytes: &[u8]) -> Result<Read, Fault> {
-    let Some(schema) = operation.body else { return Ok((Value::Null, vec![])) };
-    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let json = media == "application/json" || (media.starts_with("application/") && media.ends_with("+json"));
-    if schema == "Form" {
-        // What a provider sends as JSON is for the service to read: a signature may cover each of its bytes.
-        if json {
-            characters::check_surrogates(bytes)?;
-            serde_json::from_slice(bytes).ok().map_or(Ok(()), |value| characters::check_json(&value))?;
-            return Ok((Value::Null, vec![]));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
-        let form = params::pairs(text).map_err(|()| not_utf8())?;
-        characters::check_pairs(form.iter().map(|(name, value)| (name, value)))?;
-        return Ok((Value::Null, form));
-    }
-    if schema == "Calendar" && !json {
-        if media != "text/calendar" {
-            let detail = "send an iCalendar file with `Content-Type: text/calendar`, or the `url` of one as JSON";
-            return Err(Fault::new(Code::UnsupportedMediaType, detail));
-        }
-        let file = Value::from(std::str::from_utf8(bytes).map_err(|_| not_utf8())?);
-        characters::check_json(&file)?;
-        return Ok((file, vec![]));
-    }
+/// A JSON body or a calendar file, and the pairs of a form.
+type ParsedBody = (Value, Vec<(String, String)>);
+
+fn parse_body(
+    schemas: &Schemas,
+    operation: &Operation,
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<ParsedBody, Fault> {
+    let Some(body) = operation.body else { return Ok((Value::Null, vec![])) };
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_json =
+        media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"));
+    let schema = match body {
+        operation::Body::Form => return Ok((Value::Null, parse_form(is_json, bytes)?)),
+        operation::Body::Calendar { .. } if !is_json => return Ok((parse_calendar(&media_type, bytes)?, vec![])),
+        operation::Body::Calendar { url_schema } => Some(url_schema),
+        operation::Body::Json(schema) => Some(schema),
+        operation::Body::MergePatch => None,
+    };
     if operation.body_optional && bytes.is_empty() {
         return Ok((Value::Object(serde_json::Map::new()), vec![]));
     }
-    if !json {
+    if !is_json {
         return Err(Fault::new(Code::UnsupportedMediaType, "send JSON with `Content-Type: application/json`"));
     }
-    std::str::from_utf8(bytes).map_err(|_| not_utf8())?;
-    characters::check_surrogates(bytes)?;
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-        let place = format!("the body is not JSON: see line {}, column {}", error.line(), error.column());
-        Fault::new(Code::MalformedRequest, place)
-    })?;
-    let schema = if schema == "Calendar" { "CalendarAddress" } else { schema };
-    all(characters::check_json(&value), inner.schemas.check(schema, &value))?;
+    let value = parse_json(bytes)?;
+    let checked = schema.map_or(Ok(()), |schema| schemas.check(schema, &value));
+    both(characters::check_json(&value), checked)?;
     Ok((value, vec![]))
 }
 
-/// The faults of two checks together.
-fn all(one: Result<(), Fault>, other: Result<(), Fault>) -> Result<(), Fault> {
-    match (one, other) {
+/// Parses a provider's form. Its JSON is left to the service: a signature may cover each byte.
+fn parse_form(is_json: bool, bytes: &[u8]) -> Result<Vec<(String, String)>, Fault> {
+    if is_json {
+        characters::check_surrogates(bytes)?;
+        serde_json::from_slice(bytes).ok().map_or(Ok(()), |value| characters::check_json(&value))?;
+        return Ok(vec![]);
+    }
+    let form = params::pairs(utf8(bytes)?).map_err(|()| not_utf8())?;
+    characters::check_pairs(form.iter().map(|(name, value)| (name, value)))?;
+    Ok(form)
+}
+
+fn parse_calendar(media_type: &str, bytes: &[u8]) -> Result<Value, Fault> {
+    if media_type != "text/calendar" {
+        let detail = "send an iCalendar file with `Content-Type: text/calendar`, or the `url` of one as JSON";
+        return Err(Fault::new(Code::UnsupportedMediaType, detail));
+    }
+    let file = Value::from(utf8(bytes)?);
+    characters::check_json(&file)?;
+    Ok(file)
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Value, Fault> {
+    utf8(bytes)?;
+    characters::check_surrogates(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| {
+        let detail = format!("the body is not JSON: see line {}, column {}", error.line(), error.column());
+        Fault::new(Code::MalformedRequest, detail)
+    })
+}
+
+/// Joins the violations of two checks.
+fn both(first: Result<(), Fault>, second: Result<(), Fault>) -> Result<(), Fault> {
+    match (first, second) {
         (Err(mut fault), Err(more)) => {
             fault.violations.extend(more.violations);
             Err(fault)
         }
-        (one, other) => one.and(other),
+        (first, second) => first.and(second),
     }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(bytes).map_err(|_| not_utf8())
 }
 
 fn not_utf8() -> Fault {
     Fault::new(Code::MalformedRequest, "the body is not valid UTF-8")
 }
 
-fn with_limits(mut response: Response, (left, most): (u32, u32)) -> Response {
+fn with_quota(mut response: Response, quota: Quota) -> Response {
+    let Quota { remaining, per_second } = quota;
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
     };
-    set("ratelimit-policy", format!("\"default\";q={most};w=1"));
-    set("ratelimit", format!("\"default\";r={left};t=1"));
+    set("ratelimit-policy", format!("\"default\";q={per_second};w=1"));
+    set("ratelimit", format!("\"default\";r={remaining};t=1"));
     response
 }

@@ -1,71 +1,54 @@
-//! One follower of booking's feed for all streams of this gateway, while there is any.
+//! One subscription to booking's feed for all event streams of this gateway, open while any stream is.
 //!
-//! A follower costs booking's database some fifty looks a second, whoever listens; a stream of its own for each reader
-//! would let readers bring it down.
+//! A subscription costs booking's database about fifty queries a second, whoever listens, so a subscription for each
+//! stream would overload it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use domain::id::OrganizationId;
-use futures::StreamExt;
-use rpc::{Code, Context, Fault};
+use rpc::Fault;
+use service::feed_client::Changes;
 use tokio::sync::{Mutex, broadcast};
-use tonic::{Status, Streaming};
-use uuid::Uuid;
-use wire::booking::{ChangeBatch, SubscribeChangesRequest};
+use wire::booking::ChangeBatch;
 
 use crate::Inner;
 
-/// What the feed said, or why it broke off.
-pub(crate) type Beat = Result<Arc<ChangeBatch>, Status>;
+/// A batch of the feed, or the fault that ended it.
+pub(crate) type FeedMessage = Result<Arc<ChangeBatch>, Fault>;
 
-const CALL_WITHIN: Duration = Duration::from_secs(5);
-/// A feed that says nothing for so long is taken as cut; it beats every second.
-const SILENCE_MAX: Duration = Duration::from_secs(10);
-/// A reader that is so many batches behind is sent away, and comes back where it was.
-const BEHIND_MAX: usize = 1024;
+/// The most batches that wait for a slow reader. Its stream then ends, and the client resumes at its position.
+const BACKLOG_MAX: usize = 1024;
 
-/// Where the follower speaks, while there is one.
+/// The sender of the open subscription, if there is one.
 #[derive(Default)]
-pub(crate) struct Hub(Mutex<Option<broadcast::WeakSender<Beat>>>);
+pub(crate) struct EventHub(Mutex<Option<broadcast::WeakSender<FeedMessage>>>);
 
-/// Listens to the feed from now on.
+/// Receives the feed's messages from now on.
 ///
 /// # Errors
-/// When booking does not answer.
-pub(crate) async fn join(inner: &Arc<Inner>) -> Result<broadcast::Receiver<Beat>, Status> {
-    let mut live = inner.hub.0.lock().await;
-    if let Some(sender) = live.as_ref().and_then(broadcast::WeakSender::upgrade) {
+/// The fault of booking's refusal to subscribe.
+pub(crate) async fn subscribe(inner: &Arc<Inner>) -> Result<broadcast::Receiver<FeedMessage>, Fault> {
+    let mut current = inner.event_hub.0.lock().await;
+    if let Some(sender) = current.as_ref().and_then(broadcast::WeakSender::upgrade) {
         return Ok(sender.subscribe());
     }
-    // The feed spans organisations; its calls name none in particular.
-    let ctx = Context::new(OrganizationId::new(Uuid::nil()), "gateway", CALL_WITHIN);
-    let request = ctx.request(SubscribeChangesRequest::default());
-    let batches = inner.feed.clone().subscribe_changes(request).await?.into_inner();
-    let (sender, receiver) = broadcast::channel(BEHIND_MAX);
-    *live = Some(sender.downgrade());
-    tokio::spawn(follow(inner.clone(), batches, sender));
+    let changes = inner.feed.subscribe("", false).await?;
+    let (sender, receiver) = broadcast::channel(BACKLOG_MAX);
+    *current = Some(sender.downgrade());
+    tokio::spawn(forward(inner.clone(), changes, sender));
     Ok(receiver)
 }
 
-async fn follow(inner: Arc<Inner>, mut batches: Streaming<ChangeBatch>, sender: broadcast::Sender<Beat>) {
-    let mut next = async || match tokio::time::timeout(SILENCE_MAX, batches.next()).await {
-        Ok(Some(batch)) => batch.map(Arc::new),
-        Ok(None) | Err(_) => Err(broken().into()),
-    };
-    while let Some(beat) = inner.draining.until(next()).await {
-        // Nobody joins between the last look and the end.
-        let mut live = inner.hub.0.lock().await;
-        let over = beat.is_err() || sender.receiver_count() == 0;
-        // An error means that nobody listens.
-        let _ = sender.send(beat);
-        if over {
-            *live = None;
+/// Sends the feed's messages to all receivers until the feed ends, the gateway drains or no receiver is left.
+async fn forward(inner: Arc<Inner>, mut changes: Changes, sender: broadcast::Sender<FeedMessage>) {
+    while let Some(message) = inner.draining.until(changes.next()).await {
+        // The lock keeps a new receiver from joining between the count and the end.
+        let mut current = inner.event_hub.0.lock().await;
+        let ended = message.is_err() || sender.receiver_count() == 0;
+        // An error means that there is no receiver.
+        let _ = sender.send(message.map(Arc::new));
+        if ended {
+            *current = None;
             return;
         }
     }
-}
-
-/// The feed has ended without a word.
-pub(crate) fn broken() -> Fault {
-    Fault::new(Code::Unavailable, "the feed broke off; come back with the last event's id")
 }

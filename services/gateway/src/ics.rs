@@ -1,4 +1,4 @@
-//! Visits as an iCalendar file (RFC 5545, published as RFC 5546 says). `calcard` writes it: folds lines, escapes texts.
+//! Appointments as an iCalendar file (RFC 5545) with method PUBLISH (RFC 5546). `calcard` folds lines and escapes texts.
 
 use calcard::{
     common::PartialDateTime,
@@ -10,12 +10,12 @@ use calcard::{
 use domain::time::from_micros;
 use jiff::tz::TimeZone;
 
-/// A visit as a calendar shows it.
+/// An appointment in a calendar. Instants are microseconds since the Unix epoch.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Event {
-    /// The appointment's id: the same as long as it lives, wherever it is moved.
+    /// Stays the same when the appointment moves.
     pub(crate) uid: String,
-    /// Rises with every change.
+    /// Rises with each change.
     pub(crate) sequence: i64,
     pub(crate) cancelled: bool,
     pub(crate) starts_at_us: i64,
@@ -26,20 +26,20 @@ pub(crate) struct Event {
     pub(crate) location: String,
 }
 
-/// How often a calendar program should look again.
-const REFRESH: ICalendarDuration =
+/// The interval at which a calendar program should fetch the file again.
+const REFRESH_INTERVAL: ICalendarDuration =
     ICalendarDuration { neg: false, weeks: 0, days: 0, hours: 0, minutes: 15, seconds: 0 };
 
-/// The file.
-pub(crate) fn file(name: &str, events: &[Event]) -> String {
+/// Writes the file.
+pub(crate) fn write(name: &str, events: &[Event]) -> String {
     let mut calendar = ICalendarComponent::new(ICalendarComponentType::VCalendar);
     calendar.add_property(ICalendarProperty::Version, "2.0");
     calendar.add_property(ICalendarProperty::Prodid, concat!("-//Meridian//", env!("CARGO_PKG_VERSION"), "//EN"));
     calendar.add_property(ICalendarProperty::Method, ICalendarMethod::Publish);
-    // RFC 7986, and what came before it and is still read by most.
+    // NAME is RFC 7986; most programs still read X-WR-CALNAME.
     calendar.add_property(ICalendarProperty::Name, name);
     calendar.add_property(ICalendarProperty::Other("X-WR-CALNAME".into()), name);
-    calendar.add_property_with_params(ICalendarProperty::RefreshInterval, [duration()], REFRESH);
+    calendar.add_property_with_params(ICalendarProperty::RefreshInterval, [duration()], REFRESH_INTERVAL);
     calendar.component_ids = (1..).zip(events).map(|(at, _)| at).collect();
     let components = std::iter::once(calendar).chain(events.iter().map(component)).collect();
     ICalendar { components }.to_string()
@@ -68,17 +68,17 @@ fn component(event: &Event) -> ICalendarComponent {
     component
 }
 
-/// Instants travel in UTC: no program has to know the zone's rules to show the right hour.
+/// An instant in UTC, so that no program needs the zone's rules to show the right hour.
 fn utc(us: i64) -> PartialDateTime {
     let at = from_micros(us).unwrap_or_default().to_zoned(TimeZone::UTC);
-    let small = |value: i8| Some(value.unsigned_abs());
+    let field = |value: i8| Some(value.unsigned_abs());
     PartialDateTime {
         year: Some(at.year().unsigned_abs()),
-        month: small(at.month()),
-        day: small(at.day()),
-        hour: small(at.hour()),
-        minute: small(at.minute()),
-        second: small(at.second()),
+        month: field(at.month()),
+        day: field(at.day()),
+        hour: field(at.hour()),
+        minute: field(at.minute()),
+        second: field(at.second()),
         tz_hour: Some(0),
         tz_minute: Some(0),
         tz_minus: false,

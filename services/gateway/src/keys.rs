@@ -1,40 +1,42 @@
-//! API keys, for the gateway's own endpoints and for the command line.
+//! The use cases of API keys, for the gateway's endpoints and for the command line.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::{KeyId, OrganizationId};
 use runtime::{Clock, Ids};
 use sql::{Failure, Target};
-use uuid::Uuid;
 
 use crate::{
     Error,
     auth::{Scope, hash},
-    store::{KeyPlace, KeyRow, Store},
+    store::{
+        Store,
+        keys::{KeyCursor, KeyRow},
+    },
 };
 
-/// What is known of a key; never the key itself.
+/// An API key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Its id.
+    /// The id.
     pub id: KeyId,
-    /// What people call it.
+    /// The name that people read.
     pub name: String,
-    /// What it may do.
+    /// The permissions.
     pub scopes: Vec<Scope>,
-    /// When it was made, in microseconds since the Unix epoch.
+    /// The time of creation, in microseconds since the Unix epoch.
     pub created_at_us: i64,
-    /// When it was revoked, if it was.
+    /// The time of revocation, in microseconds since the Unix epoch.
     pub revoked_at_us: Option<i64>,
 }
 
 impl Key {
-    /// Where it stands in the list.
-    pub(crate) fn place(&self) -> KeyPlace {
-        KeyPlace { revoked: self.revoked_at_us.is_some(), id: self.id.uuid() }
+    /// The position in the list.
+    pub(crate) fn cursor(&self) -> KeyCursor {
+        KeyCursor { revoked: self.revoked_at_us.is_some(), id: self.id.uuid() }
     }
 }
 
-/// Where keys are kept.
+/// The API keys of an installation.
 #[derive(Clone)]
 pub struct Keys {
     store: Store,
@@ -53,11 +55,11 @@ impl Keys {
         Ok(Self { store, clock, ids })
     }
 
-    pub(crate) fn of(inner: &crate::Inner) -> Self {
+    pub(crate) fn new(inner: &crate::Inner) -> Self {
         Self { store: inner.store.clone(), clock: inner.clock.clone(), ids: inner.ids.clone() }
     }
 
-    /// Makes a key; the second part is the key itself, which nobody can read again.
+    /// Creates a key. The second part is the secret, which is not stored.
     ///
     /// # Errors
     /// When the database fails.
@@ -67,13 +69,13 @@ impl Keys {
         name: &str,
         scopes: &[Scope],
     ) -> Result<(Key, String), Error> {
-        let (row, secret) = self.fresh(organization, name, scopes);
-        self.store.add_key(&row, None).await?;
-        Ok((shown(&row), secret))
+        let (row, secret) = self.generate(organization, name, scopes);
+        self.store.insert_key(&row, None).await?;
+        Ok((Key::from(&row), secret))
     }
 
-    /// A new key that is not stored yet, with the key itself.
-    pub(crate) fn fresh(&self, organization: OrganizationId, name: &str, scopes: &[Scope]) -> (KeyRow, String) {
+    /// Generates a key's row and its secret without storing them.
+    pub(crate) fn generate(&self, organization: OrganizationId, name: &str, scopes: &[Scope]) -> (KeyRow, String) {
         let secret = format!("mrd_{}", URL_SAFE_NO_PAD.encode(self.ids.bytes::<32>()));
         let now = self.clock.now();
         let row = KeyRow {
@@ -88,41 +90,44 @@ impl Keys {
         (row, secret)
     }
 
-    /// A page of an organisation's keys, at most so many: those in use first, of either the newest first. It begins after
-    /// the last key of the page before.
+    /// A page of an organisation's keys, at most `limit`: active keys before revoked ones, the newest first. `after` is the
+    /// last key of the previous page.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn page(&self, organization: OrganizationId, after: Option<&Key>, limit: u32) -> Result<Vec<Key>, Error> {
-        let after = after.map_or(KeyPlace { revoked: false, id: Uuid::max() }, Key::place);
-        Ok(self.after(organization, after, limit).await?)
+        let after = after.map_or(KeyCursor::START, Key::cursor);
+        Ok(self.page_after(organization, after, limit).await?)
     }
 
-    pub(crate) async fn after(
+    /// The same, after a position.
+    pub(crate) async fn page_after(
         &self,
         organization: OrganizationId,
-        after: KeyPlace,
+        after: KeyCursor,
         limit: u32,
     ) -> Result<Vec<Key>, Failure> {
-        Ok(self.store.keys(organization.uuid(), after, i64::from(limit)).await?.iter().map(shown).collect())
+        Ok(self.store.list_keys(organization.uuid(), after, i64::from(limit)).await?.iter().map(Key::from).collect())
     }
 
-    /// Ends a key; `None` where there is none with this id.
+    /// Revokes a key; `None` for an unknown id.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn revoke(&self, organization: OrganizationId, id: KeyId) -> Result<Option<Key>, Error> {
         let row = self.store.revoke_key(organization.uuid(), id.uuid(), self.clock.now_us()).await?;
-        Ok(row.as_ref().map(shown))
+        Ok(row.as_ref().map(Key::from))
     }
 }
 
-pub(crate) fn shown(row: &KeyRow) -> Key {
-    Key {
-        id: KeyId::new(row.id),
-        name: row.name.clone(),
-        scopes: row.scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect(),
-        created_at_us: row.created_at_us,
-        revoked_at_us: row.revoked_at_us,
+impl From<&KeyRow> for Key {
+    fn from(row: &KeyRow) -> Self {
+        Self {
+            id: KeyId::new(row.id),
+            name: row.name.clone(),
+            scopes: row.scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect(),
+            created_at_us: row.created_at_us,
+            revoked_at_us: row.revoked_at_us,
+        }
     }
 }

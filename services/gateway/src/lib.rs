@@ -1,9 +1,10 @@
-//! The gateway: REST on one side, the services' gRPC on the other.
+//! The gateway: REST for clients, gRPC to the services.
 //!
-//! Owns API keys and the audit log. Holds no rule of scheduling: a handler reads, calls, and shows.
+//! It owns API keys, calendar links and the audit log. It holds no rule of scheduling: a handler decodes a request, calls
+//! a service and encodes the answer.
 //!
-//! Start reading at `operation.rs` (what an operation is), `v1/mod.rs` (the list of them) and `dispatch.rs` (a
-//! request's way).
+//! Start reading at `interface.rs` (a dialect), `operation.rs` (an operation), `v1/mod.rs` (the list of them) and
+//! `dispatch.rs` (the path of a request).
 
 #![warn(clippy::unwrap_used)]
 
@@ -17,11 +18,14 @@ mod dispatch;
 mod event_hub;
 mod ics;
 mod idempotency;
+mod interface;
 pub mod keys;
+mod merge_patch;
 mod openapi;
 mod operation;
 mod params;
 mod rate_limit;
+mod reply;
 mod router;
 mod schema;
 mod store;
@@ -33,10 +37,11 @@ use std::sync::Arc;
 use axum::Router;
 pub use config::Config;
 use domain::id::OrganizationId;
-use rpc::{Code, Fault};
+use interface::Interface;
 use runtime::{Clock, Ids, Readiness, Shutdown};
+use service::{feed_client::FeedClient, idempotency::RunningKeys};
 use sql::{Failure, Target};
-use store::{AuditRow, Store};
+use store::{Store, audit::AuditRow};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, Semaphore, mpsc, oneshot},
@@ -44,49 +49,49 @@ use tokio::{
 use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
     booking::{
-        booking_client::BookingClient, displaced_client::DisplacedClient, feed_client::FeedClient,
-        plans_client::PlansClient, reason_codes_client::ReasonCodesClient, waitlist_client::WaitlistClient,
+        booking_client::BookingClient, displaced_client::DisplacedClient, plans_client::PlansClient,
+        reason_codes_client::ReasonCodesClient, waitlist_client::WaitlistClient,
     },
     reminder::{reminder_client::ReminderClient, webhooks_client::WebhooksClient},
 };
 
-/// What the service needs from outside.
+/// The dependencies of the gateway.
 pub struct Deps {
-    /// Where time comes from.
+    /// The clock.
     pub clock: Clock,
-    /// Where ids come from.
+    /// The generator of ids and random bytes.
     pub ids: Ids,
-    /// Where the data is kept.
+    /// The gateway's database.
     pub database: Target,
-    /// The way to availability.
+    /// The channel to availability.
     pub availability: rpc::Channel,
-    /// The way to booking.
+    /// The channel to booking.
     pub booking: rpc::Channel,
-    /// The way to reminder.
+    /// The channel to reminder.
     pub reminder: rpc::Channel,
     /// The installation's own key.
     pub admin_key: Option<String>,
-    /// Where that key acts unless it says otherwise.
+    /// The organisation in which that key acts unless a request names another.
     pub default_organization: OrganizationId,
-    /// What must hold before the gateway takes traffic.
+    /// The conditions for taking traffic.
     pub readiness: Readiness,
-    /// Where patients and providers find the gateway, without a slash at the end.
+    /// The URL at which patients and providers reach the gateway, without a slash at the end.
     pub public_url: String,
 }
 
-/// Why the service cannot start.
+/// An error that keeps the gateway from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be opened.
     #[error("the gateway's database cannot be used")]
     Database(#[from] sqlx::Error),
-    /// The database failed.
+    /// A statement failed.
     #[error("the gateway's database failed")]
     Failure(#[from] Failure),
     /// A migration failed.
     #[error("the gateway's database cannot be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The schemas of the public interface contradict themselves.
+    /// A schema of a dialect cannot be compiled.
     #[error("the public interface's schemas cannot be compiled: {0}")]
     Schema(String),
     /// The socket failed.
@@ -94,17 +99,22 @@ pub enum Error {
     Socket(#[from] std::io::Error),
 }
 
-/// The largest page of the directory: 200 calendars of 10,000 busy times.
-const PAGE_BYTES_MAX: usize = 64 << 20;
+/// The OpenAPI 3.1 document of `/v1`, which `/openapi.json` serves.
+pub fn openapi() -> serde_json::Value {
+    v1::document()
+}
+
+/// The largest answer of the directory in bytes: a page of 200 calendars with 10,000 busy times each.
+const DIRECTORY_ANSWER_BYTES_MAX: usize = 64 << 20;
 
 /// The gateway.
 #[derive(Clone)]
 pub struct App {
     inner: Arc<Inner>,
-    lines: Arc<Mutex<mpsc::Receiver<AuditRow>>>,
+    audit_entries: Arc<Mutex<mpsc::Receiver<AuditRow>>>,
 }
 
-/// What every handler shares.
+/// The state that all handlers share.
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
@@ -117,70 +127,76 @@ pub(crate) struct Inner {
     pub(crate) waitlist: WaitlistClient<rpc::Channel>,
     pub(crate) displaced: DisplacedClient<rpc::Channel>,
     pub(crate) reasons: ReasonCodesClient<rpc::Channel>,
-    pub(crate) feed: FeedClient<rpc::Channel>,
-    /// Where all streams of events hear of the feed.
-    pub(crate) hub: event_hub::Hub,
+    pub(crate) feed: FeedClient,
+    /// The subscription to the feed that all event streams share.
+    pub(crate) event_hub: event_hub::EventHub,
     pub(crate) reminder: ReminderClient<rpc::Channel>,
     pub(crate) webhooks: WebhooksClient<rpc::Channel>,
-    pub(crate) admin_hash: Option<Vec<u8>>,
+    pub(crate) admin_key_hash: Option<Vec<u8>>,
     pub(crate) default_organization: OrganizationId,
     pub(crate) readiness: Readiness,
     pub(crate) public_url: String,
-    pub(crate) cache: auth::Cache,
-    pub(crate) running: idempotency::Running,
-    pub(crate) limits: rate_limit::Limits,
-    pub(crate) schemas: schema::Schemas,
-    pub(crate) openapi: serde_json::Value,
+    pub(crate) auth_cache: auth::Cache,
+    /// The idempotency keys of running requests that the gateway replays.
+    pub(crate) running_keys: RunningKeys,
+    pub(crate) rate_limit: rate_limit::RateLimit,
+    /// The dialects; the first one answers requests outside all of them.
+    pub(crate) interfaces: Vec<Arc<Interface>>,
     /// Signs calendar links.
     pub(crate) calendar_key: Vec<u8>,
-    pub(crate) places: Arc<Semaphore>,
-    /// Places for streams, which stay longer than a request.
-    pub(crate) streams: Arc<Semaphore>,
-    /// Set when streams must end, so that their clients come back elsewhere.
+    pub(crate) request_permits: Arc<Semaphore>,
+    /// Apart from the requests' permits, because streams stay open.
+    pub(crate) stream_permits: Arc<Semaphore>,
+    /// Ends event streams, so that their clients reconnect to another gateway.
     pub(crate) draining: Shutdown,
     pub(crate) audit: mpsc::Sender<AuditRow>,
 }
 
+impl Inner {
+    /// The dialect that answers requests outside all dialects.
+    pub(crate) fn default_interface(&self) -> &Interface {
+        &self.interfaces[0]
+    }
+}
+
 impl App {
-    /// Opens and migrates the database and makes the gateway ready to serve.
+    /// Opens and migrates the database and builds the gateway.
     ///
     /// # Errors
     /// When the database cannot be used.
     pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
+        Self::build_with(config, deps, vec![v1::interface().map_err(Error::Schema)?]).await
+    }
+
+    /// The same with these dialects.
+    pub(crate) async fn build_with(config: Config, deps: Deps, interfaces: Vec<Interface>) -> Result<Self, Error> {
         let store = Store::open(&deps.database).await?;
         store.migrate().await?;
-        let operations = v1::operations();
-        let openapi = openapi::document(&operations);
-        // A form, a merge patch and a calendar file have no schema of their own.
-        let named = |name: &&str| !matches!(*name, "Form" | "MergePatch" | "Calendar");
-        let bodies = operations.iter().filter_map(|operation| operation.body).filter(named);
-        let bodies =
-            bodies.chain(v1::directory::BODIES).chain(["CalendarAddress", "AppointmentNotes", "ReasonMeaning"]);
-        let (audit, lines) = mpsc::channel(audit::WAITING_MAX);
+        let (audit, audit_entries) = mpsc::channel(audit::QUEUE_MAX);
         let inner = Inner {
-            calendar_key: store.secret("calendar_key", &deps.ids.bytes::<32>()).await?,
-            schemas: schema::Schemas::compile(&openapi, bodies).map_err(Error::Schema)?,
-            openapi,
-            directory: DirectoryClient::new(deps.availability.clone()).max_decoding_message_size(PAGE_BYTES_MAX),
+            calendar_key: store.load_or_insert_secret("calendar_key", &deps.ids.bytes::<32>()).await?,
+            interfaces: interfaces.into_iter().map(Arc::new).collect(),
+            directory: DirectoryClient::new(deps.availability.clone())
+                .max_decoding_message_size(DIRECTORY_ANSWER_BYTES_MAX),
             search: SearchClient::new(deps.availability),
             plans: PlansClient::new(deps.booking.clone()),
             waitlist: WaitlistClient::new(deps.booking.clone()),
             displaced: DisplacedClient::new(deps.booking.clone()),
             reasons: ReasonCodesClient::new(deps.booking.clone()),
-            feed: FeedClient::new(deps.booking.clone()),
-            hub: event_hub::Hub::default(),
+            feed: FeedClient::new(deps.booking.clone(), "gateway"),
+            event_hub: event_hub::EventHub::default(),
             booking: BookingClient::new(deps.booking),
             webhooks: WebhooksClient::new(deps.reminder.clone()),
             reminder: ReminderClient::new(deps.reminder),
-            admin_hash: deps.admin_key.as_deref().map(auth::hash),
+            admin_key_hash: deps.admin_key.as_deref().map(auth::hash),
             default_organization: deps.default_organization,
             readiness: deps.readiness,
             public_url: deps.public_url,
-            cache: auth::Cache::default(),
-            running: idempotency::Running::default(),
-            limits: rate_limit::Limits::new(config.requests_per_second),
-            places: Arc::new(Semaphore::new(config.concurrency_max)),
-            streams: Arc::new(Semaphore::new(config.streams_max)),
+            auth_cache: auth::Cache::default(),
+            running_keys: RunningKeys::default(),
+            rate_limit: rate_limit::RateLimit::new(config.requests_per_second),
+            request_permits: Arc::new(Semaphore::new(config.concurrency_max)),
+            stream_permits: Arc::new(Semaphore::new(config.streams_max)),
             draining: Shutdown::new(),
             audit,
             clock: deps.clock,
@@ -188,23 +204,23 @@ impl App {
             store,
             config,
         };
-        Ok(Self { inner: Arc::new(inner), lines: Arc::new(Mutex::new(lines)) })
+        Ok(Self { inner: Arc::new(inner), audit_entries: Arc::new(Mutex::new(audit_entries)) })
     }
 
-    /// Everything that the gateway serves.
+    /// All routes of the gateway.
     pub fn router(&self) -> Router {
         router::router(&self.inner)
     }
 
-    /// Serves until draining has begun, every running request is answered, and the audit log is written.
+    /// Serves until `shutdown` begins, all running requests are answered and the audit log is written.
     ///
     /// # Errors
     /// When the socket fails.
     pub async fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
-        // Made once: a router itself would be put together anew for each connection.
+        // A make-service is built once; axum would build a plain router's for each connection.
         let router = self.router().into_make_service();
-        let mut lines = self.lines.lock().await;
-        let (last, answered) = oneshot::channel();
+        let mut audit_entries = self.audit_entries.lock().await;
+        let (last_request, answered) = oneshot::channel();
         let serving = async {
             let draining = self.inner.draining.clone();
             let begun = async move {
@@ -212,14 +228,14 @@ impl App {
                 draining.begin();
             };
             let served = axum::serve(listener, router).with_graceful_shutdown(begun).await;
-            drop(last);
+            drop(last_request);
             served
         };
-        let (served, ()) = tokio::join!(serving, audit::write(&self.inner, &mut lines, answered));
+        let (served, ()) = tokio::join!(serving, audit::write(&self.inner, &mut audit_entries, answered));
         Ok(served?)
     }
 
-    /// Migrates a database and does nothing else.
+    /// Migrates a database.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -227,26 +243,11 @@ impl App {
         Ok(Store::open(database).await?.migrate().await?)
     }
 
-    /// How many migrations a database still lacks. Changes nothing.
+    /// The number of migrations that a database lacks. Changes nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
-        let (sqlite, postgres) = (&store::sqlite::MIGRATIONS, &store::postgres::MIGRATIONS);
-        Ok(sql::pending(database, "gateway", sqlite, postgres).await?)
-    }
-}
-
-/// A failure of the database in public words.
-pub(crate) fn failure(failure: Failure) -> Fault {
-    match failure {
-        Failure::Busy(_) | Failure::Serialization(_) => {
-            Fault::new(Code::Overloaded, "the database is busy; try again shortly")
-                .retry_after(std::time::Duration::from_secs(1))
-        }
-        Failure::Unstorable(_) => {
-            Fault::new(Code::ValidationFailed, "a text holds the character U+0000, which cannot be stored")
-        }
-        other => Fault::internal(other),
+        Ok(store::SCHEMA.pending(database).await?)
     }
 }

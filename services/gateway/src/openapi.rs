@@ -1,178 +1,44 @@
-//! `/openapi.json`: OpenAPI 3.1, made from the operations and from the types that they read and show.
+//! The paths of an OpenAPI 3.1 document, from a dialect's operations.
 
 use axum::http::Method;
+use domain::time::Day;
 use serde_json::{Map, Value, json};
-use utoipa::OpenApi;
 
 use crate::{
-    operation::{Access, Operation, Param, Type},
-    v1::{
-        appointments, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
-        patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots, waitlist,
-        webhook_endpoints,
-    },
+    operation::{Access, Body, Content, Operation},
+    params::{Param, Type},
 };
 
-#[derive(OpenApi)]
-#[openapi(components(schemas(
-    Problem,
-    domain::directory::Location,
-    domain::directory::Room,
-    domain::directory::Equipment,
-    domain::directory::Closure,
-    domain::directory::Practitioner,
-    domain::directory::Certificate,
-    domain::directory::Roster,
-    domain::directory::TimeOff,
-    domain::directory::Service,
-    domain::directory::PlanTemplate,
-    domain::directory::Busy,
-    domain::directory::Organization,
-    domain::patient::Details,
-    directory::EntryHead,
-    directory::Impact,
-    slots::Slot,
-    slots::SlotPage,
-    slots::DayPage,
-    slots::NextPage,
-    slots::Explanation,
-    slots::SlotChange,
-    calendars::CalendarLink,
-    busy::CalendarAddress,
-    busy::SkippedComponent,
-    holds::NewHold,
-    holds::Hold,
-    appointments::Appointment,
-    appointments::AppointmentPage,
-    appointments::NewAppointment,
-    appointments::Cancel,
-    appointments::Reschedule,
-    appointments::Nothing,
-    appointments::AppointmentNotes,
-    reason_codes::NewReasonCode,
-    reason_codes::ReasonMeaning,
-    reason_codes::ReasonCode,
-    reason_codes::ReasonCodePage,
-    patients::Patient,
-    patients::PatientPage,
-    consents::NewConsent,
-    consents::Consents,
-    plans::Plan,
-    plans::PlanPage,
-    plans::ReviewedPlan,
-    plans::NewPlan,
-    plans::AskProposals,
-    plans::ProposalPage,
-    plans::BookPlan,
-    plans::NewReview,
-    plans::Ledger,
-    displaced::AskDisplaced,
-    displaced::DisplacedProposals,
-    displaced::BookDisplaced,
-    displaced::MovedPage,
-    waitlist::NewWait,
-    waitlist::Wait,
-    waitlist::WaitPage,
-    waitlist::Offer,
-    reports::PlanReport,
-    reports::reminders::ReminderReport,
-    messages::Message,
-    messages::MessagePage,
-    providers::ReceivedText,
-    providers::ReceivedReport,
-    inbox::InboxItem,
-    inbox::InboxPage,
-    reminder_rules::Rule,
-    reminder_rules::RuleBody,
-    reminder_rules::RulePage,
-    webhook_endpoints::WebhookEndpointBody,
-    webhook_endpoints::WebhookEndpoint,
-    webhook_endpoints::WebhookEndpointPage,
-    webhook_endpoints::WebhookDelivery,
-    webhook_endpoints::WebhookDeliveryPage,
-    domain::event::Event,
-    messages::Preview,
-    messages::Previewed,
-    keys::NewKey,
-    keys::MadeKey,
-    keys::ShownKey,
-    keys::KeyPage,
-    keys::AuditPage,
-    organizations::ShownOrganization,
-    organizations::OrganizationPage,
-)))]
-struct Components;
+/// The statuses of problems. Each operation lists all of them: any of them can come from any operation.
+const PROBLEM_STATUSES: [u16; 16] = [400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 429, 500, 503, 504];
 
-/// The document.
-pub(crate) fn document(operations: &[Operation]) -> Value {
-    let mut components = serde_json::to_value(Components::openapi()).unwrap_or_default()["components"].take();
-    for name in directory::BODIES {
-        add_entry_schemas(&mut components, name);
-    }
-    components["schemas"]["ImportedBusy"] = json!({"allOf": [
-        {"$ref": "#/components/schemas/BusyEntry"},
-        {"$ref": "#/components/schemas/Impact"},
-    ]});
-    components["securitySchemes"] = json!({"key": {"type": "http", "scheme": "bearer",
-        "description": "An API key, `mrd_…`"}});
-    components["responses"] = json!({"Problem": {"description": "An RFC 9457 problem",
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}});
+/// The `paths` of these operations. They refer to the component response `Problem` and to the component schemas that the
+/// operations name.
+pub(crate) fn paths<'a>(operations: impl IntoIterator<Item = &'a Operation>) -> Map<String, Value> {
     let mut paths = Map::new();
     for operation in operations {
         let item = paths.entry(operation.path.clone()).or_insert_with(|| json!({}));
-        item[operation.method.as_str().to_lowercase()] = described(operation);
+        item[operation.method.as_str().to_lowercase()] = operation_object(operation);
     }
-    json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Meridian",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": "Scheduling for chains of physiotherapy clinics.",
-            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        },
-        "security": [{"key": []}],
-        "paths": paths,
-        "components": components,
-    })
+    paths
 }
 
-/// What is shown of an entry: its head and its body; and a page of them.
-fn add_entry_schemas(components: &mut Value, name: &str) {
-    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
-    // The body alone refuses unknown fields; together with its head that would refuse the head's.
-    let mut open = components["schemas"][name].clone();
-    if let Some(open) = open.as_object_mut() {
-        open.remove("additionalProperties");
-    }
-    let schemas = &mut components["schemas"];
-    schemas[format!("{name}Entry")] = json!({"allOf": [reference("EntryHead"), open]});
-    schemas[format!("{name}Page")] = json!({
-        "type": "object",
-        "required": ["data"],
-        "properties": {
-            "data": {"type": "array", "items": reference(&format!("{name}Entry"))},
-            "next_cursor": {"type": ["string", "null"]},
-        },
-    });
-}
-
-fn described(operation: &Operation) -> Value {
+fn operation_object(operation: &Operation) -> Value {
     let in_path = operation
         .path
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
         .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
-    let in_query = operation.params.iter().map(parameter);
-    // What comes as a form comes from providers and mail programs, which send no key.
-    let keyed = operation.method == Method::POST && operation.body != Some("Form");
-    let in_header = keyed.then(idempotency_key);
+    let in_query = operation.params.iter().map(query_parameter);
+    // Forms come from providers and mail programs, which send no idempotency key.
+    let idempotent = operation.method == Method::POST && operation.body != Some(Body::Form);
+    let in_header = idempotent.then(idempotency_key);
     let mut responses = Map::new();
-    let (status, schema) = operation.answer;
-    responses.insert(status.to_string(), success(schema, operation));
-    for status in [400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 422, 429, 500, 503, 504] {
+    responses.insert(operation.status.to_string(), success(operation.content));
+    for status in PROBLEM_STATUSES {
         responses.insert(status.to_string(), json!({"$ref": "#/components/responses/Problem"}));
     }
-    let mut described = json!({
+    let mut object = json!({
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
@@ -180,34 +46,43 @@ fn described(operation: &Operation) -> Value {
         "responses": responses,
     });
     match operation.access {
-        Access::Open => described["security"] = json!([]),
+        Access::Open => object["security"] = json!([]),
         Access::Scopes(scopes) => {
             let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-            described["description"] = json!(format!("Needs the scope {}.", names.join(" and ")));
+            object["description"] = json!(format!("Needs the scope {}.", names.join(" and ")));
         }
-        Access::Installation => described["description"] = json!("Needs the installation's own key."),
+        Access::Installation => object["description"] = json!("Needs the installation's own key."),
     }
     if let Some(body) = operation.body {
-        let (media, schema) = match body {
-            "Form" => ("application/x-www-form-urlencoded", json!({"type": "object"})),
-            "Calendar" => ("text/calendar", json!({"type": "string", "maxLength": busy::FILE_BYTES_MAX})),
-            "MergePatch" => ("application/merge-patch+json", json!({"type": "object"})),
-            name => ("application/json", json!({"$ref": format!("#/components/schemas/{name}")})),
-        };
-        described["requestBody"] =
-            json!({"required": !operation.body_optional, "content": {media: {"schema": schema}}});
-        if body == "Form" {
-            described["requestBody"]["content"]["application/json"] = json!({"schema": {"type": "object"}});
-        }
-        if body == "Calendar" {
-            let address = json!({"schema": {"$ref": "#/components/schemas/CalendarAddress"}});
-            described["requestBody"]["content"]["application/json"] = address;
+        object["requestBody"] =
+            json!({"required": !operation.body_optional, "content": request_content(operation, body)});
+    }
+    if let Some(describe) = operation.describe {
+        describe(&mut object);
+    }
+    object
+}
+
+fn schema_ref(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn request_content(operation: &Operation, body: Body) -> Value {
+    match body {
+        Body::Json(name) => json!({"application/json": {"schema": schema_ref(name)}}),
+        Body::MergePatch => json!({"application/merge-patch+json": {"schema": {"type": "object"}}}),
+        Body::Form => json!({
+            "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
+            "application/json": {"schema": {"type": "object"}},
+        }),
+        Body::Calendar { url_schema } => {
+            let mut file = json!({"type": "string"});
+            if let Some(limit) = operation.body_limit {
+                file["maxLength"] = json!(limit.bytes);
+            }
+            json!({"text/calendar": {"schema": file}, "application/json": {"schema": schema_ref(url_schema)}})
         }
     }
-    if let Some(more) = operation.more {
-        more(&mut described);
-    }
-    described
 }
 
 fn idempotency_key() -> Value {
@@ -217,40 +92,46 @@ fn idempotency_key() -> Value {
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}})
 }
 
-fn success(schema: Option<&str>, operation: &Operation) -> Value {
-    let Some(name) = schema else { return json!({"description": "Done"}) };
-    if name == "Calendar" {
-        return json!({"description": "The file", "content": {"text/calendar": {"schema": {"type": "string"}}}});
-    }
-    if name == "Page" {
-        return json!({"description": "The page", "content": {"text/html": {"schema": {"type": "string"}}}});
-    }
-    let schema = json!({"$ref": format!("#/components/schemas/{name}")});
-    if operation.events {
-        let description = "Server-sent events; the data of each is JSON of this schema";
-        return json!({"description": description, "content": {"text/event-stream": {"itemSchema": schema}}});
-    }
-    let mut content = json!({"application/json": {"schema": schema}});
-    if operation.csv {
-        content["text/csv"] = json!({"schema": {"type": "string"}});
-    }
-    json!({"description": "The answer", "content": content})
+fn success(content: Content) -> Value {
+    let text = json!({"schema": {"type": "string"}});
+    let (description, content) = match content {
+        Content::Empty => return json!({"description": "Done"}),
+        Content::Json(name) => ("The answer", json!({"application/json": {"schema": schema_ref(name)}})),
+        Content::JsonOrCsv(name) => {
+            ("The answer", json!({"application/json": {"schema": schema_ref(name)}, "text/csv": text}))
+        }
+        Content::Events(name) => (
+            "Server-sent events; the data of each is JSON of this schema",
+            json!({"text/event-stream": {"itemSchema": schema_ref(name)}}),
+        ),
+        Content::Html => ("The page", json!({"text/html": text})),
+        Content::Calendar => ("The file", json!({"text/calendar": text})),
+    };
+    json!({"description": description, "content": content})
 }
 
-fn parameter(param: &Param) -> Value {
-    let one = match param.holds {
+fn query_parameter(param: &Param) -> Value {
+    let value = value_schema(param.value_type);
+    let schema = if param.repeated { json!({"type": "array", "items": value}) } else { value };
+    json!({"name": param.name, "in": "query", "required": param.required, "description": param.description,
+        "schema": schema})
+}
+
+fn value_schema(value_type: Type) -> Value {
+    match value_type {
         Type::Id(prefix) => json!({"type": "string", "pattern": format!("^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$")}),
         Type::Instant => json!({"type": "string", "format": "date-time"}),
         Type::Date => json!({"type": "string", "format": "date"}),
-        Type::Integer(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
-        Type::Number(least, most) => json!({"type": "number", "minimum": least, "maximum": most}),
+        Type::Integer(min, max) => json!({"type": "integer", "minimum": min, "maximum": max}),
+        Type::Number(min, max) => json!({"type": "number", "minimum": min, "maximum": max}),
         Type::Boolean => json!({"type": "boolean"}),
         Type::Point => json!({"type": "string", "pattern": "^-?[0-9.]+,-?[0-9.]+$"}),
         Type::WallTime => json!({"type": "string", "pattern": "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"}),
-        Type::Days => json!({"type": "string", "pattern": "^(mo|tu|we|th|fr|sa|su)(,(mo|tu|we|th|fr|sa|su))*$"}),
+        Type::Days => {
+            let day = Day::WORDS.join("|");
+            json!({"type": "string", "pattern": format!("^({day})(,({day}))*$")})
+        }
         Type::Word(words) => json!({"type": "string", "enum": words}),
-        Type::Text(most) => json!({"type": "string", "maxLength": most}),
-    };
-    let schema = if param.repeats { json!({"type": "array", "items": one}) } else { one };
-    json!({"name": param.name, "in": "query", "required": param.required, "description": param.about, "schema": schema})
+        Type::Text(max) => json!({"type": "string", "maxLength": max}),
+    }
 }

@@ -1,21 +1,17 @@
-//! An operation of the public interface: one entry says its path, who may call it, its parameters, its body and its
-//! answer. The router, the check of scopes, the reading of parameters and `/openapi.json` are all made from it, so
-//! they cannot disagree.
+//! An operation of a dialect: one entry declares its path, access, parameters, body and answer. The router, the check of
+//! scopes, the parameters' parser and the OpenAPI document are derived from it, so that they cannot disagree.
 
 use axum::http::Method;
 use futures::future::BoxFuture;
 use rpc::Fault;
 use serde_json::Value;
 
-use crate::{
-    auth::Scope,
-    call::{Call, Reply},
-};
+use crate::{auth::Scope, call::Call, params::Param, reply::Reply};
 
-/// Who may call an operation.
+/// The callers of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Whoever holds a manage link, or a provider with its signature.
+    /// Everyone: the path holds a signed link, or the body is signed by a provider.
     Open,
     /// Keys that have all of these scopes.
     Scopes(&'static [Scope]),
@@ -23,62 +19,52 @@ pub(crate) enum Access {
     Installation,
 }
 
-/// What a query parameter holds.
+/// The body of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Type {
-    /// An id with this prefix.
-    Id(&'static str),
-    /// RFC 3339 with an offset.
-    Instant,
-    /// `YYYY-MM-DD`.
-    Date,
-    /// A whole number in a range.
-    Integer(i64, i64),
-    /// A number in a range.
-    Number(i64, i64),
-    /// `true` or `false`.
-    Boolean,
-    /// `latitude,longitude`.
-    Point,
-    /// `HH:MM`.
-    WallTime,
-    /// Days `mo` to `su`, separated by commas.
-    Days,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// Any text up to so many characters.
-    Text(usize),
+pub(crate) enum Body {
+    /// JSON of the schema with this name.
+    Json(&'static str),
+    /// A JSON merge patch (RFC 7396); the handler checks the merged resource.
+    MergePatch,
+    /// A provider's form or JSON, which its service reads.
+    Form,
+    /// An iCalendar file, or JSON of the schema `url_schema` with the file's URL.
+    Calendar { url_schema: &'static str },
 }
 
-/// A query parameter.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Param {
-    pub(crate) name: &'static str,
-    pub(crate) holds: Type,
-    pub(crate) required: bool,
-    /// Whether it may be given several times.
-    pub(crate) repeats: bool,
-    pub(crate) about: &'static str,
-}
-
-impl Param {
-    /// An optional parameter that is given once.
-    pub(crate) const fn new(name: &'static str, holds: Type, about: &'static str) -> Self {
-        Self { name, holds, required: false, repeats: false, about }
-    }
-
-    /// It must be given.
-    pub(crate) const fn required(self) -> Self {
-        Self { required: true, ..self }
-    }
-
-    /// It may be given several times.
-    pub(crate) const fn repeats(self) -> Self {
-        Self { repeats: true, ..self }
+impl Body {
+    /// The name of the schema that a JSON body must satisfy.
+    pub(crate) fn schema(self) -> Option<&'static str> {
+        match self {
+            Self::Json(schema) | Self::Calendar { url_schema: schema } => Some(schema),
+            Self::MergePatch | Self::Form => None,
+        }
     }
 }
 
-/// What handles an operation.
+/// The content of a successful answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Content {
+    Empty,
+    /// JSON of the schema with this name.
+    Json(&'static str),
+    /// The same, or CSV if the request accepts it.
+    JsonOrCsv(&'static str),
+    /// Server-sent events whose data is JSON of this schema.
+    Events(&'static str),
+    Html,
+    Calendar,
+}
+
+/// A size limit of bodies that differs from the configured one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BodyLimit {
+    pub(crate) bytes: usize,
+    /// How to send less.
+    pub(crate) advice: &'static str,
+}
+
+/// The function that handles an operation.
 pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, Fault>>;
 
 /// An operation.
@@ -87,33 +73,27 @@ pub(crate) struct Operation {
     /// Unique; also the action in the audit log.
     pub(crate) id: String,
     pub(crate) method: Method,
-    /// With `{name}` for parts that vary.
+    /// With `{name}` for path parameters.
     pub(crate) path: String,
     pub(crate) tag: &'static str,
     pub(crate) summary: String,
     pub(crate) access: Access,
     pub(crate) params: Vec<Param>,
-    /// The schema of the body.
-    pub(crate) body: Option<&'static str>,
-    /// The largest body where it is another than elsewhere, in bytes, and how to send less.
-    pub(crate) body_bytes: Option<(usize, &'static str)>,
-    /// Whether the body may be left out.
+    pub(crate) body: Option<Body>,
+    pub(crate) body_limit: Option<BodyLimit>,
+    /// Whether the body may be omitted.
     pub(crate) body_optional: bool,
-    /// The status and schema of the answer; none for an answer without content.
-    pub(crate) answer: (u16, Option<&'static str>),
-    /// Whether the answer can be had as CSV too.
-    pub(crate) csv: bool,
-    /// Whether it answers with server-sent events, each with the schema's content.
-    pub(crate) events: bool,
-    /// Whether the gateway keeps the answer for an idempotency key; else the service does that is called.
-    pub(crate) keeps: bool,
-    /// Documents in `/openapi.json` what this table cannot say of it.
-    pub(crate) more: Option<fn(&mut Value)>,
+    pub(crate) status: u16,
+    pub(crate) content: Content,
+    /// Whether the gateway stores the answer for an idempotency key; otherwise the called service stores it.
+    pub(crate) replayed_by_gateway: bool,
+    /// Adds to the OpenAPI document what this table cannot express.
+    pub(crate) describe: Option<fn(&mut Value)>,
     pub(crate) handler: Handler,
 }
 
 impl Operation {
-    /// An operation with a JSON answer.
+    /// An operation without parameters and body, with status 200 and no content.
     pub(crate) fn new(
         id: &str,
         method: Method,
@@ -132,13 +112,12 @@ impl Operation {
             access,
             params: vec![],
             body: None,
-            body_bytes: None,
+            body_limit: None,
             body_optional: false,
-            answer: (200, None),
-            csv: false,
-            events: false,
-            keeps: false,
-            more: None,
+            status: 200,
+            content: Content::Empty,
+            replayed_by_gateway: false,
+            describe: None,
             handler,
         }
     }
@@ -148,38 +127,49 @@ impl Operation {
         self
     }
 
-    pub(crate) fn body(mut self, schema: &'static str) -> Self {
-        self.body = Some(schema);
-        self
+    /// Takes JSON of the schema with this name.
+    pub(crate) fn json_body(self, schema: &'static str) -> Self {
+        self.body(Body::Json(schema))
     }
 
-    /// It may have a body of so many bytes; who sends more is advised so.
-    pub(crate) fn body_bytes(mut self, most: usize, advice: &'static str) -> Self {
-        self.body_bytes = Some((most, advice));
-        self
+    pub(crate) fn body(self, body: Body) -> Self {
+        Self { body: Some(body), ..self }
     }
 
-    pub(crate) fn answer(mut self, status: u16, schema: &'static str) -> Self {
-        self.answer = (status, Some(schema));
-        self
+    /// The body may be omitted.
+    pub(crate) fn optional_body(self) -> Self {
+        Self { body_optional: true, ..self }
     }
 
-    /// No service keeps the answer for an idempotency key, so the gateway does.
-    pub(crate) fn keeps(self) -> Self {
-        Self { keeps: true, ..self }
+    pub(crate) fn body_limit(self, bytes: usize, advice: &'static str) -> Self {
+        Self { body_limit: Some(BodyLimit { bytes, advice }), ..self }
+    }
+
+    /// Answers with JSON of the schema with this name.
+    pub(crate) fn answer(self, status: u16, schema: &'static str) -> Self {
+        Self { status, ..self.content(Content::Json(schema)) }
+    }
+
+    pub(crate) fn content(self, content: Content) -> Self {
+        Self { content, ..self }
     }
 
     pub(crate) fn no_content(self) -> Self {
-        self.no_body(204)
+        Self { status: 204, content: Content::Empty, ..self }
     }
 
-    pub(crate) fn no_body(mut self, status: u16) -> Self {
-        self.answer = (status, None);
-        self
+    /// The gateway stores the answer for an idempotency key, because no service does.
+    pub(crate) fn replayed_by_gateway(self) -> Self {
+        Self { replayed_by_gateway: true, ..self }
+    }
+
+    /// Extends the operation's entry in the OpenAPI document.
+    pub(crate) fn describe(self, describe: fn(&mut Value)) -> Self {
+        Self { describe: Some(describe), ..self }
     }
 }
 
-/// Makes a handler of an async function.
+/// Makes a [`Handler`] of an async function.
 macro_rules! handler {
     ($function:path) => {
         |call| Box::pin($function(call))

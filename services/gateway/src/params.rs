@@ -1,5 +1,5 @@
-//! Query parameters, read as their operation describes them; every fault is found, and a name that is not known is
-//! refused with the nearest right one.
+//! Query parameters: their declaration, and a parser that finds every fault and suggests the closest name for an unknown
+//! one.
 
 use std::{collections::BTreeMap, str::FromStr};
 
@@ -11,20 +11,78 @@ use jiff::Timestamp;
 use rpc::{Code, Fault};
 
 use crate::{
-    characters,
-    operation::{Param, Type},
-    suggestion::{nearest, safe},
+    characters::{self, printable},
+    suggestion::closest,
 };
 
+/// The most values of a repeated parameter.
 const VALUES_MAX: usize = 200;
 
-/// The parameters of a request, checked.
+/// The type of a query parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Type {
+    /// A TypeID with this prefix.
+    Id(&'static str),
+    /// RFC 3339 with an offset.
+    Instant,
+    /// `YYYY-MM-DD`.
+    Date,
+    /// An integer in a range, both ends included.
+    Integer(i64, i64),
+    /// A number in a range, both ends included.
+    Number(i64, i64),
+    /// `true` or `false`.
+    Boolean,
+    /// `latitude,longitude` in degrees.
+    Point,
+    /// `HH:MM`.
+    WallTime,
+    /// Days `mo` to `su`, separated by commas.
+    Days,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Any text up to this many characters.
+    Text(usize),
+}
+
+/// The declaration of a query parameter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Param {
+    pub(crate) name: &'static str,
+    pub(crate) value_type: Type,
+    pub(crate) required: bool,
+    /// Whether it may be given several times.
+    pub(crate) repeated: bool,
+    pub(crate) description: &'static str,
+}
+
+impl Param {
+    /// An optional parameter that is given once.
+    pub(crate) const fn new(name: &'static str, value_type: Type, description: &'static str) -> Self {
+        Self { name, value_type, required: false, repeated: false, description }
+    }
+
+    /// It must be given.
+    pub(crate) const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// It may be given several times.
+    pub(crate) const fn repeated(self) -> Self {
+        Self { repeated: true, ..self }
+    }
+}
+
+/// The valid parameters of a request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Params(BTreeMap<&'static str, Vec<String>>);
 
 impl Params {
-    /// Reads a query string.
-    pub(crate) fn read(known: &[Param], query: &str) -> Result<Self, Fault> {
+    /// Parses a query string.
+    ///
+    /// # Errors
+    /// `invalid_parameter` with every fault; `malformed_request` for a bad percent-encoding.
+    pub(crate) fn parse(known: &[Param], query: &str) -> Result<Self, Fault> {
         let mut faults = Faults::new();
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         let pairs = pairs(query).map_err(|()| malformed())?;
@@ -32,16 +90,16 @@ impl Params {
         for (name, value) in pairs {
             match known.iter().find(|param| param.name == name) {
                 Some(param) => values.entry(param.name).or_default().push(value),
-                None => faults.push(safe(&name), "unknown_parameter", unknown(&name, known)),
+                None => faults.push(printable(&name), "unknown_parameter", unknown(&name, known)),
             }
         }
         for param in known {
             let given = values.get(param.name).map_or(&[][..], Vec::as_slice);
             faults.check(!param.required || !given.is_empty(), param.name, "missing", "this parameter is needed");
-            faults.check(param.repeats || given.len() <= 1, param.name, "repeated", "give this parameter once");
+            faults.check(param.repeated || given.len() <= 1, param.name, "repeated", "give this parameter once");
             faults.check(given.len() <= VALUES_MAX, param.name, "too_many", "at most 200 values");
             for value in given {
-                if let Err((code, detail)) = check(param.holds, value) {
+                if let Err((code, detail)) = check(param.value_type, value) {
                     faults.push(param.name, code, detail);
                 }
             }
@@ -65,33 +123,33 @@ impl Params {
         self.text(name)?.parse().ok()
     }
 
-    /// The value, or an empty text.
+    /// The value, or an empty text without one.
     pub(crate) fn text_or_empty(&self, name: &str) -> String {
         self.text(name).unwrap_or_default().to_owned()
     }
 
-    /// An instant in microseconds since the Unix epoch; 0 where it is not given.
+    /// An instant in microseconds since the Unix epoch; 0 without one.
     pub(crate) fn instant_us(&self, name: &str) -> i64 {
         self.text(name).and_then(|text| text.parse::<Timestamp>().ok()).map_or(0, Timestamp::as_microsecond)
     }
 
-    /// A whole number; 0 where it is not given.
+    /// An integer; 0 without one.
     pub(crate) fn number(&self, name: &str) -> u32 {
         self.text(name).and_then(|text| text.parse().ok()).unwrap_or(0)
     }
 
-    /// A number with decimals.
+    /// A number.
     pub(crate) fn decimal(&self, name: &str) -> Option<f64> {
         self.text(name)?.parse().ok()
     }
 
-    /// `latitude,longitude`.
+    /// Latitude and longitude in degrees.
     pub(crate) fn point(&self, name: &str) -> Option<(f64, f64)> {
         let (latitude, longitude) = self.text(name)?.split_once(',')?;
         Some((latitude.trim().parse().ok()?, longitude.trim().parse().ok()?))
     }
 
-    /// Values separated by commas.
+    /// The values of a parameter that separates them by commas.
     pub(crate) fn list(&self, name: &str) -> Vec<String> {
         self.all(name).iter().flat_map(|text| text.split(',')).map(|word| word.trim().to_owned()).collect()
     }
@@ -102,11 +160,12 @@ impl Params {
     }
 }
 
-type Wrong = (&'static str, String);
+/// The code and the mend of a faulty value.
+type ValueFault = (&'static str, String);
 
-fn check(holds: Type, value: &str) -> Result<(), Wrong> {
+fn check(value_type: Type, value: &str) -> Result<(), ValueFault> {
     let wrong = |code, detail: &str| Err((code, detail.to_owned()));
-    match holds {
+    match value_type {
         Type::Id(prefix) => {
             let id = value.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_'));
             let fits = id.is_some_and(|id| id.len() == 26 && id.bytes().all(|b| b.is_ascii_alphanumeric()));
@@ -146,7 +205,7 @@ fn check(holds: Type, value: &str) -> Result<(), Wrong> {
     }
 }
 
-fn instant(value: &str) -> Result<(), Wrong> {
+fn instant(value: &str) -> Result<(), ValueFault> {
     if value.parse::<Timestamp>().is_ok_and(|at| (1900..=2200).contains(&year(at))) {
         return Ok(());
     }
@@ -165,7 +224,7 @@ fn year(at: Timestamp) -> i16 {
 }
 
 fn unknown(name: &str, known: &[Param]) -> String {
-    match nearest(name, known.iter().map(|param| param.name)) {
+    match closest(name, known.iter().map(|param| param.name)) {
         Some(right) => format!("there is no such parameter; did you mean `{right}`?"),
         None => "there is no such parameter here".to_owned(),
     }
@@ -175,7 +234,7 @@ fn malformed() -> Fault {
     Fault::new(Code::MalformedRequest, "the query string is not percent-encoded UTF-8")
 }
 
-/// The pairs of an `application/x-www-form-urlencoded` text.
+/// Decodes the pairs of an `application/x-www-form-urlencoded` text.
 pub(crate) fn pairs(query: &str) -> Result<Vec<(String, String)>, ()> {
     let parts = query.split('&').filter(|part| !part.is_empty());
     parts
@@ -211,14 +270,14 @@ mod tests {
     use super::*;
 
     const KNOWN: [Param; 3] = [
-        Param::new("location_id", Type::Id("loc"), "").repeats(),
+        Param::new("location_id", Type::Id("loc"), "").repeated(),
         Param::new("from", Type::Instant, "").required(),
         Param::new("limit", Type::Integer(1, 200), ""),
     ];
 
     fn codes(query: &str) -> Vec<(String, String)> {
-        let fault = Params::read(&KNOWN, query).unwrap_err();
-        fault.violations.into_iter().map(|one| (one.pointer, one.code)).collect()
+        let fault = Params::parse(&KNOWN, query).unwrap_err();
+        fault.violations.into_iter().map(|violation| (violation.pointer, violation.code)).collect()
     }
 
     #[test]
@@ -235,15 +294,15 @@ mod tests {
     }
 
     #[test]
-    fn a_required_parameter_is_asked_for_and_bad_encoding_refused() {
+    fn a_missing_required_parameter_and_bad_encoding_are_refused() {
         assert_eq!(codes(""), [("from".to_owned(), "missing".to_owned())]);
-        assert_eq!(Params::read(&KNOWN, "from=%ff").unwrap_err().code, Code::MalformedRequest);
-        assert_eq!(Params::read(&KNOWN, "from=%2").unwrap_err().code, Code::MalformedRequest);
+        assert_eq!(Params::parse(&KNOWN, "from=%ff").unwrap_err().code, Code::MalformedRequest);
+        assert_eq!(Params::parse(&KNOWN, "from=%2").unwrap_err().code, Code::MalformedRequest);
     }
 
     #[test]
     fn an_offset_survives_its_encoding() {
-        let params = Params::read(&KNOWN, "from=2026-03-06T08:00:00%2B01:00").unwrap();
+        let params = Params::parse(&KNOWN, "from=2026-03-06T08:00:00%2B01:00").unwrap();
         assert_eq!(params.instant_us("from"), 1_772_780_400_000_000);
     }
 }

@@ -1,4 +1,4 @@
-//! The router: every operation, and what operators need beside them.
+//! The router: the operations and documents of every dialect, and the endpoints of operators.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -9,91 +9,89 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::{self, Next},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{MethodFilter, MethodRouter, get, on},
 };
 use rpc::{Code, Fault};
-use serde_json::{Value, json};
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
-use crate::{
-    Inner, dispatch,
-    operation::Operation,
-    v1::{self, problem},
-};
+use crate::{Inner, dispatch::Endpoint, interface::Interface};
 
-/// Everything that the gateway serves.
+/// The largest age of a CORS preflight answer in a browser's cache.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
+
+/// All routes of the gateway.
 pub(crate) fn router(inner: &Arc<Inner>) -> Router {
-    let mut paths: BTreeMap<String, MethodRouter<Arc<Inner>>> = BTreeMap::new();
-    for operation in v1::operations() {
-        let path = operation.path.clone();
-        let route = route(inner.clone(), Arc::new(operation));
-        let merged = match paths.remove(&path) {
-            Some(others) => others.merge(route),
-            None => route,
-        };
-        paths.insert(path, merged);
-    }
     let mut router = Router::new();
-    for (path, route) in paths {
+    for (path, route) in routes(inner) {
         router = router.route(&path, route);
     }
-    let docs = SwaggerUi::new("/docs").config(DocsConfig::from("/openapi.json").validator_url("none"));
+    for interface in &inner.interfaces {
+        let document = interface.document.json.clone();
+        router = router.route(interface.document.path, get(async move || Json(document)));
+    }
+    let documents = inner.interfaces.iter().map(|interface| interface.document.path);
+    let docs = SwaggerUi::new("/docs").config(DocsConfig::new(documents).validator_url("none"));
+    let panicked = inner.clone();
     router
-        .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
-        .route("/readyz", get(ready))
-        .route(
-            "/metrics",
-            get(|| async { ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], runtime::telemetry::metrics()) }),
-        )
-        .route("/openapi.json", get(openapi))
-        .method_not_allowed_fallback(wrong_method)
+        .merge(service::ops::router(inner.readiness.clone()))
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
         .with_state(inner.clone())
         .merge(docs)
-        .fallback(unknown)
-        .layer(middleware::from_fn(secure))
-        .layer(CatchPanicLayer::custom(|_| problem::answer(Fault::internal("a handler panicked"))))
+        .layer(middleware::from_fn(security_headers))
+        .layer(CatchPanicLayer::custom(move |_| {
+            panicked.default_interface().error(Fault::internal("a handler panicked"))
+        }))
         .layer(cors(inner))
 }
 
-fn route(inner: Arc<Inner>, operation: Arc<Operation>) -> MethodRouter<Arc<Inner>> {
-    let filter = match operation.method {
+/// The routes of all operations, by their paths.
+fn routes(inner: &Arc<Inner>) -> BTreeMap<String, MethodRouter<Arc<Inner>>> {
+    let mut routes: BTreeMap<String, MethodRouter<Arc<Inner>>> = BTreeMap::new();
+    for interface in &inner.interfaces {
+        for operation in &interface.operations {
+            let (inner, interface, operation) = (inner.clone(), interface.clone(), operation.clone());
+            let path = operation.path.clone();
+            let route = route(Endpoint { inner, interface, operation });
+            let merged = match routes.remove(&path) {
+                Some(others) => others.merge(route),
+                None => route,
+            };
+            routes.insert(path, merged);
+        }
+    }
+    routes
+}
+
+fn route(endpoint: Endpoint) -> MethodRouter<Arc<Inner>> {
+    let filter = match endpoint.operation.method {
         Method::POST => MethodFilter::POST,
         Method::PATCH => MethodFilter::PATCH,
         Method::DELETE => MethodFilter::DELETE,
         _ => MethodFilter::GET,
     };
     on(filter, move |path: Result<Path<HashMap<String, String>>, PathRejection>, request: Request| {
-        dispatch::serve(inner.clone(), operation.clone(), path, request)
+        endpoint.clone().serve(path, request)
     })
 }
 
-async fn ready(State(inner): State<Arc<Inner>>) -> Response {
-    let missing = inner.readiness.missing();
-    let parts: serde_json::Map<String, Value> = missing.into_iter().map(|(part, why)| (part, why.into())).collect();
-    let (status, word) =
-        if parts.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "unready") };
-    (status, Json(json!({"status": word, "missing": parts}))).into_response()
+async fn not_found(State(inner): State<Arc<Inner>>, request: Request) -> Response {
+    let fault = Fault::new(Code::NotFound, "there is no such path; /docs shows those that there are");
+    without_operation(&inner, &request, fault)
 }
 
-async fn openapi(State(inner): State<Arc<Inner>>) -> Json<Value> {
-    Json(inner.openapi.clone())
+async fn method_not_allowed(State(inner): State<Arc<Inner>>, request: Request) -> Response {
+    let fault = Fault::new(Code::MethodNotAllowed, "the Allow header lists the methods that this path has");
+    without_operation(&inner, &request, fault)
 }
 
-async fn unknown(request: Request) -> Response {
-    outside(&request, Fault::new(Code::NotFound, "there is no such path; /docs shows those that there are"))
-}
-
-async fn wrong_method(request: Request) -> Response {
-    outside(&request, Fault::new(Code::MethodNotAllowed, "the Allow header lists the methods that this path has"))
-}
-
-/// The answer to a request that belongs to no operation, in a span of its own under the caller's trace. It shows no path:
-/// that of a mistyped link may hold the link.
-fn outside(request: &Request, fault: Fault) -> Response {
+/// The answer to a request that no operation serves, in a span under the caller's trace. The span does not show the path,
+/// which may hold a mistyped link.
+fn without_operation(inner: &Inner, request: &Request, fault: Fault) -> Response {
     let span = tracing::info_span!(
         "http",
         otel.name = %request.method(),
@@ -102,11 +100,21 @@ fn outside(request: &Request, fault: Fault) -> Response {
         http.response.status_code = fault.code.http(),
     );
     rpc::trace::set_parent(&span, request.headers());
-    span.in_scope(|| problem::answer(fault))
+    span.in_scope(|| inner.interface_of(request.uri().path()).error(fault))
 }
 
-/// Headers that keep browsers from guessing and framing.
-async fn secure(request: Request, next: Next) -> Response {
+impl Inner {
+    /// The dialect whose base path begins this path.
+    fn interface_of(&self, path: &str) -> &Interface {
+        let interface = self.interfaces.iter().find(|interface| {
+            path.strip_prefix(interface.base_path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        });
+        interface.map_or_else(|| self.default_interface(), Arc::as_ref)
+    }
+}
+
+/// Adds headers that forbid browsers content sniffing, framing, referrers and caching.
+async fn security_headers(request: Request, next: Next) -> Response {
     let docs = request.uri().path().starts_with("/docs");
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -121,15 +129,18 @@ async fn secure(request: Request, next: Next) -> Response {
 
 fn cors(inner: &Inner) -> CorsLayer {
     let origins = &inner.config.cors_origins;
-    let names = ["authorization", "content-type", "idempotency-key", "if-match", "meridian-revision", "traceparent"];
-    let shown = ["etag", "location", "meridian-revision", "idempotency-replayed", "retry-after", "ratelimit"];
+    let allowed = ["authorization", "content-type", "idempotency-key", "if-match", "meridian-revision", "traceparent"];
+    let exposed = ["etag", "location", "meridian-revision", "idempotency-replayed", "retry-after", "ratelimit"];
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
-        .allow_headers(names.map(HeaderName::from_static))
-        .expose_headers(shown.map(HeaderName::from_static))
-        .max_age(Duration::from_secs(600));
+        .allow_headers(allowed.map(HeaderName::from_static))
+        .expose_headers(exposed.map(HeaderName::from_static))
+        .max_age(PREFLIGHT_MAX_AGE);
     if origins.iter().any(|origin| origin == "*") {
         return layer.allow_origin(tower_http::cors::Any);
     }
     layer.allow_origin(origins.iter().filter_map(|origin| origin.parse().ok()).collect::<Vec<HeaderValue>>())
 }
+
+#[cfg(test)]
+mod tests;

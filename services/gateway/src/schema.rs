@@ -1,5 +1,5 @@
-//! Bodies are checked against the very schemas that `/openapi.json` shows, so that the document is true and every
-//! fault is found at once.
+//! Validation of request bodies against the schemas of the published document, which finds every fault at once and keeps
+//! the document true.
 
 mod advice;
 
@@ -10,20 +10,23 @@ use jsonschema::{ValidationError, Validator, error::ValidationErrorKind};
 use rpc::Fault;
 use serde_json::{Value, json};
 
-use crate::suggestion::{nearest, safe};
+use crate::{characters::printable, suggestion::closest};
 
-/// So many names are listed where none is similar.
-const LISTED_MAX: usize = 20;
+/// The most field names that a fault lists when none is similar.
+const LISTED_FIELDS_MAX: usize = 20;
 
 /// The compiled schemas.
 pub(crate) struct Schemas {
     compiled: HashMap<String, Validator>,
-    /// What their references lead into.
+    /// The components that `$ref` resolves in.
     document: Value,
 }
 
 impl Schemas {
-    /// Compiles the schemas of these names from an OpenAPI document.
+    /// Compiles the schemas with these names from an OpenAPI document.
+    ///
+    /// # Errors
+    /// The name of the schema and the compiler's message.
     pub(crate) fn compile(document: &Value, names: impl Iterator<Item = &'static str>) -> Result<Self, String> {
         let components = document.get("components").cloned().unwrap_or_default();
         let compiled = names.map(|name| {
@@ -34,39 +37,50 @@ impl Schemas {
         Ok(Self { compiled: compiled.collect::<Result<_, String>>()?, document: json!({"components": components}) })
     }
 
-    /// Checks a body; every fault has its JSON pointer, and none repeats a value.
+    /// Checks a body. Each fault has its JSON pointer, and none repeats a value.
+    ///
+    /// # Errors
+    /// `validation_failed` with every fault.
     pub(crate) fn check(&self, name: &str, body: &Value) -> Result<(), Fault> {
-        self.check_merged(name, &Value::Null, body)
+        self.check_patched(name, &Value::Null, body)
     }
 
-    /// Checks what a merge patch has made of a body. A field that the patch takes away must be one, too.
-    pub(crate) fn check_merged(&self, name: &str, patch: &Value, merged: &Value) -> Result<(), Fault> {
+    /// Checks a resource to which a merge patch was applied. A field that the patch removes must be known, too.
+    ///
+    /// # Errors
+    /// `validation_failed` with every fault.
+    pub(crate) fn check_patched(&self, name: &str, patch: &Value, patched: &Value) -> Result<(), Fault> {
         let Some(validator) = self.compiled.get(name) else { return Ok(()) };
         let mut faults = Faults::new();
         let known = self.fields(name, "/$ref/additionalProperties");
         let removed = patch.as_object().into_iter().flatten().filter(|(_, value)| value.is_null());
         for (unknown, _) in removed.filter(|(field, _)| !known.contains(&field.as_str())) {
-            faults.push(format!("/{}", safe(unknown)), "unknown_field", unknown_field(unknown, &known));
+            faults.push(format!("/{}", printable(unknown)), "unknown_field", unknown_field(unknown, &known));
         }
-        for error in validator.iter_errors(merged) {
-            self.tell(&mut faults, name, merged, &error);
+        for error in validator.iter_errors(patched) {
+            self.add(&mut faults, name, patched, &error);
         }
         Ok(faults.result()?)
     }
 
-    fn tell(&self, faults: &mut Faults, name: &str, body: &Value, error: &ValidationError<'_>) {
+    /// Adds the faults of one validation error.
+    fn add(&self, faults: &mut Faults, name: &str, body: &Value, error: &ValidationError<'_>) {
         let at = error.instance_path().as_str();
         match error.kind() {
             ValidationErrorKind::AdditionalProperties { unexpected } => {
                 let known = self.fields(name, error.evaluation_path().as_str());
                 for unknown in unexpected {
-                    faults.push(format!("{at}/{}", safe(unknown)), "unknown_field", unknown_field(unknown, &known));
+                    faults.push(
+                        format!("{at}/{}", printable(unknown)),
+                        "unknown_field",
+                        unknown_field(unknown, &known),
+                    );
                 }
             }
-            // An object that has no fields at all: each that it is given is one too many.
+            // The schema allows no fields, so each field of the body is unknown.
             ValidationErrorKind::FalseSchema => {
                 let given = body.pointer(at).and_then(Value::as_object).into_iter().flatten();
-                let mut pointers: Vec<String> = given.map(|(field, _)| format!("{at}/{}", safe(field))).collect();
+                let mut pointers: Vec<String> = given.map(|(field, _)| format!("{at}/{}", printable(field))).collect();
                 if pointers.is_empty() {
                     pointers.push(at.to_owned());
                 }
@@ -79,23 +93,23 @@ impl Schemas {
                 faults.push(format!("{at}/{name}"), "missing", "this field is needed");
             }
             ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
-                match meant(context, at) {
-                    Ok(errors) => errors.iter().for_each(|error| self.tell(faults, name, body, error)),
+                match intended(context, at) {
+                    Ok(errors) => errors.iter().for_each(|error| self.add(faults, name, body, error)),
                     Err(detail) => faults.push(at, "wrong_type", detail),
                 }
             }
             other => {
-                let (code, detail) = plain(other);
+                let (code, detail) = fault(other);
                 faults.push(at, code, detail);
             }
         }
     }
 
-    /// The fields of the object whose keyword was not kept, by the place of the keyword in the schema of this name.
+    /// The fields of the object that holds the violated keyword. `keyword` is the keyword's path in the schema `name`.
     fn fields(&self, name: &str, keyword: &str) -> Vec<&str> {
         let start = self.document.pointer(&format!("/components/schemas/{name}"));
         let segments: Vec<&str> = keyword.split('/').skip(1).collect();
-        // The first one is the reference from the compiled schema to this one; the last one is the keyword.
+        // The first segment is the reference from the compiled schema to this one; the last one is the keyword.
         let inner = segments.get(1..segments.len().saturating_sub(1)).unwrap_or_default();
         let object = inner.iter().try_fold(start, |at, segment| Some(self.step(at?, segment)));
         let properties = object.flatten().and_then(|object| object["properties"].as_object());
@@ -110,8 +124,9 @@ impl Schemas {
     }
 }
 
-/// The faults under the one alternative that was meant: the only one whose type the value has. Otherwise what would fit.
-fn meant<'a>(
+/// The errors of the alternative that the caller intended: the only one whose type the value has. Otherwise the types that
+/// would fit.
+fn intended<'a>(
     alternatives: &'a [Vec<ValidationError<'static>>],
     at: &str,
 ) -> Result<&'a [ValidationError<'static>], String> {
@@ -133,8 +148,8 @@ fn meant<'a>(
     }
 }
 
-/// The code of a fault that says all by itself, and how to mend it.
-fn plain(kind: &ValidationErrorKind) -> (&'static str, String) {
+/// The code and the mend of an error that needs no other context.
+fn fault(kind: &ValidationErrorKind) -> (&'static str, String) {
     match kind {
         ValidationErrorKind::Type { kind } => ("wrong_type", format!("must be {}", advice::types(kind).join(" or "))),
         ValidationErrorKind::Pattern { pattern } => {
@@ -161,9 +176,9 @@ fn plain(kind: &ValidationErrorKind) -> (&'static str, String) {
 }
 
 fn unknown_field(name: &str, known: &[&str]) -> String {
-    match nearest(name, known.iter().copied()) {
+    match closest(name, known.iter().copied()) {
         Some(right) => format!("there is no such field; did you mean `{right}`?"),
-        None if known.is_empty() || known.len() > LISTED_MAX => "there is no such field here".to_owned(),
+        None if known.is_empty() || known.len() > LISTED_FIELDS_MAX => "there is no such field here".to_owned(),
         None => format!("there is no such field here; those that there are: {}", known.join(", ")),
     }
 }

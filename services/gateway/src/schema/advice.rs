@@ -1,9 +1,9 @@
-//! What a schema asks for, in words that name the form and show an example.
+//! Advice for a body that violates its schema: the expected form in words, with an example.
 
 use jsonschema::{JsonType, error::TypeKind};
 use serde_json::Value;
 
-/// The patterns of the public interface, each with how to write what it takes. Patterns of ids are read by [`form`] itself.
+/// The patterns of the public interface with their advice. [`form`] recognises the patterns of ids itself.
 const FORMS: [(&str, &str); 7] = [
     ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end"),
     ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day as HH:MM, such as 08:00"),
@@ -14,7 +14,7 @@ const FORMS: [(&str, &str); 7] = [
     ("^-?[0-9.]+,-?[0-9.]+$", "write latitude and longitude in degrees, such as 55.17,-118.80"),
 ];
 
-/// How to write a text of this pattern; `None` for one that nothing here describes.
+/// The advice for a pattern; `None` for an unknown pattern.
 pub(super) fn form(pattern: &str) -> Option<String> {
     let known = FORMS.iter().find(|(known, _)| *known == pattern).map(|(_, form)| (*form).to_owned());
     known.or_else(|| id(pattern))
@@ -26,7 +26,7 @@ fn id(pattern: &str) -> Option<String> {
     Some(format!("give an id of the form {prefix}_…"))
 }
 
-/// How to write a text of this format.
+/// The advice for a format.
 pub(super) fn format(format: &str) -> String {
     match format {
         "date-time" => "write RFC 3339 with an offset, such as 2026-03-06T08:00:00Z".to_owned(),
@@ -37,29 +37,28 @@ pub(super) fn format(format: &str) -> String {
     }
 }
 
-/// The words of an enumeration.
+/// The advice for an enumeration.
 pub(super) fn options(options: &Value) -> String {
     one_of(options.as_array().into_iter().flatten().filter_map(Value::as_str))
 }
 
-/// Names words of which one is right.
-pub(super) fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
+fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
     match words.collect::<Vec<_>>().as_slice() {
-        [one] => format!("only {one} is known here"),
-        several => format!("use one of {}", several.join(", ")),
+        [word] => format!("only {word} is known here"),
+        words => format!("use one of {}", words.join(", ")),
     }
 }
 
-/// The JSON types that fit.
+/// The JSON types that fit, in words.
 pub(super) fn types(kind: &TypeKind) -> Vec<&'static str> {
     match kind {
-        TypeKind::Single(one) => vec![name(*one)],
-        TypeKind::Multiple(set) => set.iter().filter(|one| *one != JsonType::Null).map(name).collect(),
+        TypeKind::Single(json_type) => vec![name(*json_type)],
+        TypeKind::Multiple(set) => set.iter().filter(|json_type| *json_type != JsonType::Null).map(name).collect(),
     }
 }
 
-fn name(one: JsonType) -> &'static str {
-    match one {
+fn name(json_type: JsonType) -> &'static str {
+    match json_type {
         JsonType::Array => "a list",
         JsonType::Boolean => "true or false",
         JsonType::Integer => "a whole number",

@@ -1,17 +1,17 @@
 use super::*;
-use crate::{openapi, v1};
+use crate::v1;
 
 fn schemas() -> Schemas {
-    Schemas::compile(&openapi::document(&v1::operations()), ["Roster", "NewAppointment", "NewKey"].into_iter()).unwrap()
+    Schemas::compile(&v1::document(), ["Roster", "NewAppointment", "NewKey"].into_iter()).unwrap()
 }
 
 /// Pointer, code and detail of each fault.
 fn faults(name: &str, body: Value) -> Vec<(String, String, String)> {
     let fault = schemas().check(name, &body).unwrap_err();
-    fault.violations.into_iter().map(|one| (one.pointer, one.code, one.detail)).collect()
+    fault.violations.into_iter().map(|violation| (violation.pointer, violation.code, violation.detail)).collect()
 }
 
-fn one(name: &str, body: Value) -> (String, String, String) {
+fn single_fault(name: &str, body: Value) -> (String, String, String) {
     let mut found = faults(name, body);
     assert_eq!(found.len(), 1, "{found:?}");
     found.remove(0)
@@ -22,7 +22,7 @@ fn expected(pointer: &str, code: &str, detail: &str) -> (String, String, String)
 }
 
 #[test]
-fn every_pattern_of_the_interface_is_told_in_words() {
+fn every_pattern_of_the_interface_has_advice() {
     fn walk(value: &Value, found: &mut Vec<String>) {
         match value {
             Value::Object(fields) => {
@@ -38,30 +38,31 @@ fn every_pattern_of_the_interface_is_told_in_words() {
     patterns.sort();
     patterns.dedup();
     assert!(patterns.len() > 10, "{patterns:?}");
-    let silent: Vec<&String> = patterns.iter().filter(|pattern| advice::form(pattern).is_none()).collect();
-    assert!(silent.is_empty(), "say in schema/advice.rs how to write these: {silent:?}");
+    let without_advice: Vec<&String> = patterns.iter().filter(|pattern| advice::form(pattern).is_none()).collect();
+    assert!(without_advice.is_empty(), "add advice for these patterns to schema/advice.rs: {without_advice:?}");
 }
 
 #[test]
-fn a_field_that_is_nearly_right_is_named_where_it_is() {
+fn a_misspelt_field_gets_a_suggestion_at_its_pointer() {
     let roster = json!({"location_id": "loc_01h455vb4pex5vsknk084sn02q", "efective_from": "2026-01-01",
         "weekly": [{"day": "mo", "from": "8:00", "until": "17:00", "breaks": [{"from": "12:00", "too": "13:00"}]}]});
     let found = faults("Roster", roster);
-    let say = |pointer: &str| found.iter().find(|one| one.0 == pointer).map(|one| one.2.as_str()).unwrap_or_default();
-    assert_eq!(say("/efective_from"), "there is no such field; did you mean `effective_from`?");
-    assert_eq!(say("/weekly/0/breaks/0/too"), "there is no such field; did you mean `to`?");
+    let detail =
+        |pointer: &str| found.iter().find(|fault| fault.0 == pointer).map(|fault| fault.2.as_str()).unwrap_or_default();
+    assert_eq!(detail("/efective_from"), "there is no such field; did you mean `effective_from`?");
+    assert_eq!(detail("/weekly/0/breaks/0/too"), "there is no such field; did you mean `to`?");
     assert_eq!(
-        say("/weekly/0/until"),
+        detail("/weekly/0/until"),
         "there is no such field here; those that there are: day, from, to, breaks, week",
-        "what is like none is told what there is"
+        "an unknown name without a similar one lists the known fields"
     );
-    assert_eq!(say("/weekly/0/from"), "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end");
-    assert_eq!(say("/weekly/0/to"), "this field is needed");
+    assert_eq!(detail("/weekly/0/from"), "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end");
+    assert_eq!(detail("/weekly/0/to"), "this field is needed");
 }
 
 #[test]
-fn an_enumeration_lists_its_words_and_a_type_is_named() {
-    let key = |scopes: Value| one("NewKey", json!({"name": "web", "scopes": scopes}));
+fn an_enumeration_lists_its_words_and_a_wrong_type_names_the_right_one() {
+    let key = |scopes: Value| single_fault("NewKey", json!({"name": "web", "scopes": scopes}));
     let words = "use one of slots:read, bookings:write, patients:read, patients:write, directory:write, \
                  messages:write, reports:read, admin";
     assert_eq!(key(json!(["slots"])), expected("/scopes/0", "invalid_value", words));
@@ -69,28 +70,28 @@ fn an_enumeration_lists_its_words_and_a_type_is_named() {
 }
 
 #[test]
-fn what_is_wrong_inside_an_optional_object_is_named_there() {
+fn a_fault_inside_an_optional_object_has_its_pointer() {
     let slot = "slot_x";
     let found = faults("NewAppointment", json!({"slot_id": slot, "patient": {"given_name": "Ada", "family_nam": "B"}}));
-    let pointers: Vec<&str> = found.iter().map(|one| one.0.as_str()).collect();
+    let pointers: Vec<&str> = found.iter().map(|fault| fault.0.as_str()).collect();
     assert!(pointers.contains(&"/patient/family_nam") && pointers.contains(&"/patient/family_name"), "{found:?}");
-    let found = one("NewAppointment", json!({"slot_id": slot, "patient": "Ada"}));
+    let found = single_fault("NewAppointment", json!({"slot_id": slot, "patient": "Ada"}));
     assert_eq!(found, expected("/patient", "wrong_type", "must be an object"));
 }
 
 #[test]
-fn a_patch_takes_away_only_what_there_is() {
+fn a_patch_removes_only_known_fields() {
     let whole = json!({"name": "web", "scopes": ["admin"]});
-    let fault = schemas().check_merged("NewKey", &json!({"nmae": null}), &whole).unwrap_err();
+    let fault = schemas().check_patched("NewKey", &json!({"nmae": null}), &whole).unwrap_err();
     let found: Vec<(&str, &str)> =
-        fault.violations.iter().map(|one| (one.pointer.as_str(), one.detail.as_str())).collect();
+        fault.violations.iter().map(|violation| (violation.pointer.as_str(), violation.detail.as_str())).collect();
     assert_eq!(found, [("/nmae", "there is no such field; did you mean `name`?")]);
-    assert!(schemas().check_merged("NewKey", &json!({"name": null}), &whole).is_ok());
+    assert!(schemas().check_patched("NewKey", &json!({"name": null}), &whole).is_ok());
 }
 
 #[test]
-fn a_body_without_fields_names_what_it_does_not_have() {
-    let schemas = Schemas::compile(&openapi::document(&v1::operations()), ["Nothing"].into_iter()).unwrap();
+fn a_body_without_fields_refuses_each_field() {
+    let schemas = Schemas::compile(&v1::document(), ["Nothing"].into_iter()).unwrap();
     let found = schemas.check("Nothing", &json!({"reason": "late"})).unwrap_err().violations.remove(0);
     assert_eq!((found.pointer.as_str(), found.code.as_str()), ("/reason", "unknown_field"));
     assert_eq!(found.detail, "there is no such field here");

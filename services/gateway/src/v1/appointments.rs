@@ -3,7 +3,7 @@
 mod types;
 
 use axum::http::Method;
-use domain::appointment::Status;
+use domain::appointment::{Actor, Status};
 use rpc::Fault;
 use serde_json::json;
 use wire::{
@@ -12,99 +12,108 @@ use wire::{
         Transition, TransitionAppointmentRequest, UpdateAppointmentRequest,
         book_appointment_request::{Time, Who},
     },
-    common::Page,
     convert,
 };
 
 pub(crate) use self::types::{
-    Appointment, AppointmentNotes, AppointmentPage, Cancel, NewAppointment, Nothing, Reschedule, shown,
+    Appointment, AppointmentNotes, AppointmentPage, Cancel, NewAppointment, Nothing, Reschedule, to_json,
 };
-use super::{CURSOR, LIMIT, directory::merge, next_cursor};
+use super::{CURSOR, LIMIT, next_cursor};
 use crate::{
     auth::Scope,
-    call::{Call, Reply, read},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Body, Handler, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
 const READ: Access = Access::Scopes(&[Scope::PatientsRead]);
 const WRITE: Access = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
         Operation::new(id, method, path, "appointments", summary, access, handler).answer(200, "Appointment")
     };
     let book = Access::Scopes(&[Scope::BookingsWrite]);
-    let list = [
-        Param::new("location_id", Type::Id("loc"), "Only there").repeats(),
-        Param::new("practitioner_id", Type::Id("prac"), "Only theirs").repeats(),
-        Param::new("patient_id", Type::Id("pat"), "Only of this patient"),
-        Param::new("status", Type::Word(Status::WORDS), "Only in this status").repeats(),
+    let filters = [
+        Param::new("location_id", Type::Id("loc"), "At this location").repeated(),
+        Param::new("practitioner_id", Type::Id("prac"), "Of this practitioner").repeated(),
+        Param::new("patient_id", Type::Id("pat"), "Of this patient"),
+        Param::new("status", Type::Word(Status::WORDS), "In this status").repeated(),
         Param::new("from", Type::Instant, "Starts at or after this"),
         Param::new("to", Type::Instant, "Starts before this"),
-        Param::new("displaced", Type::Boolean, "Only displaced ones, or only others"),
+        Param::new("displaced", Type::Boolean, "Displaced or not"),
         LIMIT,
         CURSOR,
     ];
-    let (all, one) = ("/v1/appointments", "/v1/appointments/{id}");
-    let noted = "Changes the clinic's note (`{\"note\": \"…\"}`, null for none)";
+    let (collection, resource) = ("/v1/appointments", "/v1/appointments/{id}");
+    let patch_summary = "Changes the clinic's note (`{\"note\": \"…\"}`, null for none)";
     let mut operations = vec![
-        operation("book_appointment", Method::POST, all, "Books a slot for a patient", book, handler!(book_one))
-            .body("NewAppointment")
+        operation("book_appointment", Method::POST, collection, "Books a slot for a patient", book, handler!(create))
+            .json_body("NewAppointment")
             .answer(201, "Appointment"),
-        operation("list_appointments", Method::GET, all, "Appointments, earliest first", READ, handler!(self::list))
-            .params(&list)
-            .answer(200, "AppointmentPage"),
-        operation("get_appointment", Method::GET, one, "One appointment", READ, handler!(get)),
-        operation("patch_appointment", Method::PATCH, one, noted, WRITE, handler!(patch)).body("MergePatch"),
+        operation(
+            "list_appointments",
+            Method::GET,
+            collection,
+            "Lists appointments, earliest first",
+            READ,
+            handler!(list),
+        )
+        .params(&filters)
+        .answer(200, "AppointmentPage"),
+        operation("get_appointment", Method::GET, resource, "Returns one appointment", READ, handler!(get)),
+        operation("patch_appointment", Method::PATCH, resource, patch_summary, WRITE, handler!(patch))
+            .body(Body::MergePatch),
         operation(
             "cancel_appointment",
             Method::POST,
             "/v1/appointments/{id}/cancel",
-            "Calls it off",
+            "Cancels an appointment",
             WRITE,
             handler!(cancel),
         )
-        .body("Cancel"),
+        .json_body("Cancel"),
         operation(
             "reschedule_appointment",
             Method::POST,
             "/v1/appointments/{id}/reschedule",
-            "Moves it to another slot",
+            "Moves an appointment to another slot",
             WRITE,
             handler!(reschedule),
         )
-        .body("Reschedule"),
+        .json_body("Reschedule"),
     ];
-    let plain: [(&str, &str, &str, crate::operation::Handler); 5] = [
-        ("confirm_appointment", "confirm", "The patient will come", handler!(confirm)),
-        ("arrive_appointment", "arrive", "The patient is there", handler!(arrive)),
-        ("start_appointment", "start", "The visit begins", handler!(start)),
-        ("complete_appointment", "complete", "The visit is done", handler!(complete)),
-        ("no_show_appointment", "no_show", "The patient did not come", handler!(no_show)),
+    let transitions: [(&str, &str, &str, Handler); 5] = [
+        ("confirm_appointment", "confirm", "Confirms that the patient will come", handler!(confirm)),
+        ("arrive_appointment", "arrive", "Records that the patient has arrived", handler!(arrive)),
+        ("start_appointment", "start", "Records that the visit has begun", handler!(start)),
+        ("complete_appointment", "complete", "Records that the visit is completed", handler!(complete)),
+        ("no_show_appointment", "no_show", "Records that the patient did not come", handler!(no_show)),
     ];
-    for (id, verb, summary, handler) in plain {
+    for (id, verb, summary, handler) in transitions {
         let path = format!("/v1/appointments/{{id}}/{verb}");
-        let operation = operation(id, Method::POST, &path, summary, WRITE, handler).body("Nothing");
-        operations.push(Operation { body_optional: true, ..operation });
+        let operation = operation(id, Method::POST, &path, summary, WRITE, handler);
+        operations.push(operation.json_body("Nothing").optional_body());
     }
     operations
 }
 
-/// A reply that shows what booking answered.
+/// The reply with an appointment of booking.
 pub(crate) fn reply(
     call: &Call,
     status: u16,
     response: &tonic::Response<booking::Appointment>,
 ) -> Result<Reply, Fault> {
-    let it = response.get_ref();
-    let reply = Reply::json(status, &shown(call, it))?.version(it.version).target(&it.id).patient(&it.patient_id);
-    Ok(reply.after(response))
+    let appointment = response.get_ref();
+    let reply = Reply::json(status, &to_json(call, appointment))?.write_metadata(response.metadata());
+    Ok(reply.version(appointment.version).target(&appointment.id).patient(&appointment.patient_id))
 }
 
-async fn book_one(call: Call) -> Result<Reply, Fault> {
-    let new: NewAppointment = call.read()?;
+async fn create(call: Call) -> Result<Reply, Fault> {
+    let new: NewAppointment = call.parse_body()?;
     if new.patient_id.is_some() {
-        call.caller.needs(Scope::PatientsRead)?;
+        call.caller.require(Scope::PatientsRead)?;
     }
     let time = match (new.slot_id, new.hold_id) {
         (Some(slot), None) => Some(Time::SlotId(slot)),
@@ -121,7 +130,7 @@ async fn book_one(call: Call) -> Result<Reply, Fault> {
         who,
         plan_session_id: new.plan_session_id.unwrap_or_default(),
         note: new.note.unwrap_or_default(),
-        channel: call.channel(new.channel),
+        channel: call.booking_channel(new.channel),
     };
     let response = call.inner.booking.clone().book_appointment(call.context().forward(request)).await?;
     let path = format!("/v1/appointments/{}", response.get_ref().id);
@@ -129,7 +138,7 @@ async fn book_one(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn get(call: Call) -> Result<Reply, Fault> {
-    let request = GetAppointmentRequest { id: call.part("id") };
+    let request = GetAppointmentRequest { id: call.path_param("id") };
     let response = call.inner.booking.clone().get_appointment(call.context().request(request)).await?;
     reply(&call, 200, &response)
 }
@@ -144,13 +153,13 @@ async fn list(call: Call) -> Result<Reply, Fault> {
         from_us: params.instant_us("from"),
         to_us: params.instant_us("to"),
         displaced: params.flag("displaced"),
-        page: Some(Page { limit: params.number("limit"), cursor: params.text_or_empty("cursor") }),
+        page: call.page(),
     };
     let answer = call.inner.booking.clone().list_appointments(call.context().request(request)).await?.into_inner();
     Reply::json(
         200,
         &AppointmentPage {
-            data: answer.appointments.iter().map(|it| shown(&call, it)).collect(),
+            data: answer.appointments.iter().map(|appointment| to_json(&call, appointment)).collect(),
             next_cursor: next_cursor(answer.next_cursor),
         },
     )
@@ -161,31 +170,26 @@ async fn list(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn patch(call: Call) -> Result<Reply, Fault> {
-    let id = call.part("id");
+    let id = call.path_param("id");
     let request = GetAppointmentRequest { id: id.clone() };
-    let present = call.inner.booking.clone().get_appointment(call.context().request(request)).await?.into_inner();
-    let mut merged = json!({"note": convert::optional_text(&present.note)});
-    merge(&mut merged, &call.body);
-    call.inner.schemas.check_merged("AppointmentNotes", &call.body, &merged)?;
-    let notes: AppointmentNotes = read(&merged)?;
-    let if_version = match call.if_version()? {
-        0 => present.version,
-        version => version,
-    };
+    let current = call.inner.booking.clone().get_appointment(call.context().request(request)).await?.into_inner();
+    let resource = json!({"note": convert::optional_text(&current.note)});
+    let notes: AppointmentNotes = call.merge_patch("AppointmentNotes", resource)?;
+    let if_version = call.if_match_or(current.version)?;
     let request = UpdateAppointmentRequest { id, note: notes.note.unwrap_or_default(), if_version };
     reply(&call, 200, &call.inner.booking.clone().update_appointment(call.context().request(request)).await?)
 }
 
 async fn transition(call: Call, transition: Transition) -> Result<Reply, Fault> {
-    let cancel: Option<Cancel> = (transition == Transition::Cancel).then(|| call.read()).transpose()?;
+    let cancel: Option<Cancel> = (transition == Transition::Cancel).then(|| call.parse_body()).transpose()?;
     let (reason_code, reason) = cancel.map(|cancel| (cancel.reason_code, cancel.reason)).unwrap_or_default();
     let request = TransitionAppointmentRequest {
-        id: call.part("id"),
+        id: call.path_param("id"),
         transition: transition as i32,
-        if_version: call.if_version()?,
+        if_version: call.if_match()?,
         reason_code,
         reason: reason.unwrap_or_default(),
-        by: "staff".to_owned(),
+        by: Actor::Staff.as_str().to_owned(),
     };
     let response = call.inner.booking.clone().transition_appointment(call.context().forward(request)).await?;
     reply(&call, 200, &response)
@@ -216,13 +220,13 @@ async fn no_show(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn reschedule(call: Call) -> Result<Reply, Fault> {
-    let body: Reschedule = call.read()?;
+    let body: Reschedule = call.parse_body()?;
     let request = RescheduleAppointmentRequest {
-        id: call.part("id"),
+        id: call.path_param("id"),
         slot_id: body.slot_id,
-        if_version: call.if_version()?,
-        channel: call.channel(None),
-        by: "staff".to_owned(),
+        if_version: call.if_match()?,
+        channel: call.booking_channel(None),
+        by: Actor::Staff.as_str().to_owned(),
         reason_code: body.reason_code.unwrap_or_default(),
     };
     let response = call.inner.booking.clone().reschedule_appointment(call.context().forward(request)).await?;

@@ -1,4 +1,4 @@
-//! Calendars that other programs subscribe to: the visits of one practitioner, location or patient.
+//! Calendars to subscribe to: the appointments of one practitioner, location or patient.
 
 use std::collections::HashMap;
 
@@ -10,6 +10,7 @@ use domain::{
 use jiff::SignedDuration;
 use rpc::{Code, Context, Fault};
 use serde::Serialize;
+use service::db_error;
 use utoipa::ToSchema;
 use wire::{
     availability::{DescribeVisitRequest, DescribeVisitResponse, EntryKind, GetEntryRequest},
@@ -20,21 +21,21 @@ use wire::{
 use crate::{
     auth::Scope,
     calendar_link::{self, Kind, Subject},
-    call::{Call, Reply},
-    failure,
+    call::Call,
     ics::{self, Event},
-    operation::{Access, Handler, Operation, handler},
+    operation::{Access, Content, Handler, Operation, handler},
+    reply::Reply,
 };
 
-/// What a calendar shows of the past and of what is to come.
+/// The days before and after the present that a calendar covers.
 const DAYS_BEHIND: i64 = 30;
 const DAYS_AHEAD: i64 = 400;
-const PAGE: u32 = 200;
+const PAGE_SIZE: u32 = 200;
 
 /// A link to subscribe to.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CalendarLink {
-    /// Whoever has it can read these visits: give it to nobody else.
+    /// Everyone who has it can read the appointments: give it to nobody else.
     url: String,
 }
 
@@ -43,7 +44,7 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new(id, method, path, "calendars", summary, access, handler)
     };
     let read = Access::Scopes(&[Scope::PatientsRead]);
-    let opened: [(&str, &str, Handler, Handler); 3] = [
+    let links: [(&str, &str, Handler, Handler); 3] = [
         (
             "practitioner",
             "/v1/practitioners/{id}/calendar",
@@ -68,63 +69,67 @@ pub(super) fn operations() -> Vec<Operation> {
             "calendar",
             Method::GET,
             "/v1/calendars/{file}",
-            "Visits as an iCalendar file; `{file}` is a link's token and `.ics`",
+            "Returns appointments as an iCalendar file; `{file}` is a link's token and `.ics`",
             Access::Open,
             handler!(calendar),
         )
-        .answer(200, "Calendar"),
+        .content(Content::Calendar),
     ];
-    for (name, path, open, close) in opened {
-        let make = format!("Makes a link to the calendar of one {name}, the same one until it is taken back");
-        let end = format!("Takes the link to the calendar of one {name} back");
+    for (name, path, open, close) in links {
+        let open_summary =
+            format!("Creates a link to the calendar of one {name}, which stays the same until it is revoked");
+        let close_summary = format!("Revokes the link to the calendar of one {name}");
         operations.push(
-            operation(&format!("open_{name}_calendar"), Method::POST, path, &make, read, open)
+            operation(&format!("open_{name}_calendar"), Method::POST, path, &open_summary, read, open)
                 .answer(200, "CalendarLink")
-                .keeps(),
+                .replayed_by_gateway(),
         );
-        operations
-            .push(operation(&format!("close_{name}_calendar"), Method::DELETE, path, &end, read, close).no_content());
+        operations.push(
+            operation(&format!("close_{name}_calendar"), Method::DELETE, path, &close_summary, read, close)
+                .no_content(),
+        );
     }
     operations
 }
 
 async fn open(call: Call, kind: Kind) -> Result<Reply, Fault> {
     let subject = subject(&call, kind).await?;
-    let generation = call.inner.store.open_calendar(&subject).await.map_err(failure)?;
-    let token = calendar_link::token(&call.inner.calendar_key, &subject, generation);
+    let generation = call.inner.store.open_calendar(subject.key()).await.map_err(db_error::fault)?;
+    let token = calendar_link::sign(&call.inner.calendar_key, &subject, generation);
     let link = CalendarLink { url: format!("{}/v1/calendars/{token}.ics", call.inner.public_url) };
-    noted(Reply::json(200, &link)?, &call, kind)
+    with_subject(Reply::json(200, &link)?, &call, kind)
 }
 
 async fn close(call: Call, kind: Kind) -> Result<Reply, Fault> {
     let subject = subject(&call, kind).await?;
-    if call.inner.store.close_calendar(&subject).await.map_err(failure)? {
-        noted(Reply::empty(204), &call, kind)
+    if call.inner.store.close_calendar(subject.key()).await.map_err(db_error::fault)? {
+        with_subject(Reply::empty(204), &call, kind)
     } else {
         Err(Fault::not_found())
     }
 }
 
-fn noted(reply: Reply, call: &Call, kind: Kind) -> Result<Reply, Fault> {
-    let id = call.part("id");
+/// Names the subject for the audit log.
+fn with_subject(reply: Reply, call: &Call, kind: Kind) -> Result<Reply, Fault> {
+    let id = call.path_param("id");
     let reply = reply.target(&id);
     Ok(if kind == Kind::Patient { reply.patient(&id) } else { reply })
 }
 
-/// Whom the path names, of the caller's own organisation.
+/// The subject that the path names, in the caller's organisation.
 async fn subject(call: &Call, kind: Kind) -> Result<Subject, Fault> {
-    let text = call.part("id");
-    let entry = async |kind: EntryKind| {
+    let text = call.path_param("id");
+    let find_entry = async |kind: EntryKind| {
         let request = GetEntryRequest { kind: kind as i32, id: text.clone(), parent_id: String::new() };
         call.inner.directory.clone().get_entry(call.context().request(request)).await.map(drop)
     };
     let id = match kind {
         Kind::Practitioner => {
-            entry(EntryKind::Practitioner).await?;
+            find_entry(EntryKind::Practitioner).await?;
             text.parse::<PractitionerId>().map(Into::into)
         }
         Kind::Location => {
-            entry(EntryKind::Location).await?;
+            find_entry(EntryKind::Location).await?;
             text.parse::<LocationId>().map(Into::into)
         }
         Kind::Patient => {
@@ -138,37 +143,39 @@ async fn subject(call: &Call, kind: Kind) -> Result<Subject, Fault> {
 }
 
 async fn calendar(mut call: Call) -> Result<Reply, Fault> {
-    let file = call.part("file");
+    let file = call.path_param("file");
     let token = file.strip_suffix(".ics").ok_or_else(Fault::not_found)?;
-    let (subject, generation) = calendar_link::read(&call.inner.calendar_key, token).ok_or_else(Fault::not_found)?;
-    let live = call.inner.store.calendar(&subject).await.map_err(failure)?;
+    let (subject, generation) = calendar_link::verify(&call.inner.calendar_key, token).ok_or_else(Fault::not_found)?;
+    let live = call.inner.store.live_generation(subject.key()).await.map_err(db_error::fault)?;
     if live != Some(generation) {
         return Err(Fault::new(Code::LinkExpired, "the link has been taken back; ask the clinic for another one"));
     }
-    call.by_link(subject.organization);
+    call.act_as_patient(subject.organization);
     let ctx = call.context();
-    let visits = visits(&call, &ctx, &subject).await?;
-    let mut described: HashMap<(String, String, String), DescribeVisitResponse> = HashMap::new();
-    let mut events = Vec::with_capacity(visits.len());
-    for visit in visits {
-        let key = (visit.service_id.clone(), visit.location_id.clone(), visit.practitioner_id.clone());
-        if !described.contains_key(&key) {
+    let appointments = appointments(&call, &ctx, &subject).await?;
+    let mut descriptions: HashMap<(String, String, String), DescribeVisitResponse> = HashMap::new();
+    let mut events = Vec::with_capacity(appointments.len());
+    for appointment in appointments {
+        let Appointment { service_id, location_id, practitioner_id, .. } = appointment.clone();
+        let key = (service_id, location_id, practitioner_id);
+        if !descriptions.contains_key(&key) {
             let (service_id, location_id, practitioner_id) = key.clone();
             let request = DescribeVisitRequest { service_id, location_id, practitioner_id };
             let answer = call.inner.search.clone().describe_visit(ctx.request(request)).await?.into_inner();
-            described.insert(key.clone(), answer);
+            descriptions.insert(key.clone(), answer);
         }
-        events.extend(described.get(&key).map(|described| event(&visit, described, &subject)));
+        events.extend(descriptions.get(&key).map(|description| event(&appointment, description, &subject)));
     }
-    let name = described.values().next().map(|described| name(described, subject.kind)).unwrap_or_default();
+    let name = descriptions.values().next().map(|description| name(description, subject.kind)).unwrap_or_default();
     let name = if name.is_empty() { "Appointments".to_owned() } else { name };
-    let body = ics::file(&name, &events).into_bytes();
-    let reply = Reply { body: Some(body), media: "text/calendar; charset=utf-8", ..Reply::empty(200) };
+    let body = ics::write(&name, &events).into_bytes();
+    let reply = Reply { body: Some(body), media_type: "text/calendar; charset=utf-8", ..Reply::empty(200) };
     let patient = (subject.kind == Kind::Patient).then(|| PatientId::new(subject.id).to_string());
     Ok(Reply { patient, ..reply })
 }
 
-async fn visits(call: &Call, ctx: &Context, subject: &Subject) -> Result<Vec<Appointment>, Fault> {
+/// The subject's appointments, `DAYS_BEHIND` and `DAYS_AHEAD` of the present.
+async fn appointments(call: &Call, ctx: &Context, subject: &Subject) -> Result<Vec<Appointment>, Fault> {
     let now = call.inner.clock.now();
     let days = |days: i64| now.saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or(now).as_microsecond();
     let mut request =
@@ -178,51 +185,51 @@ async fn visits(call: &Call, ctx: &Context, subject: &Subject) -> Result<Vec<App
         Kind::Location => request.location_ids = vec![LocationId::new(subject.id).to_string()],
         Kind::Patient => request.patient_id = PatientId::new(subject.id).to_string(),
     }
-    let (mut visits, mut cursor) = (Vec::new(), String::new());
+    let (mut appointments, mut cursor) = (Vec::new(), String::new());
     loop {
-        request.page = Some(Page { limit: PAGE, cursor });
+        request.page = Some(Page { limit: PAGE_SIZE, cursor });
         let page = call.inner.booking.clone().list_appointments(ctx.request(request.clone())).await?.into_inner();
-        visits.extend(page.appointments);
-        // All of them: a calendar program takes what a file lacks for cancelled. The days bound it.
+        appointments.extend(page.appointments);
+        // A calendar program takes an event that the file lacks for cancelled, so all pages are read. The days bound them.
         if page.next_cursor.is_empty() {
-            return Ok(visits);
+            return Ok(appointments);
         }
         cursor = page.next_cursor;
     }
 }
 
-/// No name of a patient, and for a patient no treatment: a calendar is seen by more eyes than it is made for.
-fn event(visit: &Appointment, described: &DescribeVisitResponse, subject: &Subject) -> Event {
+/// An event without the patient's name, and for a patient without the treatment: other people may see the calendar.
+fn event(appointment: &Appointment, description: &DescribeVisitResponse, subject: &Subject) -> Event {
     let (kind, organization) = (subject.kind, subject.organization);
-    let status = visit.status.parse::<Status>();
+    let status = appointment.status.parse::<Status>();
     let cancelled = matches!(status, Ok(Status::Cancelled | Status::EnteredInError) | Err(_));
-    let practitioner = format!("{} {}", described.practitioner_given_name, described.practitioner_family_name);
+    let practitioner = format!("{} {}", description.practitioner_given_name, description.practitioner_family_name);
     let summary = match kind {
-        Kind::Practitioner => described.service_name.clone(),
-        Kind::Location => format!("{}, {practitioner}", described.service_name),
-        Kind::Patient => format!("Appointment at {}", described.location_name),
+        Kind::Practitioner => description.service_name.clone(),
+        Kind::Location => format!("{}, {practitioner}", description.service_name),
+        Kind::Patient => format!("Appointment at {}", description.location_name),
     };
-    let place = [described.location_name.as_str(), described.location_address.as_str()];
+    let location = [description.location_name.as_str(), description.location_address.as_str()];
     Event {
-        // Availability knows its own organisation's visits by it when a feed comes back as busy time.
-        uid: format!("{}@{organization}.meridian-scheduling.org", visit.id),
-        sequence: visit.version - 1,
+        // Availability skips its own organisation's events, which it recognises by this suffix, in imported busy time.
+        uid: format!("{}@{organization}.meridian-scheduling.org", appointment.id),
+        sequence: appointment.version - 1,
         cancelled,
-        starts_at_us: visit.starts_at_us,
-        ends_at_us: visit.ends_at_us,
-        created_at_us: visit.created_at_us,
-        updated_at_us: visit.updated_at_us,
+        starts_at_us: appointment.starts_at_us,
+        ends_at_us: appointment.ends_at_us,
+        created_at_us: appointment.created_at_us,
+        updated_at_us: appointment.updated_at_us,
         summary,
-        location: place.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "),
+        location: location.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "),
     }
 }
 
-fn name(described: &DescribeVisitResponse, kind: Kind) -> String {
+fn name(description: &DescribeVisitResponse, kind: Kind) -> String {
     match kind {
         Kind::Practitioner => {
-            format!("{} {}", described.practitioner_given_name, described.practitioner_family_name)
+            format!("{} {}", description.practitioner_given_name, description.practitioner_family_name)
         }
-        Kind::Location => described.location_name.clone(),
-        Kind::Patient => described.organization_name.clone(),
+        Kind::Location => description.location_name.clone(),
+        Kind::Patient => description.organization_name.clone(),
     }
 }

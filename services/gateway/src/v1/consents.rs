@@ -1,4 +1,4 @@
-//! Consents: which messages a patient agreed to, and the history of that.
+//! Consents: the messages to which a patient agreed, and the history of changes.
 
 use axum::http::Method;
 use domain::patient::{Channel, ConsentKind, ConsentSource};
@@ -7,19 +7,21 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::booking::{self, ConsentHistory, GetPatientRequest, RecordConsentRequest};
 
-use super::{CURSOR, cursor, page_size, time};
+use super::{CURSOR, decode_cursor, page_size, time};
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
-/// A consent that the clinic has been told of.
+/// A change of a consent that staff record.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewConsent {
     channel: Channel,
-    /// `service`: about the patient's own visits; `marketing`: offers and news.
+    /// `service`: about the patient's own appointments; `marketing`: offers and news.
     kind: ConsentKind,
     /// Given; else withdrawn.
     given: bool,
@@ -46,7 +48,7 @@ impl From<RecordedSource> for ConsentSource {
     }
 }
 
-/// A consent that holds.
+/// A consent that is in force.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GivenConsent {
     #[schema(value_type = Channel)]
@@ -55,7 +57,7 @@ pub(crate) struct GivenConsent {
     kind: String,
 }
 
-/// A consent that was given or withdrawn.
+/// A change of a consent.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ConsentChange {
     #[schema(value_type = Channel)]
@@ -76,18 +78,18 @@ pub(crate) struct ConsentChange {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Consents {
     patient_id: String,
-    /// What holds now.
+    /// The consents that are in force.
     consents: Vec<GivenConsent>,
-    /// Who gave or withdrew what, when and how; the newest first.
+    /// The changes, the newest first.
     data: Vec<ConsentChange>,
     next_cursor: Option<String>,
 }
 
-/// All changes that are kept of a patient fit on one page.
-const ALL: u32 = 200;
-const LIMIT: Param = Param::new("limit", Type::Integer(1, 200), "At most so many changes; 200 without it");
+/// The default page size, which holds all changes of a patient.
+const PAGE_SIZE: u32 = 200;
+const LIMIT: Param = Param::new("limit", Type::Integer(1, 200), "At most this many changes; 200 without it");
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let path = "/v1/patients/{id}/consents";
     let operation = |id: &str, method, summary: &str, scope: &'static [Scope], handler| {
         Operation::new(id, method, path, "patients", summary, Access::Scopes(scope), handler)
@@ -96,7 +98,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         operation(
             "list_consents",
             Method::GET,
-            "What a patient agreed to, and the history of it",
+            "Lists a patient's consents and their history",
             &[Scope::PatientsRead],
             handler!(list),
         )
@@ -109,62 +111,66 @@ pub(crate) fn operations() -> Vec<Operation> {
             &[Scope::PatientsWrite],
             handler!(record),
         )
-        .body("NewConsent")
+        .json_body("NewConsent")
         .answer(201, "Consents"),
     ]
 }
 
-/// A page of the history: at most so many changes, after the older ones that are left.
+/// A page of the history. `offset` is the number of changes, counted from the oldest, that earlier pages left.
 fn reply(
     status: u16,
     response: &tonic::Response<ConsentHistory>,
-    (limit, older): (u32, usize),
+    (limit, offset): (u32, usize),
 ) -> Result<Reply, Fault> {
-    let it = response.get_ref();
-    let newer = it.events.len().saturating_sub(older);
-    let page = it.events.iter().skip(newer).take(limit as usize);
-    let left = it.events.len().saturating_sub(newer + limit as usize);
-    let event = |one: &booking::ConsentEvent| ConsentChange {
-        channel: one.channel.clone(),
-        kind: one.kind.clone(),
-        given: one.given,
-        at: time::utc(one.at_us),
-        by: one.by.clone(),
-        how: one.how.clone(),
+    let history = response.get_ref();
+    let newer = history.events.len().saturating_sub(offset);
+    let page = history.events.iter().skip(newer).take(limit as usize);
+    let left = history.events.len().saturating_sub(newer + limit as usize);
+    let change = |event: &booking::ConsentEvent| ConsentChange {
+        channel: event.channel.clone(),
+        kind: event.kind.clone(),
+        given: event.given,
+        at: time::utc(event.at_us),
+        by: event.by.clone(),
+        how: event.how.clone(),
     };
-    let given = |one: &booking::Consent| GivenConsent { channel: one.channel.clone(), kind: one.kind.clone() };
-    let shown = Consents {
-        patient_id: it.patient_id.clone(),
-        consents: it.consents.iter().map(given).collect(),
-        data: page.map(event).collect(),
+    let given =
+        |consent: &booking::Consent| GivenConsent { channel: consent.channel.clone(), kind: consent.kind.clone() };
+    let consents = Consents {
+        patient_id: history.patient_id.clone(),
+        consents: history.consents.iter().map(given).collect(),
+        data: page.map(change).collect(),
         next_cursor: (left > 0).then(|| sql::cursor::encode(i64::try_from(left).unwrap_or(i64::MAX), 0)),
     };
-    Ok(Reply::json(status, &shown)?.patient(&it.patient_id).target(&it.patient_id).after(response))
+    Ok(Reply::json(status, &consents)?
+        .patient(&history.patient_id)
+        .target(&history.patient_id)
+        .write_metadata(response.metadata()))
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
-    let older = match call.params.text("cursor") {
+    let offset = match call.params.text("cursor") {
         None => usize::MAX,
         Some(text) => {
-            let (left, _) = cursor(text)?;
+            let (left, _) = decode_cursor(text)?;
             usize::try_from(left).unwrap_or(0)
         }
     };
-    let limit = page_size(&call, ALL);
-    let request = GetPatientRequest { id: call.part("id") };
+    let limit = page_size(&call, PAGE_SIZE);
+    let request = GetPatientRequest { id: call.path_param("id") };
     let response = call.inner.booking.clone().list_consents(call.context().request(request)).await?;
-    reply(200, &response, (limit, older))
+    reply(200, &response, (limit, offset))
 }
 
 async fn record(call: Call) -> Result<Reply, Fault> {
-    let body: NewConsent = call.read()?;
+    let body: NewConsent = call.parse_body()?;
     let request = RecordConsentRequest {
-        patient_id: call.part("id"),
+        patient_id: call.path_param("id"),
         channel: body.channel.as_str().to_owned(),
         kind: body.kind.as_str().to_owned(),
         given: body.given,
         how: ConsentSource::from(body.how).as_str().to_owned(),
     };
     let response = call.inner.booking.clone().record_consent(call.context().forward(request)).await?;
-    reply(201, &response, (ALL, usize::MAX))
+    reply(201, &response, (PAGE_SIZE, usize::MAX))
 }

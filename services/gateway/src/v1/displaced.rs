@@ -1,13 +1,16 @@
-//! Displaced appointments: new times for all of them together.
+//! Displaced appointments: proposals for all of them together, and their booking.
 
 use axum::http::Method;
 use jiff::Timestamp;
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::booking::{
-    BookDisplacedRequest, BookDisplacedResponse, DisplacedProposal, MovedPatient, ProposeDisplacedRequest,
-    book_displaced_request::Choice,
+use wire::{
+    booking::{
+        BookDisplacedRequest, BookDisplacedResponse, DisplacedProposal, MovedPatient, ProposeDisplacedRequest,
+        book_displaced_request::Choice,
+    },
+    convert::optional_text,
 };
 
 use super::{
@@ -16,42 +19,43 @@ use super::{
 };
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
+    call::Call,
     operation::{Access, Operation, handler},
+    reply::Reply,
 };
 
-/// Which displaced appointments need a time.
+/// The displaced appointments to propose slots for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskDisplaced {
-    /// Only those at this location.
+    /// Only appointments at this location.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     location_id: Option<String>,
-    /// Only those with this practitioner.
+    /// Only appointments with this practitioner.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     practitioner_id: Option<String>,
-    /// Only those that start from here on.
+    /// Only appointments that start at or after this.
     #[schema(value_type = String, format = DateTime)]
     from: Timestamp,
-    /// And before this.
+    /// Only appointments that start before this.
     #[schema(value_type = String, format = DateTime)]
     to: Timestamp,
-    /// Where they may move to, besides their own location and their plan's.
+    /// Further locations to which they may move, besides their own and their plan's.
     #[serde(default)]
     #[schema(max_items = 50)]
     to_location_ids: Vec<String>,
 }
 
-/// An appointment and its new time.
+/// An appointment and its new slot.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DisplacedMove {
     appointment: Appointment,
     slot: Slot,
 }
 
-/// An appointment that has no new time.
+/// An appointment without a new slot.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Unplaced {
     appointment: Appointment,
@@ -60,10 +64,10 @@ pub(crate) struct Unplaced {
     detail: String,
 }
 
-/// New times for displaced appointments, each slot given out once.
+/// New slots for displaced appointments; each slot is proposed once.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DisplacedProposals {
-    /// Remembered for a day; it keeps nobody else from the slots.
+    /// Valid for a day; it does not hold the slots.
     id: String,
     moves: Vec<DisplacedMove>,
     unplaced: Vec<Unplaced>,
@@ -79,7 +83,7 @@ pub(crate) struct ChosenMove {
     slot_id: String,
 }
 
-/// What to move: a proposal, whole or some appointments of it; or appointments with their slots.
+/// The moves to book: a proposal, or some of its appointments; or appointments with their slots.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BookDisplaced {
@@ -95,16 +99,16 @@ pub(crate) struct BookDisplaced {
     moves: Option<Vec<ChosenMove>>,
 }
 
-/// What became of one patient's appointments: all of them have moved, or none.
+/// The outcome for one patient: all of the appointments have moved, or none.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = MovedPatient)]
 pub(crate) struct Moved {
     patient_id: String,
     appointment_ids: Vec<String>,
     moved: bool,
-    /// As they are now.
+    /// The appointments after the booking.
     appointments: Vec<Appointment>,
-    /// Why they have not moved.
+    /// The reason why they have not moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     code: Option<String>,
@@ -113,17 +117,17 @@ pub(crate) struct Moved {
     detail: Option<String>,
 }
 
-/// What became of each patient's appointments.
+/// The outcome for each patient.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MovedPage {
     data: Vec<Moved>,
-    /// Appointments that have moved.
+    /// The number of appointments that have moved.
     moved: usize,
-    /// Appointments that have not.
+    /// The number of appointments that have not moved.
     failed: usize,
 }
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let write = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
     let operation =
         |id, path, summary, handler| Operation::new(id, Method::POST, path, "displaced", summary, write, handler);
@@ -131,80 +135,83 @@ pub(crate) fn operations() -> Vec<Operation> {
         operation(
             "propose_displaced",
             "/v1/displaced/proposals",
-            "New times for all displaced appointments together",
+            "Proposes new slots for all displaced appointments together",
             handler!(propose),
         )
-        .body("AskDisplaced")
+        .json_body("AskDisplaced")
         .answer(200, "DisplacedProposals")
-        .keeps(),
+        .replayed_by_gateway(),
         operation(
             "book_displaced",
             "/v1/displaced/book",
             "Moves displaced appointments, each patient's all or none",
             handler!(book),
         )
-        .body("BookDisplaced")
+        .json_body("BookDisplaced")
         .answer(200, "MovedPage"),
     ]
 }
 
 async fn propose(call: Call) -> Result<Reply, Fault> {
-    let asked: AskDisplaced = call.read()?;
+    let body: AskDisplaced = call.parse_body()?;
     let request = ProposeDisplacedRequest {
-        location_id: asked.location_id.unwrap_or_default(),
-        practitioner_id: asked.practitioner_id.unwrap_or_default(),
-        from_us: asked.from.as_microsecond(),
-        to_us: asked.to.as_microsecond(),
-        to_location_ids: asked.to_location_ids,
-        channel: call.channel(None),
+        location_id: body.location_id.unwrap_or_default(),
+        practitioner_id: body.practitioner_id.unwrap_or_default(),
+        from_us: body.from.as_microsecond(),
+        to_us: body.to.as_microsecond(),
+        to_location_ids: body.to_location_ids,
+        channel: call.booking_channel(None),
     };
     let answer = call.inner.displaced.clone().propose_displaced(call.context().request(request)).await?.into_inner();
     Reply::json(200, &proposals(&call, &answer))
 }
 
-fn proposals(call: &Call, it: &DisplacedProposal) -> DisplacedProposals {
-    let appointment = |it: &Option<wire::booking::Appointment>| it.as_ref().map(|it| appointments::shown(call, it));
-    let moves = it.moves.iter().filter_map(|it| {
-        Some(DisplacedMove { appointment: appointment(&it.appointment)?, slot: Slot::from(it.slot.as_ref()?) })
+fn proposals(call: &Call, proposal: &DisplacedProposal) -> DisplacedProposals {
+    let to_json = |appointment: &Option<wire::booking::Appointment>| {
+        appointment.as_ref().map(|appointment| appointments::to_json(call, appointment))
+    };
+    let moves = proposal.moves.iter().filter_map(|planned| {
+        let slot = Slot::from(planned.slot.as_ref()?);
+        Some(DisplacedMove { appointment: to_json(&planned.appointment)?, slot })
     });
-    let unplaced = it.unplaced.iter().filter_map(|it| {
-        let appointment = appointment(&it.appointment)?;
-        Some(Unplaced { appointment, code: it.code.clone(), detail: it.detail.clone() })
+    let unplaced = proposal.unplaced.iter().filter_map(|unplaced| {
+        let appointment = to_json(&unplaced.appointment)?;
+        Some(Unplaced { appointment, code: unplaced.code.clone(), detail: unplaced.detail.clone() })
     });
-    DisplacedProposals { id: it.id.clone(), moves: moves.collect(), unplaced: unplaced.collect() }
+    DisplacedProposals { id: proposal.id.clone(), moves: moves.collect(), unplaced: unplaced.collect() }
 }
 
 async fn book(call: Call) -> Result<Reply, Fault> {
-    let body: BookDisplaced = call.read()?;
+    let body: BookDisplaced = call.parse_body()?;
     if body.proposal_id.is_some() == body.moves.is_some() {
         return Err(Fault::violation("/proposal_id", "missing", "give either proposal_id or moves"));
     }
     if body.appointment_ids.is_some() && body.proposal_id.is_none() {
         return Err(Fault::violation("/appointment_ids", "unexpected", "only a proposal is booked in part"));
     }
-    let choice = |it: ChosenMove| Choice { appointment_id: it.appointment_id, slot_id: it.slot_id };
+    let choice = |chosen: ChosenMove| Choice { appointment_id: chosen.appointment_id, slot_id: chosen.slot_id };
     let request = BookDisplacedRequest {
         proposal_id: body.proposal_id.unwrap_or_default(),
         appointment_ids: body.appointment_ids.unwrap_or_default(),
         moves: body.moves.unwrap_or_default().into_iter().map(choice).collect(),
-        channel: call.channel(None),
+        channel: call.booking_channel(None),
     };
     let response = call.inner.displaced.clone().book_displaced(call.context().forward(request)).await?;
-    Ok(Reply::json(200, &report(&call, response.get_ref()))?.after(&response))
+    Ok(Reply::json(200, &outcome(&call, response.get_ref()))?.write_metadata(response.metadata()))
 }
 
-fn report(call: &Call, it: &BookDisplacedResponse) -> MovedPage {
+fn outcome(call: &Call, response: &BookDisplacedResponse) -> MovedPage {
     let count = |moved: bool| {
-        let patients = it.patients.iter().filter(|patient| patient.code.is_empty() == moved);
+        let patients = response.patients.iter().filter(|patient| patient.code.is_empty() == moved);
         patients.map(|patient| patient.appointment_ids.len()).sum()
     };
-    let shown = |it: &MovedPatient| Moved {
-        patient_id: it.patient_id.clone(),
-        appointment_ids: it.appointment_ids.clone(),
-        moved: it.code.is_empty(),
-        appointments: it.appointments.iter().map(|it| appointments::shown(call, it)).collect(),
-        code: wire::convert::optional_text(&it.code),
-        detail: wire::convert::optional_text(&it.detail),
+    let to_json = |patient: &MovedPatient| Moved {
+        patient_id: patient.patient_id.clone(),
+        appointment_ids: patient.appointment_ids.clone(),
+        moved: patient.code.is_empty(),
+        appointments: patient.appointments.iter().map(|moved| appointments::to_json(call, moved)).collect(),
+        code: optional_text(&patient.code),
+        detail: optional_text(&patient.detail),
     };
-    MovedPage { data: it.patients.iter().map(shown).collect(), moved: count(true), failed: count(false) }
+    MovedPage { data: response.patients.iter().map(to_json).collect(), moved: count(true), failed: count(false) }
 }

@@ -4,35 +4,37 @@ use axum::http::Method;
 use domain::id::{KeyId, PatientId};
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
+use service::db_error;
 use sql::Failure;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{CURSOR, LIMIT, cursor, page_size, time};
+use super::{CURSOR, LIMIT, decode_cursor, page_size, time};
 use crate::{
-    Error, audit,
+    Error,
     auth::Scope,
-    call::{Call, Reply},
-    failure,
-    idempotency::Keyed,
-    keys::{self, Key, Keys},
-    operation::{Access, Operation, Param, Type, handler},
-    store::KeyPlace,
+    call::Call,
+    idempotency::IdempotentRequest,
+    keys::{Key, Keys},
+    operation::{Access, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
+    store::keys::KeyCursor,
 };
 
-/// A key to make.
+/// A key to create.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewKey {
-    /// What people call it.
+    /// The name that people read.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// What it may do.
+    /// The permissions.
     #[schema(min_items = 1, max_items = 8)]
     scopes: Vec<Scope>,
 }
 
-/// A key, without the key itself.
+/// A key without its secret.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ShownKey {
     id: String,
@@ -44,7 +46,7 @@ pub(crate) struct ShownKey {
     revoked_at: Option<String>,
 }
 
-/// A key that was made just now.
+/// A key with its secret.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MadeKey {
     id: String,
@@ -54,7 +56,7 @@ pub(crate) struct MadeKey {
     created_at: String,
     #[schema(format = DateTime)]
     revoked_at: Option<String>,
-    /// The key itself, shown this once.
+    /// The secret, which only this answer contains.
     key: String,
 }
 
@@ -65,16 +67,16 @@ pub(crate) struct KeyPage {
     next_cursor: Option<String>,
 }
 
-/// A line of the audit log.
+/// An entry of the audit log.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AuditLine {
+pub(crate) struct AuditEntry {
     #[schema(format = DateTime)]
     at: String,
     /// A key's id, `admin` or `patient`.
     caller: String,
-    /// The operation.
+    /// The id of the operation.
     action: String,
-    /// What was made or changed.
+    /// The resource that was created or changed.
     target: Option<String>,
     patient_id: Option<String>,
 }
@@ -82,41 +84,48 @@ pub(crate) struct AuditLine {
 /// A page of the audit log, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditPage {
-    data: Vec<AuditLine>,
+    data: Vec<AuditEntry>,
     next_cursor: Option<String>,
 }
 
-const LISTED: &str = "The keys: those in use first, of either the newest first";
+const LIST_SUMMARY: &str = "Lists the keys, active ones before revoked ones, newest first";
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
         Operation::new(id, method, path, "keys", summary, access, handler)
     };
-    let patient = Param::new("patient_id", Type::Id("pat"), "Only about this patient");
+    let patient = Param::new("patient_id", Type::Id("pat"), "About this patient");
     vec![
-        operation("create_key", Method::POST, "/v1/keys", "Makes a key", Access::Installation, handler!(create))
-            .body("NewKey")
+        operation("create_key", Method::POST, "/v1/keys", "Creates a key", Access::Installation, handler!(create))
+            .json_body("NewKey")
             .answer(201, "MadeKey")
-            .keeps(),
-        operation("list_keys", Method::GET, "/v1/keys", LISTED, Access::Installation, handler!(list))
+            .replayed_by_gateway(),
+        operation("list_keys", Method::GET, "/v1/keys", LIST_SUMMARY, Access::Installation, handler!(list))
             .params(&[LIMIT, CURSOR])
             .answer(200, "KeyPage"),
-        operation("revoke_key", Method::DELETE, "/v1/keys/{id}", "Ends a key", Access::Installation, handler!(revoke))
-            .answer(200, "ShownKey"),
+        operation(
+            "revoke_key",
+            Method::DELETE,
+            "/v1/keys/{id}",
+            "Revokes a key",
+            Access::Installation,
+            handler!(revoke),
+        )
+        .answer(200, "ShownKey"),
         operation(
             "audit",
             Method::GET,
             "/v1/audit",
-            "Who read or changed what",
+            "Lists the audit log, newest first",
             Access::Scopes(&[Scope::Admin]),
-            handler!(log),
+            handler!(list_audit),
         )
         .params(&[patient, LIMIT, CURSOR])
         .answer(200, "AuditPage"),
     ]
 }
 
-fn shown(key: Key) -> ShownKey {
+fn to_json(key: Key) -> ShownKey {
     ShownKey {
         id: key.id.to_string(),
         name: key.name,
@@ -126,17 +135,17 @@ fn shown(key: Key) -> ShownKey {
     }
 }
 
-fn failed(error: Error) -> Fault {
+fn fault(error: Error) -> Fault {
     match error {
-        Error::Failure(error) => failure(error),
-        other => Fault::internal(other),
+        Error::Failure(failure) => db_error::fault(failure),
+        other => Fault::caused_by(&other),
     }
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
-    let new: NewKey = call.read()?;
-    let (row, secret) = Keys::of(&call.inner).fresh(call.caller.organization, &new.name, &new.scopes);
-    let key = shown(keys::shown(&row));
+    let new: NewKey = call.parse_body()?;
+    let (row, secret) = Keys::new(&call.inner).generate(call.caller.organization, &new.name, &new.scopes);
+    let key = to_json(Key::from(&row));
     let id = key.id.clone();
     let made = MadeKey {
         id: key.id,
@@ -147,53 +156,53 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         key: secret,
     };
     let reply = Reply::json(201, &made)?.target(&id);
-    let keyed = Keyed::of(&call)?;
-    let answer = keyed.as_ref().map(|keyed| keyed.sealed(&reply)).transpose()?;
-    match (call.inner.store.add_key(&row, answer.as_ref()).await, keyed) {
-        (Ok(()), keyed) => Ok(Reply { kept: keyed.is_some(), ..reply }),
-        (Err(Failure::Duplicate(_)), Some(keyed)) => keyed.replayed().await,
-        (Err(other), _) => Err(failure(other)),
+    let request = IdempotentRequest::new(&call)?;
+    let answer = request.as_ref().map(|request| request.seal(&reply)).transpose()?;
+    match (call.inner.store.insert_key(&row, answer.as_ref()).await, request) {
+        (Ok(()), request) => Ok(Reply { stored: request.is_some(), ..reply }),
+        (Err(Failure::Duplicate(_)), Some(request)) => request.replay_first().await,
+        (Err(failure), _) => Err(db_error::fault(failure)),
     }
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
     let after = match call.params.text("cursor") {
-        None => KeyPlace { revoked: false, id: Uuid::max() },
+        None => KeyCursor::START,
         Some(text) => {
-            let (revoked, id) = cursor(text)?;
-            KeyPlace { revoked: revoked > 0, id }
+            let (revoked, id) = decode_cursor(text)?;
+            KeyCursor { revoked: revoked > 0, id }
         }
     };
     let limit = page_size(&call, 50);
-    let keys = Keys::of(&call.inner);
-    let mut found = keys.after(call.caller.organization, after, limit + 1).await.map_err(failure)?;
+    let keys = Keys::new(&call.inner);
+    let mut found = keys.page_after(call.caller.organization, after, limit + 1).await.map_err(db_error::fault)?;
     let more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let last = found.last().filter(|_| more).map(Key::place);
-    let next_cursor = last.map(|place| sql::cursor::encode(i64::from(place.revoked), place.id.as_u128()));
-    Reply::json(200, &KeyPage { data: found.into_iter().map(shown).collect(), next_cursor })
+    let last = found.last().filter(|_| more).map(Key::cursor);
+    let next_cursor = last.map(|cursor| sql::cursor::encode(i64::from(cursor.revoked), cursor.id.as_u128()));
+    Reply::json(200, &KeyPage { data: found.into_iter().map(to_json).collect(), next_cursor })
 }
 
 async fn revoke(call: Call) -> Result<Reply, Fault> {
-    let id: KeyId = call.part("id").parse().map_err(|_| Fault::not_found())?;
-    let key = Keys::of(&call.inner).revoke(call.caller.organization, id).await.map_err(failed)?;
-    call.inner.cache.clear();
+    let id: KeyId = call.path_param("id").parse().map_err(|_| Fault::not_found())?;
+    let key = Keys::new(&call.inner).revoke(call.caller.organization, id).await.map_err(fault)?;
+    call.inner.auth_cache.clear();
     let key = key.ok_or_else(Fault::not_found)?;
-    Ok(Reply::json(200, &shown(key))?.target(&audit::key_text(id.uuid())))
+    Ok(Reply::json(200, &to_json(key))?.target(&id.to_string()))
 }
 
-async fn log(call: Call) -> Result<Reply, Fault> {
+async fn list_audit(call: Call) -> Result<Reply, Fault> {
     let params = &call.params;
     let limit = i64::from(page_size(&call, 50));
     let patient = params.text("patient_id").and_then(|id| id.parse::<PatientId>().ok()).map(Uuid::from);
-    let before = params.text("cursor").map_or(Ok(Uuid::max()), |text| cursor(text).map(|(_, id)| id))?;
-    let rows = call.inner.store.audit(call.caller.organization.uuid(), patient, before, limit + 1).await;
-    let mut rows = rows.map_err(failure)?;
+    let before = params.text("cursor").map_or(Ok(Uuid::max()), |text| decode_cursor(text).map(|(_, id)| id))?;
+    let rows = call.inner.store.list_audit_entries(call.caller.organization.uuid(), patient, before, limit + 1).await;
+    let mut rows = rows.map_err(db_error::fault)?;
     let size = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > size;
     rows.truncate(size);
     let next_cursor = rows.last().filter(|_| more).map(|row| sql::cursor::encode(0, row.id.as_u128()));
-    let data = rows.into_iter().map(|row| AuditLine {
+    let data = rows.into_iter().map(|row| AuditEntry {
         at: time::utc(row.at_us),
         caller: row.caller,
         action: row.action,

@@ -1,7 +1,8 @@
-//! A patient's own link to one appointment: no login, the token is the permission. It finds the times to which the
-//! appointment can move, too.
+//! A patient's own link to one appointment. The link's token is the permission; there is no login. The link also searches
+//! the slots to which the appointment can move.
 
 use axum::http::Method;
+use domain::appointment::Actor;
 use rpc::{Context, Fault};
 use wire::{
     availability::{ExplainSlotRequest, SearchSlotsRequest},
@@ -18,11 +19,12 @@ use super::{
     slots,
 };
 use crate::{
-    call::{Call, Reply},
+    call::Call,
     operation::{Access, Operation, handler},
+    reply::Reply,
 };
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, path: &str, summary: &str, handler| {
         Operation::new(id, method, path, "manage", summary, Access::Open, handler).answer(200, "Appointment")
     };
@@ -30,60 +32,85 @@ pub(crate) fn operations() -> Vec<Operation> {
         "manage_confirm",
         Method::POST,
         "/v1/manage/{token}/confirm",
-        "Says that one will come",
+        "Confirms the link's appointment",
         handler!(confirm),
     )
-    .body("Nothing");
+    .json_body("Nothing")
+    .optional_body();
     let search = |id: &str, path: &str, summary: &str, answer, handler| {
         let path = format!("/v1/manage/{{token}}/slots{path}");
         Operation::new(id, Method::GET, &path, "manage", summary, Access::Open, handler).answer(200, answer)
     };
     vec![
-        search("manage_slots", "", "Times to which one's own appointment can move", "SlotPage", handler!(find))
-            .params(&slots::FILTERS)
-            .params(&[LIMIT, CURSOR]),
-        search("manage_days", "/days", "The same by day, for a month view", "DayPage", handler!(days))
-            .params(&slots::FILTERS),
-        search("manage_next", "/next", "The next three of each location", "NextPage", handler!(next))
-            .params(&slots::FILTERS),
-        search("manage_explain", "/explain", "Which rule hides a start", "Explanation", handler!(explain))
-            .params(&slots::START),
-        operation("manage_get", Method::GET, "/v1/manage/{token}", "One's own appointment", handler!(get)),
-        Operation { body_optional: true, ..confirm },
+        search(
+            "manage_slots",
+            "",
+            "Lists the slots to which the link's appointment can move",
+            "SlotPage",
+            handler!(find),
+        )
+        .params(&slots::FILTERS)
+        .params(&[LIMIT, CURSOR]),
+        search(
+            "manage_days",
+            "/days",
+            "Counts the slots to which the link's appointment can move, by day",
+            "DayPage",
+            handler!(days),
+        )
+        .params(&slots::FILTERS),
+        search(
+            "manage_next",
+            "/next",
+            "Lists the first three slots of each location to which the link's appointment can move",
+            "NextPage",
+            handler!(next),
+        )
+        .params(&slots::FILTERS),
+        search(
+            "manage_explain",
+            "/explain",
+            "Explains which rules a start satisfies",
+            "Explanation",
+            handler!(explain),
+        )
+        .params(&slots::START),
+        operation("manage_get", Method::GET, "/v1/manage/{token}", "Returns the link's appointment", handler!(get)),
+        confirm,
         operation(
             "manage_cancel",
             Method::POST,
             "/v1/manage/{token}/cancel",
-            "Calls one's own appointment off",
+            "Cancels the link's appointment",
             handler!(cancel),
         )
-        .body("Cancel"),
+        .json_body("Cancel"),
         operation(
             "manage_reschedule",
             Method::POST,
             "/v1/manage/{token}/reschedule",
-            "Moves one's own appointment",
+            "Moves the link's appointment",
             handler!(reschedule),
         )
-        .body("Reschedule"),
+        .json_body("Reschedule"),
     ]
 }
 
-/// The appointment that the link is for, and the context to act in.
+/// The appointment of the link, and the context of calls on the patient's behalf.
 async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
-    let request = ResolveManageLinkRequest { token: call.part("token") };
+    let request = ResolveManageLinkRequest { token: call.path_param("token") };
     let link = call.inner.booking.clone().resolve_manage_link(call.context().request(request)).await?.into_inner();
     let organization = link.organization_id.parse().map_err(Fault::internal)?;
-    call.by_link(organization);
+    call.act_as_patient(organization);
     Ok((call.context(), link.appointment_id))
 }
 
-/// The question for times to which the link's own appointment can move.
-async fn question(call: &mut Call) -> Result<(Context, SearchSlotsRequest), Fault> {
+/// The search for slots to which the link's appointment can move.
+async fn search_request(call: &mut Call) -> Result<(Context, SearchSlotsRequest), Fault> {
     let (ctx, moving) = resolve(call).await?;
     let service_id = service(call, &ctx, &moving).await?;
     let channel = BookingChannel::Online as i32;
-    Ok((ctx, SearchSlotsRequest { service_id, channel, moving, ..slots::filtered(call) }))
+    Ok((ctx, SearchSlotsRequest { service_id, channel, moving, ..slots::filter_request(call) }))
 }
 
 async fn service(call: &Call, ctx: &Context, appointment: &str) -> Result<String, Fault> {
@@ -93,26 +120,26 @@ async fn service(call: &Call, ctx: &Context, appointment: &str) -> Result<String
 }
 
 async fn find(mut call: Call) -> Result<Reply, Fault> {
-    let (ctx, request) = question(&mut call).await?;
-    slots::page(&call, &ctx, request).await
+    let (ctx, request) = search_request(&mut call).await?;
+    slots::search(&call, &ctx, request).await
 }
 
 async fn days(mut call: Call) -> Result<Reply, Fault> {
-    let (ctx, request) = question(&mut call).await?;
-    slots::by_day(&call, &ctx, request).await
+    let (ctx, request) = search_request(&mut call).await?;
+    slots::search_days(&call, &ctx, request).await
 }
 
 async fn next(mut call: Call) -> Result<Reply, Fault> {
-    let (ctx, request) = question(&mut call).await?;
-    slots::first(&call, &ctx, request).await
+    let (ctx, request) = search_request(&mut call).await?;
+    slots::search_next(&call, &ctx, request).await
 }
 
 async fn explain(mut call: Call) -> Result<Reply, Fault> {
     let (ctx, moving) = resolve(&mut call).await?;
     let service_id = service(&call, &ctx, &moving).await?;
     let channel = BookingChannel::Online as i32;
-    let request = ExplainSlotRequest { service_id, channel, moving, ..slots::start(&call) };
-    slots::rules(&call, &ctx, request).await
+    let request = ExplainSlotRequest { service_id, channel, moving, ..slots::start_request(&call) };
+    slots::explain(&call, &ctx, request).await
 }
 
 async fn get(mut call: Call) -> Result<Reply, Fault> {
@@ -126,7 +153,7 @@ async fn confirm(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn cancel(call: Call) -> Result<Reply, Fault> {
-    let body: Cancel = call.read()?;
+    let body: Cancel = call.parse_body()?;
     transition(call, Transition::Cancel, Some(body)).await
 }
 
@@ -136,24 +163,24 @@ async fn transition(mut call: Call, transition: Transition, cancel: Option<Cance
     let request = TransitionAppointmentRequest {
         id,
         transition: transition as i32,
-        if_version: call.if_version()?,
+        if_version: call.if_match()?,
         reason_code,
         reason: reason.unwrap_or_default(),
-        by: "patient".to_owned(),
+        by: Actor::Patient.as_str().to_owned(),
     };
     let response = call.inner.booking.clone().transition_appointment(ctx.forward(request)).await?;
     reply(&call, 200, &response)
 }
 
 async fn reschedule(mut call: Call) -> Result<Reply, Fault> {
-    let body: Reschedule = call.read()?;
+    let body: Reschedule = call.parse_body()?;
     let (ctx, id) = resolve(&mut call).await?;
     let request = RescheduleAppointmentRequest {
         id,
         slot_id: body.slot_id,
-        if_version: call.if_version()?,
+        if_version: call.if_match()?,
         channel: BookingChannel::Online as i32,
-        by: "patient".to_owned(),
+        by: Actor::Patient.as_str().to_owned(),
         reason_code: body.reason_code.unwrap_or_default(),
     };
     let response = call.inner.booking.clone().reschedule_appointment(ctx.forward(request)).await?;

@@ -1,4 +1,4 @@
-//! Messages: what was planned, what was sent, what became of it.
+//! Messages to patients, with their attempts and outcomes.
 
 use axum::http::Method;
 use domain::{
@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::{
     availability::GetOrganizationRequest,
-    common::Page,
     convert::optional_text,
     reminder::{self, GetMessageRequest, ListMessagesRequest, PreviewMessageRequest, RetryMessageRequest},
 };
@@ -18,11 +17,13 @@ use wire::{
 use super::{CURSOR, LIMIT, next_cursor, time};
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
-/// One try at sending.
+/// An attempt to send a message.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Attempt {
     #[schema(format = DateTime)]
@@ -31,7 +32,7 @@ pub(crate) struct Attempt {
     outcome: String,
     provider_message_id: Option<String>,
     error_code: Option<String>,
-    /// Who was given it.
+    /// The provider to which it was sent.
     provider: Option<String>,
 }
 
@@ -52,15 +53,15 @@ pub(crate) struct Message {
     due_at: String,
     #[schema(format = DateTime)]
     sent_at: Option<String>,
-    /// Why it was suppressed or failed.
+    /// Why it was suppressed or has failed.
     reason: Option<String>,
     provider: Option<String>,
     to: Option<String>,
     subject: Option<String>,
     text: Option<String>,
-    /// As carriers count and charge them; 0 for e-mail, and until it is sent.
+    /// SMS segments, as carriers count and charge them; 0 for e-mail, and before it is sent.
     segments: u32,
-    /// The message that it stands in for, since that one could not reach the patient.
+    /// The message on another channel that did not reach the patient, so that this one was sent.
     instead_of: Option<String>,
     attempts: Vec<Attempt>,
 }
@@ -72,7 +73,7 @@ pub(crate) struct MessagePage {
     next_cursor: Option<String>,
 }
 
-/// Texts; those that are empty are the shipped ones.
+/// Texts; an empty one stands for the shipped text.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Template {
@@ -87,7 +88,7 @@ pub(crate) struct Template {
     pub(super) email_text: String,
 }
 
-/// A text to try.
+/// A text to preview.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Preview {
@@ -99,7 +100,7 @@ pub(crate) struct Preview {
     template: Template,
 }
 
-/// A text with example data.
+/// A text, rendered with example data.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Previewed {
     sms: String,
@@ -110,45 +111,44 @@ pub(crate) struct Previewed {
     sms_segments: u32,
 }
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let access = Access::Scopes(&[Scope::MessagesWrite]);
     let operation = |id: &str, method, path: &str, summary: &str, handler| {
         Operation::new(id, method, path, "messages", summary, access, handler)
     };
     let params = [
-        Param::new("appointment_id", Type::Id("appt"), "Only about this appointment"),
-        Param::new("status", Type::Word(message::Status::WORDS), "Only in this status").repeats(),
+        Param::new("appointment_id", Type::Id("appt"), "About this appointment"),
+        Param::new("status", Type::Word(message::Status::WORDS), "In this status").repeated(),
         LIMIT,
         CURSOR,
     ];
     vec![
-        operation("list_messages", Method::GET, "/v1/messages", "Messages, newest due first", handler!(list))
+        operation("list_messages", Method::GET, "/v1/messages", "Lists messages, newest due first", handler!(list))
             .params(&params)
             .answer(200, "MessagePage"),
-        operation("preview_message", Method::POST, "/v1/messages/preview", "Tries a text", handler!(preview))
-            .body("Preview")
-            .answer(200, "Previewed")
-            .keeps(),
-        operation("get_message", Method::GET, "/v1/messages/{id}", "One message", handler!(get)).answer(200, "Message"),
-        Operation {
-            body_optional: true,
-            ..operation(
-                "retry_message",
-                Method::POST,
-                "/v1/messages/{id}/retry",
-                "Tries a message again",
-                handler!(retry),
-            )
-            .body("Nothing")
-            .answer(200, "Message")
-        },
+        operation(
+            "preview_message",
+            Method::POST,
+            "/v1/messages/preview",
+            "Renders a text with example data",
+            handler!(preview),
+        )
+        .json_body("Preview")
+        .answer(200, "Previewed")
+        .replayed_by_gateway(),
+        operation("get_message", Method::GET, "/v1/messages/{id}", "Returns one message", handler!(get))
+            .answer(200, "Message"),
+        operation("retry_message", Method::POST, "/v1/messages/{id}/retry", "Retries a message", handler!(retry))
+            .json_body("Nothing")
+            .optional_body()
+            .answer(200, "Message"),
     ]
 }
 
-fn shown(it: reminder::Message) -> Message {
-    let zone = it.time_zone.clone();
-    let attempts = it.attempts.into_iter().map(|attempt| Attempt {
-        at: time::shown(attempt.at_us, &zone),
+fn to_json(message: reminder::Message) -> Message {
+    let zone = message.time_zone.clone();
+    let attempts = message.attempts.into_iter().map(|attempt| Attempt {
+        at: time::local(attempt.at_us, &zone),
         outcome: attempt.outcome,
         provider_message_id: optional_text(&attempt.provider_message_id),
         error_code: optional_text(&attempt.error_code),
@@ -156,22 +156,22 @@ fn shown(it: reminder::Message) -> Message {
     });
     Message {
         attempts: attempts.collect(),
-        id: it.id,
-        appointment_id: it.appointment_id,
-        appointment_version: it.appointment_version,
-        rule_id: it.rule_id,
-        trigger: it.trigger,
-        channel: it.channel,
-        status: it.status,
-        due_at: time::shown(it.due_at_us, &zone),
-        sent_at: time::optional(it.sent_at_us, &zone),
-        reason: optional_text(&it.reason),
-        provider: optional_text(&it.provider),
-        to: optional_text(&it.to),
-        subject: optional_text(&it.subject),
-        text: optional_text(&it.text),
-        segments: it.segments,
-        instead_of: optional_text(&it.instead_of),
+        id: message.id,
+        appointment_id: message.appointment_id,
+        appointment_version: message.appointment_version,
+        rule_id: message.rule_id,
+        trigger: message.trigger,
+        channel: message.channel,
+        status: message.status,
+        due_at: time::local(message.due_at_us, &zone),
+        sent_at: time::optional(message.sent_at_us, &zone),
+        reason: optional_text(&message.reason),
+        provider: optional_text(&message.provider),
+        to: optional_text(&message.to),
+        subject: optional_text(&message.subject),
+        text: optional_text(&message.text),
+        segments: message.segments,
+        instead_of: optional_text(&message.instead_of),
     }
 }
 
@@ -180,33 +180,31 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let request = ListMessagesRequest {
         appointment_id: params.text_or_empty("appointment_id"),
         statuses: params.all("status"),
-        page: Some(Page { limit: params.number("limit"), cursor: params.text_or_empty("cursor") }),
+        page: call.page(),
     };
     let answer = call.inner.reminder.clone().list_messages(call.context().request(request)).await?.into_inner();
-    let data = answer.messages.into_iter().map(shown).collect();
+    let data = answer.messages.into_iter().map(to_json).collect();
     Reply::json(200, &MessagePage { data, next_cursor: next_cursor(answer.next_cursor) })
 }
 
 async fn get(call: Call) -> Result<Reply, Fault> {
-    let request = GetMessageRequest { id: call.part("id") };
+    let request = GetMessageRequest { id: call.path_param("id") };
     let message = call.inner.reminder.clone().get_message(call.context().request(request)).await?.into_inner();
-    Reply::json(200, &shown(message))
+    Reply::json(200, &to_json(message))
 }
 
 async fn retry(call: Call) -> Result<Reply, Fault> {
-    let request = RetryMessageRequest { id: call.part("id") };
+    let request = RetryMessageRequest { id: call.path_param("id") };
     let response = call.inner.reminder.clone().retry_message(call.context().forward(request)).await?;
-    let reply = Reply::empty(200).after(&response);
-    let message = response.into_inner();
+    let (metadata, message, _) = response.into_parts();
     let id = message.id.clone();
-    let json = Reply::json(200, &shown(message))?.target(&id);
-    Ok(Reply { revision: reply.revision, replayed: reply.replayed, ..json })
+    Ok(Reply::json(200, &to_json(message))?.target(&id).write_metadata(&metadata))
 }
 
 async fn preview(call: Call) -> Result<Reply, Fault> {
-    let body: Preview = call.read()?;
-    let ask = call.context().request(GetOrganizationRequest {});
-    let organization = call.inner.directory.clone().get_organization(ask).await?.into_inner();
+    let body: Preview = call.parse_body()?;
+    let request = call.context().request(GetOrganizationRequest {});
+    let organization = call.inner.directory.clone().get_organization(request).await?.into_inner();
     let request = PreviewMessageRequest {
         default_language: organization.default_language,
         country: organization.country,
@@ -214,15 +212,15 @@ async fn preview(call: Call) -> Result<Reply, Fault> {
         language: body.language.unwrap_or_default(),
         template: Some(template_to_wire(body.template)),
     };
-    let it = call.inner.reminder.clone().preview_message(call.context().request(request)).await?.into_inner();
+    let preview = call.inner.reminder.clone().preview_message(call.context().request(request)).await?.into_inner();
     Reply::json(
         200,
         &Previewed {
-            sms: it.sms,
-            email_subject: it.email_subject,
-            email_text: it.email_text,
-            sms_encoding: it.sms_encoding,
-            sms_segments: it.sms_segments,
+            sms: preview.sms,
+            email_subject: preview.email_subject,
+            email_text: preview.email_text,
+            sms_encoding: preview.sms_encoding,
+            sms_segments: preview.sms_segments,
         },
     )
 }

@@ -1,46 +1,79 @@
-//! The public interface, one resource a file.
+//! The dialect `/v1`: one subject a file, with its types, its operations and its handlers.
 
-pub(crate) mod appointments;
-pub(crate) mod busy;
-pub(crate) mod calendars;
-pub(crate) mod consents;
-pub(crate) mod directory;
-pub(crate) mod displaced;
-pub(crate) mod events;
-pub(crate) mod holds;
-pub(crate) mod inbox;
-pub(crate) mod keys;
-pub(crate) mod manage;
-pub(crate) mod messages;
-pub(crate) mod organizations;
-pub(crate) mod patients;
-pub(crate) mod plans;
-pub(crate) mod problem;
-pub(crate) mod providers;
-pub(crate) mod reason_codes;
-pub(crate) mod reminder_rules;
-pub(crate) mod reports;
-pub(crate) mod slots;
-pub(crate) mod time;
-pub(crate) mod unsubscribe;
-pub(crate) mod waitlist;
-pub(crate) mod webhook_endpoints;
+mod appointments;
+mod busy;
+mod calendars;
+mod consents;
+mod directory;
+mod displaced;
+mod events;
+mod holds;
+mod inbox;
+mod keys;
+mod manage;
+mod messages;
+mod openapi;
+mod organizations;
+mod patients;
+mod plans;
+mod problem;
+mod providers;
+mod reason_codes;
+mod reminder_rules;
+mod reports;
+mod slots;
+mod time;
+mod unsubscribe;
+mod waitlist;
+mod webhook_endpoints;
+
+use std::sync::Arc;
 
 use rpc::{Code, Fault};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
     call::Call,
-    operation::{Operation, Param, Type},
+    interface::{Document, Interface},
+    operation::Operation,
+    params::{Param, Type},
+    schema::Schemas,
 };
 
 /// The size of a page.
-pub(crate) const LIMIT: Param = Param::new("limit", Type::Integer(1, 200), "At most so many; 50 without it");
-/// Where a page begins.
-pub(crate) const CURSOR: Param = Param::new("cursor", Type::Text(200), "The `next_cursor` of the page before");
+const LIMIT: Param = Param::new("limit", Type::Integer(1, 200), "At most this many; 50 without it");
+/// The beginning of a page.
+const CURSOR: Param = Param::new("cursor", Type::Text(200), "The `next_cursor` of the previous page");
 
-/// Every operation of the public interface.
-pub(crate) fn operations() -> Vec<Operation> {
+/// The schemas that no operation names, because a merge patch is checked against them.
+const PATCHED: [&str; 2] = ["AppointmentNotes", "ReasonMeaning"];
+
+/// The dialect.
+///
+/// # Errors
+/// The name of a schema that cannot be compiled, and why.
+pub(crate) fn interface() -> Result<Interface, String> {
+    let operations = operations();
+    let json = openapi::document(&operations);
+    let bodies = operations.iter().filter_map(|operation| operation.body?.schema());
+    let schemas = Schemas::compile(&json, bodies.chain(directory::BODIES).chain(PATCHED))?;
+    Ok(Interface {
+        base_path: "/v1",
+        operations: operations.into_iter().map(Arc::new).collect(),
+        error_body: problem::error_body,
+        document: Document { path: "/openapi.json", json },
+        schemas: Arc::new(schemas),
+    })
+}
+
+/// The OpenAPI document.
+pub(crate) fn document() -> Value {
+    openapi::document(&operations())
+}
+
+/// All operations.
+fn operations() -> Vec<Operation> {
     [
         directory::operations(),
         busy::operations(),
@@ -69,21 +102,21 @@ pub(crate) fn operations() -> Vec<Operation> {
     .concat()
 }
 
-/// The cursor of the next page, as answers show it.
-pub(crate) fn next_cursor(text: String) -> Option<String> {
+/// The cursor of the next page; `None` on the last page.
+fn next_cursor(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// How many entries a page has.
-pub(crate) fn page_size(call: &Call, without_limit: u32) -> u32 {
+/// The requested size of a page.
+fn page_size(call: &Call, default: u32) -> u32 {
     match call.params.number("limit") {
-        0 => without_limit,
+        0 => default,
         limit => limit,
     }
 }
 
-/// A cursor of the gateway's own lists.
-pub(crate) fn cursor(text: &str) -> Result<(i64, Uuid), Fault> {
+/// Decodes a cursor of the gateway's own lists.
+fn decode_cursor(text: &str) -> Result<(i64, Uuid), Fault> {
     sql::cursor::decode(text).map(|(number, id)| (number, Uuid::from_u128(id))).ok_or_else(|| {
         let detail = "use the next_cursor of the page before, as it is";
         Fault { code: Code::InvalidParameter, ..Fault::violation("cursor", "invalid_cursor", detail) }

@@ -9,8 +9,9 @@ use wire::availability::{self, CreateOrganizationRequest, ListOrganizationsReque
 
 use super::{CURSOR, LIMIT, next_cursor, time};
 use crate::{
-    call::{Call, Reply},
+    call::Call,
     operation::{Access, Operation, handler},
+    reply::Reply,
 };
 
 /// An organisation.
@@ -31,27 +32,27 @@ pub(crate) struct OrganizationPage {
     next_cursor: Option<String>,
 }
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, summary: &str, handler| {
         Operation::new(id, method, "/v1/organizations", "organizations", summary, Access::Installation, handler)
     };
     vec![
-        operation("list_organizations", Method::GET, "The organisations, the oldest first", handler!(list))
+        operation("list_organizations", Method::GET, "Lists the organisations, oldest first", handler!(list))
             .params(&[LIMIT, CURSOR])
             .answer(200, "OrganizationPage"),
-        operation("create_organization", Method::POST, "Adds an organisation", handler!(create))
-            .body("Organization")
+        operation("create_organization", Method::POST, "Creates an organisation", handler!(create))
+            .json_body("Organization")
             .answer(201, "ShownOrganization"),
     ]
 }
 
-fn shown(it: availability::Organization) -> ShownOrganization {
+fn to_json(organization: availability::Organization) -> ShownOrganization {
     ShownOrganization {
-        id: it.id,
-        name: it.name,
-        default_language: it.default_language,
-        country: it.country,
-        created_at: time::utc(it.created_at_us),
+        id: organization.id,
+        name: organization.name,
+        default_language: organization.default_language,
+        country: organization.country,
+        created_at: time::utc(organization.created_at_us),
     }
 }
 
@@ -60,12 +61,12 @@ async fn list(call: Call) -> Result<Reply, Fault> {
         ListOrganizationsRequest { limit: call.params.number("limit"), cursor: call.params.text_or_empty("cursor") };
     let request = call.context().request(request);
     let answer = call.inner.directory.clone().list_organizations(request).await?.into_inner();
-    let data = answer.organizations.into_iter().map(shown).collect();
+    let data = answer.organizations.into_iter().map(to_json).collect();
     Reply::json(200, &OrganizationPage { data, next_cursor: next_cursor(answer.next_cursor) })
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
-    let body: Organization = call.read()?;
+    let body: Organization = call.parse_body()?;
     let request = CreateOrganizationRequest {
         id: String::new(),
         name: body.name,
@@ -73,8 +74,7 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         country: body.country,
     };
     let response = call.inner.directory.clone().create_organization(call.context().forward(request)).await?;
-    let reply = Reply::empty(201).after(&response);
-    let made = shown(response.into_inner());
-    let json = Reply::json(201, &made)?.target(&made.id);
-    Ok(Reply { revision: reply.revision, replayed: reply.replayed, ..json })
+    let (metadata, organization, _) = response.into_parts();
+    let organization = to_json(organization);
+    Ok(Reply::json(201, &organization)?.target(&organization.id).write_metadata(&metadata))
 }

@@ -12,7 +12,6 @@ use wire::{
         self, BookPlanRequest, CreatePlanRequest, GetPlanRequest, ListPlansRequest, PlanPreferences,
         ProposePlanRequest, ProposePlanResponse, ReviewPlanRequest, book_plan_request::Choice,
     },
-    common::Page,
     convert,
 };
 
@@ -23,24 +22,26 @@ pub(crate) use self::{
 };
 use self::{
     proposals::ChosenSession,
-    types::{Activity, shown},
+    types::{Activity, to_json},
 };
 use super::{CURSOR, LIMIT, next_cursor};
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let read = Access::Scopes(&[Scope::PatientsRead]);
     let write = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
         Operation::new(id, method, path, "care plans", summary, access, handler)
     };
-    let list = [
-        Param::new("patient_id", Type::Id("pat"), "Only of this patient"),
-        Param::new("status", Type::Word(Status::WORDS), "Only in this status").repeats(),
+    let filters = [
+        Param::new("patient_id", Type::Id("pat"), "Of this patient"),
+        Param::new("status", Type::Word(Status::WORDS), "In this status").repeated(),
         LIMIT,
         CURSOR,
     ];
@@ -48,7 +49,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         "propose_plan",
         Method::POST,
         "/v1/plans/{id}/proposals",
-        "The best series for what is still to be booked, and others that differ from it in every session",
+        "Proposes the best series for the sessions to book, and alternatives that differ from it in every session",
         write,
         handler!(propose),
     );
@@ -56,22 +57,30 @@ pub(crate) fn operations() -> Vec<Operation> {
         "repair_plan",
         Method::POST,
         "/v1/plans/{id}/repair",
-        "The best repairs of what was cancelled, missed or displaced, with the fewest moves",
+        "Proposes repairs for cancelled, missed and displaced sessions with the fewest moves",
         write,
         handler!(repair),
     );
     vec![
-        operation("create_plan", Method::POST, "/v1/plans", "Makes a plan from a template", write, handler!(create))
-            .body("NewPlan")
+        operation("create_plan", Method::POST, "/v1/plans", "Creates a plan from a template", write, handler!(create))
+            .json_body("NewPlan")
             .answer(201, "Plan"),
-        operation("list_plans", Method::GET, "/v1/plans", "Plans, newest first", read, handler!(self::list))
-            .params(&list)
+        operation("list_plans", Method::GET, "/v1/plans", "Lists plans, newest first", read, handler!(list))
+            .params(&filters)
             .answer(200, "PlanPage"),
-        operation("get_plan", Method::GET, "/v1/plans/{id}", "One plan", read, handler!(get)).answer(200, "Plan"),
-        operation("get_ledger", Method::GET, "/v1/plans/{id}/ledger", "A plan's ledger", read, handler!(ledger::get))
-            .answer(200, "Ledger"),
-        Operation { body_optional: true, ..propose.body("AskProposals").answer(200, "ProposalPage").keeps() },
-        Operation { body_optional: true, ..repair.body("AskProposals").answer(200, "ProposalPage").keeps() },
+        operation("get_plan", Method::GET, "/v1/plans/{id}", "Returns one plan", read, handler!(get))
+            .answer(200, "Plan"),
+        operation(
+            "get_ledger",
+            Method::GET,
+            "/v1/plans/{id}/ledger",
+            "Returns a plan's ledger",
+            read,
+            handler!(ledger::get),
+        )
+        .answer(200, "Ledger"),
+        propose.json_body("AskProposals").optional_body().answer(200, "ProposalPage").replayed_by_gateway(),
+        repair.json_body("AskProposals").optional_body().answer(200, "ProposalPage").replayed_by_gateway(),
         operation(
             "book_plan",
             Method::POST,
@@ -80,7 +89,7 @@ pub(crate) fn operations() -> Vec<Operation> {
             write,
             handler!(book),
         )
-        .body("BookPlan")
+        .json_body("BookPlan")
         .answer(200, "Plan"),
         operation(
             "review_plan",
@@ -90,22 +99,23 @@ pub(crate) fn operations() -> Vec<Operation> {
             write,
             handler!(review),
         )
-        .body("NewReview")
+        .json_body("NewReview")
         .answer(201, "ReviewedPlan"),
     ]
 }
 
 fn reply(status: u16, response: &tonic::Response<booking::Plan>) -> Result<Reply, Fault> {
-    Ok(about(Reply::json(status, &shown(response.get_ref()))?, response))
+    Ok(with_plan(Reply::json(status, &to_json(response.get_ref()))?, response))
 }
 
-fn about(reply: Reply, response: &tonic::Response<booking::Plan>) -> Reply {
-    let it = response.get_ref();
-    reply.version(it.version).target(&it.id).patient(&it.patient_id).after(response)
+/// Adds the plan's version, its ids for the audit log, and the metadata of the write.
+fn with_plan(reply: Reply, response: &tonic::Response<booking::Plan>) -> Reply {
+    let plan = response.get_ref();
+    reply.version(plan.version).target(&plan.id).patient(&plan.patient_id).write_metadata(response.metadata())
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
-    let new: NewPlan = call.read()?;
+    let new: NewPlan = call.parse_body()?;
     let request = CreatePlanRequest {
         patient_id: new.patient_id,
         plan_template_id: new.plan_template_id,
@@ -126,7 +136,7 @@ async fn create(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn get(call: Call) -> Result<Reply, Fault> {
-    let request = GetPlanRequest { id: call.part("id") };
+    let request = GetPlanRequest { id: call.path_param("id") };
     reply(200, &call.inner.plans.clone().get_plan(call.context().request(request)).await?)
 }
 
@@ -135,11 +145,11 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let request = ListPlansRequest {
         patient_id: params.text_or_empty("patient_id"),
         statuses: params.all("status"),
-        page: Some(Page { limit: params.number("limit"), cursor: params.text_or_empty("cursor") }),
+        page: call.page(),
     };
     let answer = call.inner.plans.clone().list_plans(call.context().request(request)).await?.into_inner();
     let page =
-        PlanPage { data: answer.plans.iter().map(shown).collect(), next_cursor: next_cursor(answer.next_cursor) };
+        PlanPage { data: answer.plans.iter().map(to_json).collect(), next_cursor: next_cursor(answer.next_cursor) };
     let reply = Reply::json(200, &page)?;
     Ok(match params.text("patient_id") {
         Some(patient) => reply.patient(patient),
@@ -148,33 +158,33 @@ async fn list(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn propose(call: Call) -> Result<Reply, Fault> {
-    let request = asked(&call)?;
-    found(call.inner.plans.clone().propose_plan(call.context().request(request)).await?.into_inner())
+    let request = propose_request(&call)?;
+    proposals_reply(call.inner.plans.clone().propose_plan(call.context().request(request)).await?.into_inner())
 }
 
 async fn repair(call: Call) -> Result<Reply, Fault> {
-    let request = asked(&call)?;
-    found(call.inner.plans.clone().repair_plan(call.context().request(request)).await?.into_inner())
+    let request = propose_request(&call)?;
+    proposals_reply(call.inner.plans.clone().repair_plan(call.context().request(request)).await?.into_inner())
 }
 
-fn asked(call: &Call) -> Result<ProposePlanRequest, Fault> {
-    let asked: AskProposals = if call.body.is_null() { AskProposals::default() } else { call.read()? };
+fn propose_request(call: &Call) -> Result<ProposePlanRequest, Fault> {
+    let body: AskProposals = if call.body.is_null() { AskProposals::default() } else { call.parse_body()? };
     Ok(ProposePlanRequest {
-        id: call.part("id"),
-        limit: asked.limit.unwrap_or(0),
-        channel: call.channel(None),
-        stretch_days: asked.stretch_days.unwrap_or(0),
-        prefer: convert::preference_to_wire(asked.prefer).into(),
+        id: call.path_param("id"),
+        limit: body.limit.unwrap_or(0),
+        channel: call.booking_channel(None),
+        stretch_days: body.stretch_days.unwrap_or(0),
+        prefer: convert::preference_to_wire(body.prefer).into(),
     })
 }
 
-fn found(answer: ProposePlanResponse) -> Result<Reply, Fault> {
+fn proposals_reply(answer: ProposePlanResponse) -> Result<Reply, Fault> {
     Reply::json(200, &ProposalPage { data: answer.proposals.iter().map(Proposal::from).collect() })
 }
 
 async fn review(call: Call) -> Result<Reply, Fault> {
-    let new: NewReview = call.read()?;
-    let activity = |it: Activity| booking::Activity { activity: it.activity, score: it.score };
+    let new: NewReview = call.parse_body()?;
+    let activity = |entry: Activity| booking::Activity { activity: entry.activity, score: entry.score };
     let review = booking::Review {
         at_us: 0,
         nprs: new.nprs,
@@ -184,27 +194,27 @@ async fn review(call: Call) -> Result<Reply, Fault> {
         service_id: new.service_id.unwrap_or_default(),
         note: new.note.unwrap_or_default(),
     };
-    let request = ReviewPlanRequest { id: call.part("id"), review: Some(review), if_version: call.if_version()? };
+    let request = ReviewPlanRequest { id: call.path_param("id"), review: Some(review), if_version: call.if_match()? };
     let response = call.inner.plans.clone().review_plan(call.context().forward(request)).await?;
     let proposals = response.get_ref().proposals.iter().map(Proposal::from).collect();
-    let reviewed = ReviewedPlan { plan: shown(response.get_ref()), proposals };
-    Ok(about(Reply::json(201, &reviewed)?, &response))
+    let reviewed = ReviewedPlan { plan: to_json(response.get_ref()), proposals };
+    Ok(with_plan(Reply::json(201, &reviewed)?, &response))
 }
 
 async fn book(call: Call) -> Result<Reply, Fault> {
-    let body: BookPlan = call.read()?;
+    let body: BookPlan = call.parse_body()?;
     if body.proposal_id.is_some() == body.sessions.is_some() {
         return Err(Fault::violation("/proposal_id", "missing", "give either proposal_id or sessions"));
     }
-    let choice = |it: ChosenSession| Choice {
-        plan_session_id: it.plan_session_id,
-        slot_id: it.slot_id,
-        appointment_id: it.appointment_id.unwrap_or_default(),
+    let choice = |chosen: ChosenSession| Choice {
+        plan_session_id: chosen.plan_session_id,
+        slot_id: chosen.slot_id,
+        appointment_id: chosen.appointment_id.unwrap_or_default(),
     };
     let request = BookPlanRequest {
-        id: call.part("id"),
+        id: call.path_param("id"),
         sessions: body.sessions.unwrap_or_default().into_iter().map(choice).collect(),
-        channel: call.channel(None),
+        channel: call.booking_channel(None),
         proposal_id: body.proposal_id.unwrap_or_default(),
         hold_id: body.hold_id.unwrap_or_default(),
     };

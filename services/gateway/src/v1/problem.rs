@@ -1,19 +1,16 @@
 //! Errors as RFC 9457 problems.
 
-use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-};
+use domain::fault::Violation;
 use rpc::{Code, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wire::booking::{AppointmentsAhead, SeriesConflict, SlotTaken};
 
 use super::{plans::Proposal, slots::Slot};
+use crate::interface::ErrorBody;
 
-/// Where a problem's type begins; the code follows.
-pub(crate) const TYPE_BASE: &str = "https://meridian-scheduling.org/problems/";
+/// The beginning of a problem's type; the code follows.
+const TYPE_BASE: &str = "https://meridian-scheduling.org/problems/";
 
 /// RFC 9457 problem details.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,11 +22,11 @@ pub(crate) struct Problem {
     title: String,
     /// The HTTP status.
     status: u16,
-    /// What to mend in this occurrence.
+    /// How to mend this occurrence.
     detail: String,
     /// The stable code.
     code: String,
-    /// The trace under which it is logged.
+    /// The id of the trace that the logs name.
     trace_id: String,
     /// Every fault of the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -38,7 +35,7 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     alternatives: Option<Vec<Slot>>,
-    /// For `slot_taken`, `slot_changed` and `series_conflict`: the slots that are gone or have changed.
+    /// For `slot_taken`, `slot_changed` and `series_conflict`: the slots that are taken or have changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     slot_ids: Option<Vec<String>>,
@@ -50,19 +47,19 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     session: Option<u32>,
-    /// For `no_series`: the least to give up, where anything helps.
+    /// For `no_series`: the smallest relaxation of the plan that gives a series, if one does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     relaxation: Option<String>,
-    /// For `has_appointments` and `appointments_clash`: how many there are.
+    /// For `has_appointments` and `appointments_clash`: the number of appointments.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     count: Option<u32>,
-    /// For `has_appointments` and `appointments_clash`: the first of them.
+    /// For `has_appointments` and `appointments_clash`: the first appointments.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     appointment_ids: Option<Vec<String>>,
-    /// For `invalid_transition`: what the status and the time allow; none: nothing.
+    /// For `invalid_transition`: the transitions that the status and the time allow.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     allowed: Option<Vec<String>>,
@@ -75,7 +72,7 @@ pub(crate) struct ProblemError {
     pointer: String,
     /// The stable code.
     code: String,
-    /// What to mend.
+    /// How to mend it.
     detail: String,
 }
 
@@ -85,14 +82,14 @@ impl From<Fault> for Problem {
         let taken = fault.extra::<SlotTaken>();
         let conflict = fault.extra::<SeriesConflict>();
         let alternatives = taken.as_ref().map(|taken| taken.alternatives.iter().map(Slot::from).collect());
-        let gone =
+        let slot_ids =
             taken.map(|taken| taken.slot_ids).or_else(|| conflict.as_ref().map(|conflict| conflict.slot_ids.clone()));
         let ahead = fault.extra::<AppointmentsAhead>();
-        let said = |name: &str| fault.metadata.get(name).filter(|text| !text.is_empty()).cloned();
-        let (session, relaxation) = (said("session").and_then(|text| text.parse().ok()), said("relaxation"));
+        let metadata = |name: &str| fault.metadata.get(name).filter(|text| !text.is_empty()).cloned();
+        let (session, relaxation) = (metadata("session").and_then(|text| text.parse().ok()), metadata("relaxation"));
         let words = |list: &String| list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
         let allowed = fault.metadata.get("allowed").map(words);
-        // Where nothing is said to be allowed, nothing is.
+        // A service that names no transition allows none.
         let allowed = allowed.or_else(|| (code == Code::InvalidTransition).then(Vec::new));
         Self {
             problem_type: format!("{TYPE_BASE}{}", code.as_str()),
@@ -104,10 +101,13 @@ impl From<Fault> for Problem {
             errors: fault
                 .violations
                 .into_iter()
-                .map(|fault| ProblemError { pointer: fault.pointer, code: fault.code, detail: fault.detail })
+                .map(|violation| {
+                    let Violation { pointer, code, detail } = violation;
+                    ProblemError { pointer, code, detail }
+                })
                 .collect(),
             alternatives,
-            slot_ids: gone,
+            slot_ids,
             proposal: conflict.and_then(|conflict| conflict.proposal).map(|proposal| Proposal::from(&proposal)),
             session,
             relaxation,
@@ -118,20 +118,8 @@ impl From<Fault> for Problem {
     }
 }
 
-/// A fault as an answer.
-pub(crate) fn answer(fault: Fault) -> Response {
-    let code = fault.code;
-    let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let retry_after = fault.retry_after.map(|delay| delay.as_secs().max(1));
-    let problem = Problem::from(fault);
-    let mut response = (status, Json(problem)).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    if let Some(seconds) = retry_after {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    if code == Code::Unauthenticated {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    response
+/// The problem of a fault.
+pub(crate) fn error_body(fault: Fault) -> ErrorBody {
+    let bytes = serde_json::to_vec(&Problem::from(fault)).unwrap_or_default();
+    ErrorBody { media_type: "application/problem+json", bytes }
 }

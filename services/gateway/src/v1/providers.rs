@@ -1,4 +1,4 @@
-//! What SMS providers call: a patient's text, and what became of ours. Their signatures are checked by the reminder service.
+//! Callbacks of SMS providers: patients' texts and delivery reports. The reminder service verifies their signatures.
 
 use axum::http::Method;
 use rpc::Fault;
@@ -7,64 +7,66 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wire::{
     convert::optional_text,
-    reminder::{ReceiveRequest, receive_request},
+    reminder::{ReceiveRequest, receive_request::Field},
 };
 
 use crate::{
-    call::{Call, Reply},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Body, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
-/// What the reminder service writes into the address that a provider reports to, in its order: the signature covers it.
-const CALLBACK: [&str; 3] = ["message_id", "attempt", "org"];
+/// The query parameters of the status URL, in the reminder service's order, which the provider's signature covers.
+const CALLBACK_PARAMS: [&str; 3] = ["message_id", "attempt", "org"];
 
-/// The headers that the reminder service needs to check and read a provider's call.
-const PASSED_ON: [&str; 4] = ["content-type", "webhook-id", "webhook-timestamp", "webhook-signature"];
+/// The headers that the reminder service needs to verify and parse a callback.
+const FORWARDED_HEADERS: [&str; 4] = ["content-type", "webhook-id", "webhook-timestamp", "webhook-signature"];
 
-/// What a text from a patient became.
+/// The outcome of a text from a patient.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReceivedText {
-    /// Its id; none where it is no patient's message, or came before.
+    /// The id of the inbound text; none if it is no patient's text or was received before.
     id: Option<String>,
-    /// It came before under the same id, so nothing was done.
+    /// Whether a text with the same id was received before, so that this one has no effect.
     repeated: bool,
 }
 
-/// What a report was taken for.
+/// The outcome of a delivery report.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReceivedReport {
-    /// The message that it is about; none where it is about none of ours.
+    /// The message that it concerns; none for an unknown message.
     message_id: Option<String>,
 }
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, path: &str, summary: &str, handler| {
-        Operation::new(id, Method::POST, path, "messages", summary, Access::Open, handler).body("Form")
+        Operation::new(id, Method::POST, path, "messages", summary, Access::Open, handler).body(Body::Form)
     };
-    let status_params = CALLBACK.map(|name| Param::new(name, Type::Text(64), "As it was given"));
+    let status_params = CALLBACK_PARAMS.map(|name| Param::new(name, Type::Text(64), "As in the status URL"));
     let status = operation(
         "provider_status",
         "/v1/providers/{provider}/status",
-        "What an SMS provider says of a message",
+        "Receives an SMS provider's delivery report",
         handler!(status),
     );
     let inbound = operation(
         "provider_inbound",
         "/v1/providers/{provider}/inbound",
-        "A patient's message that an SMS provider passes on",
+        "Receives a patient's text from an SMS provider",
         handler!(inbound),
     );
     vec![
-        Operation { more: Some(status_form), ..status.params(&status_params).answer(200, "ReceivedReport") },
-        Operation { more: Some(inbound_form), ..inbound.answer(200, "ReceivedText") },
+        status.params(&status_params).answer(200, "ReceivedReport").describe(describe_status),
+        inbound.answer(200, "ReceivedText").describe(describe_inbound),
     ]
 }
 
 async fn status(call: Call) -> Result<Reply, Fault> {
     let query: Vec<String> =
-        CALLBACK.into_iter().filter_map(|name| Some(format!("{name}={}", call.params.text(name)?))).collect();
+        CALLBACK_PARAMS.into_iter().filter_map(|name| Some(format!("{name}={}", call.params.text(name)?))).collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
-    let request = passed_on(&call, &format!("status{query}"));
+    let request = receive_request(&call, &format!("status{query}"));
     let is_twilio = request.provider == "twilio";
     let received = call.inner.reminder.clone().receive_status(call.context().request(request)).await?.into_inner();
     if is_twilio {
@@ -74,41 +76,45 @@ async fn status(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn inbound(call: Call) -> Result<Reply, Fault> {
-    let request = passed_on(&call, "inbound");
+    let request = receive_request(&call, "inbound");
     let is_twilio = request.provider == "twilio";
     let received = call.inner.reminder.clone().receive_inbound(call.context().request(request)).await?.into_inner();
     if is_twilio {
-        // It takes the answer for what it is to say in return: nothing, since ours is a message of its own.
-        return Ok(Reply { body: Some(b"<Response></Response>".to_vec()), media: "text/xml", ..Reply::empty(200) });
+        // Twilio sends the body of the answer to the patient, so it must be empty: replies are messages of their own.
+        return Ok(Reply {
+            body: Some(b"<Response></Response>".to_vec()),
+            media_type: "text/xml",
+            ..Reply::empty(200)
+        });
     }
     Reply::json(200, &ReceivedText { id: optional_text(&received.id), repeated: received.repeated })
 }
 
-/// A provider's call as it came, below its own path.
-fn passed_on(call: &Call, path: &str) -> ReceiveRequest {
-    let provider = call.part("provider");
+/// A callback as the provider sent it.
+fn receive_request(call: &Call, path: &str) -> ReceiveRequest {
+    let provider = call.path_param("provider");
     let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let field = |name: &str, value: &str| receive_request::Field { name: name.to_owned(), value: value.to_owned() };
+    let field = |name: &str, value: &str| Field { name: name.to_owned(), value: value.to_owned() };
     ReceiveRequest {
         url: format!("{}/v1/providers/{provider}/{path}", call.inner.public_url),
         form: call.form.iter().map(|(name, value)| field(name, value)).collect(),
         signature: header("x-twilio-signature").to_owned(),
-        headers: PASSED_ON.into_iter().map(|name| field(name, header(name))).collect(),
-        body: call.raw.clone(),
+        headers: FORWARDED_HEADERS.into_iter().map(|name| field(name, header(name))).collect(),
+        body: call.raw_body.clone(),
         provider,
     }
 }
 
-/// How a call of `http` is signed.
-const SIGNED: &str = "signed to Standard Webhooks (https://www.standardwebhooks.com) with \
+/// The signature of the provider `http`.
+const SIGNATURE: &str = "signed to Standard Webhooks (https://www.standardwebhooks.com) with \
     `reminder.providers.http.secret`: the headers `webhook-id`, `webhook-timestamp` (seconds, at most 300 from now) and \
     `webhook-signature`";
 
-/// Documents the form of inbound texts.
-fn inbound_form(described: &mut Value) {
-    described["description"] = json!(format!(
+/// Documents the bodies of inbound texts.
+fn describe_inbound(operation: &mut Value) {
+    operation["description"] = json!(format!(
         "`{{provider}}` is `http` for a gateway of your own, or `twilio` or `vonage` with their own forms and signatures. \
-         With `http`, post JSON of the schema below, {SIGNED}. A wrong signature is answered with 403, what is no JSON \
+         With `http`, post JSON of the schema below, {SIGNATURE}. A wrong signature is answered with 403, what is no JSON \
          object with 400, a wrong field with 422 that names it; nothing of such a call is kept. Pass a text on again under \
          the same `id` where no answer came: it has its effect once. JSON is answered with JSON, Twilio with an empty TwiML \
          document."
@@ -133,15 +139,15 @@ fn inbound_form(described: &mut Value) {
         "nonce": "8f1f0ce6", "sig": "…"});
     let twilio = json!({"MessageSid": "SM00000000000000000000000000000001", "From": "+17805550123",
         "To": "+15005550006", "Body": "C", "NumMedia": "0"});
-    described["requestBody"]["content"] = bodies(schema, example, vonage, twilio);
-    described["responses"]["200"]["content"]["text/xml"] = json!({"schema": {"type": "string"}});
+    operation["requestBody"]["content"] = request_content(schema, example, vonage, twilio);
+    operation["responses"]["200"]["content"]["text/xml"] = json!({"schema": {"type": "string"}});
 }
 
-/// Documents the form of reports.
-fn status_form(described: &mut Value) {
-    described["description"] = json!(format!(
+/// Documents the bodies of delivery reports.
+fn describe_status(operation: &mut Value) {
+    operation["description"] = json!(format!(
         "`{{provider}}` is `http` for a gateway of your own, or `twilio` or `vonage` with their own forms and signatures. \
-         With `http`, post JSON of the schema below to the `status_url` that came with the message, {SIGNED}. A wrong \
+         With `http`, post JSON of the schema below to the `status_url` that came with the message, {SIGNATURE}. A wrong \
          signature is answered with 403, what is no JSON object with 400, a wrong field with 422 that names it. Reports may \
          come repeated and in any order. Twilio's are answered without a body."
     ));
@@ -160,15 +166,15 @@ fn status_form(described: &mut Value) {
         "client-ref": "msg_01k3m5zq8efh2v9xw7c4tnd6ya-1", "timestamp": "1773066600", "nonce": "8f1f0ce6", "sig": "…"});
     let twilio = json!({"MessageSid": "SM00000000000000000000000000000001", "MessageStatus": "delivered",
         "To": "+17805550123"});
-    described["requestBody"]["content"] = bodies(schema, example, vonage, twilio);
+    operation["requestBody"]["content"] = request_content(schema, example, vonage, twilio);
 }
 
-/// JSON of our form or Vonage's, or a form of Twilio's or Vonage's, each with an example.
-fn bodies(schema: Value, example: Value, vonage: Value, twilio: Value) -> Value {
-    let theirs = json!({"type": "object", "description": "Vonage's form."});
+/// The content of a request body, with an example of each provider.
+fn request_content(schema: Value, example: Value, vonage: Value, twilio: Value) -> Value {
+    let vonage_schema = json!({"type": "object", "description": "Vonage's form."});
     json!({
         "application/json": {
-            "schema": {"anyOf": [schema, theirs]},
+            "schema": {"anyOf": [schema, vonage_schema]},
             "examples": {"http": {"value": example}, "vonage": {"value": vonage}},
         },
         "application/x-www-form-urlencoded": {

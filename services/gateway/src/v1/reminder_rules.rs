@@ -1,4 +1,4 @@
-//! The rules that plan messages.
+//! The rules by which messages are planned.
 
 use axum::http::Method;
 use domain::{
@@ -10,24 +10,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use wire::{
-    common::Page,
     convert::optional_text,
     reminder::{self, ArchiveRuleRequest, CreateRuleRequest, GetRuleRequest, ListRulesRequest, UpdateRuleRequest},
 };
 
 use super::{
     CURSOR, LIMIT,
-    directory::merge,
     messages::{Template, template_to_wire},
     next_cursor, time,
 };
 use crate::{
     auth::Scope,
-    call::{Call, Reply, read},
-    operation::{Access, Operation, handler},
+    call::Call,
+    operation::{Access, Body, Operation, handler},
+    reply::Reply,
 };
 
-/// Hours in which no message goes out, on the location's wall clock.
+/// The hours in which no message is sent, in the location's wall-clock time.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QuietHours {
@@ -35,12 +34,12 @@ pub(crate) struct QuietHours {
     to: domain::time::WallTime,
 }
 
-/// When a message goes out, on which channels, with which text.
+/// The trigger, channels and texts of messages.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleBody {
-    /// `after_completed` and `missed` follow a visit. `plan_session_unbooked` comes when a plan has a session left, none is
-    /// booked, and the last day for it is near; in its text `date` is that day, and `service_ids` are those of the session.
+    /// `after_completed` and `missed` follow a visit. `plan_session_unbooked` fires when a plan has a session left, none is
+    /// booked, and the last day for it is near; in its text `date` is that day, and `service_ids` filters by the session.
     trigger: Trigger,
     /// Minutes from the trigger; for `before_start`, before the start.
     #[serde(default)]
@@ -48,33 +47,33 @@ pub(crate) struct RuleBody {
     offset_minutes: u32,
     #[schema(min_items = 1, max_items = 2)]
     channels: Vec<Channel>,
-    /// Where a patient is told, at once, whom a message on one of `channels` cannot reach: it is refused or not delivered, or
-    /// there is no address or no consent for it. One that is not in `channels`. What may have arrived is told nowhere else.
+    /// The channel that is used at once when a message on one of `channels` cannot reach the patient: it is refused or not
+    /// delivered, or there is no address or no consent. It must not be in `channels`. A message that may have arrived is not
+    /// sent again.
     #[serde(default)]
     #[schema(max_items = 1)]
     fallback_channels: Vec<Channel>,
-    /// Only these services; none: all.
+    /// Only for these services; none: all.
     #[serde(default)]
     #[schema(max_items = 200)]
     service_ids: Vec<domain::id::ServiceId>,
     #[serde(default)]
     template: Template,
-    /// Only patients of this language; none: all.
+    /// Only for patients of this language; none: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 35, nullable = false)]
     language: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     quiet_hours: Option<QuietHours>,
-    /// `score`: asks the patient how it is, 0 to 10; only after a visit, and only by sms.
+    /// `score`: asks the patient for a score from 0 to 10; only after a visit, and only by SMS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     asks: Option<Question>,
-    /// The consent that it needs. What speaks of buying or of offers needs `marketing`.
+    /// The consent that it needs: `marketing` for every text with offers.
     #[serde(default = "service")]
     consent: ConsentKind,
-    /// Whether a message of which nobody knows whether it was sent (the provider fell silent, and has not reported since)
-    /// is sent once more, ten minutes later: rather twice than not at all.
+    /// Whether a message with status `unknown` is sent once more after ten minutes, so that the patient may get it twice.
     #[serde(default)]
     repeat_unknown: bool,
 }
@@ -89,7 +88,7 @@ pub(crate) struct Rule {
     id: String,
     version: i64,
     #[serde(flatten)]
-    body: RuleShown,
+    body: RuleFields,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -98,9 +97,9 @@ pub(crate) struct Rule {
     archived_at: Option<String>,
 }
 
-/// What a rule says.
+/// The body of a rule in answers.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct RuleShown {
+pub(crate) struct RuleFields {
     #[schema(value_type = Trigger)]
     trigger: String,
     offset_minutes: u32,
@@ -126,35 +125,29 @@ pub(crate) struct RulePage {
     next_cursor: Option<String>,
 }
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let access = Access::Scopes(&[Scope::MessagesWrite]);
     let operation = |id: &str, method, path: &str, summary: &str, handler| {
         Operation::new(id, method, path, "messages", summary, access, handler)
     };
     vec![
-        operation("list_rules", Method::GET, "/v1/reminder_rules", "The rules", handler!(rules))
+        operation("list_rules", Method::GET, "/v1/reminder_rules", "Lists the reminder rules", handler!(list))
             .params(&[LIMIT, CURSOR])
             .answer(200, "RulePage"),
-        operation("create_rule", Method::POST, "/v1/reminder_rules", "Adds a rule", handler!(create_rule))
-            .body("RuleBody")
+        operation("create_rule", Method::POST, "/v1/reminder_rules", "Creates a rule", handler!(create))
+            .json_body("RuleBody")
             .answer(201, "Rule"),
-        operation("get_rule", Method::GET, "/v1/reminder_rules/{id}", "One rule", handler!(get_rule))
+        operation("get_rule", Method::GET, "/v1/reminder_rules/{id}", "Returns one rule", handler!(get))
             .answer(200, "Rule"),
-        operation("patch_rule", Method::PATCH, "/v1/reminder_rules/{id}", "Changes a rule", handler!(patch_rule))
-            .body("MergePatch")
+        operation("patch_rule", Method::PATCH, "/v1/reminder_rules/{id}", "Changes a rule", handler!(patch))
+            .body(Body::MergePatch)
             .answer(200, "Rule"),
-        operation(
-            "archive_rule",
-            Method::DELETE,
-            "/v1/reminder_rules/{id}",
-            "Takes a rule out of use",
-            handler!(archive_rule),
-        )
-        .answer(200, "Rule"),
+        operation("archive_rule", Method::DELETE, "/v1/reminder_rules/{id}", "Archives a rule", handler!(archive))
+            .answer(200, "Rule"),
     ]
 }
 
-fn rule_to_wire(body: RuleBody) -> reminder::RuleBody {
+fn to_wire(body: RuleBody) -> reminder::RuleBody {
     reminder::RuleBody {
         trigger: body.trigger.as_str().to_owned(),
         offset_minutes: body.offset_minutes,
@@ -172,7 +165,7 @@ fn rule_to_wire(body: RuleBody) -> reminder::RuleBody {
     }
 }
 
-fn rule_shown(rule: reminder::Rule) -> Rule {
+fn to_json(rule: reminder::Rule) -> Rule {
     let body = rule.body.unwrap_or_default();
     let template = body.template.unwrap_or_default();
     let quiet = body
@@ -181,7 +174,7 @@ fn rule_shown(rule: reminder::Rule) -> Rule {
     Rule {
         id: rule.id,
         version: rule.version,
-        body: RuleShown {
+        body: RuleFields {
             trigger: body.trigger,
             offset_minutes: body.offset_minutes,
             channels: body.channels,
@@ -204,56 +197,48 @@ fn rule_shown(rule: reminder::Rule) -> Rule {
     }
 }
 
-fn rule_reply(status: u16, rule: reminder::Rule) -> Result<Reply, Fault> {
+fn reply(status: u16, rule: reminder::Rule) -> Result<Reply, Fault> {
     let (id, version) = (rule.id.clone(), rule.version);
-    Ok(Reply::json(status, &rule_shown(rule))?.version(version).target(&id))
+    Ok(Reply::json(status, &to_json(rule))?.version(version).target(&id))
 }
 
-async fn rules(call: Call) -> Result<Reply, Fault> {
-    let page = Page { limit: call.params.number("limit"), cursor: call.params.text_or_empty("cursor") };
-    let request = ListRulesRequest { page: Some(page), archived: false };
+async fn list(call: Call) -> Result<Reply, Fault> {
+    let request = ListRulesRequest { page: call.page(), archived: false };
     let answer = call.inner.reminder.clone().list_rules(call.context().request(request)).await?.into_inner();
-    let data = answer.rules.into_iter().map(rule_shown).collect();
+    let data = answer.rules.into_iter().map(to_json).collect();
     Reply::json(200, &RulePage { data, next_cursor: next_cursor(answer.next_cursor) })
 }
 
-async fn create_rule(call: Call) -> Result<Reply, Fault> {
-    let body: RuleBody = call.read()?;
-    let request = CreateRuleRequest { body: Some(rule_to_wire(body)) };
+async fn create(call: Call) -> Result<Reply, Fault> {
+    let body: RuleBody = call.parse_body()?;
+    let request = CreateRuleRequest { body: Some(to_wire(body)) };
     let response = call.inner.reminder.clone().create_rule(call.context().forward(request)).await?;
-    let reply = Reply::empty(201).after(&response);
-    let rule = response.into_inner();
+    let (metadata, rule, _) = response.into_parts();
     let path = format!("/v1/reminder_rules/{}", rule.id);
-    let made = rule_reply(201, rule)?.location(path);
-    Ok(Reply { revision: reply.revision, replayed: reply.replayed, ..made })
+    Ok(reply(201, rule)?.location(path).write_metadata(&metadata))
 }
 
-async fn get_rule(call: Call) -> Result<Reply, Fault> {
-    let request = GetRuleRequest { id: call.part("id") };
-    rule_reply(200, call.inner.reminder.clone().get_rule(call.context().request(request)).await?.into_inner())
+async fn get(call: Call) -> Result<Reply, Fault> {
+    let request = GetRuleRequest { id: call.path_param("id") };
+    reply(200, call.inner.reminder.clone().get_rule(call.context().request(request)).await?.into_inner())
 }
 
-async fn patch_rule(call: Call) -> Result<Reply, Fault> {
-    let id = call.part("id");
+async fn patch(call: Call) -> Result<Reply, Fault> {
+    let id = call.path_param("id");
     let request = GetRuleRequest { id: id.clone() };
-    let present = call.inner.reminder.clone().get_rule(call.context().request(request)).await?.into_inner();
-    let version = present.version;
-    let mut merged: Value = serde_json::to_value(rule_shown(present).body).map_err(Fault::internal)?;
-    if let Value::Object(fields) = &mut merged {
+    let current = call.inner.reminder.clone().get_rule(call.context().request(request)).await?.into_inner();
+    let if_version = call.if_match_or(current.version)?;
+    let mut resource = serde_json::to_value(to_json(current).body).map_err(Fault::internal)?;
+    // A request omits the fields that an answer shows as null.
+    if let Value::Object(fields) = &mut resource {
         fields.retain(|_, value| !value.is_null());
     }
-    merge(&mut merged, &call.body);
-    call.inner.schemas.check_merged("RuleBody", &call.body, &merged)?;
-    let body: RuleBody = read(&merged)?;
-    let if_version = match call.if_version()? {
-        0 => version,
-        version => version,
-    };
-    let request = UpdateRuleRequest { id, body: Some(rule_to_wire(body)), if_version };
-    rule_reply(200, call.inner.reminder.clone().update_rule(call.context().request(request)).await?.into_inner())
+    let body: RuleBody = call.merge_patch("RuleBody", resource)?;
+    let request = UpdateRuleRequest { id, body: Some(to_wire(body)), if_version };
+    reply(200, call.inner.reminder.clone().update_rule(call.context().request(request)).await?.into_inner())
 }
 
-async fn archive_rule(call: Call) -> Result<Reply, Fault> {
-    let request = ArchiveRuleRequest { id: call.part("id"), if_version: call.if_version()? };
-    rule_reply(200, call.inner.reminder.clone().archive_rule(call.context().request(request)).await?.into_inner())
+async fn archive(call: Call) -> Result<Reply, Fault> {
+    let request = ArchiveRuleRequest { id: call.path_param("id"), if_version: call.if_match()? };
+    reply(200, call.inner.reminder.clone().archive_rule(call.context().request(request)).await?.into_inner())
 }

@@ -1,4 +1,4 @@
-//! Reports, as JSON or CSV by `Accept`: the one on plans, and what all of them ask.
+//! Reports as JSON or CSV: the report on care plans, and the parameters and the format that all reports share.
 
 pub(crate) mod reminders;
 
@@ -11,62 +11,64 @@ use wire::booking::{self, ReportPlansRequest};
 
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Content, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
-/// One row of the report on plans.
+/// A row of the report on care plans.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlanRow {
-    /// An id, a date, or the Monday of a week; empty for sessions that have none.
+    /// An id, a date, or the Monday of a week; empty for sessions without one.
     key: String,
-    /// Plans that have a session in this row.
+    /// The plans with a session in this row.
     plans: u32,
     planned: u32,
     to_book: u32,
     booked: u32,
     done: u32,
-    /// Missed, and given back.
+    /// Missed, and replaced by a new session.
     missed: u32,
-    /// Missed or called off late, and used up.
+    /// Missed or cancelled late, and used up.
     forfeited: u32,
-    /// The mean of the days between a gap and its ideal.
+    /// The mean deviation of the gaps from their ideal, in days.
     gap_deviation_days: Option<f64>,
 }
 
-/// How many plans ended early.
+/// The plans that ended after a number of sessions.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DropOff {
-    /// After so many sessions given.
+    /// The number of sessions that were given.
     after_session: u32,
     plans: u32,
 }
 
-/// How the plans go that start within a period.
+/// The progress of the plans that start in a period.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PlanReport {
     data: Vec<PlanRow>,
-    /// Plans that ended with sessions left: given up, or the last day for the next session has passed unbooked.
+    /// Plans that ended with sessions left: given up, or past the last day for the next session without a booking.
     drop_off: Vec<DropOff>,
     /// Plans with a session left, none booked, and the last day for it near or past; at most 200.
     at_risk_plan_ids: Vec<String>,
 }
 
-pub(crate) fn operations() -> Vec<Operation> {
-    let params = period("The first day", "The last day");
+pub(super) fn operations() -> Vec<Operation> {
+    let params = report_params("The first day", "The last day");
     let read = Access::Scopes(&[Scope::ReportsRead]);
-    let summary = "How the plans go that start within a period";
+    let summary = "Reports the progress of the plans that start in a period";
     let plans =
         Operation::new("report_plans", Method::GET, "/v1/reports/plans", "reports", summary, read, handler!(plans));
-    vec![Operation { csv: true, ..plans.params(&params).answer(200, "PlanReport") }, reminders::operation()]
+    vec![plans.params(&params).content(Content::JsonOrCsv("PlanReport")), reminders::operation()]
 }
 
-/// What every report is asked: from when to when, and by what.
-fn period(from: &'static str, to: &'static str) -> [Param; 3] {
+/// The parameters of every report: its first and last day and its dimension.
+fn report_params(from: &'static str, to: &'static str) -> [Param; 3] {
     [
         Param::new("from", Type::Date, from).required(),
         Param::new("to", Type::Date, to).required(),
-        Param::new("group_by", Type::Word(GroupBy::WORDS), "What a row is; a location without it"),
+        Param::new("group_by", Type::Word(GroupBy::WORDS), "The dimension of the rows; `location` without it"),
     ]
 }
 
@@ -77,11 +79,11 @@ async fn plans(call: Call) -> Result<Reply, Fault> {
         group_by: group_by(&call).as_str().to_owned(),
     };
     let answer = call.inner.plans.clone().report_plans(call.context().request(request)).await?.into_inner();
-    let rows: Vec<PlanRow> = answer.rows.into_iter().map(row).collect();
+    let rows: Vec<PlanRow> = answer.rows.into_iter().map(to_json).collect();
     if wants_csv(&call) {
-        return Ok(Reply::csv(table(&rows)));
+        return Ok(Reply::csv(to_csv(&rows)));
     }
-    let drop_off = |it: booking::DropOff| DropOff { after_session: it.after_session, plans: it.plans };
+    let drop_off = |group: booking::DropOff| DropOff { after_session: group.after_session, plans: group.plans };
     let report = PlanReport {
         data: rows,
         drop_off: answer.drop_off.into_iter().map(drop_off).collect(),
@@ -100,22 +102,22 @@ fn wants_csv(call: &Call) -> bool {
     accept.split(',').next().is_some_and(|first| first.trim().to_ascii_lowercase().starts_with("text/csv"))
 }
 
-fn row(it: booking::PlanReportRow) -> PlanRow {
+fn to_json(row: booking::PlanReportRow) -> PlanRow {
     PlanRow {
-        key: it.key,
-        plans: it.plans,
-        planned: it.planned,
-        to_book: it.to_book,
-        booked: it.booked,
-        done: it.done,
-        missed: it.missed,
-        forfeited: it.forfeited,
-        gap_deviation_days: it.gap_deviation_days,
+        key: row.key,
+        plans: row.plans,
+        planned: row.planned,
+        to_book: row.to_book,
+        booked: row.booked,
+        done: row.done,
+        missed: row.missed,
+        forfeited: row.forfeited,
+        gap_deviation_days: row.gap_deviation_days,
     }
 }
 
-/// RFC 4180. No cell needs quotes: keys are ids and dates.
-fn table(rows: &[PlanRow]) -> String {
+/// CSV (RFC 4180). Keys are ids and dates, so no cell needs quotes.
+fn to_csv(rows: &[PlanRow]) -> String {
     let mut text = String::from("key,plans,planned,to_book,booked,done,missed,forfeited,gap_deviation_days\r\n");
     for row in rows {
         let counts = [row.plans, row.planned, row.to_book, row.booked, row.done, row.missed, row.forfeited];

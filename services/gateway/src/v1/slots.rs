@@ -1,4 +1,4 @@
-//! Open slots.
+//! Open slots: search, explanation and watch.
 
 use axum::{http::Method, response::sse::Event};
 use domain::appointment::BookingChannel;
@@ -11,14 +11,16 @@ use wire::availability::{self, ExplainSlotRequest, SearchSlotsRequest};
 use super::{CURSOR, LIMIT, next_cursor, problem::Problem, time};
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Content, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
-/// A start that is open.
+/// An open slot.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Slot {
-    /// Opaque; post it as it is to holds and appointments.
+    /// Opaque; post it unchanged to holds and appointments.
     slot_id: String,
     service_id: String,
     practitioner_id: String,
@@ -35,8 +37,8 @@ pub(crate) struct Slot {
 impl From<availability::Slot> for Slot {
     fn from(slot: availability::Slot) -> Self {
         Self {
-            starts_at: time::shown(slot.starts_at_us, &slot.time_zone),
-            ends_at: time::shown(slot.ends_at_us, &slot.time_zone),
+            starts_at: time::local(slot.starts_at_us, &slot.time_zone),
+            ends_at: time::local(slot.ends_at_us, &slot.time_zone),
             slot_id: slot.slot_id,
             service_id: slot.service_id,
             practitioner_id: slot.practitioner_id,
@@ -53,15 +55,15 @@ impl From<&availability::Slot> for Slot {
     }
 }
 
-/// Open slots, earliest first.
+/// Lists open slots, earliest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SlotPage {
     data: Vec<Slot>,
     next_cursor: Option<String>,
-    /// Everything that starts before this has been looked at.
+    /// The search covers every start before this.
     #[schema(format = DateTime)]
     searched_until: String,
-    /// The revision that the answer was computed at.
+    /// The revision at which the answer was computed.
     revision: String,
 }
 
@@ -76,7 +78,7 @@ pub(crate) struct SlotDay {
     first_starts_at: String,
 }
 
-/// The days that have open slots.
+/// The days with open slots.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DayPage {
     data: Vec<SlotDay>,
@@ -87,11 +89,11 @@ pub(crate) struct DayPage {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct NextSlots {
     location_id: String,
-    /// The first, second and third available appointment; fewer where there are fewer. They could all be booked: each is
-    /// the earliest that is open once those before it are booked, so starts of one practitioner that overlap are one
-    /// appointment, and practitioners share rooms and equipment. Each place of a group session is an appointment: the
-    /// slot of a class with three places left stands three times. The days to the third are the access measure of the
-    /// Institute for Healthcare Improvement, "third next available appointment" (<https://www.ihi.org>).
+    /// The first, second and third available appointment, or fewer. All of them could be booked: each is the earliest slot
+    /// that is open after the booking of those before it, so overlapping starts of one practitioner are one appointment,
+    /// and practitioners share rooms and equipment. Each place of a group session is an appointment: the slot of a class
+    /// with three places left appears three times. The days to the third one are the access measure of the Institute for
+    /// Healthcare Improvement, "third next available appointment" (<https://www.ihi.org>).
     #[schema(max_items = 3)]
     slots: Vec<Slot>,
 }
@@ -103,7 +105,7 @@ pub(crate) struct NextPage {
     revision: String,
 }
 
-/// A rule and whether a start keeps it.
+/// A rule, and whether a start satisfies it.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ExplainedRule {
     code: String,
@@ -111,107 +113,122 @@ pub(crate) struct ExplainedRule {
     detail: String,
 }
 
-/// Why a start is shown or hidden.
+/// The rules that make a start open or not.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Explanation {
     bookable: bool,
     rules: Vec<ExplainedRule>,
 }
 
-/// What has changed since the event before.
+/// The changes since the previous event.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SlotChange {
-    /// Slots that are open now and were not, or whose places left have changed; in the first event all that are open.
+    /// Slots that have become open, or whose places left have changed; in the first event all open slots.
     came: Vec<Slot>,
-    /// Ids of slots that are not open any more.
+    /// Ids of slots that are no longer open.
     went: Vec<String>,
-    /// The revision that it was computed at.
+    /// The revision at which the event was computed.
     revision: String,
 }
 
-/// The times to which an appointment can move; the manage link of one asks the same of its own.
+/// The appointment to move. A manage link sets its own appointment.
 const MOVING: Param = Param::new(
     "moving",
     Type::Id("appt"),
-    "Times to which this appointment can move: it keeps its length, and its own time does not count as taken",
+    "Searches slots to which this appointment can move: it keeps its length, and its own time counts as free",
 );
 
-/// Which slots are asked for, apart from their service.
+/// The filters of a search, apart from the service.
 pub(super) const FILTERS: [Param; 10] = [
-    Param::new("from", Type::Instant, "Visits start at or after this").required(),
-    Param::new("to", Type::Instant, "Visits start before this; at most 400 days later").required(),
-    Param::new("location_id", Type::Id("loc"), "Only there").repeats(),
-    Param::new("practitioner_id", Type::Id("prac"), "Only by them").repeats(),
-    Param::new("day", Type::Days, "Only on these days of the location's week"),
-    Param::new("not_before", Type::WallTime, "Visits start at or after this wall-clock time"),
-    Param::new("not_after", Type::WallTime, "Visits end at or before this wall-clock time"),
-    Param::new("language", Type::Text(35), "The practitioner speaks it"),
-    Param::new("near", Type::Point, "Only locations near this point"),
-    Param::new("within_km", Type::Number(0, 20_100), "How near; 50 without it"),
+    Param::new("from", Type::Instant, "Starts at or after this").required(),
+    Param::new("to", Type::Instant, "Starts before this, at most 400 days later").required(),
+    Param::new("location_id", Type::Id("loc"), "At this location").repeated(),
+    Param::new("practitioner_id", Type::Id("prac"), "With this practitioner").repeated(),
+    Param::new("day", Type::Days, "On these days, in the location's time"),
+    Param::new("not_before", Type::WallTime, "Starts at or after this wall-clock time"),
+    Param::new("not_after", Type::WallTime, "Ends at or before this wall-clock time"),
+    Param::new("language", Type::Text(35), "The practitioner speaks this language"),
+    Param::new("near", Type::Point, "At locations within `within_km` of this point"),
+    Param::new("within_km", Type::Number(0, 20_100), "The distance from `near` in km; 50 without it"),
 ];
 
-/// One start.
+/// The start to explain, apart from the service.
 pub(super) const START: [Param; 3] = [
-    Param::new("practitioner_id", Type::Id("prac"), "By whom").required(),
-    Param::new("starts_at", Type::Instant, "When").required(),
-    Param::new("location_id", Type::Id("loc"), "Where; without it, where the practitioner works then"),
+    Param::new("practitioner_id", Type::Id("prac"), "The practitioner").required(),
+    Param::new("starts_at", Type::Instant, "The start").required(),
+    Param::new("location_id", Type::Id("loc"), "The location; without it, where the practitioner works then"),
 ];
 
-const SERVICE: Param = Param::new("service_id", Type::Id("svc"), "What is given").required();
-const PATIENT: Param = Param::new("patient_id", Type::Id("pat"), "Leaves out times at which the patient is taken");
-const CHANNEL: Param =
-    Param::new("channel", Type::Word(BookingChannel::WORDS), "As whom to search; staff keys may choose");
+const SERVICE: Param = Param::new("service_id", Type::Id("svc"), "The service").required();
+const PATIENT: Param = Param::new("patient_id", Type::Id("pat"), "Excludes the times at which this patient is busy");
+const CHANNEL: Param = Param::new(
+    "channel",
+    Type::Word(BookingChannel::WORDS),
+    "The booking channel; keys with `patients:read` may choose",
+);
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let access = Access::Scopes(&[Scope::SlotsRead]);
     let get = |id: &str, path: &str, summary: &str, answer, handler| {
         Operation::new(id, Method::GET, path, "slots", summary, access, handler).answer(200, answer)
     };
-    let question =
+    let with_filters =
         |operation: Operation| operation.params(&[SERVICE]).params(&FILTERS).params(&[PATIENT, CHANNEL, MOVING]);
-    let watch = get("watch_slots", "/v1/slots/watch", "Open slots as they come and go", "SlotChange", handler!(watch));
+    let watch = get(
+        "watch_slots",
+        "/v1/slots/watch",
+        "Streams open slots as they open and close",
+        "SlotChange",
+        handler!(watch),
+    );
     vec![
-        Operation { events: true, ..question(watch) },
-        question(get("search_slots", "/v1/slots", "Open slots, earliest first", "SlotPage", handler!(slots)))
+        with_filters(watch).content(Content::Events("SlotChange")),
+        with_filters(get("search_slots", "/v1/slots", "Lists open slots, earliest first", "SlotPage", handler!(list)))
             .params(&[LIMIT, CURSOR]),
-        question(get(
+        with_filters(get(
             "search_days",
             "/v1/slots/days",
-            "Open slots by day, for a month view",
+            "Counts open slots by day, for a month view",
             "DayPage",
             handler!(days),
         )),
-        question(get(
+        with_filters(get(
             "next_slots",
             "/v1/slots/next",
-            "The first three available appointments of each location, which could all be booked",
+            "Lists the first three available appointments of each location, all of which could be booked",
             "NextPage",
             handler!(next),
         )),
-        get("explain_slot", "/v1/slots/explain", "Which rule hides a start", "Explanation", handler!(explained))
-            .params(&[SERVICE])
-            .params(&START)
-            .params(&[CHANNEL, MOVING]),
+        get(
+            "explain_slot",
+            "/v1/slots/explain",
+            "Explains which rules a start satisfies",
+            "Explanation",
+            handler!(explain_start),
+        )
+        .params(&[SERVICE])
+        .params(&START)
+        .params(&[CHANNEL, MOVING]),
     ]
 }
 
-/// The question that the parameters ask; of another caller's patient or appointment only where the key may read them.
-fn request(call: &Call) -> Result<SearchSlotsRequest, Fault> {
+/// The search that the parameters declare. A search for a patient or an appointment needs `patients:read`.
+fn search_request(call: &Call) -> Result<SearchSlotsRequest, Fault> {
     let params = &call.params;
     if params.text("patient_id").is_some() || params.text("moving").is_some() {
-        call.caller.needs(Scope::PatientsRead)?;
+        call.caller.require(Scope::PatientsRead)?;
     }
     Ok(SearchSlotsRequest {
         service_id: params.text_or_empty("service_id"),
-        channel: call.channel(params.word("channel")),
+        channel: call.booking_channel(params.word("channel")),
         patient_id: params.text_or_empty("patient_id"),
         moving: params.text_or_empty("moving"),
-        ..filtered(call)
+        ..filter_request(call)
     })
 }
 
-/// The part of a question that says which slots, apart from their service.
-pub(super) fn filtered(call: &Call) -> SearchSlotsRequest {
+/// The filters of a search, apart from the service.
+pub(super) fn filter_request(call: &Call) -> SearchSlotsRequest {
     let params = &call.params;
     let near = params.point("near");
     SearchSlotsRequest {
@@ -232,29 +249,29 @@ pub(super) fn filtered(call: &Call) -> SearchSlotsRequest {
     }
 }
 
-async fn slots(call: Call) -> Result<Reply, Fault> {
-    let request = request(&call)?;
-    page(&call, &call.context(), request).await
+async fn list(call: Call) -> Result<Reply, Fault> {
+    let request = search_request(&call)?;
+    search(&call, &call.context(), request).await
 }
 
 async fn days(call: Call) -> Result<Reply, Fault> {
-    let request = request(&call)?;
-    by_day(&call, &call.context(), request).await
+    let request = search_request(&call)?;
+    search_days(&call, &call.context(), request).await
 }
 
 async fn next(call: Call) -> Result<Reply, Fault> {
-    let request = request(&call)?;
-    first(&call, &call.context(), request).await
+    let request = search_request(&call)?;
+    search_next(&call, &call.context(), request).await
 }
 
-/// Answers a question with a page of slots.
-pub(super) async fn page(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
+/// Searches a page of slots.
+pub(super) async fn search(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
     let answer = call.inner.search.clone().search_slots(ctx.request(request)).await?.into_inner();
     let zone = answer.slots.first().map(|slot| slot.time_zone.as_str()).unwrap_or_default();
     Reply::json(
         200,
         &SlotPage {
-            searched_until: time::shown(answer.searched_until_us, zone),
+            searched_until: time::local(answer.searched_until_us, zone),
             data: answer.slots.into_iter().map(Slot::from).collect(),
             next_cursor: next_cursor(answer.next_cursor),
             revision: answer.revision,
@@ -262,11 +279,11 @@ pub(super) async fn page(call: &Call, ctx: &Context, request: SearchSlotsRequest
     )
 }
 
-/// Answers a question with the days that have slots.
-pub(super) async fn by_day(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
+/// Searches the days with open slots.
+pub(super) async fn search_days(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
     let answer = call.inner.search.clone().search_days(ctx.request(request)).await?.into_inner();
     let data = answer.days.into_iter().map(|day| SlotDay {
-        first_starts_at: time::shown(day.first_starts_at_us, &day.time_zone),
+        first_starts_at: time::local(day.first_starts_at_us, &day.time_zone),
         date: day.date,
         location_id: day.location_id,
         open_slots: day.open_slots,
@@ -274,8 +291,8 @@ pub(super) async fn by_day(call: &Call, ctx: &Context, request: SearchSlotsReque
     Reply::json(200, &DayPage { data: data.collect(), revision: answer.revision })
 }
 
-/// Answers a question with the first slots of each location.
-pub(super) async fn first(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
+/// Searches the first slots of each location.
+pub(super) async fn search_next(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
     let answer = call.inner.search.clone().next_slots(ctx.request(request)).await?.into_inner();
     let data = answer.locations.into_iter().map(|location| NextSlots {
         slots: location.slots.into_iter().map(Slot::from).collect(),
@@ -284,10 +301,10 @@ pub(super) async fn first(call: &Call, ctx: &Context, request: SearchSlotsReques
     Reply::json(200, &NextPage { data: data.collect(), revision: answer.revision })
 }
 
-/// The first event is `open` and holds everything; each one after is `change`. Where the question no longer makes sense,
-/// the last one is `problem`.
+/// The first event is `open` and holds all open slots; each later one is `change`. When the search becomes invalid, the last
+/// event is `problem`.
 async fn watch(call: Call) -> Result<Reply, Fault> {
-    let request = call.context().request(request(&call)?);
+    let request = call.context().request(search_request(&call)?);
     let changes = call.inner.search.clone().watch_availability(request).await?.into_inner();
     let events = changes.enumerate().map(|(at, change)| {
         let event = match change {
@@ -301,28 +318,28 @@ async fn watch(call: Call) -> Result<Reply, Fault> {
             }
             Err(status) => Event::default().event("problem").json_data(Problem::from(Fault::from(status))),
         };
-        // What cannot be written is left out: its like is compiled, not read.
+        // Serialization of these types cannot fail.
         Ok(event.unwrap_or_default())
     });
     Reply::events(&call.inner, events)
 }
 
-async fn explained(call: Call) -> Result<Reply, Fault> {
+async fn explain_start(call: Call) -> Result<Reply, Fault> {
     let params = &call.params;
     if params.text("moving").is_some() {
-        call.caller.needs(Scope::PatientsRead)?;
+        call.caller.require(Scope::PatientsRead)?;
     }
     let request = ExplainSlotRequest {
         service_id: params.text_or_empty("service_id"),
-        channel: call.channel(params.word("channel")),
+        channel: call.booking_channel(params.word("channel")),
         moving: params.text_or_empty("moving"),
-        ..start(&call)
+        ..start_request(&call)
     };
-    rules(&call, &call.context(), request).await
+    explain(&call, &call.context(), request).await
 }
 
-/// The start that is asked about, apart from its service.
-pub(super) fn start(call: &Call) -> ExplainSlotRequest {
+/// The start to explain, apart from the service.
+pub(super) fn start_request(call: &Call) -> ExplainSlotRequest {
     ExplainSlotRequest {
         practitioner_id: call.params.text_or_empty("practitioner_id"),
         starts_at_us: call.params.instant_us("starts_at"),
@@ -331,8 +348,8 @@ pub(super) fn start(call: &Call) -> ExplainSlotRequest {
     }
 }
 
-/// Answers with the rules of one start.
-pub(super) async fn rules(call: &Call, ctx: &Context, request: ExplainSlotRequest) -> Result<Reply, Fault> {
+/// Explains one start.
+pub(super) async fn explain(call: &Call, ctx: &Context, request: ExplainSlotRequest) -> Result<Reply, Fault> {
     let answer = call.inner.search.clone().explain_slot(ctx.request(request)).await?.into_inner();
     let rules = answer.rules.into_iter().map(|rule| ExplainedRule {
         code: rule.code,

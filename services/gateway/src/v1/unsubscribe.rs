@@ -1,146 +1,147 @@
-//! The link in a mail that ends such mails (RFC 8058): a page with one button, and what mail programs post by themselves.
+//! The unsubscribe link of e-mails (RFC 8058): a page with one button, and the POST that mail programs send.
 
 use axum::http::Method;
 use rpc::Fault;
 use wire::reminder::{UnsubscribeRequest, UnsubscribeState};
 
 use crate::{
-    call::{Call, Reply},
-    operation::{Access, Operation, handler},
+    call::Call,
+    operation::{Access, Body, Content, Operation, handler},
+    reply::Reply,
 };
 
-/// The page's words in one language.
-struct Words {
+/// The texts of the page in one language.
+struct Texts {
     lang: &'static str,
     title: &'static str,
-    /// What the button ends: mails about what follows visits, or those of marketing.
-    ends: [&'static str; 2],
+    /// The effect of the button on e-mails after visits, and on marketing.
+    before: [&'static str; 2],
     button: &'static str,
-    /// What has ended.
-    ended: [&'static str; 2],
-    /// What goes on.
-    stays: &'static str,
+    /// The same after the button was pressed.
+    after: [&'static str; 2],
+    /// The messages that continue.
+    continues: &'static str,
     call: &'static str,
 }
 
-const WORDS: [Words; 4] = [
-    Words {
+const TEXTS: [Texts; 4] = [
+    Texts {
         lang: "en",
         title: "E-mails",
-        ends: [
+        before: [
             "The button stops all e-mails about what follows your visits.",
             "The button stops all e-mails with news and offers.",
         ],
         button: "Stop these e-mails",
-        ended: [
+        after: [
             "Done: you get no more e-mails about what follows your visits.",
             "Done: you get no more e-mails with news and offers.",
         ],
-        stays: "Messages about your appointments still come.",
+        continues: "Messages about your appointments still come.",
         call: "Questions? Call",
     },
-    Words {
+    Texts {
         lang: "fr",
         title: "Courriels",
-        ends: [
+        before: [
             "Le bouton arrête tous les courriels sur la suite de vos visites.",
             "Le bouton arrête tous les courriels de nouvelles et d’offres.",
         ],
         button: "Arrêter ces courriels",
-        ended: [
+        after: [
             "C’est fait : vous ne recevez plus de courriels sur la suite de vos visites.",
             "C’est fait : vous ne recevez plus de courriels de nouvelles et d’offres.",
         ],
-        stays: "Les messages au sujet de vos rendez-vous continuent.",
+        continues: "Les messages au sujet de vos rendez-vous continuent.",
         call: "Des questions ? Appelez le",
     },
-    Words {
+    Texts {
         lang: "es",
         title: "Correos",
-        ends: [
+        before: [
             "El botón detiene todos los correos sobre lo que sigue a sus visitas.",
             "El botón detiene todos los correos con novedades y ofertas.",
         ],
         button: "Detener estos correos",
-        ended: [
+        after: [
             "Hecho: ya no recibirá correos sobre lo que sigue a sus visitas.",
             "Hecho: ya no recibirá correos con novedades y ofertas.",
         ],
-        stays: "Los mensajes sobre sus citas siguen llegando.",
+        continues: "Los mensajes sobre sus citas siguen llegando.",
         call: "¿Preguntas? Llame al",
     },
-    Words {
+    Texts {
         lang: "de",
         title: "E-Mails",
-        ends: [
+        before: [
             "Der Knopf beendet alle E-Mails zu dem, was auf Ihre Besuche folgt.",
             "Der Knopf beendet alle E-Mails mit Neuigkeiten und Angeboten.",
         ],
         button: "Diese E-Mails beenden",
-        ended: [
+        after: [
             "Erledigt: Sie bekommen keine E-Mails mehr zu dem, was auf Ihre Besuche folgt.",
             "Erledigt: Sie bekommen keine E-Mails mit Neuigkeiten und Angeboten mehr.",
         ],
-        stays: "Nachrichten zu Ihren Terminen kommen weiter.",
+        continues: "Nachrichten zu Ihren Terminen kommen weiter.",
         call: "Fragen? Rufen Sie an:",
     },
 ];
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, summary: &str, handler| {
         Operation::new(id, method, "/v1/unsubscribe/{token}", "messages", summary, Access::Open, handler)
-            .answer(200, "Page")
+            .content(Content::Html)
     };
-    let about = "What the link in an e-mail ends, as a page with a button; looking ends nothing";
-    let end = operation(
+    let page_summary = "Returns the unsubscribe page of a link; it changes nothing";
+    let unsubscribe = operation(
         "unsubscribe",
         Method::POST,
-        "Ends such e-mails, by the link in one of them (RFC 8058)",
+        "Unsubscribes by the link of an e-mail (RFC 8058)",
         handler!(unsubscribe),
     );
     vec![
-        operation("unsubscribe_page", Method::GET, about, handler!(look)),
-        Operation { body_optional: true, ..end.body("Form") },
+        operation("unsubscribe_page", Method::GET, page_summary, handler!(show)),
+        unsubscribe.body(Body::Form).optional_body(),
     ]
 }
 
-async fn look(call: Call) -> Result<Reply, Fault> {
-    let request = UnsubscribeRequest { token: call.part("token") };
+async fn show(call: Call) -> Result<Reply, Fault> {
+    let request = UnsubscribeRequest { token: call.path_param("token") };
     let state = call.inner.reminder.clone().get_unsubscribe(call.context().request(request)).await?.into_inner();
-    Ok(Reply::page(page(&state)))
+    Ok(Reply::html(page(&state)))
 }
 
 async fn unsubscribe(call: Call) -> Result<Reply, Fault> {
-    let request = UnsubscribeRequest { token: call.part("token") };
+    let request = UnsubscribeRequest { token: call.path_param("token") };
     let state = call.inner.reminder.clone().unsubscribe(call.context().request(request)).await?.into_inner();
-    // One that is older than this gateway says nothing of it.
-    Ok(Reply::page(page(&UnsubscribeState { ended: true, ..state })))
+    // A reminder service of an older version does not set `ended`.
+    Ok(Reply::html(page(&UnsubscribeState { ended: true, ..state })))
 }
 
-/// The page: nothing runs in it, and nothing is fetched for it.
+/// The page, without scripts and without external resources.
 fn page(state: &UnsubscribeState) -> String {
-    let words = WORDS.iter().find(|words| words.lang == state.language).unwrap_or(&WORDS[0]);
-    let which = usize::from(state.what == "marketing");
-    let Words { lang, title, button, stays, call, .. } = words;
-    let (clinic, phone) = (escaped(&state.clinic), escaped(&state.phone));
+    let texts = TEXTS.iter().find(|texts| texts.lang == state.language).unwrap_or(&TEXTS[0]);
+    let subject = usize::from(state.what == "marketing");
+    let Texts { lang, title, button, continues, call, .. } = texts;
+    let (clinic, phone) = (escape(&state.clinic), escape(&state.phone));
     let title = if clinic.is_empty() { (*title).to_owned() } else { format!("{title} – {clinic}") };
     let call = if phone.is_empty() { String::new() } else { format!("<p>{call} {phone}.</p>\n") };
-    let (said, form) = if state.ended {
-        (words.ended[which], String::new())
+    let (sentence, form) = if state.ended {
+        (texts.after[subject], String::new())
     } else {
-        // What mail programs post, so that both mean the same.
+        // The field that mail programs post (RFC 8058), so that both requests are alike.
         let field = "<input type=\"hidden\" name=\"List-Unsubscribe\" value=\"One-Click\">";
-        (words.ends[which], format!("<form method=\"post\">{field}<button>{button}</button></form>\n"))
+        (texts.before[subject], format!("<form method=\"post\">{field}<button>{button}</button></form>\n"))
     };
     format!(
         "<!doctype html>\n<html lang=\"{lang}\">\n<head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title></head>\n<body><main>\n\
-         <h1>{title}</h1>\n<p>{said} {stays}</p>\n{form}{call}</main></body>\n</html>\n"
+         <h1>{title}</h1>\n<p>{sentence} {continues}</p>\n{form}{call}</main></body>\n</html>\n"
     )
 }
 
-/// A text as it stands in HTML.
-fn escaped(text: &str) -> String {
+/// Escapes a text for HTML.
+fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -170,22 +171,22 @@ mod tests {
     }
 
     #[test]
-    fn the_page_says_what_ends_and_has_one_button() {
-        for words in &WORDS {
-            let before = page(&state(words.lang, false));
-            assert!(before.contains(words.ends[0]) && before.contains(words.stays), "{before}");
-            assert_eq!((before.matches("<form").count(), before.matches("<button").count()), (1, 1));
-            assert!(before.contains("method=\"post\"") && before.contains("+17805550100"));
-            let after = page(&state(words.lang, true));
-            assert!(after.contains(words.ended[0]) && !after.contains("<form"), "{after}");
-            let marketing = page(&UnsubscribeState { what: "marketing".into(), ..state(words.lang, false) });
-            assert!(marketing.contains(words.ends[1]), "{marketing}");
+    fn the_page_names_its_effect_and_has_one_button() {
+        for texts in &TEXTS {
+            let asking = page(&state(texts.lang, false));
+            assert!(asking.contains(texts.before[0]) && asking.contains(texts.continues), "{asking}");
+            assert_eq!((asking.matches("<form").count(), asking.matches("<button").count()), (1, 1));
+            assert!(asking.contains("method=\"post\"") && asking.contains("+17805550100"));
+            let done = page(&state(texts.lang, true));
+            assert!(done.contains(texts.after[0]) && !done.contains("<form"), "{done}");
+            let marketing = page(&UnsubscribeState { what: "marketing".into(), ..state(texts.lang, false) });
+            assert!(marketing.contains(texts.before[1]), "{marketing}");
         }
         assert!(page(&state("it", false)).contains("lang=\"en\""), "another language is answered in English");
     }
 
     #[test]
-    fn a_clinics_name_is_text_and_nothing_is_fetched() {
+    fn the_clinics_name_is_escaped_and_no_resource_is_fetched() {
         let page = page(&state("en", false));
         assert!(page.contains("Physio &lt;b&gt;&amp; &quot;Co&quot;&lt;/b&gt;"), "{page}");
         for word in ["<script", "<style", "<link", "src=", "http:", "https:", "onclick"] {
@@ -194,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn no_one_keeps_frames_or_lists_the_page() {
-        let response = Reply::page(String::new()).into_response();
+    fn the_page_is_neither_cached_nor_framed_nor_indexed() {
+        let response = Reply::html(String::new()).into_response();
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("");
         assert_eq!(header("content-type"), "text/html; charset=utf-8");
         assert!(header("content-security-policy").starts_with("default-src 'none'"));

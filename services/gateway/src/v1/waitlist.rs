@@ -1,4 +1,4 @@
-//! The waitlist: who would like a time that is taken, and to whom one that came free is offered.
+//! The waitlist, and the offers of freed slots.
 
 use axum::http::Method;
 use domain::{
@@ -14,78 +14,79 @@ use wire::{
     booking::{
         self, GetEntryRequest, GetOfferRequest, JoinWaitlistRequest, ListWaitlistRequest, ResolveManageLinkRequest,
     },
-    common::Page,
     convert::optional_text,
 };
 
 use super::{CURSOR, LIMIT, appointments, next_cursor, slots::Slot, time};
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
-/// Hours of the locations' own clocks.
+/// The hours in the locations' wall-clock time.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Hours {
-    /// The visit starts no earlier, `HH:MM`.
+    /// The earliest start, `HH:MM`.
     #[serde(default)]
     #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     not_before: Option<String>,
-    /// It is over by then, `HH:MM`.
+    /// The latest end, `HH:MM`.
     #[serde(default)]
     #[schema(pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
     not_after: Option<String>,
 }
 
-/// What somebody would take.
+/// A waitlist entry to create: the slots that the patient would accept.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewWait {
     #[schema(max_length = 64)]
     patient_id: String,
-    /// What is given; without it, that of `slot_id`.
+    /// The service; without it, that of `slot_id`.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     service_id: Option<String>,
-    /// This very slot, which is taken: stands for its service, location, practitioner and time.
+    /// This slot, which is taken; stands for its service, location, practitioner and time.
     #[serde(default)]
     #[schema(max_length = 200, nullable = false)]
     slot_id: Option<String>,
-    /// Any of these; none: every location.
+    /// At these locations only; none: at all.
     #[serde(default)]
     #[schema(max_items = 50)]
     location_ids: Vec<String>,
-    /// Only this practitioner.
+    /// With this practitioner only.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     practitioner_id: Option<String>,
-    /// The visit starts at or after this; without it, from now on.
+    /// The earliest start; without it, the present.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     from: Option<Timestamp>,
-    /// The visit starts before this.
+    /// The start is before this.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
     to: Option<Timestamp>,
-    /// Only on these days; none: every day.
+    /// On these days only; none: every day.
     #[serde(default)]
     #[schema(max_items = 7)]
     days: Vec<Day>,
     #[serde(default)]
     hours: Hours,
-    /// The session of a plan that it is for.
+    /// The session of a care plan.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     plan_session_id: Option<String>,
-    /// The patient's later visit, which an earlier one takes the place of.
+    /// The patient's later appointment, which the accepted slot replaces.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     appointment_id: Option<String>,
 }
 
-/// A free slot that is offered to a patient.
+/// An offer of a free slot to a patient.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Offer {
     id: String,
@@ -103,7 +104,7 @@ pub(crate) struct Offer {
     decided_at: Option<String>,
 }
 
-/// An entry of the waitlist.
+/// A waitlist entry.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Wait {
     id: String,
@@ -137,81 +138,94 @@ pub(crate) struct WaitPage {
     next_cursor: Option<String>,
 }
 
-/// What joining is, and what the same wish or one too many comes to.
-const JOINS: &str = "Waits for a time; the same wish again answers 200 with the entry that waits for it already, and 409 \
-     `waitlist_limit` says that the patient has as many live entries as one patient may have";
-/// What leaving is, and when it is refused.
-const LEAVES: &str = "Waits no longer; 409 `offer_gone` while an offer is being taken";
+const JOIN_SUMMARY: &str = "Joins the waitlist. An equal live entry is returned with 200; 409 `waitlist_limit` when the patient has the most \
+     live entries";
+const LEAVE_SUMMARY: &str = "Leaves the waitlist; 409 `offer_gone` while an offer is being accepted";
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let write = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
         Operation::new(id, method, path, "waitlist", summary, access, handler)
     };
-    let (get, post) = (Method::GET, Method::POST);
     let read = Access::Scopes(&[Scope::PatientsRead]);
     let params = [
-        Param::new("patient_id", Type::Id("pat"), "Only theirs"),
-        Param::new("status", Type::Word(EntryStatus::WORDS), "Only in this status").repeats(),
+        Param::new("patient_id", Type::Id("pat"), "Of this patient"),
+        Param::new("status", Type::Word(EntryStatus::WORDS), "In this status").repeated(),
         LIMIT,
         CURSOR,
     ];
-    let without_body = |operation: Operation| Operation { body_optional: true, ..operation.body("Nothing") };
-    let taken = "Takes an offer: books its slot, or moves the patient's later visit to it";
+    let without_fields = |operation: Operation| operation.json_body("Nothing").optional_body();
+    let accept_summary = "Accepts an offer: books its slot, or moves the patient's later appointment to it";
     let entry = "/v1/waitlist/{id}";
     vec![
-        operation("join_waitlist", post.clone(), "/v1/waitlist", JOINS, write, handler!(join))
-            .body("NewWait")
+        operation("join_waitlist", Method::POST, "/v1/waitlist", JOIN_SUMMARY, write, handler!(join))
+            .json_body("NewWait")
             .answer(201, "Wait"),
-        operation("list_waitlist", get.clone(), "/v1/waitlist", "Who waits", read, handler!(list))
-            .params(&params)
-            .answer(200, "WaitPage"),
-        operation("get_wait", get.clone(), entry, "One entry with its offers", read, handler!(one)).answer(200, "Wait"),
-        operation("leave_waitlist", Method::DELETE, entry, LEAVES, write, handler!(leave)).answer(200, "Wait"),
-        operation("get_offer", get.clone(), "/v1/offers/{id}", "One offer", read, handler!(offer)).answer(200, "Offer"),
-        without_body(operation("accept_offer", post.clone(), "/v1/offers/{id}/accept", taken, write, handler!(accept)))
-            .answer(200, "Appointment"),
-        without_body(operation(
+        operation(
+            "list_waitlist",
+            Method::GET,
+            "/v1/waitlist",
+            "Lists waitlist entries, newest first",
+            read,
+            handler!(list),
+        )
+        .params(&params)
+        .answer(200, "WaitPage"),
+        operation("get_wait", Method::GET, entry, "Returns one waitlist entry with its offers", read, handler!(get))
+            .answer(200, "Wait"),
+        operation("leave_waitlist", Method::DELETE, entry, LEAVE_SUMMARY, write, handler!(leave)).answer(200, "Wait"),
+        operation("get_offer", Method::GET, "/v1/offers/{id}", "Returns one offer", read, handler!(get_offer))
+            .answer(200, "Offer"),
+        without_fields(operation(
+            "accept_offer",
+            Method::POST,
+            "/v1/offers/{id}/accept",
+            accept_summary,
+            write,
+            handler!(accept),
+        ))
+        .answer(200, "Appointment"),
+        without_fields(operation(
             "decline_offer",
-            post.clone(),
+            Method::POST,
             "/v1/offers/{id}/decline",
-            "Leaves an offered slot to the next",
+            "Declines an offer, so that the slot is offered to the next patient",
             write,
             handler!(decline),
         ))
         .answer(200, "Offer"),
         operation(
             "offer_link_get",
-            get,
+            Method::GET,
             "/v1/offer_links/{token}",
-            "What one is offered",
+            "Returns the link's offer",
             Access::Open,
-            handler!(link_offer),
+            handler!(get_by_link),
         )
         .answer(200, "Offer"),
-        without_body(operation(
+        without_fields(operation(
             "offer_link_accept",
-            post.clone(),
+            Method::POST,
             "/v1/offer_links/{token}/accept",
-            taken,
+            accept_summary,
             Access::Open,
-            handler!(link_accept),
+            handler!(accept_by_link),
         ))
         .answer(200, "Appointment"),
-        without_body(operation(
+        without_fields(operation(
             "offer_link_decline",
-            post,
+            Method::POST,
             "/v1/offer_links/{token}/decline",
-            "Leaves an offered slot to the next",
+            "Declines an offer, so that the slot is offered to the next patient",
             Access::Open,
-            handler!(link_decline),
+            handler!(decline_by_link),
         ))
         .answer(200, "Offer"),
     ]
 }
 
-/// What is wished for, with what a slot stands for filled in.
-fn wish(body: NewWait, now: Timestamp) -> Result<JoinWaitlistRequest, Fault> {
+/// The entry to create. A `slot_id` fills in its service, location, practitioner and time.
+fn join_request(body: NewWait, now: Timestamp) -> Result<JoinWaitlistRequest, Fault> {
     let mut request = JoinWaitlistRequest {
         patient_id: body.patient_id,
         service_id: body.service_id.unwrap_or_default(),
@@ -239,8 +253,8 @@ fn wish(body: NewWait, now: Timestamp) -> Result<JoinWaitlistRequest, Fault> {
     Ok(request)
 }
 
-/// The slot stands for what the caller has not named.
-fn of_slot(mut fault: Fault) -> Fault {
+/// Points at `slot_id` for a fault in a field that it filled in.
+fn point_at_slot(mut fault: Fault) -> Fault {
     let filled = ["/service_id", "/location_ids", "/practitioner_id"];
     for violation in &mut fault.violations {
         if filled.iter().any(|name| violation.pointer.starts_with(name)) {
@@ -250,59 +264,57 @@ fn of_slot(mut fault: Fault) -> Fault {
     fault
 }
 
-fn shown(it: booking::WaitlistEntry) -> Wait {
-    let wish = it.wish.unwrap_or_default();
+fn to_json(entry: booking::WaitlistEntry) -> Wait {
+    let criteria = entry.wish.unwrap_or_default();
     Wait {
-        id: it.id,
-        version: it.version,
-        status: it.status,
-        patient_id: wish.patient_id,
-        service_id: wish.service_id,
-        location_ids: wish.location_ids,
-        practitioner_id: optional_text(&wish.practitioner_id),
-        from: time::utc(wish.from_us),
-        to: time::utc(wish.to_us),
-        days: wish.days,
-        hours: Hours { not_before: optional_text(&wish.not_before), not_after: optional_text(&wish.not_after) },
-        plan_session_id: optional_text(&wish.plan_session_id),
-        appointment_id: optional_text(&wish.appointment_id),
-        offers: it.offers.into_iter().map(offer_shown).collect(),
-        created_at: time::utc(it.created_at_us),
-        updated_at: time::utc(it.updated_at_us),
+        id: entry.id,
+        version: entry.version,
+        status: entry.status,
+        patient_id: criteria.patient_id,
+        service_id: criteria.service_id,
+        location_ids: criteria.location_ids,
+        practitioner_id: optional_text(&criteria.practitioner_id),
+        from: time::utc(criteria.from_us),
+        to: time::utc(criteria.to_us),
+        days: criteria.days,
+        hours: Hours { not_before: optional_text(&criteria.not_before), not_after: optional_text(&criteria.not_after) },
+        plan_session_id: optional_text(&criteria.plan_session_id),
+        appointment_id: optional_text(&criteria.appointment_id),
+        offers: entry.offers.into_iter().map(offer_to_json).collect(),
+        created_at: time::utc(entry.created_at_us),
+        updated_at: time::utc(entry.updated_at_us),
     }
 }
 
-fn offer_shown(it: booking::Offer) -> Offer {
-    let slot = it.slot.unwrap_or_default();
+fn offer_to_json(offer: booking::Offer) -> Offer {
+    let slot = offer.slot.unwrap_or_default();
     let zone = slot.time_zone.clone();
     Offer {
-        id: it.id,
-        version: it.version,
-        waitlist_id: it.waitlist_id,
-        patient_id: it.patient_id,
-        status: it.status,
+        id: offer.id,
+        version: offer.version,
+        waitlist_id: offer.waitlist_id,
+        patient_id: offer.patient_id,
+        status: offer.status,
         slot: Slot::from(&slot),
-        expires_at: time::shown(it.expires_at_us, &zone),
-        created_at: time::shown(it.created_at_us, &zone),
-        decided_at: time::optional(it.decided_at_us, &zone),
+        expires_at: time::local(offer.expires_at_us, &zone),
+        created_at: time::local(offer.created_at_us, &zone),
+        decided_at: time::optional(offer.decided_at_us, &zone),
     }
 }
 
 fn entry_reply(status: u16, response: tonic::Response<booking::WaitlistEntry>) -> Result<Reply, Fault> {
-    let replied = Reply::empty(status).after(&response);
-    let entry = shown(response.into_inner());
-    let (id, patient) = (entry.id.clone(), entry.patient_id.clone());
-    let json = Reply::json(status, &entry)?;
-    let made = Reply { revision: replied.revision, replayed: replied.replayed, ..json };
-    Ok(made.version(entry.version).target(&id).patient(&patient))
+    let (metadata, entry, _) = response.into_parts();
+    let entry = to_json(entry);
+    let reply = Reply::json(status, &entry)?.write_metadata(&metadata);
+    Ok(reply.version(entry.version).target(&entry.id).patient(&entry.patient_id))
 }
 
 async fn join(call: Call) -> Result<Reply, Fault> {
-    let body: NewWait = call.read()?;
+    let body: NewWait = call.parse_body()?;
     let by_slot = body.slot_id.is_some();
-    let request = wish(body, call.inner.clock.now())?;
+    let request = join_request(body, call.inner.clock.now())?;
     let joined = call.inner.waitlist.clone().join_waitlist(call.context().forward(request)).await;
-    let response = joined.map_err(|status| if by_slot { of_slot(status.into()) } else { status.into() })?;
+    let response = joined.map_err(|status| if by_slot { point_at_slot(status.into()) } else { status.into() })?;
     let path = format!("/v1/waitlist/{}", response.get_ref().id);
     let status = if response.get_ref().joined_before { 200 } else { 201 };
     Ok(entry_reply(status, response)?.location(path))
@@ -313,70 +325,69 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let request = ListWaitlistRequest {
         patient_id: params.text_or_empty("patient_id"),
         statuses: params.all("status"),
-        page: Some(Page { limit: params.number("limit"), cursor: params.text_or_empty("cursor") }),
+        page: call.page(),
     };
     let answer = call.inner.waitlist.clone().list_waitlist(call.context().request(request)).await?.into_inner();
-    let data = answer.entries.into_iter().map(shown).collect();
+    let data = answer.entries.into_iter().map(to_json).collect();
     Reply::json(200, &WaitPage { data, next_cursor: next_cursor(answer.next_cursor) })
 }
 
-async fn one(call: Call) -> Result<Reply, Fault> {
-    let request = GetEntryRequest { id: call.part("id") };
+async fn get(call: Call) -> Result<Reply, Fault> {
+    let request = GetEntryRequest { id: call.path_param("id") };
     entry_reply(200, call.inner.waitlist.clone().get_entry(call.context().request(request)).await?)
 }
 
 async fn leave(call: Call) -> Result<Reply, Fault> {
-    let request = GetEntryRequest { id: call.part("id") };
+    let request = GetEntryRequest { id: call.path_param("id") };
     entry_reply(200, call.inner.waitlist.clone().leave_waitlist(call.context().request(request)).await?)
 }
 
 fn offer_reply(response: tonic::Response<booking::Offer>) -> Result<Reply, Fault> {
-    let replied = Reply::empty(200).after(&response);
-    let it = response.into_inner();
-    let (id, patient, version) = (it.id.clone(), it.patient_id.clone(), it.version);
-    let json = Reply::json(200, &offer_shown(it))?.version(version).target(&id).patient(&patient);
-    Ok(Reply { revision: replied.revision, replayed: replied.replayed, ..json })
+    let (metadata, offer, _) = response.into_parts();
+    let offer = offer_to_json(offer);
+    let reply = Reply::json(200, &offer)?.write_metadata(&metadata);
+    Ok(reply.version(offer.version).target(&offer.id).patient(&offer.patient_id))
 }
 
-async fn offer(call: Call) -> Result<Reply, Fault> {
-    let request = GetOfferRequest { id: call.part("id") };
+async fn get_offer(call: Call) -> Result<Reply, Fault> {
+    let request = GetOfferRequest { id: call.path_param("id") };
     offer_reply(call.inner.waitlist.clone().get_offer(call.context().request(request)).await?)
 }
 
 async fn accept(call: Call) -> Result<Reply, Fault> {
-    let (ctx, id) = (call.context(), call.part("id"));
-    accepted(&call, &ctx, id).await
+    let (ctx, id) = (call.context(), call.path_param("id"));
+    accept_offer(&call, &ctx, id).await
 }
 
-async fn accepted(call: &Call, ctx: &Context, id: String) -> Result<Reply, Fault> {
+async fn accept_offer(call: &Call, ctx: &Context, id: String) -> Result<Reply, Fault> {
     let response = call.inner.waitlist.clone().accept_offer(ctx.forward(GetOfferRequest { id })).await?;
     appointments::reply(call, 200, &response)
 }
 
 async fn decline(call: Call) -> Result<Reply, Fault> {
-    let request = GetOfferRequest { id: call.part("id") };
+    let request = GetOfferRequest { id: call.path_param("id") };
     offer_reply(call.inner.waitlist.clone().decline_offer(call.context().forward(request)).await?)
 }
 
-/// The offer that a patient's link is for, and the context to act in.
+/// The offer of a patient's link, and the context of calls on the patient's behalf.
 async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
-    let request = ResolveManageLinkRequest { token: call.part("token") };
+    let request = ResolveManageLinkRequest { token: call.path_param("token") };
     let link = call.inner.waitlist.clone().resolve_offer_link(call.context().request(request)).await?.into_inner();
-    call.by_link(link.organization_id.parse().map_err(Fault::internal)?);
+    call.act_as_patient(link.organization_id.parse().map_err(Fault::internal)?);
     Ok((call.context(), link.offer_id))
 }
 
-async fn link_offer(mut call: Call) -> Result<Reply, Fault> {
+async fn get_by_link(mut call: Call) -> Result<Reply, Fault> {
     let (ctx, id) = resolve(&mut call).await?;
     offer_reply(call.inner.waitlist.clone().get_offer(ctx.request(GetOfferRequest { id })).await?)
 }
 
-async fn link_accept(mut call: Call) -> Result<Reply, Fault> {
+async fn accept_by_link(mut call: Call) -> Result<Reply, Fault> {
     let (ctx, id) = resolve(&mut call).await?;
-    accepted(&call, &ctx, id).await
+    accept_offer(&call, &ctx, id).await
 }
 
-async fn link_decline(mut call: Call) -> Result<Reply, Fault> {
+async fn decline_by_link(mut call: Call) -> Result<Reply, Fault> {
     let (ctx, id) = resolve(&mut call).await?;
     offer_reply(call.inner.waitlist.clone().decline_offer(ctx.forward(GetOfferRequest { id })).await?)
 }

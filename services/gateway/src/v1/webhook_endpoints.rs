@@ -1,13 +1,12 @@
-//! Webhook endpoints: where an organisation's own systems are told what happens.
+//! Webhook endpoints of an organisation, and their deliveries.
 
 use axum::http::Method;
 use domain::{event::Kind, webhook::DeliveryStatus};
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wire::{
-    common::Page,
     convert::optional_text,
     reminder::{
         self, CreateWebhookEndpointRequest, DeleteWebhookEndpointRequest, GetWebhookEndpointRequest,
@@ -16,35 +15,37 @@ use wire::{
     },
 };
 
-use super::{CURSOR, LIMIT, directory::merge, next_cursor, time};
+use super::{CURSOR, LIMIT, next_cursor, time};
 use crate::{
     auth::Scope,
-    call::{Call, Reply, read},
-    operation::{Access, Operation, Param, Type, handler},
+    call::Call,
+    operation::{Access, Body, Operation, handler},
+    params::{Param, Type},
+    reply::Reply,
 };
 
-const STATUS: Param = Param::new("status", Type::Word(DeliveryStatus::WORDS), "Only these statuses").repeats();
+const STATUS: Param = Param::new("status", Type::Word(DeliveryStatus::WORDS), "In this status").repeated();
 
-/// Where to tell, and what.
+/// The URL of an endpoint, and the events that it receives.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WebhookEndpointBody {
     /// `https://`, on the public internet.
     #[schema(min_length = 1, max_length = 2000)]
     url: String,
-    /// Only these; none: all.
+    /// These events only; none: all.
     #[serde(default)]
     #[schema(max_items = 20)]
     events: Vec<Kind>,
     #[serde(default)]
     #[schema(max_length = 200)]
     description: String,
-    /// While it is disabled nothing is told, and what waits is dead until it is replayed.
-    #[serde(default = "yes")]
+    /// A disabled endpoint receives no events, and its pending deliveries are dead until they are replayed.
+    #[serde(default = "enabled")]
     enabled: bool,
 }
 
-fn yes() -> bool {
+fn enabled() -> bool {
     true
 }
 
@@ -59,14 +60,14 @@ pub(crate) struct WebhookEndpoint {
     events: Vec<String>,
     description: String,
     enabled: bool,
-    /// `gone`: it answered 410. `failing`: nothing has succeeded for five days.
+    /// `gone`: it answered 410. `failing`: no attempt has succeeded for five days.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     disabled_reason: Option<String>,
     /// Since when no attempt has succeeded.
     #[schema(format = DateTime)]
     failing_since: Option<String>,
-    /// Signs what is sent there, to the Standard Webhooks specification. Shown only when it is made.
+    /// Signs deliveries by the Standard Webhooks specification. Only the answer that creates it contains it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     secret: Option<String>,
@@ -83,10 +84,10 @@ pub(crate) struct WebhookEndpointPage {
     next_cursor: Option<String>,
 }
 
-/// A delivery.
+/// A delivery of an event.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct WebhookDelivery {
-    /// Also the `webhook-id` that the receiver sees.
+    /// Also the header `webhook-id` of the delivery.
     id: String,
     webhook_endpoint_id: String,
     event: String,
@@ -97,10 +98,10 @@ pub(crate) struct WebhookDelivery {
     last_status: Option<u32>,
     /// Why the last attempt failed.
     last_error: Option<String>,
-    /// None: it waits behind an earlier one about the same thing, or nothing is left to do.
+    /// None: it waits for an earlier delivery about the same resource, or no attempt is left.
     #[schema(format = DateTime)]
     next_try_at: Option<String>,
-    /// What is sent.
+    /// The body of the delivery.
     #[schema(value_type = Object)]
     payload: Value,
     #[schema(format = DateTime)]
@@ -116,31 +117,31 @@ pub(crate) struct WebhookDeliveryPage {
     next_cursor: Option<String>,
 }
 
-pub(crate) fn operations() -> Vec<Operation> {
+pub(super) fn operations() -> Vec<Operation> {
     let access = Access::Scopes(&[Scope::Admin]);
     let operation = |id: &str, method, path: &str, summary: &str, handler| {
         Operation::new(id, method, path, "webhooks", summary, access, handler)
     };
-    let all = "/v1/webhook_endpoints";
-    let one = "/v1/webhook_endpoints/{id}";
-    let below = |rest: &str| format!("{one}/{rest}");
-    let replay = "/v1/webhook_endpoints/{parent_id}/deliveries/{id}/replay";
+    let collection = "/v1/webhook_endpoints";
+    let resource = "/v1/webhook_endpoints/{id}";
+    let action_path = |action: &str| format!("{resource}/{action}");
+    let replay_path = "/v1/webhook_endpoints/{parent_id}/deliveries/{id}/replay";
     vec![
-        operation("list_webhook_endpoints", Method::GET, all, "The webhook endpoints", handler!(list))
+        operation("list_webhook_endpoints", Method::GET, collection, "Lists the webhook endpoints", handler!(list))
             .params(&[LIMIT, CURSOR])
             .answer(200, "WebhookEndpointPage"),
-        operation("create_webhook_endpoint", Method::POST, all, "Adds a webhook endpoint", handler!(create))
-            .body("WebhookEndpointBody")
+        operation("create_webhook_endpoint", Method::POST, collection, "Creates a webhook endpoint", handler!(create))
+            .json_body("WebhookEndpointBody")
             .answer(201, "WebhookEndpoint"),
-        operation("get_webhook_endpoint", Method::GET, one, "One webhook endpoint", handler!(get))
+        operation("get_webhook_endpoint", Method::GET, resource, "Returns one webhook endpoint", handler!(get))
             .answer(200, "WebhookEndpoint"),
-        operation("patch_webhook_endpoint", Method::PATCH, one, "Changes a webhook endpoint", handler!(patch))
-            .body("MergePatch")
+        operation("patch_webhook_endpoint", Method::PATCH, resource, "Changes a webhook endpoint", handler!(patch))
+            .body(Body::MergePatch)
             .answer(200, "WebhookEndpoint"),
         operation(
             "delete_webhook_endpoint",
             Method::DELETE,
-            one,
+            resource,
             "Deletes a webhook endpoint and its deliveries",
             handler!(delete),
         )
@@ -148,28 +149,28 @@ pub(crate) fn operations() -> Vec<Operation> {
         operation(
             "rotate_webhook_secret",
             Method::POST,
-            &below("rotate_secret"),
-            "Makes a new secret; the old one signs beside it for 24 hours",
+            &action_path("rotate_secret"),
+            "Creates a new secret; for 24 hours the old one signs, too",
             handler!(rotate),
         )
         .answer(200, "WebhookEndpoint"),
-        operation("test_webhook_endpoint", Method::POST, &below("test"), "Sends a `ping`", handler!(test))
+        operation("test_webhook_endpoint", Method::POST, &action_path("test"), "Sends a `ping` event", handler!(test))
             .answer(200, "WebhookDelivery"),
         operation(
             "list_webhook_deliveries",
             Method::GET,
-            &below("deliveries"),
-            "The deliveries to a webhook endpoint, the newest first",
-            handler!(deliveries),
+            &action_path("deliveries"),
+            "Lists the deliveries to a webhook endpoint, newest first",
+            handler!(list_deliveries),
         )
         .params(&[STATUS, LIMIT, CURSOR])
         .answer(200, "WebhookDeliveryPage"),
         operation(
             "replay_webhook_delivery",
             Method::POST,
-            replay,
-            "Delivers a delivered or dead one again",
-            handler!(replayed),
+            replay_path,
+            "Repeats a delivered or dead delivery",
+            handler!(replay),
         )
         .answer(200, "WebhookDelivery"),
     ]
@@ -184,7 +185,7 @@ fn to_wire(body: WebhookEndpointBody) -> reminder::WebhookEndpointBody {
     }
 }
 
-fn shown(endpoint: reminder::WebhookEndpoint) -> WebhookEndpoint {
+fn to_json(endpoint: reminder::WebhookEndpoint) -> WebhookEndpoint {
     let body = endpoint.body.unwrap_or_default();
     WebhookEndpoint {
         id: endpoint.id,
@@ -201,7 +202,7 @@ fn shown(endpoint: reminder::WebhookEndpoint) -> WebhookEndpoint {
     }
 }
 
-fn delivery_shown(delivery: reminder::WebhookDelivery) -> WebhookDelivery {
+fn delivery_to_json(delivery: reminder::WebhookDelivery) -> WebhookDelivery {
     WebhookDelivery {
         id: delivery.id,
         webhook_endpoint_id: delivery.webhook_endpoint_id,
@@ -218,94 +219,83 @@ fn delivery_shown(delivery: reminder::WebhookDelivery) -> WebhookDelivery {
 }
 
 fn reply(status: u16, response: tonic::Response<reminder::WebhookEndpoint>) -> Result<Reply, Fault> {
-    let endpoint = response.get_ref();
-    let (id, version) = (endpoint.id.clone(), endpoint.version);
-    let reply = Reply::empty(status).after(&response);
-    let body = Reply::json(status, &shown(response.into_inner()))?.body;
-    Ok(Reply { body, ..reply }.version(version).target(&id))
+    let (metadata, endpoint, _) = response.into_parts();
+    let endpoint = to_json(endpoint);
+    let reply = Reply::json(status, &endpoint)?.write_metadata(&metadata);
+    Ok(reply.version(endpoint.version).target(&endpoint.id))
 }
 
 fn delivery_reply(response: tonic::Response<reminder::WebhookDelivery>) -> Result<Reply, Fault> {
-    let id = response.get_ref().id.clone();
-    let reply = Reply::empty(200).after(&response);
-    let body = Reply::json(200, &delivery_shown(response.into_inner()))?.body;
-    Ok(Reply { body, ..reply }.target(&id))
-}
-
-fn page(call: &Call) -> Option<Page> {
-    Some(Page { limit: call.params.number("limit"), cursor: call.params.text_or_empty("cursor") })
+    let (metadata, delivery, _) = response.into_parts();
+    let delivery = delivery_to_json(delivery);
+    Ok(Reply::json(200, &delivery)?.target(&delivery.id).write_metadata(&metadata))
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
-    let request = ListWebhookEndpointsRequest { page: page(&call) };
+    let request = ListWebhookEndpointsRequest { page: call.page() };
     let answer =
         call.inner.webhooks.clone().list_webhook_endpoints(call.context().request(request)).await?.into_inner();
-    let data = answer.endpoints.into_iter().map(shown).collect();
+    let data = answer.endpoints.into_iter().map(to_json).collect();
     Reply::json(200, &WebhookEndpointPage { data, next_cursor: next_cursor(answer.next_cursor) })
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
-    let body: WebhookEndpointBody = call.read()?;
+    let body: WebhookEndpointBody = call.parse_body()?;
     let request = CreateWebhookEndpointRequest { body: Some(to_wire(body)) };
-    let made = call.inner.webhooks.clone().create_webhook_endpoint(call.context().forward(request)).await?;
-    let path = format!("/v1/webhook_endpoints/{}", made.get_ref().id);
-    Ok(reply(201, made)?.location(path))
+    let created = call.inner.webhooks.clone().create_webhook_endpoint(call.context().forward(request)).await?;
+    let path = format!("/v1/webhook_endpoints/{}", created.get_ref().id);
+    Ok(reply(201, created)?.location(path))
 }
 
 async fn get(call: Call) -> Result<Reply, Fault> {
-    let request = GetWebhookEndpointRequest { id: call.part("id") };
+    let request = GetWebhookEndpointRequest { id: call.path_param("id") };
     reply(200, call.inner.webhooks.clone().get_webhook_endpoint(call.context().request(request)).await?)
 }
 
 async fn patch(call: Call) -> Result<Reply, Fault> {
-    let id = call.part("id");
+    let id = call.path_param("id");
     let request = GetWebhookEndpointRequest { id: id.clone() };
-    let present = call.inner.webhooks.clone().get_webhook_endpoint(call.context().request(request)).await?.into_inner();
-    let version = present.version;
-    let present = shown(present);
-    let mut merged = serde_json::json!({"url": present.url, "events": present.events,
-        "description": present.description, "enabled": present.enabled});
-    merge(&mut merged, &call.body);
-    call.inner.schemas.check_merged("WebhookEndpointBody", &call.body, &merged)?;
-    let body: WebhookEndpointBody = read(&merged)?;
-    let if_version = match call.if_version()? {
-        0 => version,
-        version => version,
-    };
+    let current = call.inner.webhooks.clone().get_webhook_endpoint(call.context().request(request)).await?.into_inner();
+    let if_version = call.if_match_or(current.version)?;
+    let current = to_json(current);
+    let resource = json!({"url": current.url, "events": current.events, "description": current.description,
+        "enabled": current.enabled});
+    let body: WebhookEndpointBody = call.merge_patch("WebhookEndpointBody", resource)?;
     let request = UpdateWebhookEndpointRequest { id, body: Some(to_wire(body)), if_version };
     reply(200, call.inner.webhooks.clone().update_webhook_endpoint(call.context().request(request)).await?)
 }
 
 async fn delete(call: Call) -> Result<Reply, Fault> {
-    let id = call.part("id");
-    let request = DeleteWebhookEndpointRequest { id: id.clone(), if_version: call.if_version()? };
-    let done = call.inner.webhooks.clone().delete_webhook_endpoint(call.context().request(request)).await?;
-    Ok(Reply::empty(204).after(&done).target(&id))
+    let id = call.path_param("id");
+    let request = DeleteWebhookEndpointRequest { id: id.clone(), if_version: call.if_match()? };
+    let deleted = call.inner.webhooks.clone().delete_webhook_endpoint(call.context().request(request)).await?;
+    Ok(Reply::empty(204).write_metadata(deleted.metadata()).target(&id))
 }
 
 async fn rotate(call: Call) -> Result<Reply, Fault> {
-    let request = RotateWebhookSecretRequest { id: call.part("id") };
+    let request = RotateWebhookSecretRequest { id: call.path_param("id") };
     reply(200, call.inner.webhooks.clone().rotate_webhook_secret(call.context().forward(request)).await?)
 }
 
 async fn test(call: Call) -> Result<Reply, Fault> {
-    let request = TestWebhookEndpointRequest { id: call.part("id") };
+    let request = TestWebhookEndpointRequest { id: call.path_param("id") };
     delivery_reply(call.inner.webhooks.clone().test_webhook_endpoint(call.context().forward(request)).await?)
 }
 
-async fn deliveries(call: Call) -> Result<Reply, Fault> {
+async fn list_deliveries(call: Call) -> Result<Reply, Fault> {
     let request = ListWebhookDeliveriesRequest {
-        webhook_endpoint_id: call.part("id"),
+        webhook_endpoint_id: call.path_param("id"),
         statuses: call.params.all("status"),
-        page: page(&call),
+        page: call.page(),
     };
     let answer =
         call.inner.webhooks.clone().list_webhook_deliveries(call.context().request(request)).await?.into_inner();
-    let data = answer.deliveries.into_iter().map(delivery_shown).collect();
+    let data = answer.deliveries.into_iter().map(delivery_to_json).collect();
     Reply::json(200, &WebhookDeliveryPage { data, next_cursor: next_cursor(answer.next_cursor) })
 }
 
-async fn replayed(call: Call) -> Result<Reply, Fault> {
-    let request = ReplayWebhookDeliveryRequest { webhook_endpoint_id: call.part("parent_id"), id: call.part("id") };
+async fn replay(call: Call) -> Result<Reply, Fault> {
+    let request =
+        ReplayWebhookDeliveryRequest { webhook_endpoint_id: call.path_param("parent_id"), id: call.path_param("id") };
     delivery_reply(call.inner.webhooks.clone().replay_webhook_delivery(call.context().forward(request)).await?)
 }

@@ -1,4 +1,4 @@
-//! Appointments as requests and answers have them.
+//! The types of requests and answers about appointments.
 
 use domain::{
     appointment::{BookingChannel, Status},
@@ -30,21 +30,21 @@ pub(crate) struct Appointment {
     time_zone: String,
     patient_id: String,
     plan_session_id: Option<String>,
-    /// Whether the ground has been taken from under it: a roster, room or certificate has changed.
+    /// Whether a change of a roster, room or certificate has displaced it.
     displaced: bool,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
     updated_at: String,
-    /// When the patient said that they will come.
+    /// When the patient confirmed it.
     #[schema(format = DateTime)]
     confirmed_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     cancellation: Option<Cancellation>,
-    /// Whether the patient moved it within the policy's late window.
+    /// Whether the patient moved it with too little notice.
     rescheduled_late: bool,
-    /// The clinic's note; only for callers who may read patients, and where there is one.
+    /// The clinic's note, if there is one; only for callers who may read patients.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     note: Option<String>,
@@ -53,24 +53,24 @@ pub(crate) struct Appointment {
     links: Option<Links>,
 }
 
-/// How an appointment was called off.
+/// The cancellation of an appointment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Cancellation {
     reason_code: String,
     /// `patient`, `staff` or `system`.
     by: String,
-    /// Whether the patient gave too little notice of it, or of a move before it. What the clinic does is never late.
+    /// Whether the patient gave too little notice of it, or of a move before it. A cancellation by the clinic is never late.
     late: bool,
-    /// In words; only for callers who may read patients, and where one was given.
+    /// The reason in words, if one was given; only for callers who may read patients.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     reason: Option<String>,
 }
 
-/// Where an appointment can be managed.
+/// The links of an appointment.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Links {
-    /// The patient's own link: no login, for this appointment alone.
+    /// The patient's own link, which needs no login and opens this appointment only.
     manage: String,
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct AppointmentPage {
     pub(super) next_cursor: Option<String>,
 }
 
-/// An appointment to book: a slot or a hold, for a patient who is known or one who is described.
+/// An appointment to book: a slot or a hold, for a known patient or for the patient with these details.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewAppointment {
@@ -93,16 +93,16 @@ pub(crate) struct NewAppointment {
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     pub(super) hold_id: Option<String>,
-    /// A patient who is known; this or `patient`.
+    /// A known patient; this or `patient`.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     pub(super) patient_id: Option<String>,
-    /// A patient as they describe themselves. Who is known by name and telephone number stays one patient: consents that are
-    /// given are recorded, empty fields are filled, and what differs is proposed to staff.
+    /// The patient's details. A patient with the same name and telephone number is the same patient: given consents are
+    /// recorded, empty fields are filled, and differences are proposed to staff.
     #[serde(default)]
     #[schema(nullable = false)]
     pub(super) patient: Option<Details>,
-    /// The session of a care plan that this is.
+    /// The session of a care plan.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     pub(super) plan_session_id: Option<String>,
@@ -115,11 +115,11 @@ pub(crate) struct NewAppointment {
     pub(super) channel: Option<BookingChannel>,
 }
 
-/// Why an appointment is called off.
+/// The reason of a cancellation.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cancel {
-    /// One of `/v1/reason_codes`, such as `patient_ill`; an unknown one is taken as the clinic's doing.
+    /// One of `/v1/reason_codes`, such as `patient_ill`; an unknown code counts as caused by the clinic.
     #[schema(min_length = 1, max_length = 64)]
     pub(crate) reason_code: String,
     /// In words, for the clinic's staff.
@@ -128,20 +128,20 @@ pub(crate) struct Cancel {
     pub(crate) reason: Option<String>,
 }
 
-/// Where an appointment moves.
+/// The new slot of an appointment.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reschedule {
     /// An open slot of the same service.
     #[schema(max_length = 200)]
     pub(crate) slot_id: String,
-    /// Why, one of `/v1/reason_codes`: it says whether the patient asked for it. Without one, staff move it for the clinic.
+    /// One of `/v1/reason_codes`, which says whether the patient or the clinic causes the move. Without one, the clinic does.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     pub(crate) reason_code: Option<String>,
 }
 
-/// What may be changed of an appointment.
+/// The fields of an appointment that a patch may change.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AppointmentNotes {
@@ -156,38 +156,38 @@ pub(crate) struct AppointmentNotes {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
 
-/// An appointment as answers show it.
-pub(crate) fn shown(call: &Call, it: &booking::Appointment) -> Appointment {
-    let zone = it.time_zone.as_str();
-    // Notes and reasons are for the clinic's staff, not for front ends and links.
-    let staff = |text: &str| convert::optional_text(text).filter(|_| call.caller.has(Scope::PatientsRead));
-    let link = (!it.manage_token.is_empty())
-        .then(|| Links { manage: format!("{}/v1/manage/{}", call.inner.public_url, it.manage_token) });
+/// An appointment of booking for an answer to this caller.
+pub(crate) fn to_json(call: &Call, appointment: &booking::Appointment) -> Appointment {
+    let zone = appointment.time_zone.as_str();
+    // Notes and reasons are for callers who may read patients.
+    let staff_only = |text: &str| convert::optional_text(text).filter(|_| call.caller.has(Scope::PatientsRead));
+    let links = (!appointment.manage_token.is_empty())
+        .then(|| Links { manage: format!("{}/v1/manage/{}", call.inner.public_url, appointment.manage_token) });
     Appointment {
-        id: it.id.clone(),
-        status: it.status.clone(),
-        version: it.version,
-        service_id: it.service_id.clone(),
-        practitioner_id: it.practitioner_id.clone(),
-        location_id: it.location_id.clone(),
-        room_id: convert::optional_text(&it.room_id),
-        starts_at: time::shown(it.starts_at_us, zone),
-        ends_at: time::shown(it.ends_at_us, zone),
-        time_zone: it.time_zone.clone(),
-        patient_id: it.patient_id.clone(),
-        plan_session_id: convert::optional_text(&it.plan_session_id),
-        displaced: it.displaced,
-        created_at: time::shown(it.created_at_us, zone),
-        updated_at: time::shown(it.updated_at_us, zone),
-        confirmed_at: time::optional(it.confirmed_at_us, zone),
-        cancellation: it.cancellation.as_ref().map(|cancellation| Cancellation {
+        id: appointment.id.clone(),
+        status: appointment.status.clone(),
+        version: appointment.version,
+        service_id: appointment.service_id.clone(),
+        practitioner_id: appointment.practitioner_id.clone(),
+        location_id: appointment.location_id.clone(),
+        room_id: convert::optional_text(&appointment.room_id),
+        starts_at: time::local(appointment.starts_at_us, zone),
+        ends_at: time::local(appointment.ends_at_us, zone),
+        time_zone: appointment.time_zone.clone(),
+        patient_id: appointment.patient_id.clone(),
+        plan_session_id: convert::optional_text(&appointment.plan_session_id),
+        displaced: appointment.displaced,
+        created_at: time::local(appointment.created_at_us, zone),
+        updated_at: time::local(appointment.updated_at_us, zone),
+        confirmed_at: time::optional(appointment.confirmed_at_us, zone),
+        cancellation: appointment.cancellation.as_ref().map(|cancellation| Cancellation {
             reason_code: cancellation.reason_code.clone(),
             by: cancellation.by.clone(),
             late: cancellation.late,
-            reason: staff(&cancellation.reason),
+            reason: staff_only(&cancellation.reason),
         }),
-        rescheduled_late: it.rescheduled_late,
-        note: staff(&it.note),
-        links: link,
+        rescheduled_late: appointment.rescheduled_late,
+        note: staff_only(&appointment.note),
+        links,
     }
 }

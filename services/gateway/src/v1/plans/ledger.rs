@@ -9,9 +9,9 @@ use wire::{
 };
 
 use super::super::time;
-use crate::call::{Call, Reply};
+use crate::{call::Call, reply::Reply};
 
-/// One line of a ledger.
+/// An entry of a ledger.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LedgerEntry)]
 pub(crate) struct Entry {
@@ -23,7 +23,8 @@ pub(crate) struct Entry {
     appointment_id: Option<String>,
 }
 
-/// What the entries come to: sessions added (`planned`, `given_back`), and how many stand where. The sums are the same.
+/// The sums of the entries: the sessions that were added (`planned`, `given_back`), and the sessions in each status. Both
+/// sums are equal.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LedgerBalance)]
 pub(crate) struct Balance {
@@ -32,14 +33,14 @@ pub(crate) struct Balance {
     to_book: u32,
     booked: u32,
     done: u32,
-    /// Missed, and given back.
+    /// Missed, and replaced by a new session.
     missed: u32,
-    /// Missed or called off late, and used up.
+    /// Missed or cancelled late, and used up.
     forfeited: u32,
     skipped: u32,
 }
 
-/// Every change of a plan's sessions, the first one first.
+/// The changes of a plan's sessions, the oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ledger {
     data: Vec<Entry>,
@@ -47,22 +48,25 @@ pub(crate) struct Ledger {
 }
 
 pub(super) async fn get(call: Call) -> Result<Reply, Fault> {
-    let request = GetPlanRequest { id: call.part("id") };
+    let request = GetPlanRequest { id: call.path_param("id") };
     let answer = call.inner.plans.clone().get_ledger(call.context().request(request)).await?.into_inner();
     let balance = answer.balance.unwrap_or_default();
-    Reply::json(200, &Ledger { data: answer.entries.iter().map(entry).collect(), balance: shown(balance) })
+    Reply::json(
+        200,
+        &Ledger { data: answer.entries.iter().map(entry_to_json).collect(), balance: balance_to_json(balance) },
+    )
 }
 
-fn entry(it: &LedgerEntry) -> Entry {
+fn entry_to_json(entry: &LedgerEntry) -> Entry {
     Entry {
-        at: time::utc(it.at_us),
-        plan_session_id: it.plan_session_id.clone(),
-        entry: it.kind.clone(),
-        appointment_id: convert::optional_text(&it.appointment_id),
+        at: time::utc(entry.at_us),
+        plan_session_id: entry.plan_session_id.clone(),
+        entry: entry.kind.clone(),
+        appointment_id: convert::optional_text(&entry.appointment_id),
     }
 }
 
-fn shown(it: LedgerBalance) -> Balance {
-    let LedgerBalance { planned, given_back, to_book, booked, done, missed, forfeited, skipped } = it;
+fn balance_to_json(balance: LedgerBalance) -> Balance {
+    let LedgerBalance { planned, given_back, to_book, booked, done, missed, forfeited, skipped } = balance;
     Balance { planned, given_back, to_book, booked, done, missed, forfeited, skipped }
 }

@@ -1,4 +1,4 @@
-//! Proposals of whole series and of repairs, and what is booked of them.
+//! Proposals of series and of repairs, and their booking.
 
 use domain::preference::Preference;
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use wire::booking;
 
 use super::super::{slots::Slot, time};
 
-/// How many proposals are wanted, and what counts most.
+/// The number of proposals, and the preference between them.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AskProposals {
@@ -15,20 +15,20 @@ pub(crate) struct AskProposals {
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10, nullable = false)]
     pub(crate) limit: Option<u32>,
-    /// Lets each gap be so many days longer than planned; for a plan that no series fits.
+    /// Extends the longest allowed gap by this many days; for a plan that has no series otherwise.
     #[serde(default)]
     #[schema(minimum = 0, maximum = 28, nullable = false)]
     pub(crate) stretch_days: Option<u32>,
-    /// What counts most: `soonest` (each session as near as can be to the first day that the ideal gaps give: a day later
-    /// costs 20 times as much), `continuity` (a change of practitioner costs 5 times as much) or `hours` (an hour or a day
-    /// that is not wished costs 10 times as much, and so does an hour outside the part of the day that suits the series
-    /// best). Without it, `soonest` for an acute plan, and the costs as they are configured for a chronic one.
+    /// The property that counts most: `soonest` (each session as near as possible to the first day that the ideal gaps give:
+    /// a later day costs 20 times as much), `continuity` (a change of practitioner costs 5 times as much) or `hours` (an
+    /// hour or a day outside the preferences costs 10 times as much, and so does an hour outside the part of the day that
+    /// suits the series best). Without it, `soonest` for an acute plan and the configured costs for a chronic one.
     #[serde(default)]
     #[schema(value_type = Preference)]
     pub(crate) prefer: Option<Preference>,
 }
 
-/// What a series costs, in points, term by term; less is better.
+/// The cost of a series in points, term by term; less is better.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CostTerms {
     /// Gaps that are not ideal.
@@ -37,7 +37,7 @@ pub(crate) struct CostTerms {
     pub(crate) practitioner: u64,
     /// Changes of location.
     pub(crate) location: u64,
-    /// Hours and days that are not wished; with `prefer: hours` also hours outside one part of the day (morning before
+    /// Hours and days outside the preferences; with `prefer: hours` also hours outside one part of the day (morning before
     /// 12:00, afternoon, evening from 17:00), whichever suits the series best.
     pub(crate) hours: u64,
     /// Days after the earliest.
@@ -50,7 +50,7 @@ pub(crate) struct CostTerms {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProposedSession {
     pub(crate) plan_session_id: String,
-    /// For a booked session that moves: from where, and why.
+    /// The move of a booked session.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) moves: Option<PlannedMove>,
@@ -65,20 +65,20 @@ pub(crate) struct PlannedMove {
     /// Its start before.
     #[schema(format = DateTime)]
     pub(crate) from_starts_at: String,
-    /// What is wrong with it where it is (`displaced`, `gap_too_long`, `gap_too_short`, `other_week`), or `keeps_gap`: it
-    /// keeps its gap to a session that is booked or moves.
+    /// Why it moves (`displaced`, `gap_too_long`, `gap_too_short`, `other_week`), or `keeps_gap`: so
+    /// that it keeps its gap to a booked or moved session.
     pub(crate) reason: String,
 }
 
-/// A whole series; in a repair, what is booked or moves.
+/// A whole series; in a repair, the sessions to book or to move.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Proposal {
-    /// Remembered for a day; it keeps nobody else from the slots: a hold does.
+    /// Valid for a day; it does not hold the slots.
     pub(crate) id: String,
     /// The sum of its terms. Of two repairs the one that moves fewer booked sessions is better, whatever they cost.
     pub(crate) cost: u64,
     pub(crate) cost_terms: CostTerms,
-    /// One sentence: what it is, where it departs from the best, and how it differs from the first proposal.
+    /// One sentence about the series, its departures from the ideal, and its difference from the first proposal.
     pub(crate) explanation: String,
     pub(crate) sessions: Vec<ProposedSession>,
 }
@@ -105,7 +105,7 @@ pub(crate) struct ChosenSession {
     pub(crate) appointment_id: Option<String>,
 }
 
-/// What to book: a proposal, or sessions with their slots.
+/// The sessions to book: a proposal, or sessions with their slots.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BookPlan {
@@ -115,26 +115,26 @@ pub(crate) struct BookPlan {
     #[serde(default)]
     #[schema(min_items = 1, max_items = 60, nullable = false)]
     pub(crate) sessions: Option<Vec<ChosenSession>>,
-    /// The hold that keeps these slots; it ends with the booking.
+    /// The hold of these slots; the booking ends it.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     pub(crate) hold_id: Option<String>,
 }
 
 impl From<&booking::PlanProposal> for Proposal {
-    fn from(it: &booking::PlanProposal) -> Self {
-        let cost = it.cost.unwrap_or_default();
-        let put = |session: &booking::ProposedSession| {
+    fn from(proposal: &booking::PlanProposal) -> Self {
+        let cost = proposal.cost.unwrap_or_default();
+        let to_json = |session: &booking::ProposedSession| {
             let slot = Slot::from(session.slot.as_ref()?);
             let moves = (!session.appointment_id.is_empty()).then(|| PlannedMove {
                 appointment_id: session.appointment_id.clone(),
-                from_starts_at: time::shown(session.from_starts_at_us, &slot.time_zone),
+                from_starts_at: time::local(session.from_starts_at_us, &slot.time_zone),
                 reason: session.reason.clone(),
             });
             Some(ProposedSession { plan_session_id: session.plan_session_id.clone(), moves, slot })
         };
         Self {
-            id: it.id.clone(),
+            id: proposal.id.clone(),
             cost: cost.gaps + cost.practitioner + cost.location + cost.hours + cost.lateness + cost.demand,
             cost_terms: CostTerms {
                 gaps: cost.gaps,
@@ -144,8 +144,8 @@ impl From<&booking::PlanProposal> for Proposal {
                 lateness: cost.lateness,
                 demand: cost.demand,
             },
-            explanation: it.explanation.clone(),
-            sessions: it.sessions.iter().filter_map(put).collect(),
+            explanation: proposal.explanation.clone(),
+            sessions: proposal.sessions.iter().filter_map(to_json).collect(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What care plans look like in the public interface.
+//! The types of requests and answers about care plans.
 
 use domain::{
     directory::{Course, GapDays},
@@ -11,25 +11,25 @@ use wire::{booking, convert};
 
 use super::{super::time, proposals::Proposal};
 
-/// When the patient can come, on the locations' own clocks.
+/// The days and hours at which the patient can come, in the locations' wall-clock time.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Preferences {
-    /// On these days only; none: every day.
+    /// These days only; none: every day.
     #[serde(default)]
     #[schema(max_items = 7)]
     pub(crate) days: Vec<Day>,
-    /// No earlier than this, `HH:MM`.
+    /// The earliest start, `HH:MM`.
     #[serde(default)]
     #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
     pub(crate) not_before: Option<String>,
-    /// Over by this, `HH:MM`.
+    /// The latest end, `HH:MM`.
     #[serde(default)]
     #[schema(pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
     pub(crate) not_after: Option<String>,
 }
 
-/// A plan to make from a template.
+/// A plan to create from a template.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewPlan {
@@ -40,7 +40,7 @@ pub(crate) struct NewPlan {
     /// The chain's own code of the complaint, such as `low-back-pain`.
     #[schema(min_length = 1, max_length = 64)]
     pub(crate) condition_code: String,
-    /// How many sessions, within the template's range; without it the fewest.
+    /// The number of sessions, within the template's range; without it the smallest number.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1000, nullable = false)]
     pub(crate) sessions: Option<u32>,
@@ -48,7 +48,7 @@ pub(crate) struct NewPlan {
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     pub(crate) practitioner_id: Option<String>,
-    /// Where the patient can come to.
+    /// The locations to which the patient can come.
     #[schema(min_items = 1, max_items = 50)]
     pub(crate) location_ids: Vec<String>,
     #[serde(default)]
@@ -66,20 +66,20 @@ pub(crate) struct PlanSession {
     /// The template's phase, from 1.
     pub(crate) phase: u32,
     pub(crate) service_id: String,
-    /// Days to the session before (of its own phase, where a paired one lies between); none for the first.
+    /// Days to the previous session, or to the previous one of its phase if a paired one lies between; none for the first.
     pub(crate) gap_days: Option<GapDays>,
     /// Whether a review follows it.
     pub(crate) review_after: bool,
     #[schema(value_type = SessionStatus)]
     pub(crate) status: String,
     pub(crate) appointment_id: Option<String>,
-    /// Missed or called off late, and used up all the same.
+    /// Missed or cancelled late, and used up.
     pub(crate) forfeited: bool,
-    /// The missed session that it was given back for.
+    /// The missed session that it replaces.
     pub(crate) instead_of: Option<String>,
 }
 
-/// What is wrong with a session that is ahead; `POST /v1/plans/{id}/repair` mends it.
+/// A problem of an upcoming session, which `POST /v1/plans/{id}/repair` solves.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Attention {
     pub(crate) plan_session_id: String,
@@ -88,7 +88,7 @@ pub(crate) struct Attention {
     pub(crate) detail: String,
 }
 
-/// An activity that the complaint makes difficult.
+/// An activity that the condition makes difficult.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Activity {
@@ -99,7 +99,7 @@ pub(crate) struct Activity {
     pub(crate) score: u32,
 }
 
-/// What the patient answered, some time after a session, to how it is.
+/// A patient's answer to a check-in after a session.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct CheckIn {
     pub(crate) appointment_id: String,
@@ -109,7 +109,7 @@ pub(crate) struct CheckIn {
     pub(crate) at: String,
 }
 
-/// What the practitioner found, and what follows.
+/// A review to record: the findings and the decision.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewReview {
@@ -120,11 +120,11 @@ pub(crate) struct NewReview {
     #[schema(min_items = 1, max_items = 3)]
     pub(crate) psfs: Vec<Activity>,
     pub(crate) decision: ReviewDecision,
-    /// For `extend`: how many more.
+    /// For `extend`: the number of further sessions.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 50, nullable = false)]
     pub(crate) sessions: Option<u32>,
-    /// For `change_service`: to which.
+    /// For `change_service`: the new service.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
     pub(crate) service_id: Option<String>,
@@ -134,7 +134,7 @@ pub(crate) struct NewReview {
     pub(crate) note: Option<String>,
 }
 
-/// A review as it was recorded.
+/// A recorded review.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Review {
     #[schema(format = DateTime)]
@@ -148,7 +148,7 @@ pub(crate) struct Review {
     pub(crate) note: Option<String>,
 }
 
-/// How a plan goes.
+/// The numbers of sessions by status.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Adherence {
     pub(crate) planned: usize,
@@ -175,15 +175,15 @@ pub(crate) struct Plan {
     pub(crate) start_on: String,
     pub(crate) sessions: Vec<PlanSession>,
     pub(crate) reviews: Vec<Review>,
-    /// The first one first.
+    /// The oldest first.
     pub(crate) check_ins: Vec<CheckIn>,
-    /// A session that a review follows is done, and none has been recorded since.
+    /// Whether a session with a review after it is done and no review has been recorded since.
     pub(crate) review_due: bool,
     pub(crate) attention: Vec<Attention>,
-    /// The last day on which the next session keeps its gap, where one is left and none is booked.
+    /// The last day on which the next session keeps its gap, if a session is left and none is booked.
     #[schema(format = Date)]
     pub(crate) book_by: Option<String>,
-    /// That day is near or past.
+    /// Whether that day is near or past.
     pub(crate) at_risk: bool,
     pub(crate) adherence: Adherence,
     #[schema(format = DateTime)]
@@ -192,12 +192,12 @@ pub(crate) struct Plan {
     pub(crate) updated_at: String,
 }
 
-/// A plan after a review, and what can be booked now.
+/// A plan after a review, and proposals for its sessions.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReviewedPlan {
     #[serde(flatten)]
     pub(crate) plan: Plan,
-    /// The best series for the sessions that are left to book, best first; none where all are booked or no series fits.
+    /// Series for the sessions that are left to book, best first; none when all are booked or no series fits.
     pub(crate) proposals: Vec<Proposal>,
 }
 
@@ -208,34 +208,39 @@ pub(crate) struct PlanPage {
     pub(crate) next_cursor: Option<String>,
 }
 
-/// A plan as answers show it.
-pub(super) fn shown(it: &booking::Plan) -> Plan {
-    let wished = it.preferences.clone().unwrap_or_default();
-    let count = |status: &str| it.sessions.iter().filter(|session| session.status == status).count();
+/// A plan of booking for an answer.
+pub(super) fn to_json(plan: &booking::Plan) -> Plan {
+    let preferences = plan.preferences.clone().unwrap_or_default();
+    let count = |status: &str| plan.sessions.iter().filter(|session| session.status == status).count();
     Plan {
-        id: it.id.clone(),
-        version: it.version,
-        status: it.status.clone(),
-        course: if it.course == "acute" { Course::Acute } else { Course::Chronic },
-        patient_id: it.patient_id.clone(),
-        plan_template_id: it.plan_template_id.clone(),
-        condition_code: it.condition_code.clone(),
-        practitioner_id: convert::optional_text(&it.practitioner_id),
-        location_ids: it.location_ids.clone(),
+        id: plan.id.clone(),
+        version: plan.version,
+        status: plan.status.clone(),
+        course: plan.course.parse().unwrap_or(Course::Chronic),
+        patient_id: plan.patient_id.clone(),
+        plan_template_id: plan.plan_template_id.clone(),
+        condition_code: plan.condition_code.clone(),
+        practitioner_id: convert::optional_text(&plan.practitioner_id),
+        location_ids: plan.location_ids.clone(),
         preferences: Preferences {
-            days: wished.days.iter().filter_map(|day| day.parse().ok()).collect(),
-            not_before: convert::optional_text(&wished.not_before),
-            not_after: convert::optional_text(&wished.not_after),
+            days: preferences.days.iter().filter_map(|day| day.parse().ok()).collect(),
+            not_before: convert::optional_text(&preferences.not_before),
+            not_after: convert::optional_text(&preferences.not_after),
         },
-        start_on: it.start_on.clone(),
+        start_on: plan.start_on.clone(),
         adherence: Adherence {
-            // One that was given back stands for the missed one, which counts already.
-            planned: it.sessions.iter().filter(|it| it.instead_of.is_empty()).count().saturating_sub(count("skipped")),
+            // A replacement does not count: the missed session that plan replaces does.
+            planned: plan
+                .sessions
+                .iter()
+                .filter(|session| session.instead_of.is_empty())
+                .count()
+                .saturating_sub(count("skipped")),
             booked: count("booked"),
             done: count("done"),
             missed: count("missed"),
         },
-        sessions: it
+        sessions: plan
             .sessions
             .iter()
             .map(|session| PlanSession {
@@ -251,38 +256,42 @@ pub(super) fn shown(it: &booking::Plan) -> Plan {
                 instead_of: convert::optional_text(&session.instead_of),
             })
             .collect(),
-        reviews: it.reviews.iter().map(review_shown).collect(),
-        check_ins: it
+        reviews: plan.reviews.iter().map(review_to_json).collect(),
+        check_ins: plan
             .check_ins
             .iter()
-            .map(|it| CheckIn { appointment_id: it.appointment_id.clone(), score: it.score, at: time::utc(it.at_us) })
-            .collect(),
-        review_due: it.review_due,
-        attention: it
-            .attention
-            .iter()
-            .map(|it| Attention {
-                plan_session_id: it.plan_session_id.clone(),
-                code: it.code.clone(),
-                detail: it.detail.clone(),
+            .map(|check_in| CheckIn {
+                appointment_id: check_in.appointment_id.clone(),
+                score: check_in.score,
+                at: time::utc(check_in.at_us),
             })
             .collect(),
-        book_by: convert::optional_text(&it.book_by),
-        at_risk: it.at_risk,
-        created_at: time::utc(it.created_at_us),
-        updated_at: time::utc(it.updated_at_us),
+        review_due: plan.review_due,
+        attention: plan
+            .attention
+            .iter()
+            .map(|attention| Attention {
+                plan_session_id: attention.plan_session_id.clone(),
+                code: attention.code.clone(),
+                detail: attention.detail.clone(),
+            })
+            .collect(),
+        book_by: convert::optional_text(&plan.book_by),
+        at_risk: plan.at_risk,
+        created_at: time::utc(plan.created_at_us),
+        updated_at: time::utc(plan.updated_at_us),
     }
 }
 
-fn review_shown(it: &booking::Review) -> Review {
-    let activity = |it: &booking::Activity| Activity { activity: it.activity.clone(), score: it.score };
+fn review_to_json(review: &booking::Review) -> Review {
+    let activity = |entry: &booking::Activity| Activity { activity: entry.activity.clone(), score: entry.score };
     Review {
-        at: time::utc(it.at_us),
-        nprs: it.nprs,
-        psfs: it.psfs.iter().map(activity).collect(),
-        decision: it.decision.clone(),
-        sessions: (it.sessions > 0).then_some(it.sessions),
-        service_id: convert::optional_text(&it.service_id),
-        note: convert::optional_text(&it.note),
+        at: time::utc(review.at_us),
+        nprs: review.nprs,
+        psfs: review.psfs.iter().map(activity).collect(),
+        decision: review.decision.clone(),
+        sessions: (review.sessions > 0).then_some(review.sessions),
+        service_id: convert::optional_text(&review.service_id),
+        note: convert::optional_text(&review.note),
     }
 }

@@ -1,4 +1,4 @@
-//! The report on reminders.
+//! The report on messages and attendance.
 
 use axum::http::Method;
 use rpc::Fault;
@@ -6,71 +6,74 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::reminder::{self, ReportRemindersRequest};
 
-use super::{super::time, group_by, period, wants_csv};
+use super::{super::time, group_by, report_params, wants_csv};
 use crate::{
     auth::Scope,
-    call::{Call, Reply},
-    operation::{Access, Operation, handler},
+    call::Call,
+    operation::{Access, Content, Operation, handler},
+    reply::Reply,
 };
 
-/// How many came.
+/// The attendance of appointments.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Attendance {
     completed: u64,
     no_shows: u64,
-    /// The share of no-shows in both, from 0 to 1.
+    /// The share of no-shows, 0 to 1.
     no_show_rate: Option<f64>,
 }
 
-/// One row of the report on reminders.
+/// A row of the report on reminders.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReminderRow {
     /// An id, a date, or the Monday of a week.
     key: String,
-    /// Visits that were not called off. Messages and replies about the others count all the same.
+    /// Appointments that were not cancelled. Messages and replies about cancelled ones count, too.
     visits: u64,
-    /// Messages that a provider has taken, whatever became of them then.
+    /// Messages that a provider has accepted, whatever their status is now.
     sent: u64,
     delivered: u64,
-    /// Failed and undelivered.
+    /// Messages that failed or were not delivered.
     failed: u64,
-    /// Nobody can say whether they were sent.
+    /// Messages of which it is unknown whether they were sent.
     unknown: u64,
     suppressed: u64,
-    /// Of the messages that were sent, as carriers count and charge them.
+    /// SMS segments of the sent messages, as carriers count and charge them.
     segments: u64,
-    /// Visits that their patients confirmed.
+    /// Appointments that their patients confirmed.
     confirmed: u64,
-    /// Appointments about which their patients wrote, as long as that is kept: 400 days.
+    /// Appointments about which their patients wrote in the last 400 days.
     replied: u64,
-    /// Visits of whose time and place a `before_start` message has left.
+    /// Appointments for whose time and place a `before_start` message was sent.
     with_reminder: Attendance,
-    /// The other visits.
+    /// The other appointments.
     without_reminder: Attendance,
 }
 
-/// How reminders go, over the visits that start within a period.
+/// Messages and attendance of the appointments that start in a period.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReminderReport {
     data: Vec<ReminderRow>,
-    /// Visits that ended before this instant may be missing: at first the last snapshot of the bookings, and 400 days
-    /// earlier once all that had ended by then is read.
+    /// Appointments that ended before this instant may be missing: at first the instant of the last snapshot of the
+    /// bookings, and 400 days earlier once the appointments before it are read.
     #[schema(format = DateTime)]
     visits_known_from: String,
-    /// Nothing is known of messages from before this instant, when the organisation was first seen: visits before it had
-    /// their reminders elsewhere, if any, and count as `without_reminder`. None: it was never seen.
+    /// The instant since which messages are known, when the organisation was first seen. Appointments before it count as
+    /// `without_reminder`. None: the organisation was never seen.
     #[schema(format = DateTime)]
     messages_known_from: Option<String>,
 }
 
 pub(super) fn operation() -> Operation {
-    let params =
-        period("The first day, on the clock of each visit's location", "The last day; at most 400 days in all");
+    let params = report_params(
+        "The first day, in the time of each appointment's location",
+        "The last day, at most 400 days after the first",
+    );
     let read = Access::Scopes(&[Scope::ReportsRead]);
-    let summary = "What was sent about the visits that start within a period, what was answered, and who came";
+    let summary = "Reports messages, replies and attendance for the appointments that start in a period";
     let (id, path) = ("report_reminders", "/v1/reports/reminders");
     let operation = Operation::new(id, Method::GET, path, "reports", summary, read, handler!(reminders));
-    Operation { csv: true, ..operation.params(&params).answer(200, "ReminderReport") }
+    operation.params(&params).content(Content::JsonOrCsv("ReminderReport"))
 }
 
 async fn reminders(call: Call) -> Result<Reply, Fault> {
@@ -80,9 +83,9 @@ async fn reminders(call: Call) -> Result<Reply, Fault> {
         group_by: group_by(&call).as_str().to_owned(),
     };
     let answer = call.inner.reminder.clone().report_reminders(call.context().request(request)).await?.into_inner();
-    let data: Vec<ReminderRow> = answer.rows.into_iter().map(row).collect();
+    let data: Vec<ReminderRow> = answer.rows.into_iter().map(to_json).collect();
     if wants_csv(&call) {
-        return Ok(Reply::csv(table(&data)));
+        return Ok(Reply::csv(to_csv(&data)));
     }
     let visits_known_from = time::utc(answer.visits_known_from_us);
     let messages_known_from_us = answer.messages_known_from_us;
@@ -90,29 +93,29 @@ async fn reminders(call: Call) -> Result<Reply, Fault> {
     Reply::json(200, &ReminderReport { data, visits_known_from, messages_known_from })
 }
 
-fn row(it: reminder::ReminderReportRow) -> ReminderRow {
+fn to_json(row: reminder::ReminderReportRow) -> ReminderRow {
     ReminderRow {
-        key: it.key,
-        visits: it.visits,
-        sent: it.sent,
-        delivered: it.delivered,
-        failed: it.failed,
-        unknown: it.unknown,
-        suppressed: it.suppressed,
-        segments: it.segments,
-        confirmed: it.confirmed,
-        replied: it.replied,
-        with_reminder: attendance(it.with_reminder.unwrap_or_default()),
-        without_reminder: attendance(it.without_reminder.unwrap_or_default()),
+        key: row.key,
+        visits: row.visits,
+        sent: row.sent,
+        delivered: row.delivered,
+        failed: row.failed,
+        unknown: row.unknown,
+        suppressed: row.suppressed,
+        segments: row.segments,
+        confirmed: row.confirmed,
+        replied: row.replied,
+        with_reminder: attendance_to_json(row.with_reminder.unwrap_or_default()),
+        without_reminder: attendance_to_json(row.without_reminder.unwrap_or_default()),
     }
 }
 
-fn attendance(it: reminder::ReminderAttendance) -> Attendance {
-    Attendance { completed: it.completed, no_shows: it.no_shows, no_show_rate: it.no_show_rate }
+fn attendance_to_json(attendance: reminder::ReminderAttendance) -> Attendance {
+    Attendance { completed: attendance.completed, no_shows: attendance.no_shows, no_show_rate: attendance.no_show_rate }
 }
 
-/// RFC 4180. No cell needs quotes: keys are ids and dates.
-fn table(rows: &[ReminderRow]) -> String {
+/// CSV (RFC 4180). Keys are ids and dates, so no cell needs quotes.
+fn to_csv(rows: &[ReminderRow]) -> String {
     let mut text = String::from(
         "key,visits,sent,delivered,failed,unknown,suppressed,segments,confirmed,replied,with_reminder_completed,\
          with_reminder_no_shows,with_reminder_no_show_rate,without_reminder_completed,without_reminder_no_shows,\
@@ -131,11 +134,11 @@ fn table(rows: &[ReminderRow]) -> String {
             row.replied,
         ];
         let counts: Vec<String> = counts.iter().map(u64::to_string).collect();
-        let came = [&row.with_reminder, &row.without_reminder].map(|it| {
-            let rate = it.no_show_rate.map(|rate| format!("{rate:.4}")).unwrap_or_default();
-            format!("{},{},{rate}", it.completed, it.no_shows)
+        let attendance = [&row.with_reminder, &row.without_reminder].map(|attendance| {
+            let rate = attendance.no_show_rate.map(|rate| format!("{rate:.4}")).unwrap_or_default();
+            format!("{},{},{rate}", attendance.completed, attendance.no_shows)
         });
-        text.push_str(&format!("{},{},{}\r\n", row.key, counts.join(","), came.join(",")));
+        text.push_str(&format!("{},{},{}\r\n", row.key, counts.join(","), attendance.join(",")));
     }
     text
 }
@@ -162,7 +165,7 @@ mod tests {
             with_reminder,
             without_reminder,
         };
-        let text = table(&[row]);
+        let text = to_csv(&[row]);
         let lines: Vec<&str> = text.split("\r\n").collect();
         let cells = "2026-03-08,1,2,3,4,5,6,7,8,9,2,1,0.3333,0,0,";
         assert_eq!(lines[1..], [cells, ""]);

@@ -1,0 +1,57 @@
+//! A dialect of the gateway: its operations, the body of its errors and its document. `v1` is one; the router, the
+//! dispatch and the bodies' checks know dialects through this type alone.
+
+use std::sync::Arc;
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use rpc::{Code, Fault};
+use serde_json::Value;
+
+use crate::{operation::Operation, schema::Schemas};
+
+/// A dialect.
+pub(crate) struct Interface {
+    /// The beginning of its paths, without a slash at the end.
+    pub(crate) base_path: &'static str,
+    pub(crate) operations: Vec<Arc<Operation>>,
+    /// Writes a fault in the dialect's own form.
+    pub(crate) error_body: fn(Fault) -> ErrorBody,
+    pub(crate) document: Document,
+    /// The schemas of the request bodies.
+    pub(crate) schemas: Arc<Schemas>,
+}
+
+/// The body of an error.
+pub(crate) struct ErrorBody {
+    pub(crate) media_type: &'static str,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The description of a dialect for its clients, such as an OpenAPI document.
+pub(crate) struct Document {
+    pub(crate) path: &'static str,
+    pub(crate) json: Value,
+}
+
+impl Interface {
+    /// The response to a refused or failed request.
+    pub(crate) fn error(&self, fault: Fault) -> Response {
+        let code = fault.code;
+        let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = fault.retry_after.map(|delay| delay.as_secs().max(1));
+        let ErrorBody { media_type, bytes } = (self.error_body)(fault);
+        let mut response = (status, bytes).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if code == Code::Unauthenticated {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,122 @@
+//! API keys.
+
+use sql::Failure;
+use sqlx::{query, query_as};
+use uuid::Uuid;
+
+use super::{
+    Store,
+    answers::{self, AnswerRow},
+};
+
+const INSERT_KEY: &str = r#"
+    INSERT INTO keys (id, organization_id, name, hash, scopes, created_at_us, revoked_at_us)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+"#;
+const SELECT_KEY_BY_HASH: &str = r#"
+    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us
+    FROM keys
+    WHERE hash = $1
+"#;
+/// Active keys before revoked ones, of both the newest first.
+const SELECT_KEYS: &str = r#"
+    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us
+    FROM keys
+    WHERE organization_id = $1
+      AND ((revoked_at_us IS NOT NULL) > $2
+           OR ((revoked_at_us IS NOT NULL) = $2 AND id < $3))
+    ORDER BY revoked_at_us IS NOT NULL, id DESC
+    LIMIT $4
+"#;
+/// A revoked key keeps its first time of revocation.
+const REVOKE_KEY: &str = r#"
+    UPDATE keys
+    SET revoked_at_us = coalesce(revoked_at_us, $3)
+    WHERE organization_id = $1 AND id = $2
+    RETURNING id, organization_id, name, hash, scopes, created_at_us, revoked_at_us
+"#;
+
+/// An API key. Instants are microseconds since the Unix epoch.
+#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+pub(crate) struct KeyRow {
+    pub(crate) id: Uuid,
+    pub(crate) organization_id: Uuid,
+    pub(crate) name: String,
+    /// SHA-256 of the key.
+    pub(crate) hash: Vec<u8>,
+    /// Separated by spaces.
+    pub(crate) scopes: String,
+    pub(crate) created_at_us: i64,
+    pub(crate) revoked_at_us: Option<i64>,
+}
+
+/// A position in the list of keys: after this key of the active or of the revoked ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyCursor {
+    pub(crate) revoked: bool,
+    pub(crate) id: Uuid,
+}
+
+impl KeyCursor {
+    /// Before the first key.
+    pub(crate) const START: Self = Self { revoked: false, id: Uuid::max() };
+}
+
+impl Store {
+    /// Inserts a key and the stored answer of its request in one transaction.
+    pub(crate) async fn insert_key(&self, row: &KeyRow, answer: Option<&AnswerRow>) -> Result<(), Failure> {
+        let mut tx = self.database.begin().await?;
+        if let Some(answer) = answer {
+            answers::insert(&mut tx, answer).await?;
+        }
+        service::statement!(&mut tx, "gateway.insert_key", |conn| {
+            query(INSERT_KEY)
+                .bind(row.id)
+                .bind(row.organization_id)
+                .bind(&row.name)
+                .bind(&row.hash)
+                .bind(&row.scopes)
+                .bind(row.created_at_us)
+                .bind(row.revoked_at_us)
+                .execute(conn)
+                .await
+                .map(drop)
+        })?;
+        tx.commit().await
+    }
+
+    pub(crate) async fn find_key(&self, hash: &[u8]) -> Result<Option<KeyRow>, Failure> {
+        service::read!(self.database, "gateway.find_key", |pool| {
+            query_as(SELECT_KEY_BY_HASH).bind(hash.to_vec()).fetch_optional(pool).await
+        })
+    }
+
+    pub(crate) async fn list_keys(
+        &self,
+        organization: Uuid,
+        after: KeyCursor,
+        limit: i64,
+    ) -> Result<Vec<KeyRow>, Failure> {
+        service::read!(self.database, "gateway.list_keys", |pool| {
+            query_as(SELECT_KEYS)
+                .bind(organization)
+                .bind(after.revoked)
+                .bind(after.id)
+                .bind(limit)
+                .fetch_all(pool)
+                .await
+        })
+    }
+
+    /// Revokes a key; `None` for an unknown id.
+    pub(crate) async fn revoke_key(
+        &self,
+        organization: Uuid,
+        id: Uuid,
+        now_us: i64,
+    ) -> Result<Option<KeyRow>, Failure> {
+        service::write!(self.database, "gateway.revoke_key", |pool| {
+            query_as(REVOKE_KEY).bind(organization).bind(id).bind(now_us).fetch_optional(pool).await
+        })
+    }
+}
