@@ -1,50 +1,55 @@
-//! The threads of the process: those that somebody waits for, and those that give way to them.
+//! The two runtimes of the process: one for requests, one of lower priority for background work.
 
 use std::{io, thread::available_parallelism};
 
 use anyhow::{Context as _, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// By how much the quiet threads give way, by `nice(2)`: beside busy ones they have a tenth of a core, and a core that
-/// nobody wants they have whole.
+/// The `nice(2)` increment of background threads: beside busy threads they get about a tenth of a core.
 #[cfg(target_os = "linux")]
-const GIVE_WAY: i32 = 10;
+const NICE_INCREMENT: i32 = 10;
+/// The fewest threads of the requests' runtime. A small machine also runs the database, so a thread may wait for a core;
+/// four threads keep the other tasks running.
+const REQUEST_THREADS_MIN: usize = 4;
+const BACKGROUND_THREADS_MIN: usize = 2;
 
-/// What somebody waits for: one thread a core, and on small machines, which have the database beside them, four: one that
-/// has to wait for a core then holds up fewer of the others' tasks.
-pub(crate) fn runtime() -> io::Result<Runtime> {
-    Builder::new_multi_thread().worker_threads(cores().max(4)).enable_all().build()
+/// The runtime of requests: a thread for each core.
+pub(crate) fn request_runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(cores().max(REQUEST_THREADS_MIN)).enable_all().build()
 }
 
-/// What may be some milliseconds later: nobody waits for it, and what somebody waits for is not to wait behind it.
-pub(crate) struct Quiet(Option<Runtime>, Handle);
+/// A runtime of lower priority, so that background work does not delay requests.
+pub(crate) struct BackgroundRuntime {
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
 
-impl Quiet {
+impl BackgroundRuntime {
     pub(crate) fn new() -> Result<Self> {
         let mut builder = Builder::new_multi_thread();
-        builder.worker_threads(cores().max(2)).thread_name("quiet").enable_all();
-        // Elsewhere it would be the whole process that gives way.
+        builder.worker_threads(cores().max(BACKGROUND_THREADS_MIN)).thread_name("background").enable_all();
+        // On other systems `nice` changes the whole process.
         #[cfg(target_os = "linux")]
         builder.on_thread_start(|| {
-            if let Err(error) = rustix::process::nice(GIVE_WAY) {
-                tracing::debug!(%error, "a thread does not give way to the others");
+            if let Err(error) = rustix::process::nice(NICE_INCREMENT) {
+                tracing::debug!(%error, "a background thread keeps its priority");
             }
         });
-        let runtime = builder.build().context("no more threads can be made")?;
+        let runtime = builder.build().context("the background threads cannot be started")?;
         let handle = runtime.handle().clone();
-        Ok(Self(Some(runtime), handle))
+        Ok(Self { runtime: Some(runtime), handle })
     }
 
-    /// Where to spawn it.
+    /// The handle to spawn tasks with.
     pub(crate) fn handle(&self) -> &Handle {
-        &self.1
+        &self.handle
     }
 }
 
-impl Drop for Quiet {
+impl Drop for BackgroundRuntime {
     fn drop(&mut self) {
-        // Without waiting, which a task may not do.
-        self.0.take().into_iter().for_each(Runtime::shutdown_background);
+        // A runtime that is dropped inside a task must not wait for its threads.
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
     }
 }
 
@@ -56,19 +61,19 @@ fn cores() -> usize {
 mod tests {
     use super::*;
 
-    /// The priority of the thread that asks: field 19 of proc(5)'s `stat`, the 17th after the name.
-    fn priority() -> i32 {
+    /// The nice value of the current thread: field 19 of proc(5)'s `stat`, the 17th after the name.
+    fn nice_value() -> i32 {
         let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
         stat.rsplit(") ").next().unwrap().split(' ').nth(16).unwrap().parse().unwrap()
     }
 
     #[test]
-    fn quiet_threads_give_way_to_the_others() {
-        runtime().unwrap().block_on(async {
-            let quiet = Quiet::new().unwrap();
-            let usual = tokio::spawn(async { priority() }).await.unwrap();
-            let given = quiet.handle().spawn(async { priority() }).await.unwrap();
-            assert_eq!(given - usual, GIVE_WAY.min(19 - usual));
+    fn background_threads_have_a_lower_priority() {
+        request_runtime().unwrap().block_on(async {
+            let background_runtime = BackgroundRuntime::new().unwrap();
+            let of_requests = tokio::spawn(async { nice_value() }).await.unwrap();
+            let of_background = background_runtime.handle().spawn(async { nice_value() }).await.unwrap();
+            assert_eq!(of_background - of_requests, NICE_INCREMENT.min(19 - of_requests));
         });
     }
 }

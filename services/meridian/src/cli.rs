@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runtime::{Clock, config::Setting};
 
-use crate::{catalogue, config::Config, demo, doctor, effective, keys, roles::Role, serve};
+use crate::{catalogue, config::Config, demo, doctor, effective, keys, openapi, roles::Role, serve};
 
 /// Scheduling for chains of physiotherapy clinics.
 #[derive(Parser)]
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     command: Command,
 }
 
-/// What every command takes.
+/// The flags of every command.
 #[derive(Args, Clone, Default)]
 pub(crate) struct Common {
     /// The configuration file; `meridian.toml` in this folder where there is one
@@ -87,6 +87,8 @@ enum Command {
         #[arg(long, requires = "tz")]
         repair: bool,
     },
+    /// Print the OpenAPI document of the REST interface
+    Openapi,
     /// Print the configuration in force, each value with where it is from; secrets are hidden
     Config {
         /// Every key that there is, one a line
@@ -120,12 +122,12 @@ impl Common {
         Ok(runtime::config::load(self.config.as_deref(), &self.flags()?)?)
     }
 
-    /// Every setting in force.
-    pub(crate) fn in_force(&self) -> Result<Vec<Setting>> {
+    /// The effective settings.
+    pub(crate) fn effective(&self) -> Result<Vec<Setting>> {
         Ok(runtime::config::settings::<Config>(self.config.as_deref(), &self.flags()?)?)
     }
 
-    /// The keys that the command line sets.
+    /// The configuration keys that flags set.
     fn flags(&self) -> Result<Vec<(String, String)>> {
         let mut flags: Vec<(String, String)> = Vec::new();
         let mut flag = |key: &str, value: Option<String>| flags.extend(value.map(|value| (key.to_owned(), value)));
@@ -140,12 +142,12 @@ impl Common {
         Ok(flags)
     }
 
-    /// All that the configuration, the flags and the files that they name decide, before anything is opened or listened on.
+    /// The settings of a process, read before any database or socket is opened.
     pub(crate) fn settings(&self) -> Result<Settings> {
         Ok(Settings { config: self.load()?, clock: self.clock()?, admin_key: self.admin_key()? })
     }
 
-    /// Where time comes from.
+    /// The clock.
     pub(crate) fn clock(&self) -> Result<Clock> {
         match &self.clock {
             None => Ok(Clock::system()),
@@ -171,7 +173,7 @@ impl Common {
     }
 }
 
-/// What a process is started with.
+/// The settings of a process.
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
@@ -189,6 +191,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Command::Catalogue { url } => catalogue::run(&common, &url).await,
         Command::Keys { command } => keys::run(&common.load()?, command).await,
         Command::Doctor { tz, repair } => doctor::run(&common, tz.then_some(repair)).await,
+        Command::Openapi => openapi::print(),
         Command::Config { keys: true } => {
             runtime::config::keys::<Config>().iter().for_each(|key| println!("{key}"));
             Ok(())

@@ -1,4 +1,4 @@
-//! The whole configuration, with its defaults.
+//! The configuration of all roles, with its defaults.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -52,7 +52,7 @@ pub(crate) struct Database {
 }
 
 impl std::fmt::Debug for Database {
-    /// Shows no URL: it may hold a password.
+    /// Hides the URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.url.is_some() { "Database(…)" } else { "Database" })
     }
@@ -126,9 +126,9 @@ impl Section for Config {
         check(self.listen.parse::<SocketAddr>().is_ok(), "listen", address);
         let ops = self.ops_listen.as_ref().is_none_or(|text| text.parse::<SocketAddr>().is_ok());
         check(ops, "ops_listen", address);
-        // Port 0 is another one each time.
-        let apart = self.listen.ends_with(":0") || self.ops_listen.as_ref() != Some(&self.listen);
-        check(apart, "ops_listen", "must be another address than listen");
+        // Port 0 stands for a free port, so two of them never collide.
+        let differs = self.listen.ends_with(":0") || self.ops_listen.as_ref() != Some(&self.listen);
+        check(differs, "ops_listen", "must be another address than listen");
         for (key, database) in [
             ("database.url", &self.database),
             ("availability.database.url", &self.availability.database),
@@ -162,18 +162,18 @@ impl Section for Config {
 }
 
 impl Config {
-    /// Where patients and providers find the gateway, by either name; `None` where neither is set.
+    /// The public URL under either key; `None` if neither is set.
     pub(crate) fn public_url(&self) -> Option<&str> {
         self.public_url.as_deref().or(self.reminder.service.public_url.as_deref())
     }
 
-    /// Both names of that address, where they say different things; the first one is used.
+    /// The used and the unused value, if both keys are set and differ.
     pub(crate) fn public_urls_differ(&self) -> Option<(&str, &str)> {
         let both = self.public_url.as_deref().zip(self.reminder.service.public_url.as_deref());
         both.filter(|(one, other)| one != other)
     }
 
-    /// Where a role keeps its data.
+    /// The database of a role.
     pub(crate) fn database_of(&self, role: Role) -> Target {
         let own = match role {
             Role::Availability => &self.availability.database,
@@ -186,8 +186,8 @@ impl Config {
         target.unwrap_or_else(|| Target::Sqlite(self.data.join(format!("{}.sqlite", role.as_str()))))
     }
 
-    /// Makes the folder of the embedded databases where one is needed.
-    pub(crate) fn make_folder(&self) -> std::io::Result<()> {
+    /// Creates the folder of the embedded databases if a role uses one.
+    pub(crate) fn create_folder(&self) -> std::io::Result<()> {
         let embedded = Role::ALL.into_iter().any(|role| matches!(self.database_of(role), Target::Sqlite(_)));
         if embedded { std::fs::create_dir_all(&self.data) } else { Ok(()) }
     }

@@ -1,4 +1,4 @@
-//! `meridian doctor`: what is wrong, in words.
+//! `meridian doctor`: checks the configuration, the databases, the clock and the peers.
 
 use std::time::Duration;
 
@@ -11,33 +11,34 @@ mod zone_drift;
 
 use crate::{cli::Common, config::Config, roles::Role};
 
-const PEER_WITHIN: Duration = Duration::from_secs(3);
+/// The deadline of a peer's health check.
+const PEER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Checks everything and says what it found; fails where something is wrong. The clocks of appointments are looked at
-/// where `clocks` is there, and repaired where it says so.
-pub(crate) async fn run(common: &Common, clocks: Option<bool>) -> Result<()> {
-    let mut wrong = 0;
-    let mut say = |what: &str, outcome: Result<String, String>| match outcome {
-        Ok(fine) => println!("ok      {what}: {fine}"),
+/// Runs all checks, prints their outcomes, and fails if any of them fails. With `zone_drift` it also checks the wall-clock
+/// times of appointments, and repairs them if it is `Some(true)`.
+pub(crate) async fn run(common: &Common, zone_drift: Option<bool>) -> Result<()> {
+    let mut problems = 0;
+    let mut report = |check: &str, outcome: Result<String, String>| match outcome {
+        Ok(state) => println!("ok      {check}: {state}"),
         Err(problem) => {
-            wrong += 1;
-            println!("WRONG   {what}: {problem}");
+            problems += 1;
+            println!("WRONG   {check}: {problem}");
         }
     };
     let config = match common.load() {
         Ok(config) => {
-            say("configuration", Ok("every key is known and valid".into()));
+            report("configuration", Ok("every key is known and valid".into()));
             config
         }
         Err(error) => {
-            say("configuration", Err(format!("{error:#}")));
+            report("configuration", Err(format!("{error:#}")));
             bail!("mend the configuration first");
         }
     };
     let files = config.reminder.service.check_files();
-    say("files that it names", files.map(|()| "can be read".into()).map_err(|error| error.to_string()));
-    say("clock", clock(common));
-    say(
+    report("files that it names", files.map(|()| "can be read".into()).map_err(|error| error.to_string()));
+    report("clock", clock(common));
+    report(
         "installation's key",
         match common.admin_key() {
             Ok(Some(_)) => Ok("is set".into()),
@@ -45,9 +46,9 @@ pub(crate) async fn run(common: &Common, clocks: Option<bool>) -> Result<()> {
             Err(error) => Err(format!("{error:#}")),
         },
     );
-    say("public address", public_url(&config));
+    report("public address", public_url(&config));
     for role in Role::ALL {
-        say(&format!("database of {}", role.as_str()), database(&config, role).await);
+        report(&format!("database of {}", role.as_str()), database(&config, role).await);
     }
     let peers = [
         ("availability", &config.peers.availability),
@@ -56,13 +57,13 @@ pub(crate) async fn run(common: &Common, clocks: Option<bool>) -> Result<()> {
     ];
     for (name, uri) in peers {
         if let Some(uri) = uri {
-            say(&format!("peer {name}"), peer(uri).await);
+            report(&format!("peer {name}"), peer(uri).await);
         }
     }
-    if let Some(repair) = clocks {
-        say("wall clocks of appointments", zone_drift::check(common, &config, repair).await);
+    if let Some(repair) = zone_drift {
+        report("wall clocks of appointments", zone_drift::check(common, &config, repair).await);
     }
-    if wrong == 0 { Ok(()) } else { bail!("{wrong} of these need mending") }
+    if problems == 0 { Ok(()) } else { bail!("{problems} of these need mending") }
 }
 
 fn clock(common: &Common) -> Result<String, String> {
@@ -74,7 +75,7 @@ fn clock(common: &Common) -> Result<String, String> {
     Ok(format!("it shows {}", clock.now()))
 }
 
-/// Where links lead and providers report to: one address, whichever of its two names it has.
+/// Checks the public URL, which links and providers' reports use and which has two configuration keys.
 fn public_url(config: &Config) -> Result<String, String> {
     if let Some((used, unused)) = config.public_urls_differ() {
         return Err(format!(
@@ -120,8 +121,8 @@ async fn database(config: &Config, role: Role) -> Result<String, String> {
 
 async fn peer(uri: &str) -> Result<String, String> {
     let channel = rpc::Channel::connect(uri).map_err(|error| format!("{uri} is not a URL: {error}"))?;
-    let ask = async { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
-    match tokio::time::timeout(PEER_WITHIN, ask).await {
+    let health = async { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
+    match tokio::time::timeout(PEER_TIMEOUT, health).await {
         Ok(Ok(_)) => Ok(format!("{uri} serves")),
         Ok(Err(status)) => {
             Err(format!("{uri} does not serve ({:?}): is it running, and is the address right?", status.code()))

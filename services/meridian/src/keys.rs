@@ -1,4 +1,4 @@
-//! `meridian keys`: API keys of the default organisation, or of the one that is named.
+//! `meridian keys`: API keys of the default organisation or of a named one.
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
@@ -15,9 +15,9 @@ use crate::{
     roles::{DEFAULT_ORGANIZATION, Role},
 };
 
-const PAGE: u32 = 200;
+const PAGE_SIZE: u32 = 200;
 
-/// What to do with keys.
+/// The commands about keys.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Make a key and print it, this once
@@ -49,12 +49,12 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
-    config.make_folder().context("the folder of the databases cannot be made")?;
+    config.create_folder().context("the folder of the databases cannot be made")?;
     if let Command::Create { organization, .. } | Command::List { organization } | Command::Revoke { organization, .. } =
         &command
         && let Some(organization) = organization
     {
-        exists(config, *organization).await?;
+        check_organization(config, *organization).await?;
     }
     let keys = Keys::open(&config.database_of(Role::Gateway), Clock::system(), Ids::system()).await?;
     match command {
@@ -66,10 +66,10 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
         }
         Command::List { organization } => {
             let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
-            let mut page = keys.page(organization, None, PAGE).await?;
+            let mut page = keys.page(organization, None, PAGE_SIZE).await?;
             while let Some(last) = page.last().cloned() {
                 page.iter().for_each(print);
-                page = keys.page(organization, Some(&last), PAGE).await?;
+                page = keys.page(organization, Some(&last), PAGE_SIZE).await?;
             }
         }
         Command::Revoke { id, organization } => {
@@ -88,12 +88,12 @@ fn print(key: &Key) {
     println!("{}  {state:8} {}  {}", key.id, scopes.join(","), key.name);
 }
 
-/// Refuses an organisation that there is not. The first start makes the default one.
-async fn exists(config: &Config, organization: OrganizationId) -> Result<()> {
+/// Checks that an organisation exists. The first start creates the default one.
+async fn check_organization(config: &Config, organization: OrganizationId) -> Result<()> {
     let database = config.database_of(Role::Availability);
-    let none_yet = matches!(&database, Target::Sqlite(path) if !path.exists());
+    let no_database = matches!(&database, Target::Sqlite(path) if !path.exists());
     if organization == DEFAULT_ORGANIZATION
-        || (!none_yet && availability::App::has_organization(&database, organization).await?)
+        || (!no_database && availability::App::has_organization(&database, organization).await?)
     {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! `meridian`: all roles in one binary.
+//! `meridian`: the four roles in one binary, and the commands of operators.
 
 #![warn(clippy::unwrap_used)]
 
@@ -10,6 +10,7 @@ mod demo;
 mod doctor;
 mod effective;
 mod keys;
+mod openapi;
 mod roles;
 mod serve;
 
@@ -17,15 +18,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The C library's gives big pieces back to the system and takes them again with a page fault each: up to a third of the
-/// time of a long plan's proposals (measured; mimalloc 3 was slower than either and held twice the memory).
+/// The C library's allocator returns large blocks to the system and gets them back with page faults, which took up to a
+/// third of the time of a long plan's proposals. Mimalloc 3 was slower than both and held twice the memory.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    end_with_the_reader();
+    exit_on_closed_output();
     let arguments = cli::Arguments::parse();
-    let runtime = match background_runtime::runtime() {
+    let runtime = match background_runtime::request_runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("meridian cannot start: {error}");
@@ -41,15 +42,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Ends quietly where whoever reads the output has seen enough (`meridian keys list | head -1`): the standard library's
-/// `println!` panics then.
-fn end_with_the_reader() {
-    let usual = std::panic::take_hook();
+/// Exits quietly when the reader of the output closes the pipe (`meridian keys list | head -1`), which makes `println!`
+/// panic.
+fn exit_on_closed_output() {
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if panic.payload_as_str().is_some_and(|text| text.starts_with("failed printing to stdout")) {
-            // As a program that SIGPIPE has ended.
+            // The exit code of a process that SIGPIPE terminates.
             std::process::exit(128 + 13);
         }
-        usual(panic);
+        default_hook(panic);
     }));
 }

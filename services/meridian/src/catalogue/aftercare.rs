@@ -1,10 +1,10 @@
-//! What patients are told after their sessions, and when: the rules that the default catalogue brings.
+//! The aftercare rules of the default catalogue: messages to patients after their sessions.
 
 use serde_json::{Value, json};
 use wire::reminder::{QuietHours, RuleBody};
 
-/// The rules for these services, which are needling: on the same day what to expect, on the next how it is, and when a
-/// plan's next session is due and not booked, an invitation.
+/// The rules for these needling services: on the same day advice, on the next day a check-in, and an invitation when the
+/// next session of a plan is due and not booked.
 pub(crate) fn rules(needling: Vec<String>) -> Vec<RuleBody> {
     let quiet_hours = Some(QuietHours { from: "20:00".into(), to: "09:00".into() });
     let rule = |trigger: &str, hours: u32, channels: &[&str]| RuleBody {
@@ -16,14 +16,14 @@ pub(crate) fn rules(needling: Vec<String>) -> Vec<RuleBody> {
     };
     vec![
         RuleBody { service_ids: needling.clone(), ..rule("after_completed", 2, &["sms", "email"]) },
-        // Between 24 and 48 hours, whatever the hour of the visit: quiet hours put it off to the next morning.
+        // Between 24 and 48 hours after each visit: quiet hours defer it to the next morning.
         RuleBody { service_ids: needling, asks: "score".into(), ..rule("after_completed", 27, &["sms"]) },
         rule("plan_session_unbooked", 0, &["sms", "email"]),
     ]
 }
 
-/// A rule as the public interface takes it.
-pub(crate) fn json(rule: &RuleBody) -> Value {
+/// A rule in the form of the public interface.
+pub(crate) fn to_json(rule: &RuleBody) -> Value {
     let mut body = json!({
         "trigger": rule.trigger,
         "offset_minutes": rule.offset_minutes,

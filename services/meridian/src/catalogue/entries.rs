@@ -1,6 +1,6 @@
 //! The default catalogue: the treatments and plan templates that a physiotherapy chain starts from.
 //!
-//! Every value is configuration that a chain can change through the directory.
+//! A chain can change every value through the directory.
 
 use domain::{
     directory::{Course, GapDays, Phase, PlanTemplate, Service, SessionRange},
@@ -10,16 +10,16 @@ use domain::{
 /// A treatment of the default catalogue.
 pub(crate) struct Treatment {
     pub(crate) service: Service,
-    /// The code of the treatment that must come before it.
+    /// The code of the required prior treatment.
     pub(crate) after: Option<&'static str>,
-    /// How often it is chosen in the demo's bookings, relative to the others.
+    /// The relative frequency in the demo's bookings.
     pub(crate) weight: u32,
 }
 
 const TREATMENT_ROOM: &str = "treatment-room";
 const EVALUATION: &str = "initial-evaluation";
 
-/// The treatments, each after those that it depends on.
+/// The treatments, each after its required prior treatment.
 pub(crate) fn treatments() -> Vec<Treatment> {
     let base = |code: &str, name: &str, duration: u32, prep: u32, cleanup: u32, certificate: &str| Service {
         code: code.into(),

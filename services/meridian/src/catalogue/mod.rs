@@ -1,4 +1,4 @@
-//! `meridian catalogue`: gives a running installation the default treatments, plan templates and rules of aftercare.
+//! `meridian catalogue`: adds the default treatments, plan templates and aftercare rules to a running installation.
 
 pub(crate) mod aftercare;
 pub(crate) mod entries;
@@ -12,14 +12,14 @@ use serde_json::Value;
 
 use crate::cli::Common;
 
-/// The gateway, and the key that may change its directory.
+/// A client of the gateway with the installation's own key.
 struct Gateway {
     client: reqwest::Client,
     url: String,
     key: String,
 }
 
-/// Adds what is missing, by its code; what is there already stays as it is.
+/// Adds the entries whose code is missing. Existing entries stay unchanged.
 pub(crate) async fn run(common: &Common, url: &str) -> Result<()> {
     let key =
         common.admin_key()?.context("set MERIDIAN_ADMIN_KEY or --admin-key-file: the directory is the clinic's")?;
@@ -55,7 +55,7 @@ impl Gateway {
         Ok(entries.iter().filter_map(pair).collect())
     }
 
-    /// Every entry of a list.
+    /// All entries of a list.
     async fn entries(&self, path: &str) -> Result<Vec<Value>> {
         let (mut entries, mut cursor) = (vec![], String::new());
         loop {
@@ -68,28 +68,28 @@ impl Gateway {
         }
     }
 
-    /// Adds the rules of aftercare that are missing: one is there already where a rule has its trigger and its question.
+    /// Adds the missing aftercare rules. A rule with the same trigger and the same question counts as present.
     async fn aftercare(&self, services: &HashMap<String, String>) -> Result<usize> {
         let known = self.entries("/v1/reminder_rules").await?;
         let needling = entries::treatments().into_iter().filter(|treatment| treatment.service.needling);
         let needling = needling.filter_map(|treatment| services.get(&treatment.service.code).cloned()).collect();
         let mut added = 0;
         for rule in aftercare::rules(needling) {
-            let same = |known: &Value| {
+            let is_same = |known: &Value| {
                 known["trigger"] == rule.trigger.as_str() && known["asks"].as_str().unwrap_or_default() == rule.asks
             };
-            if !known.iter().any(same) {
-                self.add("/v1/reminder_rules", &aftercare::json(&rule)).await?;
+            if !known.iter().any(is_same) {
+                self.add("/v1/reminder_rules", &aftercare::to_json(&rule)).await?;
                 added += 1;
             }
         }
         Ok(added)
     }
 
-    /// Adds an entry; answers its id.
+    /// Adds an entry, and returns its id.
     async fn add(&self, path: &str, entry: &impl Serialize) -> Result<String> {
-        let made = self.send(self.client.post(format!("{}{path}", self.url)).json(entry)).await?;
-        Ok(made["id"].as_str().context("the gateway answered an entry without an id")?.to_owned())
+        let created = self.send(self.client.post(format!("{}{path}", self.url)).json(entry)).await?;
+        Ok(created["id"].as_str().context("the gateway answered an entry without an id")?.to_owned())
     }
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value> {

@@ -1,4 +1,4 @@
-//! The demo's visits: about 60% of the next four weeks, booked through booking's own interface.
+//! The demo's appointments: about 60% of the next four weeks, booked through booking's own interface.
 
 use anyhow::{Result, bail};
 use jiff::{SignedDuration, Timestamp};
@@ -16,50 +16,50 @@ use wire::{
 
 use super::{
     chain,
-    load::{Filling, bar, context},
+    load::{Loader, context, progress_bar},
 };
 use crate::catalogue::entries as catalogue;
-use crate::roles::Ways;
+use crate::roles::Peers;
 
 const DAYS: i64 = 28;
-/// Visits on a practitioner's working day: about 60% of what fits.
-const VISITS_A_DAY: usize = 8;
-/// Treatments that are tried for them; not every practitioner gives every treatment.
-const TRIES_A_DAY: usize = 30;
-/// Patients of single visits, by their numbers; those of courses follow them.
+/// The appointments of a practitioner's working day, about 60% of its capacity.
+const PER_DAY: usize = 8;
+/// The most attempts for them: not every practitioner gives every treatment.
+const ATTEMPTS_PER_DAY: usize = 30;
+/// The patients of single appointments have smaller numbers than this; the patients of care plans follow.
 pub(crate) const PATIENTS: usize = 700;
 const SEED: u64 = 20_260_306;
 
-struct Visits<'a> {
+struct AppointmentLoader<'a> {
     search: SearchClient<rpc::Channel>,
     booking: BookingClient<rpc::Channel>,
-    filling: &'a Filling,
+    loader: &'a Loader,
     random: Ids,
-    /// The revision of the last booking: the next search is at least that fresh.
+    /// The revision of the last booking, which the next search must reach.
     revision: String,
-    /// Patients whose evaluation ends at the instant.
+    /// The patients with an evaluation, and the instant of its end.
     evaluated: Vec<(i64, usize)>,
 }
 
-/// Books the visits.
-pub(crate) async fn book(clock: &Clock, ways: &Ways, filling: &Filling, shutdown: &Shutdown) -> Result<()> {
-    let mut visits = Visits {
-        search: SearchClient::new(ways.availability.clone()),
-        booking: BookingClient::new(ways.booking.clone()),
-        filling,
+/// Books the appointments.
+pub(crate) async fn book(clock: &Clock, peers: &Peers, loader: &Loader, shutdown: &Shutdown) -> Result<()> {
+    let mut appointments = AppointmentLoader {
+        search: SearchClient::new(peers.availability.clone()),
+        booking: BookingClient::new(peers.booking.clone()),
+        loader,
         random: Ids::seeded(SEED),
-        revision: filling.revision.clone(),
+        revision: loader.revision.clone(),
         evaluated: vec![],
     };
-    let practitioners = filling.practitioners.len();
-    let bar = bar(u64::try_from(practitioners)? * DAYS.unsigned_abs(), "visits");
+    let practitioners = loader.practitioners.len();
+    let bar = progress_bar(u64::try_from(practitioners)? * DAYS.unsigned_abs(), "appointments");
     for day in 0..DAYS {
         let from = clock.now().checked_add(SignedDuration::from_hours(24 * day))?;
         for practitioner in 0..practitioners {
             if shutdown.has_begun() {
                 return Ok(());
             }
-            visits.day(practitioner, from).await?;
+            appointments.day(practitioner, from).await?;
             bar.inc(1);
         }
     }
@@ -67,23 +67,23 @@ pub(crate) async fn book(clock: &Clock, ways: &Ways, filling: &Filling, shutdown
     Ok(())
 }
 
-impl Visits<'_> {
-    /// A practitioner's 24 hours from an instant on.
+impl AppointmentLoader<'_> {
+    /// Books a practitioner's 24 hours from an instant on.
     async fn day(&mut self, practitioner: usize, from: Timestamp) -> Result<()> {
-        // Manual therapy is what everybody gives: where it has no opening, it is a day off.
-        if self.open(practitioner, "manual-therapy", from).await?.is_empty() {
+        // Every practitioner gives manual therapy: a day without an open slot for it is a day off.
+        if self.open_slots(practitioner, "manual-therapy", from).await?.is_empty() {
             return Ok(());
         }
         let mut booked = 0;
-        for _ in 0..TRIES_A_DAY {
-            if booked == VISITS_A_DAY {
+        for _ in 0..ATTEMPTS_PER_DAY {
+            if booked == PER_DAY {
                 return Ok(());
             }
             let code = self.treatment();
-            let slots = self.open(practitioner, code, from).await?;
+            let slots = self.open_slots(practitioner, code, from).await?;
             let at = self.below(slots.len());
             let Some(slot) = slots.into_iter().nth(at) else { continue };
-            booked += usize::from(self.take(practitioner, code, slot).await?);
+            booked += usize::from(self.book_slot(practitioner, code, slot).await?);
         }
         Ok(())
     }
@@ -100,10 +100,10 @@ impl Visits<'_> {
         catalogue::CODES[0]
     }
 
-    async fn open(&mut self, practitioner: usize, code: &str, from: Timestamp) -> Result<Vec<Slot>> {
+    async fn open_slots(&mut self, practitioner: usize, code: &str, from: Timestamp) -> Result<Vec<Slot>> {
         let request = SearchSlotsRequest {
-            service_id: self.filling.services.get(code).cloned().unwrap_or_default(),
-            practitioner_ids: vec![self.filling.practitioners[practitioner].clone()],
+            service_id: self.loader.services.get(code).cloned().unwrap_or_default(),
+            practitioner_ids: vec![self.loader.practitioners[practitioner].clone()],
             from_us: from.as_microsecond(),
             to_us: from.checked_add(SignedDuration::from_hours(24))?.as_microsecond(),
             channel: BookingChannel::Staff as i32,
@@ -116,20 +116,20 @@ impl Visits<'_> {
         Ok(answer.into_inner().slots)
     }
 
-    /// Books a slot; `false` where nobody fits it.
-    async fn take(&mut self, practitioner: usize, code: &str, slot: Slot) -> Result<bool> {
+    /// Books a slot; `false` if no patient fits it.
+    async fn book_slot(&mut self, practitioner: usize, code: &str, slot: Slot) -> Result<bool> {
         let needs_evaluation =
             catalogue::treatments().iter().any(|treatment| treatment.service.code == code && treatment.after.is_some());
         let patient = if needs_evaluation {
-            let ready: Vec<usize> = self
+            let eligible: Vec<usize> = self
                 .evaluated
                 .iter()
                 .filter(|(end, _)| *end <= slot.starts_at_us)
                 .map(|(_, patient)| *patient)
                 .collect();
-            match ready.len() {
+            match eligible.len() {
                 0 => return Ok(false),
-                count => ready[self.below(count)],
+                count => eligible[self.below(count)],
             }
         } else {
             self.below(PATIENTS)
@@ -151,7 +151,7 @@ impl Visits<'_> {
                 }
                 Ok(true)
             }
-            // A patient who is elsewhere, or was needled yesterday: somebody else gets the next slot.
+            // The patient is busy or was needled yesterday: the next slot gets another patient.
             Err(fault)
                 if [Code::PatientBusy, Code::TooSoonAfterNeedling, Code::SlotTaken, Code::EvaluationRequired]
                     .contains(&fault.code) =>

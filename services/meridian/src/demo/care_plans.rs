@@ -1,5 +1,5 @@
-//! The demo's courses of treatment: plans that began in the weeks before, their visits given, missed or called off as the
-//! days went by, so that the present finds patients in the middle of acute and chronic plans.
+//! The demo's care plans. They begin in the weeks before the present, and their appointments are completed, missed or
+//! cancelled day by day, so that the present shows patients in the middle of acute and chronic plans.
 
 use anyhow::{Context as _, Result, bail};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
@@ -17,17 +17,17 @@ use wire::{
 
 use super::{
     appointments::{PATIENTS, details},
-    load::{Filling, bar, context},
+    load::{Loader, context, progress_bar},
 };
-use crate::roles::Ways;
+use crate::roles::Peers;
 
-/// Days before the present on which the first course begins.
+/// The days before the present on which the first plan begins.
 pub(crate) const DAYS: i64 = 35;
-/// Every so many visits the patient does not come.
+/// Every eleventh appointment is missed.
 const MISSED_EVERY: usize = 11;
 
-/// A course: its template, its complaint, and how many days ago it began.
-const COURSES: [(&str, &str, i64); 12] = [
+/// The plans: template, condition, and the days since the start.
+const PLANS: [(&str, &str, i64); 12] = [
     ("chronic-needling", "low-back-pain", 34),
     ("rehab-combined", "post-surgical-rehab", 31),
     ("acupuncture-course", "headache-migraine", 33),
@@ -41,116 +41,116 @@ const COURSES: [(&str, &str, i64); 12] = [
     ("acute-needling", "sprain", 5),
     ("acute-needling", "sciatica", 3),
 ];
-/// The course whose patient called off all that was ahead: a plan at risk.
-const LEFT: usize = 6;
-/// The course that has been reviewed.
+/// The plan whose patient cancelled all upcoming appointments, so that it is at risk.
+const AT_RISK: usize = 6;
+/// The plan with a review.
 const REVIEWED: usize = 0;
 
-struct Courses<'a> {
+struct PlanLoader<'a> {
     clock: &'a Clock,
     booking: BookingClient<rpc::Channel>,
     plans: PlansClient<rpc::Channel>,
-    filling: &'a Filling,
-    /// The revision of the last booking: the next proposal is at least that fresh.
+    loader: &'a Loader,
+    /// The revision of the last write, which the next read must reach.
     revision: String,
-    /// The plans that have begun, by their place among the courses.
+    /// The index in `PLANS` and the id of each plan that has begun.
     begun: Vec<(usize, String)>,
-    given: usize,
+    past_appointments: usize,
 }
 
-/// Lets the weeks before the present go by; afterwards the clock shows the present.
-pub(crate) async fn load(clock: &Clock, ways: &Ways, filling: &mut Filling, shutdown: &Shutdown) -> Result<()> {
+/// Plays the weeks before the present. Afterwards the clock shows the present.
+pub(crate) async fn load(clock: &Clock, peers: &Peers, loader: &mut Loader, shutdown: &Shutdown) -> Result<()> {
     let start = clock.now();
-    let mut courses = Courses {
+    let mut plans = PlanLoader {
         clock,
-        booking: BookingClient::new(ways.booking.clone()),
-        plans: PlansClient::new(ways.booking.clone()),
-        filling,
-        revision: filling.revision.clone(),
+        booking: BookingClient::new(peers.booking.clone()),
+        plans: PlansClient::new(peers.booking.clone()),
+        loader,
+        revision: loader.revision.clone(),
         begun: vec![],
-        given: 0,
+        past_appointments: 0,
     };
-    let bar = bar(DAYS.unsigned_abs(), "courses");
+    let bar = progress_bar(DAYS.unsigned_abs(), "care plans");
     for day in 0..DAYS {
         if shutdown.has_begun() {
             return Ok(());
         }
         let today = start.checked_add(SignedDuration::from_hours(24 * day))?;
         clock.catch_up(today);
-        for (number, course) in COURSES.iter().enumerate() {
-            if course.2 == DAYS - day {
-                courses.begin(number).await?;
+        for (number, plan) in PLANS.iter().enumerate() {
+            if plan.2 == DAYS - day {
+                plans.begin(number).await?;
             }
         }
-        courses.day(today).await?;
+        plans.day(today).await?;
         bar.inc(1);
     }
     clock.catch_up(Timestamp::MAX);
-    courses.afterwards().await?;
+    plans.cancel_and_review().await?;
     bar.finish();
-    let revision = courses.revision;
-    filling.revision = format!("{},{revision}", filling.revision);
+    let revision = plans.revision;
+    loader.revision = format!("{},{revision}", loader.revision);
     Ok(())
 }
 
-impl Courses<'_> {
-    fn fresh(&self) -> rpc::Context {
+impl PlanLoader<'_> {
+    fn context(&self) -> rpc::Context {
         rpc::Context { revision: Some(self.revision.clone()), ..context() }
     }
 
-    fn note<T>(&mut self, response: &Response<T>) {
+    fn keep_revision<T>(&mut self, response: &Response<T>) {
         if let Some(revision) = response.metadata().get("meridian-revision").and_then(|text| text.to_str().ok()) {
             self.revision = revision.to_owned();
         }
     }
 
-    /// A patient's plan is made, proposed and booked.
+    /// Creates a patient with a plan, and books the best proposal.
     async fn begin(&mut self, number: usize) -> Result<()> {
-        let (template, condition, _) = COURSES[number];
-        let clinic = number % self.filling.locations.len();
+        let (template, condition, _) = PLANS[number];
+        let clinic = number % self.loader.locations.len();
         let request = CreatePatientRequest { details: Some(details(PATIENTS + number, clinic)) };
         let patient = self.booking.create_patient(context().request(request)).await.map_err(Fault::from)?;
         let start_on: Date = self.clock.now().to_zoned(TimeZone::UTC).date();
-        let template = self.filling.templates.get(template).cloned().context("the catalogue lacks a template")?;
+        let template = self.loader.templates.get(template).cloned().context("the catalogue lacks a template")?;
         let request = CreatePlanRequest {
             patient_id: patient.into_inner().id,
             plan_template_id: template,
             condition_code: condition.to_owned(),
-            sessions: if number >= LEFT { 4 } else { 0 },
-            location_ids: vec![self.filling.locations[clinic].clone()],
+            sessions: if number >= AT_RISK { 4 } else { 0 },
+            location_ids: vec![self.loader.locations[clinic].clone()],
             start_on: start_on.to_string(),
             ..CreatePlanRequest::default()
         };
-        let plan = self.plans.create_plan(self.fresh().request(request)).await.map_err(Fault::from)?.into_inner();
+        let plan = self.plans.create_plan(self.context().request(request)).await.map_err(Fault::from)?.into_inner();
         let channel = BookingChannel::Staff as i32;
-        let ask = ProposePlanRequest { id: plan.id.clone(), limit: 1, channel, ..Default::default() };
-        let proposals = match self.plans.propose_plan(self.fresh().request(ask)).await.map_err(Fault::from) {
+        let request = ProposePlanRequest { id: plan.id.clone(), limit: 1, channel, ..Default::default() };
+        let proposals = match self.plans.propose_plan(self.context().request(request)).await.map_err(Fault::from) {
             Ok(proposals) => proposals.into_inner().proposals,
-            // Nobody at this clinic gives the treatment often enough: the plan stays a draft.
+            // The clinic offers the treatment too rarely: the plan stays a draft.
             Err(fault) if fault.code == Code::NoSeries => return Ok(()),
             Err(fault) => bail!("a demo plan cannot be proposed: {}: {fault}", fault.code.as_str()),
         };
         let proposal = proposals.into_iter().next().context("a plan without a proposal")?;
         let request =
             BookPlanRequest { id: plan.id.clone(), proposal_id: proposal.id, channel, ..BookPlanRequest::default() };
-        let booked = self.plans.book_plan(self.fresh().request(request)).await.map_err(Fault::from)?;
-        self.note(&booked);
+        let booked = self.plans.book_plan(self.context().request(request)).await.map_err(Fault::from)?;
+        self.keep_revision(&booked);
         self.begun.push((number, plan.id));
         Ok(())
     }
 
-    /// The visits of one day, in the order of their time.
+    /// Completes or misses the appointments of one day, by their start.
     async fn day(&mut self, today: Timestamp) -> Result<()> {
         let tomorrow = today.checked_add(SignedDuration::from_hours(24))?;
-        for visit in self.booked(today, tomorrow).await? {
-            self.clock.catch_up(Timestamp::from_microsecond(visit.starts_at_us)?);
-            self.given += 1;
-            if self.given.is_multiple_of(MISSED_EVERY) {
-                self.transition(&visit.id, Transition::NoShow).await?;
+        for appointment in self.booked(today, tomorrow).await? {
+            self.clock.catch_up(Timestamp::from_microsecond(appointment.starts_at_us)?);
+            self.past_appointments += 1;
+            if self.past_appointments.is_multiple_of(MISSED_EVERY) {
+                self.transition(&appointment.id, Transition::NoShow).await?;
                 continue;
             }
             for transition in [Transition::Arrive, Transition::Start, Transition::Complete] {
-                self.transition(&visit.id, transition).await?;
+                self.transition(&appointment.id, transition).await?;
             }
         }
         Ok(())
@@ -177,16 +177,16 @@ impl Courses<'_> {
             by: "staff".to_owned(),
             ..TransitionAppointmentRequest::default()
         };
-        let done = self.booking.transition_appointment(context().request(request)).await.map_err(Fault::from)?;
-        self.note(&done);
+        let response = self.booking.transition_appointment(context().request(request)).await.map_err(Fault::from)?;
+        self.keep_revision(&response);
         Ok(())
     }
 
-    /// One patient calls off all that is ahead; one course has been reviewed.
-    async fn afterwards(&mut self) -> Result<()> {
+    /// Cancels the upcoming appointments of one plan, and reviews another.
+    async fn cancel_and_review(&mut self) -> Result<()> {
         let plan = |number: usize| self.begun.iter().find(|(begun, _)| *begun == number).map(|(_, id)| id.clone());
-        let (left, reviewed) = (plan(LEFT), plan(REVIEWED));
-        if let Some(id) = left {
+        let (at_risk, reviewed) = (plan(AT_RISK), plan(REVIEWED));
+        if let Some(id) = at_risk {
             let request = wire::booking::GetPlanRequest { id };
             let plan = self.plans.get_plan(context().request(request)).await.map_err(Fault::from)?.into_inner();
             for session in plan.sessions.iter().filter(|session| session.status == "booked") {
@@ -201,8 +201,8 @@ impl Courses<'_> {
                 ..Review::default()
             };
             let request = ReviewPlanRequest { id, review: Some(review), if_version: 0 };
-            let done = self.plans.review_plan(context().request(request)).await.map_err(Fault::from)?;
-            self.note(&done);
+            let response = self.plans.review_plan(context().request(request)).await.map_err(Fault::from)?;
+            self.keep_revision(&response);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Loads the demo chain through the services' own interfaces, the first time.
+//! Loads the demo chain through the services' own interfaces at the first start.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -17,20 +17,21 @@ use wire::{
     reminder::{CreateRuleRequest, ListMessagesRequest, ListRulesRequest, reminder_client::ReminderClient},
 };
 
-use super::{Search, appointments, care_plans, chain};
+use super::{SearchExample, appointments, care_plans, chain};
 use crate::catalogue::{aftercare, entries as catalogue};
-use crate::roles::{DEFAULT_ORGANIZATION, Ways};
+use crate::roles::{DEFAULT_ORGANIZATION, Peers};
 
-const CALL_WITHIN: Duration = Duration::from_secs(10);
-const FOLLOWING_TRIES: u32 = 150;
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most polls for the first message, 200 ms apart.
+const POLLS_MAX: u32 = 150;
 
 /// The context of one call.
 pub(crate) fn context() -> Context {
-    Context::new(DEFAULT_ORGANIZATION, "demo", CALL_WITHIN)
+    Context::new(DEFAULT_ORGANIZATION, "demo", CALL_TIMEOUT)
 }
 
-/// A directory that is being filled.
-pub(crate) struct Filling {
+/// The state of the load.
+pub(crate) struct Loader {
     client: DirectoryClient<rpc::Channel>,
     /// The directory's revision after the last entry.
     pub(crate) revision: String,
@@ -42,27 +43,27 @@ pub(crate) struct Filling {
     bar: ProgressBar,
 }
 
-/// Loads the chain where it is not there yet, and says what there is to search for.
-pub(crate) async fn chain(clock: &Clock, ways: &Ways, shutdown: &Shutdown) -> Result<Search> {
-    let client = DirectoryClient::new(ways.availability.clone());
+/// Loads the chain unless it is loaded, and returns a search that finds open slots.
+pub(crate) async fn chain(clock: &Clock, peers: &Peers, shutdown: &Shutdown) -> Result<SearchExample> {
+    let client = DirectoryClient::new(peers.availability.clone());
     let today = clock.now().to_zoned(TimeZone::UTC).date();
     if first(&client, Kind::Service).await?.is_none() {
-        let mut filling = Filling {
+        let mut loader = Loader {
             client: client.clone(),
             revision: String::new(),
             services: HashMap::new(),
             templates: HashMap::new(),
             locations: vec![],
             practitioners: vec![],
-            bar: bar(390, "directory"),
+            bar: progress_bar(390, "directory"),
         };
-        filling.treatments().await?;
-        filling.clinics().await?;
-        filling.people(today).await?;
-        filling.bar.finish();
-        care_plans::load(clock, ways, &mut filling, shutdown).await?;
-        appointments::book(clock, ways, &filling, shutdown).await?;
-        filling.sick_week(clock.now().to_zoned(TimeZone::UTC).date()).await?;
+        loader.treatments().await?;
+        loader.clinics().await?;
+        loader.practitioners(today).await?;
+        loader.bar.finish();
+        care_plans::load(clock, peers, &mut loader, shutdown).await?;
+        appointments::book(clock, peers, &loader, shutdown).await?;
+        loader.displace_week(clock.now().to_zoned(TimeZone::UTC).date()).await?;
     }
     clock.catch_up(Timestamp::MAX);
     let location = first(&client, Kind::Location).await?.context("the demo chain has no location")?;
@@ -71,14 +72,14 @@ pub(crate) async fn chain(clock: &Clock, ways: &Ways, shutdown: &Shutdown) -> Re
         let at = clock.now().saturating_add(SignedDuration::from_hours(24 * days)).unwrap_or_default();
         at.strftime("%Y-%m-%dT00:00:00Z").to_string()
     };
-    Ok(Search { service, location, from: day(1), to: day(15) })
+    Ok(SearchExample { service, location, from: day(1), to: day(15) })
 }
 
-/// Waits until reminders follow the bookings, so that the first visit booked by hand is told of at once.
-pub(crate) async fn reminders(clock: &Clock, ways: &Ways, shutdown: &Shutdown) {
-    for _ in 0..FOLLOWING_TRIES {
+/// Waits until reminder follows the feed, so that the first appointment that a user books gets its messages at once.
+pub(crate) async fn wait_for_reminder(clock: &Clock, peers: &Peers, shutdown: &Shutdown) {
+    for _ in 0..POLLS_MAX {
         let request = ListMessagesRequest::default();
-        let messages = ReminderClient::new(ways.reminder.clone()).list_messages(context().request(request)).await;
+        let messages = ReminderClient::new(peers.reminder.clone()).list_messages(context().request(request)).await;
         let follows = messages.is_ok_and(|answer| !answer.get_ref().messages.is_empty());
         if follows || shutdown.until(clock.sleep(Duration::from_millis(200))).await.is_none() {
             return;
@@ -86,16 +87,16 @@ pub(crate) async fn reminders(clock: &Clock, ways: &Ways, shutdown: &Shutdown) {
     }
 }
 
-/// Patients are cared for after needling, from the first visit that is completed by hand.
-pub(crate) async fn care_rules(ways: &Ways) -> Result<()> {
-    let mut client = ReminderClient::new(ways.reminder.clone());
+/// Adds the aftercare rules after the load, so that they apply to the appointments that a user completes.
+pub(crate) async fn aftercare_rules(peers: &Peers) -> Result<()> {
+    let mut client = ReminderClient::new(peers.reminder.clone());
     let rules = client.list_rules(context().request(ListRulesRequest::default())).await.map_err(Fault::from)?;
     let known = rules.into_inner().rules;
     if known.iter().any(|rule| rule.body.as_ref().is_some_and(|body| !body.asks.is_empty())) {
         return Ok(());
     }
     let mut needling = Vec::new();
-    for entry in list(&DirectoryClient::new(ways.availability.clone()), Kind::Service).await? {
+    for entry in list(&DirectoryClient::new(peers.availability.clone()), Kind::Service).await? {
         if let Some(wire::availability::entry_body::Body::Service(service)) = entry.body.and_then(|body| body.body)
             && service.needling
         {
@@ -110,8 +111,8 @@ pub(crate) async fn care_rules(ways: &Ways) -> Result<()> {
 }
 
 /// A progress bar.
-pub(crate) fn bar(length: u64, what: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(length).with_message(what);
+pub(crate) fn progress_bar(length: u64, label: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(length).with_message(label);
     let style = ProgressStyle::with_template("loading the demo chain: {msg:10} {wide_bar} {pos}/{len}");
     if let Ok(style) = style {
         bar.set_style(style);
@@ -136,7 +137,7 @@ async fn by_code(client: &DirectoryClient<rpc::Channel>, code: &str) -> Result<O
     Ok(found.map(|entry| entry.id))
 }
 
-impl Filling {
+impl Loader {
     async fn add(&mut self, parent: &str, body: Body) -> Result<String> {
         let request =
             CreateEntryRequest { parent_id: parent.to_owned(), body: Some(body_to_wire(&body)), dry_run: false };
@@ -169,10 +170,10 @@ impl Filling {
         Ok(())
     }
 
-    /// A practitioner is away for the week after next: their appointments wait to be moved.
-    async fn sick_week(&mut self, today: Date) -> Result<()> {
-        let past = today.weekday().to_monday_zero_offset();
-        let monday = today.checked_add(Span::new().days(14 - i64::from(past)))?;
+    /// Gives one practitioner time off in the week after next, which displaces their appointments.
+    async fn displace_week(&mut self, today: Date) -> Result<()> {
+        let days_since_monday = today.weekday().to_monday_zero_offset();
+        let monday = today.checked_add(Span::new().days(14 - i64::from(days_since_monday)))?;
         let at = |days: i64| -> Result<Timestamp> {
             let date = monday.checked_add(Span::new().days(days))?;
             Ok(TimeZone::get(chain::clinics()[0].location.time_zone.as_str())?
@@ -198,7 +199,7 @@ impl Filling {
         Ok(())
     }
 
-    async fn people(&mut self, today: Date) -> Result<()> {
+    async fn practitioners(&mut self, today: Date) -> Result<()> {
         let clinics = chain::clinics();
         for (number, member) in chain::members().into_iter().enumerate() {
             let id = self.add("", Body::Practitioner(member.practitioner)).await?;

@@ -1,4 +1,4 @@
-//! `meridian demo`: everything in one process, with a fictional chain to try it on.
+//! `meridian demo`: all roles in one process, with a fictional chain of clinics.
 
 mod appointments;
 mod care_plans;
@@ -11,16 +11,17 @@ use jiff::SignedDuration;
 use runtime::{Clock, Shutdown, telemetry};
 
 use crate::{
-    background_runtime::Quiet,
+    background_runtime::BackgroundRuntime,
     cli::Common,
     config::Config,
-    roles::{self, Background, DEFAULT_ORGANIZATION, Role, Surroundings, Ways},
+    roles::{self, BackgroundTasks, DEFAULT_ORGANIZATION, Peers, Role, Shared},
     serve,
 };
 
+/// Instead of the default of `reminder.settle_seconds`.
 const SETTLE_SECONDS: u32 = 2;
 const FRONT_END: &str = "demo front end";
-const KEYS: u32 = 200;
+const PAGE_SIZE: u32 = 200;
 const STAFF: &str = "demo staff";
 
 /// Runs the demo.
@@ -31,62 +32,62 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     if config.telemetry.filter == telemetry::Config::default().filter {
         config.telemetry.filter = "warn".into();
     }
-    // A word about a moved visit waits for the move to settle; whoever tries the demo should not have to.
+    // Messages about a moved appointment wait until the move settles; the demo shortens the wait.
     config.reminder.service.settle_seconds = SETTLE_SECONDS;
     let config = &settings.config;
     let guard = telemetry::start(&config.telemetry, "all")?;
     telemetry::collect_metrics();
-    config.make_folder().context("the folder of the databases cannot be made")?;
+    config.create_folder().context("the folder of the databases cannot be made")?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = serve::listen(&config.listen).await?;
-    let mut around = serve::surroundings(&settings, Some(address));
-    if !around.clock.is_simulated() {
-        // The chain has a past: it is loaded as the weeks go by.
-        around.clock = Clock::behind(SignedDuration::from_hours(24 * care_plans::DAYS));
+    let mut shared = serve::shared(&settings, Some(address));
+    if !shared.clock.is_simulated() {
+        // The load of the chain plays the weeks before the present.
+        shared.clock = Clock::behind(SignedDuration::from_hours(24 * care_plans::DAYS));
     }
-    let ways = Ways::in_process();
-    let availability = roles::availability(config, &around, &ways).await?;
-    let booking = roles::booking(config, &around, &ways).await?;
-    let mut background = Background::default();
+    let peers = Peers::in_process();
+    let availability = roles::availability(config, &shared, &peers).await?;
+    let booking = roles::booking(config, &shared, &peers).await?;
+    let mut tasks = BackgroundTasks::default();
     let end = shutdown.clone();
-    background.run(async move { booking.run(end).await });
+    tasks.run(async move { booking.run(end).await });
     let end = shutdown.clone();
-    background.run(async move { availability.run(end).await });
-    let search = load::chain(&around.clock, &ways, &shutdown).await?;
+    tasks.run(async move { availability.run(end).await });
+    let search = load::chain(&shared.clock, &peers, &shutdown).await?;
     if shutdown.has_begun() {
-        background.ended(&shutdown).await;
+        tasks.finish(&shutdown).await;
         return Ok(());
     }
-    // Only now: whoever starts from a snapshot sends no word about visits that were booked before.
-    let quiet = Quiet::new()?;
-    let reminder = roles::reminder(config, &around, &ways, &quiet).await?;
-    let gateway = roles::gateway(config, &around, &ways).await?;
+    // Reminder starts after the load: it sends no messages about appointments in its first snapshot.
+    let background_runtime = BackgroundRuntime::new()?;
+    let reminder = roles::reminder(config, &shared, &peers, &background_runtime).await?;
+    let gateway = roles::gateway(config, &shared, &peers).await?;
     let end = shutdown.clone();
-    background.run_quietly(&quiet, async move { reminder.run(end).await });
-    load::reminders(&around.clock, &ways, &shutdown).await;
-    load::care_rules(&ways).await?;
-    let (front_end, staff) = keys(config, &around).await?;
-    show(around.public_url.as_deref().unwrap_or_default(), &front_end, &staff, &search);
+    tasks.run_on(&background_runtime, async move { reminder.run(end).await });
+    load::wait_for_reminder(&shared.clock, &peers, &shutdown).await;
+    load::aftercare_rules(&peers).await?;
+    let (front_end, staff) = create_keys(config, &shared).await?;
+    print_walk_through(shared.public_url.as_deref().unwrap_or_default(), &front_end, &staff, &search);
     let served = gateway.serve(listener, shutdown.clone()).await;
-    background.ended(&shutdown).await;
+    tasks.finish(&shutdown).await;
     guard.flush();
     Ok(served?)
 }
 
-/// New keys at each start: those of the start before are kept only as hashes, so they are revoked.
-async fn keys(config: &Config, around: &Surroundings) -> Result<(String, String)> {
-    let keys = Keys::open(&config.database_of(Role::Gateway), around.clock.clone(), around.ids.clone()).await?;
-    let mut page = keys.page(DEFAULT_ORGANIZATION, None, KEYS).await?;
+/// Creates the demo's keys and revokes those of the previous start, whose secrets are not stored.
+async fn create_keys(config: &Config, shared: &Shared) -> Result<(String, String)> {
+    let keys = Keys::open(&config.database_of(Role::Gateway), shared.clock.clone(), shared.ids.clone()).await?;
+    let mut page = keys.page(DEFAULT_ORGANIZATION, None, PAGE_SIZE).await?;
     while let Some(last) = page.last().cloned() {
         for key in page.iter().filter(|key| key.revoked_at_us.is_none()) {
             if [FRONT_END, STAFF].contains(&key.name.as_str()) {
                 keys.revoke(DEFAULT_ORGANIZATION, key.id).await?;
             }
         }
-        // Those that were revoked before come last.
+        // Revoked keys come last.
         page = match last.revoked_at_us {
-            None => keys.page(DEFAULT_ORGANIZATION, Some(&last), KEYS).await?,
+            None => keys.page(DEFAULT_ORGANIZATION, Some(&last), PAGE_SIZE).await?,
             Some(_) => vec![],
         };
     }
@@ -96,16 +97,16 @@ async fn keys(config: &Config, around: &Surroundings) -> Result<(String, String)
     Ok((front_end, staff))
 }
 
-/// What there is to search for, so that the lines below find something.
-pub(crate) struct Search {
+/// A search that finds open slots.
+pub(crate) struct SearchExample {
     pub(crate) service: String,
     pub(crate) location: String,
     pub(crate) from: String,
     pub(crate) to: String,
 }
 
-fn show(url: &str, front_end: &str, staff: &str, search: &Search) {
-    let Search { service, location, from, to } = search;
+fn print_walk_through(url: &str, front_end: &str, staff: &str, search: &SearchExample) {
+    let SearchExample { service, location, from, to } = search;
     let json = "-H 'content-type: application/json'";
     println!("listening on {url}");
     println!();

@@ -1,4 +1,4 @@
-//! `meridian doctor --tz`: future time kept honest when a time zone's rules change.
+//! `meridian doctor --tz`: upcoming appointments whose wall-clock time has changed with the rules of their time zone.
 
 use booking::{App, Repair, ZoneDrift};
 use domain::time::zone;
@@ -6,10 +6,10 @@ use domain::time::zone;
 use crate::{
     cli::Common,
     config::Config,
-    roles::{self, Role, Surroundings, Ways},
+    roles::{self, Peers, Role, Shared},
 };
 
-/// Lists the appointments whose clock is wrong, or moves them; fails where some are left.
+/// Lists the affected appointments, or moves them to their wall-clock time. Fails if any are left.
 pub(super) async fn check(common: &Common, config: &Config, repair: bool) -> Result<String, String> {
     let target = config.database_of(Role::Booking);
     if let sql::Target::Sqlite(path) = &target
@@ -58,14 +58,14 @@ fn line(wrong: &ZoneDrift) -> String {
     )
 }
 
-/// Booking's own code over its database, without a server.
+/// Booking over its database, without a server.
 async fn app(common: &Common, config: &Config) -> anyhow::Result<App> {
-    let around = Surroundings {
+    let shared = Shared {
         clock: common.clock()?,
         ids: runtime::Ids::system(),
         readiness: runtime::Readiness::new(),
         admin_key: None,
         public_url: None,
     };
-    roles::booking(config, &around, &Ways::in_process()).await
+    roles::booking(config, &shared, &Peers::in_process()).await
 }
