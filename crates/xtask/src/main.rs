@@ -10,6 +10,7 @@ mod config_reference;
 mod fuzz_api;
 mod metrics_page;
 mod module_graph;
+mod openapi;
 mod postgres;
 mod product;
 mod proto_checks;
@@ -43,6 +44,8 @@ enum Task {
     Check(CheckOptions),
     /// Writes the table of configuration keys in deploy/README.md anew from the code.
     ConfigReference,
+    /// Writes `services/gateway/openapi.json` from the code.
+    Openapi,
     /// Measures the kernel, searches, bookings and more on this machine.
     Bench(bench::Options),
     /// Sends generated requests to the REST interface (PyPI's schemathesis).
@@ -79,10 +82,12 @@ fn run() -> anyhow::Result<ExitCode> {
     match Arguments::parse().task {
         Task::Test(options) => test::run(&options),
         Task::Check(CheckOptions { graph: true }) => repo_rules::print_graphs().map(|()| ExitCode::SUCCESS),
-        Task::Check(CheckOptions { graph: false }) => {
-            repo_rules::check().and_then(|()| proto_checks::check()).map(|()| ExitCode::SUCCESS)
-        }
+        Task::Check(CheckOptions { graph: false }) => repo_rules::check()
+            .and_then(|()| proto_checks::check())
+            .and_then(|()| openapi::check())
+            .map(|()| ExitCode::SUCCESS),
         Task::ConfigReference => config_reference::write().map(|()| ExitCode::SUCCESS),
+        Task::Openapi => openapi::write().map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
         Task::FuzzApi(options) => fuzz_api::run(&options),
         Task::CompareCalendars(options) => compare_calendars::run(&options, &called_from),

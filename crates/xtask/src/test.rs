@@ -8,6 +8,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
+    openapi,
     postgres::{self, Options as ClusterOptions},
     proto_checks, repo_rules,
     steps::{built_product, cargo, has_cargo, run as run_command, step},
@@ -48,6 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         cargo(&[&["build", "--workspace", "--all-targets"], quiet(), timings].concat())
     })?;
     if !options.quick {
+        step("OpenAPI document: cargo xtask openapi", openapi::check)?;
         step("doc tests: cargo test --doc", || cargo(&[&["test", "--workspace", "--doc"], quiet()].concat()))?;
     }
     // A cluster that the caller names is used as it is.

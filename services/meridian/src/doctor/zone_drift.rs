@@ -28,7 +28,9 @@ pub(super) async fn check(common: &Common, config: &Config, repair: bool) -> Res
         let (is_left, words) = match outcome {
             None => (true, ""),
             Some(Ok(Repair::Moved)) => (false, "; moved"),
-            Some(Ok(Repair::Conflict)) => (true, "; NOT moved: someone else has that time, settle it with the patients"),
+            Some(Ok(Repair::Conflict)) => {
+                (true, "; NOT moved: someone else has that time, settle it with the patients")
+            }
             Some(Ok(Repair::Group)) => (true, "; NOT moved: it is a place in a group session, move that by hand"),
             Some(Ok(Repair::Changed)) => (true, "; NOT moved: it has just been changed, look again"),
             Some(Err(_)) => (true, "; NOT moved: the database failed, try again"),
