@@ -1,7 +1,7 @@
-//! What is counted of each call, on both ends, under the same labels.
+//! Metrics of calls, on the client's and the server's side under the same labels.
 //!
-//! Labels are bounded: a code is one of the table, and a method that a server has never served is `other`, so that a
-//! caller cannot grow the metrics by making up paths.
+//! Labels are bounded: a code is one of the table, and a method that no server has served is `other`, so that invented paths
+//! do not grow the metrics.
 
 use std::{
     collections::HashSet,
@@ -14,12 +14,12 @@ use tracing::Span;
 
 use crate::{Code, fault::CODE_HEADER};
 
-/// Methods that are told apart; all the house's contracts together have far fewer.
+/// Most methods with a label of their own; all contracts together have far fewer.
 const METHODS_MAX: usize = 512;
 
-/// Which end of a call counts.
+/// The side of a call that counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum Side {
     Client,
     Server,
 }
@@ -43,21 +43,21 @@ impl Methods {
     }
 }
 
-/// One running call. Counts itself as `cancelled` where it is dropped before its answer.
-pub(crate) struct Tally {
-    end: End,
+/// A running call. It counts as `cancelled` if it is dropped before its answer.
+pub(crate) struct CallRecord {
+    side: Side,
     methods: Methods,
     path: String,
     began: Instant,
     code: Option<&'static str>,
 }
 
-impl Tally {
-    pub(crate) fn begin(end: End, methods: &Methods, path: &str) -> Self {
-        Self { end, methods: methods.clone(), path: path.to_owned(), began: Instant::now(), code: None }
+impl CallRecord {
+    pub(crate) fn begin(side: Side, methods: &Methods, path: &str) -> Self {
+        Self { side, methods: methods.clone(), path: path.to_owned(), began: Instant::now(), code: None }
     }
 
-    /// Counts the answer and notes its code in the span.
+    /// Records the answer's code, here and in the span.
     pub(crate) fn finish(mut self, answer: &HeaderMap, span: &Span) {
         let code = answered(answer);
         span.record("rpc.code", code);
@@ -68,21 +68,21 @@ impl Tally {
     }
 }
 
-impl Drop for Tally {
+impl Drop for CallRecord {
     fn drop(&mut self) {
         let code = self.code.unwrap_or("cancelled");
-        let served = self.end == End::Client || !matches!(self.code, None | Some("unimplemented" | "overloaded"));
+        let served = self.side == Side::Client || !matches!(self.code, None | Some("unimplemented" | "overloaded"));
         let method = self.methods.label(&self.path, served);
-        let (requests, seconds) = match self.end {
-            End::Client => ("rpc_client_requests_total", "rpc_client_seconds"),
-            End::Server => ("rpc_server_requests_total", "rpc_server_seconds"),
+        let (requests, seconds) = match self.side {
+            Side::Client => ("rpc_client_requests_total", "rpc_client_seconds"),
+            Side::Server => ("rpc_server_requests_total", "rpc_server_seconds"),
         };
         metrics::counter!(requests, "method" => method.clone(), "code" => code).increment(1);
         metrics::histogram!(seconds, "method" => method, "code" => code).record(self.began.elapsed());
     }
 }
 
-/// The code that an answer's headers name; an answer with trailers to come is taken for `ok`.
+/// The code in an answer's headers. An answer whose trailers follow counts as `ok`.
 fn answered(headers: &HeaderMap) -> &'static str {
     let named = headers.get(CODE_HEADER).and_then(|value| Code::from_name(value.to_str().ok()?));
     let code = named.or_else(|| {
@@ -98,7 +98,7 @@ mod tests {
     use crate::Fault;
 
     #[test]
-    fn answers_are_counted_by_our_code() {
+    fn answers_are_counted_by_code() {
         let headers = |status: tonic::Status| status.into_http::<()>().headers().clone();
         assert_eq!(answered(&HeaderMap::new()), "ok");
         assert_eq!(answered(&headers(Fault::new(Code::SlotTaken, "taken").into())), "slot_taken");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_methods_share_one_label_and_there_is_an_end_to_them() {
+    fn unknown_methods_share_one_label_and_known_ones_are_bounded() {
         let methods = Methods::default();
         assert_eq!(&*methods.label("a.B/C", false), "other");
         assert_eq!(&*methods.label("a.B/C", true), "a.B/C");

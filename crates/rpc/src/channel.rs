@@ -1,7 +1,7 @@
-//! How calls travel: over TCP, or straight into a server in the same process without a socket.
+//! The transports of a call: TCP, or a server of the same process without a socket.
 //!
-//! Both ways look the same to a generated client, pass the same client layer on the way out (trace, deadline, metrics)
-//! and meet the same guard on the way in. A call that cannot be made is answered by a [`Fault`] like any other.
+//! Both look the same to a generated client. Both pass the client layer (trace, deadline, metrics) and the server's guard. A
+//! call that cannot be made is answered by a [`Fault`].
 
 use std::{
     sync::{Arc, LazyLock, OnceLock},
@@ -17,32 +17,32 @@ use tracing::{Instrument, Span, field::Empty};
 
 use crate::{
     Code, Fault,
-    call_metrics::{End, Methods, Tally},
+    call_metrics::{CallRecord, Methods, Side},
     context::DEFAULT_DEADLINE,
     guard::timeout,
     trace,
 };
 
-/// The headers of an answer, of which a fault with all its violations takes the most.
+/// Most bytes of an answer's headers; a fault with all its violations needs the most.
 const HEADER_BYTES_MAX: u32 = 512 * 1024;
 
 static METHODS: LazyLock<Methods> = LazyLock::new(Methods::default);
 
-/// Why a call never reached its server.
+/// The error of a call that did not reach its server.
 pub type TransportError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A way to a service; cheap to clone.
+/// A client's connection to a service; cheap to clone.
 #[derive(Clone)]
-pub struct Channel(Way);
+pub struct Channel(Transport);
 
 #[derive(Clone)]
-enum Way {
+enum Transport {
     Tcp(tonic::transport::Channel),
     InProcess(Arc<OnceLock<Routes>>),
 }
 
 impl Channel {
-    /// A way over TCP; connects when first used, and again whenever the connection is lost.
+    /// A channel over TCP. It connects when first used, and again after the connection is lost.
     ///
     /// # Errors
     /// When the URI is malformed.
@@ -54,24 +54,24 @@ impl Channel {
             .keep_alive_timeout(Duration::from_secs(10))
             .keep_alive_while_idle(true)
             .http2_max_header_list_size(HEADER_BYTES_MAX);
-        Ok(Self(Way::Tcp(endpoint.connect_lazy())))
+        Ok(Self(Transport::Tcp(endpoint.connect_lazy())))
     }
 
-    /// A way into a server of this process; `guarded` comes from [`crate::guard`].
+    /// A channel into a server of this process; `guarded` comes from [`crate::guard`].
     pub fn in_process(guarded: Routes) -> Self {
         let channel = Self::pending();
         channel.bind(guarded);
         channel
     }
 
-    /// A way into a server of this process that is not built yet, for services that call each other.
+    /// A channel into a server of this process that is built later, for services that call each other.
     pub fn pending() -> Self {
-        Self(Way::InProcess(Arc::new(OnceLock::new())))
+        Self(Transport::InProcess(Arc::new(OnceLock::new())))
     }
 
-    /// Leads a pending way to its server. The first binding counts.
+    /// Binds a pending channel to its server. Only the first binding counts.
     pub fn bind(&self, guarded: Routes) {
-        if let Way::InProcess(routes) = &self.0 {
+        if let Transport::InProcess(routes) = &self.0 {
             let _ = routes.set(guarded);
         }
     }
@@ -84,8 +84,8 @@ impl Service<Request<Body>> for Channel {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportError>> {
         match &mut self.0 {
-            Way::Tcp(channel) => channel.poll_ready(cx).map_err(Into::into),
-            Way::InProcess(_) => Poll::Ready(Ok(())),
+            Transport::Tcp(channel) => channel.poll_ready(cx).map_err(Into::into),
+            Transport::InProcess(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -101,13 +101,13 @@ impl Service<Request<Body>> for Channel {
         );
         trace::inject(&span, request.headers_mut());
         let allowed = timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE);
-        let tally = Tally::begin(End::Client, &METHODS, &path);
+        let record = CallRecord::begin(Side::Client, &METHODS, &path);
         let answer: BoxFuture<'static, Result<Response<Body>, TransportError>> = match &mut self.0 {
-            Way::Tcp(channel) => {
+            Transport::Tcp(channel) => {
                 let answer = channel.call(request);
                 Box::pin(async move { answer.await.map_err(Into::into) })
             }
-            Way::InProcess(routes) => match routes.get() {
+            Transport::InProcess(routes) => match routes.get() {
                 Some(routes) => {
                     let answer = routes.clone().call(request);
                     Box::pin(async move { answer.await.map_err(|never| match never {}) })
@@ -115,23 +115,23 @@ impl Service<Request<Body>> for Channel {
                 None => Box::pin(std::future::ready(Ok(starting()))),
             },
         };
-        Box::pin(finish(allowed, answer, tally, span.clone()).instrument(span))
+        Box::pin(finish(allowed, answer, record, span.clone()).instrument(span))
     }
 }
 
-/// Waits for the answer until the deadline: connecting takes time too, and the other side may have fallen silent.
+/// Waits for the answer until the deadline. The deadline covers connecting, and servers that fall silent.
 async fn finish(
     allowed: Duration,
     answer: BoxFuture<'static, Result<Response<Body>, TransportError>>,
-    tally: Tally,
+    record: CallRecord,
     span: Span,
 ) -> Result<Response<Body>, TransportError> {
     let answer = match tokio::time::timeout(allowed, answer).await {
         Ok(Ok(answer)) => answer,
-        Ok(Err(error)) => Status::from(failed(&*error)).into_http(),
-        Err(_) => Status::from(Fault::out_of_time()).into_http(),
+        Ok(Err(error)) => Status::from(transport_fault(&*error)).into_http(),
+        Err(_) => Status::from(Fault::deadline_exceeded()).into_http(),
     };
-    tally.finish(answer.headers(), &span);
+    record.finish(answer.headers(), &span);
     Ok(answer)
 }
 
@@ -140,12 +140,12 @@ fn starting() -> Response<Body> {
     Status::from(fault).into_http()
 }
 
-/// What a failure of the transport means to the caller.
-fn failed(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Fault {
+/// The fault for an error of the transport.
+fn transport_fault(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Fault {
     let error: &(dyn std::error::Error + 'static) = error;
     let causes = || std::iter::successors(Some(error), |error| error.source());
     if causes().any(|cause| cause.is::<TimeoutExpired>()) {
-        return Fault::out_of_time();
+        return Fault::deadline_exceeded();
     }
     let error = causes().map(ToString::to_string).collect::<Vec<_>>().join(": ");
     tracing::info!(%error, "a service could not be reached");

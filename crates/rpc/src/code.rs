@@ -1,19 +1,19 @@
-//! The one table of error codes: for each its name, its gRPC code, its HTTP status and its title.
+//! The table of error codes: each has a name, a gRPC status, an HTTP status and a title.
 //!
-//! Services speak of codes only; how a code looks in gRPC or in HTTP is decided here and nowhere else.
+//! Services use codes only; this table alone maps them to gRPC and HTTP.
 
 use tonic::Code as Grpc;
 
 macro_rules! table {
     ($($variant:ident $text:literal $grpc:ident $http:literal $title:literal;)*) => {
-        /// What went wrong, in the public interface's words.
+        /// A code of the public interface.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Code {
             $(#[doc = $title] $variant,)*
         }
 
         impl Code {
-            /// Every code.
+            /// All codes.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
             /// The stable name.
@@ -95,7 +95,7 @@ impl Code {
         Self::ALL.iter().copied().find(|code| code.as_str() == text)
     }
 
-    /// The code for an answer that carries none of ours: one from another program, or from the transport.
+    /// The code for a status without a code of ours, from another program or from the transport.
     pub fn from_grpc(code: Grpc) -> Self {
         match code {
             Grpc::NotFound => Self::NotFound,
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_read_back() {
+    fn names_are_unique_and_round_trip() {
         for code in Code::ALL {
             assert_eq!(Code::from_name(code.as_str()), Some(*code));
             assert!(code.as_str().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{code:?}");
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_is_an_error_in_both_protocols() {
+    fn all_codes_are_errors_in_both_protocols() {
         for code in Code::ALL {
             assert!((400..600).contains(&code.http()) && code.grpc() != Grpc::Ok, "{code:?}");
         }

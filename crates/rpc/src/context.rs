@@ -1,5 +1,5 @@
-//! What travels with every call: the organisation, the caller, the deadline, and where given an idempotency key
-//! and a revision to be at least as fresh as.
+//! The metadata of a call: the organisation, the caller, the deadline, and optionally an idempotency key and a revision
+//! that the answer must include.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use crate::{Code, Fault, metadata};
 
-/// What is left to answer in, once a call has come back in time.
+/// Time that a service keeps for its own answer when it passes the deadline on.
 const MARGIN: Duration = Duration::from_millis(20);
 /// The deadline of a call that names none.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
@@ -20,36 +20,36 @@ const FINGERPRINT: &str = "meridian-fingerprint";
 const REVISION: &str = "meridian-revision";
 const REPLAYED: &str = "meridian-replayed";
 
-/// When the server must have answered; put into the request by the server's guard.
+/// The deadline of a request; the server's guard sets it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline(pub(crate) Instant);
 
-/// A caller's promise that a repeated request is the same one.
+/// The identity of a write, so that repeated requests have one effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Idempotency {
-    /// The caller's own key.
+    /// The caller's key.
     pub key: String,
     /// SHA-256 of route and body, in hexadecimal.
     pub fingerprint: String,
 }
 
-/// What travels with a call.
+/// The metadata of a call.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// In whose data the call acts.
+    /// The organisation whose data the call reads or writes.
     pub organization: OrganizationId,
-    /// Who asks: a key's id or a service's name.
+    /// The caller: an API key's id or a service's name.
     pub caller: String,
-    /// When the answer must be there.
+    /// When the answer is due.
     pub deadline: Instant,
-    /// Where the caller may repeat the call.
+    /// Set if the caller may repeat the call.
     pub idempotency: Option<Idempotency>,
-    /// The revision that the answer must be at least as fresh as.
+    /// The revision that the answer must include.
     pub revision: Option<String>,
 }
 
 impl Context {
-    /// A context for calls that begin here.
+    /// The context of a call that starts here.
     pub fn new(organization: OrganizationId, caller: &str, within: Duration) -> Self {
         Self {
             organization,
@@ -60,10 +60,10 @@ impl Context {
         }
     }
 
-    /// Reads the context of a call that came in.
+    /// The context of a received call.
     ///
     /// # Errors
-    /// Where the organisation or the caller is missing, or anything is malformed. A key that cannot be read is refused
+    /// `malformed_request` if the organisation or the caller is missing, or a value is malformed. A malformed key is refused
     /// too: without it a repeated request would have a second effect.
     pub fn of<T>(request: &Request<T>) -> Result<Self, Fault> {
         let metadata = request.metadata();
@@ -83,14 +83,14 @@ impl Context {
         })
     }
 
-    /// A call to another service on behalf of this one: the same organisation and caller, what is left of the
-    /// time, and no idempotency key, since that is kept where it was first given.
+    /// A call to another service on behalf of this one: the same organisation and caller, the remaining time, and no
+    /// idempotency key, since the first service stores it.
     pub fn request<T>(&self, message: T) -> Request<T> {
         let onward = Self { idempotency: None, ..self.clone() };
         onward.forward(message)
     }
 
-    /// The same call passed on whole, idempotency key included.
+    /// The same call, passed on with its idempotency key.
     pub fn forward<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let left = self.deadline.saturating_duration_since(Instant::now()).saturating_sub(MARGIN);
@@ -108,19 +108,19 @@ impl Context {
         request
     }
 
-    /// The same call, at least as fresh as the write that was answered so.
+    /// The same call, whose answer must include the write that returned `answer`.
     pub fn after<T>(&self, answer: &Response<T>) -> Self {
         let revision = answer.metadata().get(REVISION).and_then(|text| text.to_str().ok()).map(str::to_owned);
         Self { revision: revision.or_else(|| self.revision.clone()), ..self.clone() }
     }
 
-    /// What is left of the time.
+    /// The time until the deadline.
     pub fn remaining(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 }
 
-/// An answer to a write: its message, the revision it made, and whether it is a replay.
+/// The answer to a write, with its revision. `replayed` marks the stored answer of an earlier request.
 pub fn respond<T>(message: T, revision: &str, replayed: bool) -> Response<T> {
     let mut response = Response::new(message);
     if let Ok(revision) = revision.parse() {
@@ -132,7 +132,7 @@ pub fn respond<T>(message: T, revision: &str, replayed: bool) -> Response<T> {
     response
 }
 
-/// Whether an answer is that of an earlier request with the same key.
+/// Whether an answer is the stored answer of an earlier request with the same key.
 pub fn is_replay<T>(answer: &Response<T>) -> bool {
     answer.metadata().contains_key(REPLAYED)
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_arrives() {
+    fn a_context_round_trips() {
         let sent = context();
         let read = Context::of(&sent.forward(())).unwrap();
         assert_eq!((read.organization, &read.caller), (sent.organization, &sent.caller));
@@ -176,12 +176,12 @@ mod tests {
     }
 
     #[test]
-    fn an_onward_call_leaves_the_key_behind() {
+    fn an_onward_call_has_no_key() {
         assert_eq!(Context::of(&context().request(())).unwrap().idempotency, None);
     }
 
     #[test]
-    fn the_onward_deadline_is_what_is_left_less_a_margin() {
+    fn the_onward_deadline_is_the_remaining_time_less_a_margin() {
         let request = context().request(());
         let allowed = crate::guard::timeout(request.metadata().as_ref()).unwrap();
         assert!(allowed <= Duration::from_secs(2) - MARGIN && allowed > Duration::from_secs(1), "{allowed:?}");

@@ -1,9 +1,9 @@
-//! The one error type at every service's border.
+//! The error type of every call between services.
 //!
-//! A fault says what the caller did wrong or must do next, in public words; what went wrong inside is logged and
-//! never sent. On the wire it is a `google.rpc.Status` with ErrorInfo (reason = our code, domain `meridian`),
-//! BadRequest for violations (reason = the violation's code), RetryInfo, and at most one further detail. It travels in
-//! HTTP/2 headers, so what it carries is bounded.
+//! A fault tells the caller in public words what was wrong or what to do next. Internal causes are logged and never sent. On
+//! the wire a fault is a `google.rpc.Status` with ErrorInfo (reason = our code, domain `meridian`), BadRequest for
+//! violations (reason = the violation's code), RetryInfo, and at most one further detail. Details travel in HTTP/2
+//! headers, so their size is bounded.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,34 +20,34 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt, pb};
 use crate::Code;
 
 const DOMAIN: &str = "meridian";
-/// Names our code to metrics and to clients that read no details.
+/// The header that repeats the code, for metrics and for clients that read no details.
 pub(crate) const CODE_HEADER: &str = "meridian-code";
-/// More violations than this are counted, not sent.
+/// Most violations that are sent; the others are counted.
 const VIOLATIONS_MAX: usize = 128;
-/// The longest text of a violation that is sent, in bytes; the details travel in headers.
+/// Longest text of a violation, in bytes.
 const TEXT_BYTES_MAX: usize = 512;
-/// Says how many violations were not sent.
+/// The metadata key for the number of violations that were not sent.
 const OMITTED: &str = "violations_omitted";
 
 /// Why a call was refused or failed.
 #[derive(Clone, PartialEq)]
 pub struct Fault {
-    /// What went wrong.
+    /// The code.
     pub code: Code,
-    /// This occurrence in public words: what to mend. No personal data, no internals.
+    /// This occurrence in public words, with the remedy. No personal data, no internals.
     pub detail: String,
     /// Every fault of the input.
     pub violations: Vec<Violation>,
-    /// Further machine-readable facts.
+    /// Machine-readable facts.
     pub metadata: BTreeMap<String, String>,
-    /// When trying again makes sense.
+    /// Pause before a retry makes sense.
     pub retry_after: Option<Duration>,
-    /// One more detail, such as the alternatives to a slot that is taken.
+    /// One further detail, such as the alternatives to a taken slot.
     pub extra: Option<Any>,
 }
 
 impl fmt::Debug for Fault {
-    /// Shows no detail: a detail may quote an input.
+    /// Omits the detail: it may quote an input.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Fault({}", self.code.as_str())?;
         for violation in &self.violations {
@@ -99,11 +99,11 @@ impl Fault {
     }
 
     /// The deadline has passed.
-    pub fn out_of_time() -> Self {
+    pub fn deadline_exceeded() -> Self {
         Self::new(Code::DeadlineExceeded, "the time allowed for the request ran out")
     }
 
-    /// The other side could not be reached.
+    /// The service could not be reached.
     pub fn unreachable() -> Self {
         Self::new(Code::Unavailable, "a part of the system cannot be reached; try again shortly")
     }
@@ -141,12 +141,12 @@ impl Fault {
         self
     }
 
-    /// The further detail, where it is of this type.
+    /// The further detail, if it has this type.
     pub fn extra<M: prost::Name + Default>(&self) -> Option<M> {
         self.extra.as_ref()?.to_msg().ok()
     }
 
-    /// Reads a fault from what a call answered.
+    /// The fault in the status of a failed call.
     pub fn from_status(status: &Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
@@ -154,7 +154,7 @@ impl Fault {
             let code = Code::from_grpc(status.code());
             let detail = match code {
                 Code::Unavailable => return Self::unreachable(),
-                Code::DeadlineExceeded => return Self::out_of_time(),
+                Code::DeadlineExceeded => return Self::deadline_exceeded(),
                 Code::Overloaded => "too much is going on; try again shortly",
                 Code::NotFound => "nothing has this id",
                 Code::Unimplemented => "this is not offered",
@@ -181,7 +181,7 @@ impl Fault {
     }
 }
 
-/// The detail that is none of google.rpc's own.
+/// The detail that is not one of google.rpc.
 fn extra(status: &Status) -> Option<Any> {
     let decoded = pb::Status::decode(status.details()).ok()?;
     decoded.details.into_iter().find(|any| !any.type_url.contains("google.rpc."))
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn every_code_survives_the_wire() {
+    fn all_codes_survive_the_wire() {
         for code in Code::ALL {
             let fault = Fault::new(*code, "mend it").with("allowed", "confirm, cancel");
             let status = Status::from(fault.clone());
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_status_shows_none_of_its_text() {
+    fn the_text_of_a_foreign_status_is_dropped() {
         let fault = Fault::from_status(&Status::internal("SELECT * FROM patients"));
         assert_eq!(fault.code, Code::Internal);
         assert!(!fault.detail.contains("SELECT"));
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_fault_carries_is_bounded() {
+    fn the_size_of_a_fault_is_bounded() {
         let mut faults = Faults::new();
         for n in 0..1000 {
             faults.push(format!("/weekly/{n}/{}", "x".repeat(5000)), "invalid", "é".repeat(5000));
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_that_is_debugged_shows_no_input() {
+    fn debug_output_holds_no_input() {
         let fault = Fault::violation("/patient/phone", "invalid_phone", "+15550001111 is none");
         assert_eq!(format!("{fault:?}"), "Fault(validation_failed, /patient/phone: invalid_phone)");
     }

@@ -1,5 +1,5 @@
-//! What stands in front of every service, over TCP and in process alike: the deadline, the trace, a limit on
-//! concurrent calls, metrics, and a net under panics.
+//! The layer in front of each service, over TCP and in process: deadline, trace, limit of concurrent calls, metrics, and
+//! panics as faults.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -16,39 +16,39 @@ use tracing::{Instrument, field::Empty};
 
 use crate::{
     Code, Fault,
-    call_metrics::{End, Methods, Tally},
+    call_metrics::{CallRecord, Methods, Side},
     context::{DEFAULT_DEADLINE, Deadline},
     trace,
 };
 
-/// Calls that one service works on at a time unless told otherwise; more are refused at once as `overloaded`.
+/// Default number of concurrent calls; more are refused at once as `overloaded`.
 const CALLS_MAX: usize = 1024;
-/// The longest deadline that a caller may ask for.
+/// Longest deadline that a caller may set.
 const DEADLINE_MAX: Duration = Duration::from_secs(60);
-/// The server answers so much before the caller's deadline, at most, so that the answer still arrives.
+/// Longest time by which the server answers before the caller's deadline, so that the answer still arrives.
 const ANSWER_TIME_MAX: Duration = Duration::from_millis(10);
 
-/// Puts the guard in front of a service's routes. Both transports serve what this returns.
+/// Puts the guard in front of a service's routes. Both transports serve the result.
 pub fn guard(routes: Routes) -> Routes {
     guard_with(routes, CALLS_MAX)
 }
 
-/// As [`guard`], with so many calls at a time.
+/// As [`guard`], with another number of concurrent calls.
 pub fn guard_with(routes: Routes, calls_max: usize) -> Routes {
-    let gate = Arc::new(Gate { places: Semaphore::new(calls_max), methods: Methods::default() });
+    let guard = Arc::new(CallGuard { permits: Semaphore::new(calls_max), methods: Methods::default() });
     let guarded = routes.prepare().into_axum_router().layer(axum::middleware::from_fn(move |request, next| {
-        let gate = gate.clone();
-        async move { gate.serve(request, next).await }
+        let guard = guard.clone();
+        async move { guard.serve(request, next).await }
     }));
     Routes::from(guarded)
 }
 
-struct Gate {
-    places: Semaphore,
+struct CallGuard {
+    permits: Semaphore,
     methods: Methods,
 }
 
-impl Gate {
+impl CallGuard {
     async fn serve(&self, mut request: Request, next: Next) -> Response {
         let path = request.uri().path().trim_start_matches('/').to_owned();
         let (service, method) = path.split_once('/').unwrap_or((&path, ""));
@@ -63,41 +63,41 @@ impl Gate {
             rpc.code = Empty,
         );
         trace::set_parent(&span, request.headers());
-        let tally = Tally::begin(End::Server, &self.methods, &path);
+        let record = CallRecord::begin(Side::Server, &self.methods, &path);
         let allowed = timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE).min(DEADLINE_MAX);
         let allowed = allowed.saturating_sub(ANSWER_TIME_MAX.min(allowed / 10));
         request.extensions_mut().insert(Deadline(Instant::now() + allowed));
         let answer = self.answer(allowed, request, next).instrument(span.clone()).await;
-        tally.finish(answer.headers(), &span);
+        record.finish(answer.headers(), &span);
         answer
     }
 
     async fn answer(&self, allowed: Duration, request: Request, next: Next) -> Response {
         if allowed.is_zero() {
-            return late();
+            return deadline_exceeded();
         }
-        let Ok(_place) = self.places.try_acquire() else {
+        let Ok(_permit) = self.permits.try_acquire() else {
             return refuse(Fault::new(Code::Overloaded, "too much is going on; try again shortly"));
         };
-        // The handler's future is dropped at the deadline, and all that it waits for with it.
+        // The deadline drops the handler's future and everything that it awaits.
         let work = AssertUnwindSafe(next.run(request)).catch_unwind();
         match tokio::time::timeout(allowed, work).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => refuse(Fault::internal("a handler panicked")),
-            Err(_) => late(),
+            Err(_) => deadline_exceeded(),
         }
     }
 }
 
-fn late() -> Response {
-    refuse(Fault::out_of_time())
+fn deadline_exceeded() -> Response {
+    refuse(Fault::deadline_exceeded())
 }
 
 fn refuse(fault: Fault) -> Response {
     Status::from(fault).into_http()
 }
 
-/// Reads `grpc-timeout`: up to eight digits and a unit
+/// Parses `grpc-timeout`: up to eight digits and a unit
 /// (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_read_as_the_protocol_writes_them() {
+    fn timeouts_follow_the_protocol() {
         let read =
             |text: &str| timeout(&HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), text.parse().unwrap())]));
         assert_eq!(read("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));

@@ -1,11 +1,10 @@
-//! How services call each other: one error type, one context, one channel over two transports.
+//! Calls between services: one error type, one context, one channel over two transports.
 //!
-//! Whether a call goes over TCP or straight into a server in the same process, it carries a deadline, a trace
-//! context, the organisation and the caller, and the server keeps all four. Nothing here knows what is being
-//! called.
+//! A call goes over TCP or into a server of the same process. Either way it carries a deadline, a trace context, the
+//! organisation and the caller, and the server enforces the deadline. This crate knows no contract.
 //!
-//! Start reading at [`code`] for the errors, at [`Context`] for what travels with a call, and at [`Channel`] for
-//! how it travels.
+//! Start reading at [`code`] for the errors, at [`Context`] for a call's metadata, and at [`Channel`] for the
+//! transports.
 
 #![warn(clippy::unwrap_used)]
 

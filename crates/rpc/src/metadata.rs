@@ -1,16 +1,16 @@
-//! Texts in and out of call metadata, which carries visible ASCII only.
+//! Texts in call metadata, which carries visible ASCII only.
 //!
-//! Anything else is percent-encoded and decoded on the other side: a key that cannot travel must not be lost
-//! silently, for with it goes the promise that a repeated request has one effect.
+//! Other characters are percent-encoded and decoded by the receiver. An idempotency key must not be lost silently: without
+//! it a repeated request has a second effect.
 
 use std::fmt::Write;
 
 use tonic::metadata::{MetadataMap, MetadataValue};
 
-/// The longest text that is taken, in bytes once decoded.
+/// Longest accepted text, in bytes after decoding.
 const BYTES_MAX: usize = 512;
 
-/// Writes a text under this name.
+/// Sets a text.
 pub(crate) fn set(metadata: &mut MetadataMap, name: &'static str, text: &str) {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -25,7 +25,7 @@ pub(crate) fn set(metadata: &mut MetadataMap, name: &'static str, text: &str) {
     metadata.insert(name, value);
 }
 
-/// Reads the text under this name; `Err` where there is one that cannot be read.
+/// Gets a text; `Err` if it cannot be decoded, is empty, or is too long.
 pub(crate) fn get(metadata: &MetadataMap, name: &str) -> Result<Option<String>, ()> {
     let Some(value) = metadata.get(name) else { return Ok(None) };
     let text = decode(value.to_str().map_err(|_| ())?).ok_or(())?;
@@ -57,7 +57,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_travels(text in "\\PC{1,60}|[ -~]{1,60}|(.|\\n){1,60}") {
+        fn any_text_round_trips(text in "\\PC{1,60}|[ -~]{1,60}|(.|\\n){1,60}") {
             let mut metadata = MetadataMap::new();
             set(&mut metadata, "idempotency-key", &text);
             prop_assert_eq!(get(&metadata, "idempotency-key"), Ok(Some(text)));
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_taken_for_absent() {
+    fn a_malformed_text_is_an_error() {
         let mut metadata = MetadataMap::new();
         assert_eq!(get(&metadata, "k"), Ok(None));
         for bad in ["", "%", "%4", "%zz", "%FF", &"x".repeat(BYTES_MAX + 1)] {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_texts_stay_readable() {
+    fn visible_ascii_is_not_encoded() {
         let mut metadata = MetadataMap::new();
         set(&mut metadata, "meridian-caller", "key_01jnq0:web");
         assert_eq!(metadata.get("meridian-caller").unwrap(), "key_01jnq0:web");

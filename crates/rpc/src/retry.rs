@@ -1,8 +1,8 @@
-//! The one place where a call is tried again.
+//! Retries of calls.
 //!
-//! Only what may be repeated (a read, or a write with an idempotency key), only where the other side could not be
-//! reached, at most three times, with jitter, within the caller's deadline, and within a budget: when most calls
-//! fail, trying each again would triple the load on what is failing.
+//! A call is retried only if it is repeatable (a read, or a write with an idempotency key) and the service could not be
+//! reached; at most three times in all, with jitter, within the caller's deadline and a budget. When most calls fail,
+//! retrying each would triple the load on the failing service.
 
 use std::{
     sync::{
@@ -17,16 +17,16 @@ use tonic::Status;
 
 use crate::{Code, Context, Fault};
 
-/// Tries in all, the first included.
+/// Most tries, the first included.
 const TRIES_MAX: u32 = 3;
-/// The pause before the second try is at most this, and twice as much before the third.
+/// Longest pause before the second try; the third has twice as much.
 const PAUSE_MAX: Duration = Duration::from_millis(50);
 /// A full budget, in tenths of a retry.
 const BUDGET_TENTHS: u32 = 100;
-/// What one retry costs, in tenths; a call that succeeds pays back one.
+/// Cost of one retry, in tenths. A successful call pays one tenth back.
 const RETRY_TENTHS: u32 = 10;
 
-/// Tries calls again. Clones share the budget; keep one for each service that is called.
+/// Retries calls to one service. Clones share the budget.
 #[derive(Clone)]
 pub struct Retry {
     clock: Clock,
@@ -35,15 +35,14 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// A full budget.
+    /// Retries with a full budget.
     pub fn new(clock: Clock, ids: Ids) -> Self {
         Self { clock, ids, budget: Arc::new(AtomicU32::new(BUDGET_TENTHS)) }
     }
 
-    /// Makes the call, and again where it came back `unavailable`.
+    /// Makes the call, and retries it while it is `unavailable`.
     ///
-    /// Only for reads and for writes that carry an idempotency key: a call that could not be answered may still have
-    /// had its effect.
+    /// Only for reads and for writes with an idempotency key: a call without an answer may still have had its effect.
     ///
     /// # Errors
     /// The fault of the last try.
@@ -71,7 +70,7 @@ impl Retry {
         }
     }
 
-    /// A random part of the longest pause after so many tries.
+    /// A random part of the longest pause after `tried` tries.
     fn pause(&self, tried: u32) -> Duration {
         (PAUSE_MAX * 2_u32.pow(tried - 1)).mul_f64(self.ids.fraction())
     }
@@ -83,7 +82,7 @@ impl Retry {
 
     fn pay_back(&self) {
         let more = |tenths: u32| (tenths < BUDGET_TENTHS).then(|| tenths + 1);
-        // An error means that the budget is full.
+        // It fails only if the budget is full.
         let _ = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 }
@@ -116,14 +115,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_could_not_be_reached_is_tried_three_times() {
+    async fn an_unavailable_call_is_tried_three_times() {
         let (retry, ctx) = (retry(), context(Duration::from_secs(5)));
         assert_eq!(run(&retry, &ctx, Code::Unavailable, 2).await, (Ok(()), 3));
         assert_eq!(run(&retry, &ctx, Code::Unavailable, 9).await, (Err(Code::Unavailable), 3));
     }
 
     #[tokio::test]
-    async fn an_answer_is_not_asked_for_again() {
+    async fn other_codes_are_not_retried() {
         let (retry, ctx) = (retry(), context(Duration::from_secs(5)));
         for code in Code::ALL.iter().filter(|code| **code != Code::Unavailable) {
             assert_eq!(run(&retry, &ctx, *code, 9).await, (Err(*code), 1));
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_tried_past_the_deadline() {
+    async fn no_retry_passes_the_deadline() {
         assert_eq!(run(&retry(), &context(Duration::ZERO), Code::Unavailable, 9).await, (Err(Code::Unavailable), 1));
     }
 

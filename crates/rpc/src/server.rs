@@ -8,13 +8,12 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-/// Streams that one connection may have open at a time.
+/// Most concurrent streams of one connection.
 const STREAMS_MAX: u32 = 1024;
-/// How often an idle connection is asked whether it still lives, and how long it has to answer.
+/// Interval of pings on a connection, and the time for their answers.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
-/// A gRPC server over TCP. Health and reflection stand beside the guard: they answer without a context, and under
-/// load too.
+/// A gRPC server over TCP. Health and reflection bypass the guard: they answer without a context and under load.
 pub struct Server {
     routes: Routes,
     health: Health,
@@ -27,11 +26,10 @@ struct Health {
 }
 
 impl Server {
-    /// A server for these routes, which [`crate::guard`] has guarded; `descriptors` are the encoded contracts,
-    /// `services` their full names.
+    /// A server for the routes of [`crate::guard`]. `descriptors` are the encoded contracts, `services` their full names.
     ///
     /// # Errors
-    /// When the descriptors cannot be read.
+    /// When the descriptors cannot be decoded.
     pub async fn new(
         guarded: Routes,
         descriptors: &[u8],
@@ -42,22 +40,23 @@ impl Server {
             .register_encoded_file_descriptor_set(descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        // The empty name stands for the process as a whole.
+        // The empty name is the whole process.
         let services = services.iter().chain(&[""]).map(|name| (*name).to_owned()).collect();
-        let health_kept = Health { reporter, services, readiness: Readiness::new() };
-        health_kept.say(true).await;
-        Ok(Self { routes: guarded.add_service(health).add_service(reflection), health: health_kept })
+        let routes = guarded.add_service(health).add_service(reflection);
+        let health = Health { reporter, services, readiness: Readiness::new() };
+        health.report(true).await;
+        Ok(Self { routes, health })
     }
 
-    /// Lets the health service say what this register says.
+    /// Health reports this readiness.
     #[must_use]
-    pub fn following(mut self, readiness: Readiness) -> Self {
+    pub fn with_readiness(mut self, readiness: Readiness) -> Self {
         self.health.readiness = readiness;
         self
     }
 
-    /// Serves until draining has begun and every running call is answered. Health says `NOT_SERVING` from the moment
-    /// that the process is leaving.
+    /// Serves until draining has begun and every running call is answered. Health reports `NOT_SERVING` as soon as the
+    /// process begins to shut down.
     ///
     /// # Errors
     /// When the socket fails.
@@ -72,26 +71,26 @@ impl Server {
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { draining.begun().await });
         tokio::select! {
             served = serving => served,
-            never = self.health.follow(&shutdown) => match never {},
+            never = self.health.report_changes(&shutdown) => match never {},
         }
     }
 }
 
 impl Health {
-    async fn follow(&self, shutdown: &Shutdown) -> std::convert::Infallible {
+    async fn report_changes(&self, shutdown: &Shutdown) -> std::convert::Infallible {
         loop {
             let ready = self.readiness.is_ready();
-            self.say(ready).await;
+            self.report(ready).await;
             tokio::select! {
                 () = shutdown.leaving() => break,
                 () = self.readiness.until(!ready) => {}
             }
         }
-        self.say(false).await;
+        self.report(false).await;
         std::future::pending().await
     }
 
-    async fn say(&self, ready: bool) {
+    async fn report(&self, ready: bool) {
         let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
         for service in &self.services {
             self.reporter.set_service_status(service, status).await;
@@ -99,10 +98,10 @@ impl Health {
     }
 }
 
-/// Opens a listening socket and says on which address.
+/// Opens a listening socket and returns its address.
 ///
 /// # Errors
-/// When the address is taken or not ours.
+/// When the address is in use or not local.
 pub async fn listen(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await?;
     let local = listener.local_addr()?;

@@ -31,14 +31,14 @@ impl Injector for HeadersMut<'_> {
     }
 }
 
-/// Makes the span a child of the one that the headers name.
+/// Makes the span a child of the span in the headers.
 pub fn set_parent(span: &Span, headers: &HeaderMap) {
     let parent = global::get_text_map_propagator(|propagator| propagator.extract(&Headers(headers)));
-    // It fails only where the span is not recorded, and then there is nothing to connect.
+    // It fails only if the span is not recorded.
     let _ = span.set_parent(parent);
 }
 
-/// Links the span to the trace of a W3C `traceparent`; a text that is none links nothing.
+/// Links the span to the trace of a W3C `traceparent`; an invalid text links nothing.
 pub fn link(span: &Span, trace_parent: &str) {
     let Ok(value) = HeaderValue::try_from(trace_parent) else { return };
     let headers = HeaderMap::from_iter([(HeaderName::from_static("traceparent"), value)]);
@@ -49,13 +49,13 @@ pub fn link(span: &Span, trace_parent: &str) {
     }
 }
 
-/// Writes the span's context into the headers.
+/// Writes the context of the span into the headers.
 pub fn inject(span: &Span, headers: &mut HeaderMap) {
     let context = span.context();
     global::get_text_map_propagator(|propagator| propagator.inject_context(&context, &mut HeadersMut(headers)));
 }
 
-/// The trace that the present span belongs to, in hexadecimal; all zeros outside of any.
+/// The trace id of the current span, in hexadecimal; zeros outside of a trace.
 pub fn id() -> String {
     Span::current().context().span().span_context().trace_id().to_string()
 }

@@ -1,19 +1,18 @@
 //! Positions in a change feed.
 //!
-//! A sequence number is not commit order. On PostgreSQL a position is the writing transaction's `xid8` and then the
-//! sequence number, and a reader passes only below the oldest transaction still running; on SQLite, where one
-//! writer commits after another, the transaction's part is 0. The epoch changes when a database is restored, so
-//! that followers notice.
+//! Sequence order is not commit order. On PostgreSQL a position is the writing transaction's `xid8` and then the sequence
+//! number, and a reader advances only below the oldest running transaction. On SQLite one writer commits after another, so
+//! the transaction's part is 0. The epoch changes when a database is restored, so that subscribers start over.
 //!
-//! A position alone is as late as the longest transaction of the whole cluster. A follower that may apply changes in any
-//! order is told early what later transactions have committed, and knows by [`Reach`] which of them it has.
+//! A position lags behind the longest transaction of the whole cluster. A subscriber that may apply changes in any order also
+//! gets the commits of later transactions; [`Reach`] tells which of them it has.
 
 use std::{cmp::Ordering, fmt, str::FromStr};
 
-/// A place in the feed of one database.
+/// A position in the feed of one database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Position {
-    /// Which life of the database.
+    /// The epoch of the database.
     pub epoch: i64,
     /// The writing transaction; 0 on SQLite.
     pub xid: i64,
@@ -22,7 +21,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// Whether a reader that stands here has everything up to `other`; never across epochs.
+    /// Whether a reader at this position has all changes up to `other`; false across epochs.
     pub fn reaches(self, other: Self) -> bool {
         self.epoch == other.epoch && (self.xid, self.seq) >= (other.xid, other.seq)
     }
@@ -40,12 +39,12 @@ impl fmt::Display for Position {
     }
 }
 
-/// Which transactions of a PostgreSQL server had ended at one instant: the text of a `pg_snapshot`, `xmin:xmax:running`.
+/// The transactions of a PostgreSQL server that had ended at one instant: a `pg_snapshot`, `xmin:xmax:running`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Transactions from this one on had not ended.
+    /// The first transaction that had not begun.
     end: i64,
-    /// Those before it that still ran.
+    /// The earlier transactions that were running.
     running: Vec<i64>,
 }
 
@@ -67,31 +66,32 @@ impl FromStr for Seen {
     }
 }
 
-/// How far a follower has come.
+/// The changes that a subscriber has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
-    /// Everything up to here.
+    /// It has all changes up to here.
     pub position: Position,
-    /// What it was told early, besides.
+    /// It also has the changes of these transactions.
     pub seen: Option<Seen>,
-    /// Single writes that it has, besides: the position of the last change of each.
+    /// It also has these writes, each named by the position of its last change.
     pub writes: Vec<Position>,
 }
 
 impl Reach {
-    /// Everything up to a position, and nothing early.
+    /// All changes up to a position, and no later one.
     pub fn at(position: Position) -> Self {
         Self { position, seen: None, writes: vec![] }
     }
 
-    /// Whether the follower has everything of the write at `other`; never across epochs.
+    /// Whether the subscriber has the whole write at `other`; false across epochs.
     pub fn has(&self, other: Position) -> bool {
-        let early = || self.seen.as_ref().is_some_and(|seen| seen.has(other.xid));
-        self.position.epoch == other.epoch && (self.position.reaches(other) || early() || self.writes.contains(&other))
+        let unordered = || self.seen.as_ref().is_some_and(|seen| seen.has(other.xid));
+        let same_epoch = self.position.epoch == other.epoch;
+        same_epoch && (self.position.reaches(other) || unordered() || self.writes.contains(&other))
     }
 }
 
-/// A text that is no position.
+/// A text that is not a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a position of the feed")]
 pub struct ParseError;
@@ -100,10 +100,10 @@ impl FromStr for Position {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        // Digits only: each part goes into SQL as a number that is never negative.
+        // Digits only: no part is negative.
         let number = |part: &str| {
-            let plain = part.bytes().all(|byte| byte.is_ascii_digit());
-            plain.then(|| part.parse::<i64>().ok()).flatten().ok_or(ParseError)
+            let is_number = part.bytes().all(|byte| byte.is_ascii_digit());
+            is_number.then(|| part.parse::<i64>().ok()).flatten().ok_or(ParseError)
         };
         let mut parts = text.splitn(3, '.').map(number);
         let mut next = || parts.next().unwrap_or(Err(ParseError));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_position_reads_back_and_nonsense_is_refused() {
+    fn a_position_round_trips_and_other_texts_are_refused() {
         for text in ["1.0.0", "7.812.3", "2000000000.9223372036854775807.9223372036854775807"] {
             assert_eq!(position(text).to_string(), text);
         }
@@ -132,19 +132,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_early_counts_beside_the_position() {
+    fn ended_transactions_count_beside_the_position() {
         let reach = |seen: &str| Reach { seen: seen.parse().ok(), ..Reach::at(position("1.9.9")) };
-        let early = reach("10:15:10,12");
+        let unordered = reach("10:15:10,12");
         for (write, has) in [("1.9.2", true), ("1.10.1", false), ("1.11.1", true), ("1.12.0", false), ("1.14.0", true)]
         {
-            assert_eq!(early.has(position(write)), has, "{write}");
+            assert_eq!(unordered.has(position(write)), has, "{write}");
         }
-        assert!(!early.has(position("1.15.1")) && !early.has(position("2.11.1")) && !reach("").has(position("1.10.1")));
+        assert!(
+            !unordered.has(position("1.15.1"))
+                && !unordered.has(position("2.11.1"))
+                && !reach("").has(position("1.10.1"))
+        );
         assert!(reach("10:10:").seen.is_some() && reach("10").seen.is_none() && reach("1:2:x").seen.is_none());
     }
 
     #[test]
-    fn a_write_that_was_told_alone_counts_and_says_nothing_of_others() {
+    fn a_single_write_counts_for_itself_only() {
         let reach = Reach { writes: vec![position("1.0.12"), position("2.0.15")], ..Reach::at(position("1.0.9")) };
         for (write, has) in [("1.0.9", true), ("1.0.10", false), ("1.0.12", true), ("1.0.11", false), ("2.0.15", false)]
         {
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_transaction_counts_before_the_sequence_and_epochs_never_compare() {
+    fn transactions_order_before_sequences_and_epochs_never_compare() {
         assert!(position("1.9.1") > position("1.8.500"));
         assert!(position("1.9.2") > position("1.9.1"));
         assert!(position("1.9.2").reaches(position("1.9.2")) && !position("1.8.9").reaches(position("1.9.2")));

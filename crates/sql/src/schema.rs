@@ -7,7 +7,7 @@ use std::{error::Error, path::Path};
 
 use sha2::{Digest, Sha256};
 use sqlx::{
-    AssertSqlSafe, Executor, PgConnection, PgPool,
+    AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
     query, query_scalar,
 };
@@ -97,7 +97,11 @@ impl Schema {
         {
             return Err(error.into());
         }
-        self.postgres.run(pool).await?;
+        // A connection of its own: a migration may take longer than the statements of a service.
+        let mut connection = pool.acquire().await?.detach();
+        connection.execute("SET statement_timeout = 0").await?;
+        self.postgres.run_direct(None, &mut connection, false).await?;
+        connection.close().await?;
         Ok(self.replace_functions(pool).await?)
     }
 

@@ -2,8 +2,8 @@
 
 use sql::{Failure, Function, Schema, Target, retry_serialization};
 use sqlx::{
-    Executor, PgPool,
-    migrate::{MigrateError, Migrator},
+    Executor, PgPool, SqlStr,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 use testkit::database::Database;
 
@@ -101,6 +101,20 @@ async fn postgres_migrates_each_schema_by_itself_even_from_many_processes_at_onc
     }
     let outcome = pending(&database, &earlier("left_one")).await;
     assert!(matches!(outcome, Err(MigrateError::VersionMissing(1))), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_migration_has_no_statement_timeout_and_the_pool_keeps_its_own() {
+    const CHECK: &str =
+        "DO $$ BEGIN IF current_setting('statement_timeout') <> '0' THEN RAISE 'a timeout'; END IF; END $$";
+    let migration = Migration::new(1, "check".into(), MigrationType::Simple, SqlStr::from_static(CHECK), false);
+    let postgres_migrations = Migrator { migrations: vec![migration].into(), ..Migrator::DEFAULT };
+    let checking = Schema { postgres: postgres_migrations, ..schema("sample", &[]) };
+    let database = Database::postgres().await.unwrap();
+    let pool = postgres(&database, "sample").await;
+    checking.migrate_postgres(&pool).await.unwrap();
+    let timeout: String = sqlx::query_scalar("SHOW statement_timeout").fetch_one(&pool).await.unwrap();
+    assert_eq!(timeout, "30s");
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ impl Endpoint {
         match tokio::time::timeout(deadline, self.handle(path_params, request, began + deadline)).await {
             Ok(Ok((reply, quota))) => with_quota(reply.into_response(), quota),
             Ok(Err(fault)) => self.interface.error(fault),
-            Err(_) => self.interface.error(Fault::out_of_time()),
+            Err(_) => self.interface.error(Fault::deadline_exceeded()),
         }
     }
 
