@@ -10,13 +10,13 @@
 
 pub mod bench;
 pub mod bits;
+pub mod occupancy;
 pub mod roster;
 pub mod search;
-pub mod taken;
 pub mod tick;
 pub mod zone;
 
 pub use bits::Bits;
-pub use taken::Taken;
+pub use occupancy::Taken;
 pub use tick::{Span, Tick};
 pub use zone::Zone;

@@ -4,22 +4,24 @@
 //! memory: rosters from its own database, what is taken from booking's change feed. It never takes a slot itself
 //! (booking does, and asks here first), and holds nothing about patients but their ids.
 //!
-//! Start reading at `model/` (rosters as bits), `projection.rs` (what is taken), `search/` (the questions), and
+//! Start reading at `index/` (rosters as bits), `occupancy/` (what is taken), `slots/` (the questions), and
 //! `directory/write.rs` (how the directory changes).
 
 #![warn(clippy::unwrap_used)]
 
+mod changes;
 mod config;
 mod directory;
-mod displaced;
-mod follow;
-mod ics;
-mod model;
-mod news;
-mod orgs;
-mod projection;
+mod displacement;
+mod grpc;
+mod ical;
+mod index;
+mod jobs;
+mod occupancy;
+mod organisations;
+mod planner;
 mod revision;
-mod search;
+mod slots;
 mod store;
 
 use std::{sync::Arc, time::Duration};
@@ -40,9 +42,9 @@ use wire::{
 };
 
 use crate::{
-    directory::snapshot::{Directory, Entry},
-    displaced::Doubts,
-    orgs::Orgs,
+    displacement::Doubts,
+    index::directory::{Directory, Entry},
+    organisations::Orgs,
     revision::Revision,
 };
 
@@ -150,21 +152,21 @@ impl App {
 
     /// The gRPC services, with the guard in front.
     pub fn routes(&self) -> Routes {
-        let routes = Routes::new(DirectoryServer::new(directory::service::Service(self.0.clone())));
-        let routes = routes.add_service(PlannerServer::new(search::planner::Planner(self.0.clone())));
-        rpc::guard(routes.add_service(SearchServer::new(search::Service(self.0.clone()))))
+        let routes = Routes::new(DirectoryServer::new(grpc::directory::Service(self.0.clone())));
+        let routes = routes.add_service(PlannerServer::new(grpc::planner::Planner(self.0.clone())));
+        rpc::guard(routes.add_service(SearchServer::new(grpc::search::Service(self.0.clone()))))
     }
 
     /// Follows booking's feed and other replicas' changes of the directory, and tells booking of displaced
     /// appointments, until draining begins.
     pub async fn run(&self, shutdown: Shutdown) {
-        let feed = follow::run(&self.0, &shutdown);
-        let doubts = displaced::run(&self.0, &shutdown);
+        let feed = jobs::feed::run(&self.0, &shutdown);
+        let doubts = displacement::run(&self.0, &shutdown);
         let drain = async {
             shutdown.begun().await;
             self.0.draining.begin();
         };
-        let calendars = directory::poll::run(&self.0, &shutdown);
+        let calendars = jobs::calendar_poll::run(&self.0, &shutdown);
         tokio::join!(feed, doubts, self.watch(&shutdown), calendars, drain);
     }
 

@@ -13,8 +13,7 @@ use rpc::{Code, Context, Fault};
 use uuid::Uuid;
 use wire::availability::{ImportBusyRequest, Skipped};
 
-use super::snapshot::Directory;
-use crate::{Inner, ics};
+use crate::{Inner, ical, index::directory::Directory};
 
 /// The largest file.
 const FILE_BYTES_MAX: usize = 2 << 20;
@@ -26,7 +25,7 @@ const AHEAD: SignedDuration = SignedDuration::from_hours(400 * 24);
 const BEHIND: SignedDuration = SignedDuration::from_hours(24);
 
 /// The busy times that a request brings, and what was skipped for them.
-pub(super) async fn read(
+pub(crate) async fn read(
     inner: &Arc<Inner>,
     ctx: &Context,
     practitioner: Uuid,
@@ -59,10 +58,10 @@ pub(super) async fn read(
         })?,
     };
     busy.times = read.times;
-    Ok((busy, read.skipped.into_iter().take(ics::WRONGS_MAX).map(skipped).collect()))
+    Ok((busy, read.skipped.into_iter().take(ical::WRONGS_MAX).map(skipped).collect()))
 }
 
-fn skipped(wrong: ics::Wrong) -> Skipped {
+fn skipped(wrong: ical::Wrong) -> Skipped {
     Skipped {
         component: wrong.component.to_owned(),
         line: u32::try_from(wrong.line).unwrap_or(u32::MAX),
@@ -72,7 +71,7 @@ fn skipped(wrong: ics::Wrong) -> Skipped {
 }
 
 /// Why there are no busy times.
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// Nothing can be fetched.
     Address(outbound::Error),
     /// The file cannot be read.
@@ -82,7 +81,7 @@ pub(super) enum Problem {
 
 impl Problem {
     /// Its code, as an entry keeps it.
-    pub(super) fn code(self) -> Option<String> {
+    pub(crate) fn code(self) -> Option<String> {
         match self {
             Self::Address(error) => Some(error.code().to_owned()),
             Self::File(faults) => faults.into_vec().into_iter().next().map(|fault| fault.code.to_string()),
@@ -99,22 +98,22 @@ impl Problem {
 }
 
 /// Whose calendar it is, and how it is read.
-pub(super) struct Calendar<'a> {
-    pub(super) directory: &'a Directory,
-    pub(super) organization: OrganizationId,
-    pub(super) practitioner: Uuid,
+pub(crate) struct Calendar<'a> {
+    pub(crate) directory: &'a Directory,
+    pub(crate) organization: OrganizationId,
+    pub(crate) practitioner: Uuid,
     /// Whether what cannot be read is skipped.
-    pub(super) lenient: bool,
+    pub(crate) lenient: bool,
 }
 
 impl Calendar<'_> {
     /// The busy times of the calendar at an address.
-    pub(super) async fn fetched(&self, inner: &Arc<Inner>, url: &str) -> Result<ics::Read, Problem> {
+    pub(crate) async fn fetched(&self, inner: &Arc<Inner>, url: &str) -> Result<ical::Read, Problem> {
         let calendar = inner.outbound.get(url, FETCHED_BYTES_MAX).await.map_err(Problem::Address)?;
         self.read(inner, calendar).await
     }
 
-    async fn read(&self, inner: &Arc<Inner>, calendar: String) -> Result<ics::Read, Problem> {
+    async fn read(&self, inner: &Arc<Inner>, calendar: String) -> Result<ical::Read, Problem> {
         let home = home_zone(self.directory, self.practitioner);
         let now = inner.clock.now();
         let window = Interval::new(now.saturating_sub(BEHIND).unwrap_or(now), now.saturating_add(AHEAD).unwrap_or(now))
@@ -122,8 +121,8 @@ impl Calendar<'_> {
         let (lenient, organization) = (self.lenient, self.organization.to_string());
         // Series take longer to lay out than other tasks should wait.
         let read = tokio::task::spawn_blocking(move || {
-            let reading = ics::Reading { home: home.as_ref(), window, lenient, organization: &organization };
-            ics::busy(&calendar, &reading)
+            let reading = ical::Reading { home: home.as_ref(), window, lenient, organization: &organization };
+            ical::busy(&calendar, &reading)
         });
         read.await.map_err(|error| Problem::Internal(Fault::internal(error)))?.map_err(Problem::File)
     }

@@ -1,9 +1,9 @@
 //! The directory: what there is, where, and when it works.
 
-mod import;
-mod organizations;
-pub(crate) mod poll;
+pub(crate) mod describe;
+pub(crate) mod impact;
+pub(crate) mod import;
+pub(crate) mod organizations;
+pub(crate) mod references;
 mod rezone;
-pub(crate) mod service;
-pub(crate) mod snapshot;
 pub(crate) mod write;

@@ -24,12 +24,12 @@ fn shown(row: &OrganizationRow) -> Organization {
     }
 }
 
-pub(super) async fn get(inner: &Inner, ctx: &Context) -> Result<Organization, Fault> {
+pub(crate) async fn get(inner: &Inner, ctx: &Context) -> Result<Organization, Fault> {
     let found = inner.store.organization(ctx.organization.uuid()).await.map_err(failure)?;
     Ok(shown(&found.ok_or_else(Fault::not_found)?))
 }
 
-pub(super) async fn list(
+pub(crate) async fn list(
     inner: &Inner,
     request: &ListOrganizationsRequest,
 ) -> Result<ListOrganizationsResponse, Fault> {
@@ -47,7 +47,7 @@ pub(super) async fn list(
 }
 
 /// How many entries a page has, and after which id it begins.
-pub(super) fn page(limit: u32, cursor: &str) -> Result<(usize, Option<Uuid>), Fault> {
+pub(crate) fn page(limit: u32, cursor: &str) -> Result<(usize, Option<Uuid>), Fault> {
     let mut faults = Faults::new();
     faults.check(limit <= 200, "limit", "out_of_range", "must lie between 1 and 200");
     let after = sql::cursor::decode(cursor).map(|(_, id)| Uuid::from_u128(id));
@@ -58,7 +58,7 @@ pub(super) fn page(limit: u32, cursor: &str) -> Result<(usize, Option<Uuid>), Fa
 }
 
 /// Makes an organisation, or answers the one with this id.
-pub(super) async fn create(
+pub(crate) async fn create(
     inner: &Inner,
     ctx: Option<&Context>,
     request: &CreateOrganizationRequest,

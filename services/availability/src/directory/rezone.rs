@@ -14,21 +14,24 @@ use wire::{
     common::{KeepAppointments, RezonedAppointment},
 };
 
-use super::snapshot::{Directory, Entry};
-use crate::{Inner, revision::Revision};
+use crate::{
+    Inner,
+    index::directory::{Directory, Entry},
+    revision::Revision,
+};
 
 /// What booking said of the appointments ahead.
 #[derive(Default)]
-pub(super) struct Rezoned {
-    pub(super) appointments: Vec<RezonedAppointment>,
+pub(crate) struct Rezoned {
+    pub(crate) appointments: Vec<RezonedAppointment>,
     /// When each of them starts now, by its id, in microseconds.
-    pub(super) starts: HashMap<Uuid, i64>,
+    pub(crate) starts: HashMap<Uuid, i64>,
     /// Booking's part of the answer's revision.
-    pub(super) revision: Revision,
+    pub(crate) revision: Revision,
 }
 
 /// The time zone that a change of an entry gives its location, where that is another than before.
-pub(super) fn zone<'a>(directory: &Directory, entry: &'a Entry) -> Option<&'a str> {
+pub(crate) fn zone<'a>(directory: &Directory, entry: &'a Entry) -> Option<&'a str> {
     let Body::Location(next) = &entry.body else { return None };
     let before = directory.get(entry.body.kind(), entry.id)?;
     match &before.body {
@@ -41,7 +44,7 @@ pub(super) fn zone<'a>(directory: &Directory, entry: &'a Entry) -> Option<&'a st
 ///
 /// # Errors
 /// `has_appointments` and `appointments_clash`, as booking says.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     inner: &Inner,
     ctx: &Context,
     location: Uuid,

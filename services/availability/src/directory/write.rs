@@ -16,14 +16,14 @@ use wire::{
     common::KeepAppointments,
 };
 
-use super::{
-    rezone::{self, Rezoned},
-    service::shown,
-    snapshot::{Directory, Entry},
-};
+use super::rezone::{self, Rezoned};
 use crate::{
-    Inner, displaced, failure,
-    model::Model,
+    Inner, displacement, failure,
+    grpc::directory::shown,
+    index::{
+        Model,
+        directory::{Directory, Entry},
+    },
     revision::Revision,
     store::{Remember, Write},
 };
@@ -155,7 +155,7 @@ async fn run(
             Ok(true) => {
                 org.install(next);
                 drop(turn);
-                displaced::settle(inner, organization).await;
+                displacement::settle(inner, organization).await;
                 return Ok(rpc::respond(answer, &revision, false));
             }
             Ok(false) => inner.reload(organization).await.map_err(failure)?,
@@ -174,7 +174,7 @@ fn revision(directory: &Directory, rezoned: &Rezoned) -> String {
 }
 
 /// What to keep for the request's idempotency key, with its answer.
-pub(super) fn remember(ctx: &Context, route: &'static str, answer: &impl Message, revision: &str) -> Option<Remember> {
+pub(crate) fn remember(ctx: &Context, route: &'static str, answer: &impl Message, revision: &str) -> Option<Remember> {
     ctx.idempotency.as_ref().map(|idempotency| Remember {
         organization: ctx.organization.uuid(),
         caller: ctx.caller.clone(),
@@ -190,7 +190,7 @@ pub(super) fn remember(ctx: &Context, route: &'static str, answer: &impl Message
 ///
 /// # Errors
 /// `idempotency_key_reused` where the key came with another request.
-pub(super) async fn replay<T: Message + Default>(
+pub(crate) async fn replay<T: Message + Default>(
     inner: &Inner,
     ctx: &Context,
     route: &'static str,
