@@ -1,10 +1,10 @@
 //! Calendars as bits, and the search over them.
 //!
-//! Time is cut into ticks of five minutes. What a practitioner's roster allows is a bitset, what is taken is
-//! another, and the starts at which a visit fits are found by word operations over both. Pure: no input or output,
-//! no clock; wall-clock times become ticks in [`zone`] and [`roster`], by each zone's own rules.
+//! Time is cut into ticks of five minutes. A practitioner's working time is one bitset and their occupied time another;
+//! word operations over both find the starts at which a visit fits. Pure: no input or output, no clock. [`zone`] and
+//! [`roster`] turn wall-clock times into ticks by each zone's own rules.
 //!
-//! Start reading at [`search`], whose module doc explains the kernel.
+//! Start reading at [`search`], whose documentation explains the kernel.
 
 #![warn(clippy::unwrap_used)]
 
@@ -17,6 +17,6 @@ pub mod tick;
 pub mod zone;
 
 pub use bits::Bits;
-pub use occupancy::Taken;
+pub use occupancy::Occupancy;
 pub use tick::{Span, Tick};
 pub use zone::Zone;

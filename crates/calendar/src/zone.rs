@@ -1,4 +1,4 @@
-//! A time zone over a stretch of ticks: its offsets as a short table, so that search never asks the tz database.
+//! A time zone over a range of ticks: its offsets in a short table, so that search never reads the tz database.
 
 use jiff::{
     Timestamp,
@@ -9,15 +9,15 @@ use jiff::{
 use crate::tick::{self, MINUTES, Span, Tick};
 use domain::time::WallTime;
 
-/// A zone's offsets over a stretch of ticks.
+/// A zone's offsets over a range of ticks.
 #[derive(Debug, Clone)]
 pub struct Zone {
     zone: TimeZone,
-    /// The first tick at which an offset holds, and the offset in minutes; earliest first.
+    /// The first tick of each offset, and the offset in minutes east of UTC; sorted by tick.
     offsets: Vec<(Tick, i64)>,
 }
 
-/// A tick on the location's wall clock.
+/// A wall-clock reading at a location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Local {
     /// Days since 1970-01-01, in the location's own dates.
@@ -28,6 +28,7 @@ pub struct Local {
 
 impl Local {
     /// 0 for Monday to 6 for Sunday.
+    #[inline]
     pub fn weekday(self) -> u8 {
         // 1970-01-01 was a Thursday.
         u8::try_from((self.day + 3).rem_euclid(7)).unwrap_or(0)
@@ -35,7 +36,7 @@ impl Local {
 }
 
 impl Zone {
-    /// The zone's offsets over these ticks, two days more on both sides.
+    /// The zone's offsets over these ticks and two days on each side.
     pub fn new(zone: TimeZone, span: Span) -> Self {
         let first = tick::instant(span.start - 2 * tick::PER_DAY);
         let last = tick::instant(span.end + 2 * tick::PER_DAY);
@@ -50,7 +51,8 @@ impl Zone {
         Self { zone, offsets }
     }
 
-    /// A tick on the wall clock.
+    /// The wall-clock reading at a tick.
+    #[inline]
     pub fn local(&self, tick: Tick) -> Local {
         let at = self.offsets.partition_point(|(from, _)| *from <= tick);
         let offset = self.offsets[at.saturating_sub(1)].1;
@@ -58,7 +60,8 @@ impl Zone {
         Local { day: minutes.div_euclid(1440), minute: minutes.rem_euclid(1440) }
     }
 
-    /// The local day in which all these ticks lie, or `None` where there is more than one or the clock changes.
+    /// The local day that contains all these ticks; `None` where there are several, or the clock changes.
+    #[inline]
     pub fn only_day(&self, span: Span) -> Option<i64> {
         let last = span.end - 1;
         let day = self.local(span.start).day;
@@ -66,12 +69,13 @@ impl Zone {
     }
 
     /// Whether the clock does not change within these ticks.
+    #[inline]
     pub fn is_even(&self, span: Span) -> bool {
         self.offsets.iter().all(|(from, _)| *from <= span.start || *from >= span.end)
     }
 
-    /// The instant of a wall-clock time on a date. A time in a gap moves forward by the gap; of a time that comes
-    /// twice the earlier one counts. `24:00` is the next day's midnight.
+    /// The instant of a wall-clock time on a date. A time in a gap moves forward by the gap; a repeated time is the
+    /// earlier one. `24:00` is the next day's midnight.
     pub fn instant(&self, date: Date, time: WallTime) -> Timestamp {
         let (hour, minute) = (time.minutes() / 60, time.minutes() % 60);
         let at: DateTime = if hour == 24 {
@@ -94,7 +98,7 @@ impl Zone {
         self.zone.to_datetime(tick::instant(tick)).date()
     }
 
-    /// The zone itself.
+    /// The IANA zone.
     pub fn time_zone(&self) -> &TimeZone {
         &self.zone
     }

@@ -1,10 +1,10 @@
-//! What a roster and a question mean on the days when clocks change: a table that a person can check by hand.
+//! What a roster and a question mean on the days when clocks change: a table that can be checked by hand.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use calendar::{
     Bits, Span, Zone, roster,
-    search::{Answer, Candidate, Place, Query, Scratch, Why, fits, search},
+    search::{Answer, Candidate, HiddenBy, Location, Query, Scratch, fits, search},
     tick,
 };
 use domain::{
@@ -14,7 +14,7 @@ use domain::{
 };
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-/// What a reader finds in the documents is what is tested.
+/// The documented table is the test's data.
 const TABLE: &str = include_str!("../CLOCK_CHANGES.md");
 
 fn wall(text: &str) -> WallTime {
@@ -50,8 +50,8 @@ fn around(date: &str) -> Span {
     Span::new(noon - 4 * tick::PER_DAY, noon + 4 * tick::PER_DAY)
 }
 
-/// The stretches of set ticks in words.
-fn shown(bits: &Bits) -> String {
+/// The spans of set ticks as text.
+fn spans_text(bits: &Bits) -> String {
     let mut spans: Vec<Span> = Vec::new();
     for tick in bits.ticks() {
         match spans.last_mut() {
@@ -72,9 +72,9 @@ fn shifts_keep_to_the_wall_clock() {
         let [name, date, hours, breaks, worked, _] = cells[..] else { panic!("six cells: {row}") };
         let breaks: Vec<&str> = breaks.split(", ").filter(|text| !text.is_empty()).collect();
         let mut bits = Bits::new(around(date));
-        roster::work(&mut bits, &zone(name, date), &daily(date, 1, hours, &breaks));
+        roster::set_working_hours(&mut bits, &zone(name, date), &daily(date, 1, hours, &breaks));
         let expected = if worked == "nothing" { "" } else { worked };
-        assert_eq!(shown(&bits), expected, "{row}");
+        assert_eq!(spans_text(&bits), expected, "{row}");
         rows += 1;
     }
     assert!(rows > 20, "the table has been read: {rows}");
@@ -88,40 +88,40 @@ fn alternate_weeks_count_from_the_monday_of_the_first_one() {
     roster.weekly.iter_mut().for_each(|shift| shift.week = Some(2));
     let span = Span::new(at("2025-02-20T00:00Z"), at("2025-04-20T00:00Z"));
     let mut bits = Bits::new(span);
-    roster::work(&mut bits, &Zone::new(TimeZone::UTC, span), &roster);
+    roster::set_working_hours(&mut bits, &Zone::new(TimeZone::UTC, span), &roster);
     // 27 February is a Thursday of week 1; Monday 3 March begins week 2, and so every fourteen days.
-    let days: Vec<String> = shown(&bits).split(", ").map(|text| text[5..10].to_owned()).collect();
+    let days: Vec<String> = spans_text(&bits).split(", ").map(|text| text[5..10].to_owned()).collect();
     assert_eq!(days, ["03-03", "03-09", "03-17", "03-23", "03-31", "04-06"]);
 }
 
 #[test]
-fn what_began_before_the_first_tick_reaches_in() {
+fn a_shift_that_began_before_the_first_tick_reaches_in() {
     // The horizon begins at 01:00 local, in the night shift of the day before.
     let (name, span) = ("Europe/London", Span::new(at("2025-01-15T01:00Z"), at("2025-01-15T12:00Z")));
     let zone = Zone::new(TimeZone::get(name).unwrap(), span);
     let mut bits = Bits::new(span);
-    roster::work(&mut bits, &zone, &daily("2025-01-01", 60, "22:00-04:00", &[]));
+    roster::set_working_hours(&mut bits, &zone, &daily("2025-01-01", 60, "22:00-04:00", &[]));
     assert!(bits.all(Span::new(at("2025-01-15T01:00Z"), at("2025-01-15T04:00Z"))));
-    let doors = Day::ALL.map(|day| DayHours { day, from: wall("20:00"), to: wall("03:00") });
-    roster::open(&mut bits, &zone, &doors);
+    let opening = Day::ALL.map(|day| DayHours { day, from: wall("20:00"), to: wall("03:00") });
+    roster::keep_opening_hours(&mut bits, &zone, &opening);
     assert!(bits.all(Span::new(at("2025-01-15T01:00Z"), at("2025-01-15T03:00Z"))));
     assert!(bits.none(Span::new(at("2025-01-15T03:00Z"), at("2025-01-15T12:00Z"))));
 }
 
-/// Somebody who works around the clock and never has anything to do.
-fn idle<T>(name: &str, date: &str, ask: impl FnOnce(&Place<'_>, &Candidate<'_>) -> T) -> T {
+/// A practitioner who works around the clock and has no claims.
+fn idle<T>(name: &str, date: &str, run: impl FnOnce(&Location<'_>, &Candidate<'_>) -> T) -> T {
     let zone = zone(name, date);
-    let (mut roster, taken) = (Bits::new(around(date)), Bits::new(around(date)));
+    let (mut roster, occupied) = (Bits::new(around(date)), Bits::new(around(date)));
     roster.set(around(date));
-    let place = Place { zone: &zone, rooms: None, units: None };
-    ask(&place, &Candidate { place: 0, practitioner: 0, roster: &roster, taken: &taken, allowed: None })
+    let location = Location { zone: &zone, rooms: None, units: None };
+    run(&location, &Candidate { location: 0, practitioner: 0, roster: &roster, occupied: &occupied, allowed: None })
 }
 
 fn starts(name: &str, query: &Query) -> Vec<String> {
     let date = tick::instant(query.window.start).to_string()[..10].to_owned();
-    idle(name, &date, |place, candidate| {
-        let found = search(query, &[*place], &[*candidate], &mut Scratch::default()).found;
-        found.iter().map(|found| tick::instant(found.start).to_string()[11..16].to_owned()).collect()
+    idle(name, &date, |location, candidate| {
+        let starts = search(query, &[*location], &[*candidate], &mut Scratch::default()).starts;
+        starts.iter().map(|start| tick::instant(start.tick).to_string()[11..16].to_owned()).collect()
     })
 }
 
@@ -129,8 +129,8 @@ fn starts(name: &str, query: &Query) -> Vec<String> {
 fn starts_are_aligned_on_the_local_hour() {
     let query = |from, to| Query::new(Span::new(at(from), at(to)), 6, 30, 100);
     // A quarter to the hour in UTC is the hour in Kathmandu.
-    let found = starts("Asia/Kathmandu", &query("2025-03-30T03:00Z", "2025-03-30T04:30Z"));
-    assert_eq!(found, ["03:15", "03:45", "04:15"]);
+    let quarters = starts("Asia/Kathmandu", &query("2025-03-30T03:00Z", "2025-03-30T04:30Z"));
+    assert_eq!(quarters, ["03:15", "03:45", "04:15"]);
     // Lord Howe goes from 10:30 to 11:00 ahead of UTC at 15:30Z; of half an hour the grid shows nothing, of an hour it
     // does.
     let hourly = Query { alignment_minutes: 60, ..query("2025-10-04T13:00Z", "2025-10-04T18:00Z") };
@@ -164,26 +164,27 @@ fn the_part_of_a_day_is_of_instants_when_the_clock_changes() {
 }
 
 #[test]
-fn nothing_asked_for_is_nothing_searched() {
+fn a_limit_of_zero_searches_nothing() {
     let window = Span::new(at("2025-01-15T08:00Z"), at("2025-01-15T12:00Z"));
-    idle("Europe/London", "2025-01-15", |place, candidate| {
-        let ask = |limit| search(&Query::new(window, 6, 15, limit), &[*place], &[*candidate], &mut Scratch::default());
-        assert_eq!(ask(0), Answer { found: vec![], searched_until: window.start });
-        assert_eq!(ask(2).searched_until, window.start + 3);
-        assert_eq!(ask(1000).searched_until, window.end);
-        let before = fits(&Query::new(window, 6, 15, 1), place, candidate, window.start - 3);
-        assert_eq!(before, Err(Why::TooEarly));
+    idle("Europe/London", "2025-01-15", |location, candidate| {
+        let run =
+            |limit| search(&Query::new(window, 6, 15, limit), &[*location], &[*candidate], &mut Scratch::default());
+        assert_eq!(run(0), Answer { starts: vec![], searched_until: window.start });
+        assert_eq!(run(2).searched_until, window.start + 3);
+        assert_eq!(run(1000).searched_until, window.end);
+        let before = fits(&Query::new(window, 6, 15, 1), location, candidate, window.start - 3);
+        assert_eq!(before, Err(HiddenBy::TooEarly));
     });
 }
 
 #[test]
-fn whoever_is_first_turns_with_the_days() {
+fn the_first_practitioner_changes_from_day_to_day() {
     let day = |day: i64| Span::new(at("2025-01-13T09:00Z") + day * 288, at("2025-01-13T09:05Z") + day * 288);
-    idle("Europe/London", "2025-01-15", |place, candidate| {
+    idle("Europe/London", "2025-01-15", |location, candidate| {
         let people: Vec<Candidate<'_>> = (0..3).map(|practitioner| Candidate { practitioner, ..*candidate }).collect();
         let order = |query: &Query, people: &[Candidate<'_>]| -> Vec<u32> {
-            let found = search(query, &[*place], people, &mut Scratch::default()).found;
-            found.iter().map(|found| found.practitioner).collect()
+            let starts = search(query, &[*location], people, &mut Scratch::default()).starts;
+            starts.iter().map(|start| start.practitioner).collect()
         };
         let firsts: Vec<u32> = (0..3).map(|at| order(&Query::new(day(at), 6, 15, 9), &people)[0]).collect();
         let mut all = firsts.clone();
@@ -192,7 +193,7 @@ fn whoever_is_first_turns_with_the_days() {
         // Told the whole chain's number, the order of two does not hang on whether the third is there.
         for at in 0..6 {
             let query = Query { practitioners: 3, ..Query::new(day(at % 4), 6, 15, 9) };
-            let pair: Vec<u32> = order(&query, &people).into_iter().filter(|who| *who < 2).collect();
+            let pair: Vec<u32> = order(&query, &people).into_iter().filter(|practitioner| *practitioner < 2).collect();
             assert_eq!(order(&query, &people[..2]), pair);
         }
     });

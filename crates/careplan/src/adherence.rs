@@ -1,4 +1,4 @@
-//! How plans go: what was planned against what was done, how far gaps are from ideal, where patients drop off.
+//! Adherence reports: sessions planned and completed, deviations from ideal gaps, and drop-off.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,71 +11,71 @@ use crate::{
     series::day,
 };
 
-/// Most plans at risk that a report names.
+/// The most plans at risk in a report.
 const AT_RISK_MAX: usize = 200;
 
-/// One row.
+/// A row of a report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Row {
-    /// Plans that have a session in it.
+    /// Plans with a session in the row.
     pub plans: usize,
-    /// Sessions planned; those that were left out do not count.
+    /// Planned sessions, without the skipped ones.
     pub planned: usize,
-    /// To be booked.
+    /// Sessions to book.
     pub to_book: usize,
-    /// Booked.
+    /// Booked sessions.
     pub booked: usize,
-    /// Given.
+    /// Completed sessions.
     pub done: usize,
-    /// Missed, and given back.
+    /// Missed sessions that were given back.
     pub missed: usize,
-    /// Missed or called off late, and used up.
+    /// Forfeited sessions: missed or cancelled late, and used up.
     pub forfeited: usize,
-    /// Gaps between visits, and the days by which they are off their ideal, in all.
+    /// The number of gaps between visits, and the sum of their deviations from the ideal in days.
     gaps: (usize, u64),
 }
 
 impl Row {
-    /// The mean of the days between a gap and its ideal; none without a gap.
+    /// The mean deviation of gaps from their ideal, in days; `None` without a gap.
     pub fn gap_deviation_days(&self) -> Option<f64> {
         (self.gaps.0 > 0).then(|| self.gaps.1 as f64 / self.gaps.0 as f64)
     }
 }
 
-/// What is asked.
+/// The parameters of a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Question {
-    /// By what the rows are.
+    /// The key of the rows.
     pub group_by: GroupBy,
     /// The present.
     pub now: Timestamp,
-    /// Its date.
+    /// The present date.
     pub today: Date,
-    /// A plan is at risk from so many days before the last day on which its next session keeps its gap.
+    /// The number of days before the last day for a plan's next session from which the plan is at risk.
     pub at_risk_days: u32,
 }
 
-/// The report, plan by plan.
+/// A report, built plan by plan.
 #[derive(Debug, Clone)]
 pub struct Report {
     question: Question,
-    /// By their keys: an id or a date.
+    /// The rows by their keys: an id or a date.
     pub rows: BTreeMap<String, Row>,
-    /// How many plans ended after so many sessions given, with sessions left.
+    /// The number of plans that ended with sessions left, by their completed sessions.
     pub drop_off: BTreeMap<usize, usize>,
-    /// Plans at risk, in the order in which they were added; at most 200.
+    /// Plans at risk in the order of their addition; at most 200.
     pub at_risk: Vec<domain::id::PlanId>,
 }
 
 impl Plan {
-    /// Whether a session is left, none is booked, and the last day for it is near or past.
+    /// Whether a session is left, none is booked, and its last day is near or past.
     pub fn at_risk(&self, now: Timestamp, today: Date, days: u32) -> bool {
         self.book_by(now).is_some_and(|last| last <= later(today, days))
     }
 }
 
 impl Report {
-    /// A report of no plan.
+    /// An empty report.
     pub fn new(question: Question) -> Self {
         Self { question, rows: BTreeMap::new(), drop_off: BTreeMap::new(), at_risk: vec![] }
     }
@@ -136,11 +136,11 @@ fn count(row: &mut Row, session: &PlanSession) {
         SessionStatus::Missed => row.missed += 1,
         SessionStatus::Skipped => {}
     }
-    // One that was given back stands for the missed one, which counts already.
+    // A session that was given back replaces a missed one, which counts already.
     row.planned += usize::from(session.status != SessionStatus::Skipped && session.instead_of.is_none());
 }
 
-/// The sessions whose gap is known, and by how many days each is off its ideal.
+/// The sessions with a known gap, each with its deviation from the ideal in days.
 fn gaps_off(plan: &Plan, now: Timestamp) -> Vec<(usize, u32)> {
     let chain = plan.chain(now);
     let on = |place: usize| plan.sessions[chain[place].session].visit.map(|visit| day(visit.on));
@@ -151,8 +151,8 @@ fn gaps_off(plan: &Plan, now: Timestamp) -> Vec<(usize, u32)> {
     off.collect()
 }
 
-/// Whether a patient has stopped coming with sessions left: the plan was given up, or the last day for its next session
-/// has passed and nothing is booked.
+/// Whether a patient has dropped off: the plan was revoked, or the last day for its next session has passed without a
+/// booking.
 fn dropped_off(plan: &Plan, now: Timestamp, today: Date) -> bool {
     plan.status == Status::Revoked || plan.book_by(now).is_some_and(|last| last < today)
 }

@@ -1,5 +1,4 @@
-//! A plan as a chain of visits: in which order they come, which earlier one each is measured from, and what is wrong
-//! with it now.
+//! A plan as a chain of visits: their order, the earlier visit that each gap is measured from, and the present problems.
 
 use std::fmt;
 
@@ -11,57 +10,57 @@ use crate::{
     series::{day, week},
 };
 
-/// A session that counts, in its place.
+/// A counting session at its position in the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
-    /// Its place in the plan's list.
+    /// The index of the session in the plan.
     pub session: usize,
-    /// Days to the link that it is measured from; none for the first.
+    /// The gap in days to the link that it is measured from; `None` for the first.
     pub gap: Option<GapDays>,
-    /// Which link that is: 1 for the one before, 2 for the one before that.
+    /// The distance to that link: 1 or 2.
     pub back: usize,
-    /// In the week of the link before, on another day.
+    /// Whether it must be in the week of the previous link, on another day.
     pub paired: bool,
     /// Whether it has taken place, or counts as if it had.
     pub fixed: bool,
 }
 
-/// What is wrong with a session that is ahead.
+/// A problem of an upcoming session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attention {
-    /// Which.
+    /// The session.
     pub session: PlanSessionId,
-    /// What.
+    /// The problem.
     pub trouble: Trouble,
 }
 
-/// What can be wrong with a session that is ahead.
+/// The kinds of problem of an upcoming session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
-    /// The ground under its appointment is gone.
+    /// Its appointment is displaced.
     Displaced,
-    /// It comes so many days after the session that it is measured from, which is more than these.
+    /// Its gap is too long.
     GapTooLong {
-        /// As it is.
+        /// The present gap.
         days: i32,
-        /// As it may be.
+        /// The longest gap allowed.
         most: u32,
     },
-    /// It comes so many days after the session that it is measured from, which is fewer than these.
+    /// Its gap is too short.
     GapTooShort {
-        /// As it is.
+        /// The present gap.
         days: i32,
-        /// As it may be.
+        /// The shortest gap allowed.
         least: u32,
     },
-    /// It should be in the week of the session before.
+    /// It must be in the week of the previous session.
     OtherWeek,
-    /// It is not booked, and should have been given by this day.
+    /// It is not booked, and its last day, this one, has passed.
     Overdue(Date),
 }
 
 impl Trouble {
-    /// The word of the public interface.
+    /// The code of the public interface.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Displaced => "displaced",
@@ -90,12 +89,12 @@ impl fmt::Display for Trouble {
 }
 
 impl Plan {
-    /// The sessions that count, in the order in which they come: those that have begun, then the rest as planned; what is
-    /// booked is in the order of its time, whichever session of the plan it was booked for. Sessions that were skipped,
-    /// or missed and given back, do not count.
+    /// The counting sessions in order: those that have begun, then the others as planned; booked sessions are in the order
+    /// of their time, whichever session of the plan they were booked for. Skipped sessions, and missed ones that were given
+    /// back, do not count.
     ///
-    /// Each is measured from the one before it. One of a programme of pairs is measured from where its plan says, while
-    /// that still comes before it; one that has lost its pair keeps a day from whatever came last.
+    /// Each gap is measured from the previous session. In a programme of pairs it is measured as the plan says while that
+    /// session still comes before; a session that has lost its pair keeps a day's distance from the previous one.
     pub fn chain(&self, now: Timestamp) -> Vec<Link> {
         let planned: Vec<usize> = (0..self.sessions.len()).filter(|at| counts(&self.sessions[*at])).collect();
         let begun = |at: &usize| began_at(&self.sessions[*at], now);
@@ -128,7 +127,7 @@ impl Plan {
         order.iter().enumerate().map(link).collect()
     }
 
-    /// What is wrong with the sessions that are ahead; nothing where the plan is paused or over.
+    /// The problems of the upcoming sessions; none where the plan is paused or over.
     pub fn attention(&self, now: Timestamp, today: Date) -> Vec<Attention> {
         if !matches!(self.status, Status::Draft | Status::Active) {
             return vec![];
@@ -160,8 +159,8 @@ impl Plan {
         found
     }
 
-    /// The last day on which the next session can be given with its gap kept, where a session is left, none is booked,
-    /// and one has taken place before it.
+    /// The last day on which the next session keeps its gap; `None` unless a session is left, none is booked, and an earlier
+    /// one has taken place.
     pub fn book_by(&self, now: Timestamp) -> Option<Date> {
         if self.status != Status::Active {
             return None;
@@ -186,7 +185,7 @@ fn counts(session: &PlanSession) -> bool {
     session.status != SessionStatus::Skipped && (session.status != SessionStatus::Missed || session.forfeited)
 }
 
-/// When a session began that has taken place, goes on, or counts as if it had.
+/// The start of a session that has taken place, is taking place, or counts as if it had.
 fn began_at(session: &PlanSession, now: Timestamp) -> Option<Timestamp> {
     let visit = session.visit?;
     let begun = match session.status {
@@ -197,7 +196,7 @@ fn began_at(session: &PlanSession, now: Timestamp) -> Option<Timestamp> {
     begun.then_some(visit.starts_at)
 }
 
-/// So many days after a date.
+/// The date `days` after another.
 pub fn later(date: Date, days: u32) -> Date {
     date.saturating_add(Span::new().days(i64::from(days)))
 }

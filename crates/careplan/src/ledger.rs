@@ -1,8 +1,7 @@
-//! The ledger: every change of a session is an entry, and how many sessions stand where is derived from the entries.
+//! The ledger: every change of a session is an entry, and balances are derived from the entries.
 //!
-//! Each session stands in one account at a time. What adds a session is `planned` or `given_back`; every other entry
-//! moves it from where it stands to the account that the entry names. So of any ledger, sessions planned and given back
-//! are as many as there are in all accounts together.
+//! Each session is in one account at a time. `planned` and `given_back` add a session; every other entry moves it to the
+//! account that the entry names. So in any ledger the planned and given-back sessions equal the sum of all accounts.
 
 use std::collections::BTreeMap;
 
@@ -12,32 +11,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, PlanSession, SessionStatus};
 
-/// What an entry says.
+/// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The plan has this session; it is to be booked.
     Planned,
-    /// The plan has this session instead of a missed one; it is to be booked.
+    /// The session replaces a missed one; it is to be booked.
     GivenBack,
-    /// It has an appointment.
+    /// The session has an appointment.
     Booked,
-    /// Its appointment is at another time, with another practitioner or elsewhere.
+    /// Its appointment has another time, practitioner or location.
     Moved,
-    /// Its appointment was called off; it is to be booked again.
+    /// Its appointment was cancelled; it is to be booked again.
     Released,
-    /// It was given.
+    /// It was completed.
     Done,
-    /// The patient did not come, and it is given back.
+    /// The patient did not come, and the session is given back.
     Missed,
-    /// The patient did not come or called off late, and it is used up.
+    /// The patient did not come or cancelled late, and the session is used up.
     Forfeited,
-    /// It is left out.
+    /// It is skipped.
     Skipped,
 }
 
 impl Kind {
-    /// The word of the public interface.
+    /// The code of the public interface.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Planned => "planned",
@@ -53,61 +52,61 @@ impl Kind {
     }
 }
 
-/// One line of the ledger.
+/// An entry of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// When.
+    /// The time of the change.
     pub at: Timestamp,
-    /// Which session.
+    /// The session.
     pub session: PlanSessionId,
-    /// What.
+    /// The kind of change.
     pub kind: Kind,
-    /// The appointment that it has, or had.
+    /// The session's present or last appointment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub appointment: Option<AppointmentId>,
 }
 
-/// How many sessions were added, and how many stand where.
+/// The number of added sessions, and of sessions in each account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Balance {
-    /// Added by the template or a review.
+    /// Sessions added by the template or a review.
     pub planned: usize,
-    /// Added instead of missed ones.
+    /// Sessions added for missed ones.
     pub given_back: usize,
-    /// To be booked.
+    /// Sessions to book.
     pub to_book: usize,
-    /// Booked.
+    /// Booked sessions.
     pub booked: usize,
-    /// Given.
+    /// Completed sessions.
     pub done: usize,
-    /// Missed, and given back.
+    /// Missed sessions that were given back.
     pub missed: usize,
-    /// Missed or called off late, and used up.
+    /// Forfeited sessions: missed or cancelled late, and used up.
     pub forfeited: usize,
-    /// Left out.
+    /// Skipped sessions.
     pub skipped: usize,
 }
 
 impl Balance {
-    /// What the entries of a ledger come to.
+    /// The balance of a ledger's entries.
     pub fn of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
         let mut balance = Self::default();
-        let mut standing = BTreeMap::new();
+        let mut accounts = BTreeMap::new();
         for entry in entries {
             match entry.kind {
                 Kind::Planned => balance.planned += 1,
                 Kind::GivenBack => balance.given_back += 1,
                 _ => {}
             }
-            standing.insert(entry.session, account(entry.kind));
+            accounts.insert(entry.session, account(entry.kind));
         }
-        for kind in standing.into_values() {
+        for kind in accounts.into_values() {
             balance.add(kind);
         }
         balance
     }
 
-    /// What a plan's sessions come to as they are: the same, where the ledger is whole.
+    /// The balance of a plan's sessions; equal to that of a complete ledger.
     pub fn of_plan(plan: &Plan) -> Self {
         let mut balance = Self::default();
         for session in &plan.sessions {
@@ -115,7 +114,7 @@ impl Balance {
                 None => balance.planned += 1,
                 Some(_) => balance.given_back += 1,
             }
-            balance.add(standing(session));
+            balance.add(account_of(session));
         }
         balance
     }
@@ -132,7 +131,7 @@ impl Balance {
     }
 }
 
-/// The entries that lead from one state of a plan to the next; from none, for a new plan.
+/// The entries between two states of a plan; `before` is `None` for a new plan.
 pub fn entries(before: Option<&Plan>, after: &Plan, at: Timestamp) -> Vec<Entry> {
     let mut entries = Vec::new();
     for session in &after.sessions {
@@ -141,7 +140,7 @@ pub fn entries(before: Option<&Plan>, after: &Plan, at: Timestamp) -> Vec<Entry>
         if known.is_none() {
             enter(if session.instead_of.is_some() { Kind::GivenBack } else { Kind::Planned }, None);
         }
-        let (old, new) = (known.map_or(Kind::Released, standing), standing(session));
+        let (old, new) = (known.map_or(Kind::Released, account_of), account_of(session));
         let last = session.visit.or(known.and_then(|known| known.visit)).map(|visit| visit.appointment);
         if old != new {
             enter(new, last);
@@ -159,7 +158,7 @@ fn moved(before: &PlanSession, after: &PlanSession) -> bool {
     place(before) != place(after)
 }
 
-/// The account that an entry puts its session into.
+/// The account of a session after an entry of this kind.
 fn account(kind: Kind) -> Kind {
     match kind {
         Kind::Moved => Kind::Booked,
@@ -168,8 +167,8 @@ fn account(kind: Kind) -> Kind {
     }
 }
 
-/// The account that a session stands in.
-fn standing(session: &PlanSession) -> Kind {
+/// The present account of a session.
+fn account_of(session: &PlanSession) -> Kind {
     match session.status {
         SessionStatus::ToBook => Kind::Released,
         SessionStatus::Booked => Kind::Booked,

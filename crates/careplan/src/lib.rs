@@ -1,10 +1,10 @@
 //! Care plans: a course of treatment as a list of sessions, and the best times for it. Pure.
 //!
-//! [`template`] makes a template's phases the sessions of one patient's plan; [`plan`] is that plan and what becomes of
-//! it, [`chain`] what is left of it and what is wrong with it, [`ledger`] every change of a session, [`adherence`] how
-//! plans go. [`series`] finds the cheapest starts for all sessions together, and repairs a plan of which some are booked;
-//! [`matching`] finds new times for the appointments of many patients at once. Nothing here knows of calendars,
-//! databases or patients: whoever asks brings the starts that are open.
+//! [`template`] turns a template's phases into the sessions of one patient's plan. [`plan`] is that plan and its changes,
+//! [`chain`] its sessions in order with their problems, [`ledger`] the history of its sessions, [`adherence`] the reports.
+//! [`series`] finds the cheapest starts for all sessions together, and repairs a partly booked plan; [`matching`] finds new
+//! times for the appointments of many patients at once. Nothing here knows calendars, databases or patients' data: the
+//! caller provides the open starts.
 //!
 //! Start reading at [`series::Problem`].
 

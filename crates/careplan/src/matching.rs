@@ -1,10 +1,9 @@
-//! New times for the appointments of many patients at once: the cheapest way to give each of them a time of its own.
+//! New times for the appointments of many patients at once: the cheapest assignment of open times.
 //!
-//! Times come as *cells*: stretches of one practitioner's time, in one room, that do not touch each other, so that each
-//! can be given to one appointment whatever the others get. That makes it the assignment problem, which the Hungarian
-//! method solves exactly (Kuhn, 1955; Munkres, 1957). Where several appointments are one patient's, they also
-//! have to keep their gaps to each other and must not overlap: the earlier one keeps what the method gives it, the later
-//! one gets what goes with that, and the whole is solved again until nothing conflicts.
+//! Times are *cells*: disjoint intervals of one practitioner's time in one room, so that each can be assigned whatever
+//! happens to the others. That is the assignment problem, which the Hungarian method solves exactly (Kuhn, 1955; Munkres,
+//! 1957). Appointments of one patient must also keep their gaps and not overlap: the earlier one keeps its assigned time,
+//! the later one is restricted to times that fit it, and the problem is solved again until nothing conflicts.
 
 use domain::{
     claim::NEEDLING_SPACING_HOURS,
@@ -16,61 +15,61 @@ use pathfinding::{kuhn_munkres::kuhn_munkres_min, matrix::Matrix};
 
 use crate::series::{Candidate, Weights, day};
 
-/// What it costs to leave an appointment without a time: more than any time.
+/// The cost of leaving an appointment without a time: more than any time costs.
 const UNPLACED: i64 = 1_000_000_000_000;
 
-/// A visit of the same plan that stays where it is.
+/// A visit of the same plan that does not move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Neighbour {
-    /// Its day.
+    /// The day of the visit.
     pub on: Date,
-    /// The days between.
+    /// The gap in days.
     pub gap: GapDays,
 }
 
 /// An appointment that needs another time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Whose.
+    /// The patient.
     pub patient: PatientId,
-    /// Where it is now.
+    /// The present time, practitioner and location.
     pub current: Candidate,
-    /// Practitioners whom the patient knows, its present one among them.
+    /// Practitioners whom the patient knows, the present one included.
     pub known: Vec<PractitionerId>,
     /// Whether the 48-hour rule applies.
     pub needling: bool,
-    /// What it is measured from, where that stays.
+    /// The visit that its gap is measured from, if that one stays.
     pub before: Option<Neighbour>,
-    /// What is measured from it, where that stays.
+    /// The visit whose gap is measured from it, if that one stays.
     pub next: Option<Neighbour>,
-    /// What it is measured from, where that needs another time too: an earlier item.
+    /// The earlier item that its gap is measured from, with the gap, if that one moves, too.
     pub after: Option<(usize, GapDays)>,
-    /// The times that it may take.
+    /// The times that it may have.
     pub offers: Vec<Offer>,
 }
 
-/// A time that an item may take.
+/// A time that an item may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offer {
-    /// The cell that it takes.
+    /// The cell that the time occupies.
     pub cell: usize,
-    /// When, with whom and where.
+    /// The time, practitioner and location.
     pub at: Candidate,
 }
 
-/// What became of an item.
+/// The result for an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It takes this one of its offers.
+    /// The item is assigned the offer with this index.
     Placed(usize),
-    /// None of its offers keeps the rules.
+    /// None of the item's offers keeps its gaps.
     NoOffer,
-    /// Others need the times that it could have.
+    /// Other items need its offers.
     Contended,
 }
 
-/// The cheapest way to place as many items as can be.
-pub fn matched(items: &[Item], weights: &Weights) -> Vec<Outcome> {
+/// The cheapest assignment that places as many items as possible; one outcome for each item.
+pub fn assign(items: &[Item], weights: &Weights) -> Vec<Outcome> {
     let mut open: Vec<Vec<Priced>> = items.iter().map(|item| priced(item, weights)).collect();
     let had: Vec<bool> = open.iter().map(|offers| !offers.is_empty()).collect();
     loop {
@@ -83,7 +82,7 @@ pub fn matched(items: &[Item], weights: &Weights) -> Vec<Outcome> {
             };
             return had.into_iter().zip(chosen).map(outcome).collect();
         };
-        // The first keeps what it got; what is left to the second goes with that.
+        // The first item keeps its offer; the second keeps the offers that fit it.
         open[first].retain(|offer| offer.offer == kept);
         let (earlier, later) = (&items[first], &items[second]);
         let keeps = &earlier.offers[kept].at;
@@ -91,7 +90,7 @@ pub fn matched(items: &[Item], weights: &Weights) -> Vec<Outcome> {
     }
 }
 
-/// An offer that keeps the rules, and what it costs.
+/// An offer that keeps the gaps, with its cost.
 #[derive(Debug, Clone, Copy)]
 struct Priced {
     offer: usize,
@@ -108,7 +107,7 @@ fn priced(item: &Item, weights: &Weights) -> Vec<Priced> {
     offers
 }
 
-/// What it costs an item to take a time, in points; `None` where that breaks a gap.
+/// The cost of a time for an item, in points; `None` where the time breaks a gap.
 pub fn cost(item: &Item, at: &Candidate, weights: &Weights) -> Option<u64> {
     let mut gaps = 0;
     let own = day(at.date);
@@ -134,13 +133,13 @@ pub fn cost(item: &Item, at: &Candidate, weights: &Weights) -> Option<u64> {
     )
 }
 
-/// The cheapest assignment of offers to items, no cell twice.
+/// The cheapest assignment of offers to items that uses no cell twice.
 fn cheapest(open: &[Vec<Priced>]) -> Vec<Option<usize>> {
     let count = open.len();
     if count == 0 {
         return vec![];
     }
-    // Of its own cells an item needs no more than there are items: one of them is always left.
+    // An item needs at most as many cells as there are items: one of them is always free.
     let needed = |offers: &Vec<Priced>| {
         let mut cells: Vec<usize> = Vec::new();
         let mut kept = Vec::new();
@@ -156,7 +155,7 @@ fn cheapest(open: &[Vec<Priced>]) -> Vec<Option<usize>> {
     let mut cells: Vec<usize> = open.iter().flatten().map(|offer| offer.cell).collect();
     cells.sort_unstable();
     cells.dedup();
-    // A column for each cell, and one for each item that stands for no time at all.
+    // A column for each cell, and one for each item to stay unplaced.
     let mut costs = Matrix::new(count, cells.len() + count, 2 * UNPLACED);
     for (row, offers) in open.iter().enumerate() {
         for offer in offers {
@@ -174,22 +173,23 @@ fn cheapest(open: &[Vec<Priced>]) -> Vec<Option<usize>> {
     chosen.collect()
 }
 
-/// The first two items of one patient that cannot both have what they were given, and what the first was given.
+/// The first two items of one patient whose offers conflict, with the offer of the first: (first, offer, second).
 fn conflict(items: &[Item], chosen: &[Option<usize>]) -> Option<(usize, usize, usize)> {
     let pairs = (0..items.len()).flat_map(|second| (0..second).map(move |first| (first, second)));
-    let mut of_one = pairs.filter(|(first, second)| items[*first].patient == items[*second].patient);
-    of_one.find_map(|(first, second)| {
+    let mut same_patient = pairs.filter(|(first, second)| items[*first].patient == items[*second].patient);
+    same_patient.find_map(|(first, second)| {
         let (kept, other) = chosen[first].zip(chosen[second])?;
         let (one, then) = (&items[first].offers[kept].at, &items[second].offers[other].at);
         (!agree(&items[first], one, first, &items[second], then)).then_some((first, kept, second))
     })
 }
 
-/// Whether two items of one patient can have these times; `first` is the place of the earlier one.
-fn agree(one: &Item, at: &Candidate, first: usize, other: &Item, then: &Candidate) -> bool {
-    let spacing = SignedDuration::from_hours(if one.needling && other.needling { NEEDLING_SPACING_HOURS } else { 0 });
+/// Whether two items of one patient can have these times; `earlier_at` is the index of the earlier item.
+fn agree(earlier: &Item, at: &Candidate, earlier_at: usize, later: &Item, then: &Candidate) -> bool {
+    let spacing =
+        SignedDuration::from_hours(if earlier.needling && later.needling { NEEDLING_SPACING_HOURS } else { 0 });
     let apart = then.visit.start() >= at.visit.end() + spacing || at.visit.start() >= then.visit.end() + spacing;
-    let follows = other.after.filter(|(from, _)| *from == first).is_none_or(|(_, gap)| {
+    let follows = later.after.filter(|(from, _)| *from == earlier_at).is_none_or(|(_, gap)| {
         let days = day(then.date) - day(at.date);
         (gap.least as i32..=gap.most as i32).contains(&days) && then.visit.start() >= at.visit.end()
     });

@@ -1,4 +1,4 @@
-//! One patient's plan: its sessions, what became of each, and how it changes.
+//! One patient's plan: its sessions, their states, and the events that change them.
 
 mod check_in;
 
@@ -21,23 +21,23 @@ pub use domain::plan::{SessionStatus, Status};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written")]
 pub struct Visit {
-    /// Which.
+    /// The appointment's id.
     pub appointment: AppointmentId,
-    /// When it starts.
+    /// The start.
     pub starts_at: Timestamp,
-    /// When it ends.
+    /// The end.
     pub ends_at: Timestamp,
-    /// By whom.
+    /// The practitioner.
     pub practitioner: PractitionerId,
-    /// Where.
+    /// The location.
     pub location: LocationId,
     /// The day on the location's own calendar.
     pub on: Date,
-    /// Whether the ground under it is gone: it waits for another time.
+    /// Whether the appointment is displaced: it needs another time.
     pub displaced: bool,
 }
 
-/// A visit as it may have been written: the first plans kept no day, for which the one in UTC has to do.
+/// The stored form of a visit. The first plans stored no day; the day in UTC replaces it.
 #[derive(Deserialize)]
 struct Written {
     appointment: AppointmentId,
@@ -59,7 +59,7 @@ impl From<Written> for Visit {
 }
 
 impl Visit {
-    /// From start to end.
+    /// The time from start to end.
     pub fn interval(&self) -> Option<Interval> {
         Interval::new(self.starts_at, self.ends_at)
     }
@@ -68,128 +68,128 @@ impl Visit {
 /// A session of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanSession {
-    /// Its own id.
+    /// The id of the session.
     pub id: PlanSessionId,
-    /// Its place in the plan, from 1.
+    /// The position in the plan, from 1.
     pub ordinal: u32,
-    /// The phase that it belongs to, from 1.
+    /// The phase of the template, from 1.
     pub phase: u32,
-    /// What is given.
+    /// The service.
     pub service: ServiceId,
-    /// Days to the session that it is measured from; none for the first.
+    /// The gap in days to the session that it is measured from; `None` for the first.
     pub gap_days: Option<GapDays>,
-    /// Which session that is: 1 for the one before, 2 for the one before that.
+    /// The distance to that session: 1 or 2.
     pub back: u32,
-    /// In the week of the session before, on another day.
+    /// Whether it must be in the week of the previous session, on another day.
     pub paired: bool,
     /// Whether a review follows it.
     pub review_after: bool,
-    /// What became of it.
+    /// The state.
     pub status: SessionStatus,
-    /// The appointment that it has, or last had.
+    /// The present or last appointment.
     pub visit: Option<Visit>,
-    /// Missed, and used up all the same.
+    /// Whether it was missed and is used up.
     #[serde(default)]
     pub forfeited: bool,
-    /// The missed session that it was given back for.
+    /// The missed session that it replaces.
     #[serde(default)]
     pub instead_of: Option<PlanSessionId>,
 }
 
-/// When the patient can come.
+/// The days and hours at which the patient can come.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
-    /// On these days only; none: every day.
+    /// The only days; empty for every day.
     pub days: Vec<Day>,
-    /// No earlier than this.
+    /// The earliest start.
     pub not_before: Option<WallTime>,
-    /// Over by this.
+    /// The latest end.
     pub not_after: Option<WallTime>,
 }
 
-/// What a plan is made for.
+/// The order from which a plan is made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// For whom.
+    /// The patient.
     pub patient: PatientId,
-    /// From which template.
+    /// The template.
     pub template: PlanTemplateId,
-    /// The chain's own code of the complaint.
+    /// The chain's own code of the condition.
     pub condition_code: String,
-    /// Only by this practitioner.
+    /// The only practitioner, where one is named.
     pub practitioner: Option<PractitionerId>,
-    /// Where the patient can come to.
+    /// The locations to which the patient can come.
     pub locations: Vec<LocationId>,
-    /// When the patient can come.
+    /// The days and hours at which the patient can come.
     pub preferences: Preferences,
-    /// The first day.
+    /// The first possible day.
     pub start_on: Date,
 }
 
 /// A care plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Its id.
+    /// The id of the plan.
     pub id: PlanId,
-    /// Short or long.
+    /// The course: acute or chronic.
     pub course: Course,
-    /// Where it stands.
+    /// The state.
     pub status: Status,
-    /// What it was made for.
+    /// The order from which it was made.
     pub order: Order,
-    /// In their order.
+    /// The sessions in order.
     pub sessions: Vec<PlanSession>,
-    /// In their order.
+    /// The reviews, oldest first.
     #[serde(default)]
     pub reviews: Vec<Review>,
-    /// What the patient answered when asked how it is after a session, the first one first.
+    /// The patient's answers to check-ins after sessions, oldest first.
     #[serde(default)]
     pub check_ins: Vec<CheckIn>,
 }
 
-/// What happened to the appointment of a session.
+/// An event of a session's appointment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// It was booked, or moved.
     Booked(Visit),
-    /// It was called off.
+    /// It was cancelled.
     Cancelled {
-        /// Which.
+        /// The appointment.
         appointment: AppointmentId,
-        /// Whether the session is used up by it: called off late, where the clinic's policy says so.
+        /// Whether the session is used up: cancelled late, where the clinic's policy says so.
         forfeits: bool,
     },
-    /// The visit was given.
+    /// It was completed.
     Completed(AppointmentId),
     /// The patient did not come.
     Missed {
-        /// Which.
+        /// The appointment.
         appointment: AppointmentId,
-        /// The id of the session that is given back; none where the missed one is used up.
+        /// The id of the session that is given back; `None` where the missed one is used up.
         given_back: Option<PlanSessionId>,
     },
-    /// The ground under it went, or came back.
+    /// It became displaced, or feasible again.
     Displaced {
-        /// Which.
+        /// The appointment.
         appointment: AppointmentId,
-        /// Whether it is gone.
+        /// Whether it is displaced.
         displaced: bool,
     },
 }
 
-/// Why a session cannot be booked.
+/// The reason why a session cannot be booked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The plan has no such session.
     #[error("the plan has no such session")]
     UnknownSession,
-    /// It has an appointment.
+    /// The session has an appointment.
     #[error("the session is {} already", .0.as_str())]
     NotToBook(SessionStatus),
-    /// The slot is of another service.
+    /// The slot has another service.
     #[error("the slot is of another service than the session")]
     OtherService,
-    /// The session has another appointment by now, or none that could move.
+    /// The session has another appointment now, or none that can move.
     #[error("the session has no such appointment that could move")]
     OtherAppointment,
     /// The plan is over, or paused.
@@ -198,10 +198,10 @@ pub enum Rejection {
 }
 
 impl Plan {
-    /// A new plan in `draft`, `count` sessions long or as short as the template allows; `id` gives each session its own.
+    /// A new plan in `draft` with `count` sessions, or the fewest that the template allows; `session_id` creates their ids.
     ///
     /// # Errors
-    /// Where the template does not allow so many or so few.
+    /// When the template does not allow this number.
     pub fn new(
         id: PlanId,
         order: Order,
@@ -239,10 +239,10 @@ impl Plan {
         self.sessions.iter().find(|session| session.id == id)
     }
 
-    /// Whether a session may be booked with a slot of this service.
+    /// Checks that a session may be booked with a slot of this service.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it may not.
     pub fn may_book(&self, id: PlanSessionId, service: ServiceId) -> Result<(), Rejection> {
         if !matches!(self.status, Status::Draft | Status::Active) {
             return Err(Rejection::Closed(self.status));
@@ -254,10 +254,10 @@ impl Plan {
         if session.service == service { Ok(()) } else { Err(Rejection::OtherService) }
     }
 
-    /// Whether a session may be moved with its appointment.
+    /// Checks that a session may move with its appointment.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it may not.
     pub fn may_move(&self, id: PlanSessionId, appointment: AppointmentId, service: ServiceId) -> Result<(), Rejection> {
         let session = self.session(id).ok_or(Rejection::UnknownSession)?;
         let its_own = session.visit.is_some_and(|visit| visit.appointment == appointment);
@@ -267,8 +267,8 @@ impl Plan {
         if session.service == service { Ok(()) } else { Err(Rejection::OtherService) }
     }
 
-    /// The plan after something happened to the appointment of a session; `None` where that is nothing to it: the
-    /// session has another appointment by now.
+    /// The plan after an event of a session's appointment; `None` where the event does not change it, such as that of an
+    /// earlier appointment.
     pub fn after(&self, session: PlanSessionId, event: Event) -> Option<Self> {
         let mut plan = self.clone();
         let at = plan.sessions.iter().position(|own| own.id == session)?;
@@ -298,7 +298,7 @@ impl Plan {
         (plan != *self).then_some(plan)
     }
 
-    /// Puts a session to be booked in the place of a missed one.
+    /// Adds a session to book after a missed one.
     fn give_back(&mut self, missed: usize, id: PlanSessionId) {
         let instead = PlanSession {
             id,

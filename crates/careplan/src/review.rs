@@ -1,13 +1,13 @@
-//! Reviews: what the practitioner found, and what the rest of the plan becomes.
+//! Reviews: the practitioner's findings, and their effect on the open sessions of a plan.
 //!
-//! | decision | the sessions that are not done |
+//! | decision | the open sessions |
 //! |---|---|
-//! | continue | stay as they are; a paused plan goes on |
-//! | extend | stay, and so many more follow, like the last one |
+//! | continue | stay; a paused plan continues |
+//! | extend | stay, and a number of sessions like the last one follow |
 //! | taper | are to be booked anew, with every gap twice as long |
 //! | change_service | are to be booked anew, with another service |
-//! | pause | are to be booked again once the plan goes on |
-//! | discharge | are left out, and the plan is over |
+//! | pause | are to be booked again once the plan continues |
+//! | discharge | are skipped, and the plan is completed |
 
 use domain::{
     directory::GapDays,
@@ -24,26 +24,26 @@ const GAP_MAX: u32 = 365;
 /// The most sessions of a plan.
 pub const SESSIONS_MAX: usize = 100;
 
-/// What is decided.
+/// The decision of a review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// As planned.
+    /// The plan stays as it is.
     Continue,
-    /// So many sessions more.
+    /// This number of further sessions.
     Extend(u32),
     /// Longer gaps.
     Taper,
-    /// Another treatment.
+    /// Another service.
     ChangeService(ServiceId),
-    /// Not for now.
+    /// The plan is paused.
     Pause,
-    /// Enough.
+    /// The treatment ends.
     Discharge,
 }
 
 impl Decision {
-    /// The word of the public interface.
+    /// The code of the public interface.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Continue => ReviewDecision::Continue,
@@ -57,28 +57,28 @@ impl Decision {
     }
 }
 
-/// An activity that the complaint makes difficult, on the Patient-Specific Functional Scale: 0 (unable) to 10 (as
-/// before; Stratford et al., 1995).
+/// An activity that the condition impairs, on the Patient-Specific Functional Scale: 0 (unable) to 10 (as before; Stratford
+/// et al., 1995).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
-    /// Which.
+    /// The activity.
     pub activity: String,
-    /// How well.
+    /// The score, 0 to 10.
     pub score: u8,
 }
 
-/// A review. It is about a patient: it is shown to nobody but those who may read patients.
+/// A review. It holds a patient's data: only callers who may read patients receive it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
-    /// When it was recorded.
+    /// The time of the record.
     pub at: Timestamp,
     /// Pain now on the numeric rating scale, 0 to 10.
     pub nprs: u8,
     /// One to three activities.
     pub psfs: Vec<Activity>,
-    /// What is decided.
+    /// The decision.
     pub decision: Decision,
-    /// For the clinic's staff.
+    /// A note for the clinic's staff.
     pub note: String,
 }
 
@@ -88,28 +88,28 @@ impl std::fmt::Debug for Review {
     }
 }
 
-/// Why a review is refused.
+/// The reason why a review is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The plan is over.
     #[error("the plan is {}", .0.as_str())]
     Closed(Status),
-    /// It would be too long.
+    /// The plan would have too many sessions.
     #[error("a plan has at most 100 sessions")]
     TooLong,
 }
 
-/// What a review makes of a plan.
+/// A plan after a review.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reviewed {
-    /// The plan afterwards.
+    /// The plan.
     pub plan: Plan,
-    /// The appointments that fall away.
+    /// The appointments to cancel.
     pub cancelled: Vec<AppointmentId>,
 }
 
 impl Plan {
-    /// Whether a session that a review follows is done, and none has been recorded since.
+    /// Whether a session before a review is completed, and no review has been recorded since.
     pub fn review_due(&self) -> bool {
         let last = self.reviews.last().map(|review| review.at);
         let done = |session: &&PlanSession| session.review_after && session.status == SessionStatus::Done;
@@ -117,10 +117,10 @@ impl Plan {
         ends.max().is_some_and(|end| last.is_none_or(|last| last < end))
     }
 
-    /// The plan after a review; `session_id` gives new sessions their ids. A visit that has begun stays.
+    /// The plan after a review; `session_id` creates the ids of new sessions. A visit that has begun stays.
     ///
     /// # Errors
-    /// Where the plan is over, or would be too long.
+    /// When the plan is over, or would be too long.
     pub fn reviewed(&self, review: Review, session_id: impl FnMut() -> PlanSessionId) -> Result<Reviewed, Rejection> {
         if !matches!(self.status, Status::Draft | Status::Active | Status::OnHold) {
             return Err(Rejection::Closed(self.status));
@@ -177,7 +177,7 @@ fn extend(plan: &mut Plan, count: u32, mut session_id: impl FnMut() -> PlanSessi
         plan.sessions.push(PlanSession {
             id: session_id(),
             ordinal: last.ordinal + number,
-            // Where the last one is paired, those that follow stand alone.
+            // The new sessions are not paired, even where the last one is.
             back: 1,
             paired: false,
             status: SessionStatus::ToBook,

@@ -1,30 +1,30 @@
-//! From a plan template to the sessions of one patient's plan.
+//! The sessions of a plan, from its template.
 
 use domain::{
     directory::{GapDays, Phase, PlanTemplate},
     id::ServiceId,
 };
 
-/// One session of a plan that is still to be booked.
+/// A session to book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// Its place in the plan, from 1.
+    /// The position in the plan, from 1.
     pub ordinal: u32,
-    /// The phase that it belongs to, from 1.
+    /// The phase of the template, from 1.
     pub phase: u32,
-    /// What is given.
+    /// The service.
     pub service: ServiceId,
-    /// Days to the session that it is measured from; none for the first one.
+    /// The gap in days to the session that it is measured from; `None` for the first.
     pub gap_days: Option<GapDays>,
-    /// Which session that is: 1 for the one before, 2 for the one before that, where a paired one lies between.
+    /// The distance to that session: 1, or 2 where a paired session lies between.
     pub back: u32,
-    /// Whether it is in the week of the session before, on another day.
+    /// Whether it must be in the week of the previous session, on another day.
     pub paired: bool,
     /// Whether a review follows it.
     pub review_after: bool,
 }
 
-/// Why a template does not make a plan of this size.
+/// The template does not allow this number of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the template allows {least} to {most} sessions")]
 pub struct OutOfRange {
@@ -34,19 +34,19 @@ pub struct OutOfRange {
     pub most: u32,
 }
 
-/// How many sessions a template allows.
+/// The numbers of sessions that a template allows.
 pub fn range(template: &PlanTemplate) -> OutOfRange {
     let total = |of: fn(&Phase) -> u32| template.phases.iter().map(of).sum::<u32>();
     OutOfRange { least: total(|phase| phase.sessions.least), most: total(|phase| phase.sessions.most) }
 }
 
-/// The sessions of a plan made from a template, `count` in all, or the fewest that the template allows.
+/// The sessions of a template: `count`, or the fewest that it allows.
 ///
-/// Phases are filled in their order: each gets its least, and what is left goes to the first ones that have room. A
-/// paired phase runs beside the one before it: first of one, first of the other, second of one, and so on.
+/// Each phase gets its least number; the others go to the first phases with room. A paired phase alternates with the
+/// previous one: its first session follows the first of the other, its second the second, and so on.
 ///
 /// # Errors
-/// Where the template does not allow so many or so few.
+/// When the template does not allow this number.
 pub fn sessions(template: &PlanTemplate, count: Option<u32>) -> Result<Vec<Session>, OutOfRange> {
     let range = range(template);
     let count = count.unwrap_or(range.least);
@@ -66,7 +66,7 @@ pub fn sessions(template: &PlanTemplate, count: Option<u32>) -> Result<Vec<Sessi
     let mut sessions: Vec<Session> = Vec::new();
     let mut at = 0;
     while at < template.phases.len() {
-        // A phase, and those that are paired with it.
+        // A phase, and the phases paired with it.
         let beside = template.phases[at + 1..].iter().take_while(|phase| phase.paired).count();
         let longest = sizes[at..=at + beside].iter().copied().max().unwrap_or(0);
         for within in 1..=longest {
@@ -83,7 +83,7 @@ fn push(sessions: &mut Vec<Session>, template: &PlanTemplate, at: usize, within:
     let phase = &template.phases[at];
     let number = at as u32 + 1;
     let paired = phase.paired && sessions.last().is_some_and(|last| last.phase + 1 == number);
-    // Measured from its own kind, past a paired one between.
+    // The gap is measured from the same phase, across a paired session.
     let past = !paired
         && sessions.iter().rev().nth(1).is_some_and(|earlier| earlier.phase == number)
         && sessions.last().is_some_and(|last| last.phase > number);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn phases_get_their_least_and_then_what_is_left() {
+    fn phases_get_their_minimum_first_and_then_the_rest() {
         let plan = sessions(&template(), Some(3)).unwrap();
         assert_eq!(plan.iter().map(|session| session.phase).collect::<Vec<_>>(), [1, 2, 2]);
         assert_eq!(plan[0].gap_days, None);

@@ -1,7 +1,7 @@
-//! New times for many appointments at once, against every way to give them out.
+//! New times for many appointments at once, against every possible assignment.
 
 use careplan::{
-    matching::{Item, Neighbour, Offer, Outcome, cost, matched},
+    matching::{Item, Neighbour, Offer, Outcome, assign, cost},
     series::{Candidate, Outside, Weights},
 };
 use domain::{
@@ -13,7 +13,7 @@ use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-/// What an appointment without a time counts for.
+/// The cost of an appointment without a time.
 const UNPLACED: u64 = 1_000_000_000_000;
 
 fn date(days: i32) -> Date {
@@ -33,7 +33,7 @@ fn candidate(days: i32, hour: i8, practitioner: u128) -> Candidate {
     }
 }
 
-/// Cells are numbered by what they are.
+/// A cell's number encodes its day, hour and practitioner.
 fn offer(days: i32, hour: i8, practitioner: u128) -> Offer {
     Offer {
         cell: days as usize * 1000 + hour as usize * 10 + practitioner as usize,
@@ -55,14 +55,14 @@ fn item(patient: u128, offers: Vec<Offer>) -> Item {
 }
 
 fn total(items: &[Item], chosen: &[Option<usize>]) -> Option<u64> {
-    let mut taken = std::collections::HashSet::new();
+    let mut cells = std::collections::HashSet::new();
     let mut sum = 0;
     for (item, offer) in items.iter().zip(chosen) {
         sum += match offer {
             None => UNPLACED,
             Some(offer) => {
                 let offer = &item.offers[*offer];
-                if !taken.insert(offer.cell) {
+                if !cells.insert(offer.cell) {
                     return None;
                 }
                 cost(item, &offer.at, &Weights::default())?
@@ -72,7 +72,7 @@ fn total(items: &[Item], chosen: &[Option<usize>]) -> Option<u64> {
     Some(sum)
 }
 
-/// The cheapest of all ways.
+/// The cheapest of all assignments.
 fn cheapest(items: &[Item], chosen: &mut Vec<Option<usize>>) -> u64 {
     let at = chosen.len();
     if at == items.len() {
@@ -122,10 +122,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
-    fn no_way_to_give_out_the_times_is_cheaper(
+    fn no_assignment_of_times_is_cheaper(
         items in (1..6_u128).prop_flat_map(|count| (0..count).map(any_item).collect::<Vec<_>>()),
     ) {
-        let outcomes = matched(&items, &Weights::default());
+        let outcomes = assign(&items, &Weights::default());
         prop_assert_eq!(total(&items, &placed(&outcomes)), Some(cheapest(&items, &mut vec![])));
         for (item, outcome) in items.iter().zip(&outcomes) {
             let any = item.offers.iter().any(|offer| cost(item, &offer.at, &Weights::default()).is_some());
@@ -141,7 +141,7 @@ proptest! {
         for (before, item) in items.iter_mut().skip(1).enumerate() {
             item.after = Some((before, gap));
         }
-        let chosen = placed(&matched(&items, &Weights::default()));
+        let chosen = placed(&assign(&items, &Weights::default()));
         prop_assert!(total(&items, &chosen).is_some(), "no cell twice, no gap broken");
         let at = |item: usize| chosen[item].map(|offer| items[item].offers[offer].at);
         for second in 1..items.len() {
@@ -163,15 +163,15 @@ proptest! {
 #[test]
 fn a_patient_stays_with_whom_they_know_and_near_their_hour() {
     let known = item(1, vec![offer(2, 9, 2), offer(3, 9, 1), offer(2, 11, 1)]);
-    assert_eq!(matched(&[known], &Weights::default()), [Outcome::Placed(1)], "a day later with the same practitioner");
+    assert_eq!(assign(&[known], &Weights::default()), [Outcome::Placed(1)], "a day later with the same practitioner");
 }
 
 #[test]
-fn those_without_a_time_are_told_why() {
+fn a_visit_without_a_time_has_a_reason() {
     let wants = |patient| item(patient, vec![offer(2, 9, 1)]);
-    let outcomes = matched(&[wants(1), wants(2), item(3, vec![])], &Weights::default());
+    let outcomes = assign(&[wants(1), wants(2), item(3, vec![])], &Weights::default());
     assert_eq!(outcomes.iter().filter(|it| matches!(it, Outcome::Placed(_))).count(), 1);
     assert_eq!(outcomes.iter().filter(|it| **it == Outcome::Contended).count(), 1);
     assert_eq!(outcomes[2], Outcome::NoOffer);
-    assert!(matched(&[], &Weights::default()).is_empty());
+    assert!(assign(&[], &Weights::default()).is_empty());
 }

@@ -11,6 +11,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::id::{LocationId, PractitionerId, ServiceId};
 
+/// The longest distance of a search near a point, in kilometres: half the Earth's circumference, rounded up.
+pub const WITHIN_KM_MAX: u32 = 20_038;
+
 const PREFIX: &str = "slot_";
 const FORMAT: u8 = 2;
 /// The format without a length.

@@ -30,8 +30,7 @@ const PURE: [&str; 3] = ["domain", "calendar", "careplan"];
 const IMPURE: [&str; 7] = ["tokio", "sqlx", "tonic", "axum", "reqwest", "hyper", "runtime"];
 const SERVICES: [&str; 4] = ["availability", "booking", "gateway", "reminder"];
 /// Modules of today's knots, by service. A knot may shrink; a module that leaves it leaves this list, and none is added.
-const KNOTS: [(&str, &[&str]); 1] =
-    [("availability", &["directory", "displaced", "follow", "model", "orgs", "search"])];
+const KNOTS: [(&str, &[&str]); 0] = [];
 /// What a store imports today though it lies above it, by service: shrinks as `KNOTS` does.
 const ABOVE_STORE: [(&str, &[&str]); 0] = [];
 const LINES_MAX: usize = 400;

@@ -1,31 +1,31 @@
-//! What those who watch must know of a change: whose time it touches, and when.
+//! Notices of changes, for callers who watch a query.
 
 use calendar::{Span, tick};
 use domain::claim::{Claim, Kind};
 use tokio::sync::broadcast;
 use uuid::Uuid;
 
-/// News that a slow watcher may have before it; one that missed some looks at everything again.
-const WAITING_MAX: usize = 256;
+/// Notices that a slow watcher may have pending; a watcher that missed some searches again.
+const PENDING_MAX: usize = 256;
 
-/// Something has changed.
+/// The extent of a change.
 #[derive(Debug, Clone)]
-pub(crate) enum News {
-    /// Time of these resources was taken or freed.
+pub(crate) enum ChangeNotice {
+    /// Claims on these resources came or went.
     Claims(Vec<(Kind, Uuid, Span)>),
-    /// The directory, or everything that is booked.
+    /// The directory changed, or all bookings were replaced.
     Everything,
 }
 
-impl News {
-    /// The claims that an owner had and has.
+impl ChangeNotice {
+    /// The notice of an owner's claims before and after a change.
     pub(crate) fn of(before: &[Claim], after: &[Claim]) -> Self {
         let touched = before.iter().chain(after);
         Self::Claims(touched.map(|claim| (claim.kind, claim.resource, Span::touching(claim.interval))).collect())
     }
 
-    /// Whether it can touch starts in some ticks, where `concerns` says whose time matters.
-    pub(crate) fn touches(&self, window: Span, concerns: impl Fn(Kind, Uuid) -> bool) -> bool {
+    /// Whether the change can affect starts in a window, where `concerns` selects the resources that matter.
+    pub(crate) fn affects(&self, window: Span, concerns: impl Fn(Kind, Uuid) -> bool) -> bool {
         // A visit counts for the caps of its whole week.
         let near = Span::new(window.start - 7 * tick::PER_DAY, window.end + 7 * tick::PER_DAY);
         match self {
@@ -37,7 +37,7 @@ impl News {
     }
 }
 
-/// Where an organisation's news is told.
-pub(crate) fn channel() -> broadcast::Sender<News> {
-    broadcast::Sender::new(WAITING_MAX)
+/// The channel of one organisation's notices.
+pub(crate) fn channel() -> broadcast::Sender<ChangeNotice> {
+    broadcast::Sender::new(PENDING_MAX)
 }

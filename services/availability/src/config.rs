@@ -4,20 +4,20 @@ use careplan::series::Weights;
 use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
 
-/// The most that one departure can cost, in points.
+/// The highest cost of a departure, in points.
 const WEIGHT_MAX: u32 = 100_000;
 
 /// The section `availability`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What the departures of a plan's sessions from the best cost.
+    /// The costs of a plan's departures from its ideal.
     #[serde(default)]
     pub plan_weights: PlanWeights,
-    /// How long practitioners take from one location to another.
+    /// How long practitioners travel from one location to another.
     #[serde(default)]
     pub travel: Travel,
-    /// Calendars that are read from other servers.
+    /// Calendars that are fetched from other servers.
     #[serde(default)]
     pub calendars: Calendars,
 }
@@ -26,10 +26,10 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calendars {
-    /// How often each is read, 1 to 1440 minutes.
+    /// Minutes between two fetches of a calendar, 1 to 1440.
     pub poll_minutes: u32,
-    /// Whether addresses that are not on the public internet may be read: for calendars on one's own network, where
-    /// everyone who may change the directory may reach everything that this process can.
+    /// Whether calendars may be fetched from private addresses. Everyone who may change the directory can then reach every
+    /// server that this process can.
     pub allow_private_addresses: bool,
 }
 
@@ -43,9 +43,9 @@ impl Default for Calendars {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Travel {
-    /// Kilometres an hour on the way, as the crow flies; 1 to 1000.
+    /// Travel speed over the great-circle distance, 1 to 1000 km/h.
     pub speed_kmh: u32,
-    /// The least minutes between visits at two locations, 0 to 1440; all that is known where one has no coordinates.
+    /// The least minutes between visits at two locations, 0 to 1440; the only estimate where one has no coordinates.
     pub floor_minutes: u32,
 }
 
@@ -55,23 +55,23 @@ impl Default for Travel {
     }
 }
 
-/// The section `availability.plan_weights`: points, each 0 to 100000; see `careplan::series` for what each is for.
+/// The section `availability.plan_weights`: costs in points, each 0 to 100000; `careplan::series` documents the formula.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlanWeights {
-    /// For each day between a gap and its ideal.
+    /// Each day between a gap and its ideal.
     pub gap_day: u32,
-    /// For each change of practitioner.
+    /// Each change of practitioner.
     pub practitioner: u32,
-    /// For each change of location.
+    /// Each change of location.
     pub location: u32,
-    /// For each hour outside the wished ones.
+    /// Each hour outside the preferred hours.
     pub hour: u32,
-    /// For a day that is not wished.
+    /// Each session on a day that is not preferred.
     pub day: u32,
-    /// For each day after the earliest.
+    /// Each day after the earliest.
     pub late_day: u32,
-    /// For a start at the chain's most wanted hour.
+    /// A start at the chain's hour of the highest demand.
     pub demand: u32,
 }
 
@@ -83,7 +83,7 @@ impl Default for PlanWeights {
 }
 
 impl PlanWeights {
-    /// The weights; what a move costs is no choice, since the fewest move.
+    /// The weights. The cost of a move is fixed, so that the fewest sessions move.
     pub(crate) fn weights(&self) -> Weights {
         let Self { gap_day, practitioner, location, hour, day, late_day, demand } = *self;
         Weights { gap_day, practitioner, location, hour, day, late_day, demand, ..Weights::default() }

@@ -1,10 +1,10 @@
-//! Availability: what there is, when it works, and which slots are open.
+//! Availability: the directory of each organisation, and the search for open slots.
 //!
-//! Owns the directory (locations, practitioners, services and what belongs to them) and answers the search from
-//! memory: rosters from its own database, what is taken from booking's change feed. It never takes a slot itself
-//! (booking does, and asks here first), and holds nothing about patients but their ids.
+//! Owns the directory (locations, practitioners, services and everything below them) and answers searches from memory:
+//! rosters from its own database, occupied time from booking's change feed. It never books a slot itself (booking does,
+//! and checks the slot here first), and holds only the ids of patients.
 //!
-//! Start reading at `index/` (rosters as bits), `occupancy/` (what is taken), `slots/` (the questions), and
+//! Start reading at `index/` (rosters as bits), `occupancy/` (claims as bits), `slots/` (the searches), and
 //! `directory/write.rs` (how the directory changes).
 
 #![warn(clippy::unwrap_used)]
@@ -31,6 +31,7 @@ pub use config::{Calendars, Config, PlanWeights, Travel};
 use domain::id::{AppointmentId, OrganizationId};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
+use service::{db_error, feed_client::FeedClient, idempotency::RunningKeys};
 use sql::{Failure, Target, feed::Reach};
 use store::Store;
 use tokio::sync::{Semaphore, watch};
@@ -38,46 +39,44 @@ use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
     availability::{directory_server::DirectoryServer, planner_server::PlannerServer, search_server::SearchServer},
-    booking::{booking_client::BookingClient, feed_client::FeedClient},
+    booking::booking_client::BookingClient,
 };
 
 use crate::{
-    displacement::Doubts,
+    displacement::RecheckQueue,
     index::directory::{Directory, Entry},
-    organisations::Orgs,
+    organisations::Organisations,
     revision::Revision,
 };
 
-/// The full names of the services that it serves.
+/// The full names of its gRPC services.
 pub const SERVICES: [&str; 3] =
     ["meridian.availability.v1.Directory", "meridian.availability.v1.Planner", "meridian.availability.v1.Search"];
 
-/// The longest that a read waits for the revision that it was given, in real time.
-const FRESH_WITHIN: Duration = Duration::from_secs(2);
-/// The longest that a question waits for an appointment that it names, in real time.
-const KNOWN_WITHIN: Duration = Duration::from_millis(300);
-/// Questions that one replica follows at a time.
+/// The longest wait for the caller's revision, in real time.
+const REVISION_WAIT_MAX: Duration = Duration::from_secs(2);
+/// The longest wait for the appointment that a request names, in real time.
+const APPOINTMENT_WAIT_MAX: Duration = Duration::from_millis(300);
+/// The most watchers of one replica.
 const WATCHERS_MAX: usize = 2000;
-/// How often a replica looks for changes of the directory by others, in real time.
-const RELOAD_EVERY: Duration = Duration::from_millis(500);
 
-/// What the service needs from outside.
+/// The dependencies of the service.
 pub struct Deps {
-    /// Its section of the configuration.
+    /// The section `availability` of the configuration.
     pub config: Config,
-    /// Where time comes from.
+    /// The source of time.
     pub clock: Clock,
-    /// Where ids come from.
+    /// The source of ids.
     pub ids: Ids,
-    /// Where the data is kept.
+    /// The database.
     pub database: Target,
-    /// The way to booking.
+    /// The connection to booking.
     pub booking: rpc::Channel,
-    /// Where it says whether it is ready.
+    /// The register of what the process still lacks to be ready.
     pub readiness: Readiness,
 }
 
-/// Why the service cannot start.
+/// The reason why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The database cannot be opened.
@@ -95,32 +94,31 @@ pub enum Error {
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
-/// What every handler shares.
+/// The state that all requests and jobs share.
 pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) store: Store,
-    pub(crate) orgs: Orgs,
+    pub(crate) organisations: Organisations,
     pub(crate) booking: BookingClient<rpc::Channel>,
-    pub(crate) feed: FeedClient<rpc::Channel>,
+    pub(crate) feed: FeedClient,
     pub(crate) readiness: Readiness,
     /// How far the feed has been applied; `None` before the first snapshot.
     pub(crate) applied: watch::Sender<Option<Reach>>,
-    /// Which appointments' ground is to be looked at again.
-    pub(crate) doubts: Doubts,
-    /// Set when those who watch must go and come back elsewhere.
+    pub(crate) rechecks: RecheckQueue,
+    /// Begun when watchers must reconnect elsewhere.
     pub(crate) draining: Shutdown,
-    /// Those who may watch at a time.
     pub(crate) watchers: Arc<Semaphore>,
-    /// Reads calendars that are kept elsewhere.
+    pub(crate) running_keys: RunningKeys,
+    /// The client for calendars on other servers.
     pub(crate) outbound: outbound::Client,
     pub(crate) calendars: Calendars,
-    /// What a plan's departures from the best cost.
+    /// The costs of the plan engine.
     pub(crate) weights: Weights,
 }
 
 impl App {
-    /// Opens and migrates the database, reads the directory, and makes the service ready to serve.
+    /// Opens and migrates the database and loads the directories.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -132,70 +130,45 @@ impl App {
             clock: deps.clock,
             ids: deps.ids,
             store,
-            orgs: Orgs::new(deps.config.travel),
+            organisations: Organisations::new(deps.config.travel),
             booking: BookingClient::new(deps.booking.clone()),
-            feed: FeedClient::new(deps.booking),
+            feed: FeedClient::new(deps.booking, "availability"),
             readiness: deps.readiness,
             applied: watch::Sender::new(None),
-            doubts: Doubts::default(),
+            rechecks: RecheckQueue::default(),
             draining: Shutdown::new(),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            running_keys: RunningKeys::default(),
             outbound: outbound::Client::new(deps.config.calendars.allow_private_addresses),
             calendars: deps.config.calendars,
             weights: deps.config.plan_weights.weights(),
         };
         for organization in inner.store.organizations().await? {
-            inner.reload(organization.id).await?;
+            inner.load_directory(organization.id).await?;
         }
         Ok(Self(Arc::new(inner)))
     }
 
-    /// The gRPC services, with the guard in front.
+    /// The gRPC services behind the guard.
     pub fn routes(&self) -> Routes {
         let routes = Routes::new(DirectoryServer::new(grpc::directory::Service(self.0.clone())));
-        let routes = routes.add_service(PlannerServer::new(grpc::planner::Planner(self.0.clone())));
+        let routes = routes.add_service(PlannerServer::new(grpc::planner::Service(self.0.clone())));
         rpc::guard(routes.add_service(SearchServer::new(grpc::search::Service(self.0.clone()))))
     }
 
-    /// Follows booking's feed and other replicas' changes of the directory, and tells booking of displaced
-    /// appointments, until draining begins.
+    /// Runs the background jobs until draining begins.
     pub async fn run(&self, shutdown: Shutdown) {
-        let feed = jobs::feed::run(&self.0, &shutdown);
-        let doubts = displacement::run(&self.0, &shutdown);
         let drain = async {
             shutdown.begun().await;
             self.0.draining.begin();
         };
-        let calendars = jobs::calendar_poll::run(&self.0, &shutdown);
-        tokio::join!(feed, doubts, self.watch(&shutdown), calendars, drain);
-    }
-
-    /// Notices other replicas' changes of the directory, and that a day has passed.
-    async fn watch(&self, shutdown: &Shutdown) {
-        let mut ticks = tokio::time::interval(RELOAD_EVERY);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while shutdown.until(ticks.tick()).await.is_some() {
-            let inner = self.0.clone();
-            // A day's new calendars take longer than other tasks should wait.
-            let upkeep = tokio::task::spawn_blocking(move || inner.orgs.upkeep(inner.clock.now()));
-            if let Err(error) = upkeep.await {
-                tracing::error!(%error, "the calendars could not be moved on to the present day");
-            }
-            if let Err(error) = self.reload_changed().await {
-                tracing::warn!(%error, "the directory could not be read again");
-            }
-        }
-    }
-
-    async fn reload_changed(&self) -> Result<(), Failure> {
-        for row in self.0.store.organizations().await? {
-            let known = self.0.orgs.directory(row.id).map(|directory| directory.version);
-            if known.is_none_or(|known| known < row.directory_version) {
-                self.0.reload(row.id).await?;
-                self.0.doubts.all(row.id);
-            }
-        }
-        Ok(())
+        tokio::join!(
+            jobs::feed::run(&self.0, &shutdown),
+            jobs::displacement::run(&self.0, &shutdown),
+            jobs::reload::run(&self.0, &shutdown),
+            jobs::calendar_poll::run(&self.0, &shutdown),
+            drain
+        );
     }
 
     /// Migrates a database and does nothing else.
@@ -206,7 +179,7 @@ impl App {
         Ok(Store::open(database).await?.migrate().await?)
     }
 
-    /// Whether a database has an organisation of this id. Migrates it.
+    /// Whether a database has an organisation with this id. Migrates the database.
     ///
     /// # Errors
     /// When the database cannot be used.
@@ -216,30 +189,37 @@ impl App {
         Ok(store.organization(id.uuid()).await?.is_some())
     }
 
-    /// How many migrations a database still lacks. Changes nothing.
+    /// The number of migrations that a database lacks. Changes nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
-        let (sqlite, postgres) = (&store::sqlite::MIGRATIONS, &store::postgres::MIGRATIONS);
-        Ok(sql::pending(database, "availability", sqlite, postgres).await?)
+        Ok(store::SCHEMA.pending(database).await?)
     }
 }
 
 impl Inner {
-    /// Reads an organisation's directory from the database; an unknown one stays unknown.
-    pub(crate) async fn reload(&self, organization: Uuid) -> Result<(), Failure> {
-        let Some((version, rows)) = self.store.entries(organization).await? else { return Ok(()) };
+    /// Loads an organisation's directory from the database; an unknown organisation stays unknown.
+    pub(crate) async fn load_directory(&self, organization: Uuid) -> Result<(), Failure> {
+        let Some((version, rows)) = self.store.directory(organization).await? else { return Ok(()) };
         let entries = rows.iter().filter_map(|row| {
-            Entry::read(row).map_err(|error| tracing::error!(%error, "a stored entry cannot be read")).ok()
+            let organization_id = OrganizationId::new(organization);
+            Entry::from_row(row)
+                .map_err(|error| {
+                    tracing::error!(%organization_id, kind = row.kind, id = %row.id, %error, "a stored entry cannot be read");
+                })
+                .ok()
         });
-        self.orgs.publish(organization, Directory::new(version, entries), self.clock.now());
+        self.organisations.publish(organization, Directory::new(version, entries), self.clock.now());
         Ok(())
     }
 
-    /// Waits until what is taken is known at all, and this replica is as fresh as the caller asks.
-    pub(crate) async fn fresh(&self, ctx: &Context) -> Result<(), Fault> {
-        let wanted = self.fresh_directory(ctx).await?.bookings;
+    /// Waits until the occupancy is loaded, and the directory and the occupancy include the caller's revision.
+    ///
+    /// # Errors
+    /// `projection_behind` after 2 s.
+    pub(crate) async fn wait_for_revision(&self, ctx: &Context) -> Result<(), Fault> {
+        let wanted = self.wait_for_directory(ctx).await?.bookings;
         let reached = |applied: &Option<Reach>| {
             applied.as_ref().is_some_and(|applied| wanted.iter().all(|wanted| applied.has(*wanted)))
         };
@@ -247,72 +227,60 @@ impl Inner {
             return Ok(());
         }
         let mut applied = self.applied.subscribe();
-        let within = FRESH_WITHIN.min(ctx.remaining());
+        let within = REVISION_WAIT_MAX.min(ctx.remaining());
         match tokio::time::timeout(within, applied.wait_for(reached)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(behind()),
+            _ => Err(projection_behind()),
         }
     }
 
-    /// Waits a moment for an appointment that was booked just now, where a question names one that is not known.
-    pub(crate) async fn knows(&self, ctx: &Context, appointment: &str) {
+    /// Waits a moment for an appointment that a request names: it may have been booked just now.
+    pub(crate) async fn wait_for_appointment(&self, ctx: &Context, appointment: &str) {
         let Ok(id) = appointment.parse::<AppointmentId>() else { return };
-        let Some(org) = self.orgs.get(ctx.organization.uuid()) else { return };
-        let known = |_: &Option<Reach>| org.projection(self.clock.now()).appointment(id.uuid()).is_some();
+        let Some(organisation) = self.organisations.get(ctx.organization.uuid()) else { return };
+        let known = |_: &Option<Reach>| organisation.occupancy(self.clock.now()).appointment(id.uuid()).is_some();
         if known(&None) {
             return;
         }
         let mut applied = self.applied.subscribe();
-        // One that is unknown still is so for the question itself to say.
-        let _ = tokio::time::timeout(KNOWN_WITHIN.min(ctx.remaining()), applied.wait_for(known)).await;
+        // After the time-out, the request itself reports the unknown appointment.
+        let _ = tokio::time::timeout(APPOINTMENT_WAIT_MAX.min(ctx.remaining()), applied.wait_for(known)).await;
     }
 
-    /// Makes the directory as fresh as the caller asks; answers the whole revision that was asked for.
-    pub(crate) async fn fresh_directory(&self, ctx: &Context) -> Result<Revision, Fault> {
+    /// Loads the directory where it is older than the caller's revision; returns the revision.
+    ///
+    /// # Errors
+    /// `projection_behind` where the database has no such version yet.
+    pub(crate) async fn wait_for_directory(&self, ctx: &Context) -> Result<Revision, Fault> {
         let Some(text) = &ctx.revision else { return Ok(Revision::default()) };
         let revision: Revision = text.parse().map_err(|_| {
             let detail = "send back the Meridian-Revision of an answer, as it is";
             Fault::violation("Meridian-Revision", "invalid_revision", detail)
         })?;
         let organization = ctx.organization.uuid();
-        let older = |version: i64| self.orgs.directory(organization).is_some_and(|known| known.version < version);
+        let is_older =
+            |version: i64| self.organisations.directory(organization).is_some_and(|known| known.version < version);
         if let Some(version) = revision.directory
-            && (self.orgs.directory(organization).is_none() || older(version))
+            && (self.organisations.directory(organization).is_none() || is_older(version))
         {
-            self.reload(organization).await.map_err(failure)?;
-            if older(version) {
-                return Err(behind());
+            self.load_directory(organization).await.map_err(db_error::fault)?;
+            if is_older(version) {
+                return Err(projection_behind());
             }
         }
         Ok(revision)
     }
 
-    /// The revision that an answer is computed at; what the caller asked for is part of it.
+    /// The revision that an answer includes: the present state, and the caller's revision.
     pub(crate) fn revision(&self, ctx: &Context) -> String {
-        let asked = ctx.revision.as_ref().and_then(|text| text.parse::<Revision>().ok()).unwrap_or_default();
-        let directory = self.orgs.directory(ctx.organization.uuid()).map(|directory| directory.version);
-        let own = self.applied.borrow().as_ref().map(|applied| applied.position);
-        Revision { directory: asked.directory.max(directory), ..asked.settled(own) }.to_string()
+        let requested = ctx.revision.as_ref().and_then(|text| text.parse::<Revision>().ok()).unwrap_or_default();
+        let directory = self.organisations.directory(ctx.organization.uuid()).map(|directory| directory.version);
+        let applied = self.applied.borrow().as_ref().map(|applied| applied.position);
+        Revision { directory: requested.directory.max(directory), ..requested.including(applied) }.to_string()
     }
 }
 
-fn behind() -> Fault {
+fn projection_behind() -> Fault {
     Fault::new(Code::ProjectionBehind, "the search has not caught up with this revision; try again shortly")
         .retry_after(Duration::from_secs(1))
-}
-
-/// A failure of the database in public words.
-pub(crate) fn failure(failure: Failure) -> Fault {
-    match failure {
-        Failure::Busy(_) | Failure::Serialization(_) => {
-            Fault::new(Code::Overloaded, "the database is busy; try again shortly").retry_after(Duration::from_secs(1))
-        }
-        Failure::Unstorable(_) => {
-            Fault::new(Code::ValidationFailed, "a text holds the character U+0000, which cannot be stored")
-        }
-        other => {
-            let cause = std::error::Error::source(&other).map(ToString::to_string).unwrap_or_default();
-            Fault::internal(format!("{other}: {cause}"))
-        }
-    }
 }

@@ -1,18 +1,18 @@
-//! The part of a query that asks the wall clock.
+//! The wall-clock rules of a query.
 
 use domain::time::WallTime;
 
-use super::{Query, Why};
+use super::{HiddenBy, Query};
 use crate::{
     tick::{self, MINUTES, Span, Tick},
     zone::Zone,
 };
 
-/// A query's wall-clock rules at one location. Remembers a day's bounds, so ask in the order of time.
+/// A query's wall-clock rules at one location. Caches one day's bounds, so check ticks in ascending order.
 pub(super) struct Clock<'a> {
     query: &'a Query,
     zone: &'a Zone,
-    /// A local day, and its first and last tick at which a visit may start.
+    /// A local day, and the first and last tick of it at which a visit may start.
     day: Option<(i64, Tick, Tick)>,
 }
 
@@ -22,13 +22,13 @@ impl<'a> Clock<'a> {
     }
 
     /// Whether a visit may start at this tick.
-    pub(super) fn check(&mut self, start: Tick) -> Result<(), Why> {
+    pub(super) fn check(&mut self, start: Tick) -> Result<(), HiddenBy> {
         let at = self.zone.local(start);
         if !self.query.aligned(at) {
-            return Err(Why::Alignment);
+            return Err(HiddenBy::Alignment);
         }
         if !self.query.on_weekday(at) {
-            return Err(Why::Weekday);
+            return Err(HiddenBy::Weekday);
         }
         if self.query.any_hour() {
             return Ok(());
@@ -37,31 +37,31 @@ impl<'a> Clock<'a> {
             Some((day, first, last)) if day == at.day => (first, last),
             _ => self.bounds(at.day, start),
         };
-        if first <= start && start <= last { Ok(()) } else { Err(Why::PartOfDay) }
+        if first <= start && start <= last { Ok(()) } else { Err(HiddenBy::PartOfDay) }
     }
 
     /// Bit n: a visit may start at the tick `first + n`.
     pub(super) fn mask(&mut self, first: Tick) -> u64 {
         let grid = self.query.alignment_minutes;
-        // Where the clock does not change in between, aligned ticks follow each other at equal distances.
+        // Without a clock change in between, aligned ticks are equally spaced.
         let even = grid > 0 && 60 % grid == 0 && grid % MINUTES == 0 && self.zone.is_even(Span::new(first, first + 64));
         let step = if even { grid / MINUTES } else { 1 };
         if even && self.query.weekdays & 0x7f == 0x7f && self.query.any_hour() {
             let begin = (0..step).find(|bit| self.check(first + bit).is_ok());
-            let every =
+            let multiples =
                 |begin: Tick| (begin..64).step_by(step.unsigned_abs() as usize).fold(0, |bits, bit| bits | 1 << bit);
-            return begin.map_or(0, every);
+            return begin.map_or(0, multiples);
         }
         let (mut bits, mut bit) = (0, 0);
         while bit < 64 {
             let outcome = self.check(first + bit);
             bits |= u64::from(outcome.is_ok()) << bit;
-            bit += if outcome == Err(Why::Alignment) { 1 } else { step };
+            bit += if outcome == Err(HiddenBy::Alignment) { 1 } else { step };
         }
         bits
     }
 
-    /// The bounds of a day as instants, by the same rule as a roster's hours.
+    /// The bounds of a day, computed as a roster's hours are.
     fn bounds(&mut self, day: i64, start: Tick) -> (Tick, Tick) {
         let date = self.zone.date(start);
         let instant = |minute: i64| {
@@ -80,9 +80,9 @@ impl<'a> Clock<'a> {
 mod tests {
     use super::*;
 
-    /// A clock that changes by half an hour at half past two: between two starts of an hourly grid.
+    /// The zone changes by half an hour at 02:30, between two starts of an hourly grid.
     #[test]
-    fn the_mask_is_what_each_tick_says_across_a_change_between_two_starts() {
+    fn the_mask_equals_the_check_of_each_tick_across_a_clock_change() {
         let odd = jiff::tz::TimeZone::posix("AAA0BBB-0:30,M3.2.0/2:30,M11.1.0/2:30").unwrap();
         for day in ["2026-03-08T00:00:00Z", "2026-11-01T00:00:00Z"] {
             let first = tick::floor(day.parse().unwrap());

@@ -1,29 +1,29 @@
-//! One start under the magnifying glass: the same bits as the search, rule by rule.
+//! One start, checked rule by rule over the same bits as the search.
 
-use super::{Candidate, Place, Query, within};
+use super::{Candidate, Location, Query, within};
 use crate::{
     bits::Bits,
     tick::{Span, Tick},
 };
 
-/// The rule that hides a start, the first that does in this order.
+/// The rule that hides a start: the first that does, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Why {
-    /// It is before the window: past, or too near for the notice.
+pub enum HiddenBy {
+    /// The start is before the window: past, or within the notice.
     TooEarly,
-    /// It is after the window: beyond the horizon.
+    /// The start is after the window: beyond the horizon.
     TooLate,
-    /// It is not at a multiple of the alignment after the local hour.
+    /// The start is not at a multiple of the alignment after the local hour.
     Alignment,
-    /// It is on another weekday.
+    /// The query leaves this weekday out.
     Weekday,
-    /// It begins too early or ends too late in the day.
+    /// The visit begins too early or ends too late in the day.
     PartOfDay,
-    /// The practitioner does not work there for the whole claim.
+    /// The practitioner does not work at the location for the whole claim.
     OutsideRoster,
-    /// The candidate's own spans leave it out: a certificate that is not valid, a cap that is reached.
+    /// The candidate's `allowed` spans leave the start out: an invalid certificate, a cap that is reached.
     NotAllowed,
-    /// Something else takes the practitioner during the claim.
+    /// Another claim occupies the practitioner during this one.
     PractitionerBusy,
     /// No room is free for the whole claim.
     NoRoom,
@@ -34,22 +34,22 @@ pub enum Why {
 /// Whether a visit fits at this start; the query's cursor and limit play no part.
 ///
 /// # Errors
-/// The first rule that hides it.
-pub fn fits(query: &Query, place: &Place<'_>, candidate: &Candidate<'_>, start: Tick) -> Result<(), Why> {
-    let rule = |kept: bool, why: Why| if kept { Ok(()) } else { Err(why) };
-    rule(query.window.start <= start, Why::TooEarly)?;
-    rule(start < query.window.end, Why::TooLate)?;
-    query.on_clock(place.zone, start)?;
+/// The first rule that hides the start.
+pub fn fits(query: &Query, location: &Location<'_>, candidate: &Candidate<'_>, start: Tick) -> Result<(), HiddenBy> {
+    let rule = |passed: bool, hidden_by: HiddenBy| if passed { Ok(()) } else { Err(hidden_by) };
+    rule(query.window.start <= start, HiddenBy::TooEarly)?;
+    rule(start < query.window.end, HiddenBy::TooLate)?;
+    query.on_clock(location.zone, start)?;
     let claim = query.claim(start);
-    rule(candidate.roster.all(claim), Why::OutsideRoster)?;
-    rule(candidate.allowed.is_none_or(|spans| within(spans, start)), Why::NotAllowed)?;
-    rule(candidate.taken.none(claim), Why::PractitionerBusy)?;
-    let some_free = |pool: Option<&[&Bits]>| pool.is_none_or(|pool| free(pool, claim).next().is_some());
-    rule(some_free(place.rooms), Why::NoRoom)?;
-    rule(some_free(place.units), Why::NoEquipment)
+    rule(candidate.roster.all(claim), HiddenBy::OutsideRoster)?;
+    rule(candidate.allowed.is_none_or(|spans| within(spans, start)), HiddenBy::NotAllowed)?;
+    rule(candidate.occupied.none(claim), HiddenBy::PractitionerBusy)?;
+    let any_free = |pool: Option<&[&Bits]>| pool.is_none_or(|pool| free(pool, claim).next().is_some());
+    rule(any_free(location.rooms), HiddenBy::NoRoom)?;
+    rule(any_free(location.units), HiddenBy::NoEquipment)
 }
 
-/// Which rooms or units of a pool are free for a whole claim, by their place in the pool.
+/// The indices of the rooms or units in a pool that are free for a whole claim.
 pub fn free(pool: &[&Bits], claim: Span) -> impl Iterator<Item = usize> {
-    pool.iter().enumerate().filter(move |(_, taken)| taken.none(claim)).map(|(at, _)| at)
+    pool.iter().enumerate().filter(move |(_, occupied)| occupied.none(claim)).map(|(at, _)| at)
 }

@@ -4,17 +4,17 @@
 //! included). For one practitioner at one location the ticks at which such a claim can begin are
 //!
 //! ```text
-//! runs(roster AND NOT taken) AND mask AND (runs(room 1) OR runs(room 2) OR …) AND (runs(unit 1) OR …)
+//! runs(roster AND NOT occupied) AND mask AND (runs(room 1) OR runs(room 2) OR …) AND (runs(unit 1) OR …)
 //! ```
 //!
 //! where [`runs`](crate::bits::runs) turns "free now" into "free for the whole length from now on" in log2(length)
-//! passes over the words. Time is walked in blocks that begin small and double, so that the first page of a busy
-//! chain looks at hours, not months. Starts come earliest first, then by location, then in an order of
-//! practitioners that turns with the days, so that equally early practitioners get equal shares.
+//! passes over the words. The walk takes time in blocks that begin small and double, so that the first page of a busy
+//! chain reads hours, not months. Starts are sorted by time, then by location, then by a rank of practitioners that
+//! rotates each day, so that equally early practitioners get equal shares.
 //!
-//! [`search`] gives pages, [`every`] all there is, [`days`] counts, [`first_of_each_place`] compares locations, and [`fits`] tells of one
-//! start which rule hides it. All four look at the same bits and the same wall clock, so a start is shown if and only
-//! if [`fits`] accepts it.
+//! [`search`] returns pages, [`all`] every start, [`days`] counts by day, [`first_of_each_location`] the first starts of
+//! each location, and [`fits`] the rule that hides one start. All read the same bits and the same wall clock, so a
+//! search returns a start if and only if [`fits`] accepts it.
 
 mod clock;
 mod fits;
@@ -22,9 +22,9 @@ mod page;
 mod views;
 mod walk;
 
-pub use fits::{Why, fits, free};
-pub use page::{every, search};
-pub use views::{Day, days, first_of_each_place};
+pub use fits::{HiddenBy, fits, free};
+pub use page::{all, search};
+pub use views::{Day, days, first_of_each_location};
 pub use walk::Scratch;
 
 use crate::{
@@ -33,10 +33,10 @@ use crate::{
     zone::{Local, Zone},
 };
 
-/// What is looked for.
+/// The starts to search for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query {
-    /// Visits start in these ticks: what was asked for, after the notice and before the horizon.
+    /// The ticks in which visits start: the caller's range, after the notice and before the horizon.
     pub window: Span,
     /// Ticks of preparation before the visit.
     pub prep: i64,
@@ -44,25 +44,26 @@ pub struct Query {
     pub duration: i64,
     /// Ticks of clean-up after the visit.
     pub cleanup: i64,
-    /// Visits start at multiples of so many minutes after the local hour.
+    /// Visits start at multiples of this number of minutes after the local hour.
     pub alignment_minutes: i64,
-    /// Bit n: visits may start on the weekday n, Monday 0.
+    /// Bit n allows starts on weekday n; Monday is 0.
     pub weekdays: u8,
-    /// Visits start at or after this local minute of the day.
+    /// The earliest local minute of the day at which visits start.
     pub not_before: i64,
-    /// Visits end at or before this local minute of the day on which they start; 1440 for no limit, past midnight too.
+    /// The latest local minute at which visits end, counted from midnight of the day on which they start; 1440 is no
+    /// limit, past midnight too.
     pub not_after: i64,
-    /// How many practitioners share the turns of [`rank`], or 0 to count the candidates. Give the whole chain's
-    /// number where pages of one search may see different candidates, so that their order stays the same.
+    /// The number of practitioners that [`rank`] rotates over, or 0 to count the candidates. Pass the whole chain's
+    /// number where pages of one search may see different candidates, so that the order stays the same.
     pub practitioners: u32,
-    /// Only starts after this one.
-    pub after: Option<Found>,
-    /// At most so many.
+    /// Leaves out this start and those before it.
+    pub after: Option<Start>,
+    /// The most starts to return.
     pub limit: usize,
 }
 
 impl Query {
-    /// Any start in the window, on a grid of `alignment_minutes`.
+    /// A query for any start in the window on a grid of `alignment_minutes`, without buffers.
     pub fn new(window: Span, duration: i64, alignment_minutes: i64, limit: usize) -> Self {
         Self {
             window,
@@ -79,12 +80,14 @@ impl Query {
         }
     }
 
-    /// Ticks that a visit claims.
+    /// The ticks that a visit claims: preparation, visit and clean-up.
+    #[inline]
     pub fn length(&self) -> i64 {
         self.prep + self.duration + self.cleanup
     }
 
-    /// What a visit that starts at this tick claims.
+    /// The claim of a visit that starts at this tick.
+    #[inline]
     pub fn claim(&self, start: Tick) -> Span {
         Span::new(start - self.prep, start + self.duration + self.cleanup)
     }
@@ -93,46 +96,50 @@ impl Query {
     ///
     /// # Errors
     /// The rule that forbids it.
-    pub fn on_clock(&self, zone: &Zone, start: Tick) -> Result<(), Why> {
+    pub fn on_clock(&self, zone: &Zone, start: Tick) -> Result<(), HiddenBy> {
         clock::Clock::new(self, zone).check(start)
     }
 
-    /// The same from a reading of the wall clock alone. Without the zone it cannot know which of two equal readings
-    /// comes first, nor that the clock changes during the visit; [`on_clock`](Self::on_clock) does, and the two differ
-    /// only there and only for a part of the day.
+    /// The same as [`on_clock`](Self::on_clock), from a wall-clock reading alone. Without the zone it cannot tell two
+    /// equal readings apart, nor see a clock change during the visit; only there, and only for a part of the day, do the
+    /// two differ.
+    #[inline]
     pub fn allows(&self, at: Local) -> bool {
         let ends = at.minute + self.duration * MINUTES;
         let part = at.minute >= self.not_before && (self.not_after >= 1440 || ends <= self.not_after);
         self.aligned(at) && self.on_weekday(at) && part
     }
 
+    #[inline]
     fn aligned(&self, at: Local) -> bool {
         (at.minute % 60) % self.alignment_minutes.max(1) == 0
     }
 
+    #[inline]
     fn any_hour(&self) -> bool {
         self.not_before <= 0 && self.not_after >= 1440
     }
 
+    #[inline]
     fn on_weekday(&self, at: Local) -> bool {
         self.weekdays >> at.weekday() & 1 == 1
     }
 
-    /// The turns of [`rank`]: at least all candidates.
+    /// The number of practitioners that [`rank`] rotates over: at least all candidates.
     fn ranked(&self, candidates: &[Candidate<'_>]) -> u32 {
         let most = candidates.iter().map(|candidate| candidate.practitioner + 1).max().unwrap_or(1);
         most.max(self.practitioners)
     }
 }
 
-/// A location: its zone, and what a visit may need there.
+/// A location: its zone, and the rooms and equipment that a visit may need.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
-    /// Its wall clock.
+pub struct Location<'a> {
+    /// The wall clock.
     pub zone: &'a Zone,
-    /// What is taken of each room that would do; `None` where no room is needed.
+    /// The occupied ticks of each room of the right type; `None` where the visit needs no room.
     pub rooms: Option<&'a [&'a Bits]>,
-    /// What is taken of each unit of equipment that would do; `None` where none is needed.
+    /// The occupied ticks of each unit of the right equipment; `None` where the visit needs none.
     pub units: Option<&'a [&'a Bits]>,
 }
 
@@ -140,46 +147,48 @@ pub struct Place<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
     /// The index of the location.
-    pub place: u32,
-    /// Who: the order of practitioners, the same at every location.
+    pub location: u32,
+    /// The index of the practitioner, the same at every location.
     pub practitioner: u32,
-    /// When they work there.
+    /// The ticks at which they work there.
     pub roster: &'a Bits,
-    /// What is taken of their time, wherever.
-    pub taken: &'a Bits,
-    /// Where given, visits start in these ticks only (certificates, caps); sorted, apart from each other.
+    /// Their occupied ticks, at any location.
+    pub occupied: &'a Bits,
+    /// The only ticks in which visits may start (certificates, caps), sorted and disjoint; `None` for all.
     pub allowed: Option<&'a [Span]>,
 }
 
-/// A start that fits. The order is the order of the answer.
+/// A start that fits. Answers are sorted in the order of the fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Found {
-    /// When the visit starts.
-    pub start: Tick,
+pub struct Start {
+    /// The tick at which the visit starts.
+    pub tick: Tick,
     /// The index of the location.
-    pub place: u32,
-    /// Turns with the days.
+    pub location: u32,
+    /// The practitioner's place in the rotation of that day.
     pub rank: u32,
-    /// Which candidate, by its practitioner.
+    /// The index of the practitioner.
     pub practitioner: u32,
 }
 
-/// What a search found.
+/// The result of a search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The starts, in order, at most `limit`.
-    pub found: Vec<Found>,
-    /// Every start before this tick that is not in `found` does not fit, or came before `after`.
+    /// The starts in order, at most `limit`.
+    pub starts: Vec<Start>,
+    /// Every start before this tick that is not in `starts` does not fit, or is not after `Query::after`.
     pub searched_until: Tick,
 }
 
-/// Whether a tick lies in one of some sorted spans.
+/// Whether a tick lies in one of several sorted, disjoint spans.
+#[inline]
 pub fn within(spans: &[Span], tick: Tick) -> bool {
     let at = spans.partition_point(|span| span.end <= tick);
     spans.get(at).is_some_and(|span| span.start <= tick)
 }
 
-/// The order among equally early practitioners: a rotation that turns by one each day.
+/// The order among equally early practitioners: a rotation by one each day of UTC.
+#[inline]
 pub fn rank(practitioner: u32, practitioners: u32, start: Tick) -> u32 {
     let turn = u32::try_from(start.div_euclid(PER_DAY).rem_euclid(i64::from(practitioners))).unwrap_or(0);
     (practitioner + practitioners - turn) % practitioners

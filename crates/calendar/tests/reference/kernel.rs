@@ -1,8 +1,8 @@
-//! The same chain for the kernel, put together from this crate's parts as its callers do.
+//! The same chain for the kernel, built from this crate's parts as its callers do.
 
 use calendar::{
-    Bits, Span, Taken, Zone, roster,
-    search::{Candidate, Place, Query},
+    Bits, Occupancy, Span, Zone, roster,
+    search::{Candidate, Location, Query},
     tick,
 };
 use domain::{
@@ -18,7 +18,7 @@ pub struct Chain<'s> {
     scenario: &'s Scenario,
     zones: Vec<Zone>,
     rosters: Vec<Bits>,
-    taken: Vec<Taken<usize>>,
+    occupied: Vec<Occupancy<usize>>,
     rooms: Vec<Option<Vec<Bits>>>,
     units: Vec<Option<Vec<Bits>>>,
     certified: Vec<Option<Vec<Span>>>,
@@ -26,20 +26,28 @@ pub struct Chain<'s> {
 
 impl<'s> Chain<'s> {
     pub fn new(scenario: &'s Scenario) -> Self {
-        // As long as shown starts can be, and no longer: what lies outside must count for nothing.
+        // Only as long as claims can reach: ticks outside the bitsets must not count.
         let (from, to) = (scenario.window.0.div_euclid(5), scenario.window.1.div_euclid(5));
         let span = Span::new(from - 60, to + 300);
         let zone = |name: &str| Zone::new(TimeZone::get(name).unwrap(), span);
-        let zones: Vec<Zone> = scenario.places.iter().map(|place| zone(&place.zone)).collect();
+        let zones: Vec<Zone> = scenario.locations.iter().map(|location| zone(&location.zone)).collect();
         let pool = |pool: &Option<Vec<Vec<(i64, i64)>>>| {
-            pool.as_ref().map(|pool| pool.iter().map(|claims| taken(span, claims, &[]).bits().clone()).collect())
+            pool.as_ref().map(|pool| pool.iter().map(|claims| occupied(span, claims, &[]).bits().clone()).collect())
         };
         Self {
-            rosters: scenario.pairs.iter().map(|pair| works(scenario, pair, &zones[pair.place], span)).collect(),
-            certified: scenario.pairs.iter().map(|pair| certified(scenario, pair, &zones[pair.place])).collect(),
-            taken: scenario.practitioners.iter().map(|who| taken(span, &who.claims, &who.passing)).collect(),
-            rooms: scenario.places.iter().map(|place| pool(&place.rooms)).collect(),
-            units: scenario.places.iter().map(|place| pool(&place.units)).collect(),
+            rosters: scenario
+                .pairs
+                .iter()
+                .map(|pair| working_ticks(scenario, pair, &zones[pair.location], span))
+                .collect(),
+            certified: scenario.pairs.iter().map(|pair| certified(scenario, pair, &zones[pair.location])).collect(),
+            occupied: scenario
+                .practitioners
+                .iter()
+                .map(|practitioner| occupied(span, &practitioner.claims, &practitioner.removed))
+                .collect(),
+            rooms: scenario.locations.iter().map(|location| pool(&location.rooms)).collect(),
+            units: scenario.locations.iter().map(|location| pool(&location.units)).collect(),
             zones,
             scenario,
         }
@@ -64,56 +72,56 @@ impl<'s> Chain<'s> {
         }
     }
 
-    pub fn with<T>(&self, ask: impl FnOnce(&[Place<'_>], &[Candidate<'_>]) -> T) -> T {
+    pub fn with<T>(&self, run: impl FnOnce(&[Location<'_>], &[Candidate<'_>]) -> T) -> T {
         let rooms: Vec<Option<Vec<&Bits>>> =
             self.rooms.iter().map(|pool| pool.as_ref().map(|pool| pool.iter().collect())).collect();
         let units: Vec<Option<Vec<&Bits>>> =
             self.units.iter().map(|pool| pool.as_ref().map(|pool| pool.iter().collect())).collect();
-        let places: Vec<Place<'_>> = self
+        let locations: Vec<Location<'_>> = self
             .zones
             .iter()
             .zip(rooms.iter().zip(&units))
-            .map(|(zone, (rooms, units))| Place { zone, rooms: rooms.as_deref(), units: units.as_deref() })
+            .map(|(zone, (rooms, units))| Location { zone, rooms: rooms.as_deref(), units: units.as_deref() })
             .collect();
         let pairs = self.scenario.pairs.iter().zip(self.rosters.iter().zip(&self.certified));
         let candidates: Vec<Candidate<'_>> = pairs
             .map(|(pair, (roster, allowed))| Candidate {
-                place: pair.place as u32,
+                location: pair.location as u32,
                 practitioner: pair.practitioner as u32,
                 roster,
-                taken: self.taken[pair.practitioner].bits(),
+                occupied: self.occupied[pair.practitioner].bits(),
                 allowed: allowed.as_deref(),
             })
             .collect();
-        ask(&places, &candidates)
+        run(&locations, &candidates)
     }
 }
 
-fn taken(span: Span, claims: &[(i64, i64)], passing: &[(i64, i64)]) -> Taken<usize> {
-    let mut taken = Taken::new(span);
+fn occupied(span: Span, claims: &[(i64, i64)], removed: &[(i64, i64)]) -> Occupancy<usize> {
+    let mut occupied = Occupancy::new(span);
     let ticks = |(from, to): &(i64, i64)| Span::new(from.div_euclid(5), to.div_euclid(5));
-    for (owner, claim) in passing.iter().chain(claims).enumerate() {
-        taken.insert(ticks(claim), owner);
+    for (owner, claim) in removed.iter().chain(claims).enumerate() {
+        occupied.insert(ticks(claim), owner);
     }
-    for (owner, claim) in passing.iter().enumerate() {
-        taken.remove(ticks(claim), &owner);
+    for (owner, claim) in removed.iter().enumerate() {
+        occupied.remove(ticks(claim), &owner);
     }
-    taken
+    occupied
 }
 
-fn works(scenario: &Scenario, pair: &Pair, zone: &Zone, span: Span) -> Bits {
+fn working_ticks(scenario: &Scenario, pair: &Pair, zone: &Zone, span: Span) -> Bits {
     let mut bits = Bits::new(span);
-    let place = &scenario.places[pair.place];
+    let location = &scenario.locations[pair.location];
     for pattern in &pair.patterns {
-        roster::work(&mut bits, zone, &roster_of(pattern));
+        roster::set_working_hours(&mut bits, zone, &roster_of(pattern));
     }
-    let hours: Vec<DayHours> = place
+    let hours: Vec<DayHours> = location
         .hours
         .iter()
         .map(|(day, from, to)| DayHours { day: Day::ALL[usize::from(*day)], from: wall(*from), to: wall(*to) })
         .collect();
-    roster::open(&mut bits, zone, &hours);
-    for (first, last) in &place.closures {
+    roster::keep_opening_hours(&mut bits, zone, &hours);
+    for (first, last) in &location.closures {
         bits.clear(zone.dates(*first, *last));
     }
     for (from, to) in &scenario.practitioners[pair.practitioner].time_off {

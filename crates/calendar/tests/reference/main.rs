@@ -11,7 +11,7 @@ mod scenario;
 
 use std::collections::HashSet;
 
-use calendar::search::{self, Answer, Found, Query, Scratch, fits};
+use calendar::search::{self, Answer, Query, Scratch, fits};
 use proptest::{
     prelude::*,
     strategy::ValueTree,
@@ -22,86 +22,86 @@ use crate::{kernel::Chain, naive::Start, scenario::Scenario};
 
 const CASES: u32 = 32;
 
-/// Everything that the kernel must agree on with the reference, for one chain and one question.
+/// Compares the kernel and the reference in every answer, for one chain and one query.
 fn agree(scenario: &Scenario) -> Result<(), TestCaseError> {
     let chain = Chain::new(scenario);
     let expected = naive::starts(scenario);
-    chain.with(|places, candidates| {
+    chain.with(|locations, candidates| {
         let query = chain.query();
         let mut scratch = Scratch::default();
-        let ask = |query: &Query, scratch: &mut Scratch| search::search(query, places, candidates, scratch);
+        let run = |query: &Query, scratch: &mut Scratch| search::search(query, locations, candidates, scratch);
 
-        let all = ask(&Query { limit: usize::MAX, ..query.clone() }, &mut scratch);
-        prop_assert_eq!(plain(&all.found), expected.clone(), "search and reference differ");
+        let all = run(&Query { limit: usize::MAX, ..query.clone() }, &mut scratch);
+        prop_assert_eq!(plain(&all.starts), expected.clone(), "search and reference differ");
         prop_assert_eq!(all.searched_until, query.window.end);
 
         let (mut paged, mut after) = (Vec::new(), None);
         loop {
-            let Answer { found, searched_until } = ask(&Query { after, ..query.clone() }, &mut scratch);
-            prop_assert!(found.len() <= query.limit);
+            let Answer { starts, searched_until } = run(&Query { after, ..query.clone() }, &mut scratch);
+            prop_assert!(starts.len() <= query.limit);
             prop_assert!(paged.len() <= expected.len(), "pages go on past the last start");
-            let full = found.len() == query.limit;
+            let full = starts.len() == query.limit;
             prop_assert!(full || searched_until == query.window.end, "a page that is not full is the last");
-            after = found.last().copied();
-            paged.extend(plain(&found));
+            after = starts.last().copied();
+            paged.extend(plain(&starts));
             if !full {
                 break;
             }
         }
         prop_assert_eq!(&paged, &expected, "pages and the whole differ");
 
-        let listed: HashSet<(i64, u32, u32)> =
-            expected.iter().map(|one| (one.minute, one.place, one.practitioner)).collect();
+        let expected_starts: HashSet<(i64, u32, u32)> =
+            expected.iter().map(|one| (one.minute, one.location, one.practitioner)).collect();
         for candidate in candidates {
-            let place = &places[candidate.place as usize];
+            let location = &locations[candidate.location as usize];
             for start in query.window.start - 300..query.window.end + 300 {
-                let shown = listed.contains(&(start * 5, candidate.place, candidate.practitioner));
-                let verdict = fits(&query, place, candidate, start);
-                prop_assert_eq!(verdict.is_ok(), shown, "fits says {:?} at {}", verdict, start);
+                let open = expected_starts.contains(&(start * 5, candidate.location, candidate.practitioner));
+                let verdict = fits(&query, location, candidate, start);
+                prop_assert_eq!(verdict.is_ok(), open, "fits says {:?} at {}", verdict, start);
             }
         }
         views(&expected, scenario, |scratch| {
-            let days = search::days(&query, places, candidates, scratch);
-            (days, search::first_of_each_place(&query, places, candidates, scratch))
+            let days = search::days(&query, locations, candidates, scratch);
+            (days, search::first_of_each_location(&query, locations, candidates, scratch))
         })
     })
 }
 
-/// The day view and the next view are the same starts, counted otherwise.
+/// The day view and the first starts of each location come from the same starts.
 fn views(
     expected: &[Start],
     scenario: &Scenario,
-    ask: impl FnOnce(&mut Scratch) -> (Vec<search::Day>, Vec<Vec<Found>>),
+    run: impl FnOnce(&mut Scratch) -> (Vec<search::Day>, Vec<Vec<search::Start>>),
 ) -> Result<(), TestCaseError> {
-    let (days, firsts) = ask(&mut Scratch::default());
+    let (days, firsts) = run(&mut Scratch::default());
     let mut counted: Vec<(i64, u32, u32, i64)> = Vec::new();
     for one in expected {
-        let day = naive::local_day(&scenario.places[one.place as usize].zone, one.minute);
-        match counted.iter_mut().find(|(of, place, ..)| (*of, *place) == (day, one.place)) {
+        let day = naive::local_day(&scenario.locations[one.location as usize].zone, one.minute);
+        match counted.iter_mut().find(|(of, location, ..)| (*of, *location) == (day, one.location)) {
             Some(row) => row.2 += 1,
-            None => counted.push((day, one.place, 1, one.minute)),
+            None => counted.push((day, one.location, 1, one.minute)),
         }
     }
     counted.sort_unstable();
-    let days: Vec<_> = days.iter().map(|day| (day.day, day.place, day.starts, day.first * 5)).collect();
+    let days: Vec<_> = days.iter().map(|day| (day.day, day.location, day.starts, day.first * 5)).collect();
     prop_assert_eq!(days, counted, "the day view");
-    for (place, found) in (0u32..).zip(&firsts) {
+    for (location, starts) in (0u32..).zip(&firsts) {
         let here: Vec<Start> =
-            expected.iter().filter(|one| one.place == place).take(scenario.query.limit).cloned().collect();
-        prop_assert_eq!(plain(found), here, "the first starts of place {}", place);
+            expected.iter().filter(|one| one.location == location).take(scenario.query.limit).cloned().collect();
+        prop_assert_eq!(plain(starts), here, "the first starts of location {}", location);
     }
     Ok(())
 }
 
-fn plain(found: &[Found]) -> Vec<Start> {
-    found
+fn plain(starts: &[search::Start]) -> Vec<Start> {
+    starts
         .iter()
-        .map(|found| Start { minute: found.start * 5, place: found.place, practitioner: found.practitioner })
+        .map(|start| Start { minute: start.tick * 5, location: start.location, practitioner: start.practitioner })
         .collect()
 }
 
-/// A reference that shows nothing agrees with anything: most of the random chains must have open starts, and every
-/// rule must be the one that hides a start somewhere.
+/// Empty chains prove nothing: most of the random chains must have open starts, and every rule must hide a start
+/// somewhere.
 #[test]
 fn the_random_chains_are_rich() {
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
@@ -110,13 +110,13 @@ fn the_random_chains_are_rich() {
     for _ in 0..100 {
         let scenario = strategy.new_tree(&mut runner).expect("a chain").current();
         let chain = Chain::new(&scenario);
-        chain.with(|places, candidates| {
+        chain.with(|locations, candidates| {
             let query = chain.query();
             with_starts +=
-                u32::from(!search::search(&query, places, candidates, &mut Scratch::default()).found.is_empty());
+                u32::from(!search::search(&query, locations, candidates, &mut Scratch::default()).starts.is_empty());
             for candidate in candidates {
-                let ask = |start| fits(&query, &places[candidate.place as usize], candidate, start);
-                hidden.extend((query.window.start - 1..=query.window.end).filter_map(|start| ask(start).err()));
+                let verdict = |start| fits(&query, &locations[candidate.location as usize], candidate, start);
+                hidden.extend((query.window.start - 1..=query.window.end).filter_map(|start| verdict(start).err()));
             }
         });
     }

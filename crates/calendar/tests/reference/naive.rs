@@ -1,4 +1,4 @@
-//! The rules of open slots, read out minute by minute. Slow, plain, and ignorant of the kernel.
+//! The rules of open slots, applied minute by minute. Slow, and independent of the kernel.
 
 use std::collections::HashSet;
 
@@ -8,13 +8,13 @@ use jiff::{
     tz::TimeZone,
 };
 
-use crate::scenario::{Pair, Pattern, Place, Scenario, Shift};
+use crate::scenario::{Location, Pair, Pattern, Scenario, Shift};
 
-/// A start that must be shown; `minute` counts minutes since the Unix epoch.
+/// A start that the search must return; `minute` counts minutes since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Start {
     pub minute: i64,
-    pub place: u32,
+    pub location: u32,
     pub practitioner: u32,
 }
 
@@ -27,38 +27,38 @@ pub fn starts(scenario: &Scenario) -> Vec<Start> {
         if minute % 5 != 0 {
             continue;
         }
-        for (place_at, place) in scenario.places.iter().enumerate() {
-            if !clock_allows(scenario, place, minute) {
+        for (location_at, location) in scenario.locations.iter().enumerate() {
+            if !clock_allows(scenario, location, minute) {
                 continue;
             }
             let claim: Vec<i64> = (minute - query.prep..minute + query.duration + query.cleanup).collect();
             let free = |claims: &[(i64, i64)]| {
                 claim.iter().all(|minute| claims.iter().all(|(from, to)| minute < from || to <= minute))
             };
-            let some_free = |pool: &Option<Vec<Vec<(i64, i64)>>>| match pool {
+            let any_free = |pool: &Option<Vec<Vec<(i64, i64)>>>| match pool {
                 Some(pool) => pool.iter().any(|claims| free(claims)),
                 None => true,
             };
-            if !some_free(&place.rooms) || !some_free(&place.units) {
+            if !any_free(&location.rooms) || !any_free(&location.units) {
                 continue;
             }
             let mut here: Vec<(i64, u32)> = Vec::new();
             for (pair, works) in scenario.pairs.iter().zip(&working) {
                 let practitioner = &scenario.practitioners[pair.practitioner];
-                if pair.place == place_at
+                if pair.location == location_at
                     && claim.iter().all(|minute| works.contains(minute))
                     && free(&practitioner.claims)
                     && certified(scenario, pair, minute)
                 {
-                    // Whoever is first turns by one each day of UTC.
-                    let (who, of) = (pair.practitioner as i64, scenario.ranked());
-                    here.push(((who - minute.div_euclid(1440)).rem_euclid(of), pair.practitioner as u32));
+                    // The order of practitioners rotates by one each day of UTC.
+                    let (number, count) = (pair.practitioner as i64, scenario.ranked());
+                    here.push(((number - minute.div_euclid(1440)).rem_euclid(count), pair.practitioner as u32));
                 }
             }
             here.sort_unstable();
             found.extend(here.into_iter().map(|(_, practitioner)| Start {
                 minute,
-                place: place_at as u32,
+                location: location_at as u32,
                 practitioner,
             }));
         }
@@ -88,9 +88,9 @@ fn minute_of(zone: &TimeZone, date: Date, wall: i64) -> i64 {
     clock.to_zoned(zone.clone()).unwrap().timestamp().as_second().div_euclid(60)
 }
 
-fn clock_allows(scenario: &Scenario, place: &Place, minute: i64) -> bool {
+fn clock_allows(scenario: &Scenario, location: &Location, minute: i64) -> bool {
     let query = &scenario.query;
-    let zone = tz(&place.zone);
+    let zone = tz(&location.zone);
     let local = at(minute).to_zoned(zone.clone());
     let aligned = i64::from(local.minute()) % query.alignment == 0;
     let weekday = query.weekdays.contains(&(local.weekday().to_monday_zero_offset() as u8));
@@ -102,7 +102,7 @@ fn clock_allows(scenario: &Scenario, place: &Place, minute: i64) -> bool {
 
 fn certified(scenario: &Scenario, pair: &Pair, minute: i64) -> bool {
     let Some(certificates) = &scenario.practitioners[pair.practitioner].certificates else { return true };
-    let zone = tz(&scenario.places[pair.place].zone);
+    let zone = tz(&scenario.locations[pair.location].zone);
     certificates.iter().any(|(from, to)| {
         let begins = minute_of(&zone, *from, 0);
         let ends = minute_of(&zone, *to, 1440);
@@ -111,16 +111,16 @@ fn certified(scenario: &Scenario, pair: &Pair, minute: i64) -> bool {
 }
 
 fn working_minutes(scenario: &Scenario, pair: &Pair) -> HashSet<i64> {
-    let place = &scenario.places[pair.place];
-    let zone = tz(&place.zone);
+    let location = &scenario.locations[pair.location];
+    let zone = tz(&location.zone);
     let mut working = HashSet::new();
     for pattern in &pair.patterns {
         working.extend(pattern_minutes(scenario, &zone, pattern));
     }
-    if !place.hours.is_empty() {
+    if !location.hours.is_empty() {
         let mut open = HashSet::new();
         for date in dates(scenario, &zone) {
-            for (day, from, to) in &place.hours {
+            for (day, from, to) in &location.hours {
                 if weekday(date) == *day {
                     open.extend(minute_of(&zone, date, *from)..minute_of(&zone, date, *to));
                 }
@@ -128,7 +128,7 @@ fn working_minutes(scenario: &Scenario, pair: &Pair) -> HashSet<i64> {
         }
         working.retain(|minute| open.contains(minute));
     }
-    for (from, to) in &place.closures {
+    for (from, to) in &location.closures {
         let (from, to) = (minute_of(&zone, *from, 0), minute_of(&zone, *to, 1440));
         working.retain(|minute| *minute < from || to <= *minute);
     }
@@ -155,17 +155,17 @@ fn pattern_minutes(scenario: &Scenario, zone: &TimeZone, pattern: &Pattern) -> H
 }
 
 fn shift_minutes(zone: &TimeZone, date: Date, shift: &Shift) -> Vec<i64> {
-    let stretch = |date: Date, from: i64, to: i64| {
+    let interval = |date: Date, from: i64, to: i64| {
         let ends = if to <= from { date.tomorrow().unwrap() } else { date };
         (minute_of(zone, date, from), minute_of(zone, ends, to))
     };
-    let (from, to) = stretch(date, shift.from, shift.to);
+    let (from, to) = interval(date, shift.from, shift.to);
     let breaks: Vec<(i64, i64)> = shift
         .breaks
         .iter()
         .map(|(pause, until)| {
             let on = if *pause < shift.from { date.tomorrow().unwrap() } else { date };
-            stretch(on, *pause, *until)
+            interval(on, *pause, *until)
         })
         .collect();
     (from..to).filter(|minute| breaks.iter().all(|(from, to)| minute < from || to <= minute)).collect()
@@ -185,7 +185,7 @@ fn cycle_week(pattern: &Pattern, date: Date) -> u32 {
     week
 }
 
-/// The dates around the window that exist in the zone: where a zone jumps a day, nobody works on it.
+/// The dates around the window that exist in the zone: nobody works on a date that it skips.
 fn dates(scenario: &Scenario, zone: &TimeZone) -> Vec<Date> {
     let mut date = at(scenario.window.0 - 5 * 1440).to_zoned(TimeZone::UTC).date();
     let last = at(scenario.window.1 + 5 * 1440).to_zoned(TimeZone::UTC).date();

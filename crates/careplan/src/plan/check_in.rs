@@ -1,4 +1,4 @@
-//! What a patient answers, some time after a session, to how it is.
+//! Check-ins: a patient's answers to how they are, some time after a session.
 
 use domain::id::AppointmentId;
 use jiff::Timestamp;
@@ -6,22 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use super::Plan;
 
-/// A patient's answer, some time after a session, to how it is.
+/// A patient's answer to a check-in after a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckIn {
-    /// The visit that it was about.
+    /// The appointment of the session.
     pub appointment: AppointmentId,
-    /// On the numeric rating scale, 0 (no pain) to 10.
+    /// Pain on the numeric rating scale, 0 (none) to 10.
     pub score: u8,
-    /// When it was given.
+    /// The time of the answer.
     pub at: Timestamp,
 }
 
-/// Answers that a plan keeps; the oldest go first.
+/// The most answers that a plan keeps; the oldest are dropped first.
 const CHECK_INS_MAX: usize = 200;
 
 impl Plan {
-    /// The plan with an answer to how it is. A second answer about the same visit takes the place of the first.
+    /// The plan with an answer. A second answer about the same appointment replaces the first.
     #[must_use]
     pub fn checked_in(&self, answer: CheckIn) -> Self {
         let mut plan = self.clone();

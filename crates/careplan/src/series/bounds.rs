@@ -1,18 +1,18 @@
-//! What a series through a candidate costs at least.
+//! Lower bounds of the cost of a series through each candidate.
 //!
-//! Without the hours of the day (that a visit begins after the one before it, and 48 hours between needling sessions) a
-//! series is a way over days and pairs of practitioner and location, and the cheapest way to each and from each is found
-//! in two passes. Whatever the hours forbid makes a series dearer, never cheaper; so a candidate whose cheapest way is
-//! dearer than k series that are known need not be looked at.
+//! Without the rules on hours (a visit begins after the previous one; 48 hours between needling sessions) a series is a path
+//! over days and pairs of practitioner and location. Two passes find the cheapest path to each pair and from each pair. The
+//! rules on hours can only raise the cost of a series, so a candidate whose cheapest path costs more than k known series is
+//! not searched.
 
 use super::{
     Problem, day,
-    nodes::{Numbers, Pair},
-    pools::{Lean, LeftOut, Pools},
+    nodes::{Interner, Pair},
+    pools::{LeftOut, Pools, Scored},
     solve::gap_between,
 };
 
-/// No way: more than any series costs, and small enough to be added to.
+/// No path: more than any series costs, and small enough for additions.
 pub(super) const NONE: u64 = u64::MAX / 8;
 
 /// A value for each day and pair.
@@ -22,22 +22,22 @@ struct Table {
     values: Vec<u64>,
 }
 
-/// What a session may take.
-struct Own {
-    /// Its groups, by their places among those of its pool.
+/// The starts that a session may have.
+struct Choice {
+    /// The indices of its groups in its pool.
     groups: Vec<u32>,
     left_out: LeftOut,
-    /// What each day costs beyond what a start costs alone, from the first day of its table.
+    /// The further cost of each day, from the first day of its table.
     late: Vec<u64>,
 }
 
-/// The candidates of every session with the cost of the cheapest way through each.
+/// The candidates of every session, with the cost of the cheapest path through each.
 pub(super) struct Bounds<'a> {
     pools: &'a Pools,
-    own: Vec<Own>,
-    /// What the rest of the series costs at least.
+    choices: Vec<Choice>,
+    /// The least cost of the other sessions of the series.
     around: Vec<Table>,
-    /// What any series costs at least.
+    /// The least cost of any series.
     pub(super) least: u64,
 }
 
@@ -62,7 +62,7 @@ impl Table {
     }
 }
 
-/// The cheapest of one day: of all, of each practitioner, of each location, of each pair.
+/// The least costs of one day: of all pairs, of each practitioner, of each location, and of each pair.
 struct Cheapest<'a> {
     day: i32,
     all: u64,
@@ -72,20 +72,20 @@ struct Cheapest<'a> {
 }
 
 impl<'a> Cheapest<'a> {
-    fn of(day: i32, pairs: &'a [u64], numbers: &Numbers) -> Option<Self> {
-        let mut practitioners = vec![NONE; numbers.practitioners.len()];
-        let mut locations = vec![NONE; numbers.locations.len()];
+    fn of(day: i32, pairs: &'a [u64], interner: &Interner) -> Option<Self> {
+        let mut practitioners = vec![NONE; interner.practitioners.len()];
+        let mut locations = vec![NONE; interner.locations.len()];
         let mut all = NONE;
-        for (value, pair) in pairs.iter().zip(&numbers.list).filter(|(value, _)| **value < NONE) {
-            let (own, place) =
+        for (value, pair) in pairs.iter().zip(&interner.list).filter(|(value, _)| **value < NONE) {
+            let (practitioner, location) =
                 (&mut practitioners[usize::from(pair.practitioner)], &mut locations[usize::from(pair.location)]);
-            (*own, *place, all) = ((*own).min(*value), (*place).min(*value), all.min(*value));
+            (*practitioner, *location, all) = ((*practitioner).min(*value), (*location).min(*value), all.min(*value));
         }
         (all < NONE).then_some(Self { day, all, practitioners, locations, pairs })
     }
 }
 
-/// The cheapest of several days, what the days between cost added to each.
+/// The least costs of several days, each with the cost of its gap.
 struct Near {
     all: u64,
     practitioners: Vec<u64>,
@@ -94,10 +94,10 @@ struct Near {
 }
 
 impl Near {
-    fn of<'a>(days: impl Iterator<Item = (&'a Cheapest<'a>, u64)>, numbers: &Numbers) -> Self {
+    fn of<'a>(days: impl Iterator<Item = (&'a Cheapest<'a>, u64)>, interner: &Interner) -> Self {
         let none = |count: usize| vec![NONE; count];
-        let (practitioners, locations) = (none(numbers.practitioners.len()), none(numbers.locations.len()));
-        let mut near = Self { all: NONE, practitioners, locations, pairs: none(numbers.list.len()) };
+        let (practitioners, locations) = (none(interner.practitioners.len()), none(interner.locations.len()));
+        let mut near = Self { all: NONE, practitioners, locations, pairs: none(interner.list.len()) };
         for (cheapest, gap) in days {
             near.all = near.all.min(cheapest.all + gap);
             lower(&mut near.practitioners, &cheapest.practitioners, gap);
@@ -107,36 +107,36 @@ impl Near {
         near
     }
 
-    /// The cheapest change between a pair of these days and another pair.
-    fn to(&self, pair: &Pair, (other, away): (u64, u64)) -> u64 {
+    /// The least cost of a change to a pair; `change` is the cost of another practitioner and of another location.
+    fn to(&self, pair: &Pair, (practitioner, location): (u64, u64)) -> u64 {
         self.pairs[usize::from(pair.number)]
-            .min(self.practitioners[usize::from(pair.practitioner)] + away)
-            .min(self.locations[usize::from(pair.location)] + other)
-            .min(self.all + other + away)
+            .min(self.practitioners[usize::from(pair.practitioner)] + location)
+            .min(self.locations[usize::from(pair.location)] + practitioner)
+            .min(self.all + practitioner + location)
     }
 }
 
-/// Takes the lower of each two values, a gap's cost added to the other one.
+/// Lowers each value to the other value plus the cost of a gap.
 fn lower(values: &mut [u64], others: &[u64], gap: u64) {
     for (value, other) in values.iter_mut().zip(others) {
         *value = (*value).min(other + gap);
     }
 }
 
-/// What the neighbour of a session adds at least, for each day and pair of it; `gap` is what the days between cost.
+/// The least cost of a session's neighbour, for each day and pair of the session; `gap` is the cost of the days between.
 fn spread(
     open: &Table,
     from: &Table,
-    numbers: &Numbers,
+    interner: &Interner,
     changes: (u64, u64),
     gap: impl Fn(i32, i32) -> Option<u64>,
 ) -> Table {
     let mut spread = Table::like(open, NONE);
-    let days: Vec<Cheapest<'_>> = from.rows().filter_map(|(day, row)| Cheapest::of(day, row, numbers)).collect();
+    let days: Vec<Cheapest<'_>> = from.rows().filter_map(|(day, row)| Cheapest::of(day, row, interner)).collect();
     for (day, row) in open.rows().filter(|(_, row)| row.iter().any(|value| *value < NONE)) {
         let near = days.iter().filter_map(|cheapest| Some((cheapest, gap(cheapest.day, day)?)));
-        let near = Near::of(near, numbers);
-        for pair in numbers.list.iter().filter(|pair| row[usize::from(pair.number)] < NONE) {
+        let near = Near::of(near, interner);
+        for pair in interner.list.iter().filter(|pair| row[usize::from(pair.number)] < NONE) {
             let at = spread.at(day, pair.number);
             spread.values[at] = near.to(pair, changes).min(NONE);
         }
@@ -145,13 +145,13 @@ fn spread(
 }
 
 impl<'a> Bounds<'a> {
-    /// The bounds of a problem of which each session leaves some open starts out.
-    pub(super) fn of(problem: &Problem, pools: &'a Pools, left_out: Vec<LeftOut>, numbers: &Numbers) -> Self {
+    /// The bounds of a problem in which each session excludes some open starts.
+    pub(super) fn of(problem: &Problem, pools: &'a Pools, left_out: Vec<LeftOut>, interner: &Interner) -> Self {
         let count = problem.sessions.len();
-        let (mut owns, mut own) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (mut choices, mut own) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (at, left_out) in left_out.into_iter().enumerate() {
-            let (session, table) = what_it_takes(problem, at, pools, left_out, numbers.list.len());
-            owns.push(session);
+            let (choice, table) = choice_of(problem, at, pools, left_out, interner.list.len());
+            choices.push(choice);
             own.push(table);
         }
         let step = |at: usize| {
@@ -169,7 +169,7 @@ impl<'a> Bounds<'a> {
                 None => Table::like(open, 0),
                 Some(last) => {
                     let from = plus(&before[last], &own[last]);
-                    spread(open, &from, numbers, step(at), |from, to| gap_between(problem, at, from, to))
+                    spread(open, &from, interner, step(at), |from, to| gap_between(problem, at, from, to))
                 }
             };
             before.push(table);
@@ -183,7 +183,7 @@ impl<'a> Bounds<'a> {
                 Some(next) => {
                     let from = plus(next, &own[at + 1]);
                     let changes = step(at + 1);
-                    spread(open, &from, numbers, changes, |from, to| gap_between(problem, at + 1, to, from))
+                    spread(open, &from, interner, changes, |from, to| gap_between(problem, at + 1, to, from))
                 }
             };
             around.push(plus(&before[at], &table));
@@ -192,12 +192,12 @@ impl<'a> Bounds<'a> {
         around.reverse();
         let whole = |(around, own): (&Table, &Table)| plus(around, own).values.into_iter().min();
         let least = around.iter().zip(&own).next_back().and_then(whole).unwrap_or(0);
-        Self { pools, own: owns, around, least }
+        Self { pools, choices, around, least }
     }
 
-    /// The candidates of a session through which a series may cost no more than a limit.
-    pub(super) fn within(&self, at: usize, limit: u64) -> impl Iterator<Item = Lean> {
-        let (own, around) = (&self.own[at], &self.around[at]);
+    /// The candidates of a session through which a series may cost at most `limit`.
+    pub(super) fn within(&self, at: usize, limit: u64) -> impl Iterator<Item = Scored> {
+        let (own, around) = (&self.choices[at], &self.around[at]);
         let left = move |day: i32, pair: u16| limit.checked_sub(around.values[around.at(day, pair)]);
         let all = self.pools.groups(at);
         let open = own.groups.iter().map(move |group| &all[*group as usize]).flat_map(move |group| {
@@ -206,22 +206,22 @@ impl<'a> Bounds<'a> {
             let most = left(day, pair).and_then(|left| left.checked_sub(late));
             let cheap = group.starts.iter().take_while(move |(cost, ..)| most.is_some_and(|most| *cost <= most));
             let cheap = cheap.filter(move |start| own.left_out.allows(start));
-            cheap.map(move |(cost, pick, _)| Lean { day, pair, pick: *pick as usize, cost: cost + late })
+            cheap.map(move |(cost, pick, _)| Scored { day, pair, pick: *pick as usize, cost: cost + late })
         });
         let current = self.pools.current[at];
-        let current = current.filter(|lean| left(lean.day, lean.pair).is_some_and(|left| lean.cost <= left));
+        let current = current.filter(|scored| left(scored.day, scored.pair).is_some_and(|left| scored.cost <= left));
         current.into_iter().chain(open)
     }
 }
 
-/// What a session may take, and the cheapest of each day and pair.
-fn what_it_takes(problem: &Problem, at: usize, pools: &Pools, left_out: LeftOut, pairs: usize) -> (Own, Table) {
+/// The starts that a session may have, and the least cost of each day and pair.
+fn choice_of(problem: &Problem, at: usize, pools: &Pools, left_out: LeftOut, pairs: usize) -> (Choice, Table) {
     let session = &problem.sessions[at];
     let days = day(session.days.0)..=day(session.days.1);
     let (all, current) = (if session.fixed { &[][..] } else { pools.groups(at) }, pools.current[at]);
     let mine = (0..).zip(all).filter(|(_, group)| days.contains(&group.day) && left_out.allows_group(group));
     let groups: Vec<u32> = mine.map(|(number, _)| number).collect();
-    let on = groups.iter().map(|group| all[*group as usize].day).chain(current.map(|lean| lean.day));
+    let on = groups.iter().map(|group| all[*group as usize].day).chain(current.map(|scored| scored.day));
     let mut table = Table::over(on, pairs);
     let count = table.values.len() / pairs.max(1);
     let moving = problem.moving(at);
@@ -233,9 +233,9 @@ fn what_it_takes(problem: &Problem, at: usize, pools: &Pools, left_out: LeftOut,
         let least = first.map_or(NONE, |(cost, ..)| cost + late[(group.day - table.first) as usize]);
         table.values[place] = table.values[place].min(least);
     }
-    if let Some(lean) = &current {
-        let place = table.at(lean.day, lean.pair);
-        table.values[place] = table.values[place].min(lean.cost);
+    if let Some(scored) = &current {
+        let place = table.at(scored.day, scored.pair);
+        table.values[place] = table.values[place].min(scored.cost);
     }
-    (Own { groups, left_out, late }, table)
+    (Choice { groups, left_out, late }, table)
 }

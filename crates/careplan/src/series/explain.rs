@@ -1,26 +1,26 @@
-//! A series in one sentence.
+//! A sentence that describes a series.
 
 use super::{CURRENT, Candidate, Difference, PartOfDay, Problem, Series, day};
 
-fn count(number: usize, one: &str) -> String {
+fn count(number: usize, noun: &str) -> String {
     match number {
-        1 => format!("1 {one}"),
-        many => format!("{many} {one}s"),
+        1 => format!("1 {noun}"),
+        many => format!("{many} {noun}s"),
     }
 }
 
 impl Problem {
-    /// What a person reads: how many sessions, from when to when, with how many practitioners and where, each departure
-    /// from the best, and how the series differs from the first of those that it stands among.
+    /// A sentence for people: the number of sessions, their dates, the numbers of practitioners and locations, each departure
+    /// from the ideal, and the differences from the first series.
     pub fn explain(&self, series: &Series, first: &Series) -> String {
         let chosen = self.chosen(series);
         let (Some(from), Some(to)) = (chosen.first(), chosen.last()) else { return "no sessions".to_owned() };
-        let mut people: Vec<_> = chosen.iter().map(|candidate| candidate.practitioner).collect();
-        people.sort();
-        people.dedup();
-        let mut places: Vec<_> = chosen.iter().map(|candidate| candidate.location).collect();
-        places.sort();
-        places.dedup();
+        let mut practitioners: Vec<_> = chosen.iter().map(|candidate| candidate.practitioner).collect();
+        practitioners.sort();
+        practitioners.dedup();
+        let mut locations: Vec<_> = chosen.iter().map(|candidate| candidate.location).collect();
+        locations.sort();
+        locations.dedup();
         let span = if from.date == to.date {
             format!("on {}", from.date)
         } else {
@@ -29,13 +29,13 @@ impl Problem {
         let whole = format!(
             "{} {span} with {} at {}",
             count(chosen.len(), "session"),
-            count(people.len(), "practitioner"),
-            count(places.len(), "location"),
+            count(practitioners.len(), "practitioner"),
+            count(locations.len(), "location"),
         );
         let departures = self.departures(series);
         let departures = if departures.is_empty() { vec!["every gap is ideal".to_owned()] } else { departures };
-        let unlike = (series.picks != first.picks).then(|| self.unlike(series, first));
-        [vec![whole], departures, unlike.into_iter().collect()].concat().join("; ")
+        let differences = (series.picks != first.picks).then(|| self.differences_in_words(series, first));
+        [vec![whole], departures, differences.into_iter().collect()].concat().join("; ")
     }
 
     fn chosen(&self, series: &Series) -> Vec<&Candidate> {
@@ -51,12 +51,12 @@ impl Problem {
             departures.push(format!("gaps off the ideal by {} in all", count(days, "day")));
         }
         if let Some(part) = self.kept_part(&series.picks) {
-            departures.push(self.kept(series, part));
+            departures.push(self.part_of_day_in_words(series, part));
         } else if terms.hours > 0 {
             departures.push("some hours or days that were not wished".to_owned());
         }
         if terms.lateness > 0 {
-            departures.push(self.late_by(series));
+            departures.push(self.lateness_in_words(series));
         }
         if terms.moved > 0 {
             departures.push(format!("{} moved", count(number(terms.moved, weights.moved), "booked session")));
@@ -64,8 +64,8 @@ impl Problem {
         departures
     }
 
-    /// How well a series keeps to its part of the day.
-    fn kept(&self, series: &Series, part: PartOfDay) -> String {
+    /// The number of sessions outside the series' part of the day.
+    fn part_of_day_in_words(&self, series: &Series, part: PartOfDay) -> String {
         let open = self.sessions.iter().zip(&series.picks).filter(|(session, _)| !session.fixed);
         match open.filter(|(session, pick)| session.candidate(**pick).part() != part).count() {
             0 => format!("all in the {}", part.as_str()),
@@ -73,8 +73,8 @@ impl Problem {
         }
     }
 
-    /// By how much a series begins, or at least some sessions of it are, later than the ideal gaps give.
-    fn late_by(&self, series: &Series) -> String {
+    /// The days by which the series begins late, or else its sessions are later than the ideal gaps give.
+    fn lateness_in_words(&self, series: &Series) -> String {
         let days = self.chosen(series).into_iter().zip(self.earliest()).zip(&self.sessions);
         let late = days.filter(|(_, session)| !session.fixed);
         let mut late =
@@ -85,8 +85,8 @@ impl Problem {
         }
     }
 
-    /// In which respects a series differs from the first one.
-    fn unlike(&self, series: &Series, first: &Series) -> String {
+    /// The differences of a series from the first one.
+    fn differences_in_words(&self, series: &Series, first: &Series) -> String {
         let chosen = self.chosen(series).into_iter().zip(self.chosen(first));
         let picks = series.picks.iter().zip(&first.picks);
         let both = chosen.zip(picks).filter(|(_, (own, other))| **own != CURRENT && **other != CURRENT);
@@ -96,7 +96,7 @@ impl Problem {
         };
         let differences = self.differences(&series.picks, &first.picks).map(|difference| match difference {
             Difference::Practitioner => "with another practitioner".to_owned(),
-            Difference::PartOfDay if both.iter().all(|(one, _)| one.part() == own.part()) => {
+            Difference::PartOfDay if both.iter().all(|(each, _)| each.part() == own.part()) => {
                 format!("in the {}", own.part().as_str())
             }
             Difference::PartOfDay => "in another part of the day".to_owned(),

@@ -1,27 +1,27 @@
-//! Whole series of sessions: the best ones under one stated cost.
+//! The best series of sessions under one stated cost.
 //!
-//! A [`Problem`] is the sessions of a plan in their order, each with the starts that it may take; what is done already is
-//! fixed, and what is booked may keep the start that it has. [`best`] answers the k cheapest series that keep every rule, exactly:
-//! no series outside the answer is cheaper than one in it. [`varied`] answers k that are different in kind, each the
-//! cheapest that differs from those before it. `search.rs` and `solve.rs` say how.
+//! A [`Problem`] holds the sessions of a plan in order, each with the starts that it may have; completed sessions are fixed,
+//! and booked ones may keep their start. [`best`] returns the k cheapest series that keep every rule, exactly: no other
+//! series is cheaper than one of them. [`varied`] returns k series that differ in kind, each the cheapest that differs from
+//! those before it. `search.rs` and `solve.rs` explain the method.
 //!
-//! The rules, which nothing is paid for:
+//! The rules, which every series keeps:
 //! - each session keeps its gap to the session that it is measured from, in the locations' own dates;
-//! - a paired session is in the ISO week of the one before, on another day;
-//! - no session begins before the one before has ended;
+//! - a paired session is in the ISO week of the previous one, on another day;
+//! - no session begins before the previous one has ended;
 //! - two needling sessions are at least 48 hours apart, from the end of one to the start of the next.
 //!
-//! The cost, in points, is a sum over sessions and over neighbours:
+//! The cost in points is a sum over sessions and over neighbours:
 //!
 //! ```text
 //! gaps          gap_day      for each day between a gap and its ideal
-//! practitioner  practitioner for each change between neighbours, and for each session not with the one who was wished
+//! practitioner  practitioner for each change between neighbours, and for each session not with the preferred one
 //! location      location     for each change between neighbours
-//! hours         hour         for each hour, begun, between a start and the wished hours; day for a day not wished;
-//!                            where the series is to be steady, hour as well for each hour, begun, between a start and
-//!                            the part of the day that suits the series best
+//! hours         hour         for each hour, begun, between a start and the preferred hours; day for another day;
+//!                            in a steady series, hour as well for each hour, begun, between a start and the part of
+//!                            the day at the least cost for the series
 //! lateness      late_day     for each day after the first day that the ideal gaps give
-//! demand        demand       for each start, times how wanted its hour is in the chain, from 0 to 1
+//! demand        demand       for each start, times the demand of its hour in the chain, from 0 to 1
 //! moved         moved        for each booked session that moves
 //! ```
 //!
@@ -55,73 +55,73 @@ pub use relax::{NoSeries, Relaxation, best_or_relaxed};
 pub use search::best;
 pub use varied::{Difference, varied};
 
-/// Most series that can be asked for.
+/// The most series of one result.
 pub const SERIES_MAX: usize = 10;
 
-/// A start that a session may take.
+/// A start that a session may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// From start to end.
+    /// The time from start to end.
     pub visit: Interval,
     /// The day on the location's own calendar.
     pub date: Date,
     /// Minutes since midnight on the location's own clock.
     pub minute: u16,
-    /// By whom.
+    /// The practitioner.
     pub practitioner: PractitionerId,
-    /// Where.
+    /// The location.
     pub location: LocationId,
-    /// How wanted this hour is in the chain, in thousandths.
+    /// The demand of this hour in the chain, in thousandths.
     pub demand: u16,
-    /// Which wishes it does not keep.
+    /// The preferences that it does not keep.
     pub outside: Outside,
 }
 
-/// The wishes that a candidate does not keep. Those that keep all of them come first; others are looked at only where
-/// they give no series.
+/// The preferences that a candidate does not keep. Other candidates are used only where those that keep all preferences
+/// give no series.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outside {
-    /// Not in the wished hours: by so many minutes.
+    /// The minutes by which it is outside the preferred hours.
     pub minutes: u16,
-    /// Not on a wished day.
+    /// Whether it is on another than the preferred days.
     pub day: bool,
-    /// Not at one of the plan's locations.
+    /// Whether it is at another than the plan's locations.
     pub location: bool,
-    /// Not by the plan's own practitioner, where that is a must.
+    /// Whether it is with another than the plan's practitioner, where the plan names one.
     pub practitioner: bool,
 }
 
 /// A session of the problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Days to the session that it is measured from; none for the first.
+    /// The gap in days to the session that it is measured from; `None` for the first.
     pub gap: Option<GapDays>,
-    /// Which session the gap is measured from: 1 for the one before, 2 for the one before that.
+    /// The distance to that session: 1 or 2.
     pub back: usize,
-    /// In the week of the session before, on another day.
+    /// Whether it must be in the week of the previous session, on another day.
     pub paired: bool,
     /// Whether the 48-hour rule applies.
     pub needling: bool,
-    /// The starts that are open; sessions of one service share them. The search is fastest where those of one day,
-    /// practitioner and location stand together.
+    /// The open starts; sessions of one service share them. The search is fastest where the starts of one day, practitioner
+    /// and location are consecutive.
     pub open: Arc<Vec<Candidate>>,
-    /// It takes those of these days, the last one included.
+    /// The first and the last day of the open starts that it may have.
     pub days: (Date, Date),
-    /// The start that it has now, where it is booked or done; another one is a move, which is paid for.
+    /// The present start of a booked or completed session; another start is a move, which has a cost.
     pub current: Option<Candidate>,
-    /// Whether it has taken place, or stays whatever comes: it has no start but its current one. Between two of these no
-    /// gap is looked at and nothing is paid; they come in the order of their time.
+    /// Whether it has taken place or may not move: its current start is its only one. Between two fixed sessions no rule
+    /// applies and nothing has a cost; they are in the order of their time.
     pub fixed: bool,
 }
 
-/// The pick of a session that keeps the start which it has.
+/// The pick of a session that keeps its present start.
 pub const CURRENT: usize = usize::MAX;
 
 impl Session {
-    /// The start behind a pick.
+    /// The start of a pick.
     ///
     /// # Panics
-    /// When there is none.
+    /// When the pick does not exist.
     pub fn candidate(&self, pick: usize) -> &Candidate {
         match &self.current {
             Some(current) if pick == CURRENT => current,
@@ -129,32 +129,33 @@ impl Session {
         }
     }
 
-    /// Everything that it may take.
+    /// All picks of the session.
     pub fn picks(&self) -> impl Iterator<Item = usize> {
-        let may = |candidate: &Candidate| !self.fixed && (self.days.0..=self.days.1).contains(&candidate.date);
-        let open = self.open.iter().enumerate().filter(move |(_, candidate)| may(candidate)).map(|(pick, _)| pick);
+        let is_possible = |candidate: &Candidate| !self.fixed && (self.days.0..=self.days.1).contains(&candidate.date);
+        let open =
+            self.open.iter().enumerate().filter(move |(_, candidate)| is_possible(candidate)).map(|(pick, _)| pick);
         self.current.iter().map(|_| CURRENT).chain(open)
     }
 }
 
-/// What a patient wishes, and what is paid for each departure from the best.
+/// The cost of each departure from the ideal, in points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Weights {
-    /// For each day between a gap and its ideal.
+    /// Each day between a gap and its ideal.
     pub gap_day: u32,
-    /// For each change of practitioner.
+    /// Each change of practitioner.
     pub practitioner: u32,
-    /// For each change of location.
+    /// Each change of location.
     pub location: u32,
-    /// For each hour outside the wished ones.
+    /// Each hour outside the preferred hours.
     pub hour: u32,
-    /// For a day that is not wished.
+    /// Each session on another than the preferred days.
     pub day: u32,
-    /// For each day after the earliest.
+    /// Each day after the earliest.
     pub late_day: u32,
-    /// For a start at the chain's most wanted hour.
+    /// A start at the chain's hour of the highest demand.
     pub demand: u32,
-    /// For each booked session that moves: more than all else together, so that the fewest move.
+    /// Each booked session that moves: more than everything else together, so that the fewest move.
     pub moved: u64,
 }
 
@@ -173,22 +174,22 @@ impl Default for Weights {
     }
 }
 
-/// A plan to be filled.
+/// The sessions of a plan and the costs of their starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// In their order.
+    /// The sessions in order.
     pub sessions: Vec<Session>,
     /// The first day on which the plan may begin.
     pub start_on: Date,
-    /// The practitioner whom the patient would like.
+    /// The practitioner whom the patient prefers.
     pub practitioner: Option<PractitionerId>,
-    /// What departures cost.
+    /// The costs of departures.
     pub weights: Weights,
-    /// Whether the sessions are to keep to one part of the day, whichever suits best.
+    /// Whether the sessions should keep to one part of the day, whichever costs least.
     pub steady: bool,
 }
 
-/// What a series costs, term by term, in points.
+/// The cost of a series, term by term, in points.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Terms {
     /// Gaps that are not ideal.
@@ -197,11 +198,11 @@ pub struct Terms {
     pub practitioner: u64,
     /// Changes of location.
     pub location: u64,
-    /// Hours and days that are not wished.
+    /// Hours and days that are not preferred.
     pub hours: u64,
     /// Days after the earliest.
     pub lateness: u64,
-    /// The chain's most wanted hours.
+    /// Hours of high demand.
     pub demand: u64,
     /// Booked sessions that move.
     pub moved: u64,
@@ -217,9 +218,9 @@ impl Terms {
 /// One start for every session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Series {
-    /// For each session the index of its start among those that are open, or [`CURRENT`].
+    /// For each session the index of its start among the open ones, or [`CURRENT`].
     pub picks: Vec<usize>,
-    /// What it costs.
+    /// The cost.
     pub terms: Terms,
 }
 
@@ -227,11 +228,11 @@ pub struct Series {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("session {} has no candidate that keeps the rules", session + 1)]
 pub struct Infeasible {
-    /// The first session, from 0, that cannot be reached.
+    /// The index of the first session that cannot be reached.
     pub session: usize,
 }
 
-/// By how much a preference multiplies the weights that it is about.
+/// The factors by which preferences multiply weights.
 const SOONER: u32 = 20;
 const SAME: u32 = 5;
 const STEADIER: u32 = 10;
@@ -241,7 +242,7 @@ impl Problem {
     ///
     /// - soonest: `late_day` times 20, so that a session two days later costs as much as a change of practitioner;
     /// - continuity: `practitioner` times 5, so that one practitioner is worth twenty days between gaps and their ideals;
-    /// - hours: `hour` and `day` times 10, and the series is to be steady.
+    /// - hours: `hour` and `day` times 10, and a steady series.
     #[must_use]
     pub fn prefer(mut self, preference: Preference) -> Self {
         let weights = &mut self.weights;
@@ -257,10 +258,10 @@ impl Problem {
         self
     }
 
-    /// What a start costs by itself, whichever session takes it, in a series that keeps to a part of the day or to none.
+    /// The own cost of a start, whichever session has it, in a series that keeps to a part of the day, or to none.
     pub(crate) fn alone(&self, candidate: &Candidate, part: Option<PartOfDay>) -> Terms {
         let weights = &self.weights;
-        let other = self.practitioner.is_some_and(|wished| wished != candidate.practitioner);
+        let other = self.practitioner.is_some_and(|preferred| preferred != candidate.practitioner);
         let hours = self.hours(candidate, part);
         Terms {
             practitioner: paid(other, weights.practitioner),
@@ -270,22 +271,22 @@ impl Problem {
         }
     }
 
-    /// What a session pays for taking a start so many days after the earliest, besides what the start costs.
+    /// The further cost of a start this many days after the session's earliest day.
     pub(crate) fn late(&self, days: i32) -> u64 {
         u64::try_from(days).unwrap_or(0) * u64::from(self.weights.late_day)
     }
 
-    /// What a session pays for taking another start than its own.
+    /// The cost of another start than the session's present one.
     pub(crate) fn moving(&self, at: usize) -> u64 {
         if self.sessions[at].current.is_some() { self.weights.moved } else { 0 }
     }
 
-    /// Whether nothing can change any more between two sessions.
-    pub(crate) fn past(&self, one: usize, other: usize) -> bool {
-        self.sessions[one].fixed && self.sessions[other].fixed
+    /// Whether two sessions are both fixed.
+    pub(crate) fn past(&self, earlier: usize, later: usize) -> bool {
+        self.sessions[earlier].fixed && self.sessions[later].fixed
     }
 
-    /// For each session the first day that the ideal gaps give, from what is booked or done before it.
+    /// The first day of each session by the ideal gaps, counted from the fixed sessions before it.
     pub(crate) fn earliest(&self) -> Vec<i32> {
         let mut days: Vec<i32> = Vec::with_capacity(self.sessions.len());
         for (at, session) in self.sessions.iter().enumerate() {
@@ -296,10 +297,10 @@ impl Problem {
         days
     }
 
-    /// What a series costs, term by term.
+    /// The cost of a series, term by term.
     ///
     /// # Panics
-    /// When it has not one pick for each session.
+    /// When a session has no pick.
     pub fn terms(&self, picks: &[usize]) -> Terms {
         let mut sum = Terms::default();
         let chosen: Vec<&Candidate> =
@@ -340,7 +341,7 @@ pub(crate) fn day(date: Date) -> i32 {
     (since.as_hours() / 24) as i32
 }
 
-/// The ISO week that a day is in, counted from an arbitrary one.
+/// The number of a day's ISO week, counted from an arbitrary one.
 pub(crate) fn week(day: i32) -> i32 {
     // 1970-01-01 was a Thursday; weeks begin on Monday.
     (day + 3).div_euclid(7)

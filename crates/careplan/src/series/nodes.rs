@@ -1,12 +1,12 @@
-//! The candidates of a session as nodes of the search: numbered, priced, and no more of them than can matter.
+//! The candidates of a session as nodes of the search: interned, priced, and reduced to those that can matter.
 
 use std::collections::HashMap;
 
 use domain::id::{LocationId, PractitionerId};
 
-use super::{Problem, pools::Lean, shape::Shape};
+use super::{Problem, pools::Scored, shape::Shape};
 
-/// A candidate, and what it costs alone.
+/// A candidate and its own cost.
 pub(super) struct Node {
     pub(super) pick: usize,
     pub(super) day: i32,
@@ -19,21 +19,21 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// The order of nodes that can stand for each other.
+    /// The order of interchangeable nodes.
     fn order(&self) -> (u64, i64, usize) {
         (self.cost, self.starts, self.pick)
     }
 }
 
-/// The numbers that stand for practitioners, locations and the pairs that there are.
+/// Small numbers for practitioners, locations and their pairs.
 #[derive(Default)]
-pub(super) struct Numbers {
+pub(super) struct Interner {
     pub(super) practitioners: HashMap<PractitionerId, u16>,
     pub(super) locations: HashMap<LocationId, u16>,
     pub(super) pairs: HashMap<(PractitionerId, LocationId), Pair>,
     /// The pairs by their numbers.
     pub(super) list: Vec<Pair>,
-    /// The pair that was asked for last: candidates come in runs.
+    /// The last pair looked up: candidates come in runs.
     last: Option<((PractitionerId, LocationId), Pair)>,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Pair {
     pub(super) number: u16,
 }
 
-impl Numbers {
+impl Interner {
     pub(super) fn pair(&mut self, practitioner: PractitionerId, location: LocationId) -> Pair {
         let key = (practitioner, location);
         if let Some((_, pair)) = self.last.filter(|(last, _)| *last == key) {
@@ -70,31 +70,30 @@ fn number<K: std::hash::Hash + Eq>(map: &mut HashMap<K, u16>, key: K) -> u16 {
     *map.entry(key).or_insert(next)
 }
 
-/// The nodes of some candidates of a session, by day and pair, the cheapest first; of those that can stand for each other
-/// k at most.
+/// The nodes of some candidates of a session, sorted by day, pair and cost, with at most k interchangeable ones.
 pub(super) fn nodes(
     problem: &Problem,
     at: usize,
-    leans: impl Iterator<Item = Lean>,
+    candidates: impl Iterator<Item = Scored>,
     shape: &Shape,
     k: usize,
-    numbers: &Numbers,
+    interner: &Interner,
 ) -> Vec<Node> {
     let session = &problem.sessions[at];
-    let node = |lean: Lean| {
-        let (pair, visit) = (numbers.list[usize::from(lean.pair)], session.candidate(lean.pick).visit);
+    let node = |scored: Scored| {
+        let (pair, visit) = (interner.list[usize::from(scored.pair)], session.candidate(scored.pick).visit);
         Node {
-            pick: lean.pick,
-            day: lean.day,
+            pick: scored.pick,
+            day: scored.day,
             practitioner: pair.practitioner,
             location: pair.location,
             pair: pair.number,
-            cost: lean.cost,
+            cost: scored.cost,
             starts: visit.start().as_second(),
             ends: visit.end().as_second(),
         }
     };
-    let mut nodes: Vec<Node> = leans.map(node).collect();
+    let mut nodes: Vec<Node> = candidates.map(node).collect();
     nodes.sort_unstable_by_key(|node| (node.day, node.pair, node.order()));
     if !shape.timed {
         let (mut group, mut kept) = (None, 0);

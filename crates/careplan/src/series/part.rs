@@ -1,4 +1,4 @@
-//! Parts of the day, and the one that a series keeps to.
+//! Parts of the day, and the part that a steady series keeps to.
 
 use super::{Candidate, Problem};
 
@@ -30,9 +30,9 @@ impl PartOfDay {
         }
     }
 
-    /// By how many minutes a start misses it.
+    /// The minutes by which a start misses the part.
     fn missed_by(self, minute: u16) -> u16 {
-        // The last minute of a part is one before the next part begins.
+        // A part ends one minute before the next one begins.
         let (first, last) = match self {
             Self::Morning => (0, NOON - 1),
             Self::Afternoon => (NOON, EVENING - 1),
@@ -43,7 +43,7 @@ impl PartOfDay {
 }
 
 impl Candidate {
-    /// The part of the day in which it starts.
+    /// The part of the day of the start.
     pub fn part(&self) -> PartOfDay {
         match self.minute {
             ..NOON => PartOfDay::Morning,
@@ -54,14 +54,14 @@ impl Candidate {
 }
 
 impl Problem {
-    /// The parts of the day that a series may keep to; none in particular where it need not be steady.
+    /// The parts of the day that a series may keep to; `None` alone where it need not be steady.
     pub(crate) fn parts(&self) -> &'static [Option<PartOfDay>] {
         const STEADY: [Option<PartOfDay>; 3] =
             [Some(PartOfDay::Morning), Some(PartOfDay::Afternoon), Some(PartOfDay::Evening)];
         if self.steady { &STEADY } else { &[None] }
     }
 
-    /// The cost of a start's hour and day, in a series that keeps to a part of the day or to none.
+    /// The cost of a start's hour and day in a series that keeps to a part of the day, or to none.
     pub(crate) fn hours(&self, candidate: &Candidate, part: Option<PartOfDay>) -> u64 {
         let missed = part.map_or(0, |part| part.missed_by(candidate.minute));
         let hours = candidate.outside.minutes.div_ceil(60) + missed.div_ceil(60);
@@ -69,7 +69,7 @@ impl Problem {
         u64::from(hours) * u64::from(self.weights.hour) + u64::from(day)
     }
 
-    /// The part of the day that suits some picks best, where the series is to be steady.
+    /// The part of the day at the least cost for some picks, where the series must be steady.
     pub(crate) fn kept_part(&self, picks: &[usize]) -> Option<PartOfDay> {
         let cost = |part: &Option<PartOfDay>| -> u64 {
             let open = self.sessions.iter().zip(picks).filter(|(session, _)| !session.fixed);

@@ -1,33 +1,33 @@
-//! The starts of a problem, made ready once for every search of it: grouped, priced, the cheapest first.
+//! The starts of a problem, prepared once for every search: grouped, priced, and sorted by cost.
 
 use std::sync::Arc;
 
 use super::{
     CURRENT, Candidate, PartOfDay, Problem, Session, day,
-    nodes::{Numbers, Pair},
+    nodes::{Interner, Pair},
 };
 
-/// A candidate, and what it costs alone.
+/// A candidate and its own cost.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lean {
+pub(super) struct Scored {
     pub(super) day: i32,
     pub(super) pair: u16,
     pub(super) pick: usize,
     pub(super) cost: u64,
 }
 
-/// An open start: its cost alone, its pick, and its part of the day.
+/// An open start: its own cost, its pick, and its part of the day.
 pub(super) type Start = (u64, u32, PartOfDay);
 
-/// Starts of one day, practitioner and location that stand together.
+/// Consecutive starts of one day, practitioner and location.
 pub(super) struct Group {
     pub(super) day: i32,
     pub(super) pair: Pair,
-    /// The cheapest first.
+    /// Sorted by cost.
     pub(super) starts: Vec<Start>,
 }
 
-/// The open starts that some sessions share, in groups.
+/// The open starts that several sessions share, in groups.
 pub(super) struct Pool {
     open: Arc<Vec<Candidate>>,
     pub(super) groups: Vec<Group>,
@@ -36,15 +36,15 @@ pub(super) struct Pool {
 /// The starts of all sessions.
 pub(super) struct Pools {
     pools: Vec<Pool>,
-    /// For each session its pool.
-    places: Vec<usize>,
-    /// For each session the start that it has now.
-    pub(super) current: Vec<Option<Lean>>,
-    /// For each session the first day that the ideal gaps give.
+    /// The index of each session's pool.
+    pool_of: Vec<usize>,
+    /// The present start of each session.
+    pub(super) current: Vec<Option<Scored>>,
+    /// The first day of each session by the ideal gaps.
     pub(super) earliest: Vec<i32>,
 }
 
-/// Which open starts a session leaves out.
+/// The open starts that a session excludes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct LeftOut {
     pub(super) practitioners: Vec<u16>,
@@ -63,27 +63,33 @@ impl LeftOut {
 }
 
 impl Pools {
-    /// Groups the starts of a problem, priced for a series that keeps to a part of the day, where one is named.
-    pub(super) fn of(problem: &Problem, part: Option<PartOfDay>, numbers: &mut Numbers) -> Self {
-        let mut pools = Self { pools: vec![], places: vec![], current: vec![], earliest: problem.earliest() };
+    /// Groups the starts of a problem, priced for a series that keeps to `part`, if there is one.
+    pub(super) fn of(problem: &Problem, part: Option<PartOfDay>, interner: &mut Interner) -> Self {
+        let mut pools = Self { pools: vec![], pool_of: vec![], current: vec![], earliest: problem.earliest() };
         for session in &problem.sessions {
-            let place = pools.place(problem, session, part, numbers);
-            pools.places.push(place);
+            let pool = pools.pool_index(problem, session, part, interner);
+            pools.pool_of.push(pool);
         }
         for at in 0..problem.sessions.len() {
-            let current = current(problem, at, pools.earliest[at], part, numbers);
+            let current = current(problem, at, pools.earliest[at], part, interner);
             pools.current.push(current);
         }
         pools
     }
 
-    /// The groups that a session may choose from.
+    /// The groups of a session's pool.
     pub(super) fn groups(&self, at: usize) -> &[Group] {
-        &self.pools[self.places[at]].groups
+        &self.pools[self.pool_of[at]].groups
     }
 
-    /// The pool of a session's starts, made once for all that share it.
-    fn place(&mut self, problem: &Problem, session: &Session, part: Option<PartOfDay>, numbers: &mut Numbers) -> usize {
+    /// The pool of a session's starts, built once for all sessions that share them.
+    fn pool_index(
+        &mut self,
+        problem: &Problem,
+        session: &Session,
+        part: Option<PartOfDay>,
+        interner: &mut Interner,
+    ) -> usize {
         if let Some(known) = self.pools.iter().position(|pool| Arc::ptr_eq(&pool.open, &session.open)) {
             return known;
         }
@@ -92,7 +98,7 @@ impl Pools {
         for (pick, candidate) in (0..).zip(session.open.iter()) {
             let key = (candidate.date, candidate.practitioner, candidate.location);
             if last != Some(key) {
-                let pair = numbers.pair(candidate.practitioner, candidate.location);
+                let pair = interner.pair(candidate.practitioner, candidate.location);
                 groups.push(Group { day: day(candidate.date), pair, starts: vec![] });
                 last = Some(key);
             }
@@ -111,12 +117,12 @@ fn current(
     at: usize,
     earliest: i32,
     part: Option<PartOfDay>,
-    numbers: &mut Numbers,
-) -> Option<Lean> {
+    interner: &mut Interner,
+) -> Option<Scored> {
     let session = &problem.sessions[at];
     let candidate = session.current.as_ref()?;
     let day = day(candidate.date);
     let cost = if session.fixed { 0 } else { problem.alone(candidate, part).cost() + problem.late(day - earliest) };
-    let pair = numbers.pair(candidate.practitioner, candidate.location).number;
-    Some(Lean { day, pair, pick: CURRENT, cost })
+    let pair = interner.pair(candidate.practitioner, candidate.location).number;
+    Some(Scored { day, pair, pick: CURRENT, cost })
 }

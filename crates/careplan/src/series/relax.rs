@@ -1,33 +1,32 @@
-//! Where no series keeps the rules and the wishes: which session is the first that cannot be had, and what is the least
-//! to give up so that there is one.
+//! Problems without a series: the first session without a candidate, and the smallest relaxation that gives a series.
 
 use std::{fmt, sync::Arc};
 
 use super::{CURRENT, Candidate, Infeasible, Problem, Series, Session, search::is_possible, varied};
 
-/// Days by which a gap may be made longer or shorter, at most.
+/// The most days by which a relaxation changes a gap.
 const DAYS_MAX: u32 = 14;
 
-/// What to give up.
+/// A relaxation of the rules or preferences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relaxation {
-    /// A longer gap before the session (from 0), by so many days.
+    /// A longer gap before the session.
     LongerGap {
-        /// Whose gap.
+        /// The index of the session.
         session: usize,
-        /// By how many days.
+        /// The change in days.
         days: u32,
     },
-    /// A shorter gap before the session, by so many days.
+    /// A shorter gap before the session.
     ShorterGap {
-        /// Whose gap.
+        /// The index of the session.
         session: usize,
-        /// By how many days.
+        /// The change in days.
         days: u32,
     },
-    /// Hours outside the wished ones.
+    /// Hours outside the preferred ones.
     OtherHours,
-    /// Days that are not wished.
+    /// Days outside the preferred ones.
     OtherDays,
     /// Another practitioner.
     OtherPractitioner,
@@ -52,36 +51,37 @@ impl fmt::Display for Relaxation {
     }
 }
 
-/// No series keeps the rules and the wishes.
+/// No series keeps the rules and the preferences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoSeries {
-    /// The first session, from 0, that has no candidate.
+    /// The index of the first session without a candidate.
     pub session: usize,
-    /// The least to give up, where anything helps.
+    /// The first relaxation that gives a series.
     pub relaxation: Option<Relaxation>,
 }
 
-/// The k series of [`varied`] of the candidates that keep every wish; where there is none, what to give up.
+/// The k series of [`varied`] from the candidates that keep every preference; without a series, the first relaxation that
+/// gives one.
 ///
-/// Tried in this order, the first that gives a series is the answer: a gap of the session longer by a day, shorter by a
-/// day, and so on up to 14 days; other hours; other days; another practitioner; another location.
+/// Relaxations are tried in this order: a gap of the session longer by a day, shorter by a day, and so on up to 14 days;
+/// other hours; other days; another practitioner; another location.
 ///
 /// # Errors
-/// Where there is no series.
+/// When there is no series.
 pub fn best_or_relaxed(problem: &Problem, k: usize) -> Result<Vec<Series>, NoSeries> {
     let inside = |candidate: &Candidate| candidate.outside == super::Outside::default();
-    // Most questions bring what is wished and nothing else: that need not be copied.
+    // Most problems hold preferred candidates only, which need no copy.
     if problem.sessions.iter().all(|session| session.open.iter().all(inside))
         && let Ok(series) = varied(problem, k)
     {
         return Ok(series);
     }
-    let wished = keeping(problem, inside);
-    let Infeasible { session } = match varied(&wished.problem, k) {
-        Ok(series) => return Ok(series.into_iter().map(|series| wished.named(series)).collect()),
+    let preferred = keeping(problem, inside);
+    let Infeasible { session } = match varied(&preferred.problem, k) {
+        Ok(series) => return Ok(series.into_iter().map(|series| preferred.restored(series)).collect()),
         Err(infeasible) => infeasible,
     };
-    let relaxation = gaps(session).find(|relaxation| is_possible(&stretched(&wished.problem, *relaxation)));
+    let relaxation = gaps(session).find(|relaxation| is_possible(&with_gap(&preferred.problem, *relaxation)));
     let others = || {
         let looser: [(Relaxation, Keep); 4] = [
             (Relaxation::OtherHours, |it| !it.outside.day && !it.outside.practitioner && !it.outside.location),
@@ -95,7 +95,7 @@ pub fn best_or_relaxed(problem: &Problem, k: usize) -> Result<Vec<Series>, NoSer
     Err(NoSeries { session, relaxation: relaxation.or_else(others) })
 }
 
-/// Which candidates may be taken.
+/// A selection of candidates.
 type Keep = fn(&Candidate) -> bool;
 
 fn gaps(session: usize) -> impl Iterator<Item = Relaxation> {
@@ -104,7 +104,7 @@ fn gaps(session: usize) -> impl Iterator<Item = Relaxation> {
         .flat_map(move |days| [Relaxation::LongerGap { session, days }, Relaxation::ShorterGap { session, days }])
 }
 
-fn stretched(problem: &Problem, relaxation: Relaxation) -> Problem {
+fn with_gap(problem: &Problem, relaxation: Relaxation) -> Problem {
     let mut problem = problem.clone();
     let (at, longer, shorter) = match relaxation {
         Relaxation::LongerGap { session, days } => (session, days, 0),
@@ -118,37 +118,36 @@ fn stretched(problem: &Problem, relaxation: Relaxation) -> Problem {
     problem
 }
 
-/// A problem with some of its candidates, and which they were.
-struct Kept {
+/// A problem with a selection of its candidates.
+struct Selection {
     problem: Problem,
-    /// For each session the places of its open starts in the whole problem.
-    places: Vec<Arc<[usize]>>,
+    /// For each session the indices of its open starts in the whole problem.
+    indices: Vec<Arc<[usize]>>,
 }
 
-impl Kept {
-    /// The series in the places of the whole problem.
-    fn named(&self, series: Series) -> Series {
-        let name = |(pick, places): (&usize, &Arc<[usize]>)| places.get(*pick).copied().unwrap_or(CURRENT);
-        Series { picks: series.picks.iter().zip(&self.places).map(name).collect(), ..series }
+impl Selection {
+    /// A series with the picks of the whole problem.
+    fn restored(&self, series: Series) -> Series {
+        let name = |(pick, indices): (&usize, &Arc<[usize]>)| indices.get(*pick).copied().unwrap_or(CURRENT);
+        Series { picks: series.picks.iter().zip(&self.indices).map(name).collect(), ..series }
     }
 }
 
-/// What a session has now is its own, whatever was wished.
-fn keeping(problem: &Problem, keep: impl Fn(&Candidate) -> bool) -> Kept {
-    let mut kept = Kept { problem: Problem { sessions: vec![], ..problem.clone() }, places: vec![] };
+/// A session's present start stays, whatever the preferences.
+fn keeping(problem: &Problem, keep: impl Fn(&Candidate) -> bool) -> Selection {
+    let mut kept = Selection { problem: Problem { sessions: vec![], ..problem.clone() }, indices: vec![] };
     for (at, session) in problem.sessions.iter().enumerate() {
-        // Starts that are shared stay shared.
+        // Shared starts stay shared.
         let known = problem.sessions[..at].iter().position(|earlier| Arc::ptr_eq(&earlier.open, &session.open));
-        let (open, places) = match known {
-            Some(known) => (kept.problem.sessions[known].open.clone(), kept.places[known].clone()),
+        let (open, indices) = match known {
+            Some(known) => (kept.problem.sessions[known].open.clone(), kept.indices[known].clone()),
             None => {
-                let places: Arc<[usize]> =
-                    (0..session.open.len()).filter(|place| keep(&session.open[*place])).collect();
-                (Arc::new(places.iter().map(|place| session.open[*place]).collect()), places)
+                let indices: Arc<[usize]> = (0..session.open.len()).filter(|at| keep(&session.open[*at])).collect();
+                (Arc::new(indices.iter().map(|at| session.open[*at]).collect()), indices)
             }
         };
         kept.problem.sessions.push(Session { open, ..session.clone() });
-        kept.places.push(places);
+        kept.indices.push(indices);
     }
     kept
 }

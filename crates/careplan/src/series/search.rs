@@ -1,34 +1,34 @@
-//! A search from end to end, for the k cheapest series.
+//! The search for the k cheapest series.
 //!
-//! `bounds.rs` says what a series through each candidate costs at least. The search looks at the candidates of a *corridor*
-//! only, those through which a series may cost at most so much: where it finds k series that cost no more, no series
-//! outside is cheaper; else the corridor is made wider, at last as wide as all candidates.
+//! `bounds.rs` gives the least cost of a series through each candidate. The search reads only the candidates of a
+//! *corridor*: those through which a series may cost at most a limit. If it finds k series within the limit, no series
+//! outside is cheaper; else the corridor is widened, at last to all candidates.
 
 use super::{
     Infeasible, PartOfDay, Problem, SERIES_MAX, Series,
     bounds::{self, Bounds},
-    nodes::{Numbers, nodes},
+    nodes::{Interner, nodes},
     pools::{LeftOut, Pools},
     shape::{Shape, shapes},
     solve::{Layer, Step, first},
 };
 
-/// How wide the corridor is, in points, before it takes in everything.
+/// The widths of the corridor in points, before it covers all candidates.
 const CORRIDORS: [u64; 4] = [10, 40, 200, 4000];
 
 /// The k cheapest series, cheapest first; at most [`SERIES_MAX`].
 ///
 /// # Errors
-/// Where none keeps the rules: the first session that cannot be reached.
+/// When no series keeps the rules: the first session that cannot be reached.
 pub fn best(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
     let k = k.clamp(1, SERIES_MAX);
     let mut found = Vec::new();
     for part in problem.parts() {
         let search = Search::new(problem, *part);
-        found.extend(search.best(&search.bounds(search.nothing_left_out()), k)?);
+        found.extend(search.best(&search.bounds(search.no_exclusions()), k)?);
     }
-    // A series is found once for each part of the day that it may keep to: it costs what its best part costs.
-    found.sort_by(|one, other| (one.cost, &one.picks).cmp(&(other.cost, &other.picks)));
+    // A series is found once for each part of the day; its cheapest part counts.
+    found.sort_by(|left, right| (left.cost, &left.picks).cmp(&(right.cost, &right.picks)));
     let mut series: Vec<Series> = Vec::with_capacity(k);
     for Found { picks, .. } in found {
         if series.len() < k && series.iter().all(|known| known.picks != picks) {
@@ -41,45 +41,45 @@ pub fn best(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
 /// Whether any series keeps the rules.
 pub(super) fn is_possible(problem: &Problem) -> bool {
     let search = Search::new(problem, None);
-    search.best(&search.bounds(search.nothing_left_out()), 1).is_ok()
+    search.best(&search.bounds(search.no_exclusions()), 1).is_ok()
 }
 
-/// Picks, and what they cost in a search.
+/// Picks and their cost in a search.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
     pub(super) cost: u64,
     pub(super) picks: Vec<usize>,
 }
 
-/// A problem made ready to be searched, as often as is needed.
+/// A problem prepared for repeated searches.
 pub(super) struct Search<'a> {
     problem: &'a Problem,
     shapes: Vec<Shape>,
-    pub(super) numbers: Numbers,
+    pub(super) interner: Interner,
     pools: Pools,
 }
 
 impl<'a> Search<'a> {
-    /// Makes a problem ready, for series that keep to a part of the day where one is named.
+    /// Prepares a problem for series that keep to `part`, if there is one.
     pub(super) fn new(problem: &'a Problem, part: Option<PartOfDay>) -> Self {
-        let mut numbers = Numbers::default();
-        let pools = Pools::of(problem, part, &mut numbers);
-        Self { problem, shapes: shapes(&problem.sessions), numbers, pools }
+        let mut interner = Interner::default();
+        let pools = Pools::of(problem, part, &mut interner);
+        Self { problem, shapes: shapes(&problem.sessions), interner, pools }
     }
 
-    /// For each session that it leaves nothing out.
-    pub(super) fn nothing_left_out(&self) -> Vec<LeftOut> {
+    /// No exclusions, for each session.
+    pub(super) fn no_exclusions(&self) -> Vec<LeftOut> {
         vec![LeftOut::default(); self.problem.sessions.len()]
     }
 
-    /// What series cost at least of which each session leaves some starts out.
+    /// The bounds of the series in which each session excludes some starts.
     pub(super) fn bounds(&self, left_out: Vec<LeftOut>) -> Bounds<'_> {
-        Bounds::of(self.problem, &self.pools, left_out, &self.numbers)
+        Bounds::of(self.problem, &self.pools, left_out, &self.interner)
     }
 
     /// The k cheapest series within these bounds.
     pub(super) fn best(&self, bounds: &Bounds<'_>, k: usize) -> Result<Vec<Found>, Infeasible> {
-        // Without a series that keeps all but the hours there is none.
+        // Without a path there is no series.
         let corridors = if bounds.least < bounds::NONE { &CORRIDORS[..] } else { &[] };
         for width in corridors {
             let limit = bounds.least.saturating_add(*width);
@@ -92,15 +92,15 @@ impl<'a> Search<'a> {
         self.within(bounds, u64::MAX, k)
     }
 
-    /// The k cheapest series of the candidates through which one may cost no more than a limit.
+    /// The k cheapest series of the corridor up to a limit.
     fn within(&self, bounds: &Bounds<'_>, limit: u64, k: usize) -> Result<Vec<Found>, Infeasible> {
-        let Self { problem, numbers, .. } = self;
+        let Self { problem, interner, .. } = self;
         let mut layers: Vec<Layer> = Vec::with_capacity(problem.sessions.len());
         for (at, shape) in self.shapes.iter().enumerate() {
-            let nodes = nodes(problem, at, bounds.within(at, limit), shape, k, numbers);
+            let nodes = nodes(problem, at, bounds.within(at, limit), shape, k, interner);
             let labels = match layers.last() {
                 None => first(&nodes),
-                Some(before) => Step { problem, at, shape, k, before, nodes: &nodes, numbers }.labels(),
+                Some(before) => Step { problem, at, shape, k, before, nodes: &nodes, interner }.labels(),
             };
             if labels.is_empty() {
                 return Err(Infeasible { session: at });

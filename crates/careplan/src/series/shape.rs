@@ -1,17 +1,17 @@
-//! What the shape of a plan says of its sessions before any candidate is looked at.
+//! The properties of a plan's sessions that do not depend on candidates.
 
 use domain::claim::NEEDLING_SPACING_HOURS;
 
 use super::{Candidate, Session, day};
 
-/// Needling sessions on days so far apart are 48 hours apart at any hour.
+/// Needling sessions this many days apart are 48 hours apart at any hour.
 pub(super) const NEEDLING_DAYS: i32 = NEEDLING_SPACING_HOURS as i32 / 24 + 1;
 
-/// What the shape of the plan says of a session before any candidate is looked at.
+/// The properties of a session that do not depend on candidates.
 pub(super) struct Shape {
-    /// Whether the hour of a candidate can matter to a neighbour, so that none may stand for another.
+    /// Whether the hour of a candidate can matter to a neighbour, so that candidates are not interchangeable.
     pub(super) timed: bool,
-    /// Whether labels carry the day of the session before.
+    /// Whether labels carry the day of the previous session.
     pub(super) keeps_day: bool,
     /// Whether labels carry the end of an earlier needling session.
     pub(super) keeps_needled: bool,
@@ -24,16 +24,16 @@ pub(super) fn shapes(sessions: &[Session]) -> Vec<Shape> {
     let needled_before = |at: usize| (0..at).rev().find(|earlier| sessions[*earlier].needling);
     (0..sessions.len())
         .map(|at| {
-            let meets = |one: usize, other: usize| {
-                let needling = sessions[one].needling && sessions[other].needling;
-                least[other] == 0 || (needling && least[other] < NEEDLING_DAYS)
+            let meets = |earlier: usize, later: usize| {
+                let needling = sessions[earlier].needling && sessions[later].needling;
+                least[later] == 0 || (needling && least[later] < NEEDLING_DAYS)
             };
             let follows = at + 1 < sessions.len();
             let next = (at + 1..sessions.len()).find(|later| sessions[*later].needling);
             let remembered = needled_before(at).zip(next).filter(|_| !sessions[at].needling);
             let keeps_needled = remembered.is_some_and(|(from, to)| close(from, to));
-            let spans = |one: Option<usize>, other: Option<usize>| {
-                one.zip(other).is_some_and(|(from, to)| to > from + 1 && close(from, to))
+            let spans = |earlier: Option<usize>, later: Option<usize>| {
+                earlier.zip(later).is_some_and(|(from, to)| to > from + 1 && close(from, to))
             };
             let far = sessions[at].needling && (spans(needled_before(at), Some(at)) || spans(Some(at), next));
             Shape {
@@ -49,19 +49,19 @@ fn fixed(session: &Session) -> Option<&Candidate> {
     session.current.as_ref().filter(|_| session.fixed)
 }
 
-/// The days between two sessions, where both stay as they are.
-fn between(one: &Session, other: &Session) -> Option<i32> {
-    Some(day(fixed(other)?.date) - day(fixed(one)?.date))
+/// The days between two sessions, where both are fixed.
+fn between(earlier: &Session, later: &Session) -> Option<i32> {
+    Some(day(fixed(later)?.date) - day(fixed(earlier)?.date))
 }
 
-/// The fewest days from the session before.
+/// The fewest days from the previous session.
 fn step(sessions: &[Session], at: usize) -> i32 {
     let session = &sessions[at];
     if let Some(days) = at.checked_sub(1).and_then(|before| between(&sessions[before], session)) {
         return days;
     }
     let own = session.gap.filter(|_| session.back == 1).map_or(0, |gap| gap.least as i32);
-    // A paired session and the one after it are on days of their own.
+    // A paired session and its successor each have a day of their own.
     if session.paired || session.back == 2 { own.max(1) } else { own }
 }
 

@@ -1,14 +1,14 @@
-//! The exact search: dynamic programming over sessions, with the k best ways to each state.
+//! The exact search: dynamic programming over sessions, with the k best paths to each state.
 //!
-//! A *node* is a candidate of a session with what it costs alone. A *label* is a way to a node, with its cost and the
-//! label before it. What follows a label depends on its day, its practitioner and its location, seldom on its hour; so
-//! nodes that differ in the hour only are kept k at most, the cheapest, where the hour cannot matter. Where a gap is
-//! measured from the session before the last (a paired programme), or a needling session lies before the last, the
-//! label carries that as its *memory*, and labels of different memory never replace each other.
+//! A *node* is a candidate of a session with its own cost. A *label* is a path to a node, with its cost and the previous
+//! label. The continuation of a label depends on its day, its practitioner and its location, seldom on its hour; so where
+//! the hour cannot matter, only the k cheapest nodes that differ in the hour are kept. Where a gap is measured from the
+//! session before the previous one (a paired programme), or a needling session comes before the previous one, the label
+//! carries that as its *memory*; labels with different memories never replace each other.
 //!
-//! From one session to the next, labels lie in a bucket for each day and memory, each with the k cheapest in all, of
-//! each practitioner, of each location and of each pair: whatever the change costs, the k cheapest ways to a node are
-//! among these, so that no pair of candidates need be looked at.
+//! Between two sessions, labels are in one bucket for each day and memory. A bucket lists the k cheapest labels in all, of
+//! each practitioner, of each location and of each pair. Whatever a change costs, the k cheapest paths to a node are among
+//! these, so no pair of candidates is compared.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use domain::{claim::NEEDLING_SPACING_HOURS, directory::GapDays};
 
 use super::{
     Problem,
-    nodes::{Node, Numbers},
+    nodes::{Interner, Node},
     shape::{NEEDLING_DAYS, Shape},
     week,
 };
@@ -24,12 +24,12 @@ use super::{
 /// Before the first session.
 const NONE: u32 = u32::MAX;
 
-/// What a label must remember of the sessions before its own.
+/// The properties of earlier sessions that a label carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 struct Memory {
-    /// The day of the session before.
+    /// The day of the previous session.
     day: Option<i32>,
-    /// The end of the last needling session before this one.
+    /// The end of the last needling session before this one, in seconds.
     needled: Option<i64>,
 }
 
@@ -47,8 +47,8 @@ pub(super) struct Layer {
     pub(super) labels: Vec<Label>,
 }
 
-/// What the days between a session and the one before it cost, or `None` where they break a rule whatever lies further
-/// back.
+/// The cost of the days between a session and the previous one; `None` where they break a rule whatever the earlier
+/// sessions.
 pub(super) fn gap_between(problem: &Problem, at: usize, before: i32, day: i32) -> Option<u64> {
     let session = &problem.sessions[at];
     let past = problem.past(at - 1, at);
@@ -79,10 +79,10 @@ pub(super) fn first(nodes: &[Node]) -> Vec<Label> {
     nodes.iter().enumerate().map(label).collect()
 }
 
-/// A way to a node: what it must remember, what it costs, and the label that it comes from.
-type Way = (Memory, u64, u32);
+/// A path to a node: its memory, its cost, and the label from which it comes.
+type Path = (Memory, u64, u32);
 
-/// The labels of one day and one memory, cheapest first: of each pair, each practitioner, each location, and all.
+/// The labels of one day and one memory, sorted by cost, in a list each: all, by practitioner, by location, by pair.
 struct Bucket {
     lists: Vec<Vec<u32>>,
 }
@@ -95,34 +95,34 @@ pub(super) struct Step<'a> {
     pub(super) k: usize,
     pub(super) before: &'a Layer,
     pub(super) nodes: &'a [Node],
-    pub(super) numbers: &'a Numbers,
+    pub(super) interner: &'a Interner,
 }
 
 impl Step<'_> {
     pub(super) fn labels(&self) -> Vec<Label> {
         let buckets = self.buckets();
         let (mut labels, mut from) = (Vec::new(), 0);
-        let (mut ways, mut own, mut by_hour): (Vec<Way>, Vec<Way>, Vec<(&Bucket, u64)>) = Default::default();
+        let (mut paths, mut own, mut by_hour): (Vec<Path>, Vec<Path>, Vec<(&Bucket, u64)>) = Default::default();
         for group in self.nodes.chunk_by(|a, b| (a.day, a.pair) == (b.day, b.pair)) {
-            ways.clear();
+            paths.clear();
             by_hour.clear();
             for ((day, memory), bucket) in buckets.range(self.reach(group[0].day)) {
                 match self.gap(*day, memory, group[0].day) {
                     Some(gap) if self.hours_matter(group[0].day - day, memory) => by_hour.push((bucket, gap)),
-                    Some(gap) => self.collect(bucket, &group[0], gap, false, &mut ways),
+                    Some(gap) => self.collect(bucket, &group[0], gap, false, &mut paths),
                     None => {}
                 }
             }
-            self.shorten(&mut ways);
+            self.shorten(&mut paths);
             let begin = labels.len();
             if by_hour.is_empty() {
-                keep(group, from, &ways, &mut labels);
+                add_labels(group, from, &paths, &mut labels);
             } else {
                 for (offset, node) in group.iter().enumerate() {
-                    own.clone_from(&ways);
+                    own.clone_from(&paths);
                     by_hour.iter().for_each(|(bucket, gap)| self.collect(bucket, node, *gap, true, &mut own));
                     self.shorten(&mut own);
-                    keep(std::slice::from_ref(node), from + offset, &own, &mut labels);
+                    add_labels(std::slice::from_ref(node), from + offset, &own, &mut labels);
                 }
             }
             self.prune(&mut labels, begin);
@@ -131,7 +131,7 @@ impl Step<'_> {
         labels
     }
 
-    /// The days that the session before may have been on.
+    /// The possible days of the previous session.
     fn reach(&self, day: i32) -> std::ops::RangeInclusive<(i32, Memory)> {
         let session = &self.problem.sessions[self.at];
         let end = Memory { day: Some(i32::MAX), needled: Some(i64::MAX) };
@@ -142,7 +142,7 @@ impl Step<'_> {
         (first, Memory::default())..=(day, end)
     }
 
-    /// What the gap costs, or `None` where it breaks a rule.
+    /// The cost of the gap; `None` where it breaks a rule.
     fn gap(&self, before: i32, memory: &Memory, day: i32) -> Option<u64> {
         let session = &self.problem.sessions[self.at];
         let near = gap_between(self.problem, self.at, before, day)?;
@@ -153,12 +153,12 @@ impl Step<'_> {
         }
     }
 
-    /// Whether the session and the one before have both taken place.
+    /// Whether the session and the previous one have both taken place.
     fn is_past(&self) -> bool {
         self.problem.past(self.at - 1, self.at)
     }
 
-    /// What a change of practitioner and one of location cost.
+    /// The costs of a change of practitioner and of a change of location.
     fn changes(&self) -> (u64, u64) {
         let weights = &self.problem.weights;
         if self.is_past() { (0, 0) } else { (u64::from(weights.practitioner), u64::from(weights.location)) }
@@ -171,14 +171,14 @@ impl Step<'_> {
             || self.before.labels.iter().any(|label| label.memory.needled.is_some())
     }
 
-    /// Whether the hours of two nodes so many days apart can break a rule, or what is remembered of them differs.
+    /// Whether the hours of two nodes `days` apart can break a rule, or change the memory.
     fn hours_matter(&self, days: i32, memory: &Memory) -> bool {
         let (own, before) = (&self.problem.sessions[self.at], &self.problem.sessions[self.at - 1]);
         let needling = (own.needling && before.needling && days < NEEDLING_DAYS) || memory.needled.is_some();
         days == 0 || needling || (self.shape.keeps_needled && before.needling)
     }
 
-    /// The end of the last needling session up to a label's own.
+    /// The end of the last needling session up to a label's own session.
     fn needled(&self, label: &Label) -> Option<i64> {
         let before = &self.before.nodes[label.node as usize];
         if self.problem.sessions[self.at - 1].needling { Some(before.ends) } else { label.memory.needled }
@@ -190,13 +190,13 @@ impl Step<'_> {
             && (!self.problem.sessions[self.at].needling || spaced())
     }
 
-    /// The way from a label to a node, and what it must remember.
-    fn way(&self, index: u32, node: &Node, gap: u64) -> Way {
+    /// The path from a label to a node.
+    fn path(&self, index: u32, node: &Node, gap: u64) -> Path {
         let label = &self.before.labels[index as usize];
         let before = &self.before.nodes[label.node as usize];
-        let (other, away) = self.changes();
-        let change = if before.practitioner == node.practitioner { 0 } else { other }
-            + if before.location == node.location { 0 } else { away };
+        let (practitioner, location) = self.changes();
+        let change = if before.practitioner == node.practitioner { 0 } else { practitioner }
+            + if before.location == node.location { 0 } else { location };
         let memory = Memory {
             day: self.shape.keeps_day.then_some(before.day),
             needled: self.needled(label).filter(|_| self.shape.keeps_needled),
@@ -204,32 +204,33 @@ impl Step<'_> {
         (memory, label.cost + change + gap, index)
     }
 
-    /// Adds the ways from a bucket to a node: where the hour matters, those that are in time.
-    fn collect(&self, bucket: &Bucket, node: &Node, gap: u64, by_hour: bool, ways: &mut Vec<Way>) {
-        let (other, away) = self.changes();
+    /// Adds the paths from a bucket to a node; where the hour matters, only those that are in time.
+    fn collect(&self, bucket: &Bucket, node: &Node, gap: u64, by_hour: bool, paths: &mut Vec<Path>) {
+        let (practitioner, location) = self.changes();
         let alike = !(self.shape.keeps_needled && self.problem.sessions[self.at - 1].needling);
         let mut cheapest: Vec<u64> = Vec::with_capacity(self.k + 1);
-        // From the list of all only those count that change both: the rest stand in the other lists.
-        for (place, change) in self.places(node).into_iter().zip([0, away, other, other + away]) {
-            for index in &bucket.lists[place] {
+        // The list of all labels adds those that change both; the other lists hold the others.
+        let changes = [0, location, practitioner, practitioner + location];
+        for (list, change) in self.lists_of(node).into_iter().zip(changes) {
+            for index in &bucket.lists[list] {
                 let label = &self.before.labels[*index as usize];
-                // Labels come cheapest first: what follows costs no less.
+                // Labels are sorted by cost: no later one is cheaper.
                 if alike && cheapest.len() == self.k && label.cost + gap + change > cheapest[self.k - 1] {
                     break;
                 }
-                let way = self.way(*index, node, gap);
-                if way.1 == label.cost + gap + change && (!by_hour || self.in_time(label, node)) {
-                    ways.push(way);
-                    cheapest.insert(cheapest.partition_point(|cost| *cost <= way.1), way.1);
+                let path = self.path(*index, node, gap);
+                if path.1 == label.cost + gap + change && (!by_hour || self.in_time(label, node)) {
+                    paths.push(path);
+                    cheapest.insert(cheapest.partition_point(|cost| *cost <= path.1), path.1);
                     cheapest.truncate(self.k);
                 }
             }
         }
     }
 
-    /// Which lists of a bucket concern a node: of its own pair, its practitioner, its location, and all.
-    fn places(&self, node: &Node) -> [usize; 4] {
-        let (practitioners, locations) = (self.numbers.practitioners.len(), self.numbers.locations.len());
+    /// The indices of a node's lists in a bucket: its pair, its practitioner, its location, and all.
+    fn lists_of(&self, node: &Node) -> [usize; 4] {
+        let (practitioners, locations) = (self.interner.practitioners.len(), self.interner.locations.len());
         [
             1 + practitioners + locations + usize::from(node.pair),
             1 + usize::from(node.practitioner),
@@ -239,8 +240,8 @@ impl Step<'_> {
     }
 
     fn buckets(&self) -> BTreeMap<(i32, Memory), Bucket> {
-        let places = 1 + self.numbers.practitioners.len() + self.numbers.locations.len() + self.numbers.pairs.len();
-        // Where no hour matters, the k cheapest of each list are enough.
+        let count = 1 + self.interner.practitioners.len() + self.interner.locations.len() + self.interner.pairs.len();
+        // Where no hour matters, the k cheapest labels of each list are enough.
         let most = if self.hours_ever_matter() { usize::MAX } else { self.k };
         let mut buckets: BTreeMap<(i32, Memory), Bucket> = BTreeMap::new();
         let mut cheapest: Vec<u32> = (0..self.before.labels.len() as u32).collect();
@@ -249,30 +250,30 @@ impl Step<'_> {
             let label = &self.before.labels[index as usize];
             let node = &self.before.nodes[label.node as usize];
             let bucket =
-                buckets.entry((node.day, label.memory)).or_insert_with(|| Bucket { lists: vec![vec![]; places] });
-            for place in self.places(node) {
-                if bucket.lists[place].len() < most {
-                    bucket.lists[place].push(index);
+                buckets.entry((node.day, label.memory)).or_insert_with(|| Bucket { lists: vec![vec![]; count] });
+            for list in self.lists_of(node) {
+                if bucket.lists[list].len() < most {
+                    bucket.lists[list].push(index);
                 }
             }
         }
         buckets
     }
 
-    /// Keeps the k cheapest ways of each memory, each once.
-    fn shorten(&self, ways: &mut Vec<Way>) {
-        ways.sort_unstable();
-        ways.dedup();
+    /// Keeps the k cheapest paths of each memory, each once.
+    fn shorten(&self, paths: &mut Vec<Path>) {
+        paths.sort_unstable();
+        paths.dedup();
         let (mut memory, mut kept) = (None, 0);
-        ways.retain(|way| {
-            kept = if memory == Some(way.0) { kept + 1 } else { 1 };
-            memory = Some(way.0);
+        paths.retain(|path| {
+            kept = if memory == Some(path.0) { kept + 1 } else { 1 };
+            memory = Some(path.0);
             kept <= self.k
         });
     }
 
-    /// Drops the labels of one day and pair (from `begin` on) that k others stand for: those that cost no more, end no
-    /// later and remember the same.
+    /// Drops the labels of one day and pair (from `begin` on) that k others dominate: others with the same memory that cost
+    /// no more and end no later.
     fn prune(&self, labels: &mut Vec<Label>, begin: usize) {
         let ends = |label: &Label| if self.shape.timed { self.nodes[label.node as usize].ends } else { 0 };
         labels[begin..].sort_by_key(|label| (label.memory, ends(label), label.cost));
@@ -294,11 +295,11 @@ impl Step<'_> {
     }
 }
 
-/// Makes labels of the ways to nodes that can stand for each other.
-fn keep(group: &[Node], from: usize, ways: &[Way], labels: &mut Vec<Label>) {
+/// Adds the labels of paths to interchangeable nodes.
+fn add_labels(group: &[Node], from: usize, paths: &[Path], labels: &mut Vec<Label>) {
     for (offset, node) in group.iter().enumerate() {
         let node_at = (from + offset) as u32;
-        labels.extend(ways.iter().map(|(memory, cost, before)| Label {
+        labels.extend(paths.iter().map(|(memory, cost, before)| Label {
             cost: cost + node.cost,
             node: node_at,
             before: *before,

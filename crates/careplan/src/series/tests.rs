@@ -1,5 +1,4 @@
-//! Against brute force: every combination of small problems, judged by the rules as they are written, not as they are
-//! searched.
+//! Against brute force: every combination of small problems, by the rules as the documentation states them.
 
 use domain::{
     directory::GapDays,
@@ -135,14 +134,14 @@ fn any_session(at: i32) -> impl Strategy<Value = Session> {
 
 fn any_problem() -> impl Strategy<Value = Problem> {
     let sessions = (2..5_i32).prop_flat_map(|count| (0..count).map(any_session).collect::<Vec<_>>());
-    (sessions, prop::option::of(1..3_u128), any::<bool>()).prop_map(|(mut sessions, wished, steady)| {
+    (sessions, prop::option::of(1..3_u128), any::<bool>()).prop_map(|(mut sessions, preferred, steady)| {
         let mut ended = Timestamp::MIN;
         for session in sessions.iter_mut().filter(|session| session.fixed) {
             let visit = session.current.unwrap().visit;
             session.fixed = visit.start() >= ended;
             ended = if session.fixed { visit.end() } else { ended };
         }
-        let practitioner = wished.map(|wished| PractitionerId::new(Uuid::from_u128(wished)));
+        let practitioner = preferred.map(|preferred| PractitionerId::new(Uuid::from_u128(preferred)));
         Problem { practitioner, steady, ..problem(sessions) }
     })
 }
@@ -284,7 +283,7 @@ fn the_fewest_booked_sessions_move() {
 }
 
 #[test]
-fn what_cannot_be_had_names_the_session_and_the_least_to_give_up() {
+fn a_refusal_names_the_session_and_the_smallest_relaxation() {
     let plan = problem(vec![
         session(None, vec![candidate(0, 9, 1, 1, 0)]),
         session(Some(gap(3, 5, 7)), vec![candidate(9, 9, 1, 1, 0)]),
@@ -316,7 +315,7 @@ fn gaps_are_counted_in_local_dates_across_a_clock_change() {
 }
 
 #[test]
-fn a_dearer_start_stays_in_sight_where_only_it_leaves_two_days_for_the_needling_after_next() {
+fn a_costlier_start_is_kept_where_only_it_leaves_two_days_for_the_needling_after_next() {
     let needling = |gap, candidates| Session { needling: true, ..session(gap, candidates) };
     let plan = problem(vec![
         needling(None, vec![candidate(0, 16, 1, 1, 0), candidate(0, 8, 1, 1, 1000)]),

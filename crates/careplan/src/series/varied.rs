@@ -1,16 +1,15 @@
-//! Series that are different in kind.
+//! Series that differ in kind.
 //!
-//! Two series *differ* where, of the sessions to which both give a new time, every one is with another practitioner, or
-//! every one is in another part of the day, or every one is on another day: a series that differs in a session or two is
-//! the same offer. [`varied`] answers the cheapest series; then the cheapest that differs from it; then the cheapest that
-//! differs from both, and so on.
+//! Two series *differ* where every session to which both give a new time is with another practitioner, or every one is in
+//! another part of the day, or every one is on another day: a series with one other session is the same offer. [`varied`]
+//! returns the cheapest series, then the cheapest that differs from it, then the cheapest that differs from both, and so on.
 //!
-//! That is exact, by best-first search. A *region* is the series that differ from some earlier ones in one named respect
-//! each; each session then leaves out the practitioner, the part of the day or the day that the earlier series has, which
-//! the search of `search.rs` does without looking at a series more. The region whose cheapest series is the cheapest of
-//! all comes first; one of which the bounds alone say that it is dearer waits, and is mostly never searched. Where that series differs from all that are answered, it is the next one. Where it does not differ
-//! from one of them, the region falls into three: those that differ from that one by practitioner, by part of the day,
-//! and by day. Together they hold every series of the region that can still be answered.
+//! The result is exact, by best-first search. A *region* is the set of series that differ from some earlier series in one
+//! respect each: every session excludes the practitioner, the part of the day or the day of the earlier series, which
+//! `search.rs` supports. The region with the cheapest series comes first; a region whose bounds alone exceed another's cost
+//! waits, and is mostly never searched. If the cheapest series differs from all results, it is the next result. If it does
+//! not differ from one of them, the region is divided into three: the series that differ from that result by practitioner,
+//! by part of the day, and by day. Together these hold every remaining series of the region.
 
 use std::{
     cmp::Reverse,
@@ -21,7 +20,7 @@ use super::{
     CURRENT, Candidate, Infeasible, Problem, SERIES_MAX, Series, bounds::NONE, pools::LeftOut, search::Search,
 };
 
-/// In which respect every session of one series differs from the same session of another.
+/// The respect in which every session of a series differs from the same session of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Difference {
     /// Another practitioner.
@@ -33,37 +32,36 @@ pub enum Difference {
 }
 
 impl Difference {
-    /// All of them.
+    /// All respects.
     pub const ALL: [Self; 3] = [Self::Practitioner, Self::PartOfDay, Self::Day];
 
-    fn between(self, one: &Candidate, other: &Candidate) -> bool {
+    fn between(self, left: &Candidate, right: &Candidate) -> bool {
         match self {
-            Self::Practitioner => one.practitioner != other.practitioner,
-            Self::PartOfDay => one.part() != other.part(),
-            Self::Day => one.date != other.date,
+            Self::Practitioner => left.practitioner != right.practitioner,
+            Self::PartOfDay => left.part() != right.part(),
+            Self::Day => left.date != right.date,
         }
     }
 }
 
 impl Problem {
-    /// In which respects two series differ; in all of them where they give no session a new time that both have.
-    pub fn differences(&self, one: &[usize], other: &[usize]) -> impl Iterator<Item = Difference> {
-        Difference::ALL.into_iter().filter(move |difference| self.differs(*difference, one, other))
+    /// The respects in which two series differ; all of them where no session gets a new time in both.
+    pub fn differences(&self, left: &[usize], right: &[usize]) -> impl Iterator<Item = Difference> {
+        Difference::ALL.into_iter().filter(move |difference| self.differs(*difference, left, right))
     }
 
-    fn differs(&self, difference: Difference, one: &[usize], other: &[usize]) -> bool {
-        let both = self.sessions.iter().zip(one.iter().zip(other));
-        let mut both = both.filter(|(_, (one, other))| **one != CURRENT && **other != CURRENT);
-        both.all(|(session, (one, other))| difference.between(session.candidate(*one), session.candidate(*other)))
+    fn differs(&self, difference: Difference, left: &[usize], right: &[usize]) -> bool {
+        let both = self.sessions.iter().zip(left.iter().zip(right));
+        let mut both = both.filter(|(_, (left, right))| **left != CURRENT && **right != CURRENT);
+        both.all(|(session, (left, right))| difference.between(session.candidate(*left), session.candidate(*right)))
     }
 }
 
-/// The cheapest series and others that differ from it and from each other, each the cheapest that differs from all
-/// before it; k of them, at most [`SERIES_MAX`], fewer where no more differ. Where the cheapest gives no session a new
-/// time it is the only one.
+/// The cheapest series and alternatives, each the cheapest that differs from all before it: k of them, at most
+/// [`SERIES_MAX`], fewer where no more differ. If the cheapest gives no session a new time, it is the only one.
 ///
 /// # Errors
-/// Where no series keeps the rules: the first session that cannot be reached.
+/// When no series keeps the rules: the first session that cannot be reached.
 pub fn varied(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
     let searches: Vec<Search<'_>> = problem.parts().iter().map(|part| Search::new(problem, *part)).collect();
     let mut regions = Regions::whole(problem, &searches);
@@ -86,46 +84,46 @@ pub fn varied(problem: &Problem, k: usize) -> Result<Vec<Series>, Infeasible> {
     Ok(answered.into_iter().map(|picks| Series { terms: problem.terms(&picks), picks }).collect())
 }
 
-/// Series that differ, in the respects that are named, from answered ones: by their places among these, in order.
+/// The series that differ from earlier results (by their index) in one respect each, sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Region {
-    /// Which of the searches: one for each part of the day that a series may keep to.
+    /// The index of the search: there is one for each part of the day that a series may keep to.
     search: usize,
     from: Vec<(usize, Difference)>,
 }
 
-/// A region that is still to be looked at.
+/// A region that is still to be searched.
 struct Open {
     region: Region,
-    /// The cost of its cheapest series, or a lower bound of it.
+    /// The cost of its cheapest series, or a lower bound.
     cost: u64,
-    /// Its cheapest series, once it is known.
+    /// Its cheapest series, once known.
     picks: Vec<usize>,
 }
 
-/// How a region's cost is known; of equal costs, the first of these comes first.
+/// The precision of a region's cost; of regions with equal costs, the more precise comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Known {
-    /// Its cheapest series is known.
+    /// The cost of its cheapest series.
     Exactly,
-    /// From its bounds.
+    /// A lower bound from its own bounds.
     AtLeast,
-    /// From the region that it is a part of.
+    /// A lower bound from the region that it is a part of.
     FromWhole,
 }
 
-/// The regions that are still to be looked at.
+/// The regions that are still to be searched.
 struct Regions<'a> {
     problem: &'a Problem,
     searches: &'a [Search<'a>],
     made: HashSet<Region>,
     open: Vec<Option<Open>>,
-    /// Their costs, and their places among the open ones.
+    /// Their costs, and their indices in `open`.
     order: BinaryHeap<Reverse<(u64, Known, usize)>>,
 }
 
 impl<'a> Regions<'a> {
-    /// All series.
+    /// The regions of all series.
     fn whole(problem: &'a Problem, searches: &'a [Search<'a>]) -> Self {
         let (made, open, order) = Default::default();
         let mut regions = Self { problem, searches, made, open, order };
@@ -140,7 +138,7 @@ impl<'a> Regions<'a> {
         self.open.push(Some(open));
     }
 
-    /// Takes the region with the cheapest series of all.
+    /// Removes the region with the cheapest series.
     fn cheapest(&mut self, answered: &[Vec<usize>]) -> Result<Option<Open>, Infeasible> {
         while let Some(Reverse((_, known, at))) = self.order.pop() {
             let Some(open) = self.open[at].take() else { continue };
@@ -166,14 +164,14 @@ impl<'a> Regions<'a> {
                     }
                 }
                 Err(infeasible) if is_whole => return Err(infeasible),
-                // A region without a series holds nothing to answer.
+                // A region without a series is dropped.
                 Err(_) => {}
             }
         }
         Ok(None)
     }
 
-    /// Puts the three parts of a region that differ from an answered series in its place.
+    /// Replaces a region by its three parts that differ from a result.
     fn divide(&mut self, region: &Region, cost: u64, like: usize) {
         for difference in Difference::ALL {
             let mut part = region.clone();
@@ -185,17 +183,17 @@ impl<'a> Regions<'a> {
         }
     }
 
-    /// Which starts each session leaves out in a region.
+    /// The starts that each session excludes in a region.
     fn left_out(&self, region: &Region, answered: &[Vec<usize>]) -> Vec<LeftOut> {
-        let numbers = &self.searches[region.search].numbers;
-        let mut left_out = self.searches[region.search].nothing_left_out();
+        let interner = &self.searches[region.search].interner;
+        let mut left_out = self.searches[region.search].no_exclusions();
         for (from, difference) in &region.from {
             let picks = self.problem.sessions.iter().zip(&answered[*from]);
             for (out, (session, pick)) in left_out.iter_mut().zip(picks).filter(|(_, (_, pick))| **pick != CURRENT) {
                 let candidate = session.candidate(*pick);
                 match difference {
                     Difference::Practitioner => {
-                        out.practitioners.extend(numbers.practitioners.get(&candidate.practitioner))
+                        out.practitioners.extend(interner.practitioners.get(&candidate.practitioner))
                     }
                     Difference::PartOfDay => out.parts.push(candidate.part()),
                     Difference::Day => out.days.push(super::day(candidate.date)),

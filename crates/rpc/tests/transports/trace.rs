@@ -96,3 +96,20 @@ fn a_foreign_parent_is_adopted() {
     rpc::trace::inject(&span, &mut onward);
     assert!(onward["traceparent"].to_str().unwrap().starts_with("00-0af7651916cd43dd8448eb211c80319c-"));
 }
+
+#[test]
+fn a_foreign_trace_is_linked_and_a_broken_one_is_not() {
+    let collected = collected();
+    runtime::telemetry::propagate();
+    let trace = "1af7651916cd43dd8448eb211c80319c";
+    for parent in [format!("00-{trace}-b7ad6b7169203331-01"), "no trace".to_owned()] {
+        rpc::trace::link(&tracing::info_span!("linking"), &parent);
+    }
+    let spans = collected.0.lock().unwrap().clone();
+    let links: Vec<String> = spans
+        .iter()
+        .filter(|span| span.name == "linking")
+        .flat_map(|span| span.links.iter().map(|link| link.span_context.trace_id().to_string()))
+        .collect();
+    assert_eq!(links, [trace]);
+}

@@ -10,12 +10,13 @@ pub mod patient;
 
 use domain::{
     fault::Faults,
-    id::{Id, Kind},
+    id::{Id, Kind, LocationId, PractitionerId},
     preference::Preference,
+    time::{Day, WallTime},
 };
 use jiff::{Timestamp, civil::Date};
 
-use crate::availability::Preference as WirePreference;
+use crate::availability::{Preference as WirePreference, SlotFilters};
 
 /// Parses an id, and notes a fault if it is not of this kind.
 pub fn id<K: Kind>(faults: &mut Faults, pointer: &str, text: &str) -> Option<Id<K>> {
@@ -45,6 +46,24 @@ pub fn preference(wire: WirePreference) -> Option<Preference> {
         WirePreference::Soonest => Some(Preference::Soonest),
         WirePreference::Continuity => Some(Preference::Continuity),
         WirePreference::Hours => Some(Preference::Hours),
+    }
+}
+
+/// Converts the preferences of a plan or a waitlist entry to slot filters.
+pub fn slot_filters(
+    locations: &[LocationId],
+    practitioner: Option<PractitionerId>,
+    days: &[Day],
+    (not_before, not_after): (Option<WallTime>, Option<WallTime>),
+) -> SlotFilters {
+    let time = |time: Option<WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
+    SlotFilters {
+        location_ids: locations.iter().map(ToString::to_string).collect(),
+        practitioner_ids: practitioner.iter().map(ToString::to_string).collect(),
+        days: days.iter().map(|day| day.as_str().to_owned()).collect(),
+        not_before: time(not_before),
+        not_after: time(not_after),
+        ..SlotFilters::default()
     }
 }
 

@@ -24,8 +24,8 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
 fn measure(settings: &Settings, practitioners: u32, days: i64) {
     let chain = Chain::new(practitioners, days, 1);
     let mut scratch = Scratch::default();
-    let search = median(settings.window, || chain.search(SLOTS, &mut scratch).found.len());
-    let whole = median(settings.window, || chain.search(usize::MAX, &mut scratch).found.len());
+    let search = median(settings.window, || chain.search(SLOTS, &mut scratch).starts.len());
+    let whole = median(settings.window, || chain.search(usize::MAX, &mut scratch).starts.len());
     let bare = median(settings.window, || chain.bare_pass());
     let title = format!("Kernel: {practitioners} practitioners, {days} days (median)");
     let mut table = Table::new(&title, &["", "µs", "of the bare pass"]);

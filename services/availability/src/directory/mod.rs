@@ -1,9 +1,12 @@
-//! The directory: what there is, where, and when it works.
+//! The directory: locations, practitioners, services and everything below them, and how it changes.
 
+mod commit;
 pub(crate) mod describe;
-pub(crate) mod impact;
+mod impact;
 pub(crate) mod import;
+pub(crate) mod list;
 pub(crate) mod organizations;
 pub(crate) mod references;
 mod rezone;
+pub(crate) mod wire_ids;
 pub(crate) mod write;

@@ -1,5 +1,6 @@
-//! A location's other time zone: booking gives it to the appointments ahead first, all of them or none, so that the directory
-//! never has a zone that its visits have not. What is booked meanwhile by the zone before, booking refuses.
+//! A change of a location's time zone. Booking moves the upcoming appointments to the new zone first, all of them or none,
+//! so that the directory never has a zone that its appointments do not have. Booking refuses appointments that are booked
+//! meanwhile by the old zone.
 
 use std::collections::HashMap;
 
@@ -20,31 +21,31 @@ use crate::{
     revision::Revision,
 };
 
-/// What booking said of the appointments ahead.
+/// The upcoming appointments of a location in its new zone.
 #[derive(Default)]
-pub(crate) struct Rezoned {
-    pub(crate) appointments: Vec<RezonedAppointment>,
-    /// When each of them starts now, by its id, in microseconds.
-    pub(crate) starts: HashMap<Uuid, i64>,
+pub(super) struct Rezoned {
+    pub(super) appointments: Vec<RezonedAppointment>,
+    /// The start of each appointment, by its id, in microseconds.
+    pub(super) starts: HashMap<Uuid, i64>,
     /// Booking's part of the answer's revision.
-    pub(crate) revision: Revision,
+    pub(super) revision: Revision,
 }
 
-/// The time zone that a change of an entry gives its location, where that is another than before.
-pub(crate) fn zone<'a>(directory: &Directory, entry: &'a Entry) -> Option<&'a str> {
+/// The new time zone of a location, where a change of its entry changes the zone.
+pub(super) fn changed_zone<'a>(directory: &Directory, entry: &'a Entry) -> Option<&'a str> {
     let Body::Location(next) = &entry.body else { return None };
-    let before = directory.get(entry.body.kind(), entry.id)?;
-    match &before.body {
-        Body::Location(before) if before.time_zone != next.time_zone && entry.live() => Some(&next.time_zone),
+    let previous = directory.get(entry.body.kind(), entry.id)?;
+    match &previous.body {
+        Body::Location(previous) if previous.time_zone != next.time_zone && entry.live() => Some(&next.time_zone),
         _ => None,
     }
 }
 
-/// Asks booking to give a location's appointments ahead a zone; again, it finds them done.
+/// Moves a location's upcoming appointments to a zone. A repeated call finds them moved.
 ///
 /// # Errors
-/// `has_appointments` and `appointments_clash`, as booking says.
-pub(crate) async fn ask(
+/// Booking's `has_appointments` and `appointments_clash`.
+pub(super) async fn rezone_appointments(
     inner: &Inner,
     ctx: &Context,
     location: Uuid,
@@ -62,12 +63,12 @@ pub(crate) async fn ask(
     let revision = response.metadata().get("meridian-revision").and_then(|text| text.to_str().ok());
     let revision = revision.and_then(|text| text.parse().ok()).unwrap_or_default();
     let appointments = response.into_inner().appointments;
-    let start = |one: &RezonedAppointment| {
+    let start = |appointment: &RezonedAppointment| {
         let start_us = match keep {
-            KeepAppointments::WallTime => one.wall_time_starts_at_us,
-            _ => one.starts_at_us,
+            KeepAppointments::WallTime => appointment.wall_time_starts_at_us,
+            _ => appointment.starts_at_us,
         };
-        Some((one.appointment_id.parse::<AppointmentId>().ok()?.uuid(), start_us))
+        Some((appointment.appointment_id.parse::<AppointmentId>().ok()?.uuid(), start_us))
     };
     Ok(Rezoned { starts: appointments.iter().filter_map(start).collect(), appointments, revision })
 }

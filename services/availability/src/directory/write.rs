@@ -1,4 +1,4 @@
-//! A change of the directory: checked against one version of it, and written only if that is still the version.
+//! Changes of one entry: each is checked against a version of the directory and written only if that is still the version.
 
 use std::sync::Arc;
 
@@ -6,8 +6,12 @@ use domain::{
     directory::{Body, Kind},
     fault::Faults,
 };
-use prost::Message;
 use rpc::{Code, Context, Fault};
+use service::{
+    db_error,
+    idempotency::{self, Begun},
+};
+use sql::Failure;
 use tonic::Response;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -16,24 +20,28 @@ use wire::{
     common::KeepAppointments,
 };
 
-use super::rezone::{self, Rezoned};
+use super::{
+    commit::{self, EntryWrite},
+    impact,
+    rezone::{self, Rezoned},
+    wire_ids::entry_to_wire,
+};
 use crate::{
-    Inner, displacement, failure,
-    grpc::directory::shown,
+    Inner, displacement,
     index::{
-        Model,
+        Index,
         directory::{Directory, Entry},
     },
+    organisations::Organisation,
     revision::Revision,
-    store::{Remember, Write},
 };
 
-/// How often a change that lost to another one is checked again.
+/// How often a change is checked again after another process has changed the directory.
 const TRIES_MAX: usize = 8;
 
 /// A change of one entry.
 #[derive(Debug, Clone)]
-pub(crate) enum Change {
+pub(crate) enum EntryChange {
     Create {
         parent: Option<Uuid>,
         body: Body,
@@ -44,7 +52,7 @@ pub(crate) enum Change {
         parent: Option<Uuid>,
         body: Body,
         if_version: i64,
-        /// What becomes of the appointments ahead where a location's time zone changes.
+        /// How upcoming appointments follow a change of their location's time zone.
         keep: KeepAppointments,
     },
     Archive {
@@ -53,16 +61,16 @@ pub(crate) enum Change {
         parent: Option<Uuid>,
         if_version: i64,
     },
-    /// Takes the place of what the practitioner has from the same source, where there is any.
+    /// Replaces the practitioner's entry from the same source, or creates one.
     Import {
         parent: Uuid,
         body: Body,
-        /// What was left out of the file.
+        /// The parts of the file that were left out.
         skipped: Vec<Skipped>,
     },
 }
 
-impl Change {
+impl EntryChange {
     fn skipped(&self) -> Vec<Skipped> {
         if let Self::Import { skipped, .. } = self { skipped.clone() } else { vec![] }
     }
@@ -75,166 +83,166 @@ impl Change {
     }
 }
 
-/// What a change comes to.
+/// The entry that a change results in.
 enum Decision {
     Write(Entry),
-    /// It is so already.
-    Nothing(Entry),
+    Unchanged(Entry),
 }
 
-/// Makes a change, or with `dry_run` only says what it would displace.
-pub(crate) async fn make(
+/// Applies a change; with `dry_run` only computes its effects.
+pub(crate) async fn apply(
     inner: &Arc<Inner>,
     ctx: &Context,
     route: &'static str,
-    change: Change,
+    change: EntryChange,
     dry_run: bool,
 ) -> Result<Response<WriteEntryResponse>, Fault> {
     let (inner, ctx) = (inner.clone(), ctx.clone());
-    // In a task of its own: what is committed is also published and told, even where the caller hangs up.
-    let work = async move { run(&inner, &ctx, route, &change, dry_run).await };
+    // In its own task: a committed change is published and sent to booking even where the caller hangs up.
+    let work = async move { apply_once(&inner, &ctx, route, &change, dry_run).await };
     tokio::spawn(work.in_current_span()).await.map_err(Fault::internal)?
 }
 
-async fn run(
+/// Applies a change unless its idempotency key has an answer already.
+async fn apply_once(
     inner: &Arc<Inner>,
     ctx: &Context,
     route: &'static str,
-    change: &Change,
+    change: &EntryChange,
     dry_run: bool,
 ) -> Result<Response<WriteEntryResponse>, Fault> {
-    if let Some(response) = replay(inner, ctx, route).await? {
-        return Ok(response);
-    }
-    // What it displaces is told of the bookings that the caller knows of.
+    let database = &inner.store.database;
+    let begun = idempotency::begin(&inner.running_keys, database, ctx, route, idempotency::as_kept).await?;
+    let _guard = match begun {
+        Begun::New(guard) => guard,
+        Begun::Replay(response) => return Ok(response),
+    };
+    // The displaced appointments include the bookings that the caller knows of.
     if ctx.revision.is_some() {
-        inner.fresh(ctx).await?;
+        inner.wait_for_revision(ctx).await?;
     }
-    let organization = ctx.organization.uuid();
     for _ in 0..TRIES_MAX {
-        let org = inner.orgs.get(organization).ok_or_else(Fault::not_found)?;
-        let turn = org.turn.lock().await;
-        let present = org.present().ok_or_else(Fault::not_found)?;
-        let entry = match decide(inner, &present.directory, change)? {
-            Decision::Write(entry) => entry,
-            Decision::Nothing(entry) => {
-                let skipped = change.skipped();
-                let answer =
-                    WriteEntryResponse { entry: Some(shown(&entry)), skipped, ..WriteEntryResponse::default() };
-                return Ok(rpc::respond(answer, &revision(&present.directory, &Rezoned::default()), false));
-            }
-        };
-        let rezoned = match rezone::zone(&present.directory, &entry) {
-            Some(zone) => rezone::ask(inner, ctx, entry.id, zone, change.keep(), dry_run).await?,
-            None => Rezoned::default(),
-        };
-        let next = Arc::new(present.directory.with(entry.clone()));
-        let next = Arc::new(Model::new(next, present.span, present.travel, Some(&present)));
-        let now = inner.clock.now();
-        let answer = WriteEntryResponse {
-            entry: Some(shown(&entry)),
-            displaced: org.displaced_by(&present, &next, &rezoned.starts, now),
-            skipped: change.skipped(),
-            over_capacity: org.beyond(&entry, now),
-            rezoned: rezoned.appointments.clone(),
-            ..WriteEntryResponse::default()
-        };
-        if dry_run {
-            let opened = org.opened_by(&present, &next, now);
-            return Ok(Response::new(WriteEntryResponse { opened, ..answer }));
-        }
-        let revision = revision(&next.directory, &rezoned);
-        let write = Write {
-            organization,
-            from_version: present.directory.version,
-            now_us: inner.clock.now_us(),
-            entry: entry.row().map_err(Fault::internal)?,
-            remember: remember(ctx, route, &answer, &revision),
-        };
-        match inner.store.write(&write).await {
-            Ok(true) => {
-                org.install(next);
-                drop(turn);
-                displacement::settle(inner, organization).await;
-                return Ok(rpc::respond(answer, &revision, false));
-            }
-            Ok(false) => inner.reload(organization).await.map_err(failure)?,
-            // The key was used at the same moment: the other's answer counts.
-            Err(sql::Failure::Duplicate(_)) if ctx.idempotency.is_some() => {
-                return replay(inner, ctx, route).await?.ok_or_else(|| Fault::internal("a replay has no answer"));
-            }
-            Err(other) => return Err(failure(other)),
+        if let Some(response) = try_apply(inner, ctx, route, change, dry_run).await? {
+            return Ok(response);
         }
     }
     Err(Fault::new(Code::Overloaded, "the directory is being changed by many at once; try again"))
+}
+
+/// Checks and writes a change once; `None` where another process has changed the directory meanwhile.
+async fn try_apply(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    route: &'static str,
+    change: &EntryChange,
+    dry_run: bool,
+) -> Result<Option<Response<WriteEntryResponse>>, Fault> {
+    let organization = ctx.organization.uuid();
+    let organisation = inner.organisations.get(organization).ok_or_else(Fault::not_found)?;
+    let lock = organisation.write_lock.lock().await;
+    let present = organisation.latest_index().ok_or_else(Fault::not_found)?;
+    let entry = match decide(inner, &present.directory, change)? {
+        Decision::Write(entry) => entry,
+        Decision::Unchanged(entry) => {
+            let entry = Some(entry_to_wire(&entry));
+            let answer = WriteEntryResponse { entry, skipped: change.skipped(), ..WriteEntryResponse::default() };
+            return Ok(Some(rpc::respond(answer, &revision(&present.directory, &Rezoned::default()), false)));
+        }
+    };
+    let rezoned = match rezone::changed_zone(&present.directory, &entry) {
+        Some(zone) => rezone::rezone_appointments(inner, ctx, entry.id, zone, change.keep(), dry_run).await?,
+        None => Rezoned::default(),
+    };
+    let next = Arc::new(present.directory.with(entry.clone()));
+    let next = Arc::new(Index::new(next, present.span, present.travel, Some(&present)));
+    let answer = answer(inner, &organisation, change, &entry, &rezoned, (&present, &next));
+    if dry_run {
+        let now = inner.clock.now();
+        let opened = impact::openings(&organisation.occupancy(now), &present, &next, now);
+        return Ok(Some(Response::new(WriteEntryResponse { opened, ..answer })));
+    }
+    let revision = revision(&next.directory, &rezoned);
+    let write = EntryWrite {
+        organization,
+        from_version: present.directory.version,
+        now_us: inner.clock.now_us(),
+        entry: entry.to_row().map_err(Fault::internal)?,
+        remember: idempotency::remember(ctx, route, &answer, &revision),
+    };
+    match commit::entry(inner, &write).await {
+        Ok(true) => {
+            organisation.publish(next);
+            drop(lock);
+            displacement::sync_now(inner, organization).await;
+            Ok(Some(rpc::respond(answer, &revision, false)))
+        }
+        Ok(false) => {
+            inner.load_directory(organization).await.map_err(db_error::fault)?;
+            Ok(None)
+        }
+        // Another process used the key in the same moment: its answer counts.
+        Err(Failure::Duplicate(_)) if ctx.idempotency.is_some() => {
+            let database = &inner.store.database;
+            idempotency::replay_winner(database, ctx, route, idempotency::as_kept).await.map(Some)
+        }
+        Err(other) => Err(db_error::fault(other)),
+    }
+}
+
+/// The answer to a change, without the starts that it opens.
+fn answer(
+    inner: &Inner,
+    organisation: &Organisation,
+    change: &EntryChange,
+    entry: &Entry,
+    rezoned: &Rezoned,
+    (before, after): (&Index, &Index),
+) -> WriteEntryResponse {
+    let now = inner.clock.now();
+    let occupancy = organisation.occupancy(now);
+    WriteEntryResponse {
+        entry: Some(entry_to_wire(entry)),
+        displaced: displacement::displaced_by_change(&occupancy, before, after, &rezoned.starts, now),
+        skipped: change.skipped(),
+        over_capacity: impact::over_capacity(&occupancy, entry, now),
+        rezoned: rezoned.appointments.clone(),
+        ..WriteEntryResponse::default()
+    }
 }
 
 fn revision(directory: &Directory, rezoned: &Rezoned) -> String {
     Revision { directory: Some(directory.version), ..rezoned.revision.clone() }.to_string()
 }
 
-/// What to keep for the request's idempotency key, with its answer.
-pub(crate) fn remember(ctx: &Context, route: &'static str, answer: &impl Message, revision: &str) -> Option<Remember> {
-    ctx.idempotency.as_ref().map(|idempotency| Remember {
-        organization: ctx.organization.uuid(),
-        caller: ctx.caller.clone(),
-        route,
-        key: idempotency.key.clone(),
-        fingerprint: idempotency.fingerprint.clone(),
-        response: answer.encode_to_vec(),
-        revision: revision.to_owned(),
-    })
-}
-
-/// The kept answer of the request's idempotency key, where there is one.
-///
-/// # Errors
-/// `idempotency_key_reused` where the key came with another request.
-pub(crate) async fn replay<T: Message + Default>(
-    inner: &Inner,
-    ctx: &Context,
-    route: &'static str,
-) -> Result<Option<Response<T>>, Fault> {
-    let Some(idempotency) = &ctx.idempotency else { return Ok(None) };
-    let kept = inner.store.replay(ctx.organization.uuid(), &ctx.caller, route, &idempotency.key).await;
-    let Some(kept) = kept.map_err(failure)? else { return Ok(None) };
-    if kept.fingerprint != idempotency.fingerprint {
-        let detail = "this key came with another request before; use a new key for a new request";
-        return Err(Fault::new(Code::IdempotencyKeyReused, detail));
-    }
-    let message = T::decode(kept.response.as_slice()).map_err(Fault::internal)?;
-    Ok(Some(rpc::respond(message, &kept.revision, true)))
-}
-
-fn decide(inner: &Inner, directory: &Directory, change: &Change) -> Result<Decision, Fault> {
+fn decide(inner: &Inner, directory: &Directory, change: &EntryChange) -> Result<Decision, Fault> {
     let now = inner.clock.now();
     let now_us = now.as_microsecond();
     let entry = match change {
-        Change::Create { parent, body } => {
-            parent_in_use(directory, body.kind(), *parent)?;
+        EntryChange::Create { parent, body } => {
+            check_parent(directory, body.kind(), *parent)?;
             new_entry(inner, *parent, body)
         }
-        Change::Import { parent, body, .. } => {
-            parent_in_use(directory, body.kind(), Some(*parent))?;
-            let fresh = new_entry(inner, Some(*parent), body);
-            match directory.same_source(&fresh) {
-                Some(old) if old.body == *body => return Ok(Decision::Nothing(old.as_ref().clone())),
+        EntryChange::Import { parent, body, .. } => {
+            check_parent(directory, body.kind(), Some(*parent))?;
+            let new = new_entry(inner, Some(*parent), body);
+            match directory.same_source(&new) {
+                Some(old) if old.body == *body => return Ok(Decision::Unchanged(old.as_ref().clone())),
                 Some(old) => Entry { version: old.version + 1, body: body.clone(), updated_at_us: now_us, ..**old },
-                None => fresh,
+                None => new,
             }
         }
-        Change::Update { kind, id, parent, body, if_version, .. } => {
+        EntryChange::Update { kind, id, parent, body, if_version, .. } => {
             let old = find(directory, *kind, *id, *parent, *if_version)?;
             if !old.live() {
                 return Err(Fault::new(Code::Archived, "an archived entry cannot be changed; make a new one"));
             }
-            parent_in_use(directory, *kind, old.parent)?;
+            check_parent(directory, *kind, old.parent)?;
             Entry { version: old.version + 1, updated_at_us: now_us, body: body.clone(), ..old }
         }
-        Change::Archive { kind, id, parent, if_version } => {
+        EntryChange::Archive { kind, id, parent, if_version } => {
             let old = find(directory, *kind, *id, *parent, *if_version)?;
             if !old.live() {
-                return Ok(Decision::Nothing(old));
+                return Ok(Decision::Unchanged(old));
             }
             let version = old.version + 1;
             return Ok(Decision::Write(Entry { version, updated_at_us: now_us, archived_at_us: Some(now_us), ..old }));
@@ -260,7 +268,8 @@ fn new_entry(inner: &Inner, parent: Option<Uuid>, body: &Body) -> Entry {
     }
 }
 
-fn parent_in_use(directory: &Directory, kind: Kind, parent: Option<Uuid>) -> Result<(), Fault> {
+/// Checks that the parent of an entry is in use.
+fn check_parent(directory: &Directory, kind: Kind, parent: Option<Uuid>) -> Result<(), Fault> {
     match (kind.parent(), parent) {
         (None, None) => Ok(()),
         (Some(parent_kind), Some(id)) => {
@@ -274,7 +283,7 @@ fn parent_in_use(directory: &Directory, kind: Kind, parent: Option<Uuid>) -> Res
     }
 }
 
-/// An entry of this kind, and of this parent where one is named.
+/// The entry to change: of this kind, of this parent where one is named, at this version unless it is 0.
 fn find(directory: &Directory, kind: Kind, id: Uuid, parent: Option<Uuid>, if_version: i64) -> Result<Entry, Fault> {
     let of_parent = |entry: &&Arc<Entry>| parent.is_none() || entry.parent == parent;
     let found = directory.get(kind, id).filter(of_parent).ok_or_else(Fault::not_found)?;

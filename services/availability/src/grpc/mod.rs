@@ -1,4 +1,4 @@
-//! The gRPC services: each method decodes its request, calls one use case and encodes the answer.
+//! The gRPC services. Each method waits for the caller's revision, calls one use case and encodes its answer.
 
 pub(crate) mod directory;
 pub(crate) mod planner;

@@ -1,5 +1,4 @@
-//! Questions that take whole calendars: series of open slots for a care plan, and new times for many appointments at
-//! once. What is open is found as for any search; what is best is for `careplan` to say.
+//! `Planner`: series of open slots, and new times for many appointments.
 
 use std::sync::Arc;
 
@@ -9,23 +8,19 @@ use wire::availability::{
     ProposeMovesRequest, ProposeMovesResponse, ProposeSeriesRequest, ProposeSeriesResponse, planner_server,
 };
 
-use crate::{
-    Inner,
-    planner::{moves, series},
-};
+use crate::{Inner, planner};
 
-/// The gRPC service.
-pub(crate) struct Planner(pub(crate) Arc<Inner>);
+pub(crate) struct Service(pub(crate) Arc<Inner>);
 
 #[tonic::async_trait]
-impl planner_server::Planner for Planner {
+impl planner_server::Planner for Service {
     async fn propose_series(
         &self,
         request: Request<ProposeSeriesRequest>,
     ) -> Result<Response<ProposeSeriesResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(series::propose(&self.0, &ctx, &request.into_inner()).await?))
+        self.0.wait_for_revision(&ctx).await?;
+        Ok(Response::new(planner::propose_series(&self.0, &ctx, request.get_ref()).await?))
     }
 
     async fn propose_moves(
@@ -33,7 +28,7 @@ impl planner_server::Planner for Planner {
         request: Request<ProposeMovesRequest>,
     ) -> Result<Response<ProposeMovesResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(moves::propose(&self.0, &ctx, &request.into_inner()).await?))
+        self.0.wait_for_revision(&ctx).await?;
+        Ok(Response::new(planner::propose_moves(&self.0, &ctx, request.get_ref()).await?))
     }
 }

@@ -1,124 +1,116 @@
-//! `Search`: open slots, the check before a booking, and what messages need to name a visit.
+//! `Search`: open slots, the checks of booking, and the names that messages need.
 
 use std::sync::Arc;
 
 use rpc::{Context, Fault};
 use tonic::{Request, Response, Status};
-use wire::availability::{self as wire_availability, search_server};
+use wire::availability::{
+    CheckReferencesRequest, CheckReferencesResponse, CheckSlotsRequest, CheckSlotsResponse, DescribeVisitRequest,
+    DescribeVisitResponse, DescribeVisitsRequest, DescribeVisitsResponse, ExplainSlotRequest, ExplainSlotResponse,
+    NearestSlotsRequest, NearestSlotsResponse, NextSlotsResponse, SearchDaysResponse, SearchSlotsRequest,
+    SearchSlotsResponse, search_server,
+};
 
 use crate::{
     Inner,
     directory::{describe, references},
-    slots::{check, explain, list, nearest, watch},
+    slots::{self, check, explain, nearest, watch},
 };
 
-/// The gRPC service.
 pub(crate) struct Service(pub(crate) Arc<Inner>);
 
-/// A question, once what its caller has written and the appointment that it names are known.
-async fn asked<T>(
-    inner: &Inner,
-    ctx: &Context,
-    request: Request<T>,
-    moving: impl Fn(&T) -> &String,
-) -> Result<T, Fault> {
-    inner.fresh(ctx).await?;
-    let request = request.into_inner();
-    inner.knows(ctx, moving(&request)).await;
-    Ok(request)
+impl Service {
+    /// Waits for the caller's revision, and for the appointment that the request moves.
+    async fn wait(&self, ctx: &Context, moving: &str) -> Result<(), Fault> {
+        self.0.wait_for_revision(ctx).await?;
+        self.0.wait_for_appointment(ctx, moving).await;
+        Ok(())
+    }
 }
 
 #[tonic::async_trait]
 impl search_server::Search for Service {
+    type WatchAvailabilityStream = watch::AvailabilityStream;
+
     async fn search_slots(
         &self,
-        request: Request<wire_availability::SearchSlotsRequest>,
-    ) -> Result<Response<wire_availability::SearchSlotsResponse>, Status> {
-        let ctx = Context::of(&request)?;
-        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
-        Ok(Response::new(list::slots(&self.0, &ctx, &request).await?))
+        request: Request<SearchSlotsRequest>,
+    ) -> Result<Response<SearchSlotsResponse>, Status> {
+        let (ctx, request) = (Context::of(&request)?, request.into_inner());
+        self.wait(&ctx, &request.moving).await?;
+        Ok(Response::new(slots::search_slots(&self.0, &ctx, &request).await?))
     }
 
-    async fn search_days(
-        &self,
-        request: Request<wire_availability::SearchSlotsRequest>,
-    ) -> Result<Response<wire_availability::SearchDaysResponse>, Status> {
-        let ctx = Context::of(&request)?;
-        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
-        Ok(Response::new(list::days(&self.0, &ctx, &request).await?))
+    async fn search_days(&self, request: Request<SearchSlotsRequest>) -> Result<Response<SearchDaysResponse>, Status> {
+        let (ctx, request) = (Context::of(&request)?, request.into_inner());
+        self.wait(&ctx, &request.moving).await?;
+        Ok(Response::new(slots::search_days(&self.0, &ctx, &request).await?))
     }
 
-    async fn next_slots(
-        &self,
-        request: Request<wire_availability::SearchSlotsRequest>,
-    ) -> Result<Response<wire_availability::NextSlotsResponse>, Status> {
-        let ctx = Context::of(&request)?;
-        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
-        Ok(Response::new(list::next(&self.0, &ctx, &request).await?))
+    async fn next_slots(&self, request: Request<SearchSlotsRequest>) -> Result<Response<NextSlotsResponse>, Status> {
+        let (ctx, request) = (Context::of(&request)?, request.into_inner());
+        self.wait(&ctx, &request.moving).await?;
+        Ok(Response::new(slots::next_slots(&self.0, &ctx, &request).await?))
     }
 
     async fn explain_slot(
         &self,
-        request: Request<wire_availability::ExplainSlotRequest>,
-    ) -> Result<Response<wire_availability::ExplainSlotResponse>, Status> {
-        let ctx = Context::of(&request)?;
-        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
+        request: Request<ExplainSlotRequest>,
+    ) -> Result<Response<ExplainSlotResponse>, Status> {
+        let (ctx, request) = (Context::of(&request)?, request.into_inner());
+        self.wait(&ctx, &request.moving).await?;
         Ok(Response::new(explain::explain(&self.0, &ctx, &request)?))
     }
 
-    async fn check_slots(
-        &self,
-        request: Request<wire_availability::CheckSlotsRequest>,
-    ) -> Result<Response<wire_availability::CheckSlotsResponse>, Status> {
+    async fn check_slots(&self, request: Request<CheckSlotsRequest>) -> Result<Response<CheckSlotsResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(check::check(&self.0, &ctx, &request.into_inner())?))
+        self.0.wait_for_revision(&ctx).await?;
+        Ok(Response::new(check::check(&self.0, &ctx, request.get_ref())?))
     }
 
     async fn nearest_slots(
         &self,
-        request: Request<wire_availability::NearestSlotsRequest>,
-    ) -> Result<Response<wire_availability::NearestSlotsResponse>, Status> {
+        request: Request<NearestSlotsRequest>,
+    ) -> Result<Response<NearestSlotsResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh(&ctx).await?;
-        Ok(Response::new(nearest::nearest(&self.0, &ctx, &request.into_inner()).await?))
+        self.0.wait_for_revision(&ctx).await?;
+        Ok(Response::new(nearest::nearest(&self.0, &ctx, request.get_ref()).await?))
     }
-
-    type WatchAvailabilityStream = watch::Changes;
 
     async fn watch_availability(
         &self,
-        request: Request<wire_availability::SearchSlotsRequest>,
-    ) -> Result<Response<watch::Changes>, Status> {
-        let ctx = Context::of(&request)?;
-        let request = asked(&self.0, &ctx, request, |asked| &asked.moving).await?;
+        request: Request<SearchSlotsRequest>,
+    ) -> Result<Response<watch::AvailabilityStream>, Status> {
+        let (ctx, request) = (Context::of(&request)?, request.into_inner());
+        self.wait(&ctx, &request.moving).await?;
         Ok(Response::new(watch::watch(&self.0, &ctx, request).await?))
     }
 
     async fn describe_visit(
         &self,
-        request: Request<wire_availability::DescribeVisitRequest>,
-    ) -> Result<Response<wire_availability::DescribeVisitResponse>, Status> {
+        request: Request<DescribeVisitRequest>,
+    ) -> Result<Response<DescribeVisitResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh_directory(&ctx).await?;
+        self.0.wait_for_directory(&ctx).await?;
         Ok(Response::new(describe::describe(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn describe_visits(
         &self,
-        request: Request<wire_availability::DescribeVisitsRequest>,
-    ) -> Result<Response<wire_availability::DescribeVisitsResponse>, Status> {
+        request: Request<DescribeVisitsRequest>,
+    ) -> Result<Response<DescribeVisitsResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh_directory(&ctx).await?;
-        Ok(Response::new(describe::describe_all(&self.0, &ctx, request.into_inner()).await?))
+        self.0.wait_for_directory(&ctx).await?;
+        Ok(Response::new(describe::describe_all(&self.0, &ctx, request.get_ref()).await?))
     }
+
     async fn check_references(
         &self,
-        request: Request<wire_availability::CheckReferencesRequest>,
-    ) -> Result<Response<wire_availability::CheckReferencesResponse>, Status> {
+        request: Request<CheckReferencesRequest>,
+    ) -> Result<Response<CheckReferencesResponse>, Status> {
         let ctx = Context::of(&request)?;
-        self.0.fresh_directory(&ctx).await?;
+        self.0.wait_for_directory(&ctx).await?;
         references::check(&self.0, &ctx, request.get_ref())?;
-        Ok(Response::new(wire_availability::CheckReferencesResponse {}))
+        Ok(Response::new(CheckReferencesResponse {}))
     }
 }

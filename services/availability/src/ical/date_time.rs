@@ -1,4 +1,4 @@
-//! Dates, times and durations as a file writes them: on the wall clock of some zone.
+//! Dates, times and durations of a file, on the wall clock of a zone.
 
 use std::{cell::RefCell, collections::HashMap};
 
@@ -10,31 +10,31 @@ use jiff::{
 };
 
 use super::{
-    Wrong,
+    ReadError,
     lines::{Component, Property, unescaped},
     vtimezone, zone_name,
 };
 
-/// How a date or time is written.
+/// The form of a date or time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     /// A date alone.
     Date,
-    /// A time without a zone: that of whoever reads it.
+    /// A time without a zone: the reader's.
     Floating,
-    /// A time of a zone.
+    /// A time in a zone.
     Zoned,
 }
 
 /// A wall-clock time and its zone.
 #[derive(Debug, Clone)]
-pub(super) struct Moment {
+pub(super) struct ZonedDateTime {
     pub(super) civil: DateTime,
     pub(super) zone: TimeZone,
     pub(super) form: Form,
 }
 
-impl Moment {
+impl ZonedDateTime {
     pub(super) fn at_offset(civil: DateTime, offset: Offset) -> Self {
         let zone = if offset == Offset::UTC { TimeZone::UTC } else { TimeZone::fixed(offset) };
         Self { civil, zone, form: Form::Zoned }
@@ -44,21 +44,21 @@ impl Moment {
         self.form == Form::Date
     }
 
-    /// A time in a gap moves forward by the gap; of a time that comes twice the earlier one counts.
+    /// The instant. A time in a gap moves forward by the gap; a repeated time is the earlier one.
     pub(super) fn instant(&self) -> Timestamp {
         self.at(self.civil)
     }
 
-    /// Another time of the same wall clock.
+    /// The instant of another time on the same wall clock.
     pub(super) fn at(&self, civil: DateTime) -> Timestamp {
         self.zone.to_timestamp(civil).unwrap_or(Timestamp::MAX)
     }
 
-    /// The date that a moment names in a series of whole days whose days are those of `home`. Programs write such a date
-    /// as the midnight that begins it, in the zone of whoever wrote it or in UTC.
+    /// The date in a series of whole days at `home`. Programs write such a date as the midnight that begins it, in the
+    /// zone of its author or in UTC.
     pub(super) fn date(&self, home: &TimeZone) -> Date {
         let midnight = self.civil.time() == Time::midnight();
-        // A time of UTC that is no midnight is one somewhere else, most likely at home.
+        // A time of UTC other than midnight is a midnight elsewhere, most likely at home.
         if self.zone == TimeZone::UTC && !midnight {
             home.to_datetime(self.instant()).date()
         } else {
@@ -66,7 +66,7 @@ impl Moment {
         }
     }
 
-    /// The wall-clock time that it names on the clock of another moment.
+    /// The same time on the wall clock of another date-time.
     pub(super) fn on_clock_of(&self, other: &Self) -> DateTime {
         match self.form {
             _ if other.all_day() => self.date(&other.zone).to_datetime(Time::midnight()),
@@ -76,17 +76,17 @@ impl Moment {
     }
 }
 
-/// The zones that a file may name.
+/// The zones that a file names.
 pub(super) struct Zones<'a> {
     defined: HashMap<String, &'a Component>,
     home: Option<&'a TimeZone>,
     window: Interval,
-    /// Those that have been looked for, by their names.
+    /// The zones found so far, by name.
     found: RefCell<HashMap<String, Option<TimeZone>>>,
 }
 
 impl<'a> Zones<'a> {
-    /// Of two definitions of one name the first counts.
+    /// The first definition of a name counts.
     pub(super) fn new(zones: &'a [Component], home: Option<&'a TimeZone>, window: Interval) -> Self {
         let mut defined = HashMap::new();
         for zone in zones {
@@ -97,34 +97,39 @@ impl<'a> Zones<'a> {
         Self { defined, home, window, found: RefCell::default() }
     }
 
-    /// Reads a date or time of a property. One without a zone is on `clock`, where its event has one, else on that of home.
-    pub(super) fn moment(&self, property: &Property, text: &str, clock: Option<&Moment>) -> Result<Moment, Wrong> {
+    /// Reads a date or time of a property. One without a zone is in that of `clock`, or else at home.
+    pub(super) fn date_time(
+        &self,
+        property: &Property,
+        text: &str,
+        clock: Option<&ZonedDateTime>,
+    ) -> Result<ZonedDateTime, ReadError> {
         let name = property.name;
         let value = Value::read(text)
-            .ok_or_else(|| Wrong::new(0, "invalid_value", format!("{name} is not a date or time; see RFC 5545")))?;
+            .ok_or_else(|| ReadError::new(0, "invalid_value", format!("{name} is not a date or time; see RFC 5545")))?;
         let (civil, all_day) = value.civil().ok_or_else(|| {
-            Wrong::new(0, "invalid_time", format!("{name} of this event is not a date or time that there is"))
+            ReadError::new(0, "invalid_time", format!("{name} of this event is not a date or time that there is"))
         })?;
         if let Some(offset) = value.offset {
-            return Ok(Moment::at_offset(civil, offset));
+            return Ok(ZonedDateTime::at_offset(civil, offset));
         }
         match property.parameter("TZID").filter(|_| !all_day) {
             Some(tzid) => {
                 let detail = || format!("the time zone of {name} is not known; use an IANA name");
-                let zone = self.named(tzid).ok_or_else(|| Wrong::new(0, "unknown_time_zone", detail()))?;
-                Ok(Moment { civil, zone, form: Form::Zoned })
+                let zone = self.named(tzid).ok_or_else(|| ReadError::new(0, "unknown_time_zone", detail()))?;
+                Ok(ZonedDateTime { civil, zone, form: Form::Zoned })
             }
             None => {
-                let of_event = clock.filter(|clock| clock.form == Form::Zoned).map(|clock| &clock.zone);
+                let clock_zone = clock.filter(|clock| clock.form == Form::Zoned).map(|clock| &clock.zone);
                 let detail = "this event has no time zone, and the practitioner has no roster to say which one counts";
-                let zone = of_event.or(self.home).ok_or_else(|| Wrong::new(0, "no_time_zone", detail))?;
-                Ok(Moment { civil, zone: zone.clone(), form: if all_day { Form::Date } else { Form::Floating } })
+                let zone = clock_zone.or(self.home).ok_or_else(|| ReadError::new(0, "no_time_zone", detail))?;
+                Ok(ZonedDateTime { civil, zone: zone.clone(), form: if all_day { Form::Date } else { Form::Floating } })
             }
         }
     }
 
-    /// The zone of a name. What the file says of it counts more than what the name looks like; a name counts more than a
-    /// definition whose changes have run out.
+    /// The zone of a name. The file's definition wins over the name, unless the definition's clock changes end before the
+    /// window does.
     fn named(&self, tzid: &str) -> Option<TimeZone> {
         let name = zone_name::plain(&unescaped(tzid));
         if let Some(zone) = self.found.borrow().get(&name) {
@@ -133,7 +138,7 @@ impl<'a> Zones<'a> {
         let component = self.defined.get(&name.to_lowercase());
         let defined = component.and_then(|component| vtimezone::defined(component, self.window));
         let zone = match defined {
-            Some(defined) if defined.goes_on => Some(defined.zone),
+            Some(defined) if defined.covers_window => Some(defined.zone),
             defined => zone_name::known(&name)
                 .or_else(|| component.and_then(|component| vtimezone::described(component)))
                 .or_else(|| defined.map(|defined| defined.zone))
@@ -144,8 +149,8 @@ impl<'a> Zones<'a> {
     }
 }
 
-/// A date, or a date and a time, as RFC 5545 writes them (3.3.4 and 3.3.5): the value itself says which of them it is,
-/// whatever its property says. An offset at its end is that of RFC 2445's programs.
+/// A DATE or DATE-TIME value (RFC 5545, 3.3.4 and 3.3.5). The value itself decides which, whatever its property says.
+/// Programs of RFC 2445 append an offset.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value {
     date: [u16; 3],
@@ -157,12 +162,12 @@ pub(super) struct Value {
 impl Value {
     pub(super) fn read(text: &str) -> Option<Self> {
         let text = Some(text.trim()).filter(|text| text.is_ascii())?;
-        let (date, rest) = text.split_at_checked(8)?;
+        let (date, tail) = text.split_at_checked(8)?;
         let date = [number(&date[..4])?, number(&date[4..6])?, number(&date[6..])?];
-        let Some(rest) = rest.strip_prefix(['T', 't']) else {
-            return rest.is_empty().then_some(Self { date, time: None, offset: None });
+        let Some(tail) = tail.strip_prefix(['T', 't']) else {
+            return tail.is_empty().then_some(Self { date, time: None, offset: None });
         };
-        let (time, offset) = rest.split_at(rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len()));
+        let (time, offset) = tail.split_at(tail.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(tail.len()));
         let time = match time.len() {
             4 => [number(&time[..2])?, number(&time[2..])?, 0],
             6 => [number(&time[..2])?, number(&time[2..4])?, number(&time[4..])?],
@@ -180,7 +185,7 @@ impl Value {
         self.time.is_some()
     }
 
-    /// The wall-clock time, and whether it is a date alone; `None` where there is no such day or hour.
+    /// The wall-clock time, and whether it is a date alone; `None` for a day or hour that does not exist.
     pub(super) fn civil(&self) -> Option<(DateTime, bool)> {
         let small = |number: u16| i8::try_from(number).ok();
         let [year, month, day] = self.date;
@@ -189,7 +194,7 @@ impl Value {
         match self.time {
             None => Some((midnight, true)),
             Some([24, 0, 0]) => Some((midnight.checked_add(SignedDuration::from_hours(24)).ok()?, false)),
-            // A leap second is the one before it.
+            // A leap second counts as the second before it.
             Some([hour, minute, second]) => {
                 let time = Time::new(small(hour)?, small(minute)?, small(second.min(59))?, 0).ok()?;
                 Some((date.to_datetime(time), false))
@@ -202,7 +207,7 @@ fn number(digits: &str) -> Option<u16> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-/// An offset from UTC as RFC 5545 writes it (3.3.14): `+0530`, `-050000`; with colons too.
+/// Reads a UTC-OFFSET (RFC 5545, 3.3.14): `+0530`, `-050000`; colons are accepted, too.
 pub(super) fn utc_offset(text: &str) -> Option<Offset> {
     let text = text.trim();
     let digits = text.strip_prefix(['+', '-', '\u{2212}'])?.replace(':', "");
@@ -217,7 +222,7 @@ pub(super) fn utc_offset(text: &str) -> Option<Offset> {
     Offset::from_seconds(if text.starts_with('+') { seconds } else { -seconds }).ok()
 }
 
-/// A duration (RFC 5545, 3.3.6): its days, which are days of the wall clock, and the rest of it in elapsed time.
+/// Reads a DURATION (RFC 5545, 3.3.6): its days on the wall clock, and its hours, minutes and seconds in elapsed time.
 pub(super) fn duration(text: &str) -> Option<(SignedDuration, SignedDuration)> {
     let text = Some(text.trim()).filter(|text| text.is_ascii())?.to_ascii_uppercase();
     let (days, time) = match text.strip_prefix('+').unwrap_or(&text).strip_prefix('P')?.split_once('T') {
@@ -232,7 +237,7 @@ pub(super) fn duration(text: &str) -> Option<(SignedDuration, SignedDuration)> {
     Some((SignedDuration::from_secs(days), SignedDuration::from_secs(time)))
 }
 
-/// So many seconds that numbers with these letters stand for.
+/// The seconds of numbers with these units.
 fn amounts(text: &str, units: &[(char, i64)]) -> Option<i64> {
     let mut seconds = 0;
     for part in text.split_inclusive(|letter: char| letter.is_ascii_alphabetic()) {

@@ -1,9 +1,9 @@
-//! The file's frame: content lines unfolded, components that end where they should, and of each the properties that say
-//! when. Nothing else of the file is kept: no name, no text.
+//! The structure of a file: unfolded content lines, balanced components, and the properties of times. No name and no text
+//! of the file is kept.
 
-use super::Wrong;
+use super::ReadError;
 
-/// The most events in one file, and lists of busy periods among them: as many as the largest file holds.
+/// The most events and lists of busy periods in one file: as many as fit into the largest file.
 const EVENTS_MAX: usize = 30_000;
 
 /// The properties that are read.
@@ -27,7 +27,8 @@ const PROPERTIES: [&str; 18] = [
     "X-LIC-LOCATION",
     "X-MICROSOFT-CDO-TZID",
 ];
-/// Those whose values hold no colon, so that one in a parameter without its quotes does no harm.
+/// The properties whose values have no colon: the last colon ends the parameters, even where one of them has an unquoted
+/// colon.
 const WITHOUT_COLON: [&str; 5] = ["DTSTART", "DTEND", "RDATE", "EXDATE", "RECURRENCE-ID"];
 
 /// A property: `NAME;PARAMETER=value:value`.
@@ -45,17 +46,17 @@ impl Property {
         self.parameters.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
-    /// `None` where the line holds another property than those that are read.
+    /// Reads a content line; `None` for a property that is not kept.
     fn read(text: &str, line: usize) -> Option<Self> {
-        let (own, rest) = text.split_at(text.find([':', ';']).unwrap_or(text.len()));
+        let (own, tail) = text.split_at(text.find([':', ';']).unwrap_or(text.len()));
         let name = PROPERTIES.into_iter().find(|name| name.eq_ignore_ascii_case(own.trim()))?;
         let mut quoted = false;
-        let mut colons = rest.char_indices().filter(|(_, letter)| {
+        let mut colons = tail.char_indices().filter(|(_, letter)| {
             quoted ^= *letter == '"';
             *letter == ':' && !quoted
         });
-        let colon = if rest.starts_with(';') && WITHOUT_COLON.contains(&name) { colons.last() } else { colons.next() };
-        let (head, value) = colon.map_or((rest, ""), |(at, _)| (&rest[..at], &rest[at + 1..]));
+        let colon = if tail.starts_with(';') && WITHOUT_COLON.contains(&name) { colons.last() } else { colons.next() };
+        let (head, value) = colon.map_or((tail, ""), |(at, _)| (&tail[..at], &tail[at + 1..]));
         Some(Self { name, line, parameters: parameters(head), value: value.trim().to_owned() })
     }
 }
@@ -70,16 +71,16 @@ fn parameters(head: &str) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (name.trim().to_ascii_uppercase(), value.replace('"', ""))).collect()
 }
 
-/// A component and what is read of it.
+/// A component and its kept properties.
 #[derive(Debug)]
 pub(super) struct Component {
     /// In capitals.
     name: String,
-    /// Where it begins.
+    /// The line at which it begins, from 1.
     pub(super) line: usize,
     pub(super) properties: Vec<Property>,
-    /// The two halves of a zone's year.
-    pub(super) parts: Vec<Component>,
+    /// The observances of a time zone.
+    pub(super) observances: Vec<Component>,
 }
 
 impl Component {
@@ -91,12 +92,12 @@ impl Component {
         self.all(name).next()
     }
 
-    /// The first value of this name as a word, compared without regard to case.
-    pub(super) fn says(&self, name: &str, word: &str) -> bool {
+    /// Whether the first value of this name is a word, in whatever case.
+    pub(super) fn is(&self, name: &str, word: &str) -> bool {
         self.first(name).is_some_and(|property| property.value.eq_ignore_ascii_case(word))
     }
 
-    /// A value that is text, without what escapes its marks (RFC 5545, 3.3.11).
+    /// A value of type TEXT, unescaped (RFC 5545, 3.3.11).
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.first(name).map(|property| unescaped(&property.value))
     }
@@ -112,106 +113,106 @@ pub(super) fn unescaped(text: &str) -> String {
     plain
 }
 
-/// What is read of a file, in its order.
+/// The kept components of a file, in its order.
 #[derive(Debug, Default)]
 pub(super) struct File {
     pub(super) zones: Vec<Component>,
     pub(super) events: Vec<Component>,
-    /// VFREEBUSY.
-    pub(super) lists: Vec<Component>,
-    /// What a lenient reader leaves out.
-    pub(super) skipped: Vec<Wrong>,
+    pub(super) free_busy: Vec<Component>,
+    /// The parts that a lenient reader skipped.
+    pub(super) skipped: Vec<ReadError>,
 }
 
 impl File {
-    /// Reads the frame. A lenient reader leaves out components that do not end, and what follows the calendar.
-    pub(super) fn read(text: &str, lenient: bool) -> Result<Self, Wrong> {
-        let mut frame = Frame { lenient, ..Frame::default() };
+    /// Reads a file. A lenient reader skips components that do not end, and everything after the calendar.
+    pub(super) fn read(text: &str, lenient: bool) -> Result<Self, ReadError> {
+        let mut parser = Parser { lenient, ..Parser::default() };
         let lines = unfold(text.trim_start_matches('\u{feff}'));
         let last = lines.last().map_or(1, |(number, _)| *number);
         for (number, line) in lines {
             let line = line.trim();
-            if frame.closed {
+            if parser.closed {
                 let detail = "send one calendar at a time, without text after its end";
-                frame.wrong(Wrong::new(number, "more_than_one", detail).of("VCALENDAR"))?;
+                parser.skip_or_fail(ReadError::new(number, "more_than_one", detail).of("VCALENDAR"))?;
                 break;
             }
-            if let Some(name) = named(line, "BEGIN:") {
-                frame.begin(name, number)?;
-            } else if let Some(name) = named(line, "END:") {
-                frame.end(&name, number)?;
-            } else if let Some(component) = frame.open.last_mut() {
+            if let Some(name) = name_after(line, "BEGIN:") {
+                parser.begin(name, number)?;
+            } else if let Some(name) = name_after(line, "END:") {
+                parser.end(&name, number)?;
+            } else if let Some(component) = parser.open.last_mut() {
                 component.properties.extend(Property::read(line, number));
             } else {
                 return Err(not_a_calendar(number));
             }
         }
-        if !frame.closed {
-            let truncated = Wrong::new(last, "truncated", "END:VCALENDAR is missing; send the whole file");
-            frame.wrong(truncated.of("VCALENDAR"))?;
-            if frame.open.is_empty() {
+        if !parser.closed {
+            let truncated = ReadError::new(last, "truncated", "END:VCALENDAR is missing; send the whole file");
+            parser.skip_or_fail(truncated.of("VCALENDAR"))?;
+            if parser.open.is_empty() {
                 return Err(not_a_calendar(last));
             }
-            frame.give_up(1);
+            parser.skip_open_from(1);
         }
-        Ok(frame.file)
+        Ok(parser.file)
     }
 }
 
-fn not_a_calendar(line: usize) -> Wrong {
-    Wrong::new(line, "not_a_calendar", "begin with BEGIN:VCALENDAR").of("VCALENDAR")
+fn not_a_calendar(line: usize) -> ReadError {
+    ReadError::new(line, "not_a_calendar", "begin with BEGIN:VCALENDAR").of("VCALENDAR")
 }
 
 #[derive(Default)]
-struct Frame {
+struct Parser {
     file: File,
     open: Vec<Component>,
     closed: bool,
     lenient: bool,
 }
 
-impl Frame {
-    fn wrong(&mut self, wrong: Wrong) -> Result<(), Wrong> {
+impl Parser {
+    /// Skips an error where the reader is lenient.
+    fn skip_or_fail(&mut self, error: ReadError) -> Result<(), ReadError> {
         if !self.lenient {
-            return Err(wrong);
+            return Err(error);
         }
-        self.file.skipped.push(wrong);
+        self.file.skipped.push(error);
         Ok(())
     }
 
-    fn begin(&mut self, name: String, line: usize) -> Result<(), Wrong> {
+    fn begin(&mut self, name: String, line: usize) -> Result<(), ReadError> {
         if self.open.is_empty() && name != "VCALENDAR" {
             return Err(not_a_calendar(line));
         }
-        let counted = |one: &&Component| matches!(one.name.as_str(), "VEVENT" | "VFREEBUSY");
-        let before = self.file.events.len() + self.file.lists.len() + self.open.iter().filter(counted).count();
-        self.open.push(Component { name, line, properties: vec![], parts: vec![] });
+        let counted = |component: &&Component| matches!(component.name.as_str(), "VEVENT" | "VFREEBUSY");
+        let before = self.file.events.len() + self.file.free_busy.len() + self.open.iter().filter(counted).count();
+        self.open.push(Component { name, line, properties: vec![], observances: vec![] });
         if before >= EVENTS_MAX && self.open.last().as_ref().is_some_and(counted) {
-            return Err(Wrong::new(line, "too_many", format!("at most {EVENTS_MAX} events; export fewer months")));
+            return Err(ReadError::new(line, "too_many", format!("at most {EVENTS_MAX} events; export fewer months")));
         }
         Ok(())
     }
 
-    fn end(&mut self, name: &str, line: usize) -> Result<(), Wrong> {
+    fn end(&mut self, name: &str, line: usize) -> Result<(), ReadError> {
         let Some(begun) = self.open.last() else {
-            return Err(Wrong::new(line, "unbalanced", "there is no BEGIN for this END").of("VCALENDAR"));
+            return Err(ReadError::new(line, "unbalanced", "there is no BEGIN for this END").of("VCALENDAR"));
         };
         if begun.name != name {
             let detail = format!("this END does not fit the BEGIN of line {}; is the file whole?", begun.line);
-            let wrong = Wrong::new(line, "unbalanced", detail).of("VCALENDAR");
+            let error = ReadError::new(line, "unbalanced", detail).of("VCALENDAR");
             match self.open.iter().rposition(|component| component.name == name) {
-                Some(at) if self.lenient => self.give_up(at + 1),
-                _ => return self.wrong(wrong),
+                Some(at) if self.lenient => self.skip_open_from(at + 1),
+                _ => return self.skip_or_fail(error),
             }
         }
         let Some(component) = self.open.pop() else { return Ok(()) };
         match component.name.as_str() {
             "VEVENT" => self.file.events.push(component),
-            "VFREEBUSY" => self.file.lists.push(component),
+            "VFREEBUSY" => self.file.free_busy.push(component),
             "VTIMEZONE" => self.file.zones.push(component),
             "STANDARD" | "DAYLIGHT" => {
                 if let Some(zone) = self.open.last_mut() {
-                    zone.parts.push(component);
+                    zone.observances.push(component);
                 }
             }
             _ => self.closed = self.open.is_empty(),
@@ -219,17 +220,17 @@ impl Frame {
         Ok(())
     }
 
-    /// Leaves out what is open from this depth on.
-    fn give_up(&mut self, depth: usize) {
+    /// Skips the open components from this depth on.
+    fn skip_open_from(&mut self, depth: usize) {
         for component in self.open.split_off(depth) {
             let detail = "END is missing; send the whole file";
-            let wrong = Wrong::new(component.line, "unbalanced", detail);
-            self.file.skipped.push(if component.name == "VEVENT" { wrong } else { wrong.of("VCALENDAR") });
+            let error = ReadError::new(component.line, "unbalanced", detail);
+            self.file.skipped.push(if component.name == "VEVENT" { error } else { error.of("VCALENDAR") });
         }
     }
 }
 
-/// The content lines with the numbers of the lines on which they begin (RFC 5545, 3.1). Lines end with CRLF, LF or CR.
+/// The unfolded content lines with the numbers of their first physical lines (RFC 5545, 3.1). CRLF, LF and CR end a line.
 fn unfold(text: &str) -> Vec<(usize, String)> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     let physical = text.split('\n').flat_map(|line| line.trim_end_matches('\r').split('\r'));
@@ -243,7 +244,7 @@ fn unfold(text: &str) -> Vec<(usize, String)> {
     lines
 }
 
-fn named(line: &str, what: &str) -> Option<String> {
-    let begin = line.get(..what.len())?;
-    begin.eq_ignore_ascii_case(what).then(|| line[what.len()..].trim().to_ascii_uppercase())
+fn name_after(line: &str, keyword: &str) -> Option<String> {
+    let begin = line.get(..keyword.len())?;
+    begin.eq_ignore_ascii_case(keyword).then(|| line[keyword.len()..].trim().to_ascii_uppercase())
 }

@@ -1,8 +1,8 @@
 //! Busy times from an iCalendar file (RFC 5545). Pure.
 //!
-//! `lines` reads the frame and leaves out all that does not say when; `calcard` lays out recurrence rules on wall clocks
-//! and knows Windows' names of zones; `jiff` alone turns wall clocks into instants, so that a series keeps its hour across
-//! clock changes the way rosters do. Start reading at [`busy`].
+//! `lines` reads the components and keeps only the properties of times; `calcard` expands recurrence rules on wall clocks
+//! and knows Windows' zone names; `jiff` alone turns wall clocks into instants, so that a series keeps its hour across
+//! clock changes as rosters do. Start reading at [`read_busy_times`].
 
 mod date_time;
 mod event;
@@ -31,131 +31,131 @@ use self::{
     lines::{Component, File},
 };
 
-/// The end of the UIDs of Meridian's own feeds; before it stand the appointment's id and, after an `@`, the
-/// organisation's.
+/// The domain of the UIDs in Meridian's own feeds: `<appointment id>@<organisation id>.<domain>`.
 const OWN_DOMAIN: &str = "meridian-scheduling.org";
 
-/// Something that cannot be read, and where. The file's own words are not repeated: they may name people.
+/// A part of the file that cannot be read. It never repeats the file's own words, which may name people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wrong {
-    /// What it is in: `VEVENT`, `VFREEBUSY`, or `VCALENDAR` for the file's frame.
+pub(crate) struct ReadError {
+    /// The component: `VEVENT`, `VFREEBUSY`, or `VCALENDAR` for the file's structure.
     pub(crate) component: &'static str,
-    /// Where that begins.
+    /// The line at which the component begins, from 1.
     pub(crate) line: usize,
     pub(crate) code: &'static str,
-    /// What is wrong, and how to mend it.
+    /// The problem and its remedy, for people.
     pub(crate) detail: String,
 }
 
-impl Wrong {
-    /// Something wrong in an event.
+impl ReadError {
+    /// An error in an event.
     fn new(line: usize, code: &'static str, detail: impl Into<String>) -> Self {
         Self { component: "VEVENT", line, code, detail: detail.into() }
     }
 
-    /// The same in another component.
+    /// The same error in another component.
     fn of(self, component: &'static str) -> Self {
         Self { component, ..self }
     }
 
-    /// The fault that the caller sees.
-    fn note(&self, faults: &mut Faults) {
+    /// Adds the error to the faults of a request.
+    fn add_to(&self, faults: &mut Faults) {
         faults.push("/calendar", self.code, format!("line {}: {}", self.line, self.detail));
     }
 }
 
-/// How a file is read.
-pub(crate) struct Reading<'a> {
+/// The options of reading a file.
+pub(crate) struct ReadOptions<'a> {
     /// The zone of all-day events and of times without a zone.
     pub(crate) home: Option<&'a TimeZone>,
-    /// What lies outside it is left out.
+    /// Times outside the window are left out.
     pub(crate) window: Interval,
-    /// Whether what cannot be read is skipped.
+    /// Whether unreadable parts are skipped.
     pub(crate) lenient: bool,
-    /// The organisation whose own visits are left out, by its id.
+    /// The id of the organisation whose own appointments are left out.
     pub(crate) organization: &'a str,
 }
 
-/// What a file says.
+/// The busy times of a file.
 #[derive(Debug)]
-pub(crate) struct Read {
-    /// Earliest first and apart.
+pub(crate) struct BusyTimes {
+    /// Sorted and disjoint.
     pub(crate) times: Vec<BusyTime>,
-    /// What a lenient reader has left out, by its lines.
-    pub(crate) skipped: Vec<Wrong>,
+    /// The parts that a lenient reader skipped, sorted by line.
+    pub(crate) skipped: Vec<ReadError>,
 }
 
-/// The busy times of a file within a window.
+/// Reads the busy times of a file within a window.
 ///
 /// # Errors
-/// Every fault found, each with the line of its event. A lenient reader refuses only a file that is none, and one that is
-/// too large.
-pub(crate) fn busy(text: &str, reading: &Reading<'_>) -> Result<Read, Faults> {
-    let file = File::read(text, reading.lenient).map_err(|wrong| faults(&[wrong]))?;
-    let mut wrongs = file.skipped;
-    let zones = Zones::new(&file.zones, reading.home, reading.window);
-    let events = events(&file.events, &zones, reading.organization, &mut wrongs);
+/// Every unreadable part, each with the line of its event. A lenient reader refuses only a text that is no calendar, and a
+/// file beyond a limit.
+pub(crate) fn read_busy_times(text: &str, options: &ReadOptions<'_>) -> Result<BusyTimes, Faults> {
+    let file = File::read(text, options.lenient).map_err(|error| faults(&[error]))?;
+    let mut errors = file.skipped;
+    let zones = Zones::new(&file.zones, options.home, options.window);
+    let events = events(&file.events, &zones, options.organization, &mut errors);
     let mut left = free_busy::PERIODS_MAX;
-    let listed: Vec<_> = file.lists.iter().flat_map(|list| free_busy::spans(list, &mut left, &mut wrongs)).collect();
-    let (events, odd) = recurrence_override::without_rules_of_their_own(version::standing(events));
-    wrongs.extend(odd);
-    if !reading.lenient && !wrongs.is_empty() {
-        return Err(faults(&wrongs));
+    let listed: Vec<_> =
+        file.free_busy.iter().flat_map(|list| free_busy::spans(list, &mut left, &mut errors)).collect();
+    let (events, unsupported) = recurrence_override::split_unsupported(version::latest(events));
+    errors.extend(unsupported);
+    if !options.lenient && !errors.is_empty() {
+        return Err(faults(&errors));
     }
-    let placed = series::spans(&events, reading.window, reading.lenient);
-    let (mut spans, unending) = placed.map_err(|wrong| faults(&[wrong]))?;
-    wrongs.extend(unending);
+    let expanded = series::spans(&events, options.window, options.lenient);
+    let (mut spans, skipped) = expanded.map_err(|error| faults(&[error]))?;
+    errors.extend(skipped);
     spans.extend(listed);
-    let mut spans: Vec<_> = spans.into_iter().filter_map(|span| within(reading.window, span)).collect();
+    let mut spans: Vec<_> = spans.into_iter().filter_map(|span| clip(options.window, span)).collect();
     spans.sort_unstable();
-    let times = apart(spans);
+    let times = merged(spans);
     if times.len() > Busy::TIMES_MAX {
         let mut faults = Faults::new();
         let detail = format!("more than {} busy times in the next 400 days; export fewer months", Busy::TIMES_MAX);
         faults.push("/calendar", "too_many", detail);
         return Err(faults);
     }
-    wrongs.sort_by_key(|wrong| wrong.line);
-    Ok(Read { times, skipped: wrongs })
+    errors.sort_by_key(|error| error.line);
+    Ok(BusyTimes { times, skipped: errors })
 }
 
-/// The most faults that are listed.
-pub(crate) const WRONGS_MAX: usize = 500;
+/// The most errors that are reported.
+pub(crate) const ERRORS_MAX: usize = 500;
 
-fn faults(wrongs: &[Wrong]) -> Faults {
+fn faults(errors: &[ReadError]) -> Faults {
     let mut faults = Faults::new();
-    wrongs.iter().take(WRONGS_MAX).for_each(|wrong| wrong.note(&mut faults));
+    errors.iter().take(ERRORS_MAX).for_each(|error| error.add_to(&mut faults));
     faults
 }
 
-fn events(components: &[Component], zones: &Zones<'_>, organization: &str, wrongs: &mut Vec<Wrong>) -> Vec<Event> {
+fn events(components: &[Component], zones: &Zones<'_>, organization: &str, errors: &mut Vec<ReadError>) -> Vec<Event> {
     let mut events = Vec::new();
     for component in components.iter().filter(|component| !is_own(component, organization)) {
         match Event::read(component, zones) {
             Ok(event) => events.extend(event),
-            Err(wrong) => wrongs.push(wrong),
+            Err(error) => errors.push(error),
         }
     }
     events
 }
 
-/// Whether an event is one of the organisation's own visits, read back from its feed. Those of another organisation make
-/// busy: a practitioner may work for both.
+/// Whether an event is one of the organisation's own appointments, read back from its feed. Appointments of another
+/// organisation count as busy: a practitioner may work for both.
 fn is_own(component: &Component, organization: &str) -> bool {
     let Some(uid) = component.text("UID") else { return false };
     let Some((id, host)) = uid.trim().split_once('@') else { return false };
-    let of_ours = host == OWN_DOMAIN || host.strip_suffix(OWN_DOMAIN) == Some(&format!("{organization}."));
-    of_ours && id.starts_with("appt_")
+    let own_host = host == OWN_DOMAIN || host.strip_suffix(OWN_DOMAIN) == Some(&format!("{organization}."));
+    own_host && id.starts_with("appt_")
 }
 
-/// What of a stretch is in the window; nothing of one that takes no time.
-fn within(window: Interval, (start, end): (Timestamp, Timestamp)) -> Option<(Timestamp, Timestamp)> {
-    let touches = start < end && start < window.end() && end > window.start();
-    touches.then(|| (start.max(window.start()), end.min(window.end())))
+/// The part of an interval in the window; `None` for an empty one.
+fn clip(window: Interval, (start, end): (Timestamp, Timestamp)) -> Option<(Timestamp, Timestamp)> {
+    let meets = start < end && start < window.end() && end > window.start();
+    meets.then(|| (start.max(window.start()), end.min(window.end())))
 }
 
-/// The same time as stretches that do not touch.
-fn apart(sorted: Vec<(Timestamp, Timestamp)>) -> Vec<BusyTime> {
+/// The same time as disjoint intervals.
+fn merged(sorted: Vec<(Timestamp, Timestamp)>) -> Vec<BusyTime> {
     let mut times: Vec<BusyTime> = Vec::new();
     for (starts_at, ends_at) in sorted {
         match times.last_mut() {

@@ -1,4 +1,4 @@
-//! What stands in place of occurrences of a series: of one alone, or of one and all that follow it.
+//! Overrides of occurrences of a series: of a single one, or of one and all later ones (RANGE=THISANDFUTURE).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,116 +8,118 @@ use jiff::{
 };
 
 use super::{
-    Wrong,
-    date_time::Moment,
+    ReadError,
+    date_time::ZonedDateTime,
     event::{Event, Length},
     rule::Rule,
 };
 
-/// The most events in one file that stand for all that follow.
-const TURNS_MAX: usize = 100;
+/// The most events with RANGE=THISANDFUTURE in one file.
+const FUTURE_OVERRIDES_MAX: usize = 100;
 
-/// The events of a file that stand in place of occurrences, by the UID of their series.
-pub(super) struct Replacements<'a>(HashMap<&'a str, Vec<(&'a Event, &'a Moment)>>);
+/// The overriding events of a file, by the UID of their series.
+pub(super) struct Overrides<'a>(HashMap<&'a str, Vec<(&'a Event, &'a ZonedDateTime)>>);
 
-/// Takes out the events that say of all that follow more than where and how long it is: another rule would be guessed at.
-/// One that repeats its series' rule says nothing by it.
-pub(super) fn without_rules_of_their_own(events: Vec<Event>) -> (Vec<Event>, Vec<Wrong>) {
-    let mut of_series: HashMap<String, Vec<Vec<Rule>>> = HashMap::new();
-    for event in events.iter().filter(|event| event.replaces.is_none() && !event.rules.is_empty()) {
-        let rules = of_series.entry(event.uid.clone()).or_default();
+/// Splits off the events with RANGE=THISANDFUTURE that change more than time and length: their own rules would have to be
+/// guessed. A copy of the series' rule is accepted.
+pub(super) fn split_unsupported(events: Vec<Event>) -> (Vec<Event>, Vec<ReadError>) {
+    let mut series_rules: HashMap<String, Vec<Vec<Rule>>> = HashMap::new();
+    for event in events.iter().filter(|event| event.recurrence_id.is_none() && !event.rules.is_empty()) {
+        let rules = series_rules.entry(event.uid.clone()).or_default();
         if !rules.contains(&event.rules) {
             rules.push(event.rules.clone());
         }
     }
-    let understood = |event: &Event| {
-        let repeated = of_series.get(&event.uid).is_some_and(|rules| rules.contains(&event.rules));
-        let plain = event.more.is_empty() && event.except.is_empty() && event.except_rules.is_empty();
+    let is_supported = |event: &Event| {
+        let repeated = series_rules.get(&event.uid).is_some_and(|rules| rules.contains(&event.rules));
+        let plain = event.additions.is_empty() && event.exceptions.is_empty() && event.except_rules.is_empty();
         plain && (event.rules.is_empty() || repeated)
     };
-    let (kept, odd): (Vec<_>, Vec<_>) = events.into_iter().partition(|event| !event.goes_on || understood(event));
+    let (kept, unsupported): (Vec<_>, Vec<_>) =
+        events.into_iter().partition(|event| !event.this_and_future || is_supported(event));
     let detail = "an event with RANGE=THISANDFUTURE follows its series and has no RRULE, RDATE or EXDATE of its own; \
         export the series as two";
-    (kept, odd.into_iter().map(|event| Wrong::new(event.line, "unsupported", detail)).collect())
+    (kept, unsupported.into_iter().map(|event| ReadError::new(event.line, "unsupported", detail)).collect())
 }
 
-impl<'a> Replacements<'a> {
-    pub(super) fn of(events: &'a [Event]) -> Result<Self, Wrong> {
-        if let Some(event) = events.iter().filter(|event| event.goes_on).nth(TURNS_MAX) {
-            let detail = format!("at most {TURNS_MAX} events with RANGE=THISANDFUTURE; export fewer months");
-            return Err(Wrong::new(event.line, "too_many", detail));
+impl<'a> Overrides<'a> {
+    pub(super) fn of(events: &'a [Event]) -> Result<Self, ReadError> {
+        if let Some(event) = events.iter().filter(|event| event.this_and_future).nth(FUTURE_OVERRIDES_MAX) {
+            let detail = format!("at most {FUTURE_OVERRIDES_MAX} events with RANGE=THISANDFUTURE; export fewer months");
+            return Err(ReadError::new(event.line, "too_many", detail));
         }
         let mut replaced: HashMap<&str, Vec<_>> = HashMap::new();
         for event in events {
-            if let Some(moment) = &event.replaces {
-                replaced.entry(&event.uid).or_default().push((event, moment));
+            if let Some(date_time) = &event.recurrence_id {
+                replaced.entry(&event.uid).or_default().push((event, date_time));
             }
         }
         Ok(Self(replaced))
     }
 
-    /// How many there are of a series.
+    /// The number of overrides of a series.
     pub(super) fn count(&self, series: &Event) -> usize {
         self.of_series(series).len()
     }
 
-    /// Those of a series.
-    fn of_series(&self, series: &Event) -> &[(&'a Event, &'a Moment)] {
-        match series.replaces {
+    /// The overrides of a series; none for an event that is an override itself.
+    fn of_series(&self, series: &Event) -> &[(&'a Event, &'a ZonedDateTime)] {
+        match series.recurrence_id {
             Some(_) => &[],
             None => self.0.get(series.uid.as_str()).map_or(&[][..], Vec::as_slice),
         }
     }
 
-    /// Whether an event that stands for all that follow gives way, for its own occurrence, to one of that alone.
-    pub(super) fn gives_way(&self, event: &Event) -> bool {
-        let Some(own) = event.replaces.as_ref().filter(|_| event.goes_on) else { return false };
+    /// Whether an override of this and future occurrences has its own occurrence overridden by a single override.
+    pub(super) fn is_overridden(&self, event: &Event) -> bool {
+        let Some(own) = event.recurrence_id.as_ref().filter(|_| event.this_and_future) else { return false };
         let of_series = self.0.get(event.uid.as_str()).map_or(&[][..], Vec::as_slice);
-        of_series.iter().any(|(other, moment)| !other.goes_on && moment.instant() == own.instant())
+        of_series.iter().any(|(other, date_time)| !other.this_and_future && date_time.instant() == own.instant())
     }
 
-    /// The occurrences of a series that do not take place, or not as the series has them.
-    pub(super) fn gone(&self, series: &Event) -> Gone {
-        let replaced = self.of_series(series).iter().map(|(_, moment)| *moment);
-        Gone::new(&series.start, series.except.iter().chain(replaced))
+    /// The occurrences of a series that are left out or overridden.
+    pub(super) fn exclusions(&self, series: &Event) -> Exclusions {
+        let replaced = self.of_series(series).iter().map(|(_, date_time)| *date_time);
+        Exclusions::new(&series.start, series.exceptions.iter().chain(replaced))
     }
 
-    /// How a series goes on, by the instants from which it does.
-    pub(super) fn turns(&self, series: &Event) -> Turns {
-        let turns = self.of_series(series).iter().filter(|(event, _)| event.goes_on);
-        let mut turns: Vec<Turn> = turns.map(|(event, moment)| Turn::new(series, event, moment)).collect();
-        turns.sort_by_key(|turn| turn.from);
-        Turns(turns)
+    /// The overrides of this and future occurrences of a series, sorted by their first instant.
+    pub(super) fn future_overrides(&self, series: &Event) -> FutureOverrides {
+        let future_overrides = self.of_series(series).iter().filter(|(event, _)| event.this_and_future);
+        let mut future_overrides: Vec<FutureOverride> =
+            future_overrides.map(|(event, date_time)| FutureOverride::new(series, event, date_time)).collect();
+        future_overrides.sort_by_key(|future_override| future_override.from);
+        FutureOverrides(future_overrides)
     }
 }
 
-/// Occurrences that do not take place: by instant, or by date where the file names dates.
-pub(super) struct Gone {
+/// The left-out occurrences: by instant, or by date where the file names dates.
+pub(super) struct Exclusions {
     instants: BTreeSet<Timestamp>,
     dates: BTreeSet<Date>,
 }
 
-impl Gone {
-    fn new<'a>(series: &Moment, moments: impl Iterator<Item = &'a Moment>) -> Self {
-        let mut gone = Self { instants: BTreeSet::new(), dates: BTreeSet::new() };
-        for moment in moments {
-            if series.all_day() || moment.all_day() {
-                gone.dates.insert(moment.date(&series.zone));
+impl Exclusions {
+    fn new<'a>(series: &ZonedDateTime, date_times: impl Iterator<Item = &'a ZonedDateTime>) -> Self {
+        let mut exclusions = Self { instants: BTreeSet::new(), dates: BTreeSet::new() };
+        for date_time in date_times {
+            if series.all_day() || date_time.all_day() {
+                exclusions.dates.insert(date_time.date(&series.zone));
             } else {
-                gone.instants.insert(series.at(moment.on_clock_of(series)));
+                exclusions.instants.insert(series.at(date_time.on_clock_of(series)));
             }
         }
-        gone
+        exclusions
     }
 
-    pub(super) fn has(&self, instant: Timestamp, civil: DateTime) -> bool {
+    pub(super) fn contains(&self, instant: Timestamp, civil: DateTime) -> bool {
         self.instants.contains(&instant) || self.dates.contains(&civil.date())
     }
 }
 
-/// How a series goes on from one of its occurrences (RFC 5545, 3.8.4.4).
-pub(super) struct Turn {
-    /// Counts for what the series has from here on, before anything is moved.
+/// The time and length of this and future occurrences of a series (RFC 5545, 3.8.4.4).
+pub(super) struct FutureOverride {
+    /// Applies to the occurrences of the series from this instant on, before any move.
     from: Timestamp,
     /// On the wall clock of the series, so that it keeps its new hour across clock changes.
     pub(super) shift: SignedDuration,
@@ -125,18 +127,18 @@ pub(super) struct Turn {
     pub(super) busy: bool,
 }
 
-impl Turn {
-    fn new(series: &Event, event: &Event, replaces: &Moment) -> Self {
-        // A date alone stands for the occurrence of that day.
-        let date = replaces.date(&series.start.zone);
-        let (was, from) = if replaces.all_day() || series.start.all_day() {
+impl FutureOverride {
+    fn new(series: &Event, event: &Event, recurrence_id: &ZonedDateTime) -> Self {
+        // A date names the occurrence of that day.
+        let date = recurrence_id.date(&series.start.zone);
+        let (was, from) = if recurrence_id.all_day() || series.start.all_day() {
             let time = if series.start.all_day() { Time::midnight() } else { series.start.civil.time() };
             (date.to_datetime(time), series.start.at(date.to_datetime(Time::midnight())))
         } else {
-            let was = replaces.on_clock_of(&series.start);
+            let was = recurrence_id.on_clock_of(&series.start);
             (was, series.start.at(was))
         };
-        // Where whole days go on as times of a day, their hour counts too.
+        // Where whole days become times of a day, the hour counts, too.
         let start = &event.start;
         let now = if start.all_day() { start.civil } else { series.start.zone.to_datetime(start.instant()) };
         let shift = now.duration_since(was);
@@ -144,22 +146,22 @@ impl Turn {
     }
 }
 
-/// The turns of a series, earliest first.
-pub(super) struct Turns(Vec<Turn>);
+/// The overrides of this and future occurrences of a series, earliest first.
+pub(super) struct FutureOverrides(Vec<FutureOverride>);
 
-impl Turns {
-    /// The turn that counts for an occurrence: the last one before it, and of two at once the last of the file.
-    pub(super) fn at(&self, start: Timestamp) -> Option<&Turn> {
-        self.0[..self.0.partition_point(|turn| turn.from <= start)].last()
+impl FutureOverrides {
+    /// The override that applies to an occurrence: the last one before it; of two at the same instant, the file's last.
+    pub(super) fn at(&self, start: Timestamp) -> Option<&FutureOverride> {
+        self.0[..self.0.partition_point(|future_override| future_override.from <= start)].last()
     }
 
-    /// Whether one of them makes busy.
+    /// Whether an override is busy.
     pub(super) fn any_busy(&self) -> bool {
-        self.0.iter().any(|turn| turn.busy)
+        self.0.iter().any(|future_override| future_override.busy)
     }
 
-    /// How much earlier occurrences take place than the series has them, at most.
-    pub(super) fn earlier(&self) -> SignedDuration {
-        self.0.iter().map(|turn| -turn.shift).max().unwrap_or_default().max(SignedDuration::ZERO)
+    /// The longest time by which an override moves occurrences earlier.
+    pub(super) fn max_advance(&self) -> SignedDuration {
+        self.0.iter().map(|future_override| -future_override.shift).max().unwrap_or_default().max(SignedDuration::ZERO)
     }
 }

@@ -1,4 +1,4 @@
-//! Rules by which an event repeats: RRULE and EXRULE. `calcard` lays them out on a wall clock.
+//! Recurrence rules: RRULE and EXRULE. `calcard` expands them on a wall clock.
 
 use calcard::{
     Entry, Parser,
@@ -10,11 +10,11 @@ use calcard::{
 };
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-use super::{Wrong, date_time::Value, lines::Property};
+use super::{ReadError, date_time::Value, lines::Property};
 
 /// The most times of one day that a rule may name.
 const TIMES_OF_A_DAY_MAX: usize = 24;
-/// The parts of a rule that are numbers, with the least and the most of each (RFC 5545, 3.3.10).
+/// The numeric parts of a rule with their ranges (RFC 5545, 3.3.10).
 const NUMBERS: [(&str, i64, i64); 10] = [
     ("COUNT", 1, i64::MAX),
     ("INTERVAL", 1, 65_535),
@@ -33,50 +33,51 @@ const OTHERS: [&str; 3] = ["FREQ", "BYDAY", "WKST"];
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rule {
     rule: ICalendarRecurrenceRule,
-    /// Its last moment on the wall clock of what it repeats, where it names one.
+    /// UNTIL, on the wall clock of the event.
     pub(super) until: Option<DateTime>,
 }
 
 impl Rule {
-    /// Reads a rule; its end is put on the wall clock by `until`.
+    /// Reads a rule; `until` puts its end on the wall clock.
     pub(super) fn read(
         property: &Property,
-        until: impl FnOnce(Value) -> Result<DateTime, Wrong>,
-    ) -> Result<Self, Wrong> {
-        let unreadable =
-            || Wrong::new(0, "invalid_value", format!("{} of this event cannot be read; see RFC 5545", property.name));
-        let (text, end) = checked(&property.value).map_err(|part| match part {
-            Part::Wrong => unreadable(),
-            Part::Unknown => {
+        until: impl FnOnce(Value) -> Result<DateTime, ReadError>,
+    ) -> Result<Self, ReadError> {
+        let unreadable = || {
+            ReadError::new(0, "invalid_value", format!("{} of this event cannot be read; see RFC 5545", property.name))
+        };
+        let (text, end) = split_until(&property.value).map_err(|error| match error {
+            PartError::Invalid => unreadable(),
+            PartError::Unknown => {
                 let detail =
                     format!("{} has a part that is not read; write it without or as two events", property.name);
-                Wrong::new(0, "unsupported", detail)
+                ReadError::new(0, "unsupported", detail)
             }
         })?;
         let rule = parsed(&text).ok_or_else(unreadable)?;
         let often = [ICalendarFrequency::Secondly, ICalendarFrequency::Minutely, ICalendarFrequency::Hourly];
         if often.contains(&rule.freq) {
             let detail = "RRULE repeats more than daily, which is not read; write one longer event for each day";
-            return Err(Wrong::new(0, "unsupported", detail));
+            return Err(ReadError::new(0, "unsupported", detail));
         }
         let times = [&rule.byhour, &rule.byminute, &rule.bysecond].map(|list| list.len().max(1));
         let times = times.iter().product::<usize>();
         if times > TIMES_OF_A_DAY_MAX {
             let detail = format!("RRULE names {times} times a day; at most {TIMES_OF_A_DAY_MAX} are read");
-            return Err(Wrong::new(0, "unsupported", detail));
+            return Err(ReadError::new(0, "unsupported", detail));
         }
         let until = end.map(|end| Value::read(&end).ok_or_else(unreadable).and_then(until)).transpose()?;
         Ok(Self { rule, until })
     }
 
-    /// Whether it means the same day of each year, whichever year it begins in.
+    /// Whether its occurrences do not depend on the year in which it begins.
     pub(super) fn is_plainly_yearly(&self) -> bool {
         let one_by_one = self.rule.interval.unwrap_or(1) == 1 && self.rule.count.is_none();
         self.rule.freq == ICalendarFrequency::Yearly && one_by_one
     }
 
-    /// The days of a step.
-    pub(super) fn days_of_a_step(&self) -> i64 {
+    /// The least days between two steps of its frequency.
+    pub(super) fn step_days(&self) -> i64 {
         match self.rule.freq {
             ICalendarFrequency::Yearly => 365,
             ICalendarFrequency::Monthly => 28,
@@ -85,41 +86,40 @@ impl Rule {
         }
     }
 
-    /// The wall-clock starts up to an end, at most so many. What the rule begins from is among them only where the rule
-    /// has it.
+    /// The wall-clock starts up to an end, at most `max`. The first start is among them only where the rule generates it.
     ///
     /// # Errors
-    /// Where the rule contradicts itself.
-    pub(super) fn starts(&self, begins: DateTime, end: DateTime, most: usize) -> Result<Vec<DateTime>, Wrong> {
+    /// When the rule contradicts itself.
+    pub(super) fn starts(&self, begins: DateTime, end: DateTime, max: usize) -> Result<Vec<DateTime>, ReadError> {
         let until = self.until.map_or(end, |until| until.min(end));
         if until < begins {
             return Ok(vec![]);
         }
         let rule = ICalendarRecurrenceRule { until: Some(partial(until)), ..self.rule.clone() };
-        let found = on_the_wall_clock(begins, rule).expand_dates(Tz::Floating, most);
+        let found = floating_event(begins, rule).expand_dates(Tz::Floating, max);
         if !found.errors.is_empty() {
-            return Err(Wrong::new(0, "invalid_value", "RRULE of this event contradicts itself; see RFC 5545"));
+            return Err(ReadError::new(0, "invalid_value", "RRULE of this event contradicts itself; see RFC 5545"));
         }
         let civil = |seconds: i64| Timestamp::from_second(seconds).ok().map(|at| TimeZone::UTC.to_datetime(at));
-        Ok(found.events.iter().filter_map(|one| civil(one.start.naive_local().and_utc().timestamp())).collect())
+        Ok(found.events.iter().filter_map(|event| civil(event.start.naive_local().and_utc().timestamp())).collect())
     }
 }
 
-enum Part {
-    Wrong,
+/// The reason why a part of a rule is refused.
+enum PartError {
+    Invalid,
     Unknown,
 }
 
-/// The rule without its end, and its end. What would change which days are meant must be understood; what programs add of
-/// their own (`X-…`) does not.
-fn checked(text: &str) -> Result<(String, Option<String>), Part> {
+/// Splits a rule into its other parts and UNTIL. Every part must be known, except the extensions of programs (`X-…`).
+fn split_until(text: &str) -> Result<(String, Option<String>), PartError> {
     let (mut kept, mut end): (Vec<String>, _) = (Vec::new(), None);
     let mut seen: Vec<String> = Vec::new();
     for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-        let (name, value) = part.split_once('=').ok_or(Part::Wrong)?;
+        let (name, value) = part.split_once('=').ok_or(PartError::Invalid)?;
         let (name, value) = (name.trim().to_ascii_uppercase(), value.trim());
         if seen.contains(&name) {
-            return Err(Part::Wrong);
+            return Err(PartError::Invalid);
         }
         seen.push(name.clone());
         // Exchange writes COUNT=-1 for a series without an end; some programs leave lists empty.
@@ -131,13 +131,14 @@ fn checked(text: &str) -> Result<(String, Option<String>), Part> {
             continue;
         }
         if let Some((_, least, most)) = NUMBERS.iter().find(|(own, ..)| *own == name) {
-            let right = |text: &str| text.trim().parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number));
-            value.split(',').all(right).then_some(()).ok_or(Part::Wrong)?;
+            let in_range =
+                |text: &str| text.trim().parse::<i64>().is_ok_and(|number| (*least..=*most).contains(&number));
+            value.split(',').all(in_range).then_some(()).ok_or(PartError::Invalid)?;
         } else if !OTHERS.contains(&name.as_str()) {
-            // RFC 7529's two parts, where they say what holds without them.
-            let usual = [("RSCALE", "GREGORIAN"), ("SKIP", "OMIT")];
-            let usual = usual.iter().any(|(own, usual)| *own == name && value.eq_ignore_ascii_case(usual));
-            usual.then_some(()).ok_or(Part::Unknown)?;
+            // The two parts of RFC 7529, with their defaults.
+            let defaults = [("RSCALE", "GREGORIAN"), ("SKIP", "OMIT")];
+            let is_default = defaults.iter().any(|(own, default)| *own == name && value.eq_ignore_ascii_case(default));
+            is_default.then_some(()).ok_or(PartError::Unknown)?;
             continue;
         }
         kept.push(format!("{name}={value}"));
@@ -155,8 +156,8 @@ fn parsed(text: &str) -> Option<ICalendarRecurrenceRule> {
     })
 }
 
-/// A calendar of one series that knows no zone.
-fn on_the_wall_clock(start: DateTime, rule: ICalendarRecurrenceRule) -> ICalendar {
+/// A calendar of one series without a zone.
+fn floating_event(start: DateTime, rule: ICalendarRecurrenceRule) -> ICalendar {
     let entry = |name, value| ICalendarEntry { name, params: vec![], values: vec![value] };
     let event = ICalendarComponent {
         component_type: ICalendarComponentType::VEvent,
@@ -169,7 +170,7 @@ fn on_the_wall_clock(start: DateTime, rule: ICalendarRecurrenceRule) -> ICalenda
     ICalendar { components: vec![event] }
 }
 
-/// A wall-clock time in the parser's form, without a zone.
+/// A wall-clock time in calcard's form, without a zone.
 fn partial(civil: DateTime) -> PartialDateTime {
     let small = |number: i8| u8::try_from(number).ok();
     PartialDateTime {

@@ -4,7 +4,7 @@ mod recurrence_override;
 use domain::{fault::Violation, time::Interval};
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{Reading, busy};
+use super::{ReadOptions, read_busy_times};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -23,13 +23,13 @@ fn window() -> Interval {
     Interval::new(at("2026-03-01T00:00:00Z"), at("2026-04-05T00:00:00Z")).unwrap()
 }
 
-fn reading(home: Option<&TimeZone>, lenient: bool) -> Reading<'_> {
-    Reading { home, window: window(), lenient, organization: "org_1" }
+fn options(home: Option<&TimeZone>, lenient: bool) -> ReadOptions<'_> {
+    ReadOptions { home, window: window(), lenient, organization: "org_1" }
 }
 
 fn read(text: &str) -> Result<Vec<String>, Vec<Violation>> {
     let home = TimeZone::get("America/Edmonton").unwrap();
-    let read = busy(text, &reading(Some(&home), false)).map_err(|faults| faults.into_vec())?;
+    let read = read_busy_times(text, &options(Some(&home), false)).map_err(|faults| faults.into_vec())?;
     Ok(read.times.iter().map(|time| format!("{} {}", time.starts_at, time.ends_at)).collect())
 }
 
@@ -107,7 +107,7 @@ fn exceptions_additions_and_replacements_of_a_series_count() {
 }
 
 #[test]
-fn what_does_not_make_busy_is_left_out() {
+fn transparent_cancelled_and_empty_events_are_left_out() {
     for line in ["TRANSP:TRANSPARENT", "STATUS:CANCELLED"] {
         is(&event(&format!("UID:1\nDTSTART:20260305T080000Z\nDURATION:PT1H\n{line}")), &[]);
     }
@@ -133,7 +133,7 @@ fn a_rule_ends_where_it_says_and_an_endless_one_with_the_window() {
 #[test]
 fn rules_that_never_take_place_are_harmless_and_few() {
     let barren = event("UID:1\nDTSTART:20260305T080000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30");
-    // What they begin with counts, as that of any series.
+    // Their first occurrence counts, as that of any series.
     is(&barren.repeat(10), &["2026-03-05T08:00:00Z 2026-03-05T09:00:00Z"]);
     refused(&file(&barren.repeat(1000)), "too_many", 3 + 10 * 6);
     let once = event("UID:1\nDTSTART:20260305T080000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=1");
@@ -141,7 +141,7 @@ fn rules_that_never_take_place_are_harmless_and_few() {
 }
 
 #[test]
-fn stretches_that_meet_are_one() {
+fn intervals_that_meet_are_merged() {
     let events: String =
         ["08", "09"].map(|hour| event(&format!("UID:{hour}\nDTSTART:20260305T{hour}0000Z\nDURATION:PT1H"))).concat();
     is(&events, &["2026-03-05T08:00:00Z 2026-03-05T10:00:00Z"]);
@@ -155,7 +155,7 @@ fn a_refusal_names_the_line() {
     refused("BEGIN:VCALENDAR\nVERSION:2.0\n", "truncated", 2);
     refused(&format!("{}{}", file(""), file("")), "more_than_one", 5);
     let whole = "UID:1\nDTSTART:20260305T080000Z\nDURATION:PT1H";
-    for (wrong, code) in [
+    for (error, code) in [
         ("UID:2", "missing"),
         ("DTSTART:20261305T080000Z", "invalid_time"),
         ("DTSTART;TZID=Narnia/Lamppost:20260305T080000", "unknown_time_zone"),
@@ -168,10 +168,10 @@ fn a_refusal_names_the_line() {
         ("DTSTART:00020305T080000Z\nRRULE:FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", "too_many"),
         ("DTSTART:20260305T080000Z\nRRULE:FREQ=DAILY;BYHOUR=1,2,3,4,5;BYMINUTE=1,2,3,4,5", "unsupported"),
     ] {
-        refused(&file(&format!("{}{}", event(whole), event(wrong))), code, 8);
+        refused(&file(&format!("{}{}", event(whole), event(error))), code, 8);
     }
     let floating = file(&event("UID:1\nDTSTART:20260305T080000"));
-    assert_eq!(busy(&floating, &reading(None, false)).unwrap_err().into_vec()[0].code, "no_time_zone");
+    assert_eq!(read_busy_times(&floating, &options(None, false)).unwrap_err().into_vec()[0].code, "no_time_zone");
 }
 
 /// As Exchange writes a zone that someone has set by hand: Newfoundland's rules under a name that says nothing.
@@ -195,7 +195,7 @@ fn a_zone_that_the_file_defines_itself_is_followed_across_its_clock_change() {
     is(&format!("{fixed}{once}"), &["2026-03-05T03:15:00Z 2026-03-05T04:15:00Z"]);
     // Of an older rule and a newer one, the newer counts.
     let older = CUSTOM.replace("16010101", "15010101").replace("-0230", "-0130").replace("END:VTIMEZONE\n", "");
-    let newer = CUSTOM.split_once("Zone\n").map(|(_, rest)| rest).unwrap_or_default();
+    let newer = CUSTOM.split_once("Zone\n").map(|(_, tail)| tail).unwrap_or_default();
     is(
         &format!("{older}{newer}{weekly}"),
         &["2026-03-05T12:30:00Z 2026-03-05T13:30:00Z", "2026-03-12T11:30:00Z 2026-03-12T12:30:00Z"],

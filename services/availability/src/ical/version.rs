@@ -1,32 +1,34 @@
-//! Several versions of one event in one file: the one with the highest SEQUENCE stands (RFC 5546, 2.1.5).
+//! Versions of an event in one file: the one with the highest SEQUENCE counts (RFC 5546, 2.1.5).
 //!
-//! Events of one UID that do not differ in it all stand: many programs give one UID to events that are several.
+//! Events with equal UID and SEQUENCE all count: many programs give one UID to several events.
 
 use std::collections::HashMap;
 
 use jiff::{Timestamp, civil::Date};
 
-use super::{date_time::Moment, event::Event};
+use super::{date_time::ZonedDateTime, event::Event};
 
-/// The occurrence that an event stands for, as it is named once the clock of its series is known.
+/// The overridden occurrence of an event, once the clock of its series is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Occurrence {
     Date(Date),
     At(Timestamp),
 }
 
-/// The event of each version that counts: the series of a UID, or one of its occurrences, alone or with all that follow.
+/// The identity of an event: the series of a UID, or an override of one of its occurrences, with or without the later
+/// ones.
 type Key = (String, Option<(Occurrence, bool)>);
 
-/// Leaves out the versions that others have taken the place of.
-pub(super) fn standing(events: Vec<Event>) -> Vec<Event> {
+/// The events without their outdated versions.
+pub(super) fn latest(events: Vec<Event>) -> Vec<Event> {
     let mut series: HashMap<String, Series> = HashMap::new();
-    for event in events.iter().filter(|event| event.replaces.is_none()) {
-        series.entry(event.uid.clone()).and_modify(|series| series.see(event)).or_insert_with(|| Series::of(event));
+    for event in events.iter().filter(|event| event.recurrence_id.is_none()) {
+        series.entry(event.uid.clone()).and_modify(|series| series.add(event)).or_insert_with(|| Series::of(event));
     }
     let key = |event: &Event| -> Key {
-        let of_series = series.get(&event.uid);
-        let named = event.replaces.as_ref().map(|moment| (occurrence(moment, of_series), event.goes_on));
+        let own_series = series.get(&event.uid);
+        let named =
+            event.recurrence_id.as_ref().map(|date_time| (occurrence(date_time, own_series), event.this_and_future));
         (event.uid.clone(), named)
     };
     let mut highest: HashMap<Key, i64> = HashMap::new();
@@ -34,31 +36,31 @@ pub(super) fn standing(events: Vec<Event>) -> Vec<Event> {
         let found = highest.entry(key(event)).or_insert(event.sequence);
         *found = event.sequence.max(*found);
     }
-    let called_off = |event: &Event| {
-        let of_series = series.get(&event.uid).filter(|_| event.replaces.is_some());
-        of_series.is_some_and(|series| !series.busy && series.sequence > event.sequence)
+    let is_cancelled = |event: &Event| {
+        let own_series = series.get(&event.uid).filter(|_| event.recurrence_id.is_some());
+        own_series.is_some_and(|series| !series.busy && series.sequence > event.sequence)
     };
-    let stands = |event: &Event| {
-        let nameless = event.uid.is_empty();
-        nameless || (highest.get(&key(event)) == Some(&event.sequence) && !called_off(event))
+    let is_latest = |event: &Event| {
+        let anonymous = event.uid.is_empty();
+        anonymous || (highest.get(&key(event)) == Some(&event.sequence) && !is_cancelled(event))
     };
-    events.into_iter().filter(|event| stands(event)).collect()
+    events.into_iter().filter(|event| is_latest(event)).collect()
 }
 
-fn occurrence(moment: &Moment, series: Option<&Series>) -> Occurrence {
+fn occurrence(date_time: &ZonedDateTime, series: Option<&Series>) -> Occurrence {
     match series.map(|series| &series.start) {
-        Some(start) if start.all_day() || moment.all_day() => Occurrence::Date(moment.date(&start.zone)),
-        Some(start) => Occurrence::At(start.at(moment.on_clock_of(start))),
-        None if moment.all_day() => Occurrence::Date(moment.civil.date()),
-        None => Occurrence::At(moment.instant()),
+        Some(start) if start.all_day() || date_time.all_day() => Occurrence::Date(date_time.date(&start.zone)),
+        Some(start) => Occurrence::At(start.at(date_time.on_clock_of(start))),
+        None if date_time.all_day() => Occurrence::Date(date_time.civil.date()),
+        None => Occurrence::At(date_time.instant()),
     }
 }
 
-/// What is known of a series: its newest version.
+/// The newest version of a series.
 struct Series {
-    start: Moment,
+    start: ZonedDateTime,
     sequence: i64,
-    /// Whether it makes busy, in any of several of that number.
+    /// Whether any event of that version is busy.
     busy: bool,
 }
 
@@ -67,7 +69,7 @@ impl Series {
         Self { start: event.start.clone(), sequence: event.sequence, busy: event.busy }
     }
 
-    fn see(&mut self, event: &Event) {
+    fn add(&mut self, event: &Event) {
         if event.sequence > self.sequence {
             *self = Self::of(event);
         } else if event.sequence == self.sequence {

@@ -1,4 +1,4 @@
-//! A zone that a file defines itself (RFC 5545, 3.6.5): every change of its clock from 1970 to beyond the window.
+//! A zone that a file defines in a VTIMEZONE (RFC 5545, 3.6.5): all clock changes from 1970 to after the window.
 
 use std::collections::BTreeSet;
 
@@ -17,52 +17,52 @@ use super::{
     zone_name,
 };
 
-/// Rules that began earlier are followed from here on.
+/// Rules that begin earlier are expanded from this year on.
 const FIRST_YEAR: i16 = 1969;
-/// The most changes of one clock, and the most halves of a year: some programs write each change as one.
+/// The most clock changes, and the most observances: some programs write an observance for each change.
 const CHANGES_MAX: usize = 2000;
-const HALVES_MAX: usize = 1000;
+const OBSERVANCES_MAX: usize = 1000;
 const YEAR: SignedDuration = SignedDuration::from_hours(366 * 24);
 
-/// What a file says of a zone.
+/// The definition of a zone.
 pub(super) struct Defined {
     pub(super) zone: TimeZone,
-    /// Whether it has one offset for ever, or its clock still changes in the last year of the window. A definition whose
-    /// changes end before that says little of the window: many programs write those of one year alone.
-    pub(super) goes_on: bool,
+    /// Whether it has a single offset, or its clock still changes in the last year of the window. Many programs write the
+    /// changes of one year only, which say little about the window.
+    pub(super) covers_window: bool,
 }
 
-/// The zone that a VTIMEZONE defines; `None` where it does not say when its clock shows what.
+/// The zone that a VTIMEZONE defines; `None` for an incomplete definition.
 pub(super) fn defined(zone: &Component, window: Interval) -> Option<Defined> {
-    if zone.parts.is_empty() || zone.parts.len() > HALVES_MAX {
+    if zone.observances.is_empty() || zone.observances.len() > OBSERVANCES_MAX {
         return None;
     }
     let end = window.end().saturating_add(YEAR).ok()?;
     let mut changes: Vec<(Timestamp, Offset)> = Vec::new();
     let mut first: Option<(Timestamp, Offset)> = None;
     let mut offsets = BTreeSet::new();
-    for half in &zone.parts {
-        let half = Half::read(half)?;
-        for onset in half.onsets(end)? {
-            let at = half.from.to_timestamp(onset).ok()?;
-            changes.push((at, half.to));
+    for observance in &zone.observances {
+        let observance = Observance::read(observance)?;
+        for onset in observance.onsets(end)? {
+            let at = observance.from.to_timestamp(onset).ok()?;
+            changes.push((at, observance.to));
             if first.is_none_or(|(earliest, _)| at < earliest) {
-                first = Some((at, half.from));
+                first = Some((at, observance.from));
             }
         }
-        offsets.extend([half.from.seconds(), half.to.seconds()]);
+        offsets.extend([observance.from.seconds(), observance.to.seconds()]);
     }
     if changes.len() > CHANGES_MAX {
         return None;
     }
     changes.sort_by_key(|(at, _)| *at);
     let last = changes.last()?.0;
-    let goes_on = offsets.len() == 1 || last >= window.end().saturating_sub(YEAR).ok()?;
+    let covers_window = offsets.len() == 1 || last >= window.end().saturating_sub(YEAR).ok()?;
     let zone = if offsets.len() == 1 { TimeZone::fixed(first?.1) } else { of_changes(first?.1, &changes)? };
-    Some(Defined { zone, goes_on })
+    Some(Defined { zone, covers_window })
 }
 
-/// The zone that a VTIMEZONE names beside its name: as libical does, or as Exchange numbers it.
+/// The zone that a VTIMEZONE names in another property: libical's X-LIC-LOCATION, or Exchange's number.
 pub(super) fn described(zone: &Component) -> Option<TimeZone> {
     let by_place = zone.text("X-LIC-LOCATION").and_then(|name| zone_name::known(&zone_name::plain(&name)));
     let by_number = || {
@@ -72,15 +72,15 @@ pub(super) fn described(zone: &Component) -> Option<TimeZone> {
     by_place.or_else(by_number)
 }
 
-/// One of the halves of a year: STANDARD or DAYLIGHT.
-struct Half<'a> {
+/// STANDARD or DAYLIGHT.
+struct Observance<'a> {
     begins: DateTime,
     from: Offset,
     to: Offset,
     component: &'a Component,
 }
 
-impl<'a> Half<'a> {
+impl<'a> Observance<'a> {
     fn read(component: &'a Component) -> Option<Self> {
         let (begins, _) = Value::read(&component.first("DTSTART")?.value)?.civil()?;
         let offset = |name: &str| component.first(name).map(|property| utc_offset(&property.value));
@@ -89,7 +89,7 @@ impl<'a> Half<'a> {
         Some(Self { begins, from, to, component })
     }
 
-    /// When it begins, on the clock that it ends.
+    /// Its onsets, on the clock before the change.
     fn onsets(&self, end: Timestamp) -> Option<Vec<DateTime>> {
         let end = self.from.to_datetime(end);
         let mut onsets = vec![self.begins];
@@ -113,13 +113,14 @@ impl<'a> Half<'a> {
     }
 
     fn of_rule(&self, property: &Property, end: DateTime) -> Option<Vec<DateTime>> {
-        let rule = Rule::read(property, |until| self.civil(until).ok_or_else(|| super::Wrong::new(0, "", ""))).ok()?;
+        let rule =
+            Rule::read(property, |until| self.civil(until).ok_or_else(|| super::ReadError::new(0, "", ""))).ok()?;
         let begins = if rule.is_plainly_yearly() { from_first_year(self.begins) } else { self.begins };
         rule.starts(begins, end, CHANGES_MAX).ok()
     }
 }
 
-/// Exchange's rules begin in 1601.
+/// The same day of the first year: Exchange's rules begin in 1601.
 fn from_first_year(begins: DateTime) -> DateTime {
     if begins.year() >= FIRST_YEAR {
         return begins;
@@ -127,19 +128,19 @@ fn from_first_year(begins: DateTime) -> DateTime {
     Date::new(FIRST_YEAR, begins.month(), begins.day()).map_or(begins, |date| date.to_datetime(begins.time()))
 }
 
-/// A zone of these changes, made as the compiled files of the tz database are (RFC 8536, version 2, without a footer).
+/// A zone with these changes, encoded like a compiled file of the tz database (RFC 8536, version 2, without a footer).
 fn of_changes(first: Offset, changes: &[(Timestamp, Offset)]) -> Option<TimeZone> {
     let mut offsets = vec![first];
     let mut numbers = Vec::with_capacity(changes.len());
     for (_, offset) in changes {
-        let number = offsets.iter().position(|one| one == offset).unwrap_or_else(|| {
+        let number = offsets.iter().position(|known| known == offset).unwrap_or_else(|| {
             offsets.push(*offset);
             offsets.len() - 1
         });
         numbers.push(u8::try_from(number).ok()?);
     }
     let mut bytes = header(0, 1)?;
-    // The block of 32 bits, which nobody reads: one offset and an empty name.
+    // The 32-bit block, which readers of version 2 skip: one offset and an empty name.
     bytes.extend([0; 7]);
     bytes.extend(header(changes.len(), offsets.len())?);
     changes.iter().for_each(|(at, _)| bytes.extend(at.as_second().to_be_bytes()));

@@ -1,4 +1,4 @@
-//! The zones that names stand for: those of the tz database, Windows' own, and the spellings of UTC.
+//! The zones of names: those of the tz database, Windows' names, and spellings of UTC.
 
 use std::str::FromStr;
 
@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::date_time::utc_offset;
 
-/// Exchange writes UTC by the language of the mailbox, after `(UTC)` or `(UTC+00:00)` or without it.
+/// The names of UTC. Exchange writes it in the language of the mailbox, with or without `(UTC)` or `(UTC+00:00)` before it.
 const UTC: [&str; 18] = [
     "utc",
     "gmt",
@@ -28,18 +28,18 @@ const UTC: [&str; 18] = [
     "temps universel coordonné",
     "tiempo universal coordinado",
 ];
-/// Names of the machine's own database that stand for no place.
+/// Names in the tz database of the machine that are no zones.
 const NO_PLACE: [&str; 4] = ["etc/unknown", "factory", "localtime", "posixrules"];
 
-/// A name as it is compared: without quotes, and without spaces around it, twice in it or after its commas.
+/// A name in normal form: without quotes, and without spaces around it, repeated or after commas.
 pub(super) fn plain(name: &str) -> String {
     let name = name.replace('"', "").split_whitespace().collect::<Vec<_>>().join(" ");
     name.replace(", ", ",")
 }
 
-/// The zone of a plain name, whatever its letters; `None` where it is an offset or nobody knows it.
+/// The zone of a plain name in whatever case; `None` for an offset or an unknown name.
 pub(super) fn known(name: &str) -> Option<TimeZone> {
-    // Exchange puts the offset before the name: it is that of winter alone, and the rest of the name counts.
+    // Exchange writes the winter's offset before the name; only the name counts.
     let label = name.strip_prefix('(').and_then(|name| name.split_once(')')).map(|(_, label)| label.trim());
     if name.eq_ignore_ascii_case("(utc)") || name.eq_ignore_ascii_case("(gmt)") {
         return Some(TimeZone::UTC);
@@ -51,7 +51,7 @@ pub(super) fn known(name: &str) -> Option<TimeZone> {
     of_database(name).or_else(|| after_path(name)).or_else(|| of_windows(name))
 }
 
-/// The zone of a name that is an offset and nothing else: `UTC-05:00`, `(GMT+0530)`, `+01:00`.
+/// The zone of a name that is only an offset: `UTC-05:00`, `(GMT+0530)`, `+01:00`.
 pub(super) fn offset(name: &str) -> Option<TimeZone> {
     let name = name.strip_prefix('(').and_then(|name| name.strip_suffix(')')).unwrap_or(name).to_ascii_uppercase();
     let sign = name.strip_prefix("UTC").or_else(|| name.strip_prefix("GMT")).unwrap_or(&name).trim();
@@ -79,7 +79,7 @@ fn after_path(name: &str) -> Option<TimeZone> {
 
 fn of_windows(name: &str) -> Option<TimeZone> {
     let spaced = name.replace(',', ", ");
-    // A name that begins so would be guessed at by its offset.
+    // calcard would guess a name that begins with an offset.
     let Tz::Tz(zone) = Tz::from_str(Some(spaced.as_str()).filter(|name| !name.starts_with('('))?).ok()? else {
         return None;
     };

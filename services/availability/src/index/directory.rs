@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::store::EntryRow;
 
-/// One entry.
+/// An entry of the directory.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Entry {
     pub(crate) id: Uuid,
@@ -23,13 +23,13 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Whether it is in use.
+    /// Whether the entry is in use: not archived.
     pub(crate) fn live(&self) -> bool {
         self.archived_at_us.is_none()
     }
 
-    /// As it is stored.
-    pub(crate) fn row(&self) -> Result<EntryRow, serde_json::Error> {
+    /// The entry's row.
+    pub(crate) fn to_row(&self) -> Result<EntryRow, serde_json::Error> {
         Ok(EntryRow {
             id: self.id,
             kind: self.body.kind().as_str().to_owned(),
@@ -42,8 +42,8 @@ impl Entry {
         })
     }
 
-    /// From how it is stored.
-    pub(crate) fn read(row: &EntryRow) -> Result<Self, serde_json::Error> {
+    /// The entry of a row.
+    pub(crate) fn from_row(row: &EntryRow) -> Result<Self, serde_json::Error> {
         Ok(Self {
             id: row.id,
             parent: row.parent_id,
@@ -56,10 +56,9 @@ impl Entry {
     }
 }
 
-/// How many kinds of entry there are.
 const KINDS: usize = Kind::ALL.len();
 
-/// All entries of one organisation. A clone shares what does not change: a write copies the list of one kind.
+/// All entries of one organisation. A clone shares the unchanged lists: a write copies the list of one kind.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Directory {
     pub(crate) version: i64,
@@ -75,7 +74,7 @@ impl Directory {
         directory
     }
 
-    /// The directory after a change of one entry.
+    /// The directory at its next version, with one entry added or replaced.
     pub(crate) fn with(&self, entry: Entry) -> Self {
         let mut next = self.clone();
         next.version += 1;
@@ -87,23 +86,23 @@ impl Directory {
         Arc::make_mut(&mut self.kinds[entry.body.kind() as usize]).insert(entry.id, Arc::new(entry));
     }
 
-    /// The entry of this kind with this id.
+    /// The entry of a kind with this id.
     pub(crate) fn get(&self, kind: Kind, id: Uuid) -> Option<&Arc<Entry>> {
         self.kinds[kind as usize].get(&id)
     }
 
     /// The entries of a kind after an id, oldest first.
-    pub(crate) fn of(&self, kind: Kind, after: Option<Uuid>) -> impl Iterator<Item = &Arc<Entry>> {
+    pub(crate) fn list(&self, kind: Kind, after: Option<Uuid>) -> impl Iterator<Item = &Arc<Entry>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.kinds[kind as usize].range((from, Bound::Unbounded)).map(|(_, entry)| entry)
     }
 
-    /// The entries of a kind that are in use.
+    /// The entries of a kind that are in use, oldest first.
     pub(crate) fn live(&self, kind: Kind) -> impl Iterator<Item = &Arc<Entry>> {
-        self.of(kind, None).filter(|entry| entry.live())
+        self.list(kind, None).filter(|entry| entry.live())
     }
 
-    /// Another entry in use that holds the same practitioner's busy times from the same source.
+    /// Another entry in use with busy times of the same practitioner from the same source.
     pub(crate) fn same_source(&self, entry: &Entry) -> Option<&Arc<Entry>> {
         let Body::Busy(busy) = &entry.body else { return None };
         self.live(Kind::Busy).find(|other| {
@@ -112,7 +111,7 @@ impl Directory {
         })
     }
 
-    /// Notes what is wrong with an entry among the others: references that lead nowhere, a code that is taken.
+    /// Adds the faults of an entry against the others: unknown references, a duplicate code or source.
     pub(crate) fn check(&self, entry: &Entry, faults: &mut Faults) {
         for (pointer, kind, id) in entry.body.references() {
             let known = self.get(kind, id).is_some_and(|found| found.live()) && id != entry.id;
@@ -122,10 +121,10 @@ impl Directory {
         let detail = "the practitioner has a calendar of this name; import it again or choose another name";
         faults.check(self.same_source(entry).is_none(), "/source", "duplicate", detail);
         let Some(code) = code_of(&entry.body) else { return };
-        let taken = self
+        let duplicate = self
             .live(entry.body.kind())
             .any(|other| other.id != entry.id && code_of(&other.body).is_some_and(|it| it == code));
-        faults.check(!taken, "/code", "duplicate", "another entry in use has this code; choose another one");
+        faults.check(!duplicate, "/code", "duplicate", "another entry in use has this code; choose another one");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who works where and when: a practitioner's rosters at one location as one bitset.
+//! Working time: a practitioner's rosters at one location as one bitset.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,25 +12,27 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{Entry, MadeFrom, Model, Person, Place, Sorted};
+use super::{Children, Entry, Index, Location, Practitioner, SourceVersions};
 
-/// A practitioner at a location.
-pub(crate) struct Seat {
-    pub(crate) place: u32,
-    pub(crate) person: u32,
+/// The working time of a practitioner at a location, both by their numbers in the index.
+pub(crate) struct Shift {
+    pub(crate) location: u32,
+    pub(crate) practitioner: u32,
     hours: Arc<Hours>,
 }
 
-/// The ticks at which a practitioner works at a location, and on which days they are certified.
+/// The ticks at which a practitioner works at a location, and the days on which they are certified.
 struct Hours {
     roster: Bits,
-    /// For each certificate's code the ticks of its valid days; sorted and apart.
+    /// For each certificate's code the ticks of its valid days, sorted and disjoint.
     certified: Vec<(String, Vec<Span>)>,
-    made_from: MadeFrom,
+    sources: SourceVersions,
 }
 
-impl Seat {
-    /// The ticks at which they work there: rosters within opening hours, without closures, time off and imported busy time.
+impl Shift {
+    /// The ticks at which they work there: rosters within opening hours, without closures, time off and imported busy
+    /// time.
+    #[inline]
     pub(crate) fn roster(&self) -> &Bits {
         &self.hours.roster
     }
@@ -41,74 +43,75 @@ impl Seat {
     }
 }
 
-/// Every practitioner at every location where they have a roster.
-pub(super) fn seats(
-    sorted: &Sorted<'_>,
+/// The shifts of every practitioner, by practitioner and then by location; unchanged hours are shared with `previous`.
+pub(super) fn build(
+    children: &Children<'_>,
     span: Span,
-    places: &[Arc<Place>],
-    place_index: &HashMap<Uuid, u32>,
-    people: &[Person],
-    before: Option<&Model>,
-) -> Vec<Seat> {
-    let mut seats = Vec::with_capacity(people.len());
-    for (at, person) in (0..).zip(people) {
-        let children = sorted.of(person.id);
+    locations: &[Arc<Location>],
+    location_numbers: &HashMap<Uuid, u32>,
+    practitioners: &[Practitioner],
+    previous: Option<&Index>,
+) -> Vec<Shift> {
+    let mut shifts = Vec::with_capacity(practitioners.len());
+    for (practitioner_number, practitioner) in (0..).zip(practitioners) {
+        let children = children.of(practitioner.id);
         let mut rosters: BTreeMap<u32, Vec<&Entry>> = BTreeMap::new();
         for child in children {
             if let Body::Roster(roster) = &child.body
-                && let Some(place) = place_index.get(&roster.location_id.uuid())
+                && let Some(location) = location_numbers.get(&roster.location_id.uuid())
             {
-                rosters.entry(*place).or_default().push(child);
+                rosters.entry(*location).or_default().push(child);
             }
         }
-        for (place_at, rosters) in rosters {
-            let place = &places[place_at as usize];
+        for (location_number, rosters) in rosters {
+            let location = &locations[location_number as usize];
             let everywhere = children.iter().copied().filter(|child| !matches!(child.body, Body::Roster(_)));
             let own: Vec<&Entry> = rosters.into_iter().chain(everywhere).collect();
             let versions = own.iter().map(|entry| (entry.id, entry.version));
-            let made_from: MadeFrom = place.hours_from.iter().copied().chain(versions).collect();
-            let same = before.and_then(|before| {
-                let seat = before.seat(before.place(place.id)?.0, before.person(person.id)?.0)?;
-                Some(&seat.hours).filter(|hours| hours.made_from == made_from)
+            let sources: SourceVersions = location.hours_sources.iter().copied().chain(versions).collect();
+            let unchanged = previous.and_then(|previous| {
+                let location = previous.location(location.id)?.0;
+                let shift = previous.shift(location, previous.practitioner(practitioner.id)?.0)?;
+                Some(&shift.hours).filter(|hours| hours.sources == sources)
             });
-            let hours = same.cloned().unwrap_or_else(|| Arc::new(hours(place, &own, span, made_from)));
-            seats.push(Seat { place: place_at, person: at, hours });
+            let hours = unchanged.cloned().unwrap_or_else(|| Arc::new(hours(location, &own, span, sources)));
+            shifts.push(Shift { location: location_number, practitioner: practitioner_number, hours });
         }
     }
-    seats
+    shifts
 }
 
-fn hours(place: &Place, own: &[&Entry], span: Span, made_from: MadeFrom) -> Hours {
-    let (mut rosters, mut away, mut certificates) = (vec![], vec![], vec![]);
-    for entry in own {
+fn hours(location: &Location, entries: &[&Entry], span: Span, sources: SourceVersions) -> Hours {
+    let (mut rosters, mut absences, mut certificates) = (vec![], vec![], vec![]);
+    for entry in entries {
         match &entry.body {
             Body::Roster(roster) => rosters.push(roster),
-            Body::TimeOff(off) => away.extend(Interval::new(off.starts_at, off.ends_at)),
+            Body::TimeOff(off) => absences.extend(Interval::new(off.starts_at, off.ends_at)),
             Body::Busy(busy) => {
-                away.extend(busy.times.iter().filter_map(|time| Interval::new(time.starts_at, time.ends_at)));
+                absences.extend(busy.times.iter().filter_map(|time| Interval::new(time.starts_at, time.ends_at)));
             }
             Body::Certificate(certificate) => certificates.push(certificate),
             _ => {}
         }
     }
     Hours {
-        roster: work(place, &rosters, &away, span),
-        certified: certified(&certificates, &place.zone, span),
-        made_from,
+        roster: working_ticks(location, &rosters, &absences, span),
+        certified: certified(&certificates, &location.zone, span),
+        sources,
     }
 }
 
-fn work(place: &Place, rosters: &[&Roster], away: &[Interval], span: Span) -> Bits {
+fn working_ticks(location: &Location, rosters: &[&Roster], absences: &[Interval], span: Span) -> Bits {
     let mut bits = Bits::new(span);
     for roster in rosters {
-        roster::work(&mut bits, &place.zone, roster);
+        roster::set_working_hours(&mut bits, &location.zone, roster);
     }
-    roster::open(&mut bits, &place.zone, &place.location.opening_hours);
-    for closure in &place.closures {
-        bits.clear(place.zone.dates(closure.starts_on, closure.ends_on));
+    roster::keep_opening_hours(&mut bits, &location.zone, &location.body.opening_hours);
+    for closure in &location.closures {
+        bits.clear(location.zone.dates(closure.starts_on, closure.ends_on));
     }
-    for interval in away {
-        bits.clear(Span::touching(*interval));
+    for absence in absences {
+        bits.clear(Span::touching(*absence));
     }
     bits
 }
@@ -124,7 +127,7 @@ fn certified(certificates: &[&Certificate], zone: &Zone, span: Span) -> Vec<(Str
     by_code.into_iter().map(|(code, spans)| (code.to_owned(), merged(spans))).collect()
 }
 
-/// The same ticks, sorted and apart.
+/// The same ticks as sorted, disjoint spans.
 pub(crate) fn merged(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort_unstable();
     let mut merged: Vec<Span> = Vec::with_capacity(spans.len());

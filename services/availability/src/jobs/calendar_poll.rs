@@ -1,69 +1,67 @@
-//! Calendars that are kept elsewhere, read again and again.
+//! Fetches calendars on other servers at their interval.
 //!
-//! What cannot be read changes nothing but that it is said: the practitioner's times stay as they were the last time that
-//! all was well.
+//! A calendar that cannot be read keeps the practitioner's last known times; its entry says what is wrong.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::{
-    directory::{Body, Busy, Kind},
-    id::OrganizationId,
+    directory::{Body, Busy, BusyTime, Kind},
+    id::{BusyId, OrganizationId},
 };
 use jiff::{SignedDuration, Timestamp};
 use rpc::Context;
 use runtime::Shutdown;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::MissedTickBehavior};
 use uuid::Uuid;
 use wire::common::KeepAppointments;
 
 use crate::{
     Inner,
     directory::{
-        import::{Calendar, Problem},
-        write::{Change, make},
+        import::{CalendarReader, ImportError},
+        write::{EntryChange, apply},
     },
     index::directory::{Directory, Entry},
 };
 
-/// How often it is looked whether any is due, in real time.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So many are read at a time.
-const AT_ONCE: usize = 8;
-const WRITE_WITHIN: Duration = Duration::from_secs(10);
+/// The interval between two looks for due calendars, in real time.
+const INTERVAL: Duration = Duration::from_secs(1);
+const CONCURRENT_MAX: usize = 8;
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads what is due until draining begins.
+/// Fetches due calendars until draining begins.
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
     let mut read_at: HashMap<Uuid, Timestamp> = HashMap::new();
-    let mut ticks = tokio::time::interval(LOOK_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.until(ticks.tick()).await.is_some() {
-        let due = due(inner, &mut read_at);
-        for some in due.chunks(AT_ONCE) {
-            let mut reading = JoinSet::new();
-            for (organization, directory, entry) in some.iter().cloned() {
-                reading.spawn(read(inner.clone(), organization, directory, entry));
+        let due = due_calendars(inner, &mut read_at);
+        for batch in due.chunks(CONCURRENT_MAX) {
+            let mut reads = JoinSet::new();
+            for (organization, directory, entry) in batch.iter().cloned() {
+                reads.spawn(refresh(inner.clone(), organization, directory, entry));
             }
-            if shutdown.until(reading.join_all()).await.is_none() {
+            if shutdown.until(reads.join_all()).await.is_none() {
                 return;
             }
         }
     }
 }
 
-type Due = (OrganizationId, Arc<Directory>, Arc<Entry>);
+type DueCalendar = (OrganizationId, Arc<Directory>, Arc<Entry>);
 
-/// The calendars that have not been read for as long as is set; noted as read now.
-fn due(inner: &Inner, read_at: &mut HashMap<Uuid, Timestamp>) -> Vec<Due> {
-    let (now, every) = (inner.clock.now(), SignedDuration::from_mins(i64::from(inner.calendars.poll_minutes)));
+/// The calendars whose interval has passed; they count as read from now on.
+fn due_calendars(inner: &Inner, read_at: &mut HashMap<Uuid, Timestamp>) -> Vec<DueCalendar> {
+    let (now, interval) = (inner.clock.now(), SignedDuration::from_mins(i64::from(inner.calendars.poll_minutes)));
     let mut due = Vec::new();
-    for organization in inner.orgs.ids() {
-        let Some(directory) = inner.orgs.directory(organization) else { continue };
-        let followed =
+    for organization in inner.organisations.ids() {
+        let Some(directory) = inner.organisations.directory(organization) else { continue };
+        let fetched =
             directory.live(Kind::Busy).filter(|entry| matches!(&entry.body, Body::Busy(busy) if busy.url.is_some()));
-        for entry in followed {
+        for entry in fetched {
             let written = domain::time::from_micros(entry.updated_at_us).unwrap_or(now);
             let last = read_at.get(&entry.id).copied().unwrap_or(written);
-            if now.duration_since(last) >= every {
+            if now.duration_since(last) >= interval {
                 read_at.insert(entry.id, now);
                 due.push((OrganizationId::new(organization), directory.clone(), entry.clone()));
             }
@@ -72,41 +70,44 @@ fn due(inner: &Inner, read_at: &mut HashMap<Uuid, Timestamp>) -> Vec<Due> {
     due
 }
 
-async fn read(inner: Arc<Inner>, organization: OrganizationId, directory: Arc<Directory>, entry: Arc<Entry>) {
+/// Fetches one calendar and writes its entry where that differs.
+async fn refresh(inner: Arc<Inner>, organization: OrganizationId, directory: Arc<Directory>, entry: Arc<Entry>) {
     let (Body::Busy(busy), Some(practitioner)) = (&entry.body, entry.parent) else { return };
     let url = busy.url.clone().unwrap_or_default();
-    let calendar = Calendar { directory: &directory, organization, practitioner, lenient: busy.lenient };
-    let read = calendar.fetched(&inner, &url).await.map(|read| read.times);
-    metrics::counter!("availability_calendars_read_total", "outcome" => if read.is_ok() { "read" } else { "failed" })
+    let reader = CalendarReader { directory: &directory, organization, practitioner, lenient: busy.lenient };
+    let times = reader.fetch(&inner, &url).await.map(|calendar| calendar.times);
+    metrics::counter!("availability_calendars_read_total", "outcome" => if times.is_ok() { "read" } else { "failed" })
         .increment(1);
-    let Some(now) = after(busy, read) else { return };
-    if now.problem.is_some() && now.problem != busy.problem {
-        // Never the address: it may hold a secret.
-        let problem = now.problem.as_deref().unwrap_or_default();
-        tracing::warn!(calendar = %domain::id::BusyId::new(entry.id), problem, "a calendar elsewhere cannot be read");
+    let Some(next) = updated(busy, times) else { return };
+    if next.problem.is_some() && next.problem != busy.problem {
+        // Without the address, which may hold a secret.
+        let problem = next.problem.as_deref().unwrap_or_default();
+        let calendar = BusyId::new(entry.id);
+        tracing::warn!(organization_id = %organization, %calendar, problem, "a calendar cannot be fetched");
     }
-    if now == *busy {
+    if next == *busy {
         return;
     }
-    let ctx = Context::new(organization, "availability", WRITE_WITHIN);
-    let change = Change::Update {
+    let ctx = Context::new(organization, "availability", WRITE_TIMEOUT);
+    let change = EntryChange::Update {
         kind: Kind::Busy,
         id: entry.id,
         parent: entry.parent,
-        body: Body::Busy(now),
+        body: Body::Busy(next),
         if_version: entry.version,
         keep: KeepAppointments::Unspecified,
     };
-    // Whoever changed or withdrew it meanwhile was right: the next time begins from there.
-    if let Err(fault) = make(&inner, &ctx, "PollBusy", change, false).await {
-        tracing::info!(code = fault.code.as_str(), "a calendar that was read again could not be written");
+    // An entry that has been changed or archived meanwhile wins; the next fetch starts from there.
+    if let Err(fault) = apply(&inner, &ctx, "PollBusy", change, false).await {
+        let (calendar, code) = (BusyId::new(entry.id), fault.code.as_str());
+        tracing::info!(organization_id = %organization, %calendar, code, "a fetched calendar was not written");
     }
 }
 
-/// The entry as it is after reading; `None` where nothing is to be said.
-fn after(busy: &Busy, read: Result<Vec<domain::directory::BusyTime>, Problem>) -> Option<Busy> {
-    Some(match read {
+/// The entry's body after a fetch; `None` after an internal failure, which says nothing about the calendar.
+fn updated(busy: &Busy, times: Result<Vec<BusyTime>, ImportError>) -> Option<Busy> {
+    Some(match times {
         Ok(times) => Busy { times, problem: None, ..busy.clone() },
-        Err(problem) => Busy { problem: Some(problem.code()?), ..busy.clone() },
+        Err(error) => Busy { problem: Some(error.code()?), ..busy.clone() },
     })
 }

@@ -1,34 +1,34 @@
 //! The calendars of all resources of one organisation.
 //!
-//! What search passes over (practitioners, rooms, equipment) has bits, 14 KB each for the whole horizon. Patients
-//! and places are many, have few claims each and are asked one at a time: a sorted list serves them.
+//! Practitioners, rooms and equipment, which every search reads, have bitsets of 14 KB for the whole horizon. Patients
+//! and group sessions are many, have few claims each and are read one at a time: each has a sorted list.
 
 use std::collections::HashMap;
 
-use calendar::{Bits, Span, Taken};
+use calendar::{Bits, Span};
 use domain::claim::{Claim, Kind};
 use uuid::Uuid;
 
-/// What a claim takes: kind, resource, unit.
+/// The resource of a claim: kind, id, unit.
 type Resource = (Kind, Uuid, i16);
 
-/// A claim of what search passes over: whose it is, and of a practitioner where they are and whether it is needling.
+/// The owner of a claim on a resource with bits and, for a practitioner, the location and whether it is needling.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Mark {
+pub(crate) struct ClaimTag {
     pub(crate) owner: Uuid,
-    /// The number of the location; those without one have none.
+    /// The number of the location; `None` where the claim names none.
     pub(crate) location: Option<u16>,
     pub(crate) needling: bool,
 }
 
 pub(super) struct Calendars {
     span: Span,
-    dense: HashMap<Resource, Taken<Mark>>,
+    dense: HashMap<Resource, calendar::Occupancy<ClaimTag>>,
     sparse: HashMap<Resource, Vec<(Span, Uuid)>>,
-    nothing: Bits,
-    /// Locations by their numbers, and the other way round: a number is small, and needs no look-up to be compared.
+    empty: Bits,
+    /// Locations by their numbers, and the reverse: a number is small and compares without a look-up.
     locations: Vec<Uuid>,
-    numbers: HashMap<Uuid, u16>,
+    location_numbers: HashMap<Uuid, u16>,
 }
 
 fn has_bits(kind: Kind) -> bool {
@@ -41,9 +41,9 @@ impl Calendars {
             span,
             dense: HashMap::new(),
             sparse: HashMap::new(),
-            nothing: Bits::new(Span::new(0, 0)),
+            empty: Bits::new(Span::new(0, 0)),
             locations: vec![],
-            numbers: HashMap::new(),
+            location_numbers: HashMap::new(),
         }
     }
 
@@ -51,11 +51,11 @@ impl Calendars {
         self.span
     }
 
-    pub(super) fn take(&mut self, claim: &Claim, owner: Uuid) {
+    pub(super) fn insert(&mut self, claim: &Claim, owner: Uuid) {
         let (resource, span) = ((claim.kind, claim.resource, claim.unit), Span::touching(claim.interval));
         if has_bits(claim.kind) {
-            let mark = self.mark(claim, owner);
-            self.dense.entry(resource).or_insert_with(|| Taken::new(self.span)).insert(span, mark);
+            let tag = self.tag(claim, owner);
+            self.dense.entry(resource).or_insert_with(|| calendar::Occupancy::new(self.span)).insert(span, tag);
         } else {
             let claims = self.sparse.entry(resource).or_default();
             let at = claims.partition_point(|(claim, _)| claim.start <= span.start);
@@ -63,12 +63,12 @@ impl Calendars {
         }
     }
 
-    pub(super) fn free(&mut self, claim: &Claim, owner: Uuid) {
+    pub(super) fn remove(&mut self, claim: &Claim, owner: Uuid) {
         let (resource, span) = ((claim.kind, claim.resource, claim.unit), Span::touching(claim.interval));
         if has_bits(claim.kind) {
-            let mark = self.mark(claim, owner);
-            if let Some(taken) = self.dense.get_mut(&resource) {
-                taken.remove(span, &mark);
+            let tag = self.tag(claim, owner);
+            if let Some(occupancy) = self.dense.get_mut(&resource) {
+                occupancy.remove(span, &tag);
             }
         }
         if let Some(claims) = self.sparse.get_mut(&resource) {
@@ -79,48 +79,49 @@ impl Calendars {
         }
     }
 
+    #[inline]
     pub(super) fn bits(&self, kind: Kind, resource: Uuid, unit: i16) -> &Bits {
-        self.dense.get(&(kind, resource, unit)).map_or(&self.nothing, Taken::bits)
+        self.dense.get(&(kind, resource, unit)).map_or(&self.empty, calendar::Occupancy::bits)
     }
 
-    /// What is taken of a resource that has bits, the claims of some owners left out.
+    /// The occupied ticks of a resource with bits, without the claims of some owners.
     pub(super) fn without(&self, kind: Kind, resource: Uuid, unit: i16, owners: &[Uuid]) -> Option<Bits> {
-        let taken = self.dense.get(&(kind, resource, unit))?;
-        Some(taken.without(|mark| owners.contains(&mark.owner)))
+        let occupancy = self.dense.get(&(kind, resource, unit))?;
+        Some(occupancy.without(|tag| owners.contains(&tag.owner)))
     }
 
-    fn mark(&mut self, claim: &Claim, owner: Uuid) -> Mark {
+    fn tag(&mut self, claim: &Claim, owner: Uuid) -> ClaimTag {
         let location = claim.location.and_then(|id| {
-            if let Some(number) = self.numbers.get(&id) {
+            if let Some(number) = self.location_numbers.get(&id) {
                 return Some(*number);
             }
             let number = u16::try_from(self.locations.len()).ok()?;
             self.locations.push(id);
-            self.numbers.insert(id, number);
+            self.location_numbers.insert(id, number);
             Some(number)
         });
-        Mark { owner, location, needling: claim.needling }
+        ClaimTag { owner, location, needling: claim.needling }
     }
 
-    /// The locations by the numbers that marks hold.
+    /// The locations, by the numbers in claim tags.
     pub(super) fn locations(&self) -> &[Uuid] {
         &self.locations
     }
 
-    /// The claims on a practitioner, by their start.
-    pub(super) fn of_practitioner(&self, practitioner: Uuid) -> &[(Span, Mark)] {
-        self.dense.get(&(Kind::Practitioner, practitioner, 0)).map_or(&[], Taken::claims)
+    /// The claims on a practitioner, sorted by start.
+    pub(super) fn of_practitioner(&self, practitioner: Uuid) -> &[(Span, ClaimTag)] {
+        self.dense.get(&(Kind::Practitioner, practitioner, 0)).map_or(&[], calendar::Occupancy::claims)
     }
 
-    /// The claims on what has no bits, by their start.
+    /// The claims on a resource without bits, sorted by start.
     pub(super) fn sparse(&self, kind: Kind, resource: Uuid) -> &[(Span, Uuid)] {
         self.sparse.get(&(kind, resource, 0)).map_or(&[], Vec::as_slice)
     }
 
     pub(super) fn is_free(&self, kind: Kind, resource: Uuid, unit: i16, span: Span, ignored: &[Uuid]) -> bool {
         let resource = (kind, resource, unit);
-        if let Some(taken) = self.dense.get(&resource) {
-            return taken.is_free(span, |mark| ignored.contains(&mark.owner));
+        if let Some(occupancy) = self.dense.get(&resource) {
+            return occupancy.is_free(span, |tag| ignored.contains(&tag.owner));
         }
         let meets = |(claim, owner): &(Span, Uuid)| !claim.and(span).is_empty() && !ignored.contains(owner);
         !self.sparse.get(&resource).is_some_and(|claims| claims.iter().any(meets))
@@ -128,10 +129,10 @@ impl Calendars {
 
     pub(super) fn rebase(&mut self, span: Span) {
         self.span = span;
-        for taken in self.dense.values_mut() {
-            taken.rebase(span, span.start);
+        for occupancy in self.dense.values_mut() {
+            occupancy.rebase(span, span.start);
         }
-        self.dense.retain(|_, taken| !taken.is_empty());
+        self.dense.retain(|_, occupancy| !occupancy.is_empty());
         self.sparse.retain(|_, claims| {
             claims.retain(|(claim, _)| claim.end > span.start);
             !claims.is_empty()

@@ -1,4 +1,4 @@
-//! What is taken, followed from booking's feed. Pure: a change goes in, the calendars follow.
+//! The occupied time of one organisation, projected from booking's feed. Pure: a change goes in, the calendars follow.
 
 mod calendars;
 mod sessions;
@@ -18,18 +18,18 @@ use uuid::Uuid;
 use wire::booking::{AppointmentState, Change, GroupState, change::Owner};
 
 use self::calendars::Calendars;
-pub(crate) use self::sessions::{Freed, Group, Moving};
+pub(crate) use self::sessions::{FreedCalendars, GroupSession, MovingAppointment};
 
-/// Who claims: an appointment, a hold or a group session.
-struct Owned {
+/// The claims of an appointment, a hold or a group session.
+struct OwnerClaims {
     version: i64,
     claims: Vec<Claim>,
     expires_at_us: i64,
 }
 
-/// An appointment that is still to come, as far as availability must know it.
+/// An upcoming appointment, with the fields that availability needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Booked {
+pub(crate) struct Appointment {
     pub(crate) version: i64,
     pub(crate) service: Uuid,
     pub(crate) practitioner: Uuid,
@@ -41,35 +41,34 @@ pub(crate) struct Booked {
     pub(crate) displaced: bool,
 }
 
-/// What a change says of its owner.
-enum State {
-    /// Still to come.
-    Booked(Booked),
-    Group(Group),
-    /// Nothing but its claims: a hold, a visit that is over or called off, a group session without members.
-    Bare,
+/// The state of a change's owner.
+enum OwnerState {
+    Upcoming(Appointment),
+    Group(GroupSession),
+    /// Only claims count: a hold, an appointment that is over or cancelled, a group session without members.
+    ClaimsOnly,
 }
 
-/// What is taken in one organisation.
-pub(crate) struct Projection {
+/// The occupied time of one organisation.
+pub(crate) struct Occupancy {
     calendars: Calendars,
-    owners: HashMap<Uuid, Owned>,
+    owners: HashMap<Uuid, OwnerClaims>,
     expiries: BinaryHeap<Reverse<(i64, Uuid)>>,
-    booked: HashMap<Uuid, Booked>,
-    groups: HashMap<Uuid, Group>,
-    /// Who has a place in each group session: appointments and holds.
+    upcoming: HashMap<Uuid, Appointment>,
+    groups: HashMap<Uuid, GroupSession>,
+    /// The appointments and holds that have a place in each group session.
     members: HashMap<Uuid, Vec<Uuid>>,
-    /// The groups by service and start.
+    /// The group sessions by service and start.
     group_starts: BTreeSet<(Uuid, i64, Uuid)>,
 }
 
-impl Projection {
+impl Occupancy {
     pub(crate) fn new(span: Span) -> Self {
         Self {
             calendars: Calendars::new(span),
             owners: HashMap::new(),
             expiries: BinaryHeap::new(),
-            booked: HashMap::new(),
+            upcoming: HashMap::new(),
             groups: HashMap::new(),
             members: HashMap::new(),
             group_starts: BTreeSet::new(),
@@ -81,95 +80,98 @@ impl Projection {
         self.calendars.span()
     }
 
-    /// Applies a change unless a newer one of the same owner was applied, or it makes no sense; answers whose it was.
+    /// Applies a change and returns its owner; `None` where a newer change of the owner was applied, or the change cannot
+    /// be read.
     pub(crate) fn apply(&mut self, change: &Change) -> Option<Uuid> {
         let (owner, state) = read(change)?;
-        if self.owners.get(&owner).is_some_and(|owned| owned.version >= change.version) {
+        if self.owners.get(&owner).is_some_and(|known| known.version >= change.version) {
             return None;
         }
         self.release(owner);
-        self.forget(owner);
+        self.remove_state(owner);
         match state {
-            State::Booked(booked) => drop(self.booked.insert(owner, booked)),
-            State::Group(group) => {
+            OwnerState::Upcoming(appointment) => drop(self.upcoming.insert(owner, appointment)),
+            OwnerState::Group(group) => {
                 self.group_starts.insert((group.service, group.starts_at_us, owner));
                 self.groups.insert(owner, group);
             }
-            State::Bare => {}
+            OwnerState::ClaimsOnly => {}
         }
         let claims: Vec<Claim> = change.claims.iter().filter_map(wire::convert::claim::from_wire).collect();
         for claim in &claims {
-            self.calendars.take(claim, owner);
+            self.calendars.insert(claim, owner);
             if claim.kind == Kind::Place {
-                self.enter(claim.resource, owner);
+                self.add_member(claim.resource, owner);
             }
         }
         if change.claims_expire_at_us != 0 && !claims.is_empty() {
             self.expiries.push(Reverse((change.claims_expire_at_us, owner)));
         }
-        // A hold that is gone stays known for its version, so that a late `held` cannot bring it back.
-        self.owners.insert(owner, Owned { version: change.version, claims, expires_at_us: change.claims_expire_at_us });
+        // A released hold stays known by its version, so that a late `held` change cannot restore it.
+        let expires_at_us = change.claims_expire_at_us;
+        self.owners.insert(owner, OwnerClaims { version: change.version, claims, expires_at_us });
         Some(owner)
     }
 
-    /// Whether a hold has expired that is still counted.
+    /// Whether the claims of an expired hold still count.
     pub(crate) fn has_expired(&self, now_us: i64) -> bool {
         self.expiries.peek().is_some_and(|Reverse((at, _))| *at <= now_us)
     }
 
-    /// Frees what expired holds have: an expired hold blocks nobody, at once.
+    /// Releases the claims of expired holds.
     pub(crate) fn expire(&mut self, now_us: i64) {
         while let Some(Reverse((at, owner))) = self.expiries.peek().copied() {
             if at > now_us {
                 return;
             }
             self.expiries.pop();
-            if self.owners.get(&owner).is_some_and(|owned| owned.expires_at_us != 0 && owned.expires_at_us <= now_us) {
+            if self.owners.get(&owner).is_some_and(|known| known.expires_at_us != 0 && known.expires_at_us <= now_us) {
                 self.release(owner);
             }
         }
     }
 
-    /// Holds calendars for other ticks from now on, and forgets what lies before them.
+    /// Covers other ticks from now on and drops everything that lies before them.
     pub(crate) fn rebase(&mut self, span: Span) {
         if self.span() == span {
             return;
         }
         self.calendars.rebase(span);
-        let ends_us = tick::instant(span.start).as_microsecond();
-        self.booked.retain(|_, booked| booked.ends_at_us > ends_us);
-        let past = |claim: &Claim| claim.interval.end().as_microsecond() <= ends_us;
-        self.owners.retain(|_, owned| !owned.claims.iter().all(past));
-        self.forget_sessions(ends_us);
+        let start_us = tick::instant(span.start).as_microsecond();
+        self.upcoming.retain(|_, appointment| appointment.ends_at_us > start_us);
+        let past = |claim: &Claim| claim.interval.end().as_microsecond() <= start_us;
+        self.owners.retain(|_, known| !known.claims.iter().all(past));
+        self.drop_sessions_before(start_us);
     }
 
-    /// What is taken of a practitioner, a room or a unit of equipment, as bits.
+    /// The occupied ticks of a practitioner, a room or a unit of equipment.
+    #[inline]
     pub(crate) fn bits(&self, kind: Kind, resource: Uuid, unit: i16) -> &Bits {
         self.calendars.bits(kind, resource, unit)
     }
 
-    /// Whether a resource is free, claims of the ignored owners left out.
+    /// Whether a resource is free once the claims of the ignored owners are left out.
     pub(crate) fn is_free(&self, kind: Kind, resource: Uuid, unit: i16, span: Span, ignored: &[Uuid]) -> bool {
         self.calendars.is_free(kind, resource, unit, span, ignored)
     }
 
-    /// The claims on a patient or a group session, by their start.
+    /// The claims on a patient or a group session with their owners, sorted by start.
     pub(crate) fn claims_on(&self, kind: Kind, resource: Uuid) -> &[(Span, Uuid)] {
         self.calendars.sparse(kind, resource)
     }
 
-    /// How many of a practitioner's claims begin in these ticks, or of their needling alone; those of the ignored owners
-    /// left out.
-    pub(crate) fn visits(&self, practitioner: Uuid, span: Span, needling: bool, ignored: &[Uuid]) -> usize {
+    /// The number of a practitioner's claims that begin in these ticks, or of their needling claims alone, without those
+    /// of the ignored owners.
+    pub(crate) fn count_claims(&self, practitioner: Uuid, span: Span, needling: bool, ignored: &[Uuid]) -> usize {
         let claims = self.calendars.of_practitioner(practitioner);
         let from = claims.partition_point(|(claim, _)| claim.start < span.start);
-        let mine = claims[from..].iter().take_while(|(claim, _)| claim.start < span.end);
-        mine.filter(|(_, mark)| !ignored.contains(&mark.owner) && (!needling || mark.needling)).count()
+        let within = claims[from..].iter().take_while(|(claim, _)| claim.start < span.end);
+        within.filter(|(_, tag)| !ignored.contains(&tag.owner) && (!needling || tag.needling)).count()
     }
 
-    /// A practitioner's claims that meet some ticks, with the number of each one's location where it is known; those of
-    /// the ignored owners left out. No claim is longer than a day.
-    pub(crate) fn whereabouts<'a>(
+    /// A practitioner's claims that meet some ticks, each with the number of its location (see [`Self::locations`]),
+    /// without claims that name no location and those of the ignored owners. No claim is longer than a day.
+    pub(crate) fn located_claims<'a>(
         &'a self,
         practitioner: Uuid,
         span: Span,
@@ -178,71 +180,74 @@ impl Projection {
         let claims = self.calendars.of_practitioner(practitioner);
         let from = claims.partition_point(|(claim, _)| claim.start < span.start - tick::PER_DAY);
         let near = claims[from..].iter().take_while(move |(claim, _)| claim.start < span.end);
-        let mine = near.filter(move |(claim, mark)| claim.end > span.start && !ignored.contains(&mark.owner));
-        mine.filter_map(|(span, mark)| Some((*span, mark.location?)))
+        let met = near.filter(move |(claim, tag)| claim.end > span.start && !ignored.contains(&tag.owner));
+        met.filter_map(|(span, tag)| Some((*span, tag.location?)))
     }
 
-    /// The locations by the numbers that whereabouts tell.
+    /// The locations, by the numbers that [`Self::located_claims`] returns.
     pub(crate) fn locations(&self) -> &[Uuid] {
         self.calendars.locations()
     }
 
-    /// Everything that an owner has taken.
+    /// All claims of an owner.
     pub(crate) fn claims_of(&self, owner: Uuid) -> &[Claim] {
-        self.owners.get(&owner).map_or(&[], |owned| owned.claims.as_slice())
+        self.owners.get(&owner).map_or(&[], |known| known.claims.as_slice())
     }
 
-    /// The appointments that are still to come.
-    pub(crate) fn booked(&self) -> impl Iterator<Item = (Uuid, &Booked)> {
-        self.booked.iter().map(|(id, booked)| (*id, booked))
+    /// The upcoming appointments.
+    pub(crate) fn upcoming(&self) -> impl Iterator<Item = (Uuid, &Appointment)> {
+        self.upcoming.iter().map(|(id, appointment)| (*id, appointment))
     }
 
-    /// An appointment that is still to come.
-    pub(crate) fn appointment(&self, id: Uuid) -> Option<&Booked> {
-        self.booked.get(&id)
+    /// An upcoming appointment.
+    pub(crate) fn appointment(&self, id: Uuid) -> Option<&Appointment> {
+        self.upcoming.get(&id)
     }
 
     fn release(&mut self, owner: Uuid) {
-        let claims = self.owners.get_mut(&owner).map(|owned| std::mem::take(&mut owned.claims));
+        let claims = self.owners.get_mut(&owner).map(|known| std::mem::take(&mut known.claims));
         for claim in claims.unwrap_or_default() {
-            self.calendars.free(&claim, owner);
+            self.calendars.remove(&claim, owner);
             if claim.kind == Kind::Place {
-                self.leave(claim.resource, owner);
+                self.remove_member(claim.resource, owner);
             }
         }
     }
 
-    fn forget(&mut self, owner: Uuid) {
-        self.booked.remove(&owner);
+    fn remove_state(&mut self, owner: Uuid) {
+        self.upcoming.remove(&owner);
         if let Some(group) = self.groups.remove(&owner) {
             self.group_starts.remove(&(group.service, group.starts_at_us, owner));
         }
     }
 }
 
-/// Whose claims a change is about; `None` where it makes no sense.
+/// The owner of a change's claims; `None` where the change has none or cannot be read.
 pub(crate) fn owner(change: &Change) -> Option<Uuid> {
     read(change).map(|(owner, _)| owner)
 }
 
-fn read(change: &Change) -> Option<(Uuid, State)> {
+fn read(change: &Change) -> Option<(Uuid, OwnerState)> {
     Some(match change.owner.as_ref()? {
-        Owner::Appointment(state) => (state.id.parse::<AppointmentId>().ok()?.uuid(), booked(state, change.version)?),
+        Owner::Appointment(state) => {
+            (state.id.parse::<AppointmentId>().ok()?.uuid(), appointment(state, change.version)?)
+        }
         Owner::Group(state) => {
             let id = state.id.parse::<GroupId>().ok()?.uuid();
-            (id, if change.claims.is_empty() { State::Bare } else { State::Group(group(state)?) })
+            let empty = change.claims.is_empty();
+            (id, if empty { OwnerState::ClaimsOnly } else { OwnerState::Group(group(state)?) })
         }
-        Owner::Hold(state) => (state.id.parse::<HoldId>().ok()?.uuid(), State::Bare),
-        // A plan takes nothing: its appointments do.
+        Owner::Hold(state) => (state.id.parse::<HoldId>().ok()?.uuid(), OwnerState::ClaimsOnly),
+        // Plans, offers and waitlist entries have no claims of their own.
         Owner::Plan(_) | Owner::Offer(_) | Owner::Waitlist(_) => return None,
     })
 }
 
-fn booked(state: &AppointmentState, version: i64) -> Option<State> {
+fn appointment(state: &AppointmentState, version: i64) -> Option<OwnerState> {
     if !state.status.parse::<Status>().ok()?.is_upcoming() {
-        return Some(State::Bare);
+        return Some(OwnerState::ClaimsOnly);
     }
-    Some(State::Booked(Booked {
+    Some(OwnerState::Upcoming(Appointment {
         version,
         service: state.service_id.parse::<ServiceId>().ok()?.uuid(),
         practitioner: state.practitioner_id.parse::<PractitionerId>().ok()?.uuid(),
@@ -255,8 +260,8 @@ fn booked(state: &AppointmentState, version: i64) -> Option<State> {
     }))
 }
 
-fn group(state: &GroupState) -> Option<Group> {
-    Some(Group {
+fn group(state: &GroupState) -> Option<GroupSession> {
+    Some(GroupSession {
         service: state.service_id.parse::<ServiceId>().ok()?.uuid(),
         practitioner: state.practitioner_id.parse::<PractitionerId>().ok()?.uuid(),
         location: state.location_id.parse::<LocationId>().ok()?.uuid(),

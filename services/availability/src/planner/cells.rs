@@ -1,8 +1,8 @@
-//! Time cut into cells that do not touch: stretches of one practitioner's time, each with a room and a unit of its own,
-//! so that any of them can be given away whatever becomes of the others.
+//! Open time cut into disjoint cells: intervals of one practitioner's time, each with a room and a unit of its own, so
+//! that any cell can be assigned whatever becomes of the others.
 //!
-//! A cell can hold a visit of any service that can begin near its start, so that services of other lengths, buffers or
-//! grids do not shut each other out; it is as long as the longest of them.
+//! A cell serves a visit of any kind that can begin near its start, so that kinds of other lengths, buffers or grids do
+//! not exclude each other; it is as long as the longest of them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,45 +14,47 @@ use domain::claim::Kind;
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::starts::Starts;
+use super::starts::{OpenStarts, VisitKind};
 use crate::{
-    occupancy::Projection,
+    occupancy::Occupancy,
     slots::{
         limits::{Cap, Period},
-        query::Ask,
-        search::Open,
+        query::SlotQuery,
+        search::OpenSlot,
     },
 };
 
-/// Another service of the cell may begin so much later than the first.
+/// Starts of other kinds belong to a cell within this time after its start.
 const NEAR: Tick = 30 / MINUTES;
 
-/// What a cell can be used for: a service of the question and one of its starts.
+/// A use of a cell: a kind of visit, and one of its open slots, both by position.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Use {
+pub(super) struct CellUse {
     pub(super) cell: usize,
-    pub(super) service: usize,
-    pub(super) start: usize,
+    pub(super) kind: usize,
+    pub(super) slot: usize,
 }
 
-/// Cuts the open starts of several services into cells. Practitioners whom patients know come first where rooms are
-/// short; a practitioner's day has no more cells than its cap leaves.
-pub(super) fn cut(services: &[Starts], projection: &Projection, known: &HashSet<Uuid>) -> Vec<Use> {
+/// Cuts the open slots of several kinds of visit into cells. Practitioners whom patients know come first where rooms are
+/// short; a practitioner has no more cells in a day or week than their caps allow.
+pub(super) fn cut(kinds: &[(VisitKind, OpenStarts)], occupancy: &Occupancy, known: &HashSet<Uuid>) -> Vec<CellUse> {
     let mut starts = Vec::new();
-    for (service, found) in services.iter().enumerate() {
-        for (start, open) in found.open.iter().enumerate() {
-            let person = open.found.practitioner;
-            let stranger = !known.contains(&found.ask.model.people[person as usize].id);
-            starts.push((found.ask.query.claim(open.found.start).start, stranger, person, service, start));
+    for (kind, (_, found)) in kinds.iter().enumerate() {
+        for (slot, open) in found.slots.iter().enumerate() {
+            let practitioner = open.start.practitioner;
+            let unknown = !known.contains(&found.query.index.practitioners[practitioner as usize].id);
+            let claim_start = found.query.kernel.claim(open.start.tick).start;
+            starts.push((claim_start, unknown, practitioner, kind, slot));
         }
     }
     starts.sort_unstable();
-    let mut cutter = Cutter { projection, last: HashMap::new(), kept: HashMap::new(), caps: HashMap::new(), cells: 0 };
+    let mut cutter =
+        CellCutter { occupancy, last: HashMap::new(), reserved: HashMap::new(), caps: HashMap::new(), cells: 0 };
     let mut uses = Vec::new();
-    for (_, _, person, service, start) in starts {
-        let (ask, open) = (&services[service].ask, &services[service].open[start]);
-        if let Some(cell) = cutter.put(person, service, ask, open) {
-            uses.push(Use { cell, service, start });
+    for (_, _, practitioner, kind, slot) in starts {
+        let starts = &kinds[kind].1;
+        if let Some(cell) = cutter.add(practitioner, kind, &starts.query, &starts.slots[slot]) {
+            uses.push(CellUse { cell, kind, slot });
         }
     }
     uses
@@ -62,137 +64,148 @@ pub(super) fn cut(services: &[Starts], projection: &Projection, known: &HashSet<
 struct Cell {
     number: usize,
     span: Span,
-    place: u32,
+    location: u32,
     needling: bool,
-    services: Vec<usize>,
+    kinds: Vec<usize>,
 }
 
 /// A room, or a unit of equipment.
-type Thing = (Uuid, i16);
+type Resource = (Uuid, i16);
 
-struct Cutter<'a> {
-    projection: &'a Projection,
+/// A cap of a practitioner in one period: practitioner, period, whether only needling counts, first day.
+type CapKey = (u32, Period, bool, Date);
+
+struct CellCutter<'a> {
+    occupancy: &'a Occupancy,
     last: HashMap<u32, Cell>,
-    /// The stretches for which rooms and units are kept already, and for which cell.
-    kept: HashMap<Thing, Vec<(Span, usize)>>,
-    /// How many cells more a practitioner's day or week takes, where it has a cap; of needling alone, or of all.
-    caps: HashMap<(u32, Period, bool, Date), usize>,
+    /// The spans for which rooms and units are reserved, and for which cell.
+    reserved: HashMap<Resource, Vec<(Span, usize)>>,
+    /// The number of further cells that each cap allows.
+    caps: HashMap<CapKey, usize>,
     cells: usize,
 }
 
-impl Cutter<'_> {
-    /// Puts a start into the practitioner's last cell, or into a new one; `None` where it fits neither.
-    fn put(&mut self, person: u32, service: usize, ask: &Ask, open: &Open) -> Option<usize> {
-        let claim = ask.query.claim(open.found.start);
-        // A group session is joined, not moved into.
-        if ask.service.capacity > 1 {
+impl CellCutter<'_> {
+    /// Adds a slot to the practitioner's last cell, or to a new one; `None` where it fits neither.
+    fn add(&mut self, practitioner: u32, kind: usize, query: &SlotQuery, open: &OpenSlot) -> Option<usize> {
+        let claim = query.kernel.claim(open.start.tick);
+        // Group sessions are joined, not moved into.
+        if query.service.capacity > 1 {
             return None;
         }
-        if let Some(last) = self.last.get(&person) {
+        if let Some(last) = self.last.get(&practitioner) {
             let near = claim.start < last.span.start + NEAR
-                && last.place == open.found.place
-                && !last.services.contains(&service);
-            let (number, span) = (last.number, Span::new(last.span.start, last.span.end.max(claim.end)));
-            // The cell was counted when it was made; needling that comes into it counts as needling, too.
-            let more = ask.service.needling && !last.needling;
+                && last.location == open.start.location
+                && !last.kinds.contains(&kind);
             if near {
-                if more && !self.under_caps(ask, open, |cap| cap.needling) || !self.keep(ask, open, span, number) {
-                    return None;
-                }
-                if more {
-                    self.count(ask, open, |cap| cap.needling);
-                }
-                let cell = self.last.get_mut(&person)?;
-                cell.span = span;
-                cell.needling |= ask.service.needling;
-                cell.services.push(service);
-                return Some(number);
+                return self.extend(practitioner, kind, query, open, claim);
             }
-            // Nobody is on the way from a place to itself.
-            let road = ask.model.roads.between(last.place, open.found.place).unwrap_or(0);
-            if claim.start < last.span.end + road {
+            // No travel time from a location to itself.
+            let travel = query.index.travel_times.between(last.location, open.start.location).unwrap_or(0);
+            if claim.start < last.span.end + travel {
                 return None;
             }
         }
         let number = self.cells;
-        if !self.under_caps(ask, open, |_| true) || !self.keep(ask, open, claim, number) {
+        if !self.is_under_caps(query, open, |_| true) || !self.reserve(query, open, claim, number) {
             return None;
         }
         self.cells += 1;
-        self.count(ask, open, |_| true);
-        self.last.insert(
-            person,
-            Cell {
-                number,
-                span: claim,
-                place: open.found.place,
-                needling: ask.service.needling,
-                services: vec![service],
-            },
-        );
+        self.count(query, open, |_| true);
+        let (location, needling) = (open.start.location, query.service.needling);
+        self.last.insert(practitioner, Cell { number, span: claim, location, needling, kinds: vec![kind] });
         Some(number)
     }
 
-    /// The caps that a start comes under, with the period of each that it lies in.
-    fn caps_of(&self, ask: &Ask, open: &Open) -> impl Iterator<Item = ((u32, Period, bool, Date), Cap)> + use<> {
-        let person = open.found.practitioner;
-        let date = ask.model.places[open.found.place as usize].zone.date(open.found.start);
-        let caps = Cap::all(&ask.model.people[person as usize].practitioner, &ask.service);
-        caps.map(move |cap| ((person, cap.period, cap.needling, cap.period.first(date)), cap))
+    /// Adds a slot to the practitioner's last cell.
+    fn extend(
+        &mut self,
+        practitioner: u32,
+        kind: usize,
+        query: &SlotQuery,
+        open: &OpenSlot,
+        claim: Span,
+    ) -> Option<usize> {
+        let last = self.last.get(&practitioner)?;
+        let (number, span) = (last.number, Span::new(last.span.start, last.span.end.max(claim.end)));
+        // The cell itself counts already; its first needling visit makes it count as needling, too.
+        let becomes_needling = query.service.needling && !last.needling;
+        if becomes_needling && !self.is_under_caps(query, open, |cap| cap.needling)
+            || !self.reserve(query, open, span, number)
+        {
+            return None;
+        }
+        if becomes_needling {
+            self.count(query, open, |cap| cap.needling);
+        }
+        let cell = self.last.get_mut(&practitioner)?;
+        cell.span = span;
+        cell.needling |= query.service.needling;
+        cell.kinds.push(kind);
+        Some(number)
     }
 
-    /// Whether each of some caps takes one more.
-    fn under_caps(&mut self, ask: &Ask, open: &Open, which: fn(&Cap) -> bool) -> bool {
-        let person = ask.model.people[open.found.practitioner as usize].id;
-        let zone = &ask.model.places[open.found.place as usize].zone;
-        let projection = self.projection;
-        let mut caps = self.caps_of(ask, open).filter(|(_, cap)| which(cap));
+    /// The caps that apply to a slot, with their keys.
+    fn caps_of(&self, query: &SlotQuery, open: &OpenSlot) -> impl Iterator<Item = (CapKey, Cap)> + use<> {
+        let practitioner = open.start.practitioner;
+        let date = query.location(open).zone.date(open.start.tick);
+        let caps = Cap::all(&query.index.practitioners[practitioner as usize].body, &query.service);
+        caps.map(move |cap| ((practitioner, cap.period, cap.needling, cap.period.first_day(date)), cap))
+    }
+
+    /// Whether each selected cap allows one more cell.
+    fn is_under_caps(&mut self, query: &SlotQuery, open: &OpenSlot, select: fn(&Cap) -> bool) -> bool {
+        let practitioner = query.index.practitioners[open.start.practitioner as usize].id;
+        let zone = &query.location(open).zone;
+        let occupancy = self.occupancy;
+        let mut caps = self.caps_of(query, open).filter(|(_, cap)| select(cap));
         caps.all(|(key, cap)| {
-            let left = || cap.left(projection, person, cap.period.around(zone, key.3), &[]);
-            *self.caps.entry(key).or_insert_with(left) > 0
+            let remaining = || cap.remaining(occupancy, practitioner, cap.period.around(zone, key.3), &[]);
+            *self.caps.entry(key).or_insert_with(remaining) > 0
         })
     }
 
-    /// Counts one more under some caps.
-    fn count(&mut self, ask: &Ask, open: &Open, which: fn(&Cap) -> bool) {
-        for (key, _) in self.caps_of(ask, open).filter(|(_, cap)| which(cap)) {
-            self.caps.entry(key).and_modify(|left| *left = left.saturating_sub(1));
+    /// Counts one cell under the selected caps.
+    fn count(&mut self, query: &SlotQuery, open: &OpenSlot, select: fn(&Cap) -> bool) {
+        for (key, _) in self.caps_of(query, open).filter(|(_, cap)| select(cap)) {
+            self.caps.entry(key).and_modify(|remaining| *remaining = remaining.saturating_sub(1));
         }
     }
 
-    /// Keeps a room and a unit for a cell throughout, where the service needs them.
-    fn keep(&mut self, ask: &Ask, open: &Open, span: Span, cell: usize) -> bool {
-        let place = &ask.model.places[open.found.place as usize];
-        let rooms = place.rooms.iter().map(|(id, kind)| ((*id, 0), kind));
-        let units = place.units.iter().map(|(id, unit, kind)| ((*id, *unit), kind));
-        let room = self.free(ask.service.room_type.as_ref(), Kind::Room, rooms, span, cell);
-        let unit = self.free(ask.service.equipment_type.as_ref(), Kind::Equipment, units, span, cell);
+    /// Reserves a room and a unit for a cell's whole span, where the service needs them.
+    fn reserve(&mut self, query: &SlotQuery, open: &OpenSlot, span: Span, cell: usize) -> bool {
+        let location = query.location(open);
+        let rooms = location.rooms.iter().map(|(id, kind)| ((*id, 0), kind));
+        let units = location.units.iter().map(|(id, unit, kind)| ((*id, *unit), kind));
+        let room = self.first_free(query.service.room_type.as_ref(), Kind::Room, rooms, span, cell);
+        let unit = self.first_free(query.service.equipment_type.as_ref(), Kind::Equipment, units, span, cell);
         let (Ok(room), Ok(unit)) = (room, unit) else { return false };
-        for thing in room.into_iter().chain(unit) {
-            self.kept.entry(thing).or_default().push((span, cell));
+        for resource in room.into_iter().chain(unit) {
+            self.reserved.entry(resource).or_default().push((span, cell));
         }
         true
     }
 
-    /// One of the type that is free and kept for no other cell: none where no type is needed, `Err` where all are taken.
-    fn free<'a>(
+    /// The first resource of a type that is free and reserved for no other cell; `None` where no type is needed, `Err`
+    /// where all are occupied.
+    fn first_free<'a>(
         &self,
         wanted: Option<&String>,
         kind: Kind,
-        mut all: impl Iterator<Item = (Thing, &'a String)>,
+        mut all: impl Iterator<Item = (Resource, &'a String)>,
         span: Span,
         cell: usize,
-    ) -> Result<Option<Thing>, ()> {
+    ) -> Result<Option<Resource>, ()> {
         let Some(wanted) = wanted else { return Ok(None) };
-        let kept = |thing: &Thing| {
-            let meets = |(kept, owner): &(Span, usize)| *owner != cell && !kept.and(span).is_empty();
-            // They come in the order of their starts, and no visit takes a day.
-            let near = |(kept, _): &&(Span, usize)| kept.start + PER_DAY > span.start;
-            self.kept.get(thing).is_some_and(|spans| spans.iter().rev().take_while(near).any(meets))
+        let is_reserved = |resource: &Resource| {
+            let meets = |(reserved, owner): &(Span, usize)| *owner != cell && !reserved.and(span).is_empty();
+            // Reservations are sorted by start, and no visit takes a day.
+            let near = |(reserved, _): &&(Span, usize)| reserved.start + PER_DAY > span.start;
+            self.reserved.get(resource).is_some_and(|spans| spans.iter().rev().take_while(near).any(meets))
         };
-        let found = all.find(|(thing, own)| {
-            *own == wanted && self.projection.is_free(kind, thing.0, thing.1, span, &[]) && !kept(thing)
+        let found = all.find(|(resource, own)| {
+            *own == wanted && self.occupancy.is_free(kind, resource.0, resource.1, span, &[]) && !is_reserved(resource)
         });
-        found.map(|(thing, _)| Some(thing)).ok_or(())
+        found.map(|(resource, _)| Some(resource)).ok_or(())
     }
 }

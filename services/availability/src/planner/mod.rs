@@ -1,7 +1,10 @@
-//! Questions that take whole calendars: series of open slots for a care plan, and new times for many appointments at
-//! once. What is open is found as for any search; what is best is for `careplan` to say.
+//! Proposals over whole calendars: series of open slots for a care plan, and new times for many appointments at once.
+//!
+//! `starts` searches as any query does and turns open slots into the candidates of `careplan`, which decides.
 
 mod cells;
-pub(crate) mod moves;
-pub(crate) mod series;
+mod moves;
+mod series;
 mod starts;
+
+pub(crate) use self::{moves::propose_moves, series::propose_series};

@@ -1,61 +1,61 @@
-//! New times for many appointments at once.
+//! `ProposeMoves`: new times for many appointments at once.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use careplan::{
-    matching::{Item, Neighbour, Offer, Outcome, matched},
+    matching::{Item, Neighbour, Offer, Outcome, assign},
     series::Candidate,
 };
 use domain::{
     fault::Faults,
-    id::{AppointmentId, PatientId, PractitionerId, ServiceId},
+    id::{AppointmentId, LocationId, PatientId, PractitionerId, ServiceId},
     slot::Slot,
     time::from_micros,
 };
 use jiff::{Timestamp, civil::Date};
 use rpc::{Context, Fault};
 use uuid::Uuid;
-use wire::availability::{
-    self as proto, Move, MovingVisit, ProposeMovesRequest, ProposeMovesResponse, SearchSlotsRequest,
+use wire::{
+    availability::{self as proto, Move, MovingVisit, ProposeMovesRequest, ProposeMovesResponse},
+    convert,
 };
 
 use super::{
-    cells::{self, Use},
-    series::gap,
-    starts::{Starts, Wishes, Written, in_use, needling, of_visit},
+    cells::{self, CellUse},
+    series::gap_from_wire,
+    starts::{OpenStarts, StartsQuery, VisitKind, candidate_of_visit, is_needling},
 };
 use crate::{
     Inner,
-    index::Model,
-    occupancy::Projection,
-    organisations::Org,
+    index::Index,
+    occupancy::Occupancy,
+    organisations::Organisation,
     slots::{
-        checks::{self, Terms},
-        query::shown,
-        sessions::elsewhere,
+        checks::{CheckOptions, SlotFacts},
+        filters::{Pointers, SlotFilters},
+        query::slot_to_wire,
+        request::is_online,
+        sessions::busy_starts,
     },
 };
 
 const VISITS_MAX: usize = 500;
 
-pub(crate) async fn propose(
+pub(crate) async fn propose_moves(
     inner: &Inner,
     ctx: &Context,
     request: &ProposeMovesRequest,
 ) -> Result<ProposeMovesResponse, Fault> {
-    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    let organisation = inner.organisations.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
     let now = inner.clock.now();
-    let model = org.model(now).ok_or_else(Fault::not_found)?;
-    let visits = read(request, &model)?;
-    let services = open(&org, request, &visits, &model, now).await?;
-    let offered = Offered::new(&org.projection(now), &services, &visits, request.channel, now);
-    let (items, weights) = (offered.items, inner.weights);
-    let solved = tokio::task::spawn_blocking(move || {
-        let outcomes = matched(&items, &weights);
-        (items, outcomes)
-    });
-    let (items, outcomes) = solved.await.map_err(Fault::internal)?;
-    let moves = items.iter().zip(outcomes).zip(offered.slots).map(|((_, outcome), slots)| match outcome {
+    let index = organisation.index(now).ok_or_else(Fault::not_found)?;
+    let visits = read(request, &index)?;
+    let online = is_online(request.channel);
+    let kinds = search_kinds(&organisation, &visits, &index, online, now).await?;
+    let offers = Offers::new(&organisation.occupancy(now), &kinds, &visits, online, now);
+    let (items, weights) = (offers.items, inner.weights);
+    let outcomes = tokio::task::spawn_blocking(move || assign(&items, &weights)).await.map_err(Fault::internal)?;
+    let moves = outcomes.into_iter().zip(offers.slots).map(|(outcome, slots)| match outcome {
         Outcome::Placed(offer) => Move { slot: Some(slots[offer].clone()), code: String::new() },
         Outcome::NoOffer => Move { slot: None, code: "no_slot".to_owned() },
         Outcome::Contended => Move { slot: None, code: "contended".to_owned() },
@@ -63,218 +63,215 @@ pub(crate) async fn propose(
     Ok(ProposeMovesResponse { moves: moves.collect() })
 }
 
-/// Another visit of the patient.
-struct Other {
+/// Another visit of the same patient.
+struct OtherVisit {
     service: Uuid,
     starts_at: Timestamp,
     ends_at: Timestamp,
-    /// What must come before it.
+    /// The service that must come before this one.
     prior: Option<Uuid>,
 }
 
 /// A visit that needs another time.
-struct Visit {
+struct VisitToMove {
     appointment: Uuid,
     service: ServiceId,
-    /// The length that it keeps.
+    /// The length that the visit keeps.
     minutes: u32,
-    wishes: Wishes,
+    filters: SlotFilters,
     first_on: Date,
     last_on: Date,
-    others: Vec<Other>,
-    /// What the matching must know; it has no offers yet.
+    others: Vec<OtherVisit>,
+    /// The item to match, without offers.
     item: Item,
 }
 
-fn read(request: &ProposeMovesRequest, model: &Model) -> Result<Vec<Visit>, Fault> {
+fn read(request: &ProposeMovesRequest, index: &Index) -> Result<Vec<VisitToMove>, Fault> {
     let count = request.visits.len();
     if !(1..=VISITS_MAX).contains(&count) {
-        return Err(Fault::violation("/visits", "out_of_range", "give 1 to 500 visits"));
+        let detail = format!("give 1 to {VISITS_MAX} visits");
+        return Err(Fault::violation("/visits", "out_of_range", &detail));
     }
-    request.visits.iter().enumerate().map(|(at, wire)| visit(at, wire, model)).collect()
+    request.visits.iter().enumerate().map(|(at, visit)| read_visit(at, visit, index)).collect()
 }
 
-fn visit(at: usize, wire: &MovingVisit, model: &Model) -> Result<Visit, Fault> {
+fn read_visit(at: usize, visit: &MovingVisit, index: &Index) -> Result<VisitToMove, Fault> {
     let mut faults = Faults::new();
     let root = format!("/visits/{at}");
     let pointer = |field: &str| format!("{root}/{field}");
     let appointment: Option<AppointmentId> =
-        wire::convert::id(&mut faults, &pointer("appointment_id"), &wire.appointment_id);
-    let service: Option<ServiceId> = wire::convert::id(&mut faults, &pointer("service_id"), &wire.service_id);
-    let patient: Option<PatientId> = wire::convert::id(&mut faults, &pointer("patient_id"), &wire.patient_id);
-    let written = Written {
-        at: &root,
-        days: &wire.days,
-        not_before: &wire.not_before,
-        not_after: &wire.not_after,
-        location_ids: &wire.location_ids,
-        practitioner_id: &wire.practitioner_id,
-    };
-    let wishes = Wishes::read(&mut faults, &written);
-    let first_on = wire::convert::date(&mut faults, &pointer("first_on"), &wire.first_on);
-    let last_on = wire::convert::date(&mut faults, &pointer("last_on"), &wire.last_on);
-    let after = wire.after.as_ref().map(|after| (after.visit as usize, after.gap.map(gap)));
+        convert::id(&mut faults, &pointer("appointment_id"), &visit.appointment_id);
+    let service: Option<ServiceId> = convert::id(&mut faults, &pointer("service_id"), &visit.service_id);
+    let patient: Option<PatientId> = convert::id(&mut faults, &pointer("patient_id"), &visit.patient_id);
+    let filters = SlotFilters::read(&mut faults, visit.filters.as_ref(), Pointers::Body(&root));
+    let located = !filters.locations().is_empty();
+    faults.check(located, pointer("location_ids"), "missing", "name at least one location");
+    let first_on = convert::date(&mut faults, &pointer("first_on"), &visit.first_on);
+    let last_on = convert::date(&mut faults, &pointer("last_on"), &visit.last_on);
+    let after = visit.after.as_ref().map(|after| (after.visit as usize, after.gap.map(gap_from_wire)));
     let earlier = after.is_none_or(|(visit, gap)| visit < at && gap.is_some());
     faults.check(earlier, pointer("after"), "out_of_range", "name an earlier visit of the request, and a gap");
-    faults.check(wire.current.is_some(), pointer("current"), "missing", "say where it is now");
+    faults.check(visit.current.is_some(), pointer("current"), "missing", "say where it is now");
     faults.result()?;
-    let current = of_visit(model, wire.current.as_ref().unwrap_or(&proto::FixedVisit::default()), &pointer("current"))?;
+    let current = visit.current.clone().unwrap_or_default();
+    let current = candidate_of_visit(index, &current, &pointer("current"))?;
     let (Some(appointment), Some(service), Some(patient), Some((first_on, last_on))) =
         (appointment, service, patient, first_on.zip(last_on))
     else {
         return Err(Fault::internal("a visit without faults lacks a part"));
     };
-    let mut known: Vec<PractitionerId> = wire.known_practitioner_ids.iter().filter_map(|id| id.parse().ok()).collect();
-    known.push(current.practitioner);
+    let known = visit.known_practitioner_ids.iter().filter_map(|id| id.parse().ok());
     let item = Item {
         patient,
         current,
-        known,
-        needling: needling(model, &wire.service_id),
-        before: neighbour(model, wire.before.as_ref(), &pointer("before"))?,
-        next: neighbour(model, wire.next.as_ref(), &pointer("next"))?,
+        known: known.chain([current.practitioner]).collect::<Vec<PractitionerId>>(),
+        needling: is_needling(index, &visit.service_id),
+        before: neighbour(index, visit.before.as_ref(), &pointer("before"))?,
+        next: neighbour(index, visit.next.as_ref(), &pointer("next"))?,
         after: after.and_then(|(visit, gap)| Some((visit, gap?))),
         offers: vec![],
     };
-    let others = wire.others.iter().filter_map(|visit| other(model, visit)).collect();
+    let others = visit.others.iter().filter_map(|other| other_visit(index, other)).collect();
     let seconds = current.visit.end().duration_since(current.visit.start()).as_secs();
     let minutes = u32::try_from(seconds / 60).unwrap_or(0);
-    Ok(Visit { appointment: appointment.uuid(), service, minutes, wishes, first_on, last_on, others, item })
+    Ok(VisitToMove { appointment: appointment.uuid(), service, minutes, filters, first_on, last_on, others, item })
 }
 
-fn other(model: &Model, visit: &proto::OtherVisit) -> Option<Other> {
+fn other_visit(index: &Index, visit: &proto::OtherVisit) -> Option<OtherVisit> {
     let service = visit.service_id.parse::<ServiceId>().ok()?.uuid();
-    Some(Other {
+    Some(OtherVisit {
         service,
         starts_at: from_micros(visit.starts_at_us)?,
         ends_at: from_micros(visit.ends_at_us)?,
-        prior: model.service_ever(service).and_then(|service| service.requires_prior).map(ServiceId::uuid),
+        prior: prior_service(index, service),
     })
 }
 
-impl Visit {
-    /// What is given, and for how many minutes.
-    fn given(&self) -> (ServiceId, u32) {
-        (self.service, self.minutes)
+fn prior_service(index: &Index, service: Uuid) -> Option<Uuid> {
+    index.service_or_archived(service).and_then(|service| service.requires_prior).map(ServiceId::uuid)
+}
+
+fn neighbour(index: &Index, neighbour: Option<&proto::Neighbour>, root: &str) -> Result<Option<Neighbour>, Fault> {
+    let parts = neighbour.and_then(|neighbour| neighbour.visit.as_ref().zip(neighbour.gap));
+    let Some((visit, gap)) = parts else { return Ok(None) };
+    Ok(Some(Neighbour { on: candidate_of_visit(index, visit, root)?.date, gap: gap_from_wire(gap) }))
+}
+
+impl VisitToMove {
+    fn kind(&self) -> VisitKind {
+        (self.service, Some(self.minutes).filter(|minutes| *minutes > 0))
     }
 
-    /// Whether a time leaves what must come first before what needs it: of this visit, and of those that need it.
-    fn in_sequence(&self, model: &Model, at: &Candidate) -> bool {
+    /// Whether a time keeps the order of services: after the service that this visit requires, and before the visits that
+    /// require this one.
+    fn is_in_sequence(&self, index: &Index, at: &Candidate) -> bool {
         let (start, end) = (at.visit.start(), at.visit.end());
         let own = self.service.uuid();
-        let prior = model.service_ever(own).and_then(|service| service.requires_prior).map(ServiceId::uuid);
-        let had = |service: Uuid, by: Timestamp| {
+        let given_by = |service: Uuid, by: Timestamp| {
             self.others.iter().any(|other| other.service == service && other.ends_at <= by)
         };
         let mut dependents = self.others.iter().filter(|other| other.prior == Some(own));
-        prior.is_none_or(|prior| had(prior, start))
-            && dependents.all(|other| end <= other.starts_at || had(own, other.starts_at))
+        prior_service(index, own).is_none_or(|prior| given_by(prior, start))
+            && dependents.all(|other| end <= other.starts_at || given_by(own, other.starts_at))
     }
 }
 
-fn neighbour(model: &Model, wire: Option<&proto::Neighbour>, at: &str) -> Result<Option<Neighbour>, Fault> {
-    let Some((visit, days)) = wire.and_then(|wire| wire.visit.as_ref().zip(wire.gap)) else { return Ok(None) };
-    Ok(Some(Neighbour { on: of_visit(model, visit, at)?.date, gap: gap(days) }))
-}
-
-/// What is open, for each service of the visits and each length of them, wherever and whenever one of them may be.
-async fn open(
-    org: &Org,
-    request: &ProposeMovesRequest,
-    visits: &[Visit],
-    model: &Model,
+/// The open slots of each kind of visit, at every location and on every day that one of its visits allows.
+async fn search_kinds(
+    organisation: &Organisation,
+    visits: &[VisitToMove],
+    index: &Arc<Index>,
+    online: bool,
     now: Timestamp,
-) -> Result<Vec<Starts>, Fault> {
-    let mut services: Vec<(ServiceId, u32)> = visits.iter().map(Visit::given).collect();
-    services.sort_unstable();
-    services.dedup();
+) -> Result<Vec<(VisitKind, OpenStarts)>, Fault> {
+    let mut kinds: Vec<VisitKind> = visits.iter().map(VisitToMove::kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
     let mut found = Vec::new();
-    for given in services.into_iter().filter(|(service, _)| model.service(service.uuid()).is_some()) {
-        let own: Vec<&Visit> = visits.iter().filter(|visit| visit.given() == given).collect();
-        let mut locations: Vec<_> = own.iter().flat_map(|visit| visit.wishes.locations.iter().copied()).collect();
-        locations.sort_unstable();
-        locations.dedup();
-        let location_ids = in_use(model, &locations);
+    for kind in kinds.into_iter().filter(|(service, _)| index.service(service.uuid()).is_some()) {
+        let own: Vec<&VisitToMove> = visits.iter().filter(|visit| visit.kind() == kind).collect();
+        let locations = own.iter().flat_map(|visit| visit.filters.locations().iter().copied());
+        let in_use: Vec<LocationId> = locations.filter(|id| index.location(id.uuid()).is_some()).collect();
         let days = own.iter().map(|visit| visit.first_on).min().zip(own.iter().map(|visit| visit.last_on).max());
-        let Some(days) = days.filter(|(first, last)| first <= last && !location_ids.is_empty()) else { continue };
-        let question = SearchSlotsRequest {
-            service_id: given.0.to_string(),
-            minutes: given.1,
-            location_ids,
-            channel: request.channel,
-            ..SearchSlotsRequest::default()
-        };
-        let mut starts = Starts::find(org, question, days, &[], now).await?;
-        // A day that nobody asks about must not use a week's cap up.
+        let Some(days) = days.filter(|(first, last)| first <= last && !in_use.is_empty()) else { continue };
+        let filters = SlotFilters::at(in_use);
+        let starts = StartsQuery { kind, filters: &filters, days, online, patient: None, ignored: &[] };
+        let mut starts = OpenStarts::search(organisation, index.clone(), &starts, now).await?;
+        // Slots on other days must not use up a week's cap.
         starts.keep_days(days);
-        found.push(starts);
+        found.push((kind, starts));
     }
     Ok(found)
 }
 
-/// The visits with all that they may take.
-struct Offered {
+/// The items to match, with the slots behind their offers.
+struct Offers {
     items: Vec<Item>,
-    /// For each visit the slots behind its offers.
+    /// For each visit the slots of its offers.
     slots: Vec<Vec<proto::Slot>>,
 }
 
-impl Offered {
-    fn new(projection: &Projection, services: &[Starts], visits: &[Visit], channel: i32, now: Timestamp) -> Self {
+impl Offers {
+    fn new(
+        occupancy: &Occupancy,
+        kinds: &[(VisitKind, OpenStarts)],
+        visits: &[VisitToMove],
+        online: bool,
+        now: Timestamp,
+    ) -> Self {
         let known: HashSet<Uuid> = visits.iter().flat_map(|visit| &visit.item.known).map(|id| id.uuid()).collect();
-        let uses = cells::cut(services, projection, &known);
+        let uses = cells::cut(kinds, occupancy, &known);
         let ignored: Vec<Uuid> = visits.iter().map(|visit| visit.appointment).collect();
-        let cells = uses.iter().map(|it| it.cell + 1).max().unwrap_or(0);
-        let mut offered = Self { items: vec![], slots: vec![] };
+        let cells = uses.iter().map(|cell_use| cell_use.cell + 1).max().unwrap_or(0);
+        let mut all = Self { items: vec![], slots: vec![] };
         for (at, visit) in visits.iter().enumerate() {
-            let Some(service) = services.iter().position(|starts| starts.gives(visit.given())) else {
-                offered.items.push(visit.item.clone());
-                offered.slots.push(vec![]);
+            let Some(kind) = kinds.iter().position(|(kind, _)| *kind == visit.kind()) else {
+                all.items.push(visit.item.clone());
+                all.slots.push(vec![]);
                 continue;
             };
-            let starts = &services[service];
-            let own = uses.iter().filter(|it| it.service == service);
-            let mut offers: Vec<(Offer, proto::Slot)> = open_to(projection, starts, visit, &ignored, own).collect();
-            let online = channel != wire::common::BookingChannel::Staff as i32;
-            // The time that it has, where another room or unit is free at it.
+            let starts = &kinds[kind].1;
+            let own = uses.iter().filter(|cell_use| cell_use.kind == kind);
+            let mut offers: Vec<(Offer, proto::Slot)> = offers_to(occupancy, starts, visit, &ignored, own).collect();
+            // The present time counts too, where another room or unit is free at it.
             offers.extend(
-                as_it_is(projection, starts, visit, online, now)
+                present_slot(occupancy, starts, visit, online, now)
                     .map(|slot| (Offer { cell: cells + at, at: visit.item.current }, slot)),
             );
             let (offers, slots) = offers.into_iter().unzip();
-            offered.items.push(Item { offers, ..visit.item.clone() });
-            offered.slots.push(slots);
+            all.items.push(Item { offers, ..visit.item.clone() });
+            all.slots.push(slots);
         }
-        offered
+        all
     }
 }
 
-/// The cells that a visit may take: wished, within its days, its patient not elsewhere.
-fn open_to<'a>(
-    projection: &Projection,
-    starts: &'a Starts,
-    visit: &'a Visit,
+/// The cells that a visit may take: those that pass its filters, on its days, while its patient is not busy.
+fn offers_to<'a>(
+    occupancy: &Occupancy,
+    starts: &'a OpenStarts,
+    visit: &'a VisitToMove,
     ignored: &[Uuid],
-    uses: impl Iterator<Item = &'a Use>,
+    uses: impl Iterator<Item = &'a CellUse>,
 ) -> impl Iterator<Item = (Offer, proto::Slot)> {
-    let elsewhere =
-        elsewhere(projection, visit.item.patient.uuid(), visit.item.needling, starts.ask.query.duration, ignored);
-    uses.filter_map(move |it| {
-        let open = &starts.open[it.start];
-        let at = starts.candidate(open, &visit.wishes)?;
-        let wished = at.outside == careplan::series::Outside::default();
-        let fits = wished && (visit.first_on..=visit.last_on).contains(&at.date);
-        let in_sequence = fits && visit.in_sequence(&starts.ask.model, &at);
-        (in_sequence && !calendar::search::within(&elsewhere, open.found.start))
-            .then(|| (Offer { cell: it.cell, at }, starts.ask.shown(open)))
+    let (patient, duration) = (visit.item.patient.uuid(), starts.query.kernel.duration);
+    let busy = busy_starts(occupancy, patient, visit.item.needling, duration, ignored);
+    uses.filter_map(move |cell_use| {
+        let open = &starts.slots[cell_use.slot];
+        let at = starts.candidate(open, &visit.filters)?;
+        let passes = at.outside == careplan::series::Outside::default();
+        let fits = passes && (visit.first_on..=visit.last_on).contains(&at.date);
+        let in_sequence = fits && visit.is_in_sequence(&starts.query.index, &at);
+        (in_sequence && !calendar::search::within(&busy, open.start.tick))
+            .then(|| (Offer { cell: cell_use.cell, at }, starts.query.to_wire(open)))
     })
 }
 
-/// The slot that a visit has now, where every rule lets it be booked anew.
-fn as_it_is(
-    projection: &Projection,
-    starts: &Starts,
-    visit: &Visit,
+/// The present slot of a visit, where every check lets it be booked anew.
+fn present_slot(
+    occupancy: &Occupancy,
+    starts: &OpenStarts,
+    visit: &VisitToMove,
     online: bool,
     now: Timestamp,
 ) -> Option<proto::Slot> {
@@ -287,8 +284,8 @@ fn as_it_is(
         minutes: u16::try_from(visit.minutes).ok()?,
         shared: false,
     };
-    let terms = Terms { ignored: &[visit.appointment], minutes: Some(visit.minutes), kept: None };
-    let ground = checks::ground(&starts.ask.model, projection, &slot, terms)?;
-    let stands = !ground.differs(&slot) && ground.rules(&slot, online, now).iter().all(|rule| rule.passed);
-    stands.then(|| shown(&slot, ground.place, &ground.person.shown_id, ground.places_left()))
+    let options = CheckOptions { ignored: &[visit.appointment], minutes: Some(visit.minutes), held: None };
+    let facts = SlotFacts::gather(&starts.query.index, occupancy, &slot, options)?;
+    let bookable = !facts.differs_from(&slot) && facts.passes(&slot, online, now);
+    bookable.then(|| slot_to_wire(&slot, facts.location, &facts.practitioner.public_id, facts.places_left()))
 }

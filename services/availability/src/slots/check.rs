@@ -1,4 +1,4 @@
-//! What booking must know to lay the claims of slots, and every rule that refuses them.
+//! `CheckSlots`: the claims that booking needs for some slots, and every check that refuses one.
 
 use calendar::{Span, tick};
 use domain::{
@@ -6,26 +6,32 @@ use domain::{
     id::{AppointmentId, EquipmentId, GroupId, HoldId, RoomId},
     slot::Slot,
 };
+use jiff::Timestamp;
 use rpc::{Code, Context, Fault};
 use uuid::Uuid;
 use wire::{
-    availability::{self, CheckSlotsRequest, CheckSlotsResponse, CheckedSlot, Decided, EquipmentUnit, Refusal},
-    common::{BookingChannel, Interval},
+    availability::{
+        self as proto, CheckSlotsRequest, CheckSlotsResponse, CheckedSlot, Decided, EquipmentUnit, Refusal,
+    },
+    common::Interval,
     convert::{claim::interval_from_wire, directory::service_to_wire},
 };
 
 use super::{
-    checks::{self, Kept, Terms},
-    query::shown,
+    checks::{CheckOptions, HeldClaims, SlotFacts},
+    query::slot_to_wire,
+    request::is_online,
 };
-use crate::{Inner, index::Model, occupancy::Projection};
+use crate::{Inner, index::Index, occupancy::Occupancy};
 
 const SLOTS_MAX: usize = 200;
+/// The most rooms, and the most units of equipment, that are offered to booking for a slot.
 const CANDIDATES_MAX: usize = 8;
 
 pub(crate) fn check(inner: &Inner, ctx: &Context, request: &CheckSlotsRequest) -> Result<CheckSlotsResponse, Fault> {
     let mut faults = Faults::new();
-    faults.check(request.slot_ids.len() <= SLOTS_MAX, "/slot_ids", "too_many", "at most 200 slots");
+    let detail = format!("at most {SLOTS_MAX} slots");
+    faults.check(request.slot_ids.len() <= SLOTS_MAX, "/slot_ids", "too_many", detail);
     let slots: Vec<Slot> = request
         .slot_ids
         .iter()
@@ -35,66 +41,67 @@ pub(crate) fn check(inner: &Inner, ctx: &Context, request: &CheckSlotsRequest) -
         .collect();
     faults.result()?;
     let now = inner.clock.now();
-    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
-    let model = org.model(now).ok_or_else(Fault::not_found)?;
-    let projection = org.projection(now);
-    let ignored: Vec<Uuid> = request.ignore_owners.iter().filter_map(|text| owner(text)).collect();
-    let online = request.channel != BookingChannel::Staff as i32;
-    let ignored = projection.with_own_sessions(&ignored);
-    let terms = |at: usize| terms(request.decided.get(at), &ignored);
-    let slots = slots.iter().enumerate().map(|(at, slot)| one(&model, &projection, slot, terms(at), online, now));
-    Ok(CheckSlotsResponse { slots: slots.collect() })
+    let organisation = inner.organisations.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    let index = organisation.index(now).ok_or_else(Fault::not_found)?;
+    let occupancy = organisation.occupancy(now);
+    let ignored: Vec<Uuid> = request.ignore_owners.iter().filter_map(|text| owner_id(text)).collect();
+    let ignored = occupancy.with_emptied_sessions(&ignored);
+    let online = is_online(request.channel);
+    let checked = slots.iter().enumerate().map(|(at, slot)| {
+        let options = check_options(request.decided.get(at), &ignored);
+        check_slot(&index, &occupancy, slot, options, online, now)
+    });
+    Ok(CheckSlotsResponse { slots: checked.collect() })
 }
 
-/// What is decided of a slot's visit already.
-fn terms<'a>(decided: Option<&Decided>, ignored: &'a [Uuid]) -> Terms<'a> {
-    let Some(decided) = decided else { return Terms { ignored, ..Terms::default() } };
+fn check_options<'a>(decided: Option<&Decided>, ignored: &'a [Uuid]) -> CheckOptions<'a> {
+    let Some(decided) = decided else { return CheckOptions { ignored, ..CheckOptions::default() } };
     let minutes = Some(decided.minutes).filter(|minutes| *minutes > 0);
-    Terms { ignored, minutes, kept: decided.kept.as_ref().and_then(kept) }
+    CheckOptions { ignored, minutes, held: decided.kept.as_ref().and_then(held_claims) }
 }
 
-fn kept(kept: &availability::Kept) -> Option<Kept> {
+fn held_claims(kept: &proto::Kept) -> Option<HeldClaims> {
     let claim = kept.claim?;
     let unit = kept.unit.as_ref().and_then(|unit| {
         let id = unit.equipment_id.parse::<EquipmentId>().ok()?;
         Some((id.uuid(), i16::try_from(unit.unit).ok()?))
     });
-    Some(Kept {
+    Some(HeldClaims {
         claim: Span::touching(interval_from_wire(claim.starts_at_us, claim.ends_at_us)?),
         room: kept.room_id.parse::<RoomId>().ok().map(RoomId::uuid),
         unit,
     })
 }
 
-fn one(
-    model: &Model,
-    projection: &Projection,
+fn check_slot(
+    index: &Index,
+    occupancy: &Occupancy,
     slot: &Slot,
-    terms: Terms<'_>,
+    options: CheckOptions<'_>,
     online: bool,
-    now: jiff::Timestamp,
+    now: Timestamp,
 ) -> CheckedSlot {
-    let Some(ground) = checks::ground(model, projection, slot, terms) else {
+    let Some(facts) = SlotFacts::gather(index, occupancy, slot, options) else {
         return CheckedSlot {
             refusals: vec![refusal(Code::NotOffered, "this is no longer offered; search again")],
             ..CheckedSlot::default()
         };
     };
-    let broken = ground.rules(slot, online, now).into_iter().filter(|rule| !rule.passed).map(|rule| rule.code);
-    let broken = ground.differs(slot).then_some(Code::SlotChanged).into_iter().chain(broken);
-    let minutes = u16::try_from(ground.minutes).unwrap_or(u16::MAX);
-    let visit = Slot { minutes, shared: ground.shared, ..*slot };
+    let failed = facts.checks(slot, online, now).into_iter().filter(|check| !check.passed).map(|check| check.code);
+    let failed = facts.differs_from(slot).then_some(Code::SlotChanged).into_iter().chain(failed);
+    let minutes = u16::try_from(facts.minutes).unwrap_or(u16::MAX);
+    let visit = Slot { minutes, shared: facts.shared, ..*slot };
+    let (rooms, units) = (facts.rooms(), facts.units());
     CheckedSlot {
-        refusals: broken.map(|code| refusal(code, words(code))).collect(),
-        slot: Some(shown(&visit, ground.place, &ground.person.shown_id, ground.places_left())),
-        service: Some(service_to_wire(ground.service)),
+        refusals: failed.map(|code| refusal(code, remedy(code))).collect(),
+        slot: Some(slot_to_wire(&visit, facts.location, &facts.practitioner.public_id, facts.places_left())),
+        service: Some(service_to_wire(facts.service)),
         claim: Some(Interval {
-            starts_at_us: tick::instant(ground.claim.start).as_microsecond(),
-            ends_at_us: tick::instant(ground.claim.end).as_microsecond(),
+            starts_at_us: tick::instant(facts.claim.start).as_microsecond(),
+            ends_at_us: tick::instant(facts.claim.end).as_microsecond(),
         }),
-        room_ids: ground.rooms().iter().take(CANDIDATES_MAX).map(|(id, _)| RoomId::new(*id).to_string()).collect(),
-        equipment: ground
-            .units()
+        room_ids: rooms.iter().take(CANDIDATES_MAX).map(|(id, _)| RoomId::new(*id).to_string()).collect(),
+        equipment: units
             .iter()
             .take(CANDIDATES_MAX)
             .map(|(id, unit, _)| EquipmentUnit {
@@ -102,8 +109,8 @@ fn one(
                 unit: u32::from(unit.unsigned_abs()),
             })
             .collect(),
-        limits: ground.limits(),
-        group_id: ground.group_id().map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
+        limits: facts.limits(),
+        group_id: facts.group_id().map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
     }
 }
 
@@ -111,8 +118,8 @@ fn refusal(code: Code, detail: &str) -> Refusal {
     Refusal { code: code.as_str().to_owned(), detail: detail.to_owned() }
 }
 
-/// What to do about a broken rule.
-fn words(code: Code) -> &'static str {
+/// The public text of a refusal: the reason, and what to do about it.
+fn remedy(code: Code) -> &'static str {
     match code {
         Code::SlotChanged => "the service has changed since this slot was shown; choose another slot",
         Code::NotOffered => "this cannot be booked online; call the clinic",
@@ -137,7 +144,8 @@ fn words(code: Code) -> &'static str {
     }
 }
 
-fn owner(text: &str) -> Option<Uuid> {
+/// The id of an owner of claims: an appointment, a hold or a group session.
+fn owner_id(text: &str) -> Option<Uuid> {
     let appointment = text.parse::<AppointmentId>().map(AppointmentId::uuid);
     let hold = || text.parse::<HoldId>().map(HoldId::uuid);
     appointment.or_else(|_| hold()).or_else(|_| text.parse::<GroupId>().map(GroupId::uuid)).ok()

@@ -1,6 +1,6 @@
-//! For one start, which rule hides it.
+//! `ExplainSlot`: every check of one start.
 
-use calendar::tick;
+use calendar::tick::{self, Tick};
 use domain::{
     fault::Faults,
     id::{LocationId, PractitionerId, ServiceId},
@@ -9,15 +9,14 @@ use domain::{
 use rpc::{Context, Fault};
 use wire::{
     availability::{ExplainSlotRequest, ExplainSlotResponse, explain_slot_response::Rule},
-    common::BookingChannel,
     convert,
 };
 
 use super::{
-    checks::{self, Terms},
-    query::moves,
+    checks::{CheckOptions, SlotFacts},
+    request::{is_online, moving_appointment},
 };
-use crate::{Inner, index::Model};
+use crate::{Inner, index::Index};
 
 pub(crate) fn explain(
     inner: &Inner,
@@ -31,57 +30,57 @@ pub(crate) fn explain(
     let starts_at = convert::instant(&mut faults, "starts_at", request.starts_at_us);
     faults.result()?;
     let (Some(service), Some(practitioner), Some(starts_at)) = (service, practitioner, starts_at) else {
-        return Err(Fault::internal("a question without faults lacks a part"));
+        return Err(Fault::internal("a request without faults lacks a part"));
     };
     let now = inner.clock.now();
-    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
-    let model = org.model(now).ok_or_else(Fault::not_found)?;
+    let organisation = inner.organisations.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    let index = organisation.index(now).ok_or_else(Fault::not_found)?;
     let moving = match request.moving.as_str() {
         "" => None,
-        text => Some(moves(&org, text, now)?),
+        appointment => Some(moving_appointment(&organisation, appointment, now)?),
     };
-    let projection = org.projection(now);
+    let occupancy = organisation.occupancy(now);
     let mut faults = Faults::new();
-    let own = moving.as_ref().is_none_or(|(own, _)| *own == service);
-    faults.check(own, "moving", "other_service", "name the appointment's own service");
-    let mut known = |known: bool, pointer: &str| {
+    let own_service = moving.as_ref().is_none_or(|(own, _)| *own == service);
+    faults.check(own_service, "moving", "other_service", "name the appointment's own service");
+    let mut check_known = |known: bool, pointer: &str| {
         faults.check(known, pointer, "unknown_reference", "nothing in use has this id");
     };
-    known(model.service(service.uuid()).is_some(), "service_id");
-    known(model.person(practitioner.uuid()).is_some(), "practitioner_id");
-    known(location.is_none_or(|location| model.place(location.uuid()).is_some()), "location_id");
+    check_known(index.service(service.uuid()).is_some(), "service_id");
+    check_known(index.practitioner(practitioner.uuid()).is_some(), "practitioner_id");
+    check_known(location.is_none_or(|location| index.location(location.uuid()).is_some()), "location_id");
     faults.result()?;
-    let location = location.or_else(|| works_at(&model, practitioner, tick::floor(starts_at))).ok_or_else(|| {
+    let location = location.or_else(|| location_at(&index, practitioner, tick::floor(starts_at))).ok_or_else(|| {
         Fault::violation("location_id", "missing", "the practitioner works at no location in use; name one")
     })?;
-    // Nobody has been promised anything: how long the visit is follows from what is there.
+    // The length and the kind of the visit follow from the service: no slot has been promised.
     let slot = Slot { starts_at, service, location, practitioner, minutes: 0, shared: false };
     let moving = moving.map(|(_, moving)| moving);
-    let terms = Terms {
+    let options = CheckOptions {
         ignored: moving.as_ref().map_or(&[], |moving| &moving.freed),
         minutes: moving.as_ref().map(|moving| moving.minutes),
-        kept: None,
+        held: None,
     };
-    let ground = checks::ground(&model, &projection, &slot, terms).ok_or_else(Fault::not_found)?;
-    let rules = ground.rules(&slot, request.channel != BookingChannel::Staff as i32, now);
+    let facts = SlotFacts::gather(&index, &occupancy, &slot, options).ok_or_else(Fault::not_found)?;
+    let checks = facts.checks(&slot, is_online(request.channel), now);
     Ok(ExplainSlotResponse {
-        bookable: rules.iter().all(|rule| rule.passed),
-        rules: rules
+        bookable: checks.iter().all(|check| check.passed),
+        rules: checks
             .into_iter()
-            .map(|rule| Rule {
-                code: rule.code.as_str().to_owned(),
-                passed: rule.passed,
-                detail: rule.detail.to_owned(),
+            .map(|check| Rule {
+                code: check.code.as_str().to_owned(),
+                passed: check.passed,
+                detail: check.detail.to_owned(),
             })
             .collect(),
     })
 }
 
-/// Where a practitioner works at this tick, or else the first place where they ever do.
-fn works_at(model: &Model, practitioner: PractitionerId, at: tick::Tick) -> Option<LocationId> {
-    let (person, _) = model.person(practitioner.uuid())?;
-    let mut seats = model.seats.iter().filter(|seat| seat.person == person);
-    let first = seats.clone().next()?;
-    let seat = seats.find(|seat| seat.roster().get(at)).unwrap_or(first);
-    Some(LocationId::new(model.places[seat.place as usize].id))
+/// The location where a practitioner works at a tick, or else the first where they ever work.
+fn location_at(index: &Index, practitioner: PractitionerId, at: Tick) -> Option<LocationId> {
+    let (practitioner, _) = index.practitioner(practitioner.uuid())?;
+    let mut shifts = index.shifts.iter().filter(|shift| shift.practitioner == practitioner);
+    let first = shifts.clone().next()?;
+    let shift = shifts.find(|shift| shift.roster().get(at)).unwrap_or(first);
+    Some(LocationId::new(index.locations[shift.location as usize].id))
 }

@@ -1,4 +1,4 @@
-//! Caps: on which local days, and in which weeks, a practitioner has as many visits as they take.
+//! Caps: the local days and the weeks in which a practitioner has as many visits as they take.
 //!
 //! A visit counts on the day on which its claim begins. A group session counts once, and so does a hold.
 
@@ -10,9 +10,9 @@ use jiff::civil::Date;
 use rpc::Code;
 use uuid::Uuid;
 
-use crate::occupancy::Projection;
+use crate::occupancy::Occupancy;
 
-/// For how long a cap counts.
+/// The period that a cap counts over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Period {
     Day,
@@ -25,13 +25,13 @@ pub(crate) enum Period {
 pub(crate) struct Cap {
     pub(crate) code: Code,
     pub(crate) period: Period,
-    /// Only needling counts.
+    /// Whether only needling counts.
     pub(crate) needling: bool,
-    pub(crate) most: u32,
+    pub(crate) max: u32,
 }
 
 impl Cap {
-    /// The caps that a visit of a service comes under.
+    /// The caps that apply to a visit of a service.
     pub(crate) fn all(practitioner: &Practitioner, service: &Service) -> impl Iterator<Item = Self> + use<> {
         let day = (Code::DailyCap, Period::Day);
         let week = (Code::WeeklyCap, Period::Week);
@@ -43,18 +43,19 @@ impl Cap {
             (week, true, practitioner.weekly_needling_cap.filter(|_| needles)),
         ]
         .into_iter()
-        .filter_map(|((code, period), needling, most)| Some(Self { code, period, needling, most: most? }))
+        .filter_map(|((code, period), needling, max)| Some(Self { code, period, needling, max: max? }))
     }
 
-    /// How many visits more the practitioner takes in a period of this cap, those of the ignored owners left out.
-    pub(crate) fn left(&self, projection: &Projection, person: Uuid, period: Span, ignored: &[Uuid]) -> usize {
-        (self.most as usize).saturating_sub(projection.visits(person, period, self.needling, ignored))
+    /// The number of further visits that the practitioner takes in a period of this cap, where the claims of the ignored
+    /// owners do not count.
+    pub(crate) fn remaining(&self, occupancy: &Occupancy, practitioner: Uuid, period: Span, ignored: &[Uuid]) -> usize {
+        (self.max as usize).saturating_sub(occupancy.count_claims(practitioner, period, self.needling, ignored))
     }
 }
 
 impl Period {
-    /// The first day of the period that a day lies in.
-    pub(crate) fn first(self, date: Date) -> Date {
+    /// The first day of the period that contains a day.
+    pub(crate) fn first_day(self, date: Date) -> Date {
         match self {
             Self::Day => date,
             Self::Week => {
@@ -64,54 +65,53 @@ impl Period {
         }
     }
 
-    /// The ticks of the period that a day lies in.
+    /// The ticks of the period that contains a day.
     pub(crate) fn around(self, zone: &Zone, date: Date) -> Span {
-        let first = self.first(date);
-        let days = match self {
-            Self::Day => 0,
-            Self::Week => 6,
-        };
-        zone.dates(first, first.saturating_add(jiff::Span::new().days(days)))
+        let first = self.first_day(date);
+        zone.dates(first, first.saturating_add(jiff::Span::new().days(self.days() - 1)))
+    }
+
+    fn days(self) -> i64 {
+        match self {
+            Self::Day => 1,
+            Self::Week => 7,
+        }
     }
 }
 
-/// The periods that touch some ticks at each place, worked out when first asked for.
-pub(crate) struct Periods {
+/// The periods of each location that touch a window, computed at the first use.
+pub(super) struct PeriodCache {
     window: Span,
-    places: HashMap<(u32, Period), Vec<Span>>,
+    periods: HashMap<(u32, Period), Vec<Span>>,
 }
 
-impl Periods {
-    pub(crate) fn new(window: Span) -> Self {
-        Self { window, places: HashMap::new() }
+impl PeriodCache {
+    pub(super) fn new(window: Span) -> Self {
+        Self { window, periods: HashMap::new() }
     }
 
-    /// Those in which the practitioner's cap is reached.
-    pub(crate) fn full(
+    /// The periods in which the practitioner's cap is reached, on the calendar of a location (number and zone).
+    pub(super) fn full(
         &mut self,
-        projection: &Projection,
-        person: Uuid,
+        occupancy: &Occupancy,
+        practitioner: Uuid,
         cap: Cap,
-        (at, zone): (u32, &Zone),
+        (location, zone): (u32, &Zone),
         ignored: &[Uuid],
     ) -> Vec<Span> {
         let window = self.window;
-        let periods = self.places.entry((at, cap.period)).or_insert_with(|| touching(zone, window, cap.period));
-        periods.iter().copied().filter(|period| cap.left(projection, person, *period, ignored) == 0).collect()
+        let periods = self.periods.entry((location, cap.period)).or_insert_with(|| touching(zone, window, cap.period));
+        periods.iter().copied().filter(|period| cap.remaining(occupancy, practitioner, *period, ignored) == 0).collect()
     }
 }
 
 fn touching(zone: &Zone, window: Span, period: Period) -> Vec<Span> {
     let last = zone.date(window.end);
-    let mut date = period.first(zone.date(window.start));
+    let mut date = period.first_day(zone.date(window.start));
     let mut spans = Vec::new();
     while date <= last {
         spans.push(period.around(zone, date));
-        let length = match period {
-            Period::Day => 1,
-            Period::Week => 7,
-        };
-        let Ok(next) = date.checked_add(jiff::Span::new().days(length)) else { break };
+        let Ok(next) = date.checked_add(jiff::Span::new().days(period.days())) else { break };
         date = next;
     }
     spans

@@ -1,24 +1,26 @@
-//! The open slots nearest to one that was taken: same service, same location.
+//! `NearestSlots`: the open slots nearest to one that is no longer open, of the same service at the same location.
 
 use calendar::{
     Span,
-    tick::{self, PER_DAY},
+    tick::{self, PER_DAY, Tick},
 };
 use domain::slot::Slot;
 use jiff::{SignedDuration, Timestamp};
 use rpc::{Code, Context, Fault};
-use wire::availability::{NearestSlotsRequest, NearestSlotsResponse, SearchSlotsRequest};
+use wire::availability::{NearestSlotsRequest, NearestSlotsResponse};
 
 use super::{
-    query::Ask,
-    search::{LONGEST, Open, windows},
+    filters::SlotFilters,
+    query::{QuerySpec, SlotQuery},
+    request::{is_online, moving_appointment},
+    search::{OpenSlot, WINDOW_MAX, windows},
 };
-use crate::{Inner, organisations::Org};
+use crate::{Inner, organisations::Organisation};
 
 const DAYS_BEFORE: i64 = 3;
 const DAYS_AFTER: i64 = 28;
-const WANTED: usize = 3;
-const WANTED_MAX: usize = 20;
+const LIMIT_DEFAULT: usize = 3;
+const LIMIT_MAX: usize = 20;
 
 pub(crate) async fn nearest(
     inner: &Inner,
@@ -27,56 +29,76 @@ pub(crate) async fn nearest(
 ) -> Result<NearestSlotsResponse, Fault> {
     let slot: Slot =
         request.slot_id.parse().map_err(|error| Fault::violation("slot_id", "invalid_slot", &format!("{error}")))?;
-    let wanted = if request.limit == 0 { WANTED } else { WANTED_MAX.min(request.limit as usize) };
-    let org = inner.orgs.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
-    let now = inner.clock.now();
-    let start = slot.starts_at;
-    let ask = match Ask::read(&org, &around(&slot, request, now), now) {
-        Ok(ask) => ask,
-        // What is no longer offered has no alternatives.
-        Err(fault) if fault.code == Code::ValidationFailed => return Ok(NearestSlotsResponse::default()),
-        Err(fault) => return Err(fault),
+    let limit = if request.limit == 0 { LIMIT_DEFAULT } else { LIMIT_MAX.min(request.limit as usize) };
+    let organisation = inner.organisations.get(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    // A slot whose service, location or appointment is gone has no alternatives.
+    let Some(query) = query_around(&organisation, &slot, request, inner.clock.now())? else {
+        return Ok(NearestSlotsResponse::default());
     };
-    let mut found = after(&ask, &org, &slot, wanted).await;
-    found.extend(before(&ask, &org, tick::floor(start), wanted));
-    let at = tick::floor(start);
-    found.sort_by_key(|open| ((open.found.start - at).abs(), open.found));
-    found.truncate(wanted);
-    found.sort_unstable();
-    Ok(NearestSlotsResponse { slots: found.iter().map(|open| ask.shown(open)).collect() })
+    let start = tick::floor(slot.starts_at);
+    let mut open = open_after(&query, &organisation, &slot, limit).await;
+    open.extend(open_before(&query, &organisation, start, limit));
+    open.sort_by_key(|open| ((open.start.tick - start).abs(), open.start));
+    open.truncate(limit);
+    open.sort_unstable();
+    Ok(NearestSlotsResponse { slots: open.iter().map(|open| query.to_wire(open)).collect() })
 }
 
-fn around(slot: &Slot, request: &NearestSlotsRequest, now: Timestamp) -> SearchSlotsRequest {
+/// The search around a slot; `None` where the slot's service or location, or the moving appointment, is not in use.
+fn query_around(
+    organisation: &Organisation,
+    slot: &Slot,
+    request: &NearestSlotsRequest,
+    now: Timestamp,
+) -> Result<Option<SlotQuery>, Fault> {
+    let index = organisation.index(now).ok_or_else(Fault::not_found)?;
+    let moving = match request.moving.as_str() {
+        "" => None,
+        appointment => match moving_appointment(organisation, appointment, now) {
+            Ok((service, moving)) if service == slot.service => Some(moving),
+            Ok(_) => return Ok(None),
+            Err(fault) if fault.code == Code::ValidationFailed => return Ok(None),
+            Err(fault) => return Err(fault),
+        },
+    };
     let days = |count: i64| SignedDuration::from_hours(24 * count);
     let start = slot.starts_at;
     let from = start.saturating_sub(days(DAYS_BEFORE)).unwrap_or(start).max(now);
     let to = start.saturating_add(days(DAYS_AFTER)).unwrap_or(start);
-    SearchSlotsRequest {
-        service_id: slot.service.to_string(),
-        location_ids: vec![slot.location.to_string()],
-        from_us: from.as_microsecond(),
-        to_us: to.as_microsecond(),
-        channel: request.channel,
-        moving: request.moving.clone(),
-        ..SearchSlotsRequest::default()
+    if to <= from || index.location(slot.location.uuid()).is_none() {
+        return Ok(None);
     }
+    let spec = QuerySpec {
+        service: slot.service,
+        minutes: moving.as_ref().map(|moving| moving.minutes),
+        from,
+        to,
+        online: is_online(request.channel),
+        patient: None,
+        limit: LIMIT_MAX,
+    };
+    let query = SlotQuery::new(index, &spec, &SlotFilters::at(vec![slot.location]), now);
+    Ok(query.map(|query| match moving {
+        Some(moving) => query.moving(moving),
+        None => query,
+    }))
 }
 
-/// The first starts from the slot's own on, without the slot itself: the feed may not have told yet that it is gone. One
-/// that has become longer or shorter since is another.
-async fn after(ask: &Ask, org: &Org, slot: &Slot, wanted: usize) -> Vec<Open> {
-    let from = tick::floor(slot.starts_at).max(ask.query.window.start);
-    let later = Span::new(from, ask.query.window.end);
-    let same = |open: &Open| {
-        let there = ask.slot(open);
-        // A visit that is to move has its own length, whatever its slot said.
-        there == *slot || !ask.freed.is_empty() && Slot { minutes: slot.minutes, ..there } == *slot
+/// The first open slots from the slot's start on, without the slot itself: the feed may not have delivered its booking
+/// yet. A slot whose length has changed is another one.
+async fn open_after(query: &SlotQuery, organisation: &Organisation, slot: &Slot, limit: usize) -> Vec<OpenSlot> {
+    let from = tick::floor(slot.starts_at).max(query.kernel.window.start);
+    let later = Span::new(from, query.kernel.window.end);
+    let is_same = |open: &OpenSlot| {
+        let own = query.slot(open);
+        // A moving visit keeps its length, whatever its slot said.
+        own == *slot || !query.freed.is_empty() && Slot { minutes: slot.minutes, ..own } == *slot
     };
     let mut found = Vec::new();
-    for window in windows(later, LONGEST) {
-        let part = ask.find(&org.projection(ask.now), &ask.places, window, wanted + 1);
-        found.extend(part.open.into_iter().filter(|open| !same(open)));
-        if found.len() >= wanted {
+    for window in windows(later, WINDOW_MAX) {
+        let page = query.search_window(&organisation.occupancy(query.now), &query.locations, window, limit + 1);
+        found.extend(page.slots.into_iter().filter(|open| !is_same(open)));
+        if found.len() >= limit {
             break;
         }
         tokio::task::yield_now().await;
@@ -84,15 +106,15 @@ async fn after(ask: &Ask, org: &Org, slot: &Slot, wanted: usize) -> Vec<Open> {
     found
 }
 
-/// The last starts before the slot's own, day by day backwards.
-fn before(ask: &Ask, org: &Org, start: tick::Tick, wanted: usize) -> Vec<Open> {
+/// The last open slots before the slot's start, day by day backwards.
+fn open_before(query: &SlotQuery, organisation: &Organisation, start: Tick, limit: usize) -> Vec<OpenSlot> {
     let mut found = Vec::new();
     for day in 0..DAYS_BEFORE {
         let end = start - day * PER_DAY;
-        let window = Span::new(end - PER_DAY, end).and(ask.query.window);
-        let part = ask.find(&org.projection(ask.now), &ask.places, window, usize::MAX);
-        found.extend(part.open.into_iter().rev().take(wanted));
-        if found.len() >= wanted {
+        let window = Span::new(end - PER_DAY, end).and(query.kernel.window);
+        let page = query.search_window(&organisation.occupancy(query.now), &query.locations, window, usize::MAX);
+        found.extend(page.slots.into_iter().rev().take(limit));
+        if found.len() >= limit {
             break;
         }
     }

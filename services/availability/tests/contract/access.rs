@@ -1,7 +1,7 @@
 //! The first, second and third available appointment of a location.
 
 use serde_json::json;
-use wire::availability::{SearchSlotsRequest, Slot};
+use wire::availability::{SearchSlotsRequest, Slot, SlotFilters};
 
 use crate::world::{Clinic, World, at, day, roster, service, worlds};
 
@@ -37,7 +37,7 @@ async fn starts_of_one_practitioner_that_overlap_are_one_appointment() {
         let buffered = offered(&world, &clinic, buffered).await;
         let found = starts(&world, &next(&world, "", &buffered).await);
         assert_eq!(found, ["06 09:05", "06 10:05", "06 11:05"], "an hour with its buffers");
-        // What is booked is no appointment any more.
+        // A booked start is no longer available.
         let (_, revision) = world.booking.book(&world.visit(&clinic, "2026-03-06T17:00:00Z", 45));
         assert_eq!(starts(&world, &next(&world, &revision, &plain).await), ["06 09:00", "06 10:45", "09 09:00"]);
     }
@@ -78,7 +78,7 @@ async fn caps_leave_the_next_appointment_to_another_day() {
         let person = world.create("", "practitioner", person).await;
         world.create(&person, "roster", roster(&clinic.location, "09:00", "12:00")).await;
         let capped = SearchSlotsRequest {
-            practitioner_ids: vec![person],
+            filters: Some(SlotFilters { practitioner_ids: vec![person], ..SlotFilters::default() }),
             to_us: at("2026-03-14T06:00:00Z"),
             ..day(&clinic, FRIDAY)
         };

@@ -1,5 +1,5 @@
-//! What search shows is exactly what a check accepts, in random chains with random bookings; and what hides a start for
-//! the practitioner's sake is what counting by hand says.
+//! Search returns exactly the slots that a check accepts, in random chains with random bookings; and the refusals for a
+//! practitioner's caps and travel equal a count by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,19 +21,19 @@ use crate::{
     world::{Clinic, World, at, service, slot_of},
 };
 
-/// Zones whose clocks change within the window below, or by half hours, or not at all.
+/// Zones with a clock change in the window below, with one of half an hour, and without any.
 const ZONES: [&str; 5] =
     ["America/Edmonton", "America/St_Johns", "Australia/Lord_Howe", "Europe/London", "Pacific/Apia"];
 const WINDOWS: [&str; 3] = ["2026-03-07T12:00:00Z", "2026-03-28T18:00:00Z", "2026-04-04T06:00:00Z"];
 const WINDOW_MINUTES: i64 = 36 * 60;
 const CASES_DEFAULT: u64 = 30;
 
-/// Random numbers that a seed repeats.
+/// Seeded random numbers.
 struct Dice(Ids);
 
 impl Dice {
     fn below(&self, bound: usize) -> usize {
-        // A fraction below 1 times a small number: no precision is lost that matters here.
+        // A fraction below 1 times a small number keeps enough precision here.
         (self.0.fraction() * bound as f64) as usize
     }
 
@@ -48,19 +48,19 @@ impl Dice {
 
 struct Chain {
     clinics: Vec<Clinic>,
-    /// By the location's id: its zone and where it lies on the equator, in degrees.
+    /// By location: its zone and its longitude on the equator, in degrees.
     places: BTreeMap<String, (TimeZone, f64)>,
-    /// Minutes from the first location to the second where the table says so.
+    /// The configured minutes from the first location to the second.
     table: Option<u32>,
-    /// By the practitioner's id.
+    /// By practitioner.
     people: BTreeMap<String, Value>,
-    /// Practitioner and location of every roster.
+    /// The practitioner and the location of every roster.
     seats: BTreeSet<(String, String)>,
     needling: bool,
     rooms: Vec<String>,
     pools: Vec<String>,
     capacity: u32,
-    /// How long a visit is; a group session that exists is half an hour.
+    /// The minutes of a visit; an existing group session takes 30.
     minutes: u16,
 }
 
@@ -188,7 +188,7 @@ async fn practitioner(world: &World, dice: &Dice, places: &[String], chain: &mut
     person
 }
 
-/// A practitioner's time that is taken.
+/// The occupied time of a practitioner.
 struct Busy {
     practitioner: String,
     location: String,
@@ -197,8 +197,8 @@ struct Busy {
     needling: bool,
 }
 
-/// Random claims on practitioners, rooms and equipment, and group sessions with members; answers what the practitioners
-/// do, and the last revision.
+/// Books random claims on practitioners, rooms and equipment, and group sessions with members; returns the practitioners'
+/// occupied time and the last revision.
 fn bookings(world: &World, dice: &Dice, chain: &Chain, from_us: i64) -> (Vec<Busy>, String) {
     let mut busy = Vec::new();
     let minutes = |count: usize| i64::try_from(count).unwrap() * 60_000_000;
@@ -246,7 +246,7 @@ fn bookings(world: &World, dice: &Dice, chain: &Chain, from_us: i64) -> (Vec<Bus
 
 const BY_HAND: [&str; 3] = ["daily_cap", "weekly_cap", "travel_time"];
 
-/// Which of these rules a start breaks, counted visit by visit.
+/// The rules that a start breaks, counted visit by visit.
 fn by_hand(chain: &Chain, busy: &[Busy], checked: &CheckedSlot) -> BTreeSet<&'static str> {
     let (Some(slot), Some(claim)) = (&checked.slot, checked.claim) else { return BTreeSet::new() };
     let (zone, degrees) = &chain.places[&slot.location_id];
@@ -273,7 +273,7 @@ fn by_hand(chain: &Chain, busy: &[Busy], checked: &CheckedSlot) -> BTreeSet<&'st
         broken.insert("weekly_cap");
     }
     let too_far = |other: &&Busy| {
-        // On the equator a degree is a 360th of the way round: 40,030 km at 30 km an hour.
+        // On the equator a degree is 1/360 of 40,030 km, at 30 km/h.
         let km = (chain.places[&other.location].1 - degrees).abs() * 40_030.0 / 360.0;
         let minutes = chain.table.unwrap_or((km * 2.0).ceil().max(10.0) as u32).next_multiple_of(5);
         let road_us = i64::from(minutes) * 60_000_000;
@@ -281,7 +281,7 @@ fn by_hand(chain: &Chain, busy: &[Busy], checked: &CheckedSlot) -> BTreeSet<&'st
             && other.ends_at_us + road_us > claim.starts_at_us
             && other.starts_at_us - road_us < claim.ends_at_us
     };
-    // The way to where they have no roster is not looked at.
+    // Travel to locations without a roster does not count.
     let works = |at: &String| chain.seats.contains(&(slot.practitioner_id.clone(), at.clone()));
     if works(&slot.location_id) && mine.into_iter().any(|other| works(&other.location) && too_far(&other)) {
         broken.insert("travel_time");
@@ -293,7 +293,7 @@ fn new_room() -> String {
     RoomId::new(new_id()).to_string()
 }
 
-/// Compares all pages of a search with the check of every five minutes; answers how many were shown.
+/// Compares all pages of a search with the check of every five minutes; returns the number of slots.
 async fn agree(
     world: &World,
     chain: &Chain,
@@ -310,13 +310,13 @@ async fn agree(
         limit: 17,
         ..SearchSlotsRequest::default()
     };
-    let (mut shown, mut cursor, mut last) = (BTreeSet::new(), String::new(), i64::MIN);
+    let (mut listed, mut cursor, mut last) = (BTreeSet::new(), String::new(), i64::MIN);
     loop {
         let page = world.slots(revision, SearchSlotsRequest { cursor, ..question.clone() }).await;
         for slot in &page.slots {
             assert!(slot.starts_at_us >= last, "seed {seed}: out of order");
             last = slot.starts_at_us;
-            assert!(shown.insert((slot.slot_id.clone(), slot.places_left)), "seed {seed}: shown twice");
+            assert!(listed.insert((slot.slot_id.clone(), slot.places_left)), "seed {seed}: listed twice");
         }
         cursor = page.next_cursor;
         if cursor.is_empty() {
@@ -325,7 +325,7 @@ async fn agree(
     }
     let days = world.search.clone().search_days(world.request(question)).await.unwrap().into_inner().days;
     let counted: u32 = days.iter().map(|day| day.open_slots).sum();
-    assert_eq!(usize::try_from(counted).unwrap(), shown.len(), "seed {seed}");
+    assert_eq!(usize::try_from(counted).unwrap(), listed.len(), "seed {seed}");
 
     let starts = (0..WINDOW_MINUTES / 5).map(|tick| from_us + tick * 300_000_000);
     let every: Vec<(&Clinic, i64)> =
@@ -340,13 +340,13 @@ async fn agree(
         let request = CheckSlotsRequest { slot_ids: part.to_vec(), channel: channel as i32, ..Default::default() };
         let checked = world.search.clone().check_slots(world.request(request)).await.unwrap().into_inner().slots;
         for (id, checked) in part.iter().zip(&checked).filter(|(_, checked)| checked.group_id.is_empty()) {
-            let told = checked.refusals.iter().map(|refusal| refusal.code.as_str());
-            let told: BTreeSet<&str> = told.filter(|code| BY_HAND.contains(code)).collect();
-            assert_eq!(told, by_hand(chain, busy, checked), "seed {seed}, {id}");
+            let refused = checked.refusals.iter().map(|refusal| refusal.code.as_str());
+            let refused: BTreeSet<&str> = refused.filter(|code| BY_HAND.contains(code)).collect();
+            assert_eq!(refused, by_hand(chain, busy, checked), "seed {seed}, {id}");
         }
         let open = part.iter().zip(checked).filter(|(_, checked)| checked.refusals.is_empty());
         accepted.extend(open.map(|(id, checked)| (id.clone(), checked.slot.unwrap().places_left)));
     }
-    assert_eq!(shown, accepted, "seed {seed}, {channel:?}");
-    shown.len()
+    assert_eq!(listed, accepted, "seed {seed}, {channel:?}");
+    listed.len()
 }

@@ -1,4 +1,4 @@
-//! Busy times from calendars kept elsewhere.
+//! Busy times from calendars on other servers.
 
 use domain::directory::Kind;
 use rpc::{Code, Fault};
@@ -68,7 +68,7 @@ async fn busy_time_hides_slots_and_refuses_them_like_time_off() {
 }
 
 #[tokio::test]
-async fn a_new_import_replaces_the_same_source_alone() {
+async fn a_new_import_replaces_only_the_same_source() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let at = |hour: u32| format!("UID:{hour}\r\nDTSTART:20260306T{hour}0000Z\r\nDURATION:PT30M");
@@ -88,19 +88,19 @@ async fn a_new_import_replaces_the_same_source_alone() {
 }
 
 #[tokio::test]
-async fn busy_time_displaces_what_is_booked() {
+async fn busy_time_displaces_appointments() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let (id, revision) = world.booking.book(&world.visit(&clinic, "2026-03-06T17:00:00Z", 30));
         world.starts(&revision, &clinic, "2026-03-06").await;
         let made = imported(&world, &clinic, &["UID:1\r\nDTSTART;VALUE=DATE:20260306"]).await;
         assert_eq!(made.displaced, std::slice::from_ref(&id));
-        assert_eq!(world.booking.told(), [(id, true)]);
+        assert_eq!(world.booking.flags(), [(id, true)]);
     }
 }
 
 #[tokio::test]
-async fn what_is_refused_names_the_line_and_nothing_of_the_content() {
+async fn a_refusal_names_the_line_and_repeats_no_content() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let unreadable = calendar(&["UID:1\r\nSUMMARY:Secret\r\nDTSTART:Secret", "UID:2\r\nDTEND:20260306T170000Z"]);
@@ -121,7 +121,7 @@ async fn what_is_refused_names_the_line_and_nothing_of_the_content() {
 }
 
 #[tokio::test]
-async fn a_series_that_turns_hides_its_new_hour_after_a_clock_change_too() {
+async fn a_moved_series_hides_its_new_hour_after_a_clock_change_too() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let series = "UID:1\r\nDTSTART;TZID=America/Edmonton:20260305T090000\r\nDURATION:PT1H\r\nRRULE:FREQ=DAILY";
@@ -165,7 +165,7 @@ async fn busy_time_outlives_a_restart() {
     }
 }
 
-/// What is kept of the one calendar of a practitioner: its times, and what is wrong with it.
+/// The stored times and problem of a practitioner's only calendar.
 async fn kept(world: &World, clinic: &Clinic) -> (Vec<String>, String) {
     let kind = wire::availability::EntryKind::Busy as i32;
     let request = ListEntriesRequest { kind, parent_id: clinic.practitioner.clone(), ..Default::default() };
@@ -176,23 +176,23 @@ async fn kept(world: &World, clinic: &Clinic) -> (Vec<String>, String) {
 }
 
 #[tokio::test]
-async fn a_calendar_elsewhere_is_read_again_and_again() {
+async fn a_fetched_calendar_is_read_at_its_interval() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let pages = testkit::http::Pages::serve().await.unwrap();
         let at = |hour: u32| calendar(&[&format!("UID:1\r\nDTSTART:20260306T{hour}0000Z\r\nDURATION:PT1H")]);
         let times_at = |hour: u32| vec![format!("2026-03-06T{hour}:00:00Z 2026-03-06T{}:00:00Z", hour + 1)];
-        let ask = async |path: &str| {
+        let import = async |path: &str| {
             let url = format!("{}{path}", pages.url);
             let practitioner_id = clinic.practitioner.clone();
             let request = ImportBusyRequest { practitioner_id, source: "home".into(), url, ..Default::default() };
             world.directory.clone().import_busy(world.request(request)).await
         };
-        assert_eq!(violations(&fault(ask("/none.ics").await)), ["/url refused_by_server"]);
+        assert_eq!(violations(&fault(import("/none.ics").await)), ["/url refused_by_server"]);
         pages.say("/a.ics", 200, "", b"BEGIN:VCALENDAR\r\n");
-        assert_eq!(violations(&fault(ask("/a.ics").await)), ["/calendar truncated"]);
+        assert_eq!(violations(&fault(import("/a.ics").await)), ["/calendar truncated"]);
         pages.say("/a.ics", 200, "", at(17).as_bytes());
-        assert_eq!(times(&ask("/a.ics").await.unwrap().into_inner()), times_at(17));
+        assert_eq!(times(&import("/a.ics").await.unwrap().into_inner()), times_at(17));
         assert_eq!(world.starts("", &clinic, "2026-03-06").await, ["09:00", "09:30", "11:00", "11:30"]);
 
         let comes_to = async |expected: (Vec<String>, &str)| {
@@ -207,7 +207,7 @@ async fn a_calendar_elsewhere_is_read_again_and_again() {
         world.advance(15);
         comes_to((times_at(18), "")).await;
         assert_eq!(world.starts("", &clinic, "2026-03-06").await, ["09:00", "09:30", "10:00", "10:30"]);
-        // What cannot be read is said, and takes nothing away.
+        // An unreadable calendar keeps its times and names its problem.
         pages.say("/a.ics", 500, "", b"");
         world.advance(15);
         comes_to((times_at(18), "refused_by_server")).await;
@@ -221,22 +221,22 @@ async fn a_calendar_elsewhere_is_read_again_and_again() {
 }
 
 #[tokio::test]
-async fn a_calendar_elsewhere_stays_lenient() {
+async fn a_fetched_calendar_stays_lenient() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let pages = testkit::http::Pages::serve().await.unwrap();
         let wrong = "UID:1\r\nDTSTART;TZID=Narnia/Lamppost:20260306T170000\r\nDURATION:PT1H";
         let at = |hour: u32| calendar(&[wrong, &format!("UID:2\r\nDTSTART:20260306T{hour}0000Z\r\nDURATION:PT1H")]);
         let times_at = |hour: u32| vec![format!("2026-03-06T{hour}:00:00Z 2026-03-06T{}:00:00Z", hour + 1)];
-        let ask = async |lenient: bool| {
+        let import = async |lenient: bool| {
             let (practitioner_id, url) = (clinic.practitioner.clone(), format!("{}/a.ics", pages.url));
             let request =
                 ImportBusyRequest { practitioner_id, source: "home".into(), url, lenient, ..Default::default() };
             world.directory.clone().import_busy(world.request(request)).await
         };
         pages.say("/a.ics", 200, "", at(17).as_bytes());
-        assert_eq!(violations(&fault(ask(false).await)), ["/calendar unknown_time_zone"]);
-        let taken = ask(true).await.unwrap().into_inner();
+        assert_eq!(violations(&fault(import(false).await)), ["/calendar unknown_time_zone"]);
+        let taken = import(true).await.unwrap().into_inner();
         assert_eq!(times(&taken), times_at(17));
         let skipped: Vec<_> =
             taken.skipped.iter().map(|one| (one.component.as_str(), one.line, one.code.as_str())).collect();

@@ -1,4 +1,4 @@
-//! Entries: made, changed, archived, listed, and never seen by another organisation.
+//! Entries: created, changed, archived, listed, and hidden from other organisations.
 
 use domain::directory::Kind;
 use rpc::{Code, Context, Idempotency};
@@ -6,7 +6,7 @@ use serde_json::json;
 use wire::{
     availability::{
         ArchiveEntryRequest, CreateEntryRequest, CreateOrganizationRequest, EntryKind, GetEntryRequest,
-        GetOrganizationRequest, ListEntriesRequest, WriteEntryResponse,
+        GetOrganizationRequest, ListEntriesRequest, UpdateEntryRequest, WriteEntryResponse,
     },
     convert::directory::kind_to_wire,
 };
@@ -25,7 +25,7 @@ fn list(kind: EntryKind, parent: &str) -> ListEntriesRequest {
 }
 
 #[tokio::test]
-async fn an_entry_lives_from_its_making_to_its_archive() {
+async fn an_entry_is_created_changed_and_archived() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         world.advance(5);
@@ -53,7 +53,7 @@ async fn an_entry_lives_from_its_making_to_its_archive() {
 }
 
 #[tokio::test]
-async fn nothing_is_added_below_what_is_archived() {
+async fn nothing_is_added_below_an_archived_entry() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         world.archive(Kind::Location, &clinic.location).await;
@@ -120,7 +120,7 @@ async fn another_organisations_ids_are_unknown_ids() {
         world.organization = world.new_organization().await;
         let unknown = "loc_01h455vb4pex5vsknk084sn02q";
         for kind in Kind::ALL {
-            let ask = async |id: &str| {
+            let answers = async |id: &str| {
                 let found = fault(world.directory.clone().get_entry(world.request(get(kind, id))).await);
                 let request =
                     ArchiveEntryRequest { kind: kind_to_wire(kind) as i32, id: id.into(), ..Default::default() };
@@ -135,7 +135,7 @@ async fn another_organisations_ids_are_unknown_ids() {
                 _ => unknown,
             };
             let nobodys = format!("{}_01h455vb4pex5vsknk084sn02q", kind.prefix());
-            assert_eq!(ask(foreign).await, ask(&nobodys).await, "{kind:?}");
+            assert_eq!(answers(foreign).await, answers(&nobodys).await, "{kind:?}");
         }
         let below = world.try_create(&theirs.location, "room", json!({"name": "2", "type": "gym"}), false).await;
         assert_eq!(fault(below).code, Code::NotFound);
@@ -160,8 +160,18 @@ async fn one_key_makes_one_entry() {
             ..Default::default()
         };
         let copies = (0..5).map(|_| {
-            let (mut directory, call) = (world.directory.clone(), keyed("k", "f").forward(request.clone()));
-            tokio::spawn(async move { directory.create_entry(call).await.unwrap() })
+            let (directory, ctx, request) = (world.directory.clone(), keyed("k", "f"), request.clone());
+            tokio::spawn(async move {
+                loop {
+                    match directory.clone().create_entry(ctx.forward(request.clone())).await {
+                        Ok(answer) => return answer,
+                        Err(status) => {
+                            assert_eq!(rpc::Fault::from(status).code, Code::IdempotencyInProgress);
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+            })
         });
         let mut answers = Vec::new();
         for copy in copies.collect::<Vec<_>>() {
@@ -173,9 +183,10 @@ async fn one_key_makes_one_entry() {
         assert!(answers.windows(2).all(|pair| pair[0].get_ref() == pair[1].get_ref()));
         let other = world.directory.clone().create_entry(keyed("k", "g").forward(request)).await;
         assert_eq!(fault(other).code, Code::IdempotencyKeyReused);
-        let people = list(EntryKind::Practitioner, "");
-        let people = world.directory.clone().list_entries(world.request(people)).await.unwrap().into_inner();
-        assert_eq!(people.entries.len(), 1);
+        let practitioners = list(EntryKind::Practitioner, "");
+        let practitioners =
+            world.directory.clone().list_entries(world.request(practitioners)).await.unwrap().into_inner();
+        assert_eq!(practitioners.entries.len(), 1);
 
         let chain = CreateOrganizationRequest {
             name: "N".into(),
@@ -189,7 +200,36 @@ async fn one_key_makes_one_entry() {
         assert_eq!(first.get_ref(), second.get_ref());
         let named = CreateOrganizationRequest { id: first.get_ref().id.clone(), name: "Other".into(), ..chain };
         let there = directory.create_organization(world.request(named)).await.unwrap().into_inner();
-        assert_eq!(there, first.into_inner(), "an organisation that is there stays as it is");
+        assert_eq!(there, first.into_inner(), "an existing organisation stays as it is");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_refused_while_its_first_request_runs() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        world.booking.hold_rezoning(true);
+        let request = UpdateEntryRequest {
+            id: clinic.location.clone(),
+            body: Some(body("location", json!({"name": "Whyte", "time_zone": "America/Vancouver"}))),
+            ..Default::default()
+        };
+        let send = || {
+            let idempotency = Some(Idempotency { key: "k".into(), fingerprint: "f".into() });
+            let call = Context { idempotency, ..world.context() }.forward(request.clone());
+            let mut directory = world.directory.clone();
+            tokio::spawn(async move { directory.update_entry(call).await })
+        };
+        let first = send();
+        world.booking.rezoning_arrived().await;
+        let second = tokio::time::timeout(std::time::Duration::from_secs(5), send()).await;
+        let second = second.expect("the second request is refused at once").unwrap();
+        assert_eq!(fault(second).code, Code::IdempotencyInProgress);
+        world.booking.hold_rezoning(false);
+        let first = first.await.unwrap().unwrap();
+        let replay = send().await.unwrap().unwrap();
+        assert!(rpc::is_replay(&replay));
+        assert_eq!(first.get_ref(), replay.get_ref());
     }
 }
 
@@ -229,9 +269,9 @@ async fn another_replica_sees_a_change_by_its_revision_and_after_a_restart() {
 
         let made =
             world.try_create(&clinic.location, "room", json!({"name": "2", "type": "gym"}), false).await.unwrap();
-        let ask = get(Kind::Room, &made.get_ref().entry.as_ref().unwrap().id);
-        other.directory.clone().get_entry(other.after(&revision(&made), ask)).await.unwrap();
-        // Both write from what they know: the one that is behind checks again and loses nothing.
+        let request = get(Kind::Room, &made.get_ref().entry.as_ref().unwrap().id);
+        other.directory.clone().get_entry(other.after(&revision(&made), request)).await.unwrap();
+        // Both replicas write: the outdated one checks again and loses nothing.
         world.create(&clinic.location, "room", json!({"name": "3", "type": "gym"})).await;
         other.create(&clinic.location, "room", json!({"name": "4", "type": "gym"})).await;
         let rooms = list(EntryKind::Room, &clinic.location);
@@ -241,7 +281,7 @@ async fn another_replica_sees_a_change_by_its_revision_and_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_dry_run_tells_what_a_change_would_open() {
+async fn a_dry_run_counts_the_starts_that_a_change_opens() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let opened = |answer: tonic::Response<WriteEntryResponse>| -> Vec<(String, u32)> {
@@ -256,17 +296,17 @@ async fn a_dry_run_tells_what_a_change_would_open() {
             "effective_to": "2026-03-14", "weekly": [{"day": "sa", "from": "09:00", "to": "10:00"}]});
         let twice = vec![("2026-03-07".to_owned(), 2), ("2026-03-14".to_owned(), 2)];
         assert_eq!(opened(dry(&person, "roster", saturdays.clone()).await), twice);
-        // What is taken is not open: the one room.
+        // The only room is booked, so no start opens then.
         world.booking.book(&world.visit(&clinic, "2026-03-07T16:00:00Z", 30));
         let (_, revision) = world.booking.book(&world.visit(&clinic, "2026-03-14T15:00:00Z", 60));
         world.starts(&revision, &clinic, "2026-03-14").await;
         assert_eq!(opened(dry(&person, "roster", saturdays).await), [("2026-03-07".to_owned(), 1)]);
-        // A second service that nobody can give for want of a room, and the room that it needs.
+        // A second service without a room, and the room that it needs.
         let gym = world.create("", "service", service(json!({"room_type": "gym"}))).await;
         let room = dry(&clinic.location, "room", json!({"name": "G", "type": "gym"})).await.into_inner().opened;
         assert!(room.iter().all(|one| one.service_id == gym && one.slots == 6), "{room:?}");
         assert_eq!(room.len(), 20, "the weekdays of four weeks");
-        // A closure that goes, on a dry run of its end; and what only takes away opens nothing.
+        // The end of a closure opens starts; a new one opens none.
         let closed = json!({"starts_on": "2026-03-05", "ends_on": "2026-03-06", "reason": "flood"});
         assert!(dry(&clinic.location, "closure", closed.clone()).await.into_inner().opened.is_empty());
         let closure = world.create(&clinic.location, "closure", closed).await;
@@ -280,6 +320,6 @@ async fn a_dry_run_tells_what_a_change_would_open() {
         assert_eq!(opened(ended), [("2026-03-05".to_owned(), 6), ("2026-03-06".to_owned(), 6)]);
         let real =
             world.try_create(&clinic.location, "room", json!({"name": "G", "type": "gym"}), false).await.unwrap();
-        assert!(real.into_inner().opened.is_empty(), "only a dry run counts");
+        assert!(real.into_inner().opened.is_empty(), "only a dry run counts openings");
     }
 }

@@ -1,7 +1,7 @@
-//! Appointments that lose their ground, and get it back.
+//! Appointments that become displaced, and feasible again.
 
 use domain::{
-    claim::Kind as Taken,
+    claim::Kind as ClaimKind,
     directory::Kind,
     id::{EquipmentId, GroupId},
 };
@@ -19,7 +19,7 @@ async fn displaced(world: &World, parent: &str, kind: &str, body: Value, dry_run
     world.try_create(parent, kind, body, dry_run).await.unwrap().into_inner().displaced
 }
 
-/// A booked visit that the projection knows; answers its id and the visit.
+/// Books a visit and waits until the search knows it; returns its id and the visit.
 async fn booked(world: &World, clinic: &Clinic, start: &str) -> (String, Visit) {
     let visit = world.visit(clinic, start, 30);
     let (id, revision) = world.booking.book(&visit);
@@ -28,7 +28,7 @@ async fn booked(world: &World, clinic: &Clinic, start: &str) -> (String, Visit) 
 }
 
 #[tokio::test]
-async fn time_off_displaces_and_a_dry_run_only_says_so() {
+async fn time_off_displaces_and_a_dry_run_only_reports_it() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let (second, _) = booked(&world, &clinic, "2026-03-06T18:00:00Z").await;
@@ -38,25 +38,25 @@ async fn time_off_displaces_and_a_dry_run_only_says_so() {
         let both = vec![first.clone(), second.clone()];
         assert_eq!(displaced(&world, &clinic.practitioner, "time_off", off.clone(), true).await, both);
         assert_eq!(world.starts("", &clinic, "2026-03-06").await.len(), 4, "nothing has changed");
-        assert!(world.booking.told().is_empty());
+        assert!(world.booking.flags().is_empty());
 
         let made = world.try_create(&clinic.practitioner, "time_off", off, false).await.unwrap().into_inner();
         assert_eq!(made.displaced, both, "earliest first");
-        let mut told = world.booking.told();
-        told.sort();
+        let mut flags = world.booking.flags();
+        flags.sort();
         let mut expected = vec![(first.clone(), true), (second, true)];
         expected.sort();
-        assert_eq!(told, expected, "booking has heard of it before the answer");
+        assert_eq!(flags, expected, "booking receives the flags before the answer");
 
-        let revision = world.booking.tell(&visit, &first, 2, "booked", true);
+        let revision = world.booking.publish(&visit, &first, 2, "booked", true);
         world.starts(&revision, &clinic, "2026-03-06").await;
         world.archive(Kind::TimeOff, &made.entry.unwrap().id).await;
-        assert!(world.booking.told().contains(&(first, false)), "its ground stands again");
+        assert!(world.booking.flags().contains(&(first, false)), "it is feasible again");
     }
 }
 
 #[tokio::test]
-async fn whatever_takes_the_ground_away_displaces() {
+async fn every_change_that_makes_an_appointment_infeasible_displaces_it() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let kept =
@@ -69,7 +69,7 @@ async fn whatever_takes_the_ground_away_displaces() {
         let clinic = Clinic { service: world.create("", "service", service(needs)).await, ..clinic };
         let mut visit = world.visit(&clinic, FRIDAY, 30);
         let unit =
-            claim(Taken::Equipment, pool.parse::<EquipmentId>().unwrap().uuid(), 1, at(FRIDAY), visit.ends_at_us);
+            claim(ClaimKind::Equipment, pool.parse::<EquipmentId>().unwrap().uuid(), 1, at(FRIDAY), visit.ends_at_us);
         visit.claims.push(unit);
         let (id, revision) = world.booking.book(&visit);
         world.starts(&revision, &clinic, "2026-03-06").await;
@@ -112,13 +112,13 @@ async fn whatever_takes_the_ground_away_displaces() {
         ] {
             assert_eq!(dry_archive(kind, entry).await, id, "{kind:?}");
         }
-        assert!(dry_archive(Kind::Service, &clinic.service).await.is_empty(), "what is booked takes place");
-        assert!(world.booking.told().is_empty());
+        assert!(dry_archive(Kind::Service, &clinic.service).await.is_empty(), "its appointments take place");
+        assert!(world.booking.flags().is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_member_stands_and_falls_with_the_session() {
+async fn a_member_is_displaced_with_its_session() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let class = json!({"capacity": 3, "room_type": "treatment-room", "cleanup_minutes": 15});
@@ -127,43 +127,43 @@ async fn a_member_stands_and_falls_with_the_session() {
         visit.claims.pop();
         visit.ends_at_us = visit.starts_at_us + 30 * 60_000_000;
         let (group, _) = world.booking.group(&visit, 3, 0);
-        let place = claim(Taken::Place, group, 0, visit.starts_at_us, visit.ends_at_us);
+        let place = claim(ClaimKind::Place, group, 0, visit.starts_at_us, visit.ends_at_us);
         let member = Visit { claims: vec![place], group: GroupId::new(group).to_string(), ..visit };
         let (id, revision) = world.booking.book(&member);
         world.starts(&revision, &clinic, "2026-03-06").await;
-        // Only the session's clean-up lies in it.
+        // Only the session's clean-up is in the time off.
         let off = json!({"starts_at": "2026-03-06T17:30:00Z", "ends_at": "2026-03-06T17:40:00Z", "reason": "ill"});
         assert_eq!(displaced(&world, &clinic.practitioner, "time_off", off, true).await, [id]);
     }
 }
 
 #[tokio::test]
-async fn what_is_booked_on_lost_ground_is_flagged_when_it_comes() {
+async fn an_infeasible_appointment_is_flagged_when_it_arrives() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let off = json!({"starts_at": "2026-03-06T06:00:00Z", "ends_at": "2026-03-07T06:00:00Z", "reason": "ill"});
         world.create(&clinic.practitioner, "time_off", off).await;
         let (id, visit) = booked(&world, &clinic, FRIDAY).await;
-        assert_eq!(world.booking.told_at_least(1).await, [(id.clone(), true)]);
-        // Flagged already: nothing more to say. Moved to firm ground and still flagged: the flag goes.
-        world.booking.tell(&visit, &id, 2, "booked", true);
+        assert_eq!(world.booking.flags_at_least(1).await, [(id.clone(), true)]);
+        // A set flag is not sent again; a flag of an appointment that has become feasible is cleared.
+        world.booking.publish(&visit, &id, 2, "booked", true);
         let firm = world.visit(&clinic, "2026-03-05T17:00:00Z", 30);
-        world.booking.tell(&firm, &id, 3, "booked", true);
-        let told = world.booking.told_at_least(2).await;
-        assert_eq!(told, [(id.clone(), true), (id, false)]);
+        world.booking.publish(&firm, &id, 3, "booked", true);
+        let flags = world.booking.flags_at_least(2).await;
+        assert_eq!(flags, [(id.clone(), true), (id, false)]);
     }
 }
 
 #[tokio::test]
-async fn booking_hears_of_it_even_if_it_was_away() {
+async fn refused_flags_are_sent_again() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let (id, _) = booked(&world, &clinic, FRIDAY).await;
-        world.booking.deaf(true);
+        world.booking.refuse_flags(true);
         let closure = json!({"starts_on": "2026-03-06", "ends_on": "2026-03-06", "reason": "flood"});
         assert_eq!(displaced(&world, &clinic.location, "closure", closure, false).await, vec![id.clone()]);
-        assert!(world.booking.told().is_empty());
-        world.booking.deaf(false);
-        assert_eq!(world.booking.told_at_least(1).await[0], (id, true));
+        assert!(world.booking.flags().is_empty());
+        world.booking.refuse_flags(false);
+        assert_eq!(world.booking.flags_at_least(1).await[0], (id, true));
     }
 }

@@ -1,9 +1,9 @@
-//! Following booking's feed: claims, holds that expire, revisions, cuts and lost positions.
+//! Applying booking's feed: claims, expiring holds, revisions, reconnection and lost positions.
 
 use domain::{claim::Kind, id::PatientId};
 use rpc::Code;
 use serde_json::json;
-use wire::availability::SearchSlotsRequest;
+use wire::availability::{SearchSlotsRequest, SlotFilters};
 
 use crate::{
     fake_booking::claim,
@@ -15,42 +15,43 @@ const ALL: [&str; 6] = ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"];
 const FRIDAY: &str = "2026-03-06T17:00:00Z";
 
 #[tokio::test]
-async fn what_is_booked_is_hidden_and_what_is_cancelled_comes_back() {
+async fn booked_time_is_hidden_and_cancelled_time_is_open_again() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let visit = world.visit(&clinic, FRIDAY, 30);
         let (id, revision) = world.booking.book(&visit);
         assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ["09:00", "09:30", "10:30", "11:00", "11:30"]);
         let moved = world.visit(&clinic, "2026-03-06T18:00:00Z", 30);
-        let revision = world.booking.tell(&moved, &id, 2, "booked", false);
+        let revision = world.booking.publish(&moved, &id, 2, "booked", false);
         assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ["09:00", "09:30", "10:00", "10:30", "11:30"]);
-        // What is older than what is known is not applied.
-        let revision = world.booking.tell(&visit, &id, 1, "booked", false);
+        // An older version is not applied.
+        let revision = world.booking.publish(&visit, &id, 1, "booked", false);
         assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ["09:00", "09:30", "10:00", "10:30", "11:30"]);
-        let revision = world.booking.tell(&moved, &id, 3, "cancelled", false);
+        let revision = world.booking.publish(&moved, &id, 3, "cancelled", false);
         assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL);
     }
 }
 
 #[tokio::test]
-async fn a_patient_is_not_shown_what_they_could_not_attend() {
+async fn slots_at_which_the_patient_is_busy_are_left_out() {
     for world in worlds().await {
         let clinic = world.clinic().await;
-        // Elsewhere: neither the practitioner nor the room of the clinic is taken.
+        // The visit claims neither the clinic's practitioner nor its room.
         let mut visit = world.visit(&clinic, "2026-03-06T17:15:00Z", 30);
         visit.claims.retain(|claim| claim.kind == Kind::Patient);
         let (_, revision) = world.booking.book(&visit);
         let patient_id = PatientId::new(visit.patient).to_string();
         for limit in [1, 200] {
-            let ask = SearchSlotsRequest { patient_id: patient_id.clone(), limit, ..day(&clinic, "2026-03-06") };
-            let first = world.slots(&revision, ask.clone()).await;
+            let request = SearchSlotsRequest { patient_id: patient_id.clone(), limit, ..day(&clinic, "2026-03-06") };
+            let first = world.slots(&revision, request.clone()).await;
             assert_eq!(first.next_cursor.is_empty(), limit == 200);
             if limit == 200 {
                 assert_eq!(world.local_starts(&first), ["09:00", "09:30", "11:00", "11:30"]);
             }
-            let late = SearchSlotsRequest { not_before: "10:00".into(), ..ask };
+            let late = SlotFilters { not_before: "10:00".into(), ..SlotFilters::default() };
+            let late = SearchSlotsRequest { filters: Some(late), ..request };
             let late = world.slots(&revision, late).await;
-            assert_eq!(world.local_starts(&late)[0], "11:00", "a page is filled with what fits");
+            assert_eq!(world.local_starts(&late)[0], "11:00", "a page is filled with fitting slots");
         }
     }
 }
@@ -68,30 +69,30 @@ async fn an_expired_hold_blocks_nobody_at_once() {
         world.advance(1);
         assert_eq!(world.starts("", &clinic, "2026-03-06").await, ALL);
         assert!(world.refusals("", &clinic, FRIDAY).await.is_empty());
-        // Somebody else takes the time; the old hold's release, told late, does not free it.
+        // After another booking, the late release of the old hold does not free the time.
         let (_, _) = world.booking.book(&visit);
-        let revision = world.booking.tell_hold(world.organization, &id, 2, &[], 0);
+        let revision = world.booking.publish_hold(world.organization, &id, 2, &[], 0);
         assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), 5);
     }
 }
 
 #[tokio::test]
-async fn a_hold_that_is_gone_does_not_come_back() {
+async fn a_released_hold_does_not_return() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let visit = world.visit(&clinic, FRIDAY, 30);
         let expires_at_us = at("2026-03-02T09:00:00Z");
         let (id, revision) = world.booking.hold(world.organization, &visit.claims[..2], expires_at_us);
         assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), 5);
-        let revision = world.booking.tell_hold(world.organization, &id, 2, &[], 0);
+        let revision = world.booking.publish_hold(world.organization, &id, 2, &[], 0);
         assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL);
-        let revision = world.booking.tell_hold(world.organization, &id, 1, &visit.claims[..2], expires_at_us);
-        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL, "told twice, in the wrong order");
+        let revision = world.booking.publish_hold(world.organization, &id, 1, &visit.claims[..2], expires_at_us);
+        assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await, ALL, "delivered twice, in the wrong order");
     }
 }
 
 #[tokio::test]
-async fn needling_is_not_shown_within_two_days_of_the_last() {
+async fn needling_is_left_out_within_two_days_of_the_last() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let needling = world.create("", "service", service(json!({"needling": true}))).await;
@@ -107,8 +108,8 @@ async fn needling_is_not_shown_within_two_days_of_the_last() {
             ("2026-03-05", vec![]),
             ("2026-03-06", vec!["10:30", "11:00", "11:30"]),
         ] {
-            let ask = SearchSlotsRequest { patient_id: patient_id.clone(), ..day(&clinic, date) };
-            let answer = world.slots(&revision, ask).await;
+            let request = SearchSlotsRequest { patient_id: patient_id.clone(), ..day(&clinic, date) };
+            let answer = world.slots(&revision, request).await;
             assert_eq!(world.local_starts(&answer), expected, "{date}");
         }
     }
@@ -143,7 +144,7 @@ async fn a_read_waits_for_its_revision_or_says_that_it_is_behind() {
 }
 
 #[tokio::test]
-async fn a_write_that_came_early_is_known_to_who_made_it_and_to_nobody_else() {
+async fn an_early_write_satisfies_its_own_revision_only() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         world.starts("", &clinic, "2026-03-06").await;
@@ -151,17 +152,17 @@ async fn a_write_that_came_early_is_known_to_who_made_it_and_to_nobody_else() {
         let visit = world.visit(&clinic, FRIDAY, 30);
         let (id, booked) = world.booking.book(&visit);
         assert_eq!(world.starts(&booked, &clinic, "2026-03-06").await.len(), 5);
-        let cancelled = world.booking.tell(&visit, &id, 2, "cancelled", false);
+        let cancelled = world.booking.publish(&visit, &id, 2, "cancelled", false);
         assert_eq!(world.starts(&format!("{booked},{cancelled}"), &clinic, "2026-03-06").await, ALL);
-        // It says nothing of a write that has not come.
+        // It does not satisfy the revision of a write that has not arrived.
         world.booking.pause(true);
         let (_, later) = world.booking.book(&visit);
         let late = fault(world.search.clone().search_slots(world.after(&later, day(&clinic, "2026-03-06"))).await);
         assert_eq!(late.code, Code::ProjectionBehind);
-        // An answer is no fresher than the position, but for what its caller named.
+        // An answer's revision is the position, joined with the caller's revision.
         let answer = world.slots(&cancelled, day(&clinic, "2026-03-06")).await;
         assert!(answer.revision.ends_with(&cancelled), "{} at {cancelled}", answer.revision);
-        // Told again after a cut, from the position that was reached, it changes nothing.
+        // Delivered again after a reconnection, it changes nothing.
         world.booking.cut();
         world.booking.pause(false);
         assert_eq!(world.starts(&later, &clinic, "2026-03-06").await.len(), 5);
@@ -171,7 +172,7 @@ async fn a_write_that_came_early_is_known_to_who_made_it_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn who_sends_a_revision_back_never_misses_their_own_booking() {
+async fn a_caller_with_a_revision_never_misses_their_own_booking() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let visit = world.visit(&clinic, FRIDAY, 30);
@@ -181,19 +182,20 @@ async fn who_sends_a_revision_back_never_misses_their_own_booking() {
                 world.booking.cut();
             }
             let (id, booked) = world.booking.book(&visit);
-            let (mut search, ask) = (world.search.clone(), world.after(&booked, day(&clinic, "2026-03-06")));
-            let asked = tokio::spawn(async move { search.search_slots(ask).await.unwrap().into_inner().slots.len() });
+            let (mut search, request) = (world.search.clone(), world.after(&booked, day(&clinic, "2026-03-06")));
+            let answer =
+                tokio::spawn(async move { search.search_slots(request).await.unwrap().into_inner().slots.len() });
             tokio::task::yield_now().await;
             world.booking.pause(false);
-            assert_eq!(asked.await.unwrap(), 5, "turn {turn}");
-            let freed = world.booking.tell(&visit, &id, 2, "cancelled", false);
+            assert_eq!(answer.await.unwrap(), 5, "turn {turn}");
+            let freed = world.booking.publish(&visit, &id, 2, "cancelled", false);
             assert_eq!(world.starts(&freed, &clinic, "2026-03-06").await.len(), 6, "turn {turn}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_cut_feed_is_taken_up_where_it_stood() {
+async fn a_cut_feed_resumes_at_its_position() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let (_, revision) = world.booking.book(&world.visit(&clinic, FRIDAY, 30));
@@ -216,7 +218,7 @@ async fn a_lost_position_leads_to_a_new_snapshot() {
         let (id, revision) = world.booking.book(&visit);
         assert_eq!(world.starts(&revision, &clinic, "2026-03-06").await.len(), 5);
         world.booking.pause(true);
-        world.booking.tell(&visit, &id, 2, "cancelled", false);
+        world.booking.publish(&visit, &id, 2, "cancelled", false);
         let (_, revision) = world.booking.book(&world.visit(&clinic, "2026-03-06T18:30:00Z", 30));
         world.booking.forget_log();
         world.booking.pause(false);
@@ -247,7 +249,7 @@ async fn a_restart_begins_with_a_snapshot_and_is_not_ready_before() {
 }
 
 #[tokio::test]
-async fn without_booking_search_says_that_it_does_not_know() {
+async fn without_a_snapshot_search_answers_projection_behind() {
     let database = testkit::database::Database::sqlite().unwrap();
     let target = sql::Target::from_url(&database.for_service("availability")).unwrap();
     let clock = runtime::Clock::manual(crate::world::NOW.parse().unwrap());

@@ -1,4 +1,4 @@
-//! Group sessions: places, and who may join.
+//! Group sessions: places, and joining.
 
 use serde_json::json;
 use wire::{availability::SearchSlotsRequest, common::BookingChannel};
@@ -33,7 +33,7 @@ async fn a_session_shows_the_places_that_are_left_and_hides_when_full() {
         assert!(checked.refusals.is_empty());
         assert_eq!((checked.slot.as_ref().unwrap().places_left, &checked.room_ids), (1, &vec![clinic.room.clone()]));
         assert_eq!(checked.group_id, domain::id::GroupId::new(id).to_string());
-        // Pages of one slot meet the session in its place.
+        // Pages of one slot contain the session in its order.
         let (mut paged, mut cursor) = (vec![], String::new());
         loop {
             let page = SearchSlotsRequest { limit: 1, cursor, ..day(&clinic, "2026-03-06") };
@@ -51,7 +51,7 @@ async fn a_session_shows_the_places_that_are_left_and_hides_when_full() {
         let (appointment, revision) = world.booking.book(&last);
         assert_eq!(places(&world, &revision, &clinic).await.len(), 5, "a full one is hidden");
         assert_eq!(world.refusals(&revision, &clinic, FRIDAY).await, ["slot_taken"]);
-        let revision = world.booking.tell(&last, &appointment, 2, "cancelled", false);
+        let revision = world.booking.publish(&last, &appointment, 2, "cancelled", false);
         assert_eq!(places(&world, &revision, &clinic).await[2], ("10:00".into(), 1));
 
         let sized = |capacity: u32| service(json!({"capacity": capacity, "room_type": "treatment-room"}));
@@ -67,7 +67,7 @@ async fn a_session_shows_the_places_that_are_left_and_hides_when_full() {
 }
 
 #[tokio::test]
-async fn another_service_cannot_join_and_a_lost_ground_hides_the_session() {
+async fn another_service_cannot_join_and_an_infeasible_session_is_hidden() {
     for world in worlds().await {
         let clinic = class(&world).await;
         let mut visit = world.visit(&clinic, FRIDAY, 30);

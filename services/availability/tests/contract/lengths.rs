@@ -1,10 +1,12 @@
-//! Services that become longer or smaller under what is there, and visits that move over their own old time.
+//! Services that change their length or places after bookings, and visits that move over their own old time.
 
 use domain::claim::Kind;
 use serde_json::json;
 use testkit::database::Database;
 use wire::{
-    availability::{CheckSlotsRequest, CheckedSlot, Decided, ExplainSlotRequest, Kept, SearchSlotsRequest},
+    availability::{
+        CheckSlotsRequest, CheckedSlot, Decided, ExplainSlotRequest, Kept, SearchSlotsRequest, SlotFilters,
+    },
     common::{BookingChannel, Interval},
 };
 
@@ -18,16 +20,16 @@ testkit::engines!(
     places_beyond_the_capacity_are_named,
     a_visit_moves_over_its_own_old_time,
     a_session_with_one_member_moves_as_a_visit_does,
-    what_a_hold_keeps_is_not_asked_for_again,
+    a_held_slot_is_not_checked_against_present_rules,
 );
 
 const DATE: &str = "2026-03-06";
 /// 10:00 in Edmonton.
 const TEN: &str = "2026-03-06T17:00:00Z";
 
-/// What is open on the day: its start, its minutes and the places left.
-async fn open(world: &World, revision: &str, asked: SearchSlotsRequest) -> Vec<(String, i64, u32)> {
-    let answer = world.slots(revision, asked).await;
+/// The open slots of the day: start, minutes and places left.
+async fn open(world: &World, revision: &str, request: SearchSlotsRequest) -> Vec<(String, i64, u32)> {
+    let answer = world.slots(revision, request).await;
     let minutes = answer.slots.iter().map(|slot| (slot.ends_at_us - slot.starts_at_us) / 60_000_000);
     let places = answer.slots.iter().map(|slot| slot.places_left);
     world.local_starts(&answer).into_iter().zip(minutes.zip(places)).map(|(start, (m, p))| (start, m, p)).collect()
@@ -90,8 +92,12 @@ async fn a_session_stays_as_long_as_it_was(database: Database) {
     let nine = at("2026-03-06T16:00:00Z");
     assert_eq!(codes(&world, check(slot_of(&clinic, nine, 30))).await.1, ["slot_changed"]);
     let alone = Clinic { shared: false, ..clinic.clone() };
-    assert_eq!(codes(&world, check(slot_of(&alone, nine, 60))).await.1, ["slot_changed"], "now others may come too");
-    // Off the grid of today, with preparation of today: it is where it is, for as long as it is.
+    assert_eq!(
+        codes(&world, check(slot_of(&alone, nine, 60))).await.1,
+        ["slot_changed"],
+        "the visit would be shared now"
+    );
+    // Off the present grid and with present preparation, the session keeps its start and its length.
     let mut hourly = of(60, 60, 3);
     hourly["prep_minutes"] = 15.into();
     let (_, revision) = world.booking.group(&session(&world, &clinic, "2026-03-06T18:30:00Z", 30), 3, 2);
@@ -100,9 +106,10 @@ async fn a_session_stays_as_long_as_it_was(database: Database) {
     assert_eq!(open(&world, &revision, day(&clinic, DATE)).await, expected(&slots));
     let half = at("2026-03-06T18:30:00Z");
     let claim = codes(&world, check(slot_of(&clinic, half, 30))).await.0.claim.unwrap();
-    assert_eq!((claim.starts_at_us, claim.ends_at_us), (half, half + 1_800_000_000), "it prepares as it did");
-    // Neither ends after the hour that is asked for, though a new one would.
-    let until = SearchSlotsRequest { not_after: "10:30".into(), ..day(&clinic, DATE) };
+    assert_eq!((claim.starts_at_us, claim.ends_at_us), (half, half + 1_800_000_000), "its claim stays");
+    // Both end by the requested hour, though a new session would not.
+    let until = SlotFilters { not_after: "10:30".into(), ..SlotFilters::default() };
+    let until = SearchSlotsRequest { filters: Some(until), ..day(&clinic, DATE) };
     assert_eq!(open(&world, &revision, until).await, expected(&slots[..1]));
 }
 
@@ -132,9 +139,9 @@ async fn places_beyond_the_capacity_are_named(database: Database) {
     assert_eq!(update(3, false).await, Vec::<String>::new());
     assert_eq!(update(2, false).await, members[2..]);
     assert_eq!(open(&world, &revision, day(&clinic, DATE)).await.len(), 5, "a full one is hidden");
-    // The first one leaves: two places, two members, whatever the numbers of their places.
+    // The first member leaves: two places, two members, whatever their place numbers.
     let gone = session(&world, &clinic, TEN, 30);
-    let revision = world.booking.tell(&gone, &members[0], 2, "cancelled", false);
+    let revision = world.booking.publish(&gone, &members[0], 2, "cancelled", false);
     assert_eq!(open(&world, &revision, day(&clinic, DATE)).await.len(), 5, "it is as full as it can be");
     assert_eq!(codes(&world, check(slot_id(&clinic, at(TEN)))).await.1, ["slot_taken"]);
 }
@@ -164,7 +171,7 @@ async fn a_visit_moves_over_its_own_old_time(database: Database) {
     change(&world, &clinic, of(30, 15, 1)).await;
     let visit = world.visit(&clinic, TEN, 30);
     let (own, _) = world.booking.book(&visit);
-    // Its patient is somewhere else at eleven, and somebody else is there at nine.
+    // Its patient is busy at eleven, and another patient is booked at nine.
     let eleven = at("2026-03-06T18:00:00Z");
     let elsewhere = claim(Kind::Patient, visit.patient, 0, eleven, eleven + 1_800_000_000);
     world.booking.hold(world.organization, &[elsewhere], eleven);
@@ -174,7 +181,7 @@ async fn a_visit_moves_over_its_own_old_time(database: Database) {
     let found = open(&world, &revision, day(&clinic, DATE)).await;
     let free = ["09:30", "10:30", "10:45", "11:00", "11:15", "11:30"].map(|start| (start, 30, 1));
     assert_eq!(found, expected(&free), "not for others");
-    // The service takes an hour by now: the visit that moves does not.
+    // The service takes an hour now; the moving visit keeps its length.
     change(&world, &clinic, of(60, 15, 1)).await;
     let found = open(&world, &revision, moving(&clinic, &own)).await;
     let quarters = ["09:30", "09:45", "10:00", "10:15", "10:30", "11:30"];
@@ -184,7 +191,7 @@ async fn a_visit_moves_over_its_own_old_time(database: Database) {
     let quarter = "2026-03-06T17:15:00Z";
     assert_eq!(explained(&world, &clinic, quarter, &own).await, (true, vec![]));
     assert_eq!(explained(&world, &clinic, quarter, "").await, (false, vec!["slot_taken".to_owned()]));
-    // And what is shown can be taken, with the same words.
+    // The listed slots can be booked.
     let request = CheckSlotsRequest {
         ignore_owners: vec![own.clone()],
         decided: vec![Decided { minutes: 30, kept: None }],
@@ -192,13 +199,13 @@ async fn a_visit_moves_over_its_own_old_time(database: Database) {
     };
     assert!(codes(&world, request).await.1.is_empty());
     let other_service = world.create("", "service", of(30, 15, 1)).await;
-    let ask = async |service_id: String, appointment: &str| {
+    let refused = async |service_id: String, appointment: &str| {
         let request = SearchSlotsRequest { service_id, ..moving(&clinic, appointment) };
         violations(&fault(world.search.clone().search_slots(world.request(request)).await))
     };
-    assert_eq!(ask(other_service, &own).await, ["moving other_service"]);
+    assert_eq!(refused(other_service, &own).await, ["moving other_service"]);
     let unknown = domain::id::AppointmentId::new(crate::fake_booking::new_id()).to_string();
-    assert_eq!(ask(clinic.service.clone(), &unknown).await, ["moving unknown_reference"]);
+    assert_eq!(refused(clinic.service.clone(), &unknown).await, ["moving unknown_reference"]);
 }
 
 async fn a_session_with_one_member_moves_as_a_visit_does(database: Database) {
@@ -214,13 +221,13 @@ async fn a_session_with_one_member_moves_as_a_visit_does(database: Database) {
     let (own, revision) = world.booking.book(&member(0));
     let found = open(&world, &revision, moving(&clinic, &own)).await;
     assert!(found.contains(&("10:15".to_owned(), 30, 3)), "its session ends where it goes: {found:?}");
-    // With another one in it the session stays.
+    // With another member, the session stays.
     let (_, revision) = world.booking.book(&member(1));
     let found = open(&world, &revision, moving(&clinic, &own)).await;
     assert!(found.contains(&("10:00".to_owned(), 30, 2)) && !found.iter().any(|slot| slot.0 == "10:15"), "{found:?}");
 }
 
-async fn what_a_hold_keeps_is_not_asked_for_again(database: Database) {
+async fn a_held_slot_is_not_checked_against_present_rules(database: Database) {
     let world = World::over(database).await;
     let clinic = world.clinic().await;
     let visit = world.visit(&clinic, "2026-03-06T16:15:00Z", 30);
@@ -243,10 +250,10 @@ async fn what_a_hold_keeps_is_not_asked_for_again(database: Database) {
     };
     let (checked, refused) = codes(&world, request.clone()).await;
     assert!(refused.is_empty(), "{refused:?}");
-    let shown = checked.slot.unwrap();
-    assert_eq!((shown.starts_at_us, shown.ends_at_us), (visit.starts_at_us, visit.ends_at_us));
-    assert_eq!(checked.claim.unwrap().starts_at_us, visit.starts_at_us, "without the preparation of today");
-    // What takes the practitioner away refuses it all the same.
+    let checked_slot = checked.slot.unwrap();
+    assert_eq!((checked_slot.starts_at_us, checked_slot.ends_at_us), (visit.starts_at_us, visit.ends_at_us));
+    assert_eq!(checked.claim.unwrap().starts_at_us, visit.starts_at_us, "without present preparation");
+    // Time off refuses it all the same.
     let off = json!({"starts_at": "2026-03-06T16:30:00Z", "ends_at": "2026-03-06T17:00:00Z", "reason": "ill"});
     world.create(&clinic.practitioner, "time_off", off).await;
     assert_eq!(codes(&world, request).await.1, ["outside_roster"]);

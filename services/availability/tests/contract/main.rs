@@ -1,9 +1,8 @@
-//! The contract of the availability service, kept through its own gRPC interface, on both engines.
+//! The contract of the availability service through its gRPC interface, on both engines.
 //!
-//! Booking is played by `fake_booking.rs`: a feed that a test writes, cuts and loses, and an ear for what is told of
-//! displaced appointments.
+//! `fake_booking.rs` plays booking: a feed that a test writes, cuts and loses, and a receiver of displaced flags.
 
-#![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
+#![expect(clippy::unwrap_used, reason = "a failure here fails its test")]
 
 mod access;
 mod agreement;
@@ -17,5 +16,6 @@ mod lengths;
 mod moves;
 mod refusals;
 mod slots;
+mod traces;
 mod watch;
 mod world;

@@ -1,9 +1,11 @@
-//! New times for many visits at once: no time, room or day is given out twice, and what is asked is kept.
+//! New times for many visits at once: no time or room is assigned twice, and filters, gaps and caps are kept.
 
 use serde_json::json;
 use testkit::database::Database;
 use wire::{
-    availability::{FixedVisit, Follows, GapDays, Move, MovingVisit, Neighbour, OtherVisit, ProposeMovesRequest},
+    availability::{
+        FixedVisit, Follows, GapDays, Move, MovingVisit, Neighbour, OtherVisit, ProposeMovesRequest, SlotFilters,
+    },
     common::BookingChannel,
 };
 
@@ -13,18 +15,22 @@ use crate::{
 };
 
 testkit::engines!(
-    a_practitioners_time_is_given_out_once,
-    a_room_is_given_out_once,
-    between_two_locations_lies_the_road,
-    no_more_are_given_out_than_caps_leave,
-    services_with_other_buffers_do_not_shut_each_other_out,
-    gaps_days_and_what_must_come_first_are_kept,
+    a_practitioners_time_is_assigned_once,
+    a_room_is_assigned_once,
+    travel_time_separates_two_locations,
+    caps_limit_the_assigned_visits,
+    services_with_other_buffers_do_not_exclude_each_other,
+    gaps_days_and_required_services_are_kept,
     visits_of_one_plan_keep_their_gap_to_each_other,
 );
 
 const TUESDAY: &str = "2026-03-03";
 
-/// A visit of a patient of its own, at ten on Tuesday with somebody who is gone.
+fn at_clinic(clinic: &Clinic) -> SlotFilters {
+    SlotFilters { location_ids: vec![clinic.location.clone()], ..SlotFilters::default() }
+}
+
+/// A visit of a new patient at ten on Tuesday, with a practitioner who has left.
 fn visit(clinic: &Clinic) -> MovingVisit {
     let starts_at_us = at("2026-03-03T17:00:00Z");
     MovingVisit {
@@ -37,7 +43,7 @@ fn visit(clinic: &Clinic) -> MovingVisit {
             practitioner_id: domain::id::PractitionerId::new(new_id()).to_string(),
             location_id: clinic.location.clone(),
         }),
-        location_ids: vec![clinic.location.clone()],
+        filters: Some(at_clinic(clinic)),
         first_on: TUESDAY.into(),
         last_on: TUESDAY.into(),
         ..MovingVisit::default()
@@ -50,7 +56,7 @@ async fn moves(world: &World, visits: Vec<MovingVisit>) -> Vec<Move> {
     answer.into_inner().moves
 }
 
-/// The local starts of what was placed, with days.
+/// The local days and starts of the placed visits.
 fn starts(moves: &[Move]) -> Vec<String> {
     let zone = jiff::tz::TimeZone::get("America/Edmonton").unwrap();
     let local = |it: &Move| {
@@ -62,31 +68,31 @@ fn starts(moves: &[Move]) -> Vec<String> {
     starts
 }
 
-async fn a_practitioners_time_is_given_out_once(database: Database) {
+async fn a_practitioners_time_is_assigned_once(database: Database) {
     let world = World::over(database).await;
     let mut clinic = world.clinic().await;
     world.create(&clinic.location, "room", json!({"name": "2", "type": "treatment-room"})).await;
     let buffered = json!({"room_type": "treatment-room", "prep_minutes": 5, "cleanup_minutes": 5});
     clinic.service = world.create("", "service", service(buffered)).await;
     let moves = moves(&world, (0..6).map(|_| visit(&clinic)).collect()).await;
-    // Every half hour a visit could begin; with five minutes before and after, only every other one does.
+    // Visits can begin every half hour; with buffers of five minutes, only every other start is used.
     assert_eq!(starts(&moves), ["03-03 09:30", "03-03 10:30"]);
     let codes: Vec<&str> = moves.iter().map(|it| it.code.as_str()).filter(|code| !code.is_empty()).collect();
     assert_eq!(codes, ["contended"; 4]);
 }
 
-async fn services_with_other_buffers_do_not_shut_each_other_out(database: Database) {
+async fn services_with_other_buffers_do_not_exclude_each_other(database: Database) {
     let world = World::over(database).await;
     let clinic = world.clinic().await;
     let buffered = service(json!({"room_type": "treatment-room", "prep_minutes": 5, "start_alignment_minutes": 15}));
     let buffered = world.create("", "service", buffered).await;
     let other = MovingVisit { service_id: buffered, ..visit(&clinic) };
-    // Visits without buffers, end to end, would leave no room for the five minutes before the other.
+    // Consecutive visits without buffers would leave no time for the other service's buffer.
     let moves = moves(&world, vec![visit(&clinic), other]).await;
     assert_eq!(moves.iter().filter(|it| it.slot.is_some()).count(), 2, "{moves:?}");
 }
 
-async fn a_room_is_given_out_once(database: Database) {
+async fn a_room_is_assigned_once(database: Database) {
     let world = World::over(database).await;
     let clinic = world.clinic().await;
     for name in ["Grace", "Alan"] {
@@ -98,7 +104,7 @@ async fn a_room_is_given_out_once(database: Database) {
     assert_eq!(starts(&moves), expected, "three practitioners, one room");
 }
 
-async fn gaps_days_and_what_must_come_first_are_kept(database: Database) {
+async fn gaps_days_and_required_services_are_kept(database: Database) {
     let world = World::over(database).await;
     let clinic = world.clinic().await;
     let week = || MovingVisit { first_on: "2026-03-02".into(), last_on: "2026-03-13".into(), ..visit(&clinic) };
@@ -123,7 +129,8 @@ async fn gaps_days_and_what_must_come_first_are_kept(database: Database) {
         ..week()
     };
     assert_eq!(moves(&world, vec![nowhere]).await[0].code, "no_slot");
-    let wished = MovingVisit { days: vec!["we".into()], not_before: "11:00".into(), ..week() };
+    let filters = SlotFilters { days: vec!["we".into()], not_before: "11:00".into(), ..at_clinic(&clinic) };
+    let wished = MovingVisit { filters: Some(filters), ..week() };
     assert_eq!(starts(&moves(&world, vec![wished]).await), ["03-04 11:00"]);
 
     let needling = service(json!({"requires_prior": clinic.service, "room_type": "treatment-room"}));
@@ -137,14 +144,15 @@ async fn gaps_days_and_what_must_come_first_are_kept(database: Database) {
     assert_eq!(
         starts(&moves(&world, vec![after]).await),
         ["03-06 10:00"],
-        "not before what it needs; a day later is less than another hour"
+        "not before the service that it requires; another day costs less than another hour"
     );
     let without = MovingVisit { service_id: needling.clone(), ..week() };
     assert_eq!(moves(&world, vec![without]).await[0].code, "no_slot");
     let dependent = OtherVisit { service_id: needling, ..had("2026-03-03T18:00:00Z") };
-    let before = MovingVisit { others: vec![dependent], not_before: "11:00".into(), ..week() };
+    let filters = SlotFilters { not_before: "11:00".into(), ..at_clinic(&clinic) };
+    let before = MovingVisit { others: vec![dependent], filters: Some(filters), ..week() };
     let placed = starts(&moves(&world, vec![before]).await);
-    assert_eq!(placed, ["03-02 11:00"], "not after what needs it");
+    assert_eq!(placed, ["03-02 11:00"], "not after the service that requires it");
 }
 
 async fn visits_of_one_plan_keep_their_gap_to_each_other(database: Database) {
@@ -167,7 +175,7 @@ async fn visits_of_one_plan_keep_their_gap_to_each_other(database: Database) {
     assert_eq!(crate::world::violations(&refused), ["/visits/0/after out_of_range"]);
 }
 
-async fn between_two_locations_lies_the_road(database: Database) {
+async fn travel_time_separates_two_locations(database: Database) {
     let world = World::over(database).await;
     let mut clinic = world.clinic().await;
     clinic.service = world.create("", "service", service(json!({}))).await;
@@ -175,13 +183,15 @@ async fn between_two_locations_lies_the_road(database: Database) {
     let second = world.create("", "location", json!({"name": "B", "time_zone": "America/Edmonton"})).await;
     world.create(&clinic.practitioner, "roster", roster(&clinic.location, "09:00", "10:30")).await;
     world.create(&clinic.practitioner, "roster", roster(&second, "10:30", "12:00")).await;
-    let anywhere = || MovingVisit { location_ids: vec![clinic.location.clone(), second.clone()], ..visit(&clinic) };
+    let both_locations =
+        || SlotFilters { location_ids: vec![clinic.location.clone(), second.clone()], ..SlotFilters::default() };
+    let anywhere = || MovingVisit { filters: Some(both_locations()), ..visit(&clinic) };
     let moves = moves(&world, (0..7).map(|_| anywhere()).collect()).await;
-    // Ten minutes on the way: who ends at half past ten cannot begin there at once.
+    // Ten minutes of travel: a visit that ends at 10:30 excludes a start at 10:30 elsewhere.
     assert_eq!(starts(&moves), ["03-03 09:00", "03-03 09:30", "03-03 10:00", "03-03 11:00", "03-03 11:30"]);
 }
 
-async fn no_more_are_given_out_than_caps_leave(database: Database) {
+async fn caps_limit_the_assigned_visits(database: Database) {
     let world = World::over(database).await;
     let clinic = world.clinic().await;
     let plain = Clinic { service: world.create("", "service", service(json!({}))).await, ..clinic.clone() };
@@ -200,7 +210,7 @@ async fn no_more_are_given_out_than_caps_leave(database: Database) {
     assert_eq!(starts(&found).len(), 5, "{found:?}");
     cap(json!({"daily_cap": 2})).await;
     assert_eq!(starts(&moves(&world, (0..8).map(|_| both(&plain)).collect()).await).len(), 4, "two days");
-    // Of six cells on the day two may be needling, whichever service is asked about first.
+    // Two of the day's six cells may be needling, whichever service comes first.
     cap(json!({"daily_needling_cap": 2})).await;
     for plain_first in [true, false] {
         let mut visits: Vec<MovingVisit> = (0..3).map(|_| visit(&needles)).collect();

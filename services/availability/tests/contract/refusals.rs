@@ -98,7 +98,7 @@ async fn a_full_day_is_full_at_every_location() {
         assert!(world.starts(&revision, &clinic, "2026-03-06").await.is_empty());
         assert_eq!(world.starts(&revision, &clinic, "2026-03-05").await.len(), 10);
         assert_eq!(world.refusals(&revision, &clinic, "2026-03-06T18:00:00Z").await, ["daily_cap"]);
-        // A reschedule within the day does not count itself.
+        // A rescheduled visit does not count itself.
         let request = CheckSlotsRequest {
             slot_ids: vec![slot_id(&clinic, at("2026-03-06T18:00:00Z"))],
             channel: BookingChannel::Online as i32,
@@ -110,9 +110,9 @@ async fn a_full_day_is_full_at_every_location() {
     }
 }
 
-/// What is over still counts for its week.
+/// Past visits still count for their week.
 #[tokio::test]
-async fn a_full_week_is_full_to_its_sunday() {
+async fn a_full_week_lasts_to_its_sunday() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let capped = json!({"given_name": "Ada", "family_name": "B", "weekly_cap": 2});
@@ -128,7 +128,7 @@ async fn a_full_week_is_full_to_its_sunday() {
     }
 }
 
-/// Two electrostimulation units and two rooms; what is free comes first, and none left is taken.
+/// Two electrostimulation units and two rooms: free ones come first, and without a free one the slot is refused.
 #[tokio::test]
 async fn rooms_and_equipment_are_offered_free_ones_first() {
     for world in worlds().await {
@@ -175,7 +175,7 @@ async fn buffers_are_claimed_with_the_visit() {
 }
 
 #[tokio::test]
-async fn what_patients_may_not_book_is_hidden_from_them_only() {
+async fn offline_services_are_hidden_online_only() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let inside = world.create("", "service", service(json!({"online": false}))).await;
@@ -198,13 +198,13 @@ fn explain(clinic: &Clinic, start: &str) -> ExplainSlotRequest {
 
 async fn explained(world: &World, clinic: &Clinic, start: &str) -> (bool, Vec<String>) {
     let answer = world.search.clone().explain_slot(world.request(explain(clinic, start))).await.unwrap().into_inner();
-    assert!(answer.rules.len() >= 10, "every rule is told, kept or not");
+    assert!(answer.rules.len() >= 10, "every rule is reported, passed or not");
     let broken = answer.rules.iter().filter(|rule| !rule.passed).map(|rule| rule.code.clone());
     (answer.bookable, broken.collect())
 }
 
 #[tokio::test]
-async fn explain_tells_every_rule() {
+async fn explain_reports_every_rule() {
     for mut world in worlds().await {
         let clinic = world.clinic().await;
         assert_eq!(explained(&world, &clinic, FRIDAY).await, (true, vec![]));

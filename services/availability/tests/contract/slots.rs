@@ -1,8 +1,8 @@
-//! What search shows.
+//! Search: filters, pages, days, nearest slots.
 
 use serde_json::json;
 use wire::{
-    availability::{SearchSlotsRequest, SearchSlotsResponse},
+    availability::{Near, SearchSlotsRequest, SearchSlotsResponse, SlotFilters},
     common::BookingChannel,
 };
 
@@ -50,11 +50,11 @@ async fn buffers_breaks_hours_and_alternate_weeks_are_kept() {
     }
 }
 
-/// Everything that a question finds, page by page.
-async fn pages(world: &World, question: &SearchSlotsRequest, limit: u32) -> Vec<wire::availability::Slot> {
+/// All slots of a request, page by page.
+async fn pages(world: &World, request: &SearchSlotsRequest, limit: u32) -> Vec<wire::availability::Slot> {
     let (mut all, mut cursor) = (vec![], String::new());
     loop {
-        let page = SearchSlotsRequest { limit, cursor, ..question.clone() };
+        let page = SearchSlotsRequest { limit, cursor, ..request.clone() };
         let SearchSlotsResponse { slots, next_cursor, searched_until_us, .. } = world.slots("", page).await;
         assert!(slots.iter().all(|slot| slot.starts_at_us <= searched_until_us));
         all.extend(slots);
@@ -82,28 +82,25 @@ async fn filters_narrow_and_pages_fit_together() {
         let near = Clinic { service, ..near };
         let week = SearchSlotsRequest { to_us: at("2026-03-09T06:00:00Z"), ..day(&near, "2026-03-02") };
         let staff = SearchSlotsRequest { channel: BookingChannel::Staff as i32, ..week.clone() };
+        let filtered = |filters: SlotFilters| SearchSlotsRequest { filters: Some(filters), ..staff.clone() };
         let count = async |request: SearchSlotsRequest| world.slots("", request).await.slots.len();
 
         assert_eq!(count(week.clone()).await, 5 * 6 * 3, "online: two people, one of them at two places");
         assert_eq!(count(staff.clone()).await, 5 * 6 * 4);
-        let at_one = SearchSlotsRequest { location_ids: vec![far.clone()], ..staff.clone() };
+        let at_one = filtered(SlotFilters { location_ids: vec![far.clone()], ..SlotFilters::default() });
         assert_eq!(count(at_one).await, 5 * 6);
-        let of_one = SearchSlotsRequest { practitioner_ids: vec![third.clone()], ..staff.clone() };
+        let of_one = filtered(SlotFilters { practitioner_ids: vec![third.clone()], ..SlotFilters::default() });
         assert_eq!(count(of_one).await, 5 * 6 * 2);
-        assert_eq!(count(SearchSlotsRequest { language: "fr".into(), ..staff.clone() }).await, 5 * 6);
+        assert_eq!(count(filtered(SlotFilters { language: "fr".into(), ..SlotFilters::default() })).await, 5 * 6);
         assert_eq!(
-            count(SearchSlotsRequest { days: vec!["tu".into(), "th".into()], ..staff.clone() }).await,
+            count(filtered(SlotFilters { days: vec!["tu".into(), "th".into()], ..SlotFilters::default() })).await,
             2 * 6 * 4
         );
-        let around = SearchSlotsRequest {
-            near_latitude: Some(53.5),
-            near_longitude: Some(-113.5),
-            within_km: 10.0,
-            ..staff.clone()
-        };
-        assert_eq!(count(around).await, 5 * 6 * 3);
-        let hours =
-            SearchSlotsRequest { not_before: "09:30".into(), not_after: "10:30".into(), limit: 200, ..staff.clone() };
+        let near_edmonton = Near { latitude: 53.5, longitude: -113.5, within_km: 10.0 };
+        let around = SlotFilters { near: Some(near_edmonton), ..SlotFilters::default() };
+        assert_eq!(count(filtered(around)).await, 5 * 6 * 3);
+        let hours = SlotFilters { not_before: "09:30".into(), not_after: "10:30".into(), ..SlotFilters::default() };
+        let hours = SearchSlotsRequest { limit: 200, ..filtered(hours) };
         assert_eq!(count(hours).await, 5 * 2 * 4);
 
         let whole = world.slots("", staff.clone()).await;
@@ -111,13 +108,16 @@ async fn filters_narrow_and_pages_fit_together() {
         assert!(whole.slots.is_sorted_by_key(key), "by start, then location");
         assert_eq!(pages(&world, &staff, 1).await, whole.slots);
         assert_eq!(pages(&world, &staff, 7).await, whole.slots);
-        // Turns are taken among everyone, whoever is asked about.
-        let two = SearchSlotsRequest { practitioner_ids: vec![near.practitioner.clone(), other], ..staff };
+        // Ranks rotate over all practitioners, whatever the filters.
+        let two = filtered(SlotFilters {
+            practitioner_ids: vec![near.practitioner.clone(), other],
+            ..SlotFilters::default()
+        });
         assert_eq!(pages(&world, &two, 1).await, world.slots("", two).await.slots);
 
         let firsts: Vec<_> = whole.slots.iter().filter(|slot| slot.location_id == near.location).step_by(3).collect();
         let shares = firsts.iter().filter(|slot| slot.practitioner_id == third).count();
-        assert!(shares > 0 && shares < firsts.len(), "the first of equally early practitioners turns with the days");
+        assert!(shares > 0 && shares < firsts.len(), "the first of equally early practitioners rotates with the days");
     }
 }
 
@@ -137,12 +137,12 @@ async fn days_and_next_say_the_same_as_search() {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_question_is_named() {
+async fn every_fault_of_a_request_is_named() {
     for mut world in worlds().await {
         let theirs = world.clinic().await;
         world.organization = world.new_organization().await;
         let clinic = world.clinic().await;
-        let ask = async |request: SearchSlotsRequest| {
+        let refused = async |request: SearchSlotsRequest| {
             let refused = fault(world.search.clone().search_slots(world.request(request)).await);
             violations(&refused)
         };
@@ -150,11 +150,14 @@ async fn every_fault_of_a_question_is_named() {
         let bad = SearchSlotsRequest {
             service_id: "svc_".into(),
             to_us: good.from_us,
-            days: vec!["monday".into()],
-            not_before: "9".into(),
+            filters: Some(SlotFilters {
+                days: vec!["monday".into()],
+                not_before: "9".into(),
+                near: Some(Near { latitude: 91.0, ..Near::default() }),
+                ..SlotFilters::default()
+            }),
             limit: 201,
             cursor: "?".into(),
-            near_latitude: Some(91.0),
             patient_id: "pat".into(),
             ..good.clone()
         };
@@ -163,31 +166,51 @@ async fn every_fault_of_a_question_is_named() {
             "to ends_before_start",
             "near out_of_range",
             "within_km out_of_range",
-            "patient_id invalid_id",
             "day invalid_value",
             "not_before invalid_time",
+            "patient_id invalid_id",
             "limit out_of_range",
             "cursor invalid_cursor",
         ];
-        assert_eq!(ask(bad).await, expected);
+        assert_eq!(refused(bad).await, expected);
         let long = SearchSlotsRequest { to_us: good.from_us + 401 * 86_400_000_000, ..good.clone() };
-        assert_eq!(ask(long).await, ["to too_long"]);
+        assert_eq!(refused(long).await, ["to too_long"]);
         let absurd = SearchSlotsRequest { from_us: i64::MIN, to_us: i64::MAX, ..good.clone() };
-        assert_eq!(ask(absurd).await, ["from absurd_date", "to absurd_date"]);
+        assert_eq!(refused(absurd).await, ["from absurd_date", "to absurd_date"]);
         let foreign = SearchSlotsRequest {
             service_id: theirs.service,
-            location_ids: vec![theirs.location],
-            practitioner_ids: vec![theirs.practitioner],
+            filters: Some(SlotFilters {
+                location_ids: vec![theirs.location],
+                practitioner_ids: vec![theirs.practitioner],
+                ..SlotFilters::default()
+            }),
             ..good.clone()
         };
         let unknown =
             ["service_id unknown_reference", "location_id unknown_reference", "practitioner_id unknown_reference"];
-        assert_eq!(ask(foreign).await, unknown);
+        assert_eq!(refused(foreign).await, unknown);
     }
 }
 
 #[tokio::test]
-async fn the_nearest_slots_lie_on_both_sides_of_the_one_that_was_taken() {
+async fn a_distance_is_at_most_the_documented_one() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let within = |within_km: f64| {
+            let near = Some(Near { latitude: 53.5, longitude: -113.5, within_km });
+            let filters = Some(SlotFilters { near, ..SlotFilters::default() });
+            world.request(SearchSlotsRequest { filters, ..day(&clinic, "2026-03-06") })
+        };
+        let max = f64::from(domain::slot::WITHIN_KM_MAX);
+        let slots = world.search.clone().search_slots(within(max)).await.unwrap().into_inner().slots;
+        assert_eq!(slots.len(), 6);
+        let refused = fault(world.search.clone().search_slots(within(max + 1.0)).await);
+        assert_eq!(violations(&refused), ["within_km out_of_range"]);
+    }
+}
+
+#[tokio::test]
+async fn the_nearest_slots_lie_on_both_sides_of_the_booked_one() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let nearest = async |start: &str| {
@@ -198,7 +221,7 @@ async fn the_nearest_slots_lie_on_both_sides_of_the_one_that_was_taken() {
         };
         let middle = nearest("2026-03-06T17:00:00Z").await;
         assert_eq!(middle.len(), 3);
-        assert!(!middle.contains(&"2026-03-06T17:00:00Z".to_owned()), "not the one that was taken itself");
+        assert!(!middle.contains(&"2026-03-06T17:00:00Z".to_owned()), "not the booked one itself");
         assert!(middle.contains(&"2026-03-06T16:30:00Z".into()) && middle.contains(&"2026-03-06T17:30:00Z".into()));
         let evening = nearest("2026-03-06T20:00:00Z").await;
         assert_eq!(evening, ["2026-03-06T17:30:00Z", "2026-03-06T18:00:00Z", "2026-03-06T18:30:00Z"]);
@@ -249,37 +272,37 @@ async fn pages_fit_together_while_others_book() {
         }
         let anywhere = world.create("", "service", service(json!({}))).await;
         let clinic = Clinic { service: anywhere, ..clinic };
-        let ask = SearchSlotsRequest { limit: 5, ..day(&clinic, "2026-03-06") };
-        let whole = world.slots("", SearchSlotsRequest { limit: 200, ..ask.clone() }).await.slots;
+        let request = SearchSlotsRequest { limit: 5, ..day(&clinic, "2026-03-06") };
+        let whole = world.slots("", SearchSlotsRequest { limit: 200, ..request.clone() }).await.slots;
         assert_eq!(whole.len(), 4 * 6);
-        let (mut shown, mut cursor, mut revision, mut taken) = (Vec::new(), String::new(), String::new(), Vec::new());
+        let (mut listed, mut cursor, mut revision, mut booked) = (Vec::new(), String::new(), String::new(), Vec::new());
         loop {
-            let page = world.slots(&revision, SearchSlotsRequest { cursor, ..ask.clone() }).await;
-            shown.extend(page.slots.iter().map(|slot| slot.slot_id.clone()));
-            // Of what was shown, and of what is to come: the first shown of this page, and the last of all still open.
+            let page = world.slots(&revision, SearchSlotsRequest { cursor, ..request.clone() }).await;
+            listed.extend(page.slots.iter().map(|slot| slot.slot_id.clone()));
+            // Book the first slot of this page and the last slot that is not listed yet.
             let ahead =
-                whole.iter().rev().find(|slot| !shown.contains(&slot.slot_id) && !taken.contains(&slot.slot_id));
+                whole.iter().rev().find(|slot| !listed.contains(&slot.slot_id) && !booked.contains(&slot.slot_id));
             for slot in page.slots.first().into_iter().chain(ahead) {
                 let visit = Clinic { practitioner: slot.practitioner_id.clone(), ..clinic.clone() };
                 let mut visit = world.visit(&visit, &text_of(slot.starts_at_us), 30);
                 visit.claims.retain(|claim| claim.kind == domain::claim::Kind::Practitioner);
                 revision = world.booking.book(&visit).1;
-                taken.push(slot.slot_id.clone());
+                booked.push(slot.slot_id.clone());
             }
             cursor = page.next_cursor;
             if cursor.is_empty() {
                 break;
             }
         }
-        let mut once = shown.clone();
+        let mut once = listed.clone();
         once.sort();
         once.dedup();
-        assert_eq!(once.len(), shown.len(), "none is shown twice");
-        let missing: Vec<_> = whole.iter().filter(|slot| !shown.contains(&slot.slot_id)).collect();
+        assert_eq!(once.len(), listed.len(), "none is listed twice");
+        let missing: Vec<_> = whole.iter().filter(|slot| !listed.contains(&slot.slot_id)).collect();
         assert!(
-            missing.iter().all(|slot| taken.contains(&slot.slot_id)),
-            "only what was taken is left out: {missing:?}"
+            missing.iter().all(|slot| booked.contains(&slot.slot_id)),
+            "only booked slots are left out: {missing:?}"
         );
-        assert!(!missing.is_empty(), "something was taken ahead of its page");
+        assert!(!missing.is_empty(), "a slot was booked before its page");
     }
 }

@@ -1,16 +1,20 @@
-//! Following a question: everything that is open, and then each slot that comes or goes.
+//! Watching a query: all open slots, and then each slot that opens or closes.
 
 use domain::directory::Kind as Entry;
 use rpc::Code;
 use serde_json::json;
 use tonic::Streaming;
-use wire::availability::{AvailabilityChange, SearchSlotsRequest};
+use wire::availability::{AvailabilityChange, SearchSlotsRequest, SlotFilters};
 
 use crate::world::{Clinic, World, at, day, roster, service, slot_id, violations, worlds};
 
 /// Friday, 10:00 in Edmonton.
 const FRIDAY: &str = "2026-03-06T17:00:00Z";
 const HALF_PAST: &str = "2026-03-06T17:30:00Z";
+
+fn only(practitioner: &str) -> SlotFilters {
+    SlotFilters { practitioner_ids: vec![practitioner.to_owned()], ..SlotFilters::default() }
+}
 
 async fn watch(world: &World, request: SearchSlotsRequest) -> Streaming<AvailabilityChange> {
     world.search.clone().watch_availability(world.request(request)).await.unwrap().into_inner()
@@ -30,7 +34,7 @@ fn ids(clinic: &Clinic, starts: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_watcher_hears_of_each_slot_that_goes_or_comes() {
+async fn a_watcher_receives_each_slot_that_opens_or_closes() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let mut changes = watch(&world, day(&clinic, "2026-03-06")).await;
@@ -42,29 +46,28 @@ async fn a_watcher_hears_of_each_slot_that_goes_or_comes() {
         let (id, _) = world.booking.book(&visit);
         let change = next(&mut changes).await;
         assert_eq!((came(&change), change.went), (vec![], ids(&clinic, &[FRIDAY])));
-        // The revision that it tells is one to search at.
+        // A search accepts the message's revision.
         assert_eq!(world.starts(&change.revision, &clinic, "2026-03-06").await.len(), 5);
 
-        world.booking.tell(&world.visit(&clinic, HALF_PAST, 30), &id, 2, "booked", false);
+        world.booking.publish(&world.visit(&clinic, HALF_PAST, 30), &id, 2, "booked", false);
         let change = next(&mut changes).await;
         assert_eq!((came(&change), change.went), (ids(&clinic, &[FRIDAY]), ids(&clinic, &[HALF_PAST])));
 
-        world.booking.tell(&visit, &id, 3, "cancelled", false);
+        world.booking.publish(&visit, &id, 3, "cancelled", false);
         assert_eq!(came(&next(&mut changes).await), ids(&clinic, &[HALF_PAST]));
     }
 }
 
 #[tokio::test]
-async fn the_room_is_watched_too_and_what_does_not_matter_is_not_told() {
+async fn a_room_is_watched_too_and_unrelated_changes_are_not_sent() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let other = world.create("", "practitioner", json!({"given_name": "B", "family_name": "C"})).await;
         world.create(&other, "roster", roster(&clinic.location, "09:00", "12:00")).await;
-        let mine =
-            |date| SearchSlotsRequest { practitioner_ids: vec![clinic.practitioner.clone()], ..day(&clinic, date) };
+        let mine = |date| SearchSlotsRequest { filters: Some(only(&clinic.practitioner)), ..day(&clinic, date) };
         let mut changes = watch(&world, mine("2026-03-06")).await;
         assert_eq!(next(&mut changes).await.came.len(), 6);
-        // Another practitioner in another room, and the same one on another day: neither matters.
+        // Another practitioner in another room, and the same one on another day, do not matter.
         let mut elsewhere = world.visit(&Clinic { practitioner: other.clone(), ..clinic.clone() }, FRIDAY, 30);
         elsewhere.claims.retain(|claim| claim.kind != domain::claim::Kind::Room);
         world.booking.book(&elsewhere);
@@ -76,7 +79,7 @@ async fn the_room_is_watched_too_and_what_does_not_matter_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_directory_is_heard_and_a_question_that_makes_no_sense_ends() {
+async fn a_change_of_the_directory_is_sent_and_an_invalid_query_ends_the_stream() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let mut changes = watch(&world, day(&clinic, "2026-03-06")).await;
@@ -94,7 +97,7 @@ async fn a_change_of_the_directory_is_heard_and_a_question_that_makes_no_sense_e
 }
 
 #[tokio::test]
-async fn what_cannot_be_followed_is_refused() {
+async fn a_query_that_is_too_large_to_watch_is_refused() {
     for world in worlds().await {
         let clinic = world.clinic().await;
         let refused = async |request| {

@@ -44,7 +44,7 @@ pub struct World {
     _database: Option<Database>,
 }
 
-/// Ids of a clinic's parts, as texts.
+/// The ids of a clinic's entries, in public form.
 #[derive(Debug, Clone)]
 pub struct Clinic {
     pub location: String,
@@ -95,12 +95,12 @@ impl World {
         world
     }
 
-    /// A service over a database that may have something in it.
+    /// Starts a service over a database that may hold data.
     pub async fn start(target: Target, booking: FakeBooking, clock: Clock, seed: u64) -> Self {
         let readiness = Readiness::new();
         let deps = Deps {
             config: Config {
-                // Other servers are played on this machine.
+                // The test's servers run on this machine.
                 calendars: Calendars { allow_private_addresses: true, ..Calendars::default() },
                 ..Config::default()
             },
@@ -149,7 +149,7 @@ impl World {
         self.context().request(message)
     }
 
-    /// A request that must see what was written at a revision.
+    /// A request that must include a revision.
     pub fn after<T>(&self, revision: &str, message: T) -> Request<T> {
         Context { revision: Some(revision.to_owned()), ..self.context() }.request(message)
     }
@@ -169,7 +169,7 @@ impl World {
         self.directory.clone().create_entry(self.request(request)).await
     }
 
-    /// Adds an entry; answers its id.
+    /// Adds an entry; returns its id.
     pub async fn create(&self, parent: &str, kind: &str, body: Value) -> String {
         self.try_create(parent, kind, body, false).await.unwrap().into_inner().entry.unwrap().id
     }
@@ -228,7 +228,7 @@ impl World {
         self.search.clone().check_slots(request).await.unwrap().into_inner().slots
     }
 
-    /// The codes that refuse a start, online.
+    /// The codes that refuse a start online.
     pub async fn refusals(&self, revision: &str, clinic: &Clinic, start: &str) -> Vec<String> {
         let checked = self.check(revision, &[slot_id(clinic, at(start))], BookingChannel::Online).await;
         checked[0].refusals.iter().map(|refusal| refusal.code.clone()).collect()
@@ -278,7 +278,7 @@ pub fn roster(location: &str, from: &str, to: &str) -> Value {
     json!({"location_id": location, "effective_from": "2026-01-05", "weekly": weekly})
 }
 
-/// A service of 30 minutes every half hour, with some fields of its own.
+/// A service of 30 minutes every half hour, with other fields replaced.
 pub fn service(own: Value) -> Value {
     let mut service = json!({"code": format!("s-{}", new_id().simple()), "name": "Visit", "duration_minutes": 30,
         "start_alignment_minutes": 30, "horizon_days": 60});
@@ -304,7 +304,7 @@ pub fn slot_id(clinic: &Clinic, starts_at_us: i64) -> String {
     slot_of(clinic, starts_at_us, 30)
 }
 
-/// A slot that says that the visit takes so many minutes.
+/// A slot of a visit that takes `minutes`.
 pub fn slot_of(clinic: &Clinic, starts_at_us: i64, minutes: u16) -> String {
     domain::slot::Slot {
         starts_at: Timestamp::from_microsecond(starts_at_us).unwrap(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use careplan::{
     chain::{Link, later},
-    plan::{Plan, PlanSession, Visit},
+    plan::{Plan, PlanSession, Preferences, Visit},
 };
 use domain::{
     directory::GapDays,
@@ -68,6 +68,7 @@ fn moving_visit(
     };
     let mut locations: Vec<LocationId> = vec![LocationId::new(row.location_id)];
     locations.extend(surroundings.to_locations);
+    let mut preferences = Preferences::default();
     let mut days = (surroundings.today, later(on, LATER_DAYS).max(later(surroundings.today, LATER_DAYS)));
     let session = row.plan_session_id.map(PlanSessionId::new);
     let planned = session.and_then(|session| Some((surroundings.plans.get(&session.uuid())?, session)));
@@ -75,16 +76,15 @@ fn moving_visit(
         let order = &plan.order;
         locations.extend(&order.locations);
         moving.known_practitioner_ids = known_practitioners(plan);
-        moving.days = order.preferences.days.iter().map(|day| day.as_str().to_owned()).collect();
-        moving.not_before = order.preferences.not_before.map(|time| time.to_string()).unwrap_or_default();
-        moving.not_after = order.preferences.not_after.map(|time| time.to_string()).unwrap_or_default();
+        preferences = order.preferences.clone();
         if let Some(position) = ChainPosition::of(plan, session, surroundings) {
             days = position.bind(&mut moving, indices, days);
         }
     }
     locations.sort_unstable();
     locations.dedup();
-    moving.location_ids = locations.iter().map(ToString::to_string).collect();
+    let hours = (preferences.not_before, preferences.not_after);
+    moving.filters = Some(wire::convert::slot_filters(&locations, None, &preferences.days, hours));
     (moving.first_on, moving.last_on) = (days.0.to_string(), days.1.to_string());
     Ok(moving)
 }

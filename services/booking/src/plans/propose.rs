@@ -215,16 +215,13 @@ impl<'a> Remaining<'a> {
 
     fn request(&self, query: SeriesQuery) -> ProposeSeriesRequest {
         let order = &self.plan.order;
-        let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
+        let hours = (order.preferences.not_before, order.preferences.not_after);
+        let filters = wire::convert::slot_filters(&order.locations, order.practitioner, &order.preferences.days, hours);
         let movable = (0..self.chain.len()).filter(|at| self.roles[*at] == Role::Movable);
         ProposeSeriesRequest {
             sessions: (0..self.chain.len()).map(|at| self.series_session(at, query.stretch_days)).collect(),
             start_on: order.start_on.max(self.today).to_string(),
-            practitioner_id: order.practitioner.map(|id| id.to_string()).unwrap_or_default(),
-            location_ids: order.locations.iter().map(ToString::to_string).collect(),
-            days: order.preferences.days.iter().map(|day| day.as_str().to_owned()).collect(),
-            not_before: wall(order.preferences.not_before),
-            not_after: wall(order.preferences.not_after),
+            filters: Some(filters),
             patient_id: order.patient.to_string(),
             limit: query.limit,
             channel: query.channel,

@@ -138,17 +138,17 @@ async fn open_slots(
     criteria: &Criteria,
     now_us: i64,
 ) -> Result<Vec<Slot>, Fault> {
-    let wall = |time: Option<domain::time::WallTime>| time.map(|time| time.to_string()).unwrap_or_default();
     let moving = moving_appointment(inner, row, criteria).await?;
     let request = SearchSlotsRequest {
         service_id: ServiceId::new(row.service_id).to_string(),
         from_us: criteria.from_us.max(now_us),
         to_us: criteria.to_us,
-        location_ids: criteria.locations.iter().map(ToString::to_string).collect(),
-        practitioner_ids: criteria.practitioner.iter().map(ToString::to_string).collect(),
-        days: criteria.days.iter().map(|day| day.as_str().to_owned()).collect(),
-        not_before: wall(criteria.not_before),
-        not_after: wall(criteria.not_after),
+        filters: Some(wire::convert::slot_filters(
+            &criteria.locations,
+            criteria.practitioner,
+            &criteria.days,
+            (criteria.not_before, criteria.not_after),
+        )),
         limit: SLOTS_MAX,
         channel: BookingChannel::Online.into(),
         patient_id: PatientId::new(row.patient_id).to_string(),

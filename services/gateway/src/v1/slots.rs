@@ -1,12 +1,12 @@
 //! Open slots: search, explanation and watch.
 
 use axum::{http::Method, response::sse::Event};
-use domain::appointment::BookingChannel;
+use domain::{appointment::BookingChannel, slot::WITHIN_KM_MAX};
 use futures::StreamExt;
 use rpc::{Context, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
-use wire::availability::{self, ExplainSlotRequest, SearchSlotsRequest};
+use wire::availability::{self, ExplainSlotRequest, Near, SearchSlotsRequest, SlotFilters};
 
 use super::{CURSOR, LIMIT, next_cursor, problem::Problem, time};
 use crate::{
@@ -149,7 +149,7 @@ pub(super) const FILTERS: [Param; 10] = [
     Param::new("not_after", Type::WallTime, "Ends at or before this wall-clock time"),
     Param::new("language", Type::Text(35), "The practitioner speaks this language"),
     Param::new("near", Type::Point, "At locations within `within_km` of this point"),
-    Param::new("within_km", Type::Number(0, 20_100), "The distance from `near` in km; 50 without it"),
+    Param::new("within_km", Type::Number(0, WITHIN_KM_MAX as i64), "The distance from `near` in km; 50 without it"),
 ];
 
 /// The start to explain, apart from the service.
@@ -230,19 +230,20 @@ fn search_request(call: &Call) -> Result<SearchSlotsRequest, Fault> {
 /// The filters of a search, apart from the service.
 pub(super) fn filter_request(call: &Call) -> SearchSlotsRequest {
     let params = &call.params;
-    let near = params.point("near");
-    SearchSlotsRequest {
-        from_us: params.instant_us("from"),
-        to_us: params.instant_us("to"),
+    let within_km = params.decimal("within_km").unwrap_or(50.0);
+    let filters = SlotFilters {
         location_ids: params.all("location_id"),
         practitioner_ids: params.all("practitioner_id"),
         days: params.list("day"),
         not_before: params.text_or_empty("not_before"),
         not_after: params.text_or_empty("not_after"),
         language: params.text_or_empty("language"),
-        near_latitude: near.map(|point| point.0),
-        near_longitude: near.map(|point| point.1),
-        within_km: params.decimal("within_km").unwrap_or(50.0),
+        near: params.point("near").map(|(latitude, longitude)| Near { latitude, longitude, within_km }),
+    };
+    SearchSlotsRequest {
+        from_us: params.instant_us("from"),
+        to_us: params.instant_us("to"),
+        filters: Some(filters),
         limit: params.number("limit"),
         cursor: params.text_or_empty("cursor"),
         ..SearchSlotsRequest::default()
@@ -357,4 +358,17 @@ pub(super) async fn explain(call: &Call, ctx: &Context, request: ExplainSlotRequ
         detail: rule.detail,
     });
     Reply::json(200, &Explanation { bookable: answer.bookable, rules: rules.collect() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_distance_is_the_one_that_the_search_accepts() {
+        let document = crate::openapi::document(&crate::v1::operations());
+        let parameters = document["paths"]["/v1/slots"]["get"]["parameters"].as_array().unwrap();
+        let within_km = parameters.iter().find(|parameter| parameter["name"] == "within_km").unwrap();
+        assert_eq!(within_km["schema"]["maximum"], WITHIN_KM_MAX);
+    }
 }

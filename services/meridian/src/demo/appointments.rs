@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use rpc::{Code, Fault};
 use runtime::{Clock, Ids, Shutdown};
 use wire::{
-    availability::{SearchSlotsRequest, Slot, search_client::SearchClient},
+    availability::{SearchSlotsRequest, Slot, SlotFilters, search_client::SearchClient},
     booking::{
         BookAppointmentRequest, Consent, PatientDetails,
         book_appointment_request::{Time, Who},
@@ -103,7 +103,10 @@ impl AppointmentLoader<'_> {
     async fn open_slots(&mut self, practitioner: usize, code: &str, from: Timestamp) -> Result<Vec<Slot>> {
         let request = SearchSlotsRequest {
             service_id: self.loader.services.get(code).cloned().unwrap_or_default(),
-            practitioner_ids: vec![self.loader.practitioners[practitioner].clone()],
+            filters: Some(SlotFilters {
+                practitioner_ids: vec![self.loader.practitioners[practitioner].clone()],
+                ..SlotFilters::default()
+            }),
             from_us: from.as_microsecond(),
             to_us: from.checked_add(SignedDuration::from_hours(24))?.as_microsecond(),
             channel: BookingChannel::Staff as i32,

@@ -42,7 +42,7 @@ fn several_lists_and_events_make_one_calendar() {
 
 #[test]
 fn a_period_that_cannot_be_read_names_its_own_line() {
-    for (wrong, code) in [
+    for (error, code) in [
         ("FREEBUSY:20260305T080000/20260305T090000", "invalid_time"),
         ("FREEBUSY:20260305T080000Z/20260305T090000", "invalid_time"),
         ("FREEBUSY;TZID=Europe/Berlin:20260305T080000/PT1H", "invalid_time"),
@@ -54,7 +54,7 @@ fn a_period_that_cannot_be_read_names_its_own_line() {
         ("FREEBUSY:tomorrow", "invalid_value"),
         ("FREEBUSY:20260305T090000Z/20260305T080000Z", "ends_before_start"),
     ] {
-        let lines = format!("FREEBUSY:20260304T080000Z/PT1H,\n 20260305T080000Z/PT1H\n{wrong}");
+        let lines = format!("FREEBUSY:20260304T080000Z/PT1H,\n 20260305T080000Z/PT1H\n{error}");
         refused(&file(&list(&lines)), code, 8);
     }
     let two = "FREEBUSY:tomorrow\nFREEBUSY:20260305T080000Z/PT1H\nfreebusy;FBTYPE=BUSY:today";

@@ -1,4 +1,4 @@
-//! Series that go on otherwise from one of their occurrences: `RANGE=THISANDFUTURE`.
+//! Overrides of this and future occurrences: `RANGE=THISANDFUTURE`.
 
 use super::{event, file, is, read, refused};
 
@@ -19,7 +19,7 @@ fn from(occurrence: &str, lines: &str) -> String {
 const FIRST: &str = "2026-03-05T16:00:00Z 2026-03-05T17:00:00Z";
 
 #[test]
-fn what_follows_moves_by_the_same_time_and_lasts_as_long() {
+fn later_occurrences_move_by_the_same_time_and_last_as_long() {
     // Its zone's, another's or UTC's: the series keeps its new hour at Edmonton.
     for start in [
         "DTSTART;TZID=America/Edmonton:20260312T110000",
@@ -39,10 +39,10 @@ fn what_follows_moves_by_the_same_time_and_lasts_as_long() {
 }
 
 #[test]
-fn a_series_that_turns_before_a_clock_change_keeps_its_new_hour_after_it() {
-    let turned = from("20260305T160000Z", "DTSTART:20260305T180000Z\nDURATION:PT1H");
+fn a_series_moved_before_a_clock_change_keeps_its_new_hour_after_it() {
+    let moved = from("20260305T160000Z", "DTSTART:20260305T180000Z\nDURATION:PT1H");
     is(
-        &and(&[&turned]),
+        &and(&[&moved]),
         &[
             "2026-03-05T18:00:00Z 2026-03-05T19:00:00Z",
             "2026-03-12T17:00:00Z 2026-03-12T18:00:00Z",
@@ -65,8 +65,8 @@ fn a_series_that_turns_before_a_clock_change_keeps_its_new_hour_after_it() {
 }
 
 #[test]
-fn an_event_for_one_occurrence_alone_wins() {
-    let turned = from("20260312T150000Z", "DTSTART:20260312T170000Z\nDURATION:PT30M");
+fn an_override_of_a_single_occurrence_wins() {
+    let moved = from("20260312T150000Z", "DTSTART:20260312T170000Z\nDURATION:PT30M");
     let alone = |day: &str, start: &str| {
         format!("UID:1\nRECURRENCE-ID;TZID=America/Edmonton:202603{day}T090000\nDTSTART:{start}\nDURATION:PT2H")
     };
@@ -77,11 +77,11 @@ fn an_event_for_one_occurrence_alone_wins() {
         "2026-03-26T17:00:00Z 2026-03-26T17:30:00Z",
     ];
     // In whichever order they stand.
-    is(&and(&[&turned, &alone("19", "20260320T150000Z")]), &expected);
-    is(&and(&[&alone("19", "20260320T150000Z"), &turned]), &expected);
-    // For the occurrence of the turn itself, too: the others still turn.
+    is(&and(&[&moved, &alone("19", "20260320T150000Z")]), &expected);
+    is(&and(&[&alone("19", "20260320T150000Z"), &moved]), &expected);
+    // The override's own occurrence, too: the others still move.
     is(
-        &and(&[&turned, &alone("12", "20260313T150000Z")]),
+        &and(&[&moved, &alone("12", "20260313T150000Z")]),
         &[
             FIRST,
             "2026-03-13T15:00:00Z 2026-03-13T17:00:00Z",
@@ -91,13 +91,13 @@ fn an_event_for_one_occurrence_alone_wins() {
     );
     let off = format!("{}\nSTATUS:CANCELLED", alone("19", "20260319T150000Z"));
     is(
-        &and(&[&turned, &off]),
+        &and(&[&moved, &off]),
         &[FIRST, "2026-03-12T17:00:00Z 2026-03-12T17:30:00Z", "2026-03-26T17:00:00Z 2026-03-26T17:30:00Z"],
     );
 }
 
 #[test]
-fn the_last_turn_counts_and_a_cancelled_one_ends_the_series() {
+fn the_last_override_counts_and_a_cancelled_one_ends_the_series() {
     let first = from("20260312T150000Z", "DTSTART:20260312T170000Z\nDURATION:PT30M");
     let second = from("20260319T150000Z", "DTSTART;TZID=America/Edmonton:20260318T080000\nDURATION:PT15M");
     is(
@@ -124,11 +124,11 @@ fn the_last_turn_counts_and_a_cancelled_one_ends_the_series() {
 }
 
 #[test]
-fn exceptions_and_additions_of_the_series_go_by_its_own_times() {
+fn exceptions_and_additions_of_the_series_refer_to_its_own_times() {
     let series = format!("{WEEKLY}\nEXDATE:20260319T150000Z\nRDATE:20260303T160000Z,20260314T160000Z");
-    let turned = from("20260312T150000Z", "DTSTART:20260312T170000Z\nDURATION:PT30M");
+    let moved = from("20260312T150000Z", "DTSTART:20260312T170000Z\nDURATION:PT30M");
     is(
-        &format!("{}{}", event(&series), event(&turned)),
+        &format!("{}{}", event(&series), event(&moved)),
         &[
             "2026-03-03T16:00:00Z 2026-03-03T17:00:00Z",
             FIRST,
@@ -140,7 +140,7 @@ fn exceptions_and_additions_of_the_series_go_by_its_own_times() {
 }
 
 #[test]
-fn days_turn_as_times_do() {
+fn whole_days_move_as_times_do() {
     let days = event("UID:1\nDTSTART;VALUE=DATE:20260303\nRRULE:FREQ=WEEKLY;COUNT=3");
     let later = event(&from("20260310", "DTSTART;VALUE=DATE:20260311\nDTEND;VALUE=DATE:20260313"));
     is(
@@ -152,18 +152,18 @@ fn days_turn_as_times_do() {
         ],
     );
     // A date names the occurrence of that day.
-    let turned = from("20260312", "DTSTART;TZID=America/Edmonton:20260312T110000\nDURATION:PT30M");
+    let moved = from("20260312", "DTSTART;TZID=America/Edmonton:20260312T110000\nDURATION:PT30M");
     is(
-        &and(&[&turned]).replace("COUNT=4", "COUNT=3"),
+        &and(&[&moved]).replace("COUNT=4", "COUNT=3"),
         &[FIRST, "2026-03-12T17:00:00Z 2026-03-12T17:30:00Z", "2026-03-19T17:00:00Z 2026-03-19T17:30:00Z"],
     );
 }
 
 #[test]
-fn what_is_moved_into_the_window_is_found_beyond_its_end() {
+fn occurrences_after_the_window_can_move_into_it() {
     let monthly = event("UID:1\nDTSTART:20260302T080000Z\nDURATION:PT1H\nRRULE:FREQ=MONTHLY");
     let earlier = event(&from("20260402T080000Z", "DTSTART:20260310T080000Z\nDURATION:PT1H"));
-    // The next one after the turn, of the 2nd of May, is on the 9th of April, which is too late again.
+    // The next occurrence, of 2 May, moves to 9 April, which is after the window.
     is(
         &format!("{monthly}{earlier}"),
         &["2026-03-02T08:00:00Z 2026-03-02T09:00:00Z", "2026-03-10T08:00:00Z 2026-03-10T09:00:00Z"],
@@ -175,20 +175,20 @@ fn what_is_moved_into_the_window_is_found_beyond_its_end() {
 }
 
 #[test]
-fn turns_are_bounded_and_what_is_unclear_is_refused() {
-    let turned = from("20260312T150000Z", "DTSTART:20260312T170000Z\nDURATION:PT30M");
-    for (wrong, code) in [
-        (format!("{turned}\nRRULE:FREQ=DAILY"), "unsupported"),
-        (format!("{turned}\nRDATE:20260326T150000Z"), "unsupported"),
-        (format!("{turned}\nEXDATE:20260326T150000Z"), "unsupported"),
+fn overrides_are_bounded_and_unclear_ones_are_refused() {
+    let moved = from("20260312T150000Z", "DTSTART:20260312T170000Z\nDURATION:PT30M");
+    for (error, code) in [
+        (format!("{moved}\nRRULE:FREQ=DAILY"), "unsupported"),
+        (format!("{moved}\nRDATE:20260326T150000Z"), "unsupported"),
+        (format!("{moved}\nEXDATE:20260326T150000Z"), "unsupported"),
     ] {
-        refused(&file(&and(&[&wrong])), code, 9);
+        refused(&file(&and(&[&error])), code, 9);
     }
-    refused(&file(&and(&[&turned.replace("THISANDFUTURE", "THISANDPRIOR")])), "unsupported", 11);
+    refused(&file(&and(&[&moved.replace("THISANDFUTURE", "THISANDPRIOR")])), "unsupported", 11);
     // As far ahead of its series as no calendar reaches.
-    let far = turned.replace("DTSTART:2026", "DTSTART:0002");
+    let far = moved.replace("DTSTART:2026", "DTSTART:0002");
     let endless = and(&[&far]).replace("WEEKLY;COUNT=4", "DAILY");
     refused(&file(&endless), "too_many", 3);
-    assert!(read(&file(&and(&vec![turned.as_str(); 100]))).is_ok());
-    refused(&file(&and(&vec![turned.as_str(); 101])), "too_many", 9 + 100 * 6);
+    assert!(read(&file(&and(&vec![moved.as_str(); 100]))).is_ok());
+    refused(&file(&and(&vec![moved.as_str(); 101])), "too_many", 9 + 100 * 6);
 }

@@ -1,0 +1,38 @@
+//! `ListEntries` and `GetEntry`: reading the directory.
+
+use domain::fault::Faults;
+use rpc::{Context, Fault};
+use wire::availability::{Entry, GetEntryRequest, ListEntriesRequest, ListEntriesResponse};
+
+use super::wire_ids::{entry_to_wire, read_id, read_kind, read_optional_parent, read_parent};
+use crate::Inner;
+
+/// Lists a page of the entries of a kind and a parent, oldest first.
+pub(crate) fn list(inner: &Inner, ctx: &Context, request: &ListEntriesRequest) -> Result<ListEntriesResponse, Fault> {
+    let kind = read_kind(request.kind)?;
+    let parent = read_parent(kind, &request.parent_id)?;
+    let directory = inner.organisations.directory(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    if let Some((parent_kind, id)) = kind.parent().zip(parent) {
+        directory.get(parent_kind, id).ok_or_else(Fault::not_found)?;
+    }
+    let mut faults = Faults::new();
+    let limit = service::page::limit(&mut faults, request.limit);
+    let after = service::page::cursor(&mut faults, &request.cursor).map(|(_, id)| id);
+    faults.result()?;
+    let mut entries: Vec<_> = directory
+        .list(kind, after)
+        .filter(|entry| entry.parent == parent && (request.archived || entry.live()))
+        .take(usize::try_from(limit).unwrap_or(usize::MAX) + 1)
+        .collect();
+    let next_cursor = service::page::cut(&mut entries, limit, |entry| (0, entry.id));
+    Ok(ListEntriesResponse { next_cursor, entries: entries.into_iter().map(|entry| entry_to_wire(entry)).collect() })
+}
+
+/// An entry of a kind, and of a parent where the request names one.
+pub(crate) fn get(inner: &Inner, ctx: &Context, request: &GetEntryRequest) -> Result<Entry, Fault> {
+    let kind = read_kind(request.kind)?;
+    let (id, parent) = (read_id(kind, &request.id)?, read_optional_parent(kind, &request.parent_id)?);
+    let directory = inner.organisations.directory(ctx.organization.uuid()).ok_or_else(Fault::not_found)?;
+    let entry = directory.get(kind, id).filter(|entry| parent.is_none() || entry.parent == parent);
+    Ok(entry_to_wire(entry.ok_or_else(Fault::not_found)?))
+}
