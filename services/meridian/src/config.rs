@@ -170,7 +170,7 @@ impl Config {
     /// The used and the unused value, if both keys are set and differ.
     pub(crate) fn public_urls_differ(&self) -> Option<(&str, &str)> {
         let both = self.public_url.as_deref().zip(self.reminder.service.public_url.as_deref());
-        both.filter(|(one, other)| one != other)
+        both.filter(|(public, reminder)| public != reminder)
     }
 
     /// The database of a role.

@@ -34,8 +34,8 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
     let gateway = role.is_none_or(|role| role == Role::Gateway);
     let shared = shared(&settings, gateway.then_some(address));
     let outcome = match role {
-        None => all(config, &shared, &peers, listener, &shutdown).await,
-        Some(role) => one(config, &shared, &peers, role, listener, &shutdown).await,
+        None => serve_all(config, &shared, &peers, listener, &shutdown).await,
+        Some(role) => serve_role(config, &shared, &peers, role, listener, &shutdown).await,
     };
     tracing::info!("stopped");
     guard.flush();
@@ -65,7 +65,7 @@ pub(crate) async fn listen(address: &str) -> Result<(TcpListener, SocketAddr)> {
 }
 
 /// Serves all roles in this process.
-async fn all(
+async fn serve_all(
     config: &Config,
     shared: &Shared,
     peers: &Peers,
@@ -91,7 +91,7 @@ async fn all(
 }
 
 /// Serves one role; the others are reached over TCP.
-async fn one(
+async fn serve_role(
     config: &Config,
     shared: &Shared,
     peers: &Peers,

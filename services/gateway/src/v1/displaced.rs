@@ -27,7 +27,7 @@ use crate::{
 /// The displaced appointments to propose slots for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct AskDisplaced {
+pub(crate) struct DisplacedQuery {
     /// Only appointments at this location.
     #[serde(default)]
     #[schema(max_length = 64, nullable = false)]
@@ -138,7 +138,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "Proposes new slots for all displaced appointments together",
             handler!(propose),
         )
-        .json_body("AskDisplaced")
+        .json_body("DisplacedQuery")
         .answer(200, "DisplacedProposals")
         .replayed_by_gateway(),
         operation(
@@ -153,7 +153,7 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 async fn propose(call: Call) -> Result<Reply, Fault> {
-    let body: AskDisplaced = call.parse_body()?;
+    let body: DisplacedQuery = call.parse_body()?;
     let request = ProposeDisplacedRequest {
         location_id: body.location_id.unwrap_or_default(),
         practitioner_id: body.practitioner_id.unwrap_or_default(),

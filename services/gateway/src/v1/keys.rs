@@ -36,7 +36,7 @@ pub(crate) struct NewKey {
 
 /// A key without its secret.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ShownKey {
+pub(crate) struct KeyDetails {
     id: String,
     name: String,
     scopes: Vec<Scope>,
@@ -48,7 +48,7 @@ pub(crate) struct ShownKey {
 
 /// A key with its secret.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct MadeKey {
+pub(crate) struct CreatedKey {
     id: String,
     name: String,
     scopes: Vec<Scope>,
@@ -63,7 +63,7 @@ pub(crate) struct MadeKey {
 /// The keys of an organisation.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeyPage {
-    data: Vec<ShownKey>,
+    data: Vec<KeyDetails>,
     next_cursor: Option<String>,
 }
 
@@ -98,7 +98,7 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         operation("create_key", Method::POST, "/v1/keys", "Creates a key", Access::Installation, handler!(create))
             .json_body("NewKey")
-            .answer(201, "MadeKey")
+            .answer(201, "CreatedKey")
             .replayed_by_gateway(),
         operation("list_keys", Method::GET, "/v1/keys", LIST_SUMMARY, Access::Installation, handler!(list))
             .params(&[LIMIT, CURSOR])
@@ -111,7 +111,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::Installation,
             handler!(revoke),
         )
-        .answer(200, "ShownKey"),
+        .answer(200, "KeyDetails"),
         operation(
             "audit",
             Method::GET,
@@ -125,8 +125,8 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-fn to_json(key: Key) -> ShownKey {
-    ShownKey {
+fn to_json(key: Key) -> KeyDetails {
+    KeyDetails {
         id: key.id.to_string(),
         name: key.name,
         scopes: key.scopes,
@@ -147,7 +147,7 @@ async fn create(call: Call) -> Result<Reply, Fault> {
     let (row, secret) = Keys::new(&call.inner).generate(call.caller.organization, &new.name, &new.scopes);
     let key = to_json(Key::from(&row));
     let id = key.id.clone();
-    let made = MadeKey {
+    let created = CreatedKey {
         id: key.id,
         name: key.name,
         scopes: key.scopes,
@@ -155,7 +155,7 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         revoked_at: key.revoked_at,
         key: secret,
     };
-    let reply = Reply::json(201, &made)?.target(&id);
+    let reply = Reply::json(201, &created)?.target(&id);
     let request = IdempotentRequest::new(&call)?;
     let answer = request.as_ref().map(|request| request.seal(&reply)).transpose()?;
     match (call.inner.store.insert_key(&row, answer.as_ref()).await, request) {

@@ -102,7 +102,7 @@ pub(crate) struct Preview {
 
 /// A text, rendered with example data.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Previewed {
+pub(crate) struct RenderedPreview {
     sms: String,
     email_subject: String,
     email_text: String,
@@ -134,7 +134,7 @@ pub(super) fn operations() -> Vec<Operation> {
             handler!(preview),
         )
         .json_body("Preview")
-        .answer(200, "Previewed")
+        .answer(200, "RenderedPreview")
         .replayed_by_gateway(),
         operation("get_message", Method::GET, "/v1/messages/{id}", "Returns one message", handler!(get))
             .answer(200, "Message"),
@@ -215,7 +215,7 @@ async fn preview(call: Call) -> Result<Reply, Fault> {
     let preview = call.inner.reminder.clone().preview_message(call.context().request(request)).await?.into_inner();
     Reply::json(
         200,
-        &Previewed {
+        &RenderedPreview {
             sms: preview.sms,
             email_subject: preview.email_subject,
             email_text: preview.email_text,

@@ -16,7 +16,7 @@ use crate::{
 
 /// An organisation.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct ShownOrganization {
+pub(crate) struct OrganizationDetails {
     id: String,
     name: String,
     default_language: String,
@@ -28,7 +28,7 @@ pub(crate) struct ShownOrganization {
 /// A page of the organisations.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OrganizationPage {
-    data: Vec<ShownOrganization>,
+    data: Vec<OrganizationDetails>,
     next_cursor: Option<String>,
 }
 
@@ -42,12 +42,12 @@ pub(super) fn operations() -> Vec<Operation> {
             .answer(200, "OrganizationPage"),
         operation("create_organization", Method::POST, "Creates an organisation", handler!(create))
             .json_body("Organization")
-            .answer(201, "ShownOrganization"),
+            .answer(201, "OrganizationDetails"),
     ]
 }
 
-fn to_json(organization: availability::Organization) -> ShownOrganization {
-    ShownOrganization {
+fn to_json(organization: availability::Organization) -> OrganizationDetails {
+    OrganizationDetails {
         id: organization.id,
         name: organization.name,
         default_language: organization.default_language,

@@ -17,7 +17,7 @@ use wire::{
 
 pub(crate) use self::{
     ledger::Ledger,
-    proposals::{AskProposals, BookPlan, Proposal, ProposalPage},
+    proposals::{BookPlan, Proposal, ProposalOptions, ProposalPage},
     types::{NewPlan, NewReview, Plan, PlanPage, ReviewedPlan},
 };
 use self::{
@@ -79,8 +79,8 @@ pub(super) fn operations() -> Vec<Operation> {
             handler!(ledger::get),
         )
         .answer(200, "Ledger"),
-        propose.json_body("AskProposals").optional_body().answer(200, "ProposalPage").replayed_by_gateway(),
-        repair.json_body("AskProposals").optional_body().answer(200, "ProposalPage").replayed_by_gateway(),
+        propose.json_body("ProposalOptions").optional_body().answer(200, "ProposalPage").replayed_by_gateway(),
+        repair.json_body("ProposalOptions").optional_body().answer(200, "ProposalPage").replayed_by_gateway(),
         operation(
             "book_plan",
             Method::POST,
@@ -168,7 +168,7 @@ async fn repair(call: Call) -> Result<Reply, Fault> {
 }
 
 fn propose_request(call: &Call) -> Result<ProposePlanRequest, Fault> {
-    let body: AskProposals = if call.body.is_null() { AskProposals::default() } else { call.parse_body()? };
+    let body: ProposalOptions = if call.body.is_null() { ProposalOptions::default() } else { call.parse_body()? };
     Ok(ProposePlanRequest {
         id: call.path_param("id"),
         limit: body.limit.unwrap_or(0),

@@ -43,7 +43,7 @@ pub(crate) struct Hours {
 /// A waitlist entry to create: the slots that the patient would accept.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct NewWait {
+pub(crate) struct NewWaitlistEntry {
     #[schema(max_length = 64)]
     patient_id: String,
     /// The service; without it, that of `slot_id`.
@@ -106,7 +106,7 @@ pub(crate) struct Offer {
 
 /// A waitlist entry.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Wait {
+pub(crate) struct WaitlistEntry {
     id: String,
     version: i64,
     #[schema(value_type = EntryStatus)]
@@ -133,8 +133,8 @@ pub(crate) struct Wait {
 
 /// A page of the waitlist, newest first.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct WaitPage {
-    data: Vec<Wait>,
+pub(crate) struct WaitlistPage {
+    data: Vec<WaitlistEntry>,
     next_cursor: Option<String>,
 }
 
@@ -159,8 +159,8 @@ pub(super) fn operations() -> Vec<Operation> {
     let entry = "/v1/waitlist/{id}";
     vec![
         operation("join_waitlist", Method::POST, "/v1/waitlist", JOIN_SUMMARY, write, handler!(join))
-            .json_body("NewWait")
-            .answer(201, "Wait"),
+            .json_body("NewWaitlistEntry")
+            .answer(201, "WaitlistEntry"),
         operation(
             "list_waitlist",
             Method::GET,
@@ -170,10 +170,11 @@ pub(super) fn operations() -> Vec<Operation> {
             handler!(list),
         )
         .params(&params)
-        .answer(200, "WaitPage"),
+        .answer(200, "WaitlistPage"),
         operation("get_wait", Method::GET, entry, "Returns one waitlist entry with its offers", read, handler!(get))
-            .answer(200, "Wait"),
-        operation("leave_waitlist", Method::DELETE, entry, LEAVE_SUMMARY, write, handler!(leave)).answer(200, "Wait"),
+            .answer(200, "WaitlistEntry"),
+        operation("leave_waitlist", Method::DELETE, entry, LEAVE_SUMMARY, write, handler!(leave))
+            .answer(200, "WaitlistEntry"),
         operation("get_offer", Method::GET, "/v1/offers/{id}", "Returns one offer", read, handler!(get_offer))
             .answer(200, "Offer"),
         without_fields(operation(
@@ -225,7 +226,7 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 /// The entry to create. A `slot_id` fills in its service, location, practitioner and time.
-fn join_request(body: NewWait, now: Timestamp) -> Result<JoinWaitlistRequest, Fault> {
+fn join_request(body: NewWaitlistEntry, now: Timestamp) -> Result<JoinWaitlistRequest, Fault> {
     let mut request = JoinWaitlistRequest {
         patient_id: body.patient_id,
         service_id: body.service_id.unwrap_or_default(),
@@ -264,9 +265,9 @@ fn point_at_slot(mut fault: Fault) -> Fault {
     fault
 }
 
-fn to_json(entry: booking::WaitlistEntry) -> Wait {
+fn to_json(entry: booking::WaitlistEntry) -> WaitlistEntry {
     let criteria = entry.wish.unwrap_or_default();
-    Wait {
+    WaitlistEntry {
         id: entry.id,
         version: entry.version,
         status: entry.status,
@@ -310,7 +311,7 @@ fn entry_reply(status: u16, response: tonic::Response<booking::WaitlistEntry>) -
 }
 
 async fn join(call: Call) -> Result<Reply, Fault> {
-    let body: NewWait = call.parse_body()?;
+    let body: NewWaitlistEntry = call.parse_body()?;
     let by_slot = body.slot_id.is_some();
     let request = join_request(body, call.inner.clock.now())?;
     let joined = call.inner.waitlist.clone().join_waitlist(call.context().forward(request)).await;
@@ -329,7 +330,7 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     };
     let answer = call.inner.waitlist.clone().list_waitlist(call.context().request(request)).await?.into_inner();
     let data = answer.entries.into_iter().map(to_json).collect();
-    Reply::json(200, &WaitPage { data, next_cursor: next_cursor(answer.next_cursor) })
+    Reply::json(200, &WaitlistPage { data, next_cursor: next_cursor(answer.next_cursor) })
 }
 
 async fn get(call: Call) -> Result<Reply, Fault> {

@@ -10,7 +10,7 @@ use super::super::{slots::Slot, time};
 /// The number of proposals, and the preference between them.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct AskProposals {
+pub(crate) struct ProposalOptions {
     /// 3 without it.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 10, nullable = false)]
