@@ -9,9 +9,10 @@ use crate::{
         AppointmentId, GroupId, LocationId, OfferId, OrganizationId, PatientId, PlanId, PlanSessionId, PractitionerId,
         RoomId, ServiceId, WaitlistId,
     },
-    plan, waitlist,
     words::words,
 };
+#[cfg(feature = "schema")]
+use crate::{plan, waitlist};
 
 words! {
     /// The kind of an event.

@@ -88,10 +88,11 @@ impl Tx {
     /// # Errors
     /// When the database refuses. After a broken connection the outcome is unknown.
     pub async fn commit(self) -> Result<(), Failure> {
-        Ok(match self {
+        match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,
-        })
+        }
+        Ok(())
     }
 }
 
