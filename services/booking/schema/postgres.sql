@@ -81,7 +81,7 @@ CREATE TABLE epoch (
     value bigint NOT NULL,
     floor_xid bigint NOT NULL DEFAULT 0,
     floor_seq bigint NOT NULL DEFAULT 0,
-    life text NOT NULL DEFAULT ''::text,
+    incarnation text NOT NULL DEFAULT ''::text,
     CONSTRAINT epoch_pkey PRIMARY KEY (id),
     CONSTRAINT epoch_id_check CHECK ((id = 1))
 );
@@ -163,8 +163,8 @@ CREATE TABLE offers (
     CONSTRAINT offers_organization_id_waitlist_id_fkey FOREIGN KEY (organization_id, waitlist_id) REFERENCES waitlist(organization_id, id)
 );
 CREATE INDEX offers_entry ON offers USING btree (organization_id, waitlist_id, id);
-CREATE UNIQUE INDEX offers_one_a_patient ON offers USING btree (organization_id, patient_id) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
-CREATE UNIQUE INDEX offers_one_a_slot ON offers USING btree (organization_id, slot_id) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
+CREATE UNIQUE INDEX offers_one_per_patient ON offers USING btree (organization_id, patient_id) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
+CREATE UNIQUE INDEX offers_one_per_slot ON offers USING btree (organization_id, slot_id) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
 CREATE INDEX offers_open ON offers USING btree (expires_at_us) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
 CREATE UNIQUE INDEX offers_token ON offers USING btree (token_hash);
 
@@ -259,18 +259,18 @@ CREATE TABLE waitlist (
     status text NOT NULL,
     patient_id uuid NOT NULL,
     service_id uuid NOT NULL,
-    wish text NOT NULL,
-    wish_key text NOT NULL,
-    place smallint NOT NULL,
+    criteria text NOT NULL,
+    criteria_key text NOT NULL,
+    number smallint NOT NULL,
     ends_at_us bigint NOT NULL,
-    rests_until_us bigint NOT NULL,
+    cool_down_until_us bigint NOT NULL,
     created_at_us bigint NOT NULL,
     updated_at_us bigint NOT NULL,
     CONSTRAINT waitlist_pkey PRIMARY KEY (organization_id, id),
     CONSTRAINT waitlist_organization_id_patient_id_fkey FOREIGN KEY (organization_id, patient_id) REFERENCES patients(organization_id, id)
 );
-CREATE UNIQUE INDEX waitlist_one_a_place ON waitlist USING btree (organization_id, patient_id, place) WHERE (status = ANY (ARRAY['waiting'::text, 'offered'::text]));
-CREATE UNIQUE INDEX waitlist_one_a_wish ON waitlist USING btree (organization_id, patient_id, wish_key) WHERE (status = ANY (ARRAY['waiting'::text, 'offered'::text]));
+CREATE UNIQUE INDEX waitlist_one_per_criteria ON waitlist USING btree (organization_id, patient_id, criteria_key) WHERE (status = ANY (ARRAY['waiting'::text, 'offered'::text]));
+CREATE UNIQUE INDEX waitlist_one_per_number ON waitlist USING btree (organization_id, patient_id, number) WHERE (status = ANY (ARRAY['waiting'::text, 'offered'::text]));
 CREATE INDEX waitlist_patient ON waitlist USING btree (organization_id, patient_id, id);
 CREATE INDEX waitlist_waiting ON waitlist USING btree (created_at_us, id) WHERE (status = ANY (ARRAY['waiting'::text, 'offered'::text]));
 

@@ -199,9 +199,9 @@ CREATE TABLE offers (
     FOREIGN KEY (organization_id, waitlist_id) REFERENCES waitlist (organization_id, id)
 );
 CREATE INDEX offers_entry ON offers (organization_id, waitlist_id, id);
-CREATE UNIQUE INDEX offers_one_a_patient ON offers (organization_id, patient_id)
+CREATE UNIQUE INDEX offers_one_per_patient ON offers (organization_id, patient_id)
     WHERE status IN ('making', 'open', 'accepting');
-CREATE UNIQUE INDEX offers_one_a_slot ON offers (organization_id, slot_id)
+CREATE UNIQUE INDEX offers_one_per_slot ON offers (organization_id, slot_id)
     WHERE status IN ('making', 'open', 'accepting');
 CREATE INDEX offers_open ON offers (expires_at_us) WHERE status IN ('making', 'open', 'accepting');
 CREATE UNIQUE INDEX offers_token ON offers (token_hash);
@@ -300,31 +300,31 @@ CREATE TABLE secrets (
 );
 
 CREATE TABLE waitlist (
-    organization_id blob    NOT NULL,
-    id              blob    NOT NULL,
-    version         integer NOT NULL,
+    organization_id    blob    NOT NULL,
+    id                 blob    NOT NULL,
+    version            integer NOT NULL,
     -- `waiting`, `offered`, `booked`, `left` or `expired`. The first two are live.
-    status          text    NOT NULL,
-    patient_id      blob    NOT NULL,
-    service_id      blob    NOT NULL,
+    status             text    NOT NULL,
+    patient_id         blob    NOT NULL,
+    service_id         blob    NOT NULL,
     -- JSON of the criteria that a slot must meet.
-    wish            text    NOT NULL,
+    criteria           text    NOT NULL,
     -- The criteria in a normal form. A patient's live entries differ in it.
-    wish_key        text    NOT NULL,
+    criteria_key       text    NOT NULL,
     -- Number of this entry among the patient's live entries, from 1. It bounds how many there are.
-    place           integer NOT NULL,
+    number             integer NOT NULL,
     -- After this instant the entry gets no offer.
-    ends_at_us      integer NOT NULL,
+    ends_at_us         integer NOT NULL,
     -- Before this instant the entry gets no offer, so that offers to one patient stay apart.
-    rests_until_us  integer NOT NULL,
-    created_at_us   integer NOT NULL,
-    updated_at_us   integer NOT NULL,
+    cool_down_until_us integer NOT NULL,
+    created_at_us      integer NOT NULL,
+    updated_at_us      integer NOT NULL,
     PRIMARY KEY (organization_id, id),
     FOREIGN KEY (organization_id, patient_id) REFERENCES patients (organization_id, id)
 );
-CREATE UNIQUE INDEX waitlist_one_a_place ON waitlist (organization_id, patient_id, place)
+CREATE UNIQUE INDEX waitlist_one_per_criteria ON waitlist (organization_id, patient_id, criteria_key)
     WHERE status IN ('waiting', 'offered');
-CREATE UNIQUE INDEX waitlist_one_a_wish ON waitlist (organization_id, patient_id, wish_key)
+CREATE UNIQUE INDEX waitlist_one_per_number ON waitlist (organization_id, patient_id, number)
     WHERE status IN ('waiting', 'offered');
 CREATE INDEX waitlist_patient ON waitlist (organization_id, patient_id, id);
 CREATE INDEX waitlist_waiting ON waitlist (created_at_us, id) WHERE status IN ('waiting', 'offered');

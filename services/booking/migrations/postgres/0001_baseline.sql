@@ -246,35 +246,35 @@ CREATE INDEX proposals_expiry ON proposals (expires_at_us);
 
 -- Waitlist
 
--- A waitlist entry: a patient's wish for an earlier or fully booked time.
+-- A waitlist entry: the criteria of a slot that a patient waits for.
 CREATE TABLE waitlist (
-    organization_id uuid     NOT NULL,
-    id              uuid     NOT NULL,
-    version         bigint   NOT NULL,
+    organization_id    uuid     NOT NULL,
+    id                 uuid     NOT NULL,
+    version            bigint   NOT NULL,
     -- `waiting`, `offered`, `booked`, `left` or `expired`. The first two are live.
-    status          text     NOT NULL,
-    patient_id      uuid     NOT NULL,
-    service_id      uuid     NOT NULL,
+    status             text     NOT NULL,
+    patient_id         uuid     NOT NULL,
+    service_id         uuid     NOT NULL,
     -- JSON of the criteria that a slot must meet.
-    wish            text     NOT NULL,
+    criteria           text     NOT NULL,
     -- The criteria in a normal form. A patient's live entries differ in it.
-    wish_key        text     NOT NULL,
+    criteria_key       text     NOT NULL,
     -- Number of this entry among the patient's live entries, from 1. It bounds how many there are.
-    place           smallint NOT NULL,
+    number             smallint NOT NULL,
     -- After this instant the entry gets no offer.
-    ends_at_us      bigint   NOT NULL,
+    ends_at_us         bigint   NOT NULL,
     -- Before this instant the entry gets no offer, so that offers to one patient stay apart.
-    rests_until_us  bigint   NOT NULL,
-    created_at_us   bigint   NOT NULL,
-    updated_at_us   bigint   NOT NULL,
+    cool_down_until_us bigint   NOT NULL,
+    created_at_us      bigint   NOT NULL,
+    updated_at_us      bigint   NOT NULL,
     PRIMARY KEY (organization_id, id),
     FOREIGN KEY (organization_id, patient_id) REFERENCES patients (organization_id, id)
 );
 CREATE INDEX waitlist_waiting ON waitlist (created_at_us, id) WHERE status IN ('waiting', 'offered');
 CREATE INDEX waitlist_patient ON waitlist (organization_id, patient_id, id);
-CREATE UNIQUE INDEX waitlist_one_a_wish ON waitlist (organization_id, patient_id, wish_key)
+CREATE UNIQUE INDEX waitlist_one_per_criteria ON waitlist (organization_id, patient_id, criteria_key)
     WHERE status IN ('waiting', 'offered');
-CREATE UNIQUE INDEX waitlist_one_a_place ON waitlist (organization_id, patient_id, place)
+CREATE UNIQUE INDEX waitlist_one_per_number ON waitlist (organization_id, patient_id, number)
     WHERE status IN ('waiting', 'offered');
 
 -- An offer of a free slot to a waitlist entry. The unique indexes refuse a second live offer of a slot or to a patient.
@@ -301,9 +301,9 @@ CREATE TABLE offers (
     PRIMARY KEY (organization_id, id),
     FOREIGN KEY (organization_id, waitlist_id) REFERENCES waitlist (organization_id, id)
 );
-CREATE UNIQUE INDEX offers_one_a_patient ON offers (organization_id, patient_id)
+CREATE UNIQUE INDEX offers_one_per_patient ON offers (organization_id, patient_id)
     WHERE status IN ('making', 'open', 'accepting');
-CREATE UNIQUE INDEX offers_one_a_slot ON offers (organization_id, slot_id)
+CREATE UNIQUE INDEX offers_one_per_slot ON offers (organization_id, slot_id)
     WHERE status IN ('making', 'open', 'accepting');
 CREATE INDEX offers_open ON offers (expires_at_us) WHERE status IN ('making', 'open', 'accepting');
 CREATE INDEX offers_entry ON offers (organization_id, waitlist_id, id);
@@ -328,14 +328,14 @@ CREATE INDEX changes_age ON changes (changed_at_us);
 -- The feed's epoch, in one row. Positions of different epochs never compare: a restored or copied database gets a new
 -- epoch, so that its subscribers start over.
 CREATE TABLE epoch (
-    id        smallint PRIMARY KEY CHECK (id = 1),
-    value     bigint   NOT NULL,
+    id          smallint PRIMARY KEY CHECK (id = 1),
+    value       bigint   NOT NULL,
     -- The newest change that retention has deleted. A subscriber before it has missed changes.
-    floor_xid bigint   NOT NULL DEFAULT 0,
-    floor_seq bigint   NOT NULL DEFAULT 0,
+    floor_xid   bigint   NOT NULL DEFAULT 0,
+    floor_seq   bigint   NOT NULL DEFAULT 0,
     -- Server, timeline and database that wrote the feed. After a restore, a failover or a copy it differs: there
     -- transaction numbers start elsewhere and committed changes may be missing.
-    life      text     NOT NULL DEFAULT ''
+    incarnation text     NOT NULL DEFAULT ''
 );
 INSERT INTO epoch (id, value) VALUES (1, 1 + floor(random() * 2000000000)::bigint);
 

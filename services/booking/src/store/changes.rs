@@ -79,16 +79,16 @@ const SQLITE_SELECT_AFTER: &str = r#"
 /// they are deleted.
 const POSTGRES_DETECT_FAILOVER: &str = r#"
     WITH present AS (
-        SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid) AS life
+        SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid) AS incarnation
         FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
         WHERE d.datname = current_database()
     ), begun AS (
         UPDATE epoch
-        SET life = present.life, floor_xid = 0, floor_seq = 0,
-            value = CASE WHEN epoch.life = '' THEN epoch.value ELSE 1 + floor(random() * 2000000000)::bigint END
+        SET incarnation = present.incarnation, floor_xid = 0, floor_seq = 0,
+            value = CASE WHEN epoch.incarnation = '' THEN epoch.value ELSE 1 + floor(random() * 2000000000)::bigint END
         FROM present, epoch AS old
-        WHERE epoch.id = old.id AND epoch.life <> present.life
-        RETURNING old.life AS before
+        WHERE epoch.id = old.id AND epoch.incarnation <> present.incarnation
+        RETURNING old.incarnation AS before
     ), deleted AS (
         DELETE FROM changes WHERE EXISTS (SELECT FROM begun WHERE before <> '') RETURNING seq
     )

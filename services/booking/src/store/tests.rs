@@ -316,7 +316,7 @@ async fn a_restored_database_begins_a_new_epoch_and_deletes_its_changes() {
     assert!(!store.detect_failover().await.unwrap(), "the same server, timeline and database");
     assert_eq!(tail(&store, first, 1).await.changes.len(), 1);
     // What a restore leaves: the mark of the server that the backup was taken on.
-    raw(&store, "UPDATE epoch SET life = '1/1/1'").await.unwrap();
+    raw(&store, "UPDATE epoch SET incarnation = '1/1/1'").await.unwrap();
     assert!(store.detect_failover().await.unwrap());
     assert!(
         store.changes_after(first, &Unordered::default(), 10).await.unwrap().position.is_none(),

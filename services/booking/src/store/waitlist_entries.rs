@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Store, push_in};
 
-/// An entry; `wish` is the JSON of `waitlist::criteria::Criteria`, `wish_key` its hash.
+/// An entry; `criteria` is the JSON of `waitlist::criteria::Criteria`, `criteria_key` its hash.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub(crate) struct EntryRow {
     pub(crate) organization_id: Uuid,
@@ -19,13 +19,13 @@ pub(crate) struct EntryRow {
     pub(crate) status: String,
     pub(crate) patient_id: Uuid,
     pub(crate) service_id: Uuid,
-    pub(crate) wish: String,
-    pub(crate) wish_key: String,
+    pub(crate) criteria: String,
+    pub(crate) criteria_key: String,
     /// The number, from 1, among the live entries of the patient.
-    pub(crate) place: i16,
+    pub(crate) number: i16,
     pub(crate) ends_at_us: i64,
     /// Nothing is offered before this instant.
-    pub(crate) rests_until_us: i64,
+    pub(crate) cool_down_until_us: i64,
     pub(crate) created_at_us: i64,
     pub(crate) updated_at_us: i64,
 }
@@ -33,8 +33,8 @@ pub(crate) struct EntryRow {
 macro_rules! entry_columns {
     () => {
         r#"
-        organization_id, id, version, status, patient_id, service_id, wish, wish_key, place, ends_at_us,
-        rests_until_us, created_at_us, updated_at_us
+        organization_id, id, version, status, patient_id, service_id, criteria, criteria_key, number, ends_at_us,
+        cool_down_until_us, created_at_us, updated_at_us
         "#
     };
 }
@@ -62,7 +62,7 @@ const SELECT_LIVE_ENTRIES: &str = select_entries!(
 const SELECT_WAITING_ENTRIES: &str = select_entries!(
     r#"
     w
-    WHERE status = 'waiting' AND rests_until_us <= $1 AND ends_at_us > $1
+    WHERE status = 'waiting' AND cool_down_until_us <= $1 AND ends_at_us > $1
       AND NOT EXISTS (
           SELECT 1
           FROM offers o
@@ -85,7 +85,7 @@ const END_ENTRY: &str = concat!(
 );
 const COOL_DOWN_ENTRY: &str = r#"
     UPDATE waitlist
-    SET status = 'waiting', rests_until_us = $3, version = version + 1, updated_at_us = $4
+    SET status = 'waiting', cool_down_until_us = $3, version = version + 1, updated_at_us = $4
     WHERE organization_id = $1 AND id = $2 AND status = 'offered'
 "#;
 /// The statements of this file, for the test that prepares them on both engines.
@@ -102,7 +102,7 @@ pub(super) const STATEMENTS: &[&str] = &[
 ];
 
 impl Store {
-    /// Inserts an entry; `false` where the patient has live criteria like these, or another entry in this place.
+    /// Inserts an entry; `false` where the patient has live criteria like these, or another entry with this number.
     pub(crate) async fn insert_entry(&self, row: &EntryRow) -> Result<bool, Failure> {
         let inserted = service::write!(self.database, "booking.insert_entry", |pool| {
             query(INSERT_ENTRY)
@@ -112,11 +112,11 @@ impl Store {
                 .bind(&row.status)
                 .bind(row.patient_id)
                 .bind(row.service_id)
-                .bind(&row.wish)
-                .bind(&row.wish_key)
-                .bind(row.place)
+                .bind(&row.criteria)
+                .bind(&row.criteria_key)
+                .bind(row.number)
                 .bind(row.ends_at_us)
-                .bind(row.rests_until_us)
+                .bind(row.cool_down_until_us)
                 .bind(row.created_at_us)
                 .bind(row.updated_at_us)
                 .execute(pool)

@@ -28,7 +28,7 @@ use crate::{
 const ROUTE: &str = "JoinWaitlist";
 /// Live entries of one patient.
 const ENTRIES_MAX: i16 = 5;
-/// Most tries to join while the same patient joins elsewhere. In each of them another request has won a place.
+/// Most tries to join while the same patient joins elsewhere. In each of them another request has won a number.
 const JOIN_TRIES_MAX: usize = 16;
 /// Most tries to leave while the entry changes.
 const LEAVE_TRIES_MAX: usize = 5;
@@ -58,11 +58,11 @@ pub(crate) async fn join(
         status: "waiting".to_owned(),
         patient_id: patient,
         service_id: service,
-        wish: serde_json::to_string(&criteria).map_err(Fault::internal)?,
-        wish_key: criteria.key(service, now_us)?,
-        place: 0,
+        criteria: serde_json::to_string(&criteria).map_err(Fault::internal)?,
+        criteria_key: criteria.key(service, now_us)?,
+        number: 0,
         ends_at_us: criteria.to_us,
-        rests_until_us: now_us,
+        cool_down_until_us: now_us,
         created_at_us: now_us,
         updated_at_us: now_us,
     };
@@ -79,11 +79,11 @@ enum Inserted {
     Known(EntryRow),
 }
 
-/// Inserts an entry in the first place that its patient has free. The indexes let one request win each set of criteria and
-/// each place; the others read again.
+/// Inserts an entry with the first number that its patient has free. The indexes let one request win each set of criteria and
+/// each number; the others read again.
 ///
 /// # Errors
-/// `waitlist_limit` where every place has a live entry.
+/// `waitlist_limit` where every number has a live entry.
 async fn insert(inner: &Arc<Inner>, mut row: EntryRow, now_us: i64) -> Result<Inserted, Fault> {
     for _ in 0..JOIN_TRIES_MAX {
         let mut live = inner.store.live_entries(row.organization_id, row.patient_id).await.map_err(db_error::fault)?;
@@ -94,12 +94,12 @@ async fn insert(inner: &Arc<Inner>, mut row: EntryRow, now_us: i64) -> Result<In
         }
         for entry in &live {
             // Both keys as of now: criteria that began in the past begin now.
-            if criteria(entry)?.key(entry.service_id, now_us)? == row.wish_key {
+            if criteria(entry)?.key(entry.service_id, now_us)? == row.criteria_key {
                 return Ok(Inserted::Known(entry.clone()));
             }
         }
-        let free = (1..=ENTRIES_MAX).find(|place| live.iter().all(|entry| entry.place != *place));
-        row.place = free.ok_or_else(|| limit_reached(&live))?;
+        let free = (1..=ENTRIES_MAX).find(|number| live.iter().all(|entry| entry.number != *number));
+        row.number = free.ok_or_else(|| limit_reached(&live))?;
         if inner.store.insert_entry(&row).await.map_err(db_error::fault)? {
             return Ok(Inserted::New(row));
         }
@@ -290,5 +290,5 @@ pub(super) async fn end(
 
 /// The criteria of an entry.
 pub(super) fn criteria(row: &EntryRow) -> Result<Criteria, Fault> {
-    serde_json::from_str(&row.wish).map_err(|_| Fault::internal("stored criteria cannot be read"))
+    serde_json::from_str(&row.criteria).map_err(|_| Fault::internal("stored criteria cannot be read"))
 }

@@ -23,11 +23,11 @@ async fn waiting(store: &Store, number: u128) -> EntryRow {
         status: "waiting".into(),
         patient_id: id,
         service_id: ROOM,
-        wish: "{}".into(),
-        wish_key: String::new(),
-        place: 1,
+        criteria: "{}".into(),
+        criteria_key: String::new(),
+        number: 1,
         ends_at_us: 1000,
-        rests_until_us: 0,
+        cool_down_until_us: 0,
         created_at_us: 0,
         updated_at_us: 0,
     };
@@ -84,7 +84,8 @@ async fn the_database_itself_refuses_a_second_offer_of_a_slot_or_to_a_patient() 
         let same_slot = OfferRow { slot_id: offer(&first, 40).slot_id, ..offer(&second, 41) };
         assert!(!store.insert_offer(&same_slot).await.unwrap());
         // Another entry of the same patient.
-        let second_entry = EntryRow { id: Uuid::from_u128(39), wish_key: "other".into(), place: 2, ..first.clone() };
+        let second_entry =
+            EntryRow { id: Uuid::from_u128(39), criteria_key: "other".into(), number: 2, ..first.clone() };
         assert!(store.insert_entry(&second_entry).await.unwrap());
         assert!(!store.insert_offer(&offer(&second_entry, 42)).await.unwrap());
         assert_eq!(store.entry(ORG, second_entry.id).await.unwrap().unwrap().status, "waiting", "nothing of it stays");
