@@ -90,10 +90,17 @@ pub struct Client {
     allow_private: bool,
 }
 
+/// A client of HTTP with the product's one implementation of cryptography, which reqwest does not bring itself.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    // It fails only where a provider is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
 impl Client {
     /// A client; with `allow_private` it reaches private addresses, for installations that trust their users with that.
     pub fn new(allow_private: bool) -> Self {
-        let builder = reqwest::Client::builder()
+        let builder = client_builder()
             .timeout(REQUEST_TIMEOUT)
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(Policy::none())

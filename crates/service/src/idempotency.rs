@@ -90,7 +90,7 @@ pub enum Begun<T> {
 }
 
 /// A kept answer.
-#[derive(Clone, sqlx::FromRow)]
+#[derive(Clone, sql::FromRow)]
 pub struct AnswerRow {
     /// SHA-256 of the first request's route and body, in hexadecimal.
     pub fingerprint: String,

@@ -21,8 +21,8 @@ use uuid::Uuid;
 
 static SCHEMA: Schema = Schema {
     name: "sample",
-    sqlite: sqlx::migrate!("tests/migrations/sqlite"),
-    postgres: sqlx::migrate!("tests/migrations/postgres"),
+    sqlite: sql::migrate!("tests/migrations/sqlite"),
+    postgres: sql::migrate!("tests/migrations/postgres"),
     functions: &[],
 };
 

@@ -8,6 +8,10 @@
 
 #![warn(clippy::unwrap_used)]
 
+/// Reads a row into a struct: the trait, and the macro that derives it.
+pub use sqlx::FromRow;
+pub use sqlx_macros::{FromRow, migrate};
+
 pub mod cursor;
 mod failure;
 pub mod feed;

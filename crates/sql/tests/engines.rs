@@ -13,7 +13,7 @@ const SECOND: &[Function] =
     &[Function { name: "answer", text: "CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 2'" }];
 
 fn schema(name: &'static str, functions: &'static [Function]) -> Schema {
-    let migrations = || sqlx::migrate!("tests/migrations");
+    let migrations = || sql::migrate!("tests/migrations");
     Schema { name, sqlite: migrations(), postgres: migrations(), functions }
 }
 

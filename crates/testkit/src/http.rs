@@ -13,9 +13,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tokio::{net::TcpListener, sync::watch};
+use tokio_rustls::rustls::crypto::ring;
 
-/// A client of HTTP.
+/// A client of HTTP with the product's implementation of cryptography, which reqwest does not bring itself.
+///
+/// # Panics
+/// Where TLS cannot be set up.
 pub fn client() -> reqwest::Client {
+    // It fails only where a provider is installed already.
+    let _ = ring::default_provider().install_default();
     reqwest::Client::new()
 }
 

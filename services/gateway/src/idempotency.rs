@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use hmac::{Hmac, KeyInit, Mac};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rpc::{Code, Fault, Idempotency};
 use serde::{Deserialize, Serialize};
 use service::{db_error, idempotency::KeyGuard};

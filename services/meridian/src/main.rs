@@ -2,6 +2,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+mod allocator;
 mod background_runtime;
 mod catalogue;
 mod cli;
@@ -18,12 +19,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The C library's allocator returns large blocks to the system and gets them back with page faults, which took up to a
-/// third of the time of a long plan's proposals. Mimalloc 3 was slower than both and held twice the memory.
-#[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
-
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     exit_on_closed_output();
     let arguments = cli::Arguments::parse();
     let runtime = match background_runtime::request_runtime() {

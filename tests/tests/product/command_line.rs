@@ -90,6 +90,23 @@ async fn the_configuration_in_force_is_printed_without_its_secrets() -> Result<(
     Ok(())
 }
 
+/// glibc reads the settings of its allocator from the environment of a new process.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[tokio::test]
+async fn the_product_starts_with_the_settings_of_its_allocator() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let process = product::Process::start(
+        folder.path(),
+        &["serve", "--listen", "127.0.0.1:0"],
+        &[("MERIDIAN_ADMIN_KEY", scenarios::ADMIN)],
+    )?;
+    process.line("listening on ").await;
+    let environment = std::fs::read(format!("/proc/{}/environ", process.id()))?;
+    let has = |name: &[u8]| environment.split(|byte| *byte == 0).any(|variable| variable.starts_with(name));
+    assert!(has(b"GLIBC_TUNABLES=glibc.malloc.trim_threshold="), "{}", String::from_utf8_lossy(&environment));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_new_installation_loads_the_catalogue_once() -> Result<()> {
     let product = scenarios::Product::embedded(&[]).await?;

@@ -30,7 +30,7 @@ pub(crate) struct Options {
     /// A tenth of the time for each figure: to see that the measurement works, not to quote it.
     #[arg(long, global = true)]
     quick: bool,
-    /// The cargo profile of the measured product.
+    /// The cargo profile of the measured product: `release`, or `dist`, which the image and the releases have.
     #[arg(long, global = true, default_value = "release")]
     profile: String,
     #[command(subcommand)]

@@ -29,7 +29,7 @@ const UPSERT_ENTRY: &str = r#"
 pub(super) const STATEMENTS: [&str; 3] = [SELECT_VERSION, SELECT_ENTRIES, UPSERT_ENTRY];
 
 /// An entry of a directory.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, sql::FromRow)]
 pub(crate) struct EntryRow {
     pub(crate) id: Uuid,
     pub(crate) kind: String,

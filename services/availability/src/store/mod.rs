@@ -17,8 +17,8 @@ pub(crate) use self::{
 /// The database's name and migrations.
 pub(crate) static SCHEMA: Schema = Schema {
     name: "availability",
-    sqlite: sqlx::migrate!("migrations/sqlite"),
-    postgres: sqlx::migrate!("migrations/postgres"),
+    sqlite: sql::migrate!("migrations/sqlite"),
+    postgres: sql::migrate!("migrations/postgres"),
     functions: &[],
 };
 

@@ -33,7 +33,7 @@ pub(super) const STATEMENTS: [&str; 4] =
     [SELECT_ORGANIZATIONS, SELECT_ORGANIZATION, INSERT_ORGANIZATION, ADVANCE_VERSION];
 
 /// An organisation.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, sql::FromRow)]
 pub(crate) struct OrganizationRow {
     pub(crate) id: Uuid,
     pub(crate) name: String,

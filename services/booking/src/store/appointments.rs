@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Store, push_in};
 
 /// An appointment. Its `Debug` shows no note and no reason: they are about a patient.
-#[derive(Clone, PartialEq, Serialize, sqlx::FromRow)]
+#[derive(Clone, PartialEq, Serialize, sql::FromRow)]
 pub(crate) struct AppointmentRow {
     #[serde(skip)]
     pub(crate) organization_id: Uuid,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// A change of the feed: the encoded `meridian.booking.v1.Change` and its place.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, sql::FromRow)]
 pub(crate) struct ChangeRow {
     pub(crate) seq: i64,
     /// The writing transaction on PostgreSQL; 0 on SQLite.
@@ -245,7 +245,7 @@ async fn changes_after_on_postgres(
 }
 
 /// A row of `feed_tail`: a change or nothing, and the state that it was read at.
-#[derive(sqlx::FromRow)]
+#[derive(sql::FromRow)]
 struct TailRow {
     epoch: i64,
     floor_xid: i64,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// A claim on one unit of one resource.
-#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Serialize, sql::FromRow)]
 pub(crate) struct ClaimRow {
     /// The number of `domain::claim::Kind`.
     pub(crate) kind: i16,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// A group session.
-#[derive(Debug, Clone, PartialEq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Serialize, sql::FromRow)]
 pub(crate) struct GroupRow {
     pub(crate) id: Uuid,
     pub(crate) service_id: Uuid,
@@ -21,7 +21,7 @@ pub(crate) struct GroupRow {
 }
 
 /// A live group session of a snapshot.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, sql::FromRow)]
 pub(crate) struct LiveGroupRow {
     pub(crate) organization_id: Uuid,
     pub(crate) version: i64,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// A hold; `slots` is a JSON list of slot ids.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, sql::FromRow)]
 pub(crate) struct HoldRow {
     pub(crate) expires_at_us: i64,
     pub(crate) slots: String,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// The appointment of a manage link.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, sql::FromRow)]
 pub(crate) struct LinkRow {
     pub(crate) organization_id: Uuid,
     pub(crate) appointment_id: Uuid,

@@ -31,8 +31,8 @@ use sqlx::{Encode, QueryBuilder, Type, migrate::MigrateError};
 /// Booking's migrations and functions.
 pub(crate) static SCHEMA: Schema = Schema {
     name: "booking",
-    sqlite: sqlx::migrate!("migrations/sqlite"),
-    postgres: sqlx::migrate!("migrations/postgres"),
+    sqlite: sql::migrate!("migrations/sqlite"),
+    postgres: sql::migrate!("migrations/postgres"),
     functions: sql::functions!["commit_batch", "commit_plans", "feed_tail"],
 };
 

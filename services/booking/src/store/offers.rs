@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Store, waitlist_entries::EntryRow};
 
 /// An offer of a free slot.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, sql::FromRow)]
 pub(crate) struct OfferRow {
     pub(crate) organization_id: Uuid,
     pub(crate) id: Uuid,

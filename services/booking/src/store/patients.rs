@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Store, push_in};
 
 /// A patient; `details` is the JSON of `patients::document::Document`.
-#[derive(Clone, PartialEq, sqlx::FromRow)]
+#[derive(Clone, PartialEq, sql::FromRow)]
 pub(crate) struct PatientRow {
     pub(crate) id: Uuid,
     pub(crate) version: i64,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Store, push_in};
 
 /// A plan; `document` is the JSON of `careplan::plan::Plan`.
-#[derive(Clone, PartialEq, sqlx::FromRow)]
+#[derive(Clone, PartialEq, sql::FromRow)]
 pub(crate) struct PlanRow {
     pub(crate) id: Uuid,
     pub(crate) version: i64,
@@ -26,7 +26,7 @@ impl PlanRow {
 }
 
 /// A plan with its organisation.
-#[derive(Clone, sqlx::FromRow)]
+#[derive(Clone, sql::FromRow)]
 pub(crate) struct OwnedPlanRow {
     pub(crate) organization_id: Uuid,
     #[sqlx(flatten)]

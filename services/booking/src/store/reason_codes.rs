@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// A reason code; `meaning` is the JSON of `reasons::Meaning`.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, sql::FromRow)]
 pub(crate) struct ReasonRow {
     pub(crate) code: String,
     pub(crate) version: i64,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Store, push_in};
 
 /// An entry; `criteria` is the JSON of `waitlist::criteria::Criteria`, `criteria_key` its hash.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, sql::FromRow)]
 pub(crate) struct EntryRow {
     pub(crate) organization_id: Uuid,
     pub(crate) id: Uuid,

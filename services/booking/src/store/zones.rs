@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// The time zone by which bookings at a location must be checked.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone, sql::FromRow)]
 pub(crate) struct ZoneRow {
     pub(crate) organization_id: Uuid,
     pub(crate) location_id: Uuid,

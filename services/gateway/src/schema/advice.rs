@@ -1,7 +1,8 @@
 //! Advice for a body that violates its schema: the expected form in words, with an example.
 
-use jsonschema::{JsonType, error::TypeKind};
 use serde_json::Value;
+
+use super::compile::Type;
 
 /// The patterns of the public interface with their advice. [`form`] recognises the patterns of ids itself.
 const FORMS: [(&str, &str); 7] = [
@@ -50,21 +51,18 @@ fn one_of<'a>(words: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// The JSON types that fit, in words.
-pub(super) fn types(kind: &TypeKind) -> Vec<&'static str> {
-    match kind {
-        TypeKind::Single(json_type) => vec![name(*json_type)],
-        TypeKind::Multiple(set) => set.iter().filter(|json_type| *json_type != JsonType::Null).map(name).collect(),
-    }
+pub(super) fn types(types: &[Type]) -> Vec<&'static str> {
+    types.iter().filter(|json_type| **json_type != Type::Null).map(|json_type| name(*json_type)).collect()
 }
 
-fn name(json_type: JsonType) -> &'static str {
+fn name(json_type: Type) -> &'static str {
     match json_type {
-        JsonType::Array => "a list",
-        JsonType::Boolean => "true or false",
-        JsonType::Integer => "a whole number",
-        JsonType::Null => "null",
-        JsonType::Number => "a number",
-        JsonType::Object => "an object",
-        JsonType::String => "a text",
+        Type::Array => "a list",
+        Type::Boolean => "true or false",
+        Type::Integer => "a whole number",
+        Type::Null => "null",
+        Type::Number => "a number",
+        Type::Object => "an object",
+        Type::String => "a text",
     }
 }

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::v1;
 
@@ -34,7 +36,7 @@ fn every_pattern_of_the_interface_has_advice() {
         }
     }
     let mut patterns = vec![];
-    walk(&schemas().document, &mut patterns);
+    walk(&v1::document(), &mut patterns);
     patterns.sort();
     patterns.dedup();
     assert!(patterns.len() > 10, "{patterns:?}");
@@ -95,4 +97,11 @@ fn a_body_without_fields_refuses_each_field() {
     let found = schemas.check("Nothing", &json!({"reason": "late"})).unwrap_err().violations.remove(0);
     assert_eq!((found.pointer.as_str(), found.code.as_str()), ("/reason", "unknown_field"));
     assert_eq!(found.detail, "there is no such field here");
+}
+
+#[test]
+fn a_keyword_that_cannot_be_checked_stops_the_start() {
+    let schema = json!({"components": {"schemas": {"Body": {"type": "object", "not": {}}}}});
+    let problem = Schemas::compile(&schema, ["Body"].into_iter()).err().unwrap();
+    assert_eq!(problem, "Body: the keyword `not` cannot be checked");
 }

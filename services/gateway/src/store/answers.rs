@@ -25,7 +25,7 @@ const SELECT_ANSWER: &str = r#"
 "#;
 
 /// A sealed answer.
-#[derive(Clone, PartialEq, sqlx::FromRow)]
+#[derive(Clone, PartialEq, sql::FromRow)]
 pub(crate) struct AnswerRow {
     pub(crate) organization_id: Uuid,
     pub(crate) caller: String,

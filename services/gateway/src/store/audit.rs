@@ -25,7 +25,7 @@ const SELECT_AUDIT_OF_PATIENT: &str = r#"
 "#;
 
 /// An entry of the audit log.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, sql::FromRow)]
 pub(crate) struct AuditRow {
     pub(crate) organization_id: Uuid,
     pub(crate) id: Uuid,

@@ -37,7 +37,7 @@ const REVOKE_KEY: &str = r#"
 "#;
 
 /// An API key. Instants are microseconds since the Unix epoch.
-#[derive(Debug, Clone, PartialEq, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, sql::FromRow)]
 pub(crate) struct KeyRow {
     pub(crate) id: Uuid,
     pub(crate) organization_id: Uuid,

@@ -13,8 +13,8 @@ use sqlx::migrate::MigrateError;
 /// The gateway's schema and its migrations.
 pub(crate) static SCHEMA: Schema = Schema {
     name: "gateway",
-    sqlite: sqlx::migrate!("migrations/sqlite"),
-    postgres: sqlx::migrate!("migrations/postgres"),
+    sqlite: sql::migrate!("migrations/sqlite"),
+    postgres: sql::migrate!("migrations/postgres"),
     functions: &[],
 };
 

@@ -23,7 +23,8 @@ struct Gateway {
 pub(crate) async fn run(common: &Common, url: &str) -> Result<()> {
     let key =
         common.admin_key()?.context("set MERIDIAN_ADMIN_KEY or --admin-key-file: the directory is the clinic's")?;
-    let gateway = Gateway { client: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned(), key };
+    let client = outbound::client_builder().build()?;
+    let gateway = Gateway { client, url: url.trim_end_matches('/').to_owned(), key };
     let mut services = gateway.codes("/v1/services").await?;
     let mut added = 0;
     for treatment in entries::treatments() {

@@ -16,7 +16,7 @@ const RESPONSE_BYTES_MAX: usize = 64 << 10;
 /// # Errors
 /// When no TLS backend can be set up.
 pub(crate) fn client(timeout_seconds: u32) -> Result<Client, Error> {
-    Client::builder()
+    outbound::client_builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(Duration::from_secs(u64::from(timeout_seconds)))
         .retry(retry::never())

@@ -2,7 +2,8 @@
 
 use service::read;
 use sql::Failure;
-use sqlx::{FromRow, query_as};
+use sql::FromRow;
+use sqlx::query_as;
 use uuid::Uuid;
 
 use super::Store;

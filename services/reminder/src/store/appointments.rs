@@ -2,7 +2,8 @@
 
 use service::{read, statement, store::Tx};
 use sql::Failure;
-use sqlx::{FromRow, QueryBuilder, query_as, query_scalar};
+use sql::FromRow;
+use sqlx::{QueryBuilder, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::{

@@ -2,7 +2,8 @@
 
 use service::{read, statement, store::Tx};
 use sql::Failure;
-use sqlx::{FromRow, QueryBuilder};
+use sql::FromRow;
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{

@@ -4,7 +4,8 @@ use std::fmt;
 
 use service::{read, statement, store::Tx};
 use sql::Failure;
-use sqlx::{FromRow, QueryBuilder, query, query_as, query_scalar};
+use sql::FromRow;
+use sqlx::{QueryBuilder, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::{Store, batch::push_in};

@@ -39,8 +39,8 @@ use sql::{Failure, Target};
 /// The migrations.
 pub(crate) static SCHEMA: Schema = Schema {
     name: "reminder",
-    sqlite: sqlx::migrate!("migrations/sqlite"),
-    postgres: sqlx::migrate!("migrations/postgres"),
+    sqlite: sql::migrate!("migrations/sqlite"),
+    postgres: sql::migrate!("migrations/postgres"),
     functions: &[],
 };
 

@@ -2,7 +2,8 @@
 
 use service::{statement, store::Tx};
 use sql::Failure;
-use sqlx::{FromRow, QueryBuilder, query, query_as, query_scalar};
+use sql::FromRow;
+use sqlx::{QueryBuilder, query, query_as, query_scalar};
 use uuid::Uuid;
 
 const INSERT_MESSAGES: &str = r#"

@@ -2,7 +2,8 @@
 
 use service::{read, statement, store::Tx, write};
 use sql::Failure;
-use sqlx::{FromRow, query, query_as, query_scalar};
+use sql::FromRow;
+use sqlx::{query, query_as, query_scalar};
 
 use super::Store;
 

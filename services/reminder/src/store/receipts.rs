@@ -2,7 +2,8 @@
 
 use service::{statement, store::Tx};
 use sql::Failure;
-use sqlx::{FromRow, query, query_as, query_scalar};
+use sql::FromRow;
+use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
 // An update, so that it locks the row: two receipts on parts of one text must see each other.

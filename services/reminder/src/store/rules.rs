@@ -2,7 +2,8 @@
 
 use service::{read, statement, store::Tx};
 use sql::Failure;
-use sqlx::{FromRow, query, query_as};
+use sql::FromRow;
+use sqlx::{query, query_as};
 use uuid::Uuid;
 
 use super::Store;

@@ -11,7 +11,8 @@ use service::{
     write,
 };
 use sql::Failure;
-use sqlx::{FromRow, QueryBuilder, query, query_as};
+use sql::FromRow;
+use sqlx::{QueryBuilder, query, query_as};
 use uuid::Uuid;
 
 use super::{

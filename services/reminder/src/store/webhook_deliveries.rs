@@ -7,7 +7,8 @@ use service::{
     write,
 };
 use sql::Failure;
-use sqlx::{FromRow, QueryBuilder, query, query_as, query_scalar};
+use sql::FromRow;
+use sqlx::{QueryBuilder, query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::{Store, batch::push_in, postgres, sqlite};

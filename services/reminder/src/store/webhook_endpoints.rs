@@ -5,7 +5,8 @@ use std::fmt;
 use domain::event::Kind;
 use service::{read, statement, store::Tx};
 use sql::Failure;
-use sqlx::{FromRow, query, query_as, query_scalar};
+use sql::FromRow;
+use sqlx::{query, query_as, query_scalar};
 use uuid::Uuid;
 
 use super::Store;

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use sql::FromRow;
 use sql::{SqlitePools, Target};
-use sqlx::{FromRow, PgPool};
+use sqlx::PgPool;
 use uuid::Uuid;
 
 const OPEN: &str =
