@@ -366,7 +366,7 @@ mod tests {
 
     #[test]
     fn the_documented_distance_is_the_one_that_the_search_accepts() {
-        let document = crate::openapi::document(&crate::v1::operations());
+        let document = crate::v1::document();
         let parameters = document["paths"]["/v1/slots"]["get"]["parameters"].as_array().unwrap();
         let within_km = parameters.iter().find(|parameter| parameter["name"] == "within_km").unwrap();
         assert_eq!(within_km["schema"]["maximum"], WITHIN_KM_MAX);
