@@ -20,4 +20,4 @@ mod schema;
 
 pub use failure::{AsFailure, Failure, retry_serialization};
 pub use open::{SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, is_kept};
-pub use schema::{Function, Schema, is_of_another_build, migrate_postgres, migrate_sqlite, pending};
+pub use schema::{Function, Schema, is_of_another_build};

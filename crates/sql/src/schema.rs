@@ -189,37 +189,3 @@ fn pending_migrations(migrator: &Migrator, applied: &[(i64, Vec<u8>)]) -> Result
     let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).count();
     Ok(known.saturating_sub(applied.len()))
 }
-
-/// Brings a SQLite file up to date, for a service without a [`Schema`].
-///
-/// # Errors
-/// As [`Schema::migrate_sqlite`].
-pub async fn migrate_sqlite(pools: &SqlitePools, migrator: &Migrator) -> Result<(), MigrateError> {
-    copy("", migrator, &Migrator::DEFAULT).migrate_sqlite(pools).await
-}
-
-/// Brings a PostgreSQL schema up to date, for a service without a [`Schema`].
-///
-/// # Errors
-/// As [`Schema::migrate_postgres`].
-pub async fn migrate_postgres(pool: &PgPool, schema: &'static str, migrator: &Migrator) -> Result<(), MigrateError> {
-    copy(schema, &Migrator::DEFAULT, migrator).migrate_postgres(pool).await
-}
-
-/// The number of migrations that a database lacks, for a service without a [`Schema`].
-///
-/// # Errors
-/// As [`Schema::pending`].
-pub async fn pending(
-    target: &Target,
-    schema: &'static str,
-    sqlite: &Migrator,
-    postgres: &Migrator,
-) -> Result<usize, MigrateError> {
-    copy(schema, sqlite, postgres).pending(target).await
-}
-
-fn copy(name: &'static str, sqlite: &Migrator, postgres: &Migrator) -> Schema {
-    let copy = |from: &Migrator| Migrator { migrations: from.migrations.clone(), ..Migrator::DEFAULT };
-    Schema { name, sqlite: copy(sqlite), postgres: copy(postgres), functions: &[] }
-}
