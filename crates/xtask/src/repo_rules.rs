@@ -52,6 +52,14 @@ const FORBIDDEN: [(&str, &str, &str); 6] = [
 /// At the root of each crate, not in the workspace's lints: those would hold for integration tests, too.
 const UNWRAP_LINT: &str = "#![warn(clippy::unwrap_used)]";
 
+/// Names that the field's words have replaced, and that no path and no definition may have again.
+const RETIRED: [&str; 21] = [
+    "again", "crowds", "fences", "ground", "guinea", "hear", "heard", "house", "laid", "lay", "laying", "moments",
+    "news", "roads", "shown", "stand_in", "taker", "taking", "told", "way", "ways",
+];
+/// The keywords before the name of an item. Local variables may have any name.
+const DEFINING: [&str; 7] = ["const", "enum", "fn", "mod", "struct", "trait", "type"];
+
 /// Checks the rules.
 ///
 /// # Errors
@@ -100,6 +108,7 @@ fn violations(top: &Path) -> Result<Vec<String>> {
         }
         lengths(path, &text, &mut violations);
         forbidden_texts(path, &text, &mut violations);
+        retired_names(top, path, &text, &mut violations);
     }
     for name in PURE {
         pure(&top.join("crates").join(name).join("Cargo.toml"), &mut violations)?;
@@ -175,6 +184,26 @@ fn forbidden_texts(path: &Path, text: &str, violations: &mut Vec<String>) {
     }
 }
 
+/// No folder, file or definition has a retired name.
+fn retired_names(top: &Path, path: &Path, text: &str, violations: &mut Vec<String>) {
+    let below_top = path.strip_prefix(top).unwrap_or(path);
+    let stems = below_top.iter().filter_map(|part| Path::new(part).file_stem()?.to_str());
+    for stem in stems.filter(|stem| RETIRED.contains(stem)) {
+        violations.push(format!("{}: `{stem}` is a retired name", path.display()));
+    }
+    if !has_extension(path, &["rs"]) {
+        return;
+    }
+    for (number, line) in (1..).zip(text.lines()) {
+        let code = line.split("//").next().unwrap_or_default();
+        let words: Vec<&str> = code.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
+        let defined = words.windows(2).filter(|pair| DEFINING.contains(&pair[0])).map(|pair| pair[1]);
+        for name in defined.filter(|name| RETIRED.contains(&name.to_lowercase().as_str())) {
+            violations.push(format!("{}:{number}: `{name}` is a retired name", path.display()));
+        }
+    }
+}
+
 /// A service's modules form no knot, and its store imports nothing that lies above it, but for the known cases; a
 /// known case that is mended leaves its list.
 fn layers(service: &str, graph: &Graph, knots: &[&str], above_store: &[&str], violations: &mut Vec<String>) {
@@ -242,6 +271,9 @@ mod tests {
         fs::create_dir(top.path().join("crates/careplan/src")).unwrap();
         write("crates/careplan/src/lib.rs", "//! Unwraps.\n");
         write("services/booking/word.rs", &format!("fn a() {{}}\n// {}{} later", "TO", "DO"));
+        write("services/booking/name.rs", "// as was told\nfn told() {}\nfn told_of() {}\n");
+        fs::create_dir(top.path().join("services/booking/ground")).unwrap();
+        write("services/booking/ground/a.rs", "");
         write("crates/domain/Cargo.toml", "[package]\n\n[dependencies]\nsqlx.workspace = true\n");
         write("crates/domain/lib.rs", "use sqlx::Row;\n");
         write("crates/calendar/lib.rs", "use tokio::test;\n");
@@ -252,6 +284,8 @@ mod tests {
             "split a file over",
             "lacks #![warn(clippy::unwrap_used)]",
             "word.rs:2",
+            "name.rs:2: `told` is a retired name",
+            "`ground` is a retired name",
             "does not depend on sqlx",
             "has no DECISIONS.md",
             "nothing uses jiff",

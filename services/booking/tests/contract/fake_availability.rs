@@ -154,7 +154,7 @@ impl FakeAvailability {
             ends_at_us: (ends_at + minutes(offer.buffer_minutes)).as_microsecond(),
         };
         CheckedSlot {
-            slot: Some(shown(&slot, ends_at.as_microsecond(), offer.capacity, self.zone())),
+            slot: Some(slot_response(&slot, ends_at.as_microsecond(), offer.capacity, self.zone())),
             refusals,
             service: Some(proto::Service {
                 capacity: offer.capacity,
@@ -196,7 +196,7 @@ fn limits(offer: &Offer, starts_at: jiff::Timestamp, ends_at: jiff::Timestamp) -
     cap.into_iter().chain(road).collect()
 }
 
-fn shown(slot: &Slot, ends_at_us: i64, places_left: u32, time_zone: String) -> proto::Slot {
+fn slot_response(slot: &Slot, ends_at_us: i64, places_left: u32, time_zone: String) -> proto::Slot {
     proto::Slot {
         slot_id: slot.to_string(),
         service_id: slot.service.to_string(),
@@ -249,8 +249,9 @@ impl Search for FakeAvailability {
     ) -> Result<Response<NearestSlotsResponse>, Status> {
         let slot: Slot = request.into_inner().slot_id.parse().unwrap();
         let later = (1..=3).map(|hours| Slot { starts_at: slot.starts_at + SignedDuration::from_hours(hours), ..slot });
-        let shown = |slot: Slot| shown(&slot, slot.starts_at.as_microsecond() + 1_800_000_000, 1, self.zone());
-        let slots = later.map(shown).collect();
+        let response =
+            |slot: Slot| slot_response(&slot, slot.starts_at.as_microsecond() + 1_800_000_000, 1, self.zone());
+        let slots = later.map(response).collect();
         Ok(Response::new(NearestSlotsResponse { slots }))
     }
 

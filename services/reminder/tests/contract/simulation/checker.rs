@@ -20,7 +20,7 @@ const LATE_US: i64 = 200 * SECOND;
 /// How long a message stays `unknown` before its rule decides on a repetition.
 const UNKNOWN_US: i64 = 600 * SECOND;
 /// Faults of a kind that are printed.
-const SHOWN: usize = 5;
+const EXAMPLES_MAX: usize = 5;
 
 /// The rules by id.
 pub type Rules = HashMap<Uuid, RuleBody>;
@@ -338,7 +338,7 @@ impl fmt::Display for Figures {
         }
         for (name, faults) in self.faults() {
             writeln!(f, "{:>8}  {name}", faults.0.len())?;
-            for line in faults.0.iter().take(SHOWN) {
+            for line in faults.0.iter().take(EXAMPLES_MAX) {
                 writeln!(f, "          {line}")?;
             }
         }
