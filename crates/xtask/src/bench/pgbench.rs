@@ -65,12 +65,20 @@ pub(super) fn run(cluster: &Cluster, url: &str, clients: usize, window: Duration
     Ok(figures)
 }
 
+/// The migrations, then the functions, as the product applies them.
 fn migrations() -> Result<Vec<PathBuf>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(MIGRATIONS);
-    let mut paths: Vec<PathBuf> = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let mut paths = sql_files(&folder)?;
+    ensure!(!paths.is_empty(), "{} holds no migrations", folder.display());
+    paths.extend(sql_files(&folder.join("functions"))?);
+    Ok(paths)
+}
+
+/// The SQL files of a folder, sorted.
+fn sql_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
     paths.sort();
-    ensure!(!paths.is_empty(), "{} holds no migrations", folder.display());
     Ok(paths)
 }
 
