@@ -21,7 +21,7 @@ use super::{CURSOR, LIMIT, appointments, next_cursor, slots::Slot, time};
 use crate::{
     auth::Scope,
     call::Call,
-    operation::{Access, Operation, handler},
+    operation::{Access, Handler, Operation, handler},
     params::{Param, Type},
     reply::Reply,
 };
@@ -141,12 +141,18 @@ pub(crate) struct WaitlistPage {
 const JOIN_SUMMARY: &str = "Joins the waitlist. An equal live entry is returned with 200; 409 `waitlist_limit` when the patient has the most \
      live entries";
 const LEAVE_SUMMARY: &str = "Leaves the waitlist; 409 `offer_gone` while an offer is being accepted";
+const ACCEPT_SUMMARY: &str = "Accepts an offer: books its slot, or moves the patient's later appointment to it";
+
+fn operation(id: &str, method: Method, path: &str, summary: &str, access: Access, handler: Handler) -> Operation {
+    Operation::new(id, method, path, "waitlist", summary, access, handler)
+}
+
+fn without_fields(operation: Operation) -> Operation {
+    operation.json_body("Nothing").optional_body()
+}
 
 pub(super) fn operations() -> Vec<Operation> {
     let write = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
-    let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
-        Operation::new(id, method, path, "waitlist", summary, access, handler)
-    };
     let read = Access::Scopes(&[Scope::PatientsRead]);
     let params = [
         Param::new("patient_id", Type::Id("pat"), "Of this patient"),
@@ -154,8 +160,6 @@ pub(super) fn operations() -> Vec<Operation> {
         LIMIT,
         CURSOR,
     ];
-    let without_fields = |operation: Operation| operation.json_body("Nothing").optional_body();
-    let accept_summary = "Accepts an offer: books its slot, or moves the patient's later appointment to it";
     let entry = "/v1/waitlist/{id}";
     vec![
         operation("join_waitlist", Method::POST, "/v1/waitlist", JOIN_SUMMARY, write, handler!(join))
@@ -181,7 +185,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "accept_offer",
             Method::POST,
             "/v1/offers/{id}/accept",
-            accept_summary,
+            ACCEPT_SUMMARY,
             write,
             handler!(accept),
         ))
@@ -195,6 +199,15 @@ pub(super) fn operations() -> Vec<Operation> {
             handler!(decline),
         ))
         .answer(200, "Offer"),
+    ]
+    .into_iter()
+    .chain(link_operations())
+    .collect()
+}
+
+/// The operations of a patient's link to an offer.
+fn link_operations() -> [Operation; 3] {
+    [
         operation(
             "offer_link_get",
             Method::GET,
@@ -208,7 +221,7 @@ pub(super) fn operations() -> Vec<Operation> {
             "offer_link_accept",
             Method::POST,
             "/v1/offer_links/{token}/accept",
-            accept_summary,
+            ACCEPT_SUMMARY,
             Access::Open,
             handler!(accept_by_link),
         ))
