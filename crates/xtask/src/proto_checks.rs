@@ -13,6 +13,8 @@ use crate::steps::{output, run as run_command};
 /// <https://www.npmjs.com/package/@bufbuild/buf>
 const PACKAGE: &str = "@bufbuild/buf@1.75.0";
 const FOLDER: &str = "proto";
+/// The section of `buf.yaml` that chooses the rules of breaking changes.
+const BREAKING: &str = "\nbreaking:";
 /// The main branch: as a clone knows it, and in a repository without a remote.
 const MAIN: [&str; 2] = ["origin/main", "main"];
 
@@ -34,6 +36,12 @@ pub(crate) fn check() -> Result<()> {
     };
     let folder = tempfile::tempdir()?;
     extract(base.trim(), folder.path())?;
+    // Nothing was released before the rules of breaking changes were chosen, so earlier contracts bind nobody.
+    let rules = std::fs::read_to_string(folder.path().join(FOLDER).join("buf.yaml")).unwrap_or_default();
+    if !rules.contains(BREAKING) {
+        println!("   skipped buf breaking: the last common commit with main is from before its rules");
+        return Ok(());
+    }
     buf(&["breaking", "--against", &folder.path().join(FOLDER).to_string_lossy()])
 }
 

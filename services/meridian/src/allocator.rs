@@ -4,7 +4,7 @@
 //! again: up to a third of the time of a long plan's proposals. With these settings each arena keeps 32 MiB. glibc reads them
 //! only at the start of a process, so the program executes itself once more with them in its environment.
 //!
-//! Refused: jemalloc, as fast and 84 s of each build; mimalloc, which gives memory back after 10 ms and in its third version
+//! Refused: jemalloc, which takes 84 s of each build; mimalloc, which gives memory back after 10 ms and in its third version
 //! holds twice as much.
 
 /// The environment variable that glibc reads.
