@@ -57,7 +57,8 @@ fn cores() -> usize {
     available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

@@ -103,10 +103,12 @@ async fn sqlite(pool: &SqlitePool) -> String {
     text
 }
 
+/// A table's name, and the texts of its columns, constraints and indexes.
+type TableRow = (String, Vec<String>, Vec<String>, Vec<String>);
+
 async fn postgres(service: &str, pool: &PgPool) -> String {
     let mut text = String::new();
-    let tables: Vec<(String, Vec<String>, Vec<String>, Vec<String>)> =
-        query_as(SELECT_TABLES).bind(service).fetch_all(pool).await.unwrap();
+    let tables: Vec<TableRow> = query_as(SELECT_TABLES).bind(service).fetch_all(pool).await.unwrap();
     for (name, columns, constraints, indexes) in tables {
         let lines: Vec<String> = columns.into_iter().chain(constraints).map(|line| format!("    {line}")).collect();
         writeln!(text, "\nCREATE TABLE {name} (\n{}\n);", lines.join(",\n")).unwrap();

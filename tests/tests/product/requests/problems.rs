@@ -5,6 +5,12 @@ use reqwest::{Method, StatusCode};
 use scenarios::{ADMIN, Product, patient, service};
 use serde_json::json;
 
+const HOUR: &str = "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end";
+const SCOPES: &str = "use one of slots:read, bookings:write, patients:read, patients:write, directory:write, messages:write, \
+                      reports:read, admin";
+const TRIGGERS: &str = "use one of booked, before_start, cancelled, rescheduled, after_completed, missed, \
+                        plan_session_unbooked, waitlist_offer";
+
 #[tokio::test]
 async fn a_fault_names_the_form_the_options_or_the_intended_field() -> Result<()> {
     let product = Product::embedded(&[]).await?;
@@ -14,16 +20,11 @@ async fn a_fault_names_the_form_the_options_or_the_intended_field() -> Result<()
         json!({"location_id": clinic.location, "effective_from": "2026-01-01",
             "weekly": [{"day": "mo", "from": from, "to": "17:00"}]})
     };
-    let hour = "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end";
-    let scopes = "use one of slots:read, bookings:write, patients:read, patients:write, directory:write, \
-                  messages:write, reports:read, admin";
-    let triggers = "use one of booked, before_start, cancelled, rescheduled, after_completed, missed, \
-                    plan_session_unbooked, waitlist_offer";
     let mut misspelt = patient("Example", "+447700900123");
     misspelt["family_nme"] = json!("Example");
     for (path, body, pointer, code, detail) in [
-        (rosters.as_str(), roster("8:00"), "/weekly/0/from", "invalid_form", hour),
-        (&rosters, roster("25:00"), "/weekly/0/from", "invalid_form", hour),
+        (rosters.as_str(), roster("8:00"), "/weekly/0/from", "invalid_form", HOUR),
+        (&rosters, roster("25:00"), "/weekly/0/from", "invalid_form", HOUR),
         (
             &rosters,
             json!({"location_id": clinic.location, "effective_from": "2026-01-01",
@@ -32,8 +33,8 @@ async fn a_fault_names_the_form_the_options_or_the_intended_field() -> Result<()
             "unknown_field",
             "there is no such field; did you mean `day`?",
         ),
-        ("/v1/keys", json!({"name": "web", "scopes": ["slots"]}), "/scopes/0", "invalid_value", scopes),
-        ("/v1/reminder_rules", json!({"trigger": "book", "channels": ["sms"]}), "/trigger", "invalid_value", triggers),
+        ("/v1/keys", json!({"name": "web", "scopes": ["slots"]}), "/scopes/0", "invalid_value", SCOPES),
+        ("/v1/reminder_rules", json!({"trigger": "book", "channels": ["sms"]}), "/trigger", "invalid_value", TRIGGERS),
         (
             "/v1/patients",
             misspelt,
