@@ -1,15 +1,12 @@
 //! The waitlist, and the offers of freed slots.
 
+pub(super) mod types;
+
 use axum::http::Method;
-use domain::{
-    slot,
-    time::Day,
-    waitlist::{EntryStatus, OfferStatus},
-};
+use domain::{slot, waitlist::EntryStatus};
 use jiff::Timestamp;
 use rpc::{Context, Fault};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use types::{Hours, NewWaitlistEntry, Offer, WaitlistEntry, WaitlistPage};
 use wire::{
     booking::{
         self, GetEntryRequest, GetOfferRequest, JoinWaitlistRequest, ListWaitlistRequest, ResolveManageLinkRequest,
@@ -25,118 +22,6 @@ use crate::{
     params::{Param, Type},
     reply::Reply,
 };
-
-/// The hours in the locations' wall-clock time.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Hours {
-    /// The earliest start, `HH:MM`.
-    #[serde(default)]
-    #[schema(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-    not_before: Option<String>,
-    /// The latest end, `HH:MM`.
-    #[serde(default)]
-    #[schema(pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$")]
-    not_after: Option<String>,
-}
-
-/// A waitlist entry to create: the slots that the patient would accept.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct NewWaitlistEntry {
-    #[schema(max_length = 64)]
-    patient_id: String,
-    /// The service; without it, that of `slot_id`.
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    service_id: Option<String>,
-    /// This slot, which is taken; stands for its service, location, practitioner and time.
-    #[serde(default)]
-    #[schema(max_length = 200, nullable = false)]
-    slot_id: Option<String>,
-    /// At these locations only; none: at all.
-    #[serde(default)]
-    #[schema(max_items = 50)]
-    location_ids: Vec<String>,
-    /// With this practitioner only.
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    practitioner_id: Option<String>,
-    /// The earliest start; without it, the present.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    from: Option<Timestamp>,
-    /// The start is before this.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
-    to: Option<Timestamp>,
-    /// On these days only; none: every day.
-    #[serde(default)]
-    #[schema(max_items = 7)]
-    days: Vec<Day>,
-    #[serde(default)]
-    hours: Hours,
-    /// The session of a care plan.
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    plan_session_id: Option<String>,
-    /// The patient's later appointment, which the accepted slot replaces.
-    #[serde(default)]
-    #[schema(max_length = 64, nullable = false)]
-    appointment_id: Option<String>,
-}
-
-/// An offer of a free slot to a patient.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Offer {
-    id: String,
-    version: i64,
-    waitlist_id: String,
-    patient_id: String,
-    #[schema(value_type = OfferStatus)]
-    status: String,
-    slot: Slot,
-    #[schema(format = DateTime)]
-    expires_at: String,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    decided_at: Option<String>,
-}
-
-/// A waitlist entry.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct WaitlistEntry {
-    id: String,
-    version: i64,
-    #[schema(value_type = EntryStatus)]
-    status: String,
-    patient_id: String,
-    service_id: String,
-    location_ids: Vec<String>,
-    practitioner_id: Option<String>,
-    #[schema(format = DateTime)]
-    from: String,
-    #[schema(format = DateTime)]
-    to: String,
-    days: Vec<String>,
-    hours: Hours,
-    plan_session_id: Option<String>,
-    appointment_id: Option<String>,
-    /// The newest first.
-    offers: Vec<Offer>,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    updated_at: String,
-}
-
-/// A page of the waitlist, newest first.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct WaitlistPage {
-    data: Vec<WaitlistEntry>,
-    next_cursor: Option<String>,
-}
 
 const JOIN_SUMMARY: &str = "Joins the waitlist. An equal live entry is returned with 200; 409 `waitlist_limit` when the patient has the most \
      live entries";
