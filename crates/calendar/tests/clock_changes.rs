@@ -1,4 +1,4 @@
-//! What a roster and a question mean on the days when clocks change: a table that can be checked by hand.
+//! Rosters and searches on the days when clocks change: a table that can be checked by hand.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 

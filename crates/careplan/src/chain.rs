@@ -55,7 +55,7 @@ pub enum Trouble {
     },
     /// It must be in the week of the previous session.
     OtherWeek,
-    /// It is not booked, and its last day, this one, has passed.
+    /// The session is not booked, and its last day, this one, has passed.
     Overdue(Date),
 }
 

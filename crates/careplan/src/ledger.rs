@@ -31,7 +31,7 @@ pub enum Kind {
     Missed,
     /// The patient did not come or cancelled late, and the session is used up.
     Forfeited,
-    /// It is skipped.
+    /// The session is skipped.
     Skipped,
 }
 

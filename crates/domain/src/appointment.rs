@@ -86,7 +86,7 @@ pub struct Timing {
 pub enum Transition {
     /// The patient confirms it.
     Confirm,
-    /// It is cancelled.
+    /// The patient or the clinic cancels it.
     Cancel,
     /// It moves to another slot.
     Reschedule,

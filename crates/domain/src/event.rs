@@ -35,7 +35,7 @@ words! {
         NoShow = "appointment.no_show",
         /// A change of the directory displaced it.
         Displaced = "appointment.displaced",
-        /// It is no longer displaced.
+        /// The appointment is no longer displaced.
         Replaced = "appointment.replaced",
         /// A care plan changed.
         PlanChanged = "plan.changed",

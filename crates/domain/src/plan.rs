@@ -29,7 +29,7 @@ words! {
         Done = "done",
         /// The patient did not come.
         Missed = "missed",
-        /// It is left out.
+        /// The clinic leaves the session out.
         Skipped = "skipped",
     }
 }

@@ -1,4 +1,4 @@
-//! What operators ask of every process: `/healthz`, `/readyz` and `/metrics`.
+//! The paths of every process for operators: `/healthz`, `/readyz` and `/metrics`.
 
 use axum::{
     Json, Router,

@@ -79,7 +79,7 @@ enum Command {
     },
     /// Say in words what is wrong with the configuration, the databases, the clock and the peers
     Doctor {
-        /// List appointments ahead whose instant no longer shows the wall clock that the patient was told, because the
+        /// List appointments ahead whose instant no longer shows the promised wall clock, because the
         /// rules of their time zone have changed
         #[arg(long)]
         tz: bool,

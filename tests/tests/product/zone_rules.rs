@@ -53,7 +53,7 @@ async fn appointments_keep_the_promised_hour() -> Result<()> {
         let one = book(&product, &clinic, "13").await?;
         let two = book(&product, &clinic, "14").await?;
         let (succeeded, printed) = product.command(&["doctor", "--tz"]).await?;
-        assert!(succeeded && printed.contains("all show what the patients were told"), "{printed}");
+        assert!(succeeded && printed.contains("all show the promised hour"), "{printed}");
 
         for visit in [&ten, &eleven, &one] {
             record_an_hour_later(&product, visit).await?;

@@ -14,7 +14,7 @@ use crate::{
     store::{appointments::AppointmentRow, batch::Batch},
 };
 
-/// What is booked at one slot.
+/// The appointment to book at one slot: a new one, or an existing one that moves.
 #[derive(Debug, Clone)]
 pub(crate) enum Draft {
     New(NewAppointment),

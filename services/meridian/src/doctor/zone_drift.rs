@@ -20,7 +20,7 @@ pub(super) async fn check(common: &Common, config: &Config, repair: bool) -> Res
     let app = app(common, config).await.map_err(|error| format!("{error:#}"))?;
     let wrong = app.zone_drifts().await.map_err(|error| format!("booking's database cannot be read: {error}"))?;
     if wrong.is_empty() {
-        return Ok("all show what the patients were told".into());
+        return Ok("all show the promised hour".into());
     }
     let (count, mut left) = (wrong.len(), 0);
     for one in &wrong {
@@ -42,7 +42,7 @@ pub(super) async fn check(common: &Common, config: &Config, repair: bool) -> Res
         (0, _) => Ok(format!("{count} were wrong and have been moved")),
         (_, true) => Err(format!("{left} of {count} could not be moved")),
         (_, false) => {
-            Err(format!("{count} begin at another hour than the patients were told: run meridian doctor --tz --repair"))
+            Err(format!("{count} begin at another hour than was promised: run meridian doctor --tz --repair"))
         }
     }
 }
@@ -54,9 +54,9 @@ async fn mend(app: &App, wrong: &ZoneDrift) -> Result<Repair, rpc::Fault> {
 fn line(wrong: &ZoneDrift) -> String {
     let ZoneDrift { appointment, location, time_zone, wall_clock, starts_at, should_start_at, .. } = wrong;
     let shows = zone(time_zone).map(|zone| starts_at.to_zoned(zone).datetime().strftime("%Y-%m-%dT%H:%M").to_string());
-    let (told, shows) = (wall_clock.strftime("%Y-%m-%dT%H:%M"), shows.unwrap_or_default());
+    let (promised, shows) = (wall_clock.strftime("%Y-%m-%dT%H:%M"), shows.unwrap_or_default());
     format!(
-        "{appointment} at {location}: told {told} in {time_zone}, but {starts_at} shows {shows}; {should_start_at} is right"
+        "{appointment} at {location}: promised {promised} in {time_zone}, but {starts_at} shows {shows}; {should_start_at} is right"
     )
 }
 

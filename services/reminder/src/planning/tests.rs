@@ -73,7 +73,7 @@ fn a_booking_plans_its_announcement_and_the_messages_before_the_start() {
     let near = booked(start, start - 20 * HOUR);
     let expected = [("before_start", "sms", -120), ("booked", "email", -20 * 60), ("booked", "sms", -20 * 60)];
     assert_eq!(due_minutes(&near, start), expected);
-    // Booked for a time that has passed: nobody is told.
+    // Booked for a time that has passed: no message is planned.
     assert_eq!(booked(start, start + HOUR).add, []);
 }
 

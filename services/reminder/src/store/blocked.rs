@@ -1,4 +1,4 @@
-//! Blocked addresses: their owners told the carrier to stop.
+//! Blocked addresses: their owners answered STOP to the carrier.
 
 use std::collections::HashSet;
 

@@ -63,7 +63,7 @@ pub fn expected_messages(states: &[VisitState], knowledge: &Knowledge, outages: 
         let away_since_us = if knew == Some(state.starts_at_us) { left(&states[..index], state) } else { None };
         for (offset, channel) in AHEAD {
             let at_us = state.starts_at_us - offset * MINUTE;
-            // A patient who was never told of the move gets the messages that fell due during it.
+            // A patient to whom the move was never announced gets the messages that fell due during it.
             let since_us = away_since_us.unwrap_or(state.at_us);
             if at_us > since_us && at_us.max(earliest_us) < state.starts_at_us {
                 want("before_start", offset, channel, None, at_us.max(earliest_us));
