@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use futures::future::BoxFuture;
 use runtime::{Readiness, Shutdown};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -60,19 +61,25 @@ impl Server {
     ///
     /// # Errors
     /// When the socket fails.
-    pub async fn serve(self, listener: TcpListener, shutdown: Shutdown) -> Result<(), tonic::transport::Error> {
-        let draining = shutdown.clone();
-        let serving = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(KEEPALIVE.0))
-            .http2_keepalive_timeout(Some(KEEPALIVE.1))
-            .max_concurrent_streams(STREAMS_MAX)
-            .tcp_nodelay(true)
-            .add_routes(self.routes)
-            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { draining.begun().await });
-        tokio::select! {
-            served = serving => served,
-            never = self.health.report_changes(&shutdown) => match never {},
-        }
+    pub fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: Shutdown,
+    ) -> BoxFuture<'static, Result<(), tonic::transport::Error>> {
+        Box::pin(async move {
+            let draining = shutdown.clone();
+            let serving = tonic::transport::Server::builder()
+                .http2_keepalive_interval(Some(KEEPALIVE.0))
+                .http2_keepalive_timeout(Some(KEEPALIVE.1))
+                .max_concurrent_streams(STREAMS_MAX)
+                .tcp_nodelay(true)
+                .add_routes(self.routes)
+                .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { draining.begun().await });
+            tokio::select! {
+                served = serving => served,
+                never = self.health.report_changes(&shutdown) => match never {},
+            }
+        })
     }
 }
 

@@ -6,8 +6,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use runtime::{Readiness, telemetry};
+use futures::future::BoxFuture;
+use runtime::{Readiness, Shutdown, telemetry};
 use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
 
 /// Media type of Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
@@ -18,6 +20,17 @@ pub fn router<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> Router<
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
         .route("/metrics", get(|| async { ([(header::CONTENT_TYPE, METRICS_TYPE)], telemetry::metrics()) }))
+}
+
+/// Serves the routes on a socket of their own until draining begins. An error of the socket is logged.
+pub fn serve(listener: TcpListener, readiness: Readiness, shutdown: Shutdown) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let router = router(readiness).into_make_service();
+        let end = async move { shutdown.begun().await };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(end).await {
+            tracing::error!(%error, "the endpoints for health and metrics have stopped");
+        }
+    })
 }
 
 fn ready(readiness: &Readiness) -> Response {

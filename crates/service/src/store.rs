@@ -16,11 +16,12 @@
 //!
 //! The engines' result types differ: a body that executes ends with `.map(|done| done.rows_affected())`.
 
+use futures::future::BoxFuture;
 pub use sql::Schema;
 use sql::{Failure, SqlitePools, Target};
 use sqlx::{PgPool, Postgres, Sqlite, Transaction, migrate::MigrateError};
 
-/// A service's database.
+/// A service's database. Its futures are boxed, so that this crate compiles them, and not each that awaits them.
 #[derive(Debug, Clone)]
 pub enum Database {
     /// A SQLite file: one writer, several readers.
@@ -34,10 +35,12 @@ impl Database {
     ///
     /// # Errors
     /// When the database cannot be opened.
-    pub async fn open(target: &Target, schema: &Schema) -> Result<Self, sqlx::Error> {
-        Ok(match target {
-            Target::Sqlite(path) => Self::Sqlite(sql::connect_sqlite(path).await?),
-            Target::Postgres(url) => Self::Postgres(sql::connect_postgres(url, schema.name).await?),
+    pub fn open<'a>(target: &'a Target, schema: &'a Schema) -> BoxFuture<'a, Result<Self, sqlx::Error>> {
+        Box::pin(async move {
+            Ok(match target {
+                Target::Sqlite(path) => Self::Sqlite(sql::connect_sqlite(path).await?),
+                Target::Postgres(url) => Self::Postgres(sql::connect_postgres(url, schema.name).await?),
+            })
         })
     }
 
@@ -45,11 +48,13 @@ impl Database {
     ///
     /// # Errors
     /// When a migration fails, or an applied migration was edited.
-    pub async fn migrate(&self, schema: &Schema) -> Result<(), MigrateError> {
-        match self {
-            Self::Sqlite(pools) => schema.migrate_sqlite(pools).await,
-            Self::Postgres(pool) => schema.migrate_postgres(pool).await,
-        }
+    pub fn migrate<'a>(&'a self, schema: &'a Schema) -> BoxFuture<'a, Result<(), MigrateError>> {
+        Box::pin(async move {
+            match self {
+                Self::Sqlite(pools) => schema.migrate_sqlite(pools).await,
+                Self::Postgres(pool) => schema.migrate_postgres(pool).await,
+            }
+        })
     }
 
     /// Begins a transaction that may write. On SQLite it takes the write lock at once, so that it never fails halfway for
@@ -57,10 +62,12 @@ impl Database {
     ///
     /// # Errors
     /// When no connection is free in time.
-    pub async fn begin(&self) -> Result<Tx, Failure> {
-        Ok(match self {
-            Self::Sqlite(pools) => Tx::Sqlite(pools.writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+    pub fn begin(&self) -> BoxFuture<'_, Result<Tx, Failure>> {
+        Box::pin(async move {
+            Ok(match self {
+                Self::Sqlite(pools) => Tx::Sqlite(pools.writer.begin_with("BEGIN IMMEDIATE").await?),
+                Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
+            })
         })
     }
 
@@ -87,12 +94,14 @@ impl Tx {
     ///
     /// # Errors
     /// When the database refuses. After a broken connection the outcome is unknown.
-    pub async fn commit(self) -> Result<(), Failure> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
-        }
-        Ok(())
+    pub fn commit(self) -> BoxFuture<'static, Result<(), Failure>> {
+        Box::pin(async move {
+            match self {
+                Self::Sqlite(tx) => tx.commit().await?,
+                Self::Postgres(tx) => tx.commit().await?,
+            }
+            Ok(())
+        })
     }
 }
 

@@ -29,6 +29,7 @@ use std::{sync::Arc, time::Duration};
 use careplan::series::Weights;
 pub use config::{Calendars, Config, PlanWeights, Travel};
 use domain::id::{AppointmentId, OrganizationId};
+use futures::future::BoxFuture;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use service::{db_error, feed_client::FeedClient, idempotency::RunningKeys};
@@ -90,7 +91,7 @@ pub enum Error {
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
-/// The availability service.
+/// The availability service. Its futures are boxed: an async function is compiled where it is awaited, and that is to be here.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
@@ -122,31 +123,33 @@ impl App {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn build(deps: Deps) -> Result<Self, Error> {
-        let store = Store::open(&deps.database).await?;
-        store.migrate().await?;
-        deps.readiness.unready("projection", "the first snapshot of bookings is not there yet");
-        let inner = Inner {
-            clock: deps.clock,
-            ids: deps.ids,
-            store,
-            organisations: Organisations::new(deps.config.travel),
-            booking: BookingClient::new(deps.booking.clone()),
-            feed: FeedClient::new(deps.booking, "availability"),
-            readiness: deps.readiness,
-            applied: watch::Sender::new(None),
-            rechecks: RecheckQueue::default(),
-            draining: Shutdown::new(),
-            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
-            running_keys: RunningKeys::default(),
-            outbound: outbound::Client::new(deps.config.calendars.allow_private_addresses),
-            calendars: deps.config.calendars,
-            weights: deps.config.plan_weights.weights(),
-        };
-        for organization in inner.store.organizations().await? {
-            inner.load_directory(organization.id).await?;
-        }
-        Ok(Self(Arc::new(inner)))
+    pub fn build(deps: Deps) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(async move {
+            let store = Store::open(&deps.database).await?;
+            store.migrate().await?;
+            deps.readiness.unready("projection", "the first snapshot of bookings is not there yet");
+            let inner = Inner {
+                clock: deps.clock,
+                ids: deps.ids,
+                store,
+                organisations: Organisations::new(deps.config.travel),
+                booking: BookingClient::new(deps.booking.clone()),
+                feed: FeedClient::new(deps.booking, "availability"),
+                readiness: deps.readiness,
+                applied: watch::Sender::new(None),
+                rechecks: RecheckQueue::default(),
+                draining: Shutdown::new(),
+                watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+                running_keys: RunningKeys::default(),
+                outbound: outbound::Client::new(deps.config.calendars.allow_private_addresses),
+                calendars: deps.config.calendars,
+                weights: deps.config.plan_weights.weights(),
+            };
+            for organization in inner.store.organizations().await? {
+                inner.load_directory(organization.id).await?;
+            }
+            Ok(Self(Arc::new(inner)))
+        })
     }
 
     /// The gRPC services behind the guard.
@@ -157,44 +160,48 @@ impl App {
     }
 
     /// Runs the background jobs until draining begins.
-    pub async fn run(&self, shutdown: Shutdown) {
-        let drain = async {
-            shutdown.begun().await;
-            self.0.draining.begin();
-        };
-        tokio::join!(
-            jobs::feed::run(&self.0, &shutdown),
-            jobs::displacement::run(&self.0, &shutdown),
-            jobs::reload::run(&self.0, &shutdown),
-            jobs::calendar_poll::run(&self.0, &shutdown),
-            drain
-        );
+    pub fn run(&self, shutdown: Shutdown) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let drain = async {
+                shutdown.begun().await;
+                self.0.draining.begin();
+            };
+            tokio::join!(
+                jobs::feed::run(&self.0, &shutdown),
+                jobs::displacement::run(&self.0, &shutdown),
+                jobs::reload::run(&self.0, &shutdown),
+                jobs::calendar_poll::run(&self.0, &shutdown),
+                drain
+            );
+        })
     }
 
     /// Migrates a database and does nothing else.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn migrate(database: &Target) -> Result<(), Error> {
-        Ok(Store::open(database).await?.migrate().await?)
+    pub fn migrate(database: &Target) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
     }
 
     /// Whether a database has an organisation with this id. Migrates the database.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn has_organization(database: &Target, id: OrganizationId) -> Result<bool, Error> {
-        let store = Store::open(database).await?;
-        store.migrate().await?;
-        Ok(store.organization(id.uuid()).await?.is_some())
+    pub fn has_organization(database: &Target, id: OrganizationId) -> BoxFuture<'_, Result<bool, Error>> {
+        Box::pin(async move {
+            let store = Store::open(database).await?;
+            store.migrate().await?;
+            Ok(store.organization(id.uuid()).await?.is_some())
+        })
     }
 
     /// The number of migrations that a database lacks. Changes nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
-        Ok(store::SCHEMA.pending(database).await?)
+    pub fn pending_migrations(database: &Target) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(async move { Ok(store::SCHEMA.pending(database).await?) })
     }
 }
 

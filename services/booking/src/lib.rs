@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 pub use config::Config;
 use feed::stream::LOCAL_COMMITS_MAX;
+use futures::future::BoxFuture;
 pub use jobs::zone_repair::{Repair, ZoneDrift};
 use manage_links::LinkSigner;
 use runtime::{Clock, Ids, Shutdown};
@@ -79,7 +80,7 @@ pub enum Error {
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
-/// The booking service.
+/// The booking service. Its futures are boxed: an async function is compiled where it is awaited, and that is to be here.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
@@ -109,29 +110,31 @@ impl App {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
-        let store = Store::open(&deps.database).await?;
-        store.migrate().await?;
-        store.detect_failover().await.map_err(into_sqlx)?;
-        let link_key = match &config.link_key {
-            Some(key) => key.as_bytes().to_vec(),
-            None => store.secret("link_key", &deps.ids.bytes::<32>()).await.map_err(into_sqlx)?,
-        };
-        let links = LinkSigner::new(link_key, config.link_days);
-        Ok(Self(Arc::new(Inner {
-            config,
-            clock: deps.clock,
-            ids: deps.ids,
-            store,
-            directory: DirectoryClient::new(deps.availability.clone()),
-            planner: PlannerClient::new(deps.availability.clone()),
-            availability: SearchClient::new(deps.availability),
-            links,
-            running_keys: RunningKeys::default(),
-            local_commits: broadcast::Sender::new(LOCAL_COMMITS_MAX),
-            time_freed: Notify::new(),
-            draining: Shutdown::new(),
-        })))
+    pub fn build(config: Config, deps: Deps) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(async move {
+            let store = Store::open(&deps.database).await?;
+            store.migrate().await?;
+            store.detect_failover().await.map_err(into_sqlx)?;
+            let link_key = match &config.link_key {
+                Some(key) => key.as_bytes().to_vec(),
+                None => store.secret("link_key", &deps.ids.bytes::<32>()).await.map_err(into_sqlx)?,
+            };
+            let links = LinkSigner::new(link_key, config.link_days);
+            Ok(Self(Arc::new(Inner {
+                config,
+                clock: deps.clock,
+                ids: deps.ids,
+                store,
+                directory: DirectoryClient::new(deps.availability.clone()),
+                planner: PlannerClient::new(deps.availability.clone()),
+                availability: SearchClient::new(deps.availability),
+                links,
+                running_keys: RunningKeys::default(),
+                local_commits: broadcast::Sender::new(LOCAL_COMMITS_MAX),
+                time_freed: Notify::new(),
+                draining: Shutdown::new(),
+            })))
+        })
     }
 
     /// The gRPC services, behind the guard.
@@ -146,26 +149,28 @@ impl App {
     }
 
     /// Runs the background jobs until draining begins.
-    pub async fn run(&self, shutdown: Shutdown) {
-        jobs::run(&self.0, &shutdown).await;
-        shutdown.begun().await;
-        self.0.draining.begin();
+    pub fn run(&self, shutdown: Shutdown) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            jobs::run(&self.0, &shutdown).await;
+            shutdown.begun().await;
+            self.0.draining.begin();
+        })
     }
 
     /// Migrates a database and does nothing else.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn migrate(database: &Target) -> Result<(), Error> {
-        Ok(Store::open(database).await?.migrate().await?)
+    pub fn migrate(database: &Target) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
     }
 
     /// The number of migrations and functions that a database lacks. Changes nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
-        Ok(store::SCHEMA.pending(database).await?)
+    pub fn pending_migrations(database: &Target) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(async move { Ok(store::SCHEMA.pending(database).await?) })
     }
 }
 

@@ -37,6 +37,7 @@ use std::sync::Arc;
 use axum::Router;
 pub use config::Config;
 use domain::id::OrganizationId;
+use futures::future::BoxFuture;
 use interface::Interface;
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use service::{feed_client::FeedClient, idempotency::RunningKeys};
@@ -107,7 +108,7 @@ pub fn openapi() -> serde_json::Value {
 /// The largest answer of the directory in bytes: a page of 200 calendars with 10,000 busy times each.
 const DIRECTORY_ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// The gateway.
+/// The gateway. Its futures are boxed: an async function is compiled where it is awaited, and that is to be here.
 #[derive(Clone)]
 pub struct App {
     inner: Arc<Inner>,
@@ -164,8 +165,8 @@ impl App {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
-        Self::build_with(config, deps, vec![v1::interface().map_err(Error::Schema)?]).await
+    pub fn build(config: Config, deps: Deps) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(async move { Self::build_with(config, deps, vec![v1::interface().map_err(Error::Schema)?]).await })
     }
 
     /// The same with these dialects.
@@ -216,38 +217,40 @@ impl App {
     ///
     /// # Errors
     /// When the socket fails.
-    pub async fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> Result<(), Error> {
-        // A make-service is built once; axum would build a plain router's for each connection.
-        let router = self.router().into_make_service();
-        let mut audit_entries = self.audit_entries.lock().await;
-        let (last_request, answered) = oneshot::channel();
-        let serving = async {
-            let draining = self.inner.draining.clone();
-            let begun = async move {
-                shutdown.begun().await;
-                draining.begin();
+    pub fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            // A make-service is built once; axum would build a plain router's for each connection.
+            let router = self.router().into_make_service();
+            let mut audit_entries = self.audit_entries.lock().await;
+            let (last_request, answered) = oneshot::channel();
+            let serving = async {
+                let draining = self.inner.draining.clone();
+                let begun = async move {
+                    shutdown.begun().await;
+                    draining.begin();
+                };
+                let served = axum::serve(listener, router).with_graceful_shutdown(begun).await;
+                drop(last_request);
+                served
             };
-            let served = axum::serve(listener, router).with_graceful_shutdown(begun).await;
-            drop(last_request);
-            served
-        };
-        let (served, ()) = tokio::join!(serving, audit::write(&self.inner, &mut audit_entries, answered));
-        Ok(served?)
+            let (served, ()) = tokio::join!(serving, audit::write(&self.inner, &mut audit_entries, answered));
+            Ok(served?)
+        })
     }
 
     /// Migrates a database.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn migrate(database: &Target) -> Result<(), Error> {
-        Ok(Store::open(database).await?.migrate().await?)
+    pub fn migrate(database: &Target) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
     }
 
     /// The number of migrations that a database lacks. Changes nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
-        Ok(store::SCHEMA.pending(database).await?)
+    pub fn pending_migrations(database: &Target) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(async move { Ok(store::SCHEMA.pending(database).await?) })
     }
 }

@@ -132,14 +132,7 @@ async fn serve_role(
     if let Some(address) = &config.ops_listen {
         let (listener, local) = listen(address).await?;
         println!("operations on http://{local}");
-        let (router, end) = (ops::router(shared.readiness.clone()).into_make_service(), shutdown.clone());
-        tasks.run(async move {
-            if let Err(error) =
-                axum::serve(listener, router).with_graceful_shutdown(async move { end.begun().await }).await
-            {
-                tracing::error!(%error, "the endpoints for health and metrics have stopped");
-            }
-        });
+        tasks.run(ops::serve(listener, shared.readiness.clone(), shutdown.clone()));
     }
     println!("listening on grpc://{}", listener.local_addr()?);
     let server = rpc::Server::new(routes, wire::DESCRIPTORS, services).await?;

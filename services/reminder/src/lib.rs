@@ -37,6 +37,7 @@ use std::{
 };
 
 pub use config::{Config, Http, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Vonage, Webhooks, is_public_url};
+use futures::future::BoxFuture;
 use providers::registry::ProviderRoutes;
 pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
 use rpc::{Code, Context, Fault};
@@ -96,7 +97,7 @@ pub enum Error {
     Templates(String),
 }
 
-/// The reminder service.
+/// The reminder service. Its futures are boxed: an async function is compiled where it is awaited, and that is to be here.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
 
@@ -137,32 +138,34 @@ impl App {
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn build(config: Config, deps: Deps) -> Result<Self, Error> {
-        let store = Store::open(&deps.database).await?;
-        store.migrate().await?;
-        let booking = BookingClient::new(deps.booking.clone());
-        let availability = SearchClient::new(deps.availability);
-        Ok(Self(Arc::new(Inner {
-            providers: ProviderRoutes::build(&config, &deps.clock)?,
-            lookups: Lookups::new(&store, &booking, &availability, &deps.ids),
-            outbound: outbound::Client::new(config.webhooks.private_addresses),
-            config,
-            clock: deps.clock,
-            ids: deps.ids,
-            store,
-            running_keys: RunningKeys::default(),
-            templates: Templates::new().map_err(|error| Error::Templates(error.to_string()))?,
-            booking,
-            plans: PlansClient::new(deps.booking.clone()),
-            waitlist: WaitlistClient::new(deps.booking.clone()),
-            feed: FeedClient::new(deps.booking, "reminder"),
-            availability,
-            applied: watch::Sender::new(None),
-            planned: Notify::new(),
-            busy: Mutex::default(),
-            deliveries_queued: Notify::new(),
-            delivering: Mutex::default(),
-        })))
+    pub fn build(config: Config, deps: Deps) -> BoxFuture<'static, Result<Self, Error>> {
+        Box::pin(async move {
+            let store = Store::open(&deps.database).await?;
+            store.migrate().await?;
+            let booking = BookingClient::new(deps.booking.clone());
+            let availability = SearchClient::new(deps.availability);
+            Ok(Self(Arc::new(Inner {
+                providers: ProviderRoutes::build(&config, &deps.clock)?,
+                lookups: Lookups::new(&store, &booking, &availability, &deps.ids),
+                outbound: outbound::Client::new(config.webhooks.private_addresses),
+                config,
+                clock: deps.clock,
+                ids: deps.ids,
+                store,
+                running_keys: RunningKeys::default(),
+                templates: Templates::new().map_err(|error| Error::Templates(error.to_string()))?,
+                booking,
+                plans: PlansClient::new(deps.booking.clone()),
+                waitlist: WaitlistClient::new(deps.booking.clone()),
+                feed: FeedClient::new(deps.booking, "reminder"),
+                availability,
+                applied: watch::Sender::new(None),
+                planned: Notify::new(),
+                busy: Mutex::default(),
+                deliveries_queued: Notify::new(),
+                delivering: Mutex::default(),
+            })))
+        })
     }
 
     /// The gRPC services, with the guard in front.
@@ -172,28 +175,30 @@ impl App {
     }
 
     /// Follows booking's feed, sends messages and delivers webhooks until draining begins, then waits for running sends.
-    pub async fn run(&self, shutdown: Shutdown) {
-        let follow = jobs::feed::run(&self.0, &shutdown);
-        let dispatch = sending::worker::run(&self.0, &shutdown);
-        let deliver = webhooks::worker::run(&self.0, &shutdown);
-        let sweep = jobs::sweep::run(&self.0, &shutdown);
-        tokio::join!(follow, dispatch, deliver, sweep);
+    pub fn run(&self, shutdown: Shutdown) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let follow = jobs::feed::run(&self.0, &shutdown);
+            let dispatch = sending::worker::run(&self.0, &shutdown);
+            let deliver = webhooks::worker::run(&self.0, &shutdown);
+            let sweep = jobs::sweep::run(&self.0, &shutdown);
+            tokio::join!(follow, dispatch, deliver, sweep);
+        })
     }
 
     /// Migrates a database.
     ///
     /// # Errors
     /// When the database cannot be used.
-    pub async fn migrate(database: &Target) -> Result<(), Error> {
-        Ok(Store::open(database).await?.migrate().await?)
+    pub fn migrate(database: &Target) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
     }
 
     /// The number of migrations that a database lacks. Changes nothing.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn pending_migrations(database: &Target) -> Result<usize, Error> {
-        Ok(store::SCHEMA.pending(database).await?)
+    pub fn pending_migrations(database: &Target) -> BoxFuture<'_, Result<usize, Error>> {
+        Box::pin(async move { Ok(store::SCHEMA.pending(database).await?) })
     }
 }
 
