@@ -93,7 +93,8 @@ async fn match_organization(
 ) -> Result<(), Fault> {
     let ctx = context(organization);
     let (mut waiting, mut found) = (Vec::new(), BTreeMap::<String, (Slot, Vec<usize>)>::new());
-    for (at, row) in rows.iter().enumerate() {
+    // The last in line is searched first: a slot that opens meanwhile is then found for those before it, too.
+    for (at, row) in rows.iter().enumerate().rev() {
         let criteria = entries::criteria(row)?;
         let gap = gap_target(inner, organization, &criteria).await?;
         waiting.push(WaitingEntry { id: row.id, patient: row.patient_id, since_us: row.created_at_us, gap });
@@ -101,6 +102,7 @@ async fn match_organization(
             found.entry(slot.slot_id.clone()).or_insert_with(|| (slot, vec![])).1.push(at);
         }
     }
+    waiting.reverse();
     let (slots, fits): (Vec<Slot>, Vec<Vec<usize>>) = found.into_values().unzip();
     let free = slots.iter().zip(fits).map(|(slot, fits)| FreeSlot {
         slot_id: slot.slot_id.clone(),

@@ -81,6 +81,8 @@ pub struct FakeAvailability {
     offers: Arc<Mutex<HashMap<Uuid, Offer>>>,
     /// The slots that a search finds.
     open: Arc<Mutex<Vec<String>>>,
+    /// The slots that open once a patient's search is answered.
+    opening: Arc<Mutex<Option<(String, Vec<String>)>>>,
     /// Checks of slots wait while a test holds this lock.
     gate: Arc<RwLock<()>>,
     checks: Arc<AtomicUsize>,
@@ -103,6 +105,11 @@ impl FakeAvailability {
     /// Sets the slots that a search finds.
     pub fn open(&self, slots: &[String]) {
         *self.open.lock().unwrap() = slots.to_vec();
+    }
+
+    /// Sets the slots that a search finds as soon as the next search for this patient is answered.
+    pub fn open_after(&self, patient_id: &str, slots: &[String]) {
+        *self.opening.lock().unwrap() = Some((patient_id.to_owned(), slots.to_vec()));
     }
 
     /// Gives every location a time zone.
@@ -261,6 +268,9 @@ impl Search for FakeAvailability {
     ) -> Result<Response<SearchSlotsResponse>, Status> {
         let asked = request.into_inner();
         let open = self.open.lock().unwrap().clone();
+        if let Some((_, slots)) = self.opening.lock().unwrap().take_if(|(patient, _)| *patient == asked.patient_id) {
+            self.open(&slots);
+        }
         let fits = |slot: &proto::Slot| {
             slot.service_id == asked.service_id && (asked.from_us..asked.to_us).contains(&slot.starts_at_us)
         };

@@ -23,6 +23,7 @@ testkit::engines!(
     leaving_while_an_offer_is_accepted_is_refused_and_the_appointment_comes,
     leaving_while_an_offer_is_made_withdraws_it,
     several_processes_never_make_two_offers_of_one_slot,
+    a_slot_that_opens_during_a_round_goes_to_the_first_in_line,
     a_repeated_key_is_replayed,
     an_entry_that_misses_a_slot_is_offered_the_next,
     the_faults_of_criteria_are_named,
@@ -320,6 +321,15 @@ async fn several_processes_never_make_two_offers_of_one_slot(database: Database)
     expected.sort();
     assert_eq!(slots, expected, "one offer each");
     assert_eq!(entry(&third, &entries[0].id).await.status, "offered", "the first in line has one");
+}
+
+async fn a_slot_that_opens_during_a_round_goes_to_the_first_in_line(database: Database) {
+    let harness = morning(&database).await;
+    let (first, second) = (join(&harness, 1).await, join(&harness, 2).await);
+    let waiting = first.wish.as_ref().unwrap();
+    harness.availability.open_after(&waiting.patient_id, &[slot(PLAIN, GRACE, after(0))]);
+    offered(&harness, &first.id).await;
+    assert_eq!(entry(&harness, &second.id).await.offers.len(), 0);
 }
 
 async fn the_faults_of_criteria_are_named(database: Database) {
