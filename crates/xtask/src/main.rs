@@ -4,6 +4,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+mod audit;
 mod bench;
 mod compare_calendars;
 mod config_reference;
@@ -42,6 +43,8 @@ enum Task {
     Test(test::Options),
     /// The repository's own rules alone: the top level, the size of files, forbidden words, module layers.
     Check(CheckOptions),
+    /// Licences, bans, sources and known vulnerabilities of the dependencies (cargo-deny).
+    Audit(audit::Options),
     /// Writes the table of configuration keys in deploy/README.md anew from the code.
     ConfigReference,
     /// Writes `services/gateway/openapi.json` from the code.
@@ -86,6 +89,7 @@ fn run() -> anyhow::Result<ExitCode> {
             .and_then(|()| proto_checks::check())
             .and_then(|()| openapi::check())
             .map(|()| ExitCode::SUCCESS),
+        Task::Audit(options) => audit::run(&options).map(|()| ExitCode::SUCCESS),
         Task::ConfigReference => config_reference::write().map(|()| ExitCode::SUCCESS),
         Task::Openapi => openapi::write().map(|()| ExitCode::SUCCESS),
         Task::Bench(options) => bench::run(&options).map(|()| ExitCode::SUCCESS),
