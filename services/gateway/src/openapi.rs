@@ -50,6 +50,7 @@ fn operation_object(operation: &Operation) -> Value {
         Access::Scopes(scopes) => {
             let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
             object["description"] = json!(format!("Needs the scope {}.", names.join(" and ")));
+            object["security"] = json!([{"key": names}]);
         }
         Access::Installation => object["description"] = json!("Needs the installation's own key."),
     }

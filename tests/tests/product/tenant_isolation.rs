@@ -210,17 +210,28 @@ async fn operations(product: &Product) -> Result<Vec<(Method, String, String, bo
 
 #[tokio::test]
 async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Result<()> {
-    let provider = FakeProvider::start().await?;
-    let settings = sms::settings(&provider);
-    let settings: Vec<&str> = settings.iter().map(String::as_str).chain(PRIVATE).collect();
-    let product = Product::embedded(&settings).await?;
-    let ids = create_each_kind(&product).await?;
+    for is_apart in [false, true] {
+        let provider = FakeProvider::start().await?;
+        let settings = sms::settings(&provider);
+        let settings: Vec<&str> = settings.iter().map(String::as_str).chain(PRIVATE).collect();
+        let product = if is_apart { Product::apart(&settings).await? } else { Product::embedded(&settings).await? };
+        answer_foreign_ids_as_unknown(&product).await?;
+    }
+    Ok(())
+}
+
+/// Calls every operation with the ids of one organisation as another one: with the installation's key, and with a key of its
+/// own.
+async fn answer_foreign_ids_as_unknown(product: &Product) -> Result<()> {
+    let ids = create_each_kind(product).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
     let other = product.post("/v1/organizations", organization).await?.text("/id");
     let as_other = [("meridian-organization", other.as_str())];
-    let before = all_lists(&product, &ids).await?;
+    let all = json!({"name": "all", "scopes": ["admin"]});
+    let other_key = product.send(Method::POST, "/v1/keys", ADMIN, &as_other, Some(all)).await?.text("/key");
+    let before = all_lists(product, &ids).await?;
 
-    let operations = operations(&product).await?;
+    let operations = operations(product).await?;
     assert!(operations.len() > 40, "the list is taken from the product: {}", operations.len());
     for (method, path, operation, needed) in operations {
         let foreign = &ids[kind_of(&path)];
@@ -242,6 +253,11 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
         };
         let (of_other, of_none) = (send(fill(str::to_owned)).await?, send(fill(unknown)).await?);
         assert_eq!(normalized(&of_other, &ids), normalized(&of_none, &ids), "{operation}");
+        let (path, body) = fill(str::to_owned);
+        let with_own_key = product.send(method.clone(), &path, &other_key, &[], body).await?;
+        let is_of_installation = path.starts_with("/v1/keys");
+        assert!(is_of_installation || normalized(&with_own_key, &ids) == normalized(&of_none, &ids), "{operation}");
+        assert!(!is_of_installation || with_own_key.status == StatusCode::FORBIDDEN, "{operation}");
         // Releasing an unknown hold succeeds without effect; a list under an unknown parent may be empty.
         let harmless = operation == "release_hold" || of_other.body["data"] == json!([]);
         assert!(
@@ -251,7 +267,7 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
             of_other.body
         );
     }
-    assert_eq!(all_lists(&product, &ids).await?, before, "nothing of the organisation has changed");
+    assert_eq!(all_lists(product, &ids).await?, before, "nothing of the organisation has changed");
     Ok(())
 }
 

@@ -1,0 +1,25 @@
+//! The security of the product: who may call what.
+//!
+//! [`matrix`] calls every operation as every kind of caller; `operations.rs` says by hand who may. A new operation without a row
+//! there fails. Another organisation's ids are tried by `tenant_isolation`.
+
+mod matrix;
+mod operations;
+
+use anyhow::{Context, Result};
+use reqwest::Method;
+use scenarios::{ADMIN, Product};
+use serde_json::json;
+
+/// A new key with these scopes: its id and its secret.
+async fn key(product: &Product, scopes: &[&str]) -> Result<(String, String)> {
+    key_of(product, scopes, &[]).await
+}
+
+/// The same, of the organisation that a header names.
+async fn key_of(product: &Product, scopes: &[&str], headers: &[(&str, &str)]) -> Result<(String, String)> {
+    let body = json!({"name": "test", "scopes": scopes});
+    let made = product.send(Method::POST, "/v1/keys", ADMIN, headers, Some(body)).await?;
+    let secret = made.body["key"].as_str().with_context(|| format!("refused: {}", made.body))?;
+    Ok((made.text("/id"), secret.to_owned()))
+}
