@@ -14,17 +14,37 @@ CREATE TABLE answers (
 );
 CREATE INDEX answers_age ON answers USING btree (created_at_us);
 
-CREATE TABLE audit (
+CREATE TABLE audit_chains (
     organization_id uuid NOT NULL,
-    id uuid NOT NULL,
+    first_number bigint NOT NULL,
+    number bigint NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_chains_pkey PRIMARY KEY (organization_id)
+);
+
+CREATE TABLE audit_lines (
+    organization_id uuid NOT NULL,
+    number bigint NOT NULL,
     at_us bigint NOT NULL,
     caller text NOT NULL,
+    person text NOT NULL,
     action text NOT NULL,
     target text NOT NULL,
     patient_id uuid,
-    CONSTRAINT audit_pkey PRIMARY KEY (organization_id, id)
+    status smallint NOT NULL,
+    filter text NOT NULL,
+    row_count bigint,
+    requests bigint NOT NULL,
+    address text NOT NULL,
+    previous_hash bytea NOT NULL,
+    hash bytea NOT NULL,
+    CONSTRAINT audit_lines_pkey PRIMARY KEY (organization_id, number)
 );
-CREATE INDEX audit_patient ON audit USING btree (organization_id, patient_id, id);
+CREATE INDEX audit_lines_action ON audit_lines USING btree (organization_id, action, number);
+CREATE INDEX audit_lines_at ON audit_lines USING btree (organization_id, at_us, number);
+CREATE INDEX audit_lines_caller ON audit_lines USING btree (organization_id, caller, number);
+CREATE INDEX audit_lines_patient ON audit_lines USING btree (organization_id, patient_id, number);
+CREATE INDEX audit_lines_person ON audit_lines USING btree (organization_id, person, number) WHERE (person <> ''::text);
 
 CREATE TABLE calendars (
     organization_id uuid NOT NULL,

@@ -17,17 +17,48 @@ CREATE TABLE answers (
 );
 CREATE INDEX answers_age ON answers (created_at_us);
 
-CREATE TABLE audit (
-    organization_id blob    NOT NULL,
-    id              blob    NOT NULL,
-    at_us           integer NOT NULL,
-    caller          text    NOT NULL,
-    action          text    NOT NULL,
-    target          text    NOT NULL,
-    patient_id      blob,
-    PRIMARY KEY (organization_id, id)
+CREATE TABLE audit_chains (
+    organization_id blob    PRIMARY KEY,
+    -- The first line with a hash; lines before it are of an earlier version.
+    first_number    integer NOT NULL,
+    -- The last line and its hash.
+    number          integer NOT NULL,
+    hash            blob    NOT NULL
 );
-CREATE INDEX audit_patient ON audit (organization_id, patient_id, id);
+
+CREATE TABLE audit_lines (
+    organization_id blob     NOT NULL,
+    -- The place in the organisation's chain, from 1 without a gap.
+    number          integer  NOT NULL,
+    at_us           integer  NOT NULL,
+    -- A key's id, `admin`, `patient`, `command_line`, or `nobody` without a valid key.
+    caller          text     NOT NULL,
+    -- The name of a person with a token of an OpenID provider; empty for others.
+    person          text     NOT NULL,
+    -- The id of the operation, `authenticate` or `lines_lost`.
+    action          text     NOT NULL,
+    -- The id of the resource, as asked; empty without one.
+    target          text     NOT NULL,
+    patient_id      blob,
+    -- HTTP status of the answer; 0 for a line of an earlier version.
+    status          integer  NOT NULL,
+    -- The query as asked, without its texts.
+    filter          text     NOT NULL,
+    -- The rows of a list; null for other answers.
+    row_count       integer,
+    -- The requests for which the line stands.
+    requests        integer  NOT NULL,
+    -- The client's address, where the request had no valid key.
+    address         text     NOT NULL,
+    previous_hash   blob     NOT NULL,
+    hash            blob     NOT NULL,
+    PRIMARY KEY (organization_id, number)
+);
+CREATE INDEX audit_lines_action ON audit_lines (organization_id, action, number);
+CREATE INDEX audit_lines_at ON audit_lines (organization_id, at_us, number);
+CREATE INDEX audit_lines_caller ON audit_lines (organization_id, caller, number);
+CREATE INDEX audit_lines_patient ON audit_lines (organization_id, patient_id, number);
+CREATE INDEX audit_lines_person ON audit_lines (organization_id, person, number) WHERE person <> '';
 
 CREATE TABLE calendars (
     organization_id blob    NOT NULL,

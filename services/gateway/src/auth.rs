@@ -22,6 +22,8 @@ use crate::Inner;
 /// The time for which a key's row is cached.
 const KEY_CACHE_TTL: Duration = Duration::from_secs(5);
 const CACHE_MAX: usize = 10_000;
+/// The name of all patients with a link.
+const PATIENT: &str = "patient";
 /// The deadline of a look-up of an organisation.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -90,6 +92,8 @@ pub(crate) struct Caller {
     pub(crate) organization: OrganizationId,
     /// A key's id, `admin` or `patient`.
     pub(crate) name: String,
+    /// The name of a person by which people know them, for the audit log.
+    pub(crate) display_name: Option<String>,
     scopes: Vec<Scope>,
     /// Whether it is the installation's own key.
     pub(crate) is_installation: bool,
@@ -98,7 +102,12 @@ pub(crate) struct Caller {
 impl Caller {
     /// A patient with a link of this organisation.
     pub(crate) fn patient(organization: OrganizationId) -> Self {
-        Self { organization, name: "patient".into(), scopes: vec![], is_installation: false }
+        Self { organization, name: PATIENT.into(), display_name: None, scopes: vec![], is_installation: false }
+    }
+
+    /// Whether it is a patient with a link.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.name == PATIENT
     }
 
     /// Whether the caller has a scope. `admin` includes every scope.
@@ -115,6 +124,18 @@ impl Caller {
             return Ok(());
         }
         Err(Fault::new(Code::Forbidden, format!("the key lacks the scope {}", scope.as_str())))
+    }
+}
+
+/// A refusal, with the caller if the key was in use once.
+pub(crate) struct Refusal {
+    pub(crate) fault: Fault,
+    pub(crate) caller: Option<Box<Caller>>,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault, caller: None }
     }
 }
 
@@ -165,26 +186,29 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 ///
 /// # Errors
 /// `unauthenticated` without a valid key; `invalid_parameter` or `not_found` for a wrong `Meridian-Organization`.
-pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
+pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let refused = || Fault::new(Code::Unauthenticated, "send `Authorization: Bearer mrd_…` with a key that is in use");
     let key = bearer(headers).ok_or_else(refused)?;
     let hash = hash(key);
     if let Some(admin) = &inner.admin_key_hash
         && bool::from(admin.ct_eq(&hash))
     {
-        return installation(inner, headers).await;
+        return Ok(installation(inner, headers).await?);
     }
     if let Some(caller) = inner.auth_cache.get(&hash) {
         return Ok(caller);
     }
-    let row = inner.store.find_key(&hash).await.map_err(db_error::fault)?.filter(|row| row.revoked_at_us.is_none());
-    let row = row.ok_or_else(refused)?;
+    let row = inner.store.find_key(&hash).await.map_err(db_error::fault)?.ok_or_else(refused)?;
     let caller = Caller {
         organization: OrganizationId::new(row.organization_id),
         name: KeyId::new(row.id).to_string(),
+        display_name: None,
         scopes: row.scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect(),
         is_installation: false,
     };
+    if row.revoked_at_us.is_some() {
+        return Err(Refusal { fault: refused(), caller: Some(Box::new(caller)) });
+    }
     inner.auth_cache.put(hash, caller.clone());
     Ok(caller)
 }
@@ -203,7 +227,8 @@ async fn installation(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Faul
             organization
         }
     };
-    Ok(Caller { organization, name: "admin".into(), scopes: vec![Scope::Admin], is_installation: true })
+    let (name, display_name) = ("admin".into(), None);
+    Ok(Caller { organization, name, display_name, scopes: vec![Scope::Admin], is_installation: true })
 }
 
 /// Checks that an organisation exists.

@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 use tracing::{Instrument, field::Empty};
 
 use crate::{
-    Inner, audit,
+    Inner,
+    audit::Trail,
     auth::{self, Caller},
     call::Call,
     characters, idempotency,
@@ -86,33 +87,44 @@ impl Endpoint {
             return self.interface.error(Fault::new(Code::MalformedRequest, detail));
         };
         let deadline = Duration::from_millis(self.inner.config.deadline_ms);
-        match tokio::time::timeout(deadline, self.handle(path_params, request, began + deadline)).await {
-            Ok(Ok((reply, quota))) => with_quota(reply.into_response(), quota),
-            Ok(Err(fault)) => self.interface.error(fault),
-            Err(_) => self.interface.error(Fault::deadline_exceeded()),
+        let mut trail = Trail::new(request.extensions());
+        let handled = self.handle(&mut trail, path_params, request, began + deadline);
+        let handled = tokio::time::timeout(deadline, handled).await.unwrap_or_else(|_| Err(Fault::deadline_exceeded()));
+        let (inner, operation) = (&self.inner, &self.operation);
+        match handled {
+            Ok((reply, quota)) => {
+                inner.audit.answered(inner, operation, &trail, &reply);
+                with_quota(reply.into_response(), quota)
+            }
+            Err(fault) => {
+                inner.audit.refused(inner, operation, &trail, &fault);
+                self.interface.error(fault)
+            }
         }
     }
 
     async fn handle(
         &self,
+        trail: &mut Trail,
         path_params: PathParams,
         request: Request,
         deadline: Instant,
     ) -> Result<(Reply, Quota), Fault> {
         let Self { inner, operation, interface } = self;
         let (parts, body) = request.into_parts();
-        let caller = authorize(inner, operation, &parts.headers).await?;
+        trail.path(&path_params);
+        let caller = authorize(inner, operation, &parts.headers, trail).await?;
         let quota = inner.rate_limit.take(&caller.name)?;
         characters::check_pairs(&path_params)?;
         let params = Params::parse(&operation.params, parts.uri.query().unwrap_or_default())?;
+        trail.query(operation, &params);
         let raw_body = read_bytes(inner, operation, body).await?;
         let idempotency = idempotency_key(operation, &parts.headers, &parts.uri, &raw_body)?;
         let (body, form) = parse_body(&interface.schemas, operation, &parts.headers, &raw_body)?;
-        let link_organization = Arc::default();
         let call = Call {
             inner: inner.clone(),
             schemas: interface.schemas.clone(),
-            caller: caller.clone(),
+            caller,
             operation_id: operation.id.clone(),
             params,
             path_params,
@@ -122,34 +134,40 @@ impl Endpoint {
             raw_body,
             idempotency,
             deadline,
-            link_organization: Arc::clone(&link_organization),
+            link_organization: Arc::clone(&trail.link_organization),
         };
         let reply = match operation.replayed_by_gateway {
             true => idempotency::handle_once(call, operation.handler).await?,
             false => (operation.handler)(call).await?,
         };
-        let caller = link_organization.get().map_or(caller, |organization| Caller::patient(*organization));
-        audit::record(inner, operation, &caller, &reply);
         Ok((reply, quota))
     }
 }
 
-async fn authorize(inner: &Inner, operation: &Operation, headers: &HeaderMap) -> Result<Caller, Fault> {
-    match operation.access {
+/// The caller, if it may call the operation. The trail gets it in either case.
+async fn authorize(
+    inner: &Inner,
+    operation: &Operation,
+    headers: &HeaderMap,
+    trail: &mut Trail,
+) -> Result<Caller, Fault> {
+    let caller = match operation.access {
         Access::Open => Ok(Caller::patient(inner.default_organization)),
-        Access::Scopes(scopes) => {
-            let caller = auth::authenticate(inner, headers).await?;
-            scopes.iter().try_for_each(|scope| caller.require(*scope))?;
-            Ok(caller)
+        Access::Scopes(_) | Access::Installation => auth::authenticate(inner, headers).await,
+    };
+    let caller = caller.map_err(|refusal| {
+        trail.caller = refusal.caller.map(|caller| *caller);
+        refusal.fault
+    })?;
+    trail.caller = Some(caller.clone());
+    match operation.access {
+        Access::Scopes(scopes) => scopes.iter().try_for_each(|scope| caller.require(*scope))?,
+        Access::Installation if !caller.is_installation => {
+            return Err(Fault::new(Code::Forbidden, "only the installation's own key may do this"));
         }
-        Access::Installation => {
-            let caller = auth::authenticate(inner, headers).await?;
-            if caller.is_installation {
-                return Ok(caller);
-            }
-            Err(Fault::new(Code::Forbidden, "only the installation's own key may do this"))
-        }
+        Access::Open | Access::Installation => {}
     }
+    Ok(caller)
 }
 
 /// Reads a body. Of an oversized body the rest is read and discarded up to a limit: a client that is still writing when the

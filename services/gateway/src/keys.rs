@@ -10,9 +10,13 @@ use crate::{
     auth::{Scope, hash},
     store::{
         Store,
+        audit::Entry,
         keys::{KeyCursor, KeyRow},
     },
 };
+
+/// The caller, in the audit log, of what operators do at the command line.
+const COMMAND_LINE: &str = "command_line";
 
 /// An API key without its secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +76,23 @@ impl Keys {
         let (row, secret) = self.generate(organization, name, scopes);
         self.store.insert_key(&row, None).await?;
         Ok((Key::from(&row), secret))
+    }
+
+    /// Records in the audit log that an operator has created or revoked a key at the command line.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn record_command(&self, organization: OrganizationId, action: &str, key: KeyId) -> Result<(), Error> {
+        let entry = Entry {
+            organization_id: organization.uuid(),
+            at_us: self.clock.now_us(),
+            caller: COMMAND_LINE.to_owned(),
+            action: action.to_owned(),
+            target: key.to_string(),
+            requests: 1,
+            ..Entry::default()
+        };
+        Ok(self.store.append_audit_lines(organization.uuid(), &[entry]).await?)
     }
 
     /// Generates a key's row and its secret without storing them.

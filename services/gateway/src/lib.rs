@@ -8,7 +8,7 @@
 
 #![warn(clippy::unwrap_used)]
 
-mod audit;
+pub mod audit;
 pub mod auth;
 mod calendar_link;
 mod call;
@@ -32,8 +32,9 @@ mod store;
 mod suggestion;
 mod v1;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
+use audit::AuditLog;
 use axum::Router;
 pub use config::Config;
 use domain::id::OrganizationId;
@@ -42,7 +43,7 @@ use interface::Interface;
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use service::{feed_client::FeedClient, idempotency::RunningKeys};
 use sql::{Failure, Target};
-use store::{Store, audit::AuditRow};
+use store::{Store, audit::Entry};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, Semaphore, mpsc, oneshot},
@@ -112,7 +113,7 @@ const DIRECTORY_ANSWER_BYTES_MAX: usize = 64 << 20;
 #[derive(Clone)]
 pub struct App {
     inner: Arc<Inner>,
-    audit_entries: Arc<Mutex<mpsc::Receiver<AuditRow>>>,
+    audit_entries: Arc<Mutex<mpsc::Receiver<Entry>>>,
 }
 
 /// The state that all handlers share.
@@ -150,7 +151,7 @@ pub(crate) struct Inner {
     pub(crate) stream_permits: Arc<Semaphore>,
     /// Ends event streams, so that their clients reconnect to another gateway.
     pub(crate) draining: Shutdown,
-    pub(crate) audit: mpsc::Sender<AuditRow>,
+    pub(crate) audit: AuditLog,
 }
 
 impl Inner {
@@ -173,7 +174,7 @@ impl App {
     pub(crate) async fn build_with(config: Config, deps: Deps, interfaces: Vec<Interface>) -> Result<Self, Error> {
         let store = Store::open(&deps.database).await?;
         store.migrate().await?;
-        let (audit, audit_entries) = mpsc::channel(audit::QUEUE_MAX);
+        let (audit, audit_entries) = AuditLog::new();
         let inner = Inner {
             calendar_key: store.load_or_insert_secret("calendar_key", &deps.ids.bytes::<32>()).await?,
             interfaces: interfaces.into_iter().map(Arc::new).collect(),
@@ -220,7 +221,7 @@ impl App {
     pub fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             // A make-service is built once; axum would build a plain router's for each connection.
-            let router = self.router().into_make_service();
+            let router = self.router().into_make_service_with_connect_info::<SocketAddr>();
             let mut audit_entries = self.audit_entries.lock().await;
             let (last_request, answered) = oneshot::channel();
             let serving = async {

@@ -85,6 +85,8 @@ pub(crate) struct Operation {
     pub(crate) body_optional: bool,
     pub(crate) status: u16,
     pub(crate) content: Content,
+    /// Whether its answer holds no personal data, so that reads are not recorded.
+    pub(crate) is_public: bool,
     /// Whether the gateway stores the answer for an idempotency key; otherwise the called service stores it.
     pub(crate) replayed_by_gateway: bool,
     /// Adds to the OpenAPI document what this table cannot express.
@@ -116,6 +118,7 @@ impl Operation {
             body_optional: false,
             status: 200,
             content: Content::Empty,
+            is_public: access == Access::Scopes(&[Scope::SlotsRead]),
             replayed_by_gateway: false,
             describe: None,
             handler,
@@ -161,6 +164,21 @@ impl Operation {
     /// The gateway stores the answer for an idempotency key, because no service does.
     pub(crate) fn replayed_by_gateway(self) -> Self {
         Self { replayed_by_gateway: true, ..self }
+    }
+
+    /// Its answer holds no personal data. Operations that need `slots:read` alone hold none either.
+    pub(crate) fn public(self) -> Self {
+        Self { is_public: true, ..self }
+    }
+
+    /// Whether it may change something.
+    pub(crate) fn is_write(&self) -> bool {
+        self.method != Method::GET
+    }
+
+    /// Whether the audit log records its answers: every write, and every read of personal data.
+    pub(crate) fn is_audited(&self) -> bool {
+        self.is_write() || !self.is_public
     }
 
     /// Extends the operation's entry in the OpenAPI document.

@@ -108,6 +108,19 @@ impl Params {
         Ok(Self(values))
     }
 
+    /// The query in the order of its declaration, a `*` in place of each text and point: they may be personal.
+    pub(crate) fn without_texts(&self, known: &[Param]) -> String {
+        let mut query = String::new();
+        for param in known {
+            let is_kept = !matches!(param.value_type, Type::Text(_) | Type::Point);
+            for value in self.0.get(param.name).into_iter().flatten() {
+                let separator = if query.is_empty() { "" } else { "&" };
+                query.extend([separator, param.name, "=", if is_kept { value } else { "*" }]);
+            }
+        }
+        query
+    }
+
     /// All values of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         self.0.get(name).cloned().unwrap_or_default()
@@ -298,6 +311,14 @@ mod tests {
         assert_eq!(codes(""), [("from".to_owned(), "missing".to_owned())]);
         assert_eq!(Params::parse(&KNOWN, "from=%ff").unwrap_err().code, Code::MalformedRequest);
         assert_eq!(Params::parse(&KNOWN, "from=%2").unwrap_err().code, Code::MalformedRequest);
+    }
+
+    #[test]
+    fn a_query_is_described_without_its_texts() {
+        let known = [&KNOWN[..], &[Param::new("query", Type::Text(100), "")]].concat();
+        let query = "query=Ada&limit=5&from=2026-03-06T08:00:00Z";
+        let params = Params::parse(&known, query).unwrap();
+        assert_eq!(params.without_texts(&known), "from=2026-03-06T08:00:00Z&limit=5&query=*");
     }
 
     #[test]

@@ -44,6 +44,10 @@ pub(crate) struct Reply {
     pub(crate) stored: bool,
     /// The patient whom it concerns, for the audit log.
     pub(crate) patient: Option<String>,
+    /// The rows of a list, for the audit log.
+    pub(crate) rows: Option<usize>,
+    /// The cursor of the next page of a table, which has no place for it.
+    pub(crate) next_cursor: Option<String>,
     /// The resource that was created or changed, for the audit log.
     pub(crate) target: Option<String>,
 }
@@ -101,6 +105,8 @@ impl Reply {
             replayed: false,
             stored: false,
             patient: None,
+            rows: None,
+            next_cursor: None,
             target: None,
         }
     }
@@ -123,6 +129,16 @@ impl Reply {
     /// Names the patient for the audit log.
     pub(crate) fn patient(self, id: &str) -> Self {
         Self { patient: Some(id.to_owned()), ..self }
+    }
+
+    /// Counts the rows of a list for the audit log.
+    pub(crate) fn rows(self, rows: usize) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    /// Sets the cursor of the next page of a table.
+    pub(crate) fn next_cursor(self, next_cursor: Option<String>) -> Self {
+        Self { next_cursor, ..self }
     }
 
     /// Copies the revision and the replay mark from the metadata of a service's answer.
@@ -156,6 +172,7 @@ impl Reply {
         set("etag", self.version.map(|version| format!("\"{version}\"")));
         set("location", self.location);
         set("meridian-revision", self.revision);
+        set("meridian-next-cursor", self.next_cursor);
         set("idempotency-replayed", self.replayed.then(|| "true".to_owned()));
         response
     }

@@ -27,7 +27,7 @@ pub(crate) struct Common {
     /// Where to listen; port 0 takes a free one and prints it
     #[arg(long, global = true, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Where a role other than the gateway shows health and metrics
+    /// Where operators find health and metrics
     #[arg(long, global = true, value_name = "ADDRESS")]
     ops_listen: Option<String>,
     /// The folder of the embedded databases
@@ -86,6 +86,9 @@ enum Command {
         /// Move them to where that wall clock is now
         #[arg(long, requires = "tz")]
         repair: bool,
+        /// Verify the chains of the audit log, and name the first broken line of each
+        #[arg(long)]
+        audit: bool,
     },
     /// Print the OpenAPI document of the REST interface
     Openapi,
@@ -190,7 +193,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Command::Demo => demo::run(&common).await,
         Command::Catalogue { url } => catalogue::run(&common, &url).await,
         Command::Keys { command } => keys::run(&common.load()?, command).await,
-        Command::Doctor { tz, repair } => doctor::run(&common, tz.then_some(repair)).await,
+        Command::Doctor { tz, repair, audit } => {
+            doctor::run(&common, doctor::Extras { zone_drift: tz.then_some(repair), audit }).await
+        }
         Command::Openapi => openapi::print(),
         Command::Config { keys: true } => {
             runtime::config::keys::<Config>().iter().for_each(|key| println!("{key}"));

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sql::Target;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
+mod audit;
 mod zone_drift;
 
 use crate::{cli::Common, config::Config, roles::Role};
@@ -14,9 +15,16 @@ use crate::{cli::Common, config::Config, roles::Role};
 /// The deadline of a peer's health check.
 const PEER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Runs all checks, prints their outcomes, and fails if any of them fails. With `zone_drift` it also checks the wall-clock
-/// times of appointments, and repairs them if it is `Some(true)`.
-pub(crate) async fn run(common: &Common, zone_drift: Option<bool>) -> Result<()> {
+/// The checks that run only on request: they read whole tables.
+pub(crate) struct Extras {
+    /// The wall-clock times of appointments; `Some(true)` repairs them.
+    pub(crate) zone_drift: Option<bool>,
+    /// The chains of the audit log.
+    pub(crate) audit: bool,
+}
+
+/// Runs all checks, prints their outcomes, and fails if any of them fails.
+pub(crate) async fn run(common: &Common, extras: Extras) -> Result<()> {
     let mut problems = 0;
     let mut report = |check: &str, outcome: Result<String, String>| match outcome {
         Ok(state) => println!("ok      {check}: {state}"),
@@ -60,7 +68,12 @@ pub(crate) async fn run(common: &Common, zone_drift: Option<bool>) -> Result<()>
             report(&format!("peer {name}"), peer(uri).await);
         }
     }
-    if let Some(repair) = zone_drift {
+    if extras.audit {
+        for (chain, outcome) in audit::check(&config).await {
+            report(&chain, outcome);
+        }
+    }
+    if let Some(repair) = extras.zone_drift {
         report("wall clocks of appointments", zone_drift::check(common, &config, repair).await);
     }
     if problems == 0 { Ok(()) } else { bail!("{problems} of these need mending") }

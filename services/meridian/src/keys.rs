@@ -61,6 +61,7 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
         Command::Create { name, scopes, organization } => {
             let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
             let (key, secret) = keys.create(organization, &name, &scopes).await?;
+            keys.record_command(organization, "create_key", key.id).await?;
             eprintln!("{} made; this is the only time that it is shown:", key.id);
             println!("{secret}");
         }
@@ -73,8 +74,12 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
             }
         }
         Command::Revoke { id, organization } => {
-            match keys.revoke(organization.unwrap_or(DEFAULT_ORGANIZATION), id).await? {
-                Some(_) => println!("{id} is revoked; running gateways refuse it within 5 seconds"),
+            let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
+            match keys.revoke(organization, id).await? {
+                Some(_) => {
+                    keys.record_command(organization, "revoke_key", id).await?;
+                    println!("{id} is revoked; running gateways refuse it within 5 seconds");
+                }
                 None => bail!("there is no key {id} in this organisation"),
             }
         }

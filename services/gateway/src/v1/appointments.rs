@@ -156,6 +156,7 @@ async fn list(call: Call) -> Result<Reply, Fault> {
         page: call.page(),
     };
     let answer = call.inner.booking.clone().list_appointments(call.context().request(request)).await?.into_inner();
+    let rows = answer.appointments.len();
     Reply::json(
         200,
         &AppointmentPage {
@@ -163,10 +164,7 @@ async fn list(call: Call) -> Result<Reply, Fault> {
             next_cursor: next_cursor(answer.next_cursor),
         },
     )
-    .map(|reply| match params.text("patient_id") {
-        Some(patient) => reply.patient(patient),
-        None => reply,
-    })
+    .map(|reply| reply.rows(rows))
 }
 
 async fn patch(call: Call) -> Result<Reply, Fault> {

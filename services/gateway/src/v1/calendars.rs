@@ -171,7 +171,7 @@ async fn calendar(mut call: Call) -> Result<Reply, Fault> {
     let body = ics::write(&name, &events).into_bytes();
     let reply = Reply { body: Some(body), media_type: "text/calendar; charset=utf-8", ..Reply::empty(200) };
     let patient = (subject.kind == Kind::Patient).then(|| PatientId::new(subject.id).to_string());
-    Ok(Reply { patient, ..reply })
+    Ok(Reply { patient, ..reply.rows(events.len()) })
 }
 
 /// The subject's appointments, `DAYS_BEHIND` and `DAYS_AHEAD` of the present.

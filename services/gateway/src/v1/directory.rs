@@ -237,7 +237,8 @@ pub(super) async fn list(call: Call, kind: Kind) -> Result<Reply, Fault> {
     };
     let answer = call.inner.directory.clone().list_entries(call.context().request(request)).await?.into_inner();
     let data = answer.entries.iter().map(to_json).collect::<Result<Vec<_>, _>>()?;
-    Reply::json(200, &json!({"data": data, "next_cursor": next_cursor(answer.next_cursor)}))
+    let rows = data.len();
+    Ok(Reply::json(200, &json!({"data": data, "next_cursor": next_cursor(answer.next_cursor)}))?.rows(rows))
 }
 
 pub(super) async fn get(call: Call, kind: Kind) -> Result<Reply, Fault> {

@@ -94,9 +94,10 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let unread = call.params.flag("unread").unwrap_or(false);
     let request = ListInboxRequest { unread, page: call.page() };
     let answer = call.inner.reminder.clone().list_inbox(call.context().request(request)).await?.into_inner();
-    let data = answer.items.into_iter().map(to_json).collect();
+    let data: Vec<InboxItem> = answer.items.into_iter().map(to_json).collect();
+    let rows = data.len();
     let (next_cursor, unread_count) = (next_cursor(answer.next_cursor), answer.unread_count);
-    Reply::json(200, &InboxPage { data, next_cursor, unread_count })
+    Ok(Reply::json(200, &InboxPage { data, next_cursor, unread_count })?.rows(rows))
 }
 
 async fn mark_read(call: Call) -> Result<Reply, Fault> {

@@ -1,13 +1,12 @@
-//! API keys and the audit log.
+//! API keys.
 
 use axum::http::Method;
-use domain::id::{KeyId, PatientId};
+use domain::id::KeyId;
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use service::db_error;
 use sql::Failure;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::{CURSOR, LIMIT, decode_cursor, page_size, time};
 use crate::{
@@ -17,7 +16,6 @@ use crate::{
     idempotency::IdempotentRequest,
     keys::{Key, Keys},
     operation::{Access, Operation, handler},
-    params::{Param, Type},
     reply::Reply,
     store::keys::KeyCursor,
 };
@@ -67,34 +65,12 @@ pub(crate) struct KeyPage {
     next_cursor: Option<String>,
 }
 
-/// An entry of the audit log.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AuditEntry {
-    #[schema(format = DateTime)]
-    at: String,
-    /// A key's id, `admin` or `patient`.
-    caller: String,
-    /// The id of the operation.
-    action: String,
-    /// The resource that was created or changed.
-    target: Option<String>,
-    patient_id: Option<String>,
-}
-
-/// A page of the audit log, newest first.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct AuditPage {
-    data: Vec<AuditEntry>,
-    next_cursor: Option<String>,
-}
-
 const LIST_SUMMARY: &str = "Lists the keys, active ones before revoked ones, newest first";
 
 pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
         Operation::new(id, method, path, "keys", summary, access, handler)
     };
-    let patient = Param::new("patient_id", Type::Id("pat"), "About this patient");
     vec![
         operation("create_key", Method::POST, "/v1/keys", "Creates a key", Access::Installation, handler!(create))
             .json_body("NewKey")
@@ -112,16 +88,6 @@ pub(super) fn operations() -> Vec<Operation> {
             handler!(revoke),
         )
         .answer(200, "KeyDetails"),
-        operation(
-            "audit",
-            Method::GET,
-            "/v1/audit",
-            "Lists the audit log, newest first",
-            Access::Scopes(&[Scope::Admin]),
-            handler!(list_audit),
-        )
-        .params(&[patient, LIMIT, CURSOR])
-        .answer(200, "AuditPage"),
     ]
 }
 
@@ -180,7 +146,8 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     found.truncate(limit as usize);
     let last = found.last().filter(|_| more).map(Key::cursor);
     let next_cursor = last.map(|cursor| sql::cursor::encode(i64::from(cursor.revoked), cursor.id.as_u128()));
-    Reply::json(200, &KeyPage { data: found.into_iter().map(to_json).collect(), next_cursor })
+    let rows = found.len();
+    Ok(Reply::json(200, &KeyPage { data: found.into_iter().map(to_json).collect(), next_cursor })?.rows(rows))
 }
 
 async fn revoke(call: Call) -> Result<Reply, Fault> {
@@ -189,25 +156,4 @@ async fn revoke(call: Call) -> Result<Reply, Fault> {
     call.inner.auth_cache.clear();
     let key = key.ok_or_else(Fault::not_found)?;
     Ok(Reply::json(200, &to_json(key))?.target(&id.to_string()))
-}
-
-async fn list_audit(call: Call) -> Result<Reply, Fault> {
-    let params = &call.params;
-    let limit = i64::from(page_size(&call, 50));
-    let patient = params.text("patient_id").and_then(|id| id.parse::<PatientId>().ok()).map(Uuid::from);
-    let before = params.text("cursor").map_or(Ok(Uuid::max()), |text| decode_cursor(text).map(|(_, id)| id))?;
-    let rows = call.inner.store.list_audit_entries(call.caller.organization.uuid(), patient, before, limit + 1).await;
-    let mut rows = rows.map_err(db_error::fault)?;
-    let size = usize::try_from(limit).unwrap_or(usize::MAX);
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let next_cursor = rows.last().filter(|_| more).map(|row| sql::cursor::encode(0, row.id.as_u128()));
-    let data = rows.into_iter().map(|row| AuditEntry {
-        at: time::utc(row.at_us),
-        caller: row.caller,
-        action: row.action,
-        target: (!row.target.is_empty()).then_some(row.target),
-        patient_id: row.patient_id.map(|id| PatientId::new(id).to_string()),
-    });
-    Reply::json(200, &AuditPage { data: data.collect(), next_cursor })
 }

@@ -39,7 +39,7 @@ pub(super) fn operations() -> Vec<Operation> {
     .optional_body();
     let search = |id: &str, path: &str, summary: &str, answer, handler| {
         let path = format!("/v1/manage/{{token}}/slots{path}");
-        Operation::new(id, Method::GET, &path, "manage", summary, Access::Open, handler).answer(200, answer)
+        Operation::new(id, Method::GET, &path, "manage", summary, Access::Open, handler).answer(200, answer).public()
     };
     vec![
         search(

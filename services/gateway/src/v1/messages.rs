@@ -183,8 +183,9 @@ async fn list(call: Call) -> Result<Reply, Fault> {
         page: call.page(),
     };
     let answer = call.inner.reminder.clone().list_messages(call.context().request(request)).await?.into_inner();
-    let data = answer.messages.into_iter().map(to_json).collect();
-    Reply::json(200, &MessagePage { data, next_cursor: next_cursor(answer.next_cursor) })
+    let data: Vec<Message> = answer.messages.into_iter().map(to_json).collect();
+    let rows = data.len();
+    Ok(Reply::json(200, &MessagePage { data, next_cursor: next_cursor(answer.next_cursor) })?.rows(rows))
 }
 
 async fn get(call: Call) -> Result<Reply, Fault> {

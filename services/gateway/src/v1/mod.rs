@@ -1,9 +1,11 @@
 //! The dialect `/v1`: one subject a file, with its types, its operations and its handlers.
 
 mod appointments;
+mod audit;
 mod busy;
 mod calendars;
 mod consents;
+mod csv;
 mod directory;
 mod displaced;
 mod events;
@@ -97,6 +99,7 @@ fn operations() -> Vec<Operation> {
         webhook_endpoints::operations(),
         events::operations(),
         keys::operations(),
+        vec![audit::operation()],
         organizations::operations(),
     ]
     .concat()

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    appointments, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
+    appointments, audit, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
     patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots, waitlist,
     webhook_endpoints,
 };
@@ -94,7 +94,7 @@ use crate::{openapi, operation::Operation};
     keys::CreatedKey,
     keys::KeyDetails,
     keys::KeyPage,
-    keys::AuditPage,
+    audit::AuditPage,
     organizations::OrganizationDetails,
     organizations::OrganizationPage,
 )))]

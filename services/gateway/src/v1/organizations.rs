@@ -61,8 +61,9 @@ async fn list(call: Call) -> Result<Reply, Fault> {
         ListOrganizationsRequest { limit: call.params.number("limit"), cursor: call.params.text_or_empty("cursor") };
     let request = call.context().request(request);
     let answer = call.inner.directory.clone().list_organizations(request).await?.into_inner();
-    let data = answer.organizations.into_iter().map(to_json).collect();
-    Reply::json(200, &OrganizationPage { data, next_cursor: next_cursor(answer.next_cursor) })
+    let data: Vec<OrganizationDetails> = answer.organizations.into_iter().map(to_json).collect();
+    let rows = data.len();
+    Ok(Reply::json(200, &OrganizationPage { data, next_cursor: next_cursor(answer.next_cursor) })?.rows(rows))
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {

@@ -150,11 +150,7 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let answer = call.inner.plans.clone().list_plans(call.context().request(request)).await?.into_inner();
     let page =
         PlanPage { data: answer.plans.iter().map(to_json).collect(), next_cursor: next_cursor(answer.next_cursor) };
-    let reply = Reply::json(200, &page)?;
-    Ok(match params.text("patient_id") {
-        Some(patient) => reply.patient(patient),
-        None => reply,
-    })
+    Ok(Reply::json(200, &page)?.rows(page.data.len()))
 }
 
 async fn propose(call: Call) -> Result<Reply, Fault> {

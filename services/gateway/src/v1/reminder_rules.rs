@@ -205,8 +205,9 @@ fn reply(status: u16, rule: reminder::Rule) -> Result<Reply, Fault> {
 async fn list(call: Call) -> Result<Reply, Fault> {
     let request = ListRulesRequest { page: call.page(), archived: false };
     let answer = call.inner.reminder.clone().list_rules(call.context().request(request)).await?.into_inner();
-    let data = answer.rules.into_iter().map(to_json).collect();
-    Reply::json(200, &RulePage { data, next_cursor: next_cursor(answer.next_cursor) })
+    let data: Vec<Rule> = answer.rules.into_iter().map(to_json).collect();
+    let rows = data.len();
+    Ok(Reply::json(200, &RulePage { data, next_cursor: next_cursor(answer.next_cursor) })?.rows(rows))
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {

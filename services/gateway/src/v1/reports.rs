@@ -1,14 +1,15 @@
-//! Reports as JSON or CSV: the report on care plans, and the parameters and the format that all reports share.
+//! Reports as JSON or CSV: the report on care plans, and the parameters that all reports share.
 
 pub(crate) mod reminders;
 
-use axum::http::{Method, header};
+use axum::http::Method;
 use domain::report::GroupBy;
 use rpc::Fault;
 use serde::Serialize;
 use utoipa::ToSchema;
 use wire::booking::{self, ReportPlansRequest};
 
+use super::csv;
 use crate::{
     auth::Scope,
     call::Call,
@@ -80,8 +81,8 @@ async fn plans(call: Call) -> Result<Reply, Fault> {
     };
     let answer = call.inner.plans.clone().report_plans(call.context().request(request)).await?.into_inner();
     let rows: Vec<PlanRow> = answer.rows.into_iter().map(to_json).collect();
-    if wants_csv(&call) {
-        return Ok(Reply::csv(to_csv(&rows)));
+    if csv::is_wanted(&call) {
+        return Ok(Reply::csv(to_csv(&rows)).rows(rows.len()));
     }
     let drop_off = |group: booking::DropOff| DropOff { after_session: group.after_session, plans: group.plans };
     let report = PlanReport {
@@ -89,17 +90,11 @@ async fn plans(call: Call) -> Result<Reply, Fault> {
         drop_off: answer.drop_off.into_iter().map(drop_off).collect(),
         at_risk_plan_ids: answer.at_risk_plan_ids,
     };
-    Reply::json(200, &report)
+    Ok(Reply::json(200, &report)?.rows(report.data.len()))
 }
 
 fn group_by(call: &Call) -> GroupBy {
     call.params.word("group_by").unwrap_or(GroupBy::Location)
-}
-
-/// Whether the caller prefers CSV.
-fn wants_csv(call: &Call) -> bool {
-    let accept = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').next().is_some_and(|first| first.trim().to_ascii_lowercase().starts_with("text/csv"))
 }
 
 fn to_json(row: booking::PlanReportRow) -> PlanRow {

@@ -227,8 +227,9 @@ async fn list(call: Call) -> Result<Reply, Fault> {
         page: call.page(),
     };
     let answer = call.inner.waitlist.clone().list_waitlist(call.context().request(request)).await?.into_inner();
-    let data = answer.entries.into_iter().map(to_json).collect();
-    Reply::json(200, &WaitlistPage { data, next_cursor: next_cursor(answer.next_cursor) })
+    let data: Vec<WaitlistEntry> = answer.entries.into_iter().map(to_json).collect();
+    let rows = data.len();
+    Ok(Reply::json(200, &WaitlistPage { data, next_cursor: next_cursor(answer.next_cursor) })?.rows(rows))
 }
 
 async fn get(call: Call) -> Result<Reply, Fault> {

@@ -238,8 +238,9 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let request = ListWebhookEndpointsRequest { page: call.page() };
     let answer =
         call.inner.webhooks.clone().list_webhook_endpoints(call.context().request(request)).await?.into_inner();
-    let data = answer.endpoints.into_iter().map(to_json).collect();
-    Reply::json(200, &WebhookEndpointPage { data, next_cursor: next_cursor(answer.next_cursor) })
+    let data: Vec<WebhookEndpoint> = answer.endpoints.into_iter().map(to_json).collect();
+    let rows = data.len();
+    Ok(Reply::json(200, &WebhookEndpointPage { data, next_cursor: next_cursor(answer.next_cursor) })?.rows(rows))
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
@@ -293,8 +294,9 @@ async fn list_deliveries(call: Call) -> Result<Reply, Fault> {
     };
     let answer =
         call.inner.webhooks.clone().list_webhook_deliveries(call.context().request(request)).await?.into_inner();
-    let data = answer.deliveries.into_iter().map(delivery_to_json).collect();
-    Reply::json(200, &WebhookDeliveryPage { data, next_cursor: next_cursor(answer.next_cursor) })
+    let data: Vec<WebhookDelivery> = answer.deliveries.into_iter().map(delivery_to_json).collect();
+    let rows = data.len();
+    Ok(Reply::json(200, &WebhookDeliveryPage { data, next_cursor: next_cursor(answer.next_cursor) })?.rows(rows))
 }
 
 async fn replay(call: Call) -> Result<Reply, Fault> {

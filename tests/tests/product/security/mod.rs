@@ -1,8 +1,9 @@
-//! The security of the product: who may call what.
+//! The security of the product: who may call what, and what the audit log keeps of it.
 //!
 //! [`matrix`] calls every operation as every kind of caller; `operations.rs` says by hand who may. A new operation without a row
 //! there fails. Another organisation's ids are tried by `tenant_isolation`.
 
+mod audit_log;
 mod matrix;
 mod operations;
 

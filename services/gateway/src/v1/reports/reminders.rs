@@ -6,7 +6,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::reminder::{self, ReportRemindersRequest};
 
-use super::{super::time, group_by, report_params, wants_csv};
+use super::{
+    super::{csv, time},
+    group_by, report_params,
+};
 use crate::{
     auth::Scope,
     call::Call,
@@ -84,13 +87,14 @@ async fn reminders(call: Call) -> Result<Reply, Fault> {
     };
     let answer = call.inner.reminder.clone().report_reminders(call.context().request(request)).await?.into_inner();
     let data: Vec<ReminderRow> = answer.rows.into_iter().map(to_json).collect();
-    if wants_csv(&call) {
-        return Ok(Reply::csv(to_csv(&data)));
+    if csv::is_wanted(&call) {
+        return Ok(Reply::csv(to_csv(&data)).rows(data.len()));
     }
     let visits_known_from = time::utc(answer.visits_known_from_us);
     let messages_known_from_us = answer.messages_known_from_us;
     let messages_known_from = (messages_known_from_us != 0).then(|| time::utc(messages_known_from_us));
-    Reply::json(200, &ReminderReport { data, visits_known_from, messages_known_from })
+    let rows = data.len();
+    Ok(Reply::json(200, &ReminderReport { data, visits_known_from, messages_known_from })?.rows(rows))
 }
 
 fn to_json(row: reminder::ReminderReportRow) -> ReminderRow {
