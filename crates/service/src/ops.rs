@@ -14,12 +14,22 @@ use tokio::net::TcpListener;
 /// Media type of Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 
-/// The routes. `/readyz` answers 503 with the missing parts and their reasons while the register lacks any.
+/// All routes, for an address that only operators reach.
 pub fn router<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> Router<S> {
+    health(readiness).route("/metrics", get(async || metrics()))
+}
+
+/// The routes that tell nothing but health. `/readyz` answers 503 with the missing parts and their reasons while the register
+/// lacks any.
+pub fn health<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> Router<S> {
     Router::new()
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
-        .route("/metrics", get(|| async { ([(header::CONTENT_TYPE, METRICS_TYPE)], telemetry::metrics()) }))
+}
+
+/// The process's metrics in Prometheus' text format.
+pub fn metrics() -> Response {
+    ([(header::CONTENT_TYPE, METRICS_TYPE)], telemetry::metrics()).into_response()
 }
 
 /// Serves the routes on a socket of their own until draining begins. An error of the socket is logged.

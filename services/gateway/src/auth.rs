@@ -45,13 +45,15 @@ pub enum Scope {
     MessagesWrite,
     #[serde(rename = "reports:read")]
     ReportsRead,
+    #[serde(rename = "metrics:read")]
+    MetricsRead,
     #[serde(rename = "admin")]
     Admin,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::SlotsRead,
         Self::BookingsWrite,
         Self::PatientsRead,
@@ -59,6 +61,7 @@ impl Scope {
         Self::DirectoryWrite,
         Self::MessagesWrite,
         Self::ReportsRead,
+        Self::MetricsRead,
         Self::Admin,
     ];
 
@@ -72,6 +75,7 @@ impl Scope {
             Self::DirectoryWrite => "directory:write",
             Self::MessagesWrite => "messages:write",
             Self::ReportsRead => "reports:read",
+            Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }
     }

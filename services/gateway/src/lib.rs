@@ -21,6 +21,7 @@ mod idempotency;
 mod interface;
 pub mod keys;
 mod merge_patch;
+mod metrics_endpoint;
 mod openapi;
 mod operation;
 mod params;
@@ -32,7 +33,13 @@ mod store;
 mod suggestion;
 mod v1;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use audit::AuditLog;
 use axum::Router;
@@ -152,6 +159,8 @@ pub(crate) struct Inner {
     /// Ends event streams, so that their clients reconnect to another gateway.
     pub(crate) draining: Shutdown,
     pub(crate) audit: AuditLog,
+    /// Whether only this machine can reach the gateway.
+    pub(crate) is_on_loopback: AtomicBool,
 }
 
 impl Inner {
@@ -201,6 +210,7 @@ impl App {
             stream_permits: Arc::new(Semaphore::new(config.streams_max)),
             draining: Shutdown::new(),
             audit,
+            is_on_loopback: AtomicBool::new(false),
             clock: deps.clock,
             ids: deps.ids,
             store,
@@ -222,6 +232,7 @@ impl App {
         Box::pin(async move {
             // A make-service is built once; axum would build a plain router's for each connection.
             let router = self.router().into_make_service_with_connect_info::<SocketAddr>();
+            self.inner.is_on_loopback.store(listener.local_addr()?.ip().is_loopback(), Ordering::Relaxed);
             let mut audit_entries = self.audit_entries.lock().await;
             let (last_request, answered) = oneshot::channel();
             let serving = async {

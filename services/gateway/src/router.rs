@@ -18,7 +18,7 @@ use rpc::{Code, Fault};
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
-use crate::{Inner, dispatch::Endpoint, interface::Interface};
+use crate::{Inner, dispatch::Endpoint, interface::Interface, metrics_endpoint};
 
 /// The largest age of a CORS preflight answer in a browser's cache.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
@@ -37,7 +37,8 @@ pub(crate) fn router(inner: &Arc<Inner>) -> Router {
     let docs = SwaggerUi::new("/docs").config(DocsConfig::new(documents).validator_url("none"));
     let panicked = inner.clone();
     router
-        .merge(service::ops::router(inner.readiness.clone()))
+        .merge(service::ops::health(inner.readiness.clone()))
+        .route("/metrics", get(metrics_endpoint::show))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(inner.clone())
@@ -130,7 +131,15 @@ async fn security_headers(request: Request, next: Next) -> Response {
 fn cors(inner: &Inner) -> CorsLayer {
     let origins = &inner.config.cors_origins;
     let allowed = ["authorization", "content-type", "idempotency-key", "if-match", "meridian-revision", "traceparent"];
-    let exposed = ["etag", "location", "meridian-revision", "idempotency-replayed", "retry-after", "ratelimit"];
+    let exposed = [
+        "etag",
+        "location",
+        "meridian-next-cursor",
+        "meridian-revision",
+        "idempotency-replayed",
+        "retry-after",
+        "ratelimit",
+    ];
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(allowed.map(HeaderName::from_static))

@@ -16,8 +16,9 @@ mod tests;
 pub(crate) struct Config {
     /// Address and port to listen on; port 0 takes a free port and prints it.
     pub(crate) listen: String,
-    /// Address and port of `/healthz`, `/readyz` and `/metrics` of a role other than the gateway, which serves them on
-    /// `listen`. Not set: the role serves none.
+    /// Address and port of `/healthz`, `/readyz` and `/metrics`, for operators alone. Not set: a role other than the gateway
+    /// serves none of them. The gateway serves the first two on `listen` as well, and `/metrics` there to this machine while
+    /// `listen` is on loopback, and to keys with the scope `metrics:read`.
     pub(crate) ops_listen: Option<String>,
     /// The folder of the embedded databases.
     pub(crate) data: PathBuf,

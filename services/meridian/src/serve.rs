@@ -84,10 +84,25 @@ async fn serve_all(
     tasks.run(async move { availability.run(end).await });
     let end = shutdown.clone();
     tasks.run_on(&background_runtime, async move { reminder.run(end).await });
+    serve_operations(config, shared, shutdown, &mut tasks).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let served = gateway.serve(listener, shutdown.clone()).await;
     tasks.finish(shutdown).await;
     Ok(served?)
+}
+
+/// Serves health and metrics on an address of their own, where one is configured.
+async fn serve_operations(
+    config: &Config,
+    shared: &Shared,
+    shutdown: &Shutdown,
+    tasks: &mut BackgroundTasks,
+) -> Result<()> {
+    let Some(address) = &config.ops_listen else { return Ok(()) };
+    let (listener, local) = listen(address).await?;
+    println!("operations on http://{local}");
+    tasks.run(ops::serve(listener, shared.readiness.clone(), shutdown.clone()));
+    Ok(())
 }
 
 /// Serves one role; the others are reached over TCP.
@@ -105,6 +120,7 @@ async fn serve_role(
     let (routes, services): (_, &[&str]) = match role {
         Role::Gateway => {
             let app = roles::gateway(config, shared, peers).await?;
+            serve_operations(config, shared, shutdown, &mut tasks).await?;
             println!("listening on http://{}", listener.local_addr()?);
             let served = app.serve(listener, shutdown.clone()).await;
             tasks.finish(shutdown).await;
@@ -129,11 +145,7 @@ async fn serve_role(
             (routes, &reminder::SERVICES)
         }
     };
-    if let Some(address) = &config.ops_listen {
-        let (listener, local) = listen(address).await?;
-        println!("operations on http://{local}");
-        tasks.run(ops::serve(listener, shared.readiness.clone(), shutdown.clone()));
-    }
+    serve_operations(config, shared, shutdown, &mut tasks).await?;
     println!("listening on grpc://{}", listener.local_addr()?);
     let server = rpc::Server::new(routes, wire::DESCRIPTORS, services).await?;
     let served = server.serve(listener, shutdown.clone()).await;

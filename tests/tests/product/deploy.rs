@@ -141,7 +141,7 @@ fn every_address_leads_to_a_service_that_listens_there() {
         if role(service).is_some() {
             let check = texts(&service["healthcheck"]["test"]);
             assert_eq!(check[..2], ["CMD", "ready"], "{name}");
-            // The last is where it shows its health: the gateway on its one port, the others on their second.
+            // The last is for operators: health and metrics.
             assert_eq!(ports(service).last(), Some(&check[2]), "{name}");
         }
         for published in texts(&service["ports"]) {

@@ -55,6 +55,22 @@ fn second_dialect() -> Interface {
     }
 }
 
+/// A gateway without the other services.
+fn deps(database: &Database) -> Deps {
+    Deps {
+        clock: Clock::system(),
+        ids: Ids::system(),
+        database: Target::from_url(&database.for_service("gateway")).unwrap(),
+        availability: Channel::pending(),
+        booking: Channel::pending(),
+        reminder: Channel::pending(),
+        admin_key: None,
+        default_organization: OrganizationId::new(Uuid::from_u128(1)),
+        readiness: Readiness::new(),
+        public_url: String::new(),
+    }
+}
+
 /// Status, media type and JSON body of an answer.
 async fn get(router: &Router, path: &str) -> (StatusCode, String, Value) {
     let response = router.clone().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
@@ -67,18 +83,7 @@ async fn get(router: &Router, path: &str) -> (StatusCode, String, Value) {
 #[tokio::test]
 async fn a_second_dialect_has_its_own_operations_errors_and_document() {
     let test = Database::sqlite().unwrap();
-    let deps = Deps {
-        clock: Clock::system(),
-        ids: Ids::system(),
-        database: Target::from_url(&test.for_service("gateway")).unwrap(),
-        availability: Channel::pending(),
-        booking: Channel::pending(),
-        reminder: Channel::pending(),
-        admin_key: None,
-        default_organization: OrganizationId::new(Uuid::from_u128(1)),
-        readiness: Readiness::new(),
-        public_url: String::new(),
-    };
+    let deps = deps(&test);
     let interfaces = vec![v1::interface().unwrap(), second_dialect()];
     let router = App::build_with(Config::default(), deps, interfaces).await.unwrap().router();
 
@@ -97,4 +102,12 @@ async fn a_second_dialect_has_its_own_operations_errors_and_document() {
         assert_eq!(body["code"], "not_found", "{path}");
     }
     assert_eq!(get(&router, "/openapi.json").await.2["openapi"], "3.1.0");
+}
+
+#[tokio::test]
+async fn metrics_are_closed_unless_the_gateway_listens_on_loopback() {
+    let test = Database::sqlite().unwrap();
+    let router = App::build(Config::default(), deps(&test)).await.unwrap().router();
+    let (status, _, body) = get(&router, "/metrics").await;
+    assert_eq!((status, &body["code"]), (StatusCode::UNAUTHORIZED, &json!("unauthenticated")));
 }

@@ -66,7 +66,7 @@ fn a_misspelt_field_gets_a_suggestion_at_its_pointer() {
 fn an_enumeration_lists_its_words_and_a_wrong_type_names_the_right_one() {
     let key = |scopes: Value| single_fault("NewKey", json!({"name": "web", "scopes": scopes}));
     let words = "use one of slots:read, bookings:write, patients:read, patients:write, directory:write, \
-                 messages:write, reports:read, admin";
+                 messages:write, reports:read, metrics:read, admin";
     assert_eq!(key(json!(["slots"])), expected("/scopes/0", "invalid_value", words));
     assert_eq!(key(json!("slots:read")), expected("/scopes", "wrong_type", "must be a list"));
 }

@@ -28,7 +28,7 @@ pub(crate) struct NewKey {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
     /// The permissions.
-    #[schema(min_items = 1, max_items = 8)]
+    #[schema(min_items = 1, max_items = 9)]
     scopes: Vec<Scope>,
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 const HOUR: &str = "write a time of day as HH:MM, such as 08:00; 24:00 is the day's end";
 const SCOPES: &str = "use one of slots:read, bookings:write, patients:read, patients:write, directory:write, messages:write, \
-                      reports:read, admin";
+                      reports:read, metrics:read, admin";
 const TRIGGERS: &str = "use one of booked, before_start, cancelled, rescheduled, after_completed, missed, \
                         plan_session_unbooked, waitlist_offer";
 

@@ -5,6 +5,7 @@
 
 mod audit_log;
 mod matrix;
+mod metrics;
 mod operations;
 
 use anyhow::{Context, Result};
