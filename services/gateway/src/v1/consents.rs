@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::booking::{self, ConsentHistory, GetPatientRequest, RecordConsentRequest};
 
-use super::{CURSOR, decode_cursor, page_size, time};
+use super::{CURSOR, decode_cursor, page_size, patients, time};
 use crate::{
     auth::Scope,
     call::Call,
@@ -112,7 +112,8 @@ pub(super) fn operations() -> Vec<Operation> {
             handler!(record),
         )
         .json_body("NewConsent")
-        .answer(201, "Consents"),
+        .answer(201, "Consents")
+        .describe(patients::describe_write),
     ]
 }
 
@@ -143,6 +144,7 @@ fn reply(
         next_cursor: (left > 0).then(|| sql::cursor::encode(i64::try_from(left).unwrap_or(i64::MAX), 0)),
     };
     Ok(Reply::json(status, &consents)?
+        .rows(consents.data.len())
         .patient(&history.patient_id)
         .target(&history.patient_id)
         .write_metadata(response.metadata()))
@@ -172,5 +174,5 @@ async fn record(call: Call) -> Result<Reply, Fault> {
         how: ConsentSource::from(body.how).as_str().to_owned(),
     };
     let response = call.inner.booking.clone().record_consent(call.context().forward(request)).await?;
-    reply(201, &response, (PAGE_SIZE, usize::MAX))
+    Ok(patients::withheld(&call, reply(201, &response, (PAGE_SIZE, usize::MAX))?))
 }

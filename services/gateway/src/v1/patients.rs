@@ -4,6 +4,7 @@ use axum::http::Method;
 use domain::{appointment::BookingChannel, patient::Details};
 use rpc::Fault;
 use serde::Serialize;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 use wire::{
     booking::{
@@ -104,7 +105,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let decide = |verb: &str, summary: &str, handler| {
         let path = format!("/v1/patients/{{parent_id}}/proposed_changes/{{id}}/{verb}");
         let operation = operation(&format!("{verb}_proposed_change"), Method::POST, &path, summary, write, handler);
-        operation.json_body("Nothing").optional_body()
+        operation.json_body("Nothing").optional_body().describe(describe_write)
     };
     vec![
         operation("create_patient", Method::POST, "/v1/patients", "Creates a patient", write, handler!(create))
@@ -115,10 +116,17 @@ pub(super) fn operations() -> Vec<Operation> {
             .answer(200, "PatientPage"),
         operation("get_patient", Method::GET, "/v1/patients/{id}", "Returns one patient", read, handler!(get)),
         operation("patch_patient", Method::PATCH, "/v1/patients/{id}", "Changes a patient", write, handler!(patch))
-            .body(Body::MergePatch),
+            .body(Body::MergePatch)
+            .describe(describe_write),
         decide("accept", "Applies a proposed change to the patient's record", handler!(accept)),
         decide("dismiss", "Dismisses a proposed change", handler!(dismiss)),
     ]
+}
+
+/// Documents the answer to callers who may not read patients.
+pub(super) fn describe_write(operation: &mut Value) {
+    operation["responses"]["204"] =
+        json!({"description": "Done; the answer to a caller without the scope patients:read"});
 }
 
 fn to_json(patient: &booking::Patient) -> Result<Patient, Fault> {
@@ -174,6 +182,16 @@ fn reply(status: u16, response: &tonic::Response<booking::Patient>) -> Result<Re
     Ok(reply.write_metadata(response.metadata()))
 }
 
+/// The reply to a write of a record that the caller may not know.
+fn write_reply(call: &Call, response: &tonic::Response<booking::Patient>) -> Result<Reply, Fault> {
+    Ok(withheld(call, reply(200, response)?))
+}
+
+/// The reply, without its body for a caller who may not read patients.
+pub(super) fn withheld(call: &Call, reply: Reply) -> Reply {
+    if call.caller.has(Scope::PatientsRead) { reply } else { Reply { status: 204, body: None, ..reply } }
+}
+
 async fn create(call: Call) -> Result<Reply, Fault> {
     let details: Details = call.parse_body()?;
     let request = CreatePatientRequest { details: Some(convert::patient::to_wire(&details)) };
@@ -195,13 +213,11 @@ async fn list(call: Call) -> Result<Reply, Fault> {
         proposed_changes: params.flag("proposed_changes"),
     };
     let answer = call.inner.booking.clone().list_patients(call.context().request(request)).await?.into_inner();
-    Reply::json(
-        200,
-        &PatientPage {
-            data: answer.patients.iter().map(to_json).collect::<Result<_, _>>()?,
-            next_cursor: next_cursor(answer.next_cursor),
-        },
-    )
+    let page = PatientPage {
+        data: answer.patients.iter().map(to_json).collect::<Result<_, _>>()?,
+        next_cursor: next_cursor(answer.next_cursor),
+    };
+    Ok(Reply::json(200, &page)?.rows(page.data.len()))
 }
 
 async fn patch(call: Call) -> Result<Reply, Fault> {
@@ -214,7 +230,7 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
     let details: Details = call.merge_patch("Details", resource)?;
     let if_version = call.if_match_or(current.version)?;
     let request = UpdatePatientRequest { id, details: Some(convert::patient::to_wire(&details)), if_version };
-    reply(200, &call.inner.booking.clone().update_patient(call.context().request(request)).await?)
+    write_reply(&call, &call.inner.booking.clone().update_patient(call.context().request(request)).await?)
 }
 
 async fn decide(call: Call, accept: bool) -> Result<Reply, Fault> {
@@ -223,7 +239,7 @@ async fn decide(call: Call, accept: bool) -> Result<Reply, Fault> {
         change_id: call.path_param("id"),
         accept,
     };
-    reply(200, &call.inner.booking.clone().decide_proposed_change(call.context().forward(request)).await?)
+    write_reply(&call, &call.inner.booking.clone().decide_proposed_change(call.context().forward(request)).await?)
 }
 
 async fn accept(call: Call) -> Result<Reply, Fault> {

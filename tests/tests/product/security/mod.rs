@@ -7,6 +7,7 @@ mod audit_log;
 mod matrix;
 mod metrics;
 mod operations;
+mod withheld;
 
 use anyhow::{Context, Result};
 use reqwest::Method;
