@@ -1,5 +1,5 @@
 //! READMEs name only what exists: every path in backticks, every relative link with its heading, every task; the page
-//! of the tests also every test.
+//! of the tests and the table of threats also every test. Each threat names a test.
 //!
 //! A path in backticks is a text with a slash in it and without spaces, relative to the README, to the folder around it or
 //! to the top of the repository. `{a,b}` stands for each of a list, `*` for any one entry. A numbered migration may be an
@@ -20,6 +20,9 @@ use crate::Arguments;
 const ROOMS: [&str; 6] = [".github", "crates", "deploy", "proto", "services", "tests"];
 /// The page that names tests.
 const TESTS_PAGE: &str = "tests/README.md";
+/// The page with the table of threats, whose rows name tests in their last cell, and the mark before the table.
+const THREATS_PAGE: &str = "deploy/README.md";
+const THREATS: &str = "<!-- threats -->\n";
 const NAMES: [&str; 2] = ["README.md", "CONTRIBUTING.md"];
 /// Media types begin with one of these.
 const MEDIA: [&str; 2] = ["application/", "text/"];
@@ -172,24 +175,37 @@ fn unknown_tasks(text: &str) -> impl Iterator<Item = &str> {
     names.filter(move |name| !name.is_empty() && !name.starts_with('-') && !known.iter().any(|task| task == name))
 }
 
-/// The tests that the page of the tests names and that do not exist.
+/// The tests that the page of the tests and the table of threats name and that do not exist, and the threats without a test.
 fn unknown_tests(top: &Path) -> Result<Vec<String>> {
-    let page = top.join(TESTS_PAGE);
-    if !page.is_file() {
-        return Ok(vec![]);
-    }
     let mut functions = HashSet::new();
     for room in ROOMS.iter().map(|room| top.join(room)).filter(|room| room.is_dir()) {
         collect_functions(&room, &mut functions)?;
     }
-    let text = fs::read_to_string(page)?;
+    let missing = |page: &str, text: &str| -> Vec<String> {
+        let unknown = tests_in(text).into_iter().filter(|name| !functions.contains(*name));
+        unknown.map(|name| format!("{page}: there is no test {name}")).collect()
+    };
+    let read = |page: &str| fs::read_to_string(top.join(page)).unwrap_or_default();
+    let mut found = missing(TESTS_PAGE, &read(TESTS_PAGE));
+    let threats = read(THREATS_PAGE);
+    let (_, table) = threats.split_once(THREATS).unwrap_or_default();
+    // Without its two lines of headings.
+    for row in table.lines().take_while(|line| line.starts_with('|')).skip(2) {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        let tests = cells.last().copied().unwrap_or_default();
+        if tests_in(tests).is_empty() {
+            found.push(format!("{THREATS_PAGE}: no test shows the fence of: {}", cells[0]));
+        }
+        found.extend(missing(THREATS_PAGE, tests));
+    }
+    Ok(found)
+}
+
+/// The names in backticks that have the form of a test's.
+fn tests_in(text: &str) -> Vec<&str> {
     let is_name = |name: &&str| name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
     let has_words = |name: &&str| name.matches('_').count() >= 3;
-    let names = quoted(&text).into_iter().filter(is_name).filter(has_words);
-    Ok(names
-        .filter(|name| !functions.contains(*name))
-        .map(|name| format!("{TESTS_PAGE}: there is no test {name}"))
-        .collect())
+    quoted(text).into_iter().filter(is_name).filter(has_words).collect()
 }
 
 /// Adds the names of all functions in the sources below a folder.
@@ -246,5 +262,20 @@ mod tests {
         assert!(found[5].ends_with("the link deploy/README.md#gone leads to no heading"), "{found:#?}");
         assert!(found[6].ends_with("the link #gone leads to no heading"), "{found:#?}");
         assert!(found[7].ends_with("there is no `cargo xtask gone`"), "{found:#?}");
+    }
+
+    #[test]
+    fn a_threat_without_an_existing_test_is_found() {
+        let top = tempfile::tempdir().unwrap();
+        for folder in ["deploy", "tests"] {
+            fs::create_dir(top.path().join(folder)).unwrap();
+        }
+        fs::write(top.path().join("tests/a.rs"), "fn one_of_two_wins() {}").unwrap();
+        let rows = "| a | `one_of_two_wins` | | `one_of_two_wins` |\n| b | | `one_of_two_wins` | none |\n\
+                    | c | | | `one_of_two_wins`, `one_of_two_loses` |\n\n| `not_in_the_table` |\n";
+        let page = format!("`not_a_test_either`\n{THREATS}| threat | fence | you | tests |\n|---|---|---|---|\n{rows}");
+        fs::write(top.path().join(THREATS_PAGE), page).unwrap();
+        let expected = ["no test shows the fence of: b", "there is no test one_of_two_loses"];
+        assert_eq!(missing(top.path()).unwrap(), expected.map(|fault| format!("{THREATS_PAGE}: {fault}")));
     }
 }
