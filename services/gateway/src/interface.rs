@@ -10,7 +10,7 @@ use axum::{
 use rpc::{Code, Fault};
 use serde_json::Value;
 
-use crate::{operation::Operation, schema::Schemas};
+use crate::{auth, operation::Operation, schema::Schemas};
 
 /// A dialect.
 pub(crate) struct Interface {
@@ -42,6 +42,7 @@ impl Interface {
         let code = fault.code;
         let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = fault.retry_after.map(|delay| delay.as_secs().max(1));
+        let is_invalid_token = fault.metadata.contains_key(auth::CHALLENGE);
         let ErrorBody { media_type, bytes } = (self.error_body)(fault);
         let mut response = (status, bytes).into_response();
         let headers = response.headers_mut();
@@ -50,7 +51,8 @@ impl Interface {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if code == Code::Unauthenticated {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let challenge = if is_invalid_token { r#"Bearer error="invalid_token""# } else { "Bearer" };
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

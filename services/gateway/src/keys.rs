@@ -7,7 +7,7 @@ use sql::{Failure, Target};
 
 use crate::{
     Error,
-    auth::{Scope, hash},
+    auth::{Role, Scope, hash, stored_scopes},
     store::{
         Store,
         audit::Entry,
@@ -25,7 +25,9 @@ pub struct Key {
     pub id: KeyId,
     /// The name that people read.
     pub name: String,
-    /// The permissions.
+    /// The role, if it was made with one.
+    pub role: Option<Role>,
+    /// The permissions, those of the role included.
     pub scopes: Vec<Scope>,
     /// The time of creation, in microseconds since the Unix epoch.
     pub created_at_us: i64,
@@ -38,6 +40,15 @@ impl Key {
     pub(crate) fn cursor(&self) -> KeyCursor {
         KeyCursor { revoked: self.revoked_at_us.is_some(), id: self.id.uuid() }
     }
+}
+
+/// The permissions of a key to create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Permissions<'a> {
+    /// The role, whose scopes the key has.
+    pub role: Option<Role>,
+    /// Further scopes.
+    pub scopes: &'a [Scope],
 }
 
 /// The API keys of an installation.
@@ -71,9 +82,9 @@ impl Keys {
         &self,
         organization: OrganizationId,
         name: &str,
-        scopes: &[Scope],
+        permissions: Permissions<'_>,
     ) -> Result<(Key, String), Error> {
-        let (row, secret) = self.generate(organization, name, scopes);
+        let (row, secret) = self.generate(organization, name, permissions);
         self.store.insert_key(&row, None).await?;
         Ok((Key::from(&row), secret))
     }
@@ -96,7 +107,12 @@ impl Keys {
     }
 
     /// Generates a key's row and its secret without storing them.
-    pub(crate) fn generate(&self, organization: OrganizationId, name: &str, scopes: &[Scope]) -> (KeyRow, String) {
+    pub(crate) fn generate(
+        &self,
+        organization: OrganizationId,
+        name: &str,
+        permissions: Permissions<'_>,
+    ) -> (KeyRow, String) {
         let secret = format!("mrd_{}", URL_SAFE_NO_PAD.encode(self.ids.bytes::<32>()));
         let now = self.clock.now();
         let row = KeyRow {
@@ -104,7 +120,8 @@ impl Keys {
             organization_id: organization.uuid(),
             name: name.to_owned(),
             hash: hash(&secret),
-            scopes: scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "),
+            role: permissions.role.map(|role| role.as_str().to_owned()),
+            scopes: permissions.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "),
             created_at_us: now.as_microsecond(),
             revoked_at_us: None,
         };
@@ -146,7 +163,8 @@ impl From<&KeyRow> for Key {
         Self {
             id: KeyId::new(row.id),
             name: row.name.clone(),
-            scopes: row.scopes.split(' ').filter_map(|scope| scope.parse().ok()).collect(),
+            role: row.role.as_ref().and_then(|role| role.parse().ok()),
+            scopes: stored_scopes(row.role.as_deref(), &row.scopes),
             created_at_us: row.created_at_us,
             revoked_at_us: row.revoked_at_us,
         }

@@ -4,8 +4,8 @@ use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
 use domain::id::{KeyId, OrganizationId};
 use gateway::{
-    auth::Scope,
-    keys::{Key, Keys},
+    auth::{self, Scope},
+    keys::{Key, Keys, Permissions},
 };
 use runtime::{Clock, Ids};
 use sql::Target;
@@ -25,8 +25,11 @@ pub(crate) enum Command {
         /// What people call it
         #[arg(long)]
         name: String,
+        /// The role of its holder, whose scopes it has: reception, practitioner, operations or owner
+        #[arg(long)]
+        role: Option<auth::Role>,
         /// What it may do, such as slots:read; several with commas or by repeating
-        #[arg(long = "scope", required = true, value_delimiter = ',')]
+        #[arg(long = "scope", required_unless_present = "role", value_delimiter = ',')]
         scopes: Vec<Scope>,
         /// The organisation that it belongs to
         #[arg(long, value_name = "ORG")]
@@ -58,9 +61,10 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
     }
     let keys = Keys::open(&config.database_of(Role::Gateway), Clock::system(), Ids::system()).await?;
     match command {
-        Command::Create { name, scopes, organization } => {
+        Command::Create { name, role, scopes, organization } => {
             let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
-            let (key, secret) = keys.create(organization, &name, &scopes).await?;
+            let permissions = Permissions { role, scopes: &scopes };
+            let (key, secret) = keys.create(organization, &name, permissions).await?;
             keys.record_command(organization, "create_key", key.id).await?;
             eprintln!("{} made; this is the only time that it is shown:", key.id);
             println!("{secret}");
@@ -90,7 +94,8 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
 fn print(key: &Key) {
     let state = if key.revoked_at_us.is_some() { "revoked" } else { "in use" };
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
-    println!("{}  {state:8} {}  {}", key.id, scopes.join(","), key.name);
+    let role = key.role.map(|role| format!("{}: ", role.as_str())).unwrap_or_default();
+    println!("{}  {state:8} {role}{}  {}", key.id, scopes.join(","), key.name);
 }
 
 /// Checks that an organisation exists. The first start creates the default one.

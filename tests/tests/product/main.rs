@@ -14,6 +14,7 @@ mod reminder_report;
 mod reminders;
 mod replies;
 mod requests;
+mod roles;
 mod security;
 mod service_changes;
 mod slot_stream;

@@ -10,17 +10,17 @@ use super::{
 };
 
 const INSERT_KEY: &str = r#"
-    INSERT INTO keys (id, organization_id, name, hash, scopes, created_at_us, revoked_at_us)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO keys (id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 "#;
 const SELECT_KEY_BY_HASH: &str = r#"
-    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us
+    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role
     FROM keys
     WHERE hash = $1
 "#;
 /// Active keys before revoked ones, of both the newest first.
 const SELECT_KEYS: &str = r#"
-    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us
+    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role
     FROM keys
     WHERE organization_id = $1
       AND ((revoked_at_us IS NOT NULL) > $2
@@ -33,7 +33,7 @@ const REVOKE_KEY: &str = r#"
     UPDATE keys
     SET revoked_at_us = coalesce(revoked_at_us, $3)
     WHERE organization_id = $1 AND id = $2
-    RETURNING id, organization_id, name, hash, scopes, created_at_us, revoked_at_us
+    RETURNING id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role
 "#;
 
 /// An API key. Instants are microseconds since the Unix epoch.
@@ -44,10 +44,12 @@ pub(crate) struct KeyRow {
     pub(crate) name: String,
     /// SHA-256 of the key.
     pub(crate) hash: Vec<u8>,
-    /// Separated by spaces.
+    /// The scopes besides those of the role, separated by spaces.
     pub(crate) scopes: String,
     pub(crate) created_at_us: i64,
     pub(crate) revoked_at_us: Option<i64>,
+    /// The word of the role.
+    pub(crate) role: Option<String>,
 }
 
 /// A position in the list of keys: after this key of the active or of the revoked ones.
@@ -78,6 +80,7 @@ impl Store {
                 .bind(&row.scopes)
                 .bind(row.created_at_us)
                 .bind(row.revoked_at_us)
+                .bind(&row.role)
                 .execute(conn)
                 .await
                 .map(drop)

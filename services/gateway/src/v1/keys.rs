@@ -11,10 +11,10 @@ use utoipa::ToSchema;
 use super::{CURSOR, LIMIT, decode_cursor, page_size, time};
 use crate::{
     Error,
-    auth::Scope,
+    auth::{Role, Scope},
     call::Call,
     idempotency::IdempotentRequest,
-    keys::{Key, Keys},
+    keys::{Key, Keys, Permissions},
     operation::{Access, Operation, handler},
     reply::Reply,
     store::keys::KeyCursor,
@@ -27,8 +27,13 @@ pub(crate) struct NewKey {
     /// The name that people read.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// The permissions.
-    #[schema(min_items = 1, max_items = 9)]
+    /// The role, whose scopes the key has.
+    #[serde(default)]
+    #[schema(nullable = false)]
+    role: Option<Role>,
+    /// The permissions, besides those of the role. A key without a role needs at least one.
+    #[serde(default)]
+    #[schema(max_items = 9)]
     scopes: Vec<Scope>,
 }
 
@@ -37,6 +42,8 @@ pub(crate) struct NewKey {
 pub(crate) struct KeyDetails {
     id: String,
     name: String,
+    role: Option<Role>,
+    /// All permissions, those of the role included.
     scopes: Vec<Scope>,
     #[schema(format = DateTime)]
     created_at: String,
@@ -49,6 +56,8 @@ pub(crate) struct KeyDetails {
 pub(crate) struct CreatedKey {
     id: String,
     name: String,
+    role: Option<Role>,
+    /// All permissions, those of the role included.
     scopes: Vec<Scope>,
     #[schema(format = DateTime)]
     created_at: String,
@@ -95,6 +104,7 @@ fn to_json(key: Key) -> KeyDetails {
     KeyDetails {
         id: key.id.to_string(),
         name: key.name,
+        role: key.role,
         scopes: key.scopes,
         created_at: time::utc(key.created_at_us),
         revoked_at: key.revoked_at_us.map(time::utc),
@@ -110,12 +120,17 @@ fn fault(error: Error) -> Fault {
 
 async fn create(call: Call) -> Result<Reply, Fault> {
     let new: NewKey = call.parse_body()?;
-    let (row, secret) = Keys::new(&call.inner).generate(call.caller.organization, &new.name, &new.scopes);
+    if new.role.is_none() && new.scopes.is_empty() {
+        return Err(Fault::violation("/scopes", "missing", "give the key a role or at least one scope"));
+    }
+    let permissions = Permissions { role: new.role, scopes: &new.scopes };
+    let (row, secret) = Keys::new(&call.inner).generate(call.caller.organization, &new.name, permissions);
     let key = to_json(Key::from(&row));
     let id = key.id.clone();
     let created = CreatedKey {
         id: key.id,
         name: key.name,
+        role: key.role,
         scopes: key.scopes,
         created_at: key.created_at,
         revoked_at: key.revoked_at,

@@ -4,6 +4,7 @@ mod appointments;
 mod audit;
 mod busy;
 mod calendars;
+mod caller;
 mod consents;
 mod csv;
 mod directory;
@@ -100,6 +101,7 @@ fn operations() -> Vec<Operation> {
         events::operations(),
         keys::operations(),
         vec![audit::operation()],
+        caller::operations(),
         organizations::operations(),
     ]
     .concat()

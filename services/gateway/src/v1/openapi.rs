@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    appointments, audit, busy, calendars, consents, directory, displaced, holds, inbox, keys, messages, organizations,
+    appointments, audit, busy, calendars, caller, consents, directory, displaced, holds, inbox, keys, messages, organizations,
     patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots, waitlist,
     webhook_endpoints,
 };
@@ -90,6 +90,7 @@ use crate::{openapi, operation::Operation};
     domain::event::Event,
     messages::Preview,
     messages::RenderedPreview,
+    caller::CallerDetails,
     keys::NewKey,
     keys::CreatedKey,
     keys::KeyDetails,

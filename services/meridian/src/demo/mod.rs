@@ -6,7 +6,10 @@ mod chain;
 mod load;
 
 use anyhow::{Context as _, Result};
-use gateway::{auth::Scope, keys::Keys};
+use gateway::{
+    auth::{self, Scope},
+    keys::{Keys, Permissions},
+};
 use jiff::SignedDuration;
 use runtime::{Clock, Shutdown, telemetry};
 
@@ -91,9 +94,10 @@ async fn create_keys(config: &Config, shared: &Shared) -> Result<(String, String
             Some(_) => vec![],
         };
     }
-    let front_end = [Scope::SlotsRead, Scope::BookingsWrite];
-    let (_, front_end) = keys.create(DEFAULT_ORGANIZATION, FRONT_END, &front_end).await?;
-    let (_, staff) = keys.create(DEFAULT_ORGANIZATION, STAFF, &[Scope::Admin]).await?;
+    let front_end = Permissions { role: None, scopes: &[Scope::SlotsRead, Scope::BookingsWrite] };
+    let (_, front_end) = keys.create(DEFAULT_ORGANIZATION, FRONT_END, front_end).await?;
+    let staff = Permissions { role: Some(auth::Role::Owner), scopes: &[] };
+    let (_, staff) = keys.create(DEFAULT_ORGANIZATION, STAFF, staff).await?;
     Ok((front_end, staff))
 }
 

@@ -36,6 +36,7 @@ pub(super) const OPERATIONS: &[(Callers, &[&str])] = &[
         ],
     ),
     (Installation, &["create_key", "create_organization", "list_keys", "list_organizations", "revoke_key"]),
+    (With(&[]), &["get_caller"]),
     (
         With(&["admin"]),
         &[

@@ -1,0 +1,72 @@
+//! The caller of a request.
+
+use domain::id::OrganizationId;
+use rpc::{Code, Fault};
+
+use super::Scope;
+
+/// The name of all patients with a link.
+const PATIENT: &str = "patient";
+
+/// An authenticated caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) organization: OrganizationId,
+    /// A key's id, `admin` or `patient`.
+    pub(crate) name: String,
+    /// The name of a person by which people know them, for the audit log.
+    pub(crate) display_name: Option<String>,
+    pub(super) scopes: Vec<Scope>,
+    /// Whether it is the installation's own key.
+    pub(crate) is_installation: bool,
+}
+
+impl Caller {
+    /// A patient with a link of this organisation.
+    pub(crate) fn patient(organization: OrganizationId) -> Self {
+        Self::key(organization, PATIENT.to_owned(), vec![])
+    }
+
+    /// Whether it is a patient with a link.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.name == PATIENT
+    }
+
+    /// A caller with these scopes.
+    pub(super) fn key(organization: OrganizationId, name: String, scopes: Vec<Scope>) -> Self {
+        Self { organization, name, display_name: None, scopes, is_installation: false }
+    }
+
+    /// The scopes, as the caller got them.
+    pub(crate) fn scopes(&self) -> &[Scope] {
+        &self.scopes
+    }
+
+    /// Whether the caller has a scope. `admin` includes every scope.
+    pub(crate) fn has(&self, scope: Scope) -> bool {
+        self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
+    }
+
+    /// Refuses a caller without a scope.
+    ///
+    /// # Errors
+    /// `forbidden`, with the scope's name.
+    pub(crate) fn require(&self, scope: Scope) -> Result<(), Fault> {
+        if self.has(scope) {
+            return Ok(());
+        }
+        Err(Fault::new(Code::Forbidden, format!("the key lacks the scope {}", scope.as_str())))
+    }
+}
+
+/// A refusal, with the caller if the key was in use once.
+pub(crate) struct Refusal {
+    pub(crate) fault: Fault,
+    pub(crate) caller: Option<Box<Caller>>,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault, caller: None }
+    }
+}

@@ -1,0 +1,85 @@
+//! Authentication of callers by API keys, and their scopes.
+//!
+//! Start reading at `authenticate`. `role.rs` has the table of roles.
+
+mod cache;
+mod caller;
+mod organization;
+mod role;
+mod scope;
+
+use axum::http::{HeaderMap, header};
+use domain::id::{KeyId, OrganizationId};
+use rpc::{Code, Fault};
+use service::db_error;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+pub(crate) use self::{
+    cache::Cache,
+    caller::{Caller, Refusal},
+    role::stored_scopes,
+};
+pub use self::{role::Role, scope::Scope};
+use crate::Inner;
+
+/// The key of a fault's metadata whose value is the `error` of `WWW-Authenticate` (RFC 6750, section 3.1).
+pub(crate) const CHALLENGE: &str = "www_authenticate_error";
+
+const NO_CREDENTIAL: &str = "send `Authorization: Bearer mrd_…` with a key that is in use";
+const REFUSED_KEY: &str = "the key is unknown or revoked; send `Authorization: Bearer mrd_…` with a key that is in use";
+
+/// The SHA-256 of a key, which is stored instead of the key.
+pub(crate) fn hash(key: &str) -> Vec<u8> {
+    Sha256::digest(key.as_bytes()).to_vec()
+}
+
+/// The API key of a request.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    Some(header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("bearer "))?.trim())
+}
+
+/// The refusal of a key. `detail` never repeats it.
+fn invalid_token(detail: impl Into<String>) -> Fault {
+    Fault::new(Code::Unauthenticated, detail).with(CHALLENGE, "invalid_token")
+}
+
+/// Authenticates the caller of a request, by its headers or by the metadata of a gRPC call.
+///
+/// # Errors
+/// `unauthenticated` without a valid key; `invalid_parameter` or `not_found` for a wrong `Meridian-Organization`.
+pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let credential = bearer(headers).ok_or_else(|| Fault::new(Code::Unauthenticated, NO_CREDENTIAL))?;
+    let hash = hash(credential);
+    if let Some(admin) = &inner.admin_key_hash
+        && bool::from(admin.ct_eq(&hash))
+    {
+        return Ok(installation(inner, headers).await?);
+    }
+    if let Some(caller) = inner.auth_cache.get(&hash) {
+        return Ok(caller);
+    }
+    let row = inner.store.find_key(&hash).await.map_err(db_error::fault)?;
+    let row = row.ok_or_else(|| invalid_token(REFUSED_KEY))?;
+    let name = KeyId::new(row.id).to_string();
+    let scopes = stored_scopes(row.role.as_deref(), &row.scopes);
+    let caller = Caller::key(OrganizationId::new(row.organization_id), name, scopes);
+    if row.revoked_at_us.is_some() {
+        return Err(Refusal { fault: invalid_token(REFUSED_KEY), caller: Some(Box::new(caller)) });
+    }
+    inner.auth_cache.put(hash, caller.clone());
+    Ok(caller)
+}
+
+/// The caller with the installation's own key. It acts in the default organisation or in the one that the header
+/// `Meridian-Organization` names.
+async fn installation(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
+    let organization = organization::named(headers)?.unwrap_or(inner.default_organization);
+    if !organization::exists(inner, organization).await? {
+        let detail = "there is no organisation with the id that the Meridian-Organization header names";
+        return Err(Fault::new(Code::NotFound, detail));
+    }
+    let caller = Caller::key(organization, "admin".to_owned(), vec![Scope::Admin]);
+    Ok(Caller { is_installation: true, ..caller })
+}
