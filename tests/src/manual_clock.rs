@@ -114,6 +114,7 @@ impl ManualClockProduct {
                 booking: to_booking,
                 reminder: to_reminder,
                 admin_key: Some(ADMIN.to_owned()),
+                oidc: gateway::Oidc::default(),
                 default_organization: ORGANIZATION,
                 readiness,
                 public_url: "https://scenarios.example".into(),

@@ -1,5 +1,5 @@
-//! Test fixtures: databases, a fake SMS provider, a fake mail server, recording HTTP endpoints, a collector of spans, and
-//! the built product as a child process.
+//! Test fixtures: databases, a fake SMS provider, a fake mail server, an OpenID provider, recording HTTP endpoints, a
+//! collector of spans, and the built product as a child process.
 //!
 //! No product code depends on this crate. Nothing here sleeps for a fixed time: waits use [`poll::until`] or a channel,
 //! within a bound. Each database is new and has a random name, and each port is free.
@@ -12,6 +12,7 @@ pub mod collector;
 pub mod database;
 pub mod endpoint;
 pub mod http;
+pub mod oidc;
 pub mod poll;
 pub mod port;
 pub mod postgres;

@@ -63,6 +63,7 @@ CREATE TABLE keys (
     scopes text NOT NULL,
     created_at_us bigint NOT NULL,
     revoked_at_us bigint,
+    role text,
     CONSTRAINT keys_pkey PRIMARY KEY (id),
     CONSTRAINT keys_hash_key UNIQUE (hash)
 );

@@ -1,7 +1,11 @@
-//! The section `gateway`.
+//! The section `gateway`, and the section `auth.oidc`.
+
+mod oidc;
 
 use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
+
+pub use self::oidc::{Oidc, Rule};
 
 /// The section `gateway`.
 #[derive(Debug, Clone, Serialize, Deserialize)]

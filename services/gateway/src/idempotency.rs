@@ -1,7 +1,8 @@
 //! Stored answers for idempotency keys: those of the gateway's own writes, and of requests whose answer no service stores.
 //!
 //! A stored answer is sealed with AES-256-GCM. Its key is derived from the caller's own API key, the idempotency key and a
-//! random salt, so that the database alone opens no answer: one may hold a new API key, which is returned only once.
+//! random salt, so that the database alone opens no answer: one may hold a new API key, which is returned only once. That of
+//! a person, who has no key, is derived from a secret of the installation.
 
 use std::sync::Arc;
 
@@ -45,8 +46,8 @@ pub(crate) struct IdempotentRequest {
     inner: Arc<Inner>,
     request_key: RequestKey,
     fingerprint: String,
-    /// The caller's own API key.
-    api_key: String,
+    /// Of the caller alone: its own API key, or a secret that is derived for a person.
+    secret: Vec<u8>,
 }
 
 /// Handles a request once for each idempotency key. A request without a key is always handled.
@@ -75,10 +76,9 @@ impl IdempotentRequest {
     /// `None` for a request without an idempotency key.
     pub(crate) fn new(call: &Call) -> Result<Option<Self>, Fault> {
         let Some(Idempotency { key, fingerprint }) = call.idempotency.clone() else { return Ok(None) };
-        let api_key = auth::bearer(&call.headers)
-            .ok_or_else(|| Fault::internal("an operation that the gateway replays has no caller"))?;
+        let secret = secret_of(call)?;
         let request_key = (call.caller.organization.uuid(), call.caller.name.clone(), call.operation_id.clone(), key);
-        Ok(Some(Self { inner: call.inner.clone(), request_key, fingerprint, api_key: api_key.to_owned() }))
+        Ok(Some(Self { inner: call.inner.clone(), request_key, fingerprint, secret }))
     }
 
     /// Refuses the key while its first request runs in this process.
@@ -143,7 +143,7 @@ impl IdempotentRequest {
     }
 
     fn sealing_key(&self, salt: &[u8]) -> Option<LessSafeKey> {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.api_key.as_bytes()).ok()?;
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).ok()?;
         for part in [PURPOSE, salt, self.request_key.3.as_bytes()] {
             mac.update(part);
         }
@@ -154,6 +154,18 @@ impl IdempotentRequest {
     fn associated_data(&self) -> Aad<&[u8]> {
         Aad::from(self.fingerprint.as_bytes())
     }
+}
+
+/// The secret that seals a caller's answers. A person's token changes within minutes, so theirs is derived from the
+/// installation's own secret and their name.
+fn secret_of(call: &Call) -> Result<Vec<u8>, Fault> {
+    if call.caller.is_person() {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&call.inner.person_key).map_err(Fault::internal)?;
+        mac.update(call.caller.name.as_bytes());
+        return Ok(mac.finalize().into_bytes().to_vec());
+    }
+    let key = auth::bearer(&call.headers).map(|key| key.as_bytes().to_vec());
+    key.ok_or_else(|| Fault::internal("an operation that the gateway replays has no caller"))
 }
 
 /// A constant nonce is safe: each sealing key has its own salt and seals once.

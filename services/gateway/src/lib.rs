@@ -43,7 +43,7 @@ use std::{
 
 use audit::AuditLog;
 use axum::Router;
-pub use config::Config;
+pub use config::{Config, Oidc, Rule};
 use domain::id::OrganizationId;
 use futures::future::BoxFuture;
 use interface::Interface;
@@ -80,6 +80,8 @@ pub struct Deps {
     pub reminder: rpc::Channel,
     /// The installation's own key.
     pub admin_key: Option<String>,
+    /// The OpenID provider whose tokens people send, if there is one.
+    pub oidc: Oidc,
     /// The organisation in which that key acts unless a request names another.
     pub default_organization: OrganizationId,
     /// The conditions for taking traffic.
@@ -142,6 +144,10 @@ pub(crate) struct Inner {
     pub(crate) reminder: ReminderClient<rpc::Channel>,
     pub(crate) webhooks: WebhooksClient<rpc::Channel>,
     pub(crate) admin_key_hash: Option<Vec<u8>>,
+    /// The OpenID provider whose tokens people send.
+    pub(crate) oidc: Option<auth::oidc::Provider>,
+    /// Seals the stored answers of people, whose tokens change from request to request.
+    pub(crate) person_key: Vec<u8>,
     pub(crate) default_organization: OrganizationId,
     pub(crate) readiness: Readiness,
     pub(crate) public_url: String,
@@ -186,6 +192,7 @@ impl App {
         let (audit, audit_entries) = AuditLog::new();
         let inner = Inner {
             calendar_key: store.load_or_insert_secret("calendar_key", &deps.ids.bytes::<32>()).await?,
+            person_key: store.load_or_insert_secret("person_key", &deps.ids.bytes::<32>()).await?,
             interfaces: interfaces.into_iter().map(Arc::new).collect(),
             directory: DirectoryClient::new(deps.availability.clone())
                 .max_decoding_message_size(DIRECTORY_ANSWER_BYTES_MAX),
@@ -200,6 +207,7 @@ impl App {
             webhooks: WebhooksClient::new(deps.reminder.clone()),
             reminder: ReminderClient::new(deps.reminder),
             admin_key_hash: deps.admin_key.as_deref().map(auth::hash),
+            oidc: auth::oidc::Provider::new(deps.oidc, deps.clock.clone()),
             default_organization: deps.default_organization,
             readiness: deps.readiness,
             public_url: deps.public_url,
@@ -256,6 +264,14 @@ impl App {
     /// When the database cannot be used.
     pub fn migrate(database: &Target) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
+    }
+
+    /// The number of keys that the configured issuer of tokens publishes; `None` without an issuer.
+    ///
+    /// # Errors
+    /// Why they cannot be fetched.
+    pub fn count_issuer_keys(config: &Oidc) -> BoxFuture<'_, Result<Option<usize>, String>> {
+        Box::pin(auth::oidc::count_keys(config))
     }
 
     /// The number of migrations that a database lacks. Changes nothing.

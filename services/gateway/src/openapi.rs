@@ -47,7 +47,7 @@ fn operation_object(operation: &Operation) -> Value {
     });
     match operation.access {
         Access::Open => object["security"] = json!([]),
-        Access::Scopes([]) => object["description"] = json!("Needs a key, with any scope."),
+        Access::Scopes([]) => object["description"] = json!("Needs a key or a token, with any scope."),
         Access::Scopes(scopes) => {
             let names: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
             object["description"] = json!(format!("Needs the scope {}.", names.join(" and ")));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::id::OrganizationId;
-use gateway::{App, Config, Deps, audit};
+use gateway::{App, Config, Deps, Oidc, audit};
 use rpc::Channel;
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use serde_json::{Value, json};
@@ -45,6 +45,7 @@ impl Gateway {
             booking: Channel::pending(),
             reminder: Channel::pending(),
             admin_key: Some(ADMIN.into()),
+            oidc: Oidc::default(),
             default_organization: ORGANIZATION,
             readiness: Readiness::new(),
             public_url: String::new(),

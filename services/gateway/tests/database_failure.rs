@@ -10,7 +10,7 @@ use axum::{
     http::{Request, StatusCode},
 };
 use domain::id::OrganizationId;
-use gateway::{App, Config, Deps};
+use gateway::{App, Config, Deps, Oidc};
 use rpc::Channel;
 use runtime::{Clock, Ids, Readiness};
 use sql::Target;
@@ -54,6 +54,7 @@ async fn a_database_failure_is_logged_with_its_cause_and_answered_without() {
         booking: Channel::pending(),
         reminder: Channel::pending(),
         admin_key: None,
+        oidc: Oidc::default(),
         default_organization: OrganizationId::new(Uuid::from_u128(1)),
         readiness: Readiness::new(),
         public_url: String::new(),

@@ -73,19 +73,8 @@ pub(crate) struct Peers {
 /// Who may call.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Auth {
-    /// Tokens of an OpenID provider. They are not accepted yet: a value is refused at the start.
-    pub(crate) oidc: Oidc,
-}
-
-/// Tokens of an OpenID provider.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Oidc {
-    /// Reserved for the issuer of the tokens.
-    pub(crate) issuer: Option<String>,
-    /// Reserved for the audience of the tokens.
-    pub(crate) audience: Option<String>,
-    /// Reserved for the URL of the issuer's keys.
-    pub(crate) jwks_url: Option<String>,
+    /// Tokens of an OpenID provider, which people send instead of a key.
+    pub(crate) oidc: gateway::Oidc,
 }
 
 /// A service's section, with a database of its own.
@@ -151,9 +140,7 @@ impl Section for Config {
         }
         let public = self.public_url.as_deref().is_none_or(reminder::is_public_url);
         check(public, "public_url", reminder::PUBLIC_URL_FORM);
-        let oidc = &self.auth.oidc;
-        let unused = oidc.issuer.is_none() && oidc.audience.is_none() && oidc.jwks_url.is_none();
-        check(unused, "auth.oidc", "tokens of an OpenID provider are not taken yet; use API keys");
+        self.auth.oidc.validate(&format!("{at}auth.oidc."), faults);
         self.telemetry.validate(&format!("{at}telemetry."), faults);
         self.availability.service.validate(&format!("{at}availability."), faults);
         self.booking.service.validate(&format!("{at}booking."), faults);

@@ -73,6 +73,9 @@ pub(crate) async fn run(common: &Common, extras: Extras) -> Result<()> {
             report(&chain, outcome);
         }
     }
+    if let Some(issuer) = &config.auth.oidc.issuer {
+        report("OpenID provider", openid_provider(&config, issuer).await);
+    }
     if let Some(repair) = extras.zone_drift {
         report("wall clocks of appointments", zone_drift::check(common, &config, repair).await);
     }
@@ -129,6 +132,14 @@ async fn database(config: &Config, role: Role) -> Result<String, String> {
                 Err(error) => Err(format!("{name} cannot be reached: {error:#}")),
             }
         }
+    }
+}
+
+async fn openid_provider(config: &Config, issuer: &str) -> Result<String, String> {
+    match gateway::App::count_issuer_keys(&config.auth.oidc).await {
+        Ok(Some(keys)) if keys > 0 => Ok(format!("{issuer} publishes keys that verify tokens: {keys}")),
+        Ok(_) => Err(format!("{issuer} publishes no key that verifies tokens: is auth.oidc.jwks_url right?")),
+        Err(error) => Err(format!("the keys of {issuer} cannot be fetched, so no token is taken: {error}")),
     }
 }
 

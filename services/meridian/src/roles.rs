@@ -173,6 +173,7 @@ pub(crate) async fn gateway(config: &Config, shared: &Shared, peers: &Peers) -> 
         booking: peers.booking.clone(),
         reminder: peers.reminder.clone(),
         admin_key: shared.admin_key.clone(),
+        oidc: config.auth.oidc.clone(),
         default_organization: DEFAULT_ORGANIZATION,
         readiness: shared.readiness.clone(),
         public_url: shared.public_url.clone().unwrap_or_default(),

@@ -17,6 +17,7 @@ mod requests;
 mod roles;
 mod security;
 mod service_changes;
+mod sign_in;
 mod slot_stream;
 mod tenant_isolation;
 mod this_and_future;

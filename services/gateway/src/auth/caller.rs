@@ -7,12 +7,14 @@ use super::Scope;
 
 /// The name of all patients with a link.
 const PATIENT: &str = "patient";
+/// Begins the name of a person, so that no subject of an OpenID provider equals a key's id, `admin` or `patient`.
+pub(super) const PERSON_PREFIX: &str = "oidc:";
 
 /// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) organization: OrganizationId,
-    /// A key's id, `admin` or `patient`.
+    /// A key's id, `admin`, `patient`, or `oidc:` and a person's subject at the OpenID provider.
     pub(crate) name: String,
     /// The name of a person by which people know them, for the audit log.
     pub(crate) display_name: Option<String>,
@@ -32,9 +34,14 @@ impl Caller {
         self.name == PATIENT
     }
 
-    /// A caller with these scopes.
+    /// A caller that is no person.
     pub(super) fn key(organization: OrganizationId, name: String, scopes: Vec<Scope>) -> Self {
         Self { organization, name, display_name: None, scopes, is_installation: false }
+    }
+
+    /// Whether the caller is a person whom an OpenID provider has signed in.
+    pub(crate) fn is_person(&self) -> bool {
+        self.name.starts_with(PERSON_PREFIX)
     }
 
     /// The scopes, as the caller got them.
@@ -55,7 +62,8 @@ impl Caller {
         if self.has(scope) {
             return Ok(());
         }
-        Err(Fault::new(Code::Forbidden, format!("the key lacks the scope {}", scope.as_str())))
+        let credential = if self.is_person() { "token" } else { "key" };
+        Err(Fault::new(Code::Forbidden, format!("the {credential} lacks the scope {}", scope.as_str())))
     }
 }
 

@@ -1,9 +1,10 @@
-//! Authentication of callers by API keys, and their scopes.
+//! Authentication of callers, by an API key or by a token of an OpenID provider, and their scopes.
 //!
-//! Start reading at `authenticate`. `role.rs` has the table of roles.
+//! Start reading at `authenticate`. `role.rs` has the table of roles, `oidc/mod.rs` says how a token becomes a caller.
 
 mod cache;
 mod caller;
+pub(crate) mod oidc;
 mod organization;
 mod role;
 mod scope;
@@ -34,13 +35,13 @@ pub(crate) fn hash(key: &str) -> Vec<u8> {
     Sha256::digest(key.as_bytes()).to_vec()
 }
 
-/// The API key of a request.
+/// The API key or the token of a request.
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     Some(header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("bearer "))?.trim())
 }
 
-/// The refusal of a key. `detail` never repeats it.
+/// The refusal of a key or a token. `detail` never repeats it.
 fn invalid_token(detail: impl Into<String>) -> Fault {
     Fault::new(Code::Unauthenticated, detail).with(CHALLENGE, "invalid_token")
 }
@@ -48,7 +49,9 @@ fn invalid_token(detail: impl Into<String>) -> Fault {
 /// Authenticates the caller of a request, by its headers or by the metadata of a gRPC call.
 ///
 /// # Errors
-/// `unauthenticated` without a valid key; `invalid_parameter` or `not_found` for a wrong `Meridian-Organization`.
+/// `unauthenticated` without a valid key or token; `invalid_parameter`, `not_found` or `forbidden` for a wrong
+/// `Meridian-Organization`; `forbidden` for a token that is of no organisation; `unavailable` where the OpenID provider's
+/// keys cannot be fetched.
 pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let credential = bearer(headers).ok_or_else(|| Fault::new(Code::Unauthenticated, NO_CREDENTIAL))?;
     let hash = hash(credential);
@@ -56,6 +59,9 @@ pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<C
         && bool::from(admin.ct_eq(&hash))
     {
         return Ok(installation(inner, headers).await?);
+    }
+    if oidc::is_token(credential) {
+        return Ok(oidc::authenticate(inner, credential, headers).await?);
     }
     if let Some(caller) = inner.auth_cache.get(&hash) {
         return Ok(caller);

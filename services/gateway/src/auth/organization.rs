@@ -10,8 +10,8 @@ use wire::availability::GetOrganizationRequest;
 use super::cache::CACHE_MAX;
 use crate::Inner;
 
-/// The header with which the installation's own key names an organisation.
-const HEADER: &str = "Meridian-Organization";
+/// The header with which a caller of several organisations names one.
+pub(super) const HEADER: &str = "Meridian-Organization";
 /// The deadline of a look-up of an organisation.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -22,10 +22,12 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) fn named(headers: &HeaderMap) -> Result<Option<OrganizationId>, Fault> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let id = value.to_str().ok().and_then(|text| text.parse().ok());
-    id.map(Some).ok_or_else(|| {
-        let fault = Fault::violation(HEADER, "invalid_id", "name an organisation: org_…");
-        Fault { code: Code::InvalidParameter, ..fault }
-    })
+    id.map(Some).ok_or_else(|| invalid("invalid_id", "name an organisation: org_…"))
+}
+
+/// A fault of the header.
+pub(super) fn invalid(code: &str, detail: &str) -> Fault {
+    Fault { code: Code::InvalidParameter, ..Fault::violation(HEADER, code, detail) }
 }
 
 /// Whether an organisation exists.

@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use super::Scope;
 
-/// A bundle of scopes for one kind of staff. A key with a role has the scopes that the running version gives the role.
+/// A bundle of scopes for one kind of staff. A key or a token with a role has the scopes that the running version gives the
+/// role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {

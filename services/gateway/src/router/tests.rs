@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    App, Config, Deps,
+    App, Config, Deps, Oidc,
     call::Call,
     interface::{Document, ErrorBody},
     operation::{Access, Handler, Operation, handler},
@@ -65,6 +65,7 @@ fn deps(database: &Database) -> Deps {
         booking: Channel::pending(),
         reminder: Channel::pending(),
         admin_key: None,
+        oidc: Oidc::default(),
         default_organization: OrganizationId::new(Uuid::from_u128(1)),
         readiness: Readiness::new(),
         public_url: String::new(),

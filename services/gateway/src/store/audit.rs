@@ -54,7 +54,7 @@ pub(crate) struct Entry {
     pub(crate) organization_id: Uuid,
     /// Microseconds since the Unix epoch.
     pub(crate) at_us: i64,
-    /// A key's id, `admin`, `patient`, `command_line`, or `nobody` without a valid key.
+    /// A key's id, `admin`, `patient`, `oidc:` and a person's subject, `command_line`, or `nobody` without a valid key.
     pub(crate) caller: String,
     /// The name of a person with a token of an OpenID provider; empty for others.
     pub(crate) person: String,

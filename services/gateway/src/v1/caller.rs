@@ -1,4 +1,4 @@
-//! The caller itself: the permissions of its key, so that a front end offers no more.
+//! The caller itself: what its key or its token permits, so that a front end offers no more.
 
 use axum::http::Method;
 use rpc::Fault;
@@ -15,8 +15,10 @@ use crate::{
 /// The caller of a request.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CallerDetails {
-    /// A key's id or `admin`, as the audit log has it.
+    /// A key's id, `admin`, or `oidc:` and a person's subject, as the audit log has it.
     id: String,
+    /// The name of a person.
+    name: Option<String>,
     /// The organisation in which the caller acts.
     organization_id: String,
     /// All permissions. `admin` includes the others.
@@ -24,7 +26,7 @@ pub(crate) struct CallerDetails {
 }
 
 pub(super) fn operations() -> Vec<Operation> {
-    let summary = "Shows the caller with its organisation and its permissions";
+    let summary = "Shows the caller: who it is, its organisation and its permissions";
     let operation =
         Operation::new("get_caller", Method::GET, "/v1/caller", "keys", summary, Access::Scopes(&[]), handler!(get));
     vec![operation.answer(200, "CallerDetails").public()]
@@ -36,6 +38,7 @@ async fn get(call: Call) -> Result<Reply, Fault> {
         scopes: caller.scopes().to_vec(),
         organization_id: caller.organization.to_string(),
         id: caller.name,
+        name: caller.display_name,
     };
     Reply::json(200, &details)
 }

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    appointments, audit, busy, calendars, caller, consents, directory, displaced, holds, inbox, keys, messages, organizations,
-    patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots, waitlist,
-    webhook_endpoints,
+    appointments, audit, busy, calendars, caller, consents, directory, displaced, holds, inbox, keys, messages,
+    organizations, patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots,
+    waitlist, webhook_endpoints,
 };
 use crate::{openapi, operation::Operation};
 
@@ -112,7 +112,7 @@ pub(crate) fn document<'a>(operations: impl IntoIterator<Item = &'a Operation>) 
         {"$ref": "#/components/schemas/Impact"},
     ]});
     components["securitySchemes"] = json!({"key": {"type": "http", "scheme": "bearer",
-        "description": "An API key, `mrd_…`"}});
+        "description": "An API key, `mrd_…`, or a token of the configured OpenID provider"}});
     components["responses"] = json!({"Problem": {"description": "An RFC 9457 problem",
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}}});
     json!({
