@@ -151,7 +151,23 @@ async fn the_audit_log_names_the_person_and_the_logs_hold_no_token(fixture: &Fix
         let log = fixture.product.get(&format!("/v1/audit?patient_id={id}")).await.ok()?;
         log.body["data"].as_array()?.iter().find(|entry| entry["action"] == "create_patient").cloned()
     });
-    assert_eq!(entry.await["caller"], "oidc:ada");
+    let entry = entry.await;
+    assert_eq!((&entry["caller"], &entry["person"]), (&json!("oidc:ada"), &json!("Full Name of ada")));
+    // Reads and refusals, too, and found by the name.
+    let desk = fixture.token("eve", &json!(fixture.default), json!(["desk"]));
+    assert_eq!(fixture.get("/v1/patients?limit=1", &desk).await?.status, StatusCode::OK);
+    assert_eq!(fixture.get("/v1/audit", &desk).await?.status, StatusCode::FORBIDDEN);
+    let found = testkit::poll::until("a person's lines", std::time::Duration::from_secs(30), || async {
+        let log = fixture.product.get("/v1/audit?actor=Full%20Name%20of%20eve").await.ok()?;
+        let lines = log.body["data"].as_array()?.clone();
+        let has = |action: &str, status: u16| {
+            lines
+                .iter()
+                .any(|line| line["action"] == action && line["status"] == status && line["caller"] == "oidc:eve")
+        };
+        (has("list_patients", 200) && has("audit", 403)).then_some(())
+    });
+    found.await;
     let broken = format!("{token}x");
     assert_eq!(fixture.get("/v1/caller", &broken).await?.status, StatusCode::UNAUTHORIZED);
     let printed = fixture.product.printed();

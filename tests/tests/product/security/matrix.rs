@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use gateway::auth::Scope;
+use gateway::auth::{Role, Scope};
 use reqwest::{Method, StatusCode};
 use scenarios::{ADMIN, Product};
 use serde_json::{Value, json};
 
 use super::{
-    key, key_of,
-    operations::{Callers, OPERATIONS, callers_of},
+    key, key_of, make_key,
+    operations::{Callers, OPERATIONS, ROLES, callers_of},
 };
 
 /// An id that nothing has.
@@ -108,6 +108,11 @@ async fn callers(product: &Product) -> Result<Vec<Caller>> {
     ];
     for scope in Scope::ALL.map(Scope::as_str) {
         callers.push(Caller::new(scope, &key(product, &[scope]).await?.1, Some(vec![scope])));
+    }
+    for role in Role::ALL.map(Role::as_str) {
+        let (_, scopes) = ROLES.iter().find(|(name, _)| *name == role).context("give the role its scopes")?;
+        let (_, secret) = make_key(product, json!({"name": "test", "role": role}), &[]).await?;
+        callers.push(Caller::new(role, &secret, Some(scopes.to_vec())));
     }
     Ok(callers)
 }

@@ -12,7 +12,7 @@ mod withheld;
 use anyhow::{Context, Result};
 use reqwest::Method;
 use scenarios::{ADMIN, Product};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A new key with these scopes: its id and its secret.
 async fn key(product: &Product, scopes: &[&str]) -> Result<(String, String)> {
@@ -21,7 +21,10 @@ async fn key(product: &Product, scopes: &[&str]) -> Result<(String, String)> {
 
 /// The same, of the organisation that a header names.
 async fn key_of(product: &Product, scopes: &[&str], headers: &[(&str, &str)]) -> Result<(String, String)> {
-    let body = json!({"name": "test", "scopes": scopes});
+    make_key(product, json!({"name": "test", "scopes": scopes}), headers).await
+}
+
+async fn make_key(product: &Product, body: Value, headers: &[(&str, &str)]) -> Result<(String, String)> {
     let made = product.send(Method::POST, "/v1/keys", ADMIN, headers, Some(body)).await?;
     let secret = made.body["key"].as_str().with_context(|| format!("refused: {}", made.body))?;
     Ok((made.text("/id"), secret.to_owned()))

@@ -196,6 +196,25 @@ pub(super) const OPERATIONS: &[(Callers, &[&str])] = &[
     ),
 ];
 
+/// The scopes of each role.
+pub(super) const ROLES: [(&str, &[&str]); 4] = [
+    ("reception", &["slots:read", "bookings:write", "patients:read", "patients:write", "messages:write"]),
+    ("practitioner", &["slots:read", "bookings:write", "patients:read"]),
+    (
+        "operations",
+        &[
+            "slots:read",
+            "bookings:write",
+            "patients:read",
+            "patients:write",
+            "directory:write",
+            "messages:write",
+            "reports:read",
+        ],
+    ),
+    ("owner", &["admin"]),
+];
+
 /// The callers of an operation, by its id.
 pub(super) fn callers_of(operation: &str) -> Option<Callers> {
     OPERATIONS.iter().find(|(_, operations)| operations.contains(&operation)).map(|(callers, _)| *callers)
