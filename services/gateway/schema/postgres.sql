@@ -64,6 +64,7 @@ CREATE TABLE keys (
     created_at_us bigint NOT NULL,
     revoked_at_us bigint,
     role text,
+    location_ids text,
     CONSTRAINT keys_pkey PRIMARY KEY (id),
     CONSTRAINT keys_hash_key UNIQUE (hash)
 );

@@ -24,6 +24,7 @@ use crate::{
 };
 
 /// A request.
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) inner: Arc<Inner>,
     /// The request bodies' schemas of the operation's dialect.

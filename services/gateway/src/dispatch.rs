@@ -21,7 +21,8 @@ use tracing::{Instrument, field::Empty};
 use crate::{
     Inner,
     audit::Trail,
-    auth::{self, Caller},
+    auth::{self, Caller, LimitedKeys},
+    binding::Guard,
     call::Call,
     characters, idempotency,
     interface::Interface,
@@ -113,7 +114,7 @@ impl Endpoint {
         let Self { inner, operation, interface } = self;
         let (parts, body) = request.into_parts();
         trail.path(&path_params);
-        let caller = authorize(inner, operation, &parts.headers, trail).await?;
+        let caller = authorize(inner, operation, &parts.headers, LimitedKeys::Kept, trail).await?;
         let quota = inner.rate_limit.take(&caller.name)?;
         characters::check_pairs(&path_params)?;
         let params = Params::parse(&operation.params, parts.uri.query().unwrap_or_default())?;
@@ -121,7 +122,7 @@ impl Endpoint {
         let raw_body = read_bytes(inner, operation, body).await?;
         let idempotency = idempotency_key(operation, &parts.headers, &parts.uri, &raw_body)?;
         let (body, form) = parse_body(&interface.schemas, operation, &parts.headers, &raw_body)?;
-        let call = Call {
+        let mut call = Call {
             inner: inner.clone(),
             schemas: interface.schemas.clone(),
             caller,
@@ -136,9 +137,14 @@ impl Endpoint {
             deadline,
             link_organization: Arc::clone(&trail.link_organization),
         };
+        let guard = Guard::check(interface, operation, &mut call).await?;
         let reply = match operation.replayed_by_gateway {
             true => idempotency::handle_once(call, operation.handler).await?,
             false => (operation.handler)(call).await?,
+        };
+        let reply = match guard {
+            Some(guard) => guard.cut(reply).await?,
+            None => reply,
         };
         Ok((reply, quota))
     }
@@ -149,11 +155,12 @@ async fn authorize(
     inner: &Inner,
     operation: &Operation,
     headers: &HeaderMap,
+    limited: LimitedKeys,
     trail: &mut Trail,
 ) -> Result<Caller, Fault> {
     let caller = match operation.access {
         Access::Open => Ok(Caller::patient(inner.default_organization)),
-        Access::Scopes(_) | Access::Installation => auth::authenticate(inner, headers).await,
+        Access::Scopes(_) | Access::Installation => auth::authenticate(inner, headers, limited).await,
     };
     let caller = caller.map_err(|refusal| {
         trail.caller = refusal.caller.map(|caller| *caller);

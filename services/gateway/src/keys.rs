@@ -1,13 +1,13 @@
 //! The use cases of API keys, for the gateway's endpoints and for the command line.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::id::{KeyId, OrganizationId};
+use domain::id::{KeyId, LocationId, OrganizationId};
 use runtime::{Clock, Ids};
 use sql::{Failure, Target};
 
 use crate::{
     Error,
-    auth::{Role, Scope, hash, stored_scopes},
+    auth::{Role, Scope, hash, stored_locations, stored_scopes},
     store::{
         Store,
         audit::Entry,
@@ -29,6 +29,8 @@ pub struct Key {
     pub role: Option<Role>,
     /// The permissions, those of the role included.
     pub scopes: Vec<Scope>,
+    /// The locations to which it is limited; `None` for all.
+    pub locations: Option<Vec<LocationId>>,
     /// The time of creation, in microseconds since the Unix epoch.
     pub created_at_us: i64,
     /// The time of revocation, in microseconds since the Unix epoch.
@@ -49,6 +51,8 @@ pub struct Permissions<'a> {
     pub role: Option<Role>,
     /// Further scopes.
     pub scopes: &'a [Scope],
+    /// The locations to which it is limited; empty for all.
+    pub locations: &'a [LocationId],
 }
 
 /// The API keys of an installation.
@@ -120,8 +124,9 @@ impl Keys {
             organization_id: organization.uuid(),
             name: name.to_owned(),
             hash: hash(&secret),
+            location_ids: (!permissions.locations.is_empty()).then(|| joined(permissions.locations)),
             role: permissions.role.map(|role| role.as_str().to_owned()),
-            scopes: permissions.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" "),
+            scopes: joined(permissions.scopes),
             created_at_us: now.as_microsecond(),
             revoked_at_us: None,
         };
@@ -158,6 +163,11 @@ impl Keys {
     }
 }
 
+/// Words with spaces between them.
+fn joined(words: &[impl ToString]) -> String {
+    words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
 impl From<&KeyRow> for Key {
     fn from(row: &KeyRow) -> Self {
         Self {
@@ -165,6 +175,7 @@ impl From<&KeyRow> for Key {
             name: row.name.clone(),
             role: row.role.as_ref().and_then(|role| role.parse().ok()),
             scopes: stored_scopes(row.role.as_deref(), &row.scopes),
+            locations: row.location_ids.as_deref().map(|ids| stored_locations(ids).iter().copied().collect()),
             created_at_us: row.created_at_us,
             revoked_at_us: row.revoked_at_us,
         }

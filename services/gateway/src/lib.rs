@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod auth;
+mod binding;
 mod calendar_link;
 mod call;
 mod characters;

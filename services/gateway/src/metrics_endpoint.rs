@@ -12,7 +12,7 @@ use rpc::Fault;
 use crate::{
     Inner,
     audit::Trail,
-    auth::{self, Scope},
+    auth::{self, LimitedKeys, Scope},
 };
 
 /// Headers that a proxy adds: the client behind it is elsewhere.
@@ -40,7 +40,7 @@ pub(crate) async fn show(State(inner): State<Arc<Inner>>, request: Request) -> R
 }
 
 async fn authorize(inner: &Inner, headers: &HeaderMap, trail: &mut Trail) -> Result<(), Fault> {
-    let caller = auth::authenticate(inner, headers).await.map_err(|refusal| {
+    let caller = auth::authenticate(inner, headers, LimitedKeys::Refused).await.map_err(|refusal| {
         trail.caller = refusal.caller.map(|caller| *caller);
         refusal.fault
     })?;

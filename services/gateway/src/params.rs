@@ -121,6 +121,16 @@ impl Params {
         query
     }
 
+    /// The parameters with these values, which are valid.
+    pub(crate) fn of(values: impl IntoIterator<Item = (&'static str, Vec<String>)>) -> Self {
+        Self(values.into_iter().collect())
+    }
+
+    /// Sets the values of a parameter, which are valid.
+    pub(crate) fn set(&mut self, name: &'static str, values: Vec<String>) {
+        self.0.insert(name, values);
+    }
+
     /// All values of a parameter.
     pub(crate) fn all(&self, name: &str) -> Vec<String> {
         self.0.get(name).cloned().unwrap_or_default()

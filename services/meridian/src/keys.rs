@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use clap::Subcommand;
-use domain::id::{KeyId, OrganizationId};
+use domain::id::{KeyId, LocationId, OrganizationId};
 use gateway::{
     auth::{self, Scope},
     keys::{Key, Keys, Permissions},
@@ -31,6 +31,9 @@ pub(crate) enum Command {
         /// What it may do, such as slots:read; several with commas or by repeating
         #[arg(long = "scope", required_unless_present = "role", value_delimiter = ',')]
         scopes: Vec<Scope>,
+        /// A location to which it is limited, loc_…; several with commas or by repeating
+        #[arg(long = "location", value_delimiter = ',', value_name = "LOC")]
+        locations: Vec<LocationId>,
         /// The organisation that it belongs to
         #[arg(long, value_name = "ORG")]
         organization: Option<OrganizationId>,
@@ -61,9 +64,9 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
     }
     let keys = Keys::open(&config.database_of(Role::Gateway), Clock::system(), Ids::system()).await?;
     match command {
-        Command::Create { name, role, scopes, organization } => {
+        Command::Create { name, role, scopes, locations, organization } => {
             let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
-            let permissions = Permissions { role, scopes: &scopes };
+            let permissions = Permissions { role, scopes: &scopes, locations: &locations };
             let (key, secret) = keys.create(organization, &name, permissions).await?;
             keys.record_command(organization, "create_key", key.id).await?;
             eprintln!("{} made; this is the only time that it is shown:", key.id);
@@ -95,7 +98,8 @@ fn print(key: &Key) {
     let state = if key.revoked_at_us.is_some() { "revoked" } else { "in use" };
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
     let role = key.role.map(|role| format!("{}: ", role.as_str())).unwrap_or_default();
-    println!("{}  {state:8} {role}{}  {}", key.id, scopes.join(","), key.name);
+    let locations = key.locations.iter().flatten().map(|id| format!(" {id}")).collect::<String>();
+    println!("{}  {state:8} {role}{}{locations}  {}", key.id, scopes.join(","), key.name);
 }
 
 /// Checks that an organisation exists. The first start creates the default one.

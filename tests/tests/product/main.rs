@@ -7,6 +7,7 @@ mod command_line;
 mod deploy;
 mod event_stream;
 mod imported_calendars;
+mod limited_keys;
 mod location_zone;
 mod patients;
 mod plans;

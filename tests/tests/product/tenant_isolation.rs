@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::sms::FakeProvider;
 
 /// Webhooks of this machine, and offers at any hour.
-const PRIVATE: [&str; 6] = [
+pub(super) const PRIVATE: [&str; 6] = [
     "--set",
     "reminder.webhooks.private_addresses=true",
     "--set",
@@ -20,10 +20,10 @@ const PRIVATE: [&str; 6] = [
 ];
 
 /// An id of each kind, by its name in the cases.
-type Ids = BTreeMap<&'static str, String>;
+pub(super) type Ids = BTreeMap<&'static str, String>;
 
 /// Creates an entry of each kind in the default organisation.
-async fn create_each_kind(product: &Product) -> Result<Ids> {
+pub(super) async fn create_each_kind(product: &Product) -> Result<Ids> {
     let make = async |path: String, body: Value| -> Result<String> {
         let made = product.post(&path, body).await?;
         made.body["id"].as_str().map(str::to_owned).with_context(|| format!("{path}: {}", made.body))
@@ -102,7 +102,7 @@ async fn proposed_change(product: &Product, id: &str, slot: Value) -> Result<Str
 }
 
 /// The kind of the id at the end of an operation's path.
-fn kind_of(path: &str) -> &'static str {
+pub(super) fn kind_of(path: &str) -> &'static str {
     let after = path.trim_start_matches("/v1/");
     for (beginning, kind) in [
         ("locations/{parent_id}/rooms/", "room"),
@@ -138,7 +138,7 @@ fn kind_of(path: &str) -> &'static str {
 }
 
 /// A body that the operation takes; panics for one that needs a body and has no case.
-fn body(operation: &str, needed: bool) -> Option<Value> {
+pub(super) fn body(operation: &str, needed: bool) -> Option<Value> {
     Some(match operation {
         "create_room" => json!({"name": "Room", "type": "treatment-room"}),
         "create_equipment" => json!({"name": "Kit", "type": "kit", "units": 1}),
@@ -346,7 +346,7 @@ async fn a_foreign_id_in_a_query_or_a_body_reveals_nothing() -> Result<()> {
 }
 
 /// All lists as the organisation itself reads them.
-async fn all_lists(product: &Product, ids: &Ids) -> Result<String> {
+pub(super) async fn all_lists(product: &Product, ids: &Ids) -> Result<String> {
     let (location, practitioner) = (&ids["location"], &ids["practitioner"]);
     let mut text = String::new();
     for path in [

@@ -3,7 +3,7 @@
 use domain::id::OrganizationId;
 use rpc::{Code, Fault};
 
-use super::Scope;
+use super::{Locations, Scope};
 
 /// The name of all patients with a link.
 const PATIENT: &str = "patient";
@@ -19,6 +19,8 @@ pub(crate) struct Caller {
     /// The name of a person by which people know them, for the audit log.
     pub(crate) display_name: Option<String>,
     pub(super) scopes: Vec<Scope>,
+    /// The locations to which a key is limited; `None` for all.
+    pub(crate) locations: Option<Locations>,
     /// Whether it is the installation's own key.
     pub(crate) is_installation: bool,
 }
@@ -36,7 +38,7 @@ impl Caller {
 
     /// A caller that is no person.
     pub(super) fn key(organization: OrganizationId, name: String, scopes: Vec<Scope>) -> Self {
-        Self { organization, name, display_name: None, scopes, is_installation: false }
+        Self { organization, name, display_name: None, scopes, locations: None, is_installation: false }
     }
 
     /// Whether the caller is a person whom an OpenID provider has signed in.

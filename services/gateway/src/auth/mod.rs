@@ -9,8 +9,10 @@ mod organization;
 mod role;
 mod scope;
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use axum::http::{HeaderMap, header};
-use domain::id::{KeyId, OrganizationId};
+use domain::id::{KeyId, LocationId, OrganizationId};
 use rpc::{Code, Fault};
 use service::db_error;
 use sha2::{Digest, Sha256};
@@ -41,18 +43,45 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     Some(header.strip_prefix("Bearer ").or_else(|| header.strip_prefix("bearer "))?.trim())
 }
 
+/// The locations of a limited key.
+pub(crate) type Locations = Arc<BTreeSet<LocationId>>;
+
+/// The locations of a stored key, which are separated by spaces. A text without any gives an empty set, which opens nothing.
+pub(crate) fn stored_locations(text: &str) -> Locations {
+    Arc::new(text.split(' ').filter_map(|id| id.parse().ok()).collect())
+}
+
 /// The refusal of a key or a token. `detail` never repeats it.
 fn invalid_token(detail: impl Into<String>) -> Fault {
     Fault::new(Code::Unauthenticated, detail).with(CHALLENGE, "invalid_token")
+}
+
+/// What becomes of keys that are limited to locations. Each place that authenticates must say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LimitedKeys {
+    /// The calling code keeps them at their locations.
+    Kept,
+    /// They are refused, since the calling code cannot do that.
+    Refused,
 }
 
 /// Authenticates the caller of a request, by its headers or by the metadata of a gRPC call.
 ///
 /// # Errors
 /// `unauthenticated` without a valid key or token; `invalid_parameter`, `not_found` or `forbidden` for a wrong
-/// `Meridian-Organization`; `forbidden` for a token that is of no organisation; `unavailable` where the OpenID provider's
-/// keys cannot be fetched.
-pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Refusal> {
+/// `Meridian-Organization`; `forbidden` for a token that is of no organisation, and for a limited key where those are refused;
+/// `unavailable` where the OpenID provider's keys cannot be fetched.
+pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap, limited: LimitedKeys) -> Result<Caller, Refusal> {
+    let caller = identify(inner, headers).await?;
+    if limited == LimitedKeys::Refused && caller.locations.is_some() {
+        let fault = Fault::new(Code::Forbidden, "a key that is limited to locations may not do this");
+        return Err(Refusal { fault, caller: Some(Box::new(caller)) });
+    }
+    Ok(caller)
+}
+
+/// The caller of a request.
+async fn identify(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let credential = bearer(headers).ok_or_else(|| Fault::new(Code::Unauthenticated, NO_CREDENTIAL))?;
     let hash = hash(credential);
     if let Some(admin) = &inner.admin_key_hash
@@ -70,7 +99,8 @@ pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap) -> Result<C
     let row = row.ok_or_else(|| invalid_token(REFUSED_KEY))?;
     let name = KeyId::new(row.id).to_string();
     let scopes = stored_scopes(row.role.as_deref(), &row.scopes);
-    let caller = Caller::key(OrganizationId::new(row.organization_id), name, scopes);
+    let locations = row.location_ids.as_deref().map(stored_locations);
+    let caller = Caller { locations, ..Caller::key(OrganizationId::new(row.organization_id), name, scopes) };
     if row.revoked_at_us.is_some() {
         return Err(Refusal { fault: invalid_token(REFUSED_KEY), caller: Some(Box::new(caller)) });
     }

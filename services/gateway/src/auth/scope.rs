@@ -1,6 +1,6 @@
 //! Scopes: what a caller may do.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -56,6 +56,12 @@ impl Scope {
             Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

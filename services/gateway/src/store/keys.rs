@@ -10,17 +10,17 @@ use super::{
 };
 
 const INSERT_KEY: &str = r#"
-    INSERT INTO keys (id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    INSERT INTO keys (id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 "#;
 const SELECT_KEY_BY_HASH: &str = r#"
-    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role
+    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids
     FROM keys
     WHERE hash = $1
 "#;
 /// Active keys before revoked ones, of both the newest first.
 const SELECT_KEYS: &str = r#"
-    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role
+    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids
     FROM keys
     WHERE organization_id = $1
       AND ((revoked_at_us IS NOT NULL) > $2
@@ -33,7 +33,7 @@ const REVOKE_KEY: &str = r#"
     UPDATE keys
     SET revoked_at_us = coalesce(revoked_at_us, $3)
     WHERE organization_id = $1 AND id = $2
-    RETURNING id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role
+    RETURNING id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids
 "#;
 
 /// An API key. Instants are microseconds since the Unix epoch.
@@ -50,6 +50,8 @@ pub(crate) struct KeyRow {
     pub(crate) revoked_at_us: Option<i64>,
     /// The word of the role.
     pub(crate) role: Option<String>,
+    /// The locations to which it is limited, separated by spaces; `None` for all.
+    pub(crate) location_ids: Option<String>,
 }
 
 /// A position in the list of keys: after this key of the active or of the revoked ones.
@@ -81,6 +83,7 @@ impl Store {
                 .bind(row.created_at_us)
                 .bind(row.revoked_at_us)
                 .bind(&row.role)
+                .bind(&row.location_ids)
                 .execute(conn)
                 .await
                 .map(drop)

@@ -23,6 +23,8 @@ pub(crate) struct CallerDetails {
     organization_id: String,
     /// All permissions. `admin` includes the others.
     scopes: Vec<Scope>,
+    /// The locations to which the key is limited; null for all.
+    location_ids: Option<Vec<String>>,
 }
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -36,6 +38,7 @@ async fn get(call: Call) -> Result<Reply, Fault> {
     let caller = call.caller;
     let details = CallerDetails {
         scopes: caller.scopes().to_vec(),
+        location_ids: caller.locations.as_ref().map(|ids| ids.iter().map(ToString::to_string).collect()),
         organization_id: caller.organization.to_string(),
         id: caller.name,
         name: caller.display_name,

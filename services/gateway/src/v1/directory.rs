@@ -3,8 +3,11 @@
 mod impact;
 
 use axum::http::Method;
-use domain::directory::{Body as EntryBody, Kind};
-use rpc::Fault;
+use domain::{
+    directory::{Body as EntryBody, Kind},
+    id::LocationId,
+};
+use rpc::{Code, Fault};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -244,6 +247,18 @@ pub(super) async fn list(call: Call, kind: Kind) -> Result<Reply, Fault> {
 pub(super) async fn get(call: Call, kind: Kind) -> Result<Reply, Fault> {
     let entry = find(&call, kind).await?;
     Ok(Reply::json(200, &to_json(&entry)?)?.version(entry.version))
+}
+
+/// The id of a location that exists; `None` for another text.
+pub(super) async fn location_exists(call: &Call, id: &str) -> Result<Option<LocationId>, Fault> {
+    let Ok(location) = id.parse::<LocationId>() else { return Ok(None) };
+    let kind = convert::kind_to_wire(Kind::Location) as i32;
+    let request = GetEntryRequest { kind, id: location.to_string(), parent_id: String::new() };
+    match call.inner.directory.clone().get_entry(call.context().request(request)).await.map_err(Fault::from) {
+        Ok(_) => Ok(Some(location)),
+        Err(fault) if fault.code == Code::NotFound => Ok(None),
+        Err(fault) => Err(fault),
+    }
 }
 
 async fn find(call: &Call, kind: Kind) -> Result<Entry, Fault> {

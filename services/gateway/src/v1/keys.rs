@@ -1,14 +1,17 @@
 //! API keys.
 
 use axum::http::Method;
-use domain::id::KeyId;
+use domain::{
+    fault::Faults,
+    id::{KeyId, LocationId},
+};
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use service::db_error;
 use sql::Failure;
 use utoipa::ToSchema;
 
-use super::{CURSOR, LIMIT, decode_cursor, page_size, time};
+use super::{CURSOR, LIMIT, decode_cursor, directory, page_size, time};
 use crate::{
     Error,
     auth::{Role, Scope},
@@ -35,6 +38,10 @@ pub(crate) struct NewKey {
     #[serde(default)]
     #[schema(max_items = 9)]
     scopes: Vec<Scope>,
+    /// The locations to which the key is limited. Without them it may act at all.
+    #[serde(default)]
+    #[schema(min_items = 1, max_items = 50, nullable = false)]
+    location_ids: Option<Vec<String>>,
 }
 
 /// A key without its secret.
@@ -45,6 +52,8 @@ pub(crate) struct KeyDetails {
     role: Option<Role>,
     /// All permissions, those of the role included.
     scopes: Vec<Scope>,
+    /// The locations to which it is limited; null for all.
+    location_ids: Option<Vec<String>>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -59,6 +68,8 @@ pub(crate) struct CreatedKey {
     role: Option<Role>,
     /// All permissions, those of the role included.
     scopes: Vec<Scope>,
+    /// The locations to which it is limited; null for all.
+    location_ids: Option<Vec<String>>,
     #[schema(format = DateTime)]
     created_at: String,
     #[schema(format = DateTime)]
@@ -106,6 +117,7 @@ fn to_json(key: Key) -> KeyDetails {
         name: key.name,
         role: key.role,
         scopes: key.scopes,
+        location_ids: key.locations.map(|ids| ids.iter().map(ToString::to_string).collect()),
         created_at: time::utc(key.created_at_us),
         revoked_at: key.revoked_at_us.map(time::utc),
     }
@@ -123,7 +135,8 @@ async fn create(call: Call) -> Result<Reply, Fault> {
     if new.role.is_none() && new.scopes.is_empty() {
         return Err(Fault::violation("/scopes", "missing", "give the key a role or at least one scope"));
     }
-    let permissions = Permissions { role: new.role, scopes: &new.scopes };
+    let locations = locations_of(&call, new.location_ids.as_deref().unwrap_or_default()).await?;
+    let permissions = Permissions { role: new.role, scopes: &new.scopes, locations: &locations };
     let (row, secret) = Keys::new(&call.inner).generate(call.caller.organization, &new.name, permissions);
     let key = to_json(Key::from(&row));
     let id = key.id.clone();
@@ -132,6 +145,7 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         name: key.name,
         role: key.role,
         scopes: key.scopes,
+        location_ids: key.location_ids,
         created_at: key.created_at,
         revoked_at: key.revoked_at,
         key: secret,
@@ -144,6 +158,19 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         (Err(Failure::Duplicate(_)), Some(request)) => request.replay_first().await,
         (Err(failure), _) => Err(db_error::fault(failure)),
     }
+}
+
+/// The locations with these ids, all of which exist.
+async fn locations_of(call: &Call, ids: &[String]) -> Result<Vec<LocationId>, Fault> {
+    let (mut found, mut faults) = (Vec::new(), Faults::new());
+    for (id, at) in ids.iter().zip(0..) {
+        match directory::location_exists(call, id).await? {
+            Some(location) => found.push(location),
+            None => faults.push(format!("/location_ids/{at}"), "not_found", "there is no such location"),
+        }
+    }
+    faults.result().map_err(Fault::invalid)?;
+    Ok(found)
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {

@@ -94,9 +94,9 @@ async fn create_keys(config: &Config, shared: &Shared) -> Result<(String, String
             Some(_) => vec![],
         };
     }
-    let front_end = Permissions { role: None, scopes: &[Scope::SlotsRead, Scope::BookingsWrite] };
+    let front_end = Permissions { role: None, scopes: &[Scope::SlotsRead, Scope::BookingsWrite], locations: &[] };
     let (_, front_end) = keys.create(DEFAULT_ORGANIZATION, FRONT_END, front_end).await?;
-    let staff = Permissions { role: Some(auth::Role::Owner), scopes: &[] };
+    let staff = Permissions { role: Some(auth::Role::Owner), scopes: &[], locations: &[] };
     let (_, staff) = keys.create(DEFAULT_ORGANIZATION, STAFF, staff).await?;
     Ok((front_end, staff))
 }
