@@ -1,12 +1,12 @@
-//! The metadata of a call: the organisation, the caller, the deadline, and optionally an idempotency key and a revision
-//! that the answer must include.
+//! The metadata of a call: the organisation, the caller, the deadline, and optionally the end user of a front end, an
+//! idempotency key, and a revision that the answer must include.
 
 use std::time::{Duration, Instant};
 
 use domain::id::OrganizationId;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 
-use crate::{Code, Fault, metadata};
+use crate::{Code, Fault, Visitor, metadata};
 
 /// Time that a service keeps for its own answer when it passes the deadline on.
 const MARGIN: Duration = Duration::from_millis(20);
@@ -15,6 +15,7 @@ pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_secs(5);
 
 const ORGANIZATION: &str = "meridian-organization";
 const CALLER: &str = "meridian-caller";
+const VISITOR: &str = "meridian-visitor";
 const KEY: &str = "idempotency-key";
 const FINGERPRINT: &str = "meridian-fingerprint";
 const REVISION: &str = "meridian-revision";
@@ -40,6 +41,8 @@ pub struct Context {
     pub organization: OrganizationId,
     /// The caller: an API key's id or a service's name.
     pub caller: String,
+    /// The end user of a front end or of a patient's link; `None` for staff and services.
+    pub visitor: Option<Visitor>,
     /// When the answer is due.
     pub deadline: Instant,
     /// Set if the caller may repeat the call.
@@ -54,6 +57,7 @@ impl Context {
         Self {
             organization,
             caller: caller.to_owned(),
+            visitor: None,
             deadline: Instant::now() + within,
             idempotency: None,
             revision: None,
@@ -74,9 +78,11 @@ impl Context {
             (Some(_), None) => return Err(missing(FINGERPRINT)),
             (None, _) => None,
         };
+        let visitor = text(metadata, VISITOR)?.map(|text| text.parse().map_err(|()| missing(VISITOR))).transpose()?;
         Ok(Self {
             organization: organization.parse().map_err(|_| missing(ORGANIZATION))?,
             caller: text(metadata, CALLER)?.ok_or_else(|| missing(CALLER))?,
+            visitor,
             deadline: deadline.map_or_else(|| Instant::now() + DEFAULT_DEADLINE, |deadline| deadline.0),
             idempotency,
             revision: text(metadata, REVISION)?,
@@ -98,6 +104,9 @@ impl Context {
         let onward = request.metadata_mut();
         metadata::set(onward, ORGANIZATION, &self.organization.to_string());
         metadata::set(onward, CALLER, &self.caller);
+        if let Some(visitor) = &self.visitor {
+            metadata::set(onward, VISITOR, &visitor.to_string());
+        }
         if let Some(idempotency) = &self.idempotency {
             metadata::set(onward, KEY, &idempotency.key);
             metadata::set(onward, FINGERPRINT, &idempotency.fingerprint);
@@ -159,6 +168,7 @@ mod tests {
         Context {
             idempotency: Some(Idempotency { key: "clé 100%\n".into(), fingerprint: "ab12".into() }),
             revision: Some("7.12".into()),
+            visitor: Some(Visitor { id: "v:1".into(), named: true }),
             ..Context::new(organization(), "key_1", Duration::from_secs(2))
         }
     }
@@ -173,6 +183,9 @@ mod tests {
         let read = Context::of(&sent.forward(())).unwrap();
         assert_eq!((read.organization, &read.caller), (sent.organization, &sent.caller));
         assert_eq!((read.idempotency, read.revision), (sent.idempotency, sent.revision));
+        assert_eq!(read.visitor, sent.visitor);
+        let by_address = Context { visitor: Some(Visitor { id: "1".into(), named: false }), ..context() };
+        assert_eq!(Context::of(&by_address.forward(())).unwrap().visitor, by_address.visitor);
     }
 
     #[test]
@@ -202,5 +215,10 @@ mod tests {
         let mut request = whole;
         request.metadata_mut().insert(ORGANIZATION, "loc_01jnq0".parse().unwrap());
         assert!(Context::of(&request).is_err());
+        for bad in ["v1", "named:", "other:v1"] {
+            let mut request = context().forward(());
+            request.metadata_mut().insert(VISITOR, bad.parse().unwrap());
+            assert!(Context::of(&request).unwrap_err().detail.contains(VISITOR), "{bad}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod metadata;
 mod retry;
 mod server;
 pub mod trace;
+mod visitor;
 
 pub use channel::{Channel, TransportError};
 pub use code::Code;
@@ -26,3 +27,4 @@ pub use fault::Fault;
 pub use guard::{guard, guard_with};
 pub use retry::Retry;
 pub use server::{Server, listen};
+pub use visitor::Visitor;

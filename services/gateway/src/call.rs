@@ -8,7 +8,7 @@ use std::{
 
 use axum::http::{HeaderMap, header};
 use domain::{appointment::BookingChannel, id::OrganizationId};
-use rpc::{Code, Context, Fault, Idempotency};
+use rpc::{Code, Context, Fault, Idempotency, Visitor};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
@@ -30,6 +30,8 @@ pub(crate) struct Call {
     /// The request bodies' schemas of the operation's dialect.
     pub(crate) schemas: Arc<Schemas>,
     pub(crate) caller: Caller,
+    /// The end user of a front end or of a patient's link; `None` for staff.
+    pub(crate) visitor: Option<Visitor>,
     pub(crate) operation_id: String,
     pub(crate) params: Params,
     pub(crate) path_params: HashMap<String, String>,
@@ -52,6 +54,7 @@ impl Call {
         Context {
             organization: self.caller.organization,
             caller: self.caller.name.clone(),
+            visitor: self.visitor.clone(),
             deadline: self.deadline,
             idempotency: self.idempotency.clone(),
             revision: header("meridian-revision"),

@@ -6,6 +6,7 @@ use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
 
 pub use self::oidc::{Oidc, Rule};
+use crate::client_address::Proxies;
 
 /// The section `gateway`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,6 +22,11 @@ pub struct Config {
     pub streams_max: usize,
     /// The largest request body in bytes.
     pub body_bytes_max: usize,
+    /// The addresses and networks of the reverse proxies before the gateway, such as `10.0.0.0/8`. Only they may name a
+    /// client's address; without them, it is that of the connection.
+    pub trusted_proxies: Vec<String>,
+    /// The header in which the trusted proxies name their client: `X-Forwarded-For` or `Forwarded`.
+    pub proxy_header: String,
     /// The origins whose pages may call the gateway from a browser; `*` for all.
     pub cors_origins: Vec<String>,
 }
@@ -33,8 +39,20 @@ impl Default for Config {
             concurrency_max: 512,
             streams_max: 1024,
             body_bytes_max: 256 * 1024,
+            trusted_proxies: vec![],
+            proxy_header: "X-Forwarded-For".into(),
             cors_origins: vec![],
         }
+    }
+}
+
+impl Config {
+    /// The proxies before the gateway.
+    ///
+    /// # Errors
+    /// The setting that cannot be read.
+    pub(crate) fn proxies(&self) -> Result<Proxies, String> {
+        Proxies::parse(&self.trusted_proxies, &self.proxy_header).map_err(str::to_owned)
     }
 }
 
@@ -51,6 +69,10 @@ impl Section for Config {
         check((1..=65_536).contains(&self.concurrency_max), "concurrency_max", "must lie between 1 and 65536");
         check((1..=65_536).contains(&self.streams_max), "streams_max", "must lie between 1 and 65536");
         check((1024..=16 << 20).contains(&self.body_bytes_max), "body_bytes_max", "must lie between 1 KiB and 16 MiB");
+        let proxies = Proxies::parse(&self.trusted_proxies, "forwarded").is_ok();
+        check(proxies, "trusted_proxies", "write addresses or networks, such as 192.0.2.1 or 10.0.0.0/8");
+        let header = Proxies::parse(&[], &self.proxy_header).is_ok();
+        check(header, "proxy_header", "use X-Forwarded-For or Forwarded");
         let origins = self.cors_origins.iter().all(|origin| origin == "*" || origin.starts_with("http"));
         check(origins, "cors_origins", "write origins such as https://booking.example.org, or *");
     }

@@ -31,6 +31,7 @@ use crate::{
     rate_limit::Quota,
     reply::Reply,
     schema::Schemas,
+    visitor,
 };
 
 /// The most bytes of an oversized body that are read and discarded.
@@ -122,10 +123,14 @@ impl Endpoint {
         let raw_body = read_bytes(inner, operation, body).await?;
         let idempotency = idempotency_key(operation, &parts.headers, &parts.uri, &raw_body)?;
         let (body, form) = parse_body(&interface.schemas, operation, &parts.headers, &raw_body)?;
+        let client = inner.proxies.client_address(&parts.extensions, &parts.headers);
+        let visitor = caller.is_public().then(|| visitor::visitor(&inner.visitor_key, &parts.headers, client));
+        let visitor = visitor.transpose()?;
         let mut call = Call {
             inner: inner.clone(),
             schemas: interface.schemas.clone(),
             caller,
+            visitor,
             operation_id: operation.id.clone(),
             params,
             path_params,

@@ -14,6 +14,7 @@ mod binding;
 mod calendar_link;
 mod call;
 mod characters;
+mod client_address;
 mod config;
 mod dispatch;
 mod event_hub;
@@ -33,6 +34,7 @@ mod schema;
 mod store;
 mod suggestion;
 mod v1;
+mod visitor;
 
 use std::{
     net::SocketAddr,
@@ -44,6 +46,7 @@ use std::{
 
 use audit::AuditLog;
 use axum::Router;
+use client_address::Proxies;
 pub use config::{Config, Oidc, Rule};
 use domain::id::OrganizationId;
 use futures::future::BoxFuture;
@@ -106,6 +109,9 @@ pub enum Error {
     /// A schema of a dialect cannot be compiled.
     #[error("the public interface's schemas cannot be compiled: {0}")]
     Schema(String),
+    /// A trusted proxy is no address, or the proxies' header is unknown.
+    #[error("the gateway's proxies cannot be used: {0}")]
+    Proxy(String),
     /// The socket failed.
     #[error("the gateway's socket failed")]
     Socket(#[from] std::io::Error),
@@ -156,8 +162,11 @@ pub(crate) struct Inner {
     /// The idempotency keys of running requests that the gateway replays.
     pub(crate) running_keys: RunningKeys,
     pub(crate) rate_limit: rate_limit::RateLimit,
+    pub(crate) proxies: Proxies,
     /// The dialects; the first one answers requests outside all of them.
     pub(crate) interfaces: Vec<Arc<Interface>>,
+    /// Signs the ids of visitors.
+    pub(crate) visitor_key: Vec<u8>,
     /// Signs calendar links.
     pub(crate) calendar_key: Vec<u8>,
     pub(crate) request_permits: Arc<Semaphore>,
@@ -194,6 +203,7 @@ impl App {
         let inner = Inner {
             calendar_key: store.load_or_insert_secret("calendar_key", &deps.ids.bytes::<32>()).await?,
             person_key: store.load_or_insert_secret("person_key", &deps.ids.bytes::<32>()).await?,
+            visitor_key: store.load_or_insert_secret("visitor_key", &deps.ids.bytes::<32>()).await?,
             interfaces: interfaces.into_iter().map(Arc::new).collect(),
             directory: DirectoryClient::new(deps.availability.clone())
                 .max_decoding_message_size(DIRECTORY_ANSWER_BYTES_MAX),
@@ -215,6 +225,7 @@ impl App {
             auth_cache: auth::Cache::default(),
             running_keys: RunningKeys::default(),
             rate_limit: rate_limit::RateLimit::new(config.requests_per_second),
+            proxies: config.proxies().map_err(Error::Proxy)?,
             request_permits: Arc::new(Semaphore::new(config.concurrency_max)),
             stream_permits: Arc::new(Semaphore::new(config.streams_max)),
             draining: Shutdown::new(),

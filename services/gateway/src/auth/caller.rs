@@ -56,6 +56,11 @@ impl Caller {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
+    /// Whether the caller acts for the public: a front end's key, or a patient with a link. Limits of visitors are theirs.
+    pub(crate) fn is_public(&self) -> bool {
+        !self.has(Scope::PatientsRead)
+    }
+
     /// Refuses a caller without a scope.
     ///
     /// # Errors
