@@ -79,6 +79,7 @@ table! {
     LocationClosed "location_closed" FailedPrecondition 422 "The location is closed";
     NotOffered "not_offered" FailedPrecondition 422 "This cannot be booked";
     NoSeries "no_series" FailedPrecondition 422 "No series fits";
+    HoldLimit "hold_limit" ResourceExhausted 429 "Enough is held already";
     RateLimited "rate_limited" ResourceExhausted 429 "Too many requests";
     FeedPositionLost "feed_position_lost" OutOfRange 410 "The position is no longer in the feed";
     Internal "internal" Internal 500 "Something went wrong on our side";

@@ -1,10 +1,13 @@
 //! The section `booking`.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use domain::time::WallTime;
+use domain::{id::OrganizationId, time::WallTime};
 use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
+
+/// The longest life of any hold, in seconds.
+pub(crate) const HOLD_SECONDS_MAX: u32 = 1800;
 
 /// The section `booking`.
 #[derive(Clone, Serialize, Deserialize)]
@@ -26,6 +29,65 @@ pub struct Config {
     pub at_risk_days: u32,
     /// The waitlist.
     pub waitlist: Waitlist,
+    /// Holds of front ends.
+    pub holds: Holds,
+    /// Settings of single organisations, by id: `[booking.organizations.org_….holds]` has the keys of `booking.holds`. Such a
+    /// section takes the place of the general one; a key that it leaves out has its default.
+    pub organizations: BTreeMap<String, Organization>,
+}
+
+/// The section `booking.holds`: limits of the holds that front ends make for their visitors. A front end is a key without
+/// the scope `patients:read`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Holds {
+    /// Live holds that one visitor of a front end may have, 1 to 1000. A hold of several slots counts once.
+    pub per_visitor: u32,
+    /// The longest life of such a hold, 30 to 1800 seconds. After it ended, the same visitor cannot hold the same time for as
+    /// long as it was held.
+    pub seconds: u32,
+    /// The share of the open time of each location and day that the visitors of one key may hold together, 1 to 100 percent.
+    /// One slot may always be held.
+    pub share_percent: u32,
+}
+
+impl Default for Holds {
+    fn default() -> Self {
+        Self { per_visitor: 3, seconds: 300, share_percent: 20 }
+    }
+}
+
+impl Holds {
+    fn validate(&self, at: &str, check: &mut impl FnMut(bool, &str, &str)) {
+        let mut within = |value: u32, least: u32, most: u32, key: &str| {
+            check((least..=most).contains(&value), &format!("{at}{key}"), &format!("must lie between {least} and {most}"));
+        };
+        within(self.per_visitor, 1, 1000, "per_visitor");
+        within(self.seconds, 30, HOLD_SECONDS_MAX, "seconds");
+        within(self.share_percent, 1, 100, "share_percent");
+    }
+}
+
+/// The settings of one organisation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Organization {
+    /// In the place of `booking.holds`.
+    pub holds: Option<Holds>,
+}
+
+impl Config {
+    /// The limits of holds in an organisation.
+    pub(crate) fn holds(&self, organization: OrganizationId) -> &Holds {
+        self.organization(organization).and_then(|own| own.holds.as_ref()).unwrap_or(&self.holds)
+    }
+
+    fn organization(&self, organization: OrganizationId) -> Option<&Organization> {
+        if self.organizations.is_empty() {
+            return None;
+        }
+        self.organizations.get(&organization.to_string())
+    }
 }
 
 /// The section `booking.waitlist`.
@@ -74,6 +136,8 @@ impl Default for Config {
             late_cancellation_forfeits: false,
             at_risk_days: 3,
             waitlist: Waitlist::default(),
+            holds: Holds::default(),
+            organizations: BTreeMap::new(),
         }
     }
 }
@@ -101,5 +165,13 @@ impl Section for Config {
         let in_order = waitlist.ask_from.minutes() < waitlist.ask_until.minutes();
         check(in_order, "waitlist.ask_until", "must be later than waitlist.ask_from");
         check(self.at_risk_days <= 60, "at_risk_days", "must lie between 0 and 60");
+        self.holds.validate("holds.", &mut check);
+        for (id, own) in &self.organizations {
+            let key = format!("organizations.{id}");
+            check(id.parse::<OrganizationId>().is_ok(), &key, "name an organisation by its id: org_…");
+            if let Some(holds) = &own.holds {
+                holds.validate(&format!("{key}.holds."), &mut check);
+            }
+        }
     }
 }

@@ -5,6 +5,7 @@ use domain::time::Day;
 use serde_json::{Map, Value, json};
 
 use crate::{
+    auth::Scope,
     operation::{Access, Body, Content, Operation},
     params::{Param, Type},
 };
@@ -32,7 +33,9 @@ fn operation_object(operation: &Operation) -> Value {
     let in_query = operation.params.iter().map(query_parameter);
     // Forms come from providers and mail programs, which send no idempotency key.
     let idempotent = operation.method == Method::POST && operation.body != Some(Body::Form);
-    let in_header = idempotent.then(idempotency_key);
+    // Front ends hold, book and prove numbers for their visitors.
+    let for_visitor = operation.method == Method::POST && operation.access == Access::Scopes(&[Scope::BookingsWrite]);
+    let in_header = idempotent.then(idempotency_key).into_iter().chain(for_visitor.then(visitor));
     let mut responses = Map::new();
     responses.insert(operation.status.to_string(), success(operation.content));
     for status in PROBLEM_STATUSES {
@@ -92,6 +95,13 @@ fn idempotency_key() -> Value {
         "description": "Of the caller's own choosing: for a day, the same request with the same key is done once and \
                         answered alike, with `Idempotency-Replayed: true`",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"}})
+}
+
+fn visitor() -> Value {
+    json!({"name": "Meridian-Visitor", "in": "header", "required": false,
+        "description": "With a front end's key: an opaque name of the end user, for whom limits count. Without it, the \
+                        client's address counts",
+        "schema": {"type": "string", "pattern": "^[!-~]{1,64}$"}})
 }
 
 fn success(content: Content) -> Value {

@@ -23,6 +23,7 @@ mod slot_stream;
 mod tenant_isolation;
 mod this_and_future;
 mod traces;
+mod visitor_holds;
 mod waitlist;
 mod walk_through;
 mod webhooks;

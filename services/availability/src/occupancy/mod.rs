@@ -17,7 +17,7 @@ use domain::{
 use uuid::Uuid;
 use wire::booking::{AppointmentState, Change, GroupState, change::Owner};
 
-use self::calendars::Calendars;
+use self::calendars::{Calendars, ClaimTag};
 pub(crate) use self::sessions::{FreedCalendars, GroupSession, MovingAppointment};
 
 /// The claims of an appointment, a hold or a group session.
@@ -170,18 +170,30 @@ impl Occupancy {
     }
 
     /// A practitioner's claims that meet some ticks, each with the number of its location (see [`Self::locations`]),
-    /// without claims that name no location and those of the ignored owners. No claim is longer than a day.
+    /// without claims that name no location and those of the ignored owners.
     pub(crate) fn located_claims<'a>(
         &'a self,
         practitioner: Uuid,
         span: Span,
         ignored: &'a [Uuid],
     ) -> impl Iterator<Item = (Span, u16)> + 'a {
+        let met = self.claims_meeting(practitioner, span).filter(|(_, tag)| !ignored.contains(&tag.owner));
+        met.filter_map(|(span, tag)| Some((*span, tag.location?)))
+    }
+
+    /// The parts of a practitioner's claims that lie within some ticks, without those of holds.
+    pub(crate) fn booked(&self, practitioner: Uuid, span: Span) -> impl Iterator<Item = Span> {
+        let is_hold = move |owner: &Uuid| self.owners.get(owner).is_some_and(|known| known.expires_at_us != 0);
+        let booked = self.claims_meeting(practitioner, span).filter(move |(_, tag)| !is_hold(&tag.owner));
+        booked.map(move |(claim, _)| claim.and(span))
+    }
+
+    /// A practitioner's claims that meet some ticks. No claim is longer than a day.
+    fn claims_meeting(&self, practitioner: Uuid, span: Span) -> impl Iterator<Item = &(Span, ClaimTag)> {
         let claims = self.calendars.of_practitioner(practitioner);
         let from = claims.partition_point(|(claim, _)| claim.start < span.start - tick::PER_DAY);
         let near = claims[from..].iter().take_while(move |(claim, _)| claim.start < span.end);
-        let met = near.filter(move |(claim, tag)| claim.end > span.start && !ignored.contains(&tag.owner));
-        met.filter_map(|(span, tag)| Some((*span, tag.location?)))
+        near.filter(move |(claim, _)| claim.end > span.start)
     }
 
     /// The locations, by the numbers that [`Self::located_claims`] returns.

@@ -19,6 +19,7 @@ use wire::{
 
 use super::{
     checks::{CheckOptions, HeldClaims, SlotFacts},
+    location_day::location_day,
     query::slot_to_wire,
     request::is_online,
 };
@@ -49,7 +50,9 @@ pub(crate) fn check(inner: &Inner, ctx: &Context, request: &CheckSlotsRequest) -
     let online = is_online(request.channel);
     let checked = slots.iter().enumerate().map(|(at, slot)| {
         let options = check_options(request.decided.get(at), &ignored);
-        check_slot(&index, &occupancy, slot, options, online, now)
+        let checked = check_slot(&index, &occupancy, slot, options, online, now);
+        let day = if request.with_day { location_day(&index, &occupancy, slot) } else { None };
+        CheckedSlot { day, ..checked }
     });
     Ok(CheckSlotsResponse { slots: checked.collect() })
 }
@@ -111,6 +114,7 @@ fn check_slot(
             .collect(),
         limits: facts.limits(),
         group_id: facts.group_id().map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
+        day: None,
     }
 }
 

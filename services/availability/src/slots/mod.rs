@@ -10,6 +10,7 @@ pub(crate) mod explain;
 pub(crate) mod filters;
 pub(crate) mod limits;
 mod list;
+mod location_day;
 pub(crate) mod nearest;
 mod next_available;
 pub(crate) mod query;

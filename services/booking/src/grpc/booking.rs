@@ -32,6 +32,11 @@ impl booking_server::Booking for Service {
         Ok(holds::release(&self.0, &ctx, request.into_inner()).await?)
     }
 
+    async fn list_holds(&self, request: Request<wire::ListHoldsRequest>) -> Answer<wire::ListHoldsResponse> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(holds::list::list(&self.0, &ctx, request.into_inner()).await?))
+    }
+
     async fn book_appointment(&self, request: Request<wire::BookAppointmentRequest>) -> Answer<wire::Appointment> {
         let ctx = Context::of(&request)?;
         Ok(book::book(&self.0, &ctx, request.into_inner()).await?)

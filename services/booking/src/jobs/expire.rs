@@ -9,7 +9,7 @@ use runtime::Shutdown;
 use sql::Failure;
 
 use super::plan_risk;
-use crate::{Inner, holds, rezone, store::retention::Cutoffs};
+use crate::{Inner, config::HOLD_SECONDS_MAX, holds, rezone, store::retention::Cutoffs};
 
 /// Real time between rounds. A hold expires at once without this job: the job only deletes it.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -57,6 +57,8 @@ async fn run_round(inner: &Arc<Inner>) -> Result<bool, Failure> {
         keys_us: before(KEYS_RETENTION),
         claims_us: before(CLAIMS_RETENTION),
         changes_us: before(SignedDuration::from_hours(24 * i64::from(inner.config.feed_retention_days))),
+        // A slot is refused to its visitor for at most as long as a hold lasts.
+        held_slots_us: before(SignedDuration::from_secs(i64::from(HOLD_SECONDS_MAX))),
         now_us,
     };
     failed |= !rezone::finish::finish_pending(inner).await?;

@@ -9,7 +9,7 @@ use domain::{
 use rpc::{Code, Context, Fault};
 use uuid::Uuid;
 use wire::{
-    availability::{self, CheckSlotsRequest, Decided, EquipmentUnit, NearestSlotsRequest},
+    availability::{self, CheckSlotsRequest, Decided, EquipmentUnit, LocationDay, NearestSlotsRequest},
     booking::SlotTaken,
     convert::claim::{interval_from_wire, interval_to_wire},
 };
@@ -27,6 +27,8 @@ pub(crate) struct SlotRequest {
     pub(crate) moving: Option<MovingAppointment>,
     /// The resources that a hold keeps for the slot.
     pub(crate) held: Option<HeldResources>,
+    /// Whether the day of the slot is asked for.
+    pub(crate) with_day: bool,
 }
 
 /// An appointment that moves. It keeps its length, whatever its service says now.
@@ -97,6 +99,8 @@ pub(crate) struct CheckedSlot {
     /// Equipment units to choose from, best first; empty where none is needed.
     pub(crate) units: Vec<(Uuid, i16)>,
     pub(crate) time_zone: String,
+    /// The day of the slot, where it was asked for.
+    pub(crate) day: Option<LocationDay>,
     /// Limits on the practitioner's claims after the booking.
     pub(crate) limits: Vec<Limit>,
 }
@@ -132,6 +136,7 @@ pub(crate) async fn check(
         slot_ids: requests.iter().map(|request| request.slot_id.clone()).collect(),
         channel,
         ignore_owners,
+        with_day: requests.iter().any(|request| request.with_day),
         decided: if is_decided { requests.iter().map(SlotRequest::decided).collect() } else { vec![] },
     };
     let answer = inner.availability.clone().check_slots(ctx.request(message)).await?.into_inner();
@@ -208,6 +213,7 @@ fn checked_slot(requested: Slot, request: SlotRequest, answer: availability::Che
         rooms: rooms.collect::<Result<_, _>>().ok()?,
         units: units.collect::<Option<_>>()?,
         time_zone: wire.time_zone.clone(),
+        day: answer.day,
         limits: answer.limits.iter().map(|limit| limit_from_wire(slot, limit)).collect::<Option<_>>()?,
         wire,
     })

@@ -9,7 +9,13 @@ use serde::{Serialize, Serializer};
 use sql::Failure;
 use uuid::Uuid;
 
-use super::{appointments::AppointmentRow, changes::ChangeRow, claims::ClaimRow, groups::GroupRow};
+use super::{
+    appointments::AppointmentRow,
+    changes::ChangeRow,
+    claims::ClaimRow,
+    groups::GroupRow,
+    visitors::{HoldLimit, VisitorHold},
+};
 
 /// Everything that one write does.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -22,6 +28,8 @@ pub(crate) struct Batch {
     pub(crate) consume_hold: Option<Uuid>,
     /// Holds that end. Refuses the batch where one is gone already, so that its end is published once.
     pub(crate) drop_holds: Vec<Uuid>,
+    /// The slots of a visitor's new hold. Refuses the batch where the visitor, or the key, holds as much as it may.
+    pub(crate) visitor_hold: Option<VisitorHold>,
     pub(crate) patients: Vec<NewPatient>,
     /// Changed ones must follow on the version that is stored.
     pub(crate) change_patients: Vec<ChangedPatient>,
@@ -178,6 +186,9 @@ pub(crate) struct NewHold {
     pub(crate) id: Uuid,
     pub(crate) expires_at_us: i64,
     pub(crate) slots: String,
+    pub(crate) caller: String,
+    /// As `rpc::Visitor` writes it; empty for staff.
+    pub(crate) visitor: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -309,6 +320,9 @@ pub(crate) enum CommitError {
     /// A practitioner has reached the limit with this code.
     #[error("a practitioner has reached a limit")]
     LimitReached(Code),
+    /// A visitor or a key holds as much as it may, until an instant in microseconds since the Unix epoch.
+    #[error("a visitor or a key holds as much as it may")]
+    HoldLimit(HoldLimit, i64),
     /// The database failed.
     #[error(transparent)]
     Failure(#[from] Failure),

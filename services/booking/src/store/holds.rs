@@ -9,11 +9,30 @@ use super::Store;
 /// A hold; `slots` is a JSON list of slot ids.
 #[derive(Debug, Clone, PartialEq, sql::FromRow)]
 pub(crate) struct HoldRow {
+    pub(crate) id: Uuid,
     pub(crate) expires_at_us: i64,
     pub(crate) slots: String,
+    pub(crate) caller: String,
+    /// As `rpc::Visitor` writes it; empty for staff.
+    pub(crate) visitor: String,
+    pub(crate) created_at_us: i64,
 }
 
-const SELECT_HOLD: &str = "SELECT expires_at_us, slots FROM holds WHERE organization_id = $1 AND id = $2";
+macro_rules! select_holds {
+    ($clauses:literal) => {
+        concat!("SELECT id, expires_at_us, slots, caller, visitor, created_at_us FROM holds ", $clauses)
+    };
+}
+
+const SELECT_HOLD: &str = select_holds!("WHERE organization_id = $1 AND id = $2");
+/// After a position, the first to expire first.
+const SELECT_LIVE: &str = select_holds!(
+    r#"
+    WHERE organization_id = $1 AND expires_at_us > $2 AND (expires_at_us > $3 OR (expires_at_us = $3 AND id > $4))
+    ORDER BY expires_at_us, id
+    LIMIT $5
+    "#
+);
 const SELECT_EXPIRED: &str = r#"
     SELECT organization_id, id
     FROM holds
@@ -34,12 +53,32 @@ const SELECT_LIVE_AT_LOCATION: &str = r#"
 
 /// The statements of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[SELECT_HOLD, SELECT_EXPIRED, SELECT_LIVE_AT_LOCATION];
+pub(super) const STATEMENTS: &[&str] = &[SELECT_HOLD, SELECT_LIVE, SELECT_EXPIRED, SELECT_LIVE_AT_LOCATION];
 
 impl Store {
     pub(crate) async fn hold(&self, organization: Uuid, id: Uuid) -> Result<Option<HoldRow>, Failure> {
         service::read!(self.database, "booking.hold", |pool| {
             query_as(SELECT_HOLD).bind(organization).bind(id).fetch_optional(pool).await
+        })
+    }
+
+    /// Live holds after a position (expiry and id), the first to expire first.
+    pub(crate) async fn live_holds(
+        &self,
+        organization: Uuid,
+        now_us: i64,
+        after: (i64, Uuid),
+        limit: i64,
+    ) -> Result<Vec<HoldRow>, Failure> {
+        service::read!(self.database, "booking.live_holds", |pool| {
+            query_as(SELECT_LIVE)
+                .bind(organization)
+                .bind(now_us)
+                .bind(after.0)
+                .bind(after.1)
+                .bind(limit)
+                .fetch_all(pool)
+                .await
         })
     }
 

@@ -21,6 +21,7 @@ pub(crate) mod retention;
 pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
+pub(crate) mod visitors;
 pub(crate) mod waitlist_entries;
 pub(crate) mod zones;
 
@@ -33,7 +34,7 @@ pub(crate) static SCHEMA: Schema = Schema {
     name: "booking",
     sqlite: sql::migrate!("migrations/sqlite"),
     postgres: sql::migrate!("migrations/postgres"),
-    functions: sql::functions!["commit_batch", "commit_plans", "feed_tail"],
+    functions: sql::functions!["commit_batch", "commit_held_slots", "commit_plans", "feed_tail"],
 };
 
 /// Booking's database.

@@ -12,6 +12,7 @@ pub(crate) struct Cutoffs {
     pub(crate) keys_us: i64,
     pub(crate) claims_us: i64,
     pub(crate) changes_us: i64,
+    pub(crate) held_slots_us: i64,
     /// For rows that hold their own expiry.
     pub(crate) now_us: i64,
 }
@@ -43,6 +44,7 @@ const DELETE_LINKS: &str = delete_oldest!("manage_links", "expires_at_us");
 const DELETE_PROPOSALS: &str = delete_oldest!("proposals", "expires_at_us");
 const DELETE_DISPLACED_PROPOSALS: &str = delete_oldest!("displaced_proposals", "expires_at_us");
 const DELETE_GROUPS: &str = delete_oldest!("groups", "ends_at_us");
+const DELETE_HELD_SLOTS: &str = delete_oldest!("held_slots", "expires_at_us");
 const UPDATE_ANSWER: &str = r#"
     UPDATE idempotency
     SET response = $5
@@ -58,6 +60,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     DELETE_PROPOSALS,
     DELETE_DISPLACED_PROPOSALS,
     DELETE_GROUPS,
+    DELETE_HELD_SLOTS,
     UPDATE_ANSWER,
 ];
 
@@ -72,6 +75,7 @@ impl Store {
             (DELETE_PROPOSALS, cutoffs.now_us),
             (DELETE_DISPLACED_PROPOSALS, cutoffs.now_us),
             (DELETE_GROUPS, cutoffs.claims_us),
+            (DELETE_HELD_SLOTS, cutoffs.held_slots_us),
         ] {
             let deleted = service::write!(self.database, "booking.delete_expired", |pool| {
                 query(statement).bind(before_us).bind(limit).execute(pool).await.map(|done| done.rows_affected())

@@ -291,7 +291,7 @@ async fn a_reader_before_the_retention_or_of_another_epoch_has_lost_its_position
         let start = snapshot(&store, 0).await.1;
         store.commit(&batch(10, vec![])).await.unwrap();
         tail(&store, start, 1).await;
-        let cutoffs = Cutoffs { keys_us: 11, claims_us: 11, changes_us: 11, now_us: 11 };
+        let cutoffs = Cutoffs { keys_us: 11, claims_us: 11, changes_us: 11, held_slots_us: 11, now_us: 11 };
         store.delete_expired(cutoffs, 100).await.unwrap();
         assert!(
             store.changes_after(start, &Unordered::default(), 10).await.unwrap().position.is_none(),

@@ -252,7 +252,12 @@ async fn make_offer(inner: &Arc<Inner>, ctx: &Context, entry: &EntryRow, slot: &
         CreateHoldRequest { slot_ids: vec![slot.slot_id.clone()], ttl_seconds, channel: BookingChannel::Online.into() };
     let change = changes::of_offer(&row, "offered")?;
     let moving = moving_appointment(inner, entry, &entries::criteria(entry)?).await?;
-    let terms = holds::Terms { expires_at_us: Some(row.expires_at_us), change: Some(change), moving };
+    let terms = holds::Terms {
+        expires_at_us: Some(row.expires_at_us),
+        change: Some(change),
+        moving,
+        ..holds::Terms::default()
+    };
     if let Err(fault) = holds::create_with(inner, ctx, &request, row.hold_id, terms).await {
         inner.store.delete_offer(&row).await.map_err(db_error::fault)?;
         return Err(fault);

@@ -166,8 +166,8 @@ async fn book(
 ) -> Result<Response<Appointment>, Fault> {
     let key = OfferId::new(row.id).to_string();
     let idempotency = Some(Idempotency { key: key.clone(), fingerprint: key });
-    // Keys are stored for each caller: it must be the same one each time.
-    let ctx = Context { idempotency, caller: "waitlist".to_owned(), ..ctx.clone() };
+    // Keys are stored for each caller: it must be the same one each time. The offer's hold is no visitor's.
+    let ctx = Context { idempotency, caller: "waitlist".to_owned(), visitor: None, ..ctx.clone() };
     let criteria = entries::criteria(entry)?;
     let hold_id = HoldId::new(row.hold_id).to_string();
     let channel = BookingChannel::Online.into();

@@ -22,7 +22,7 @@ use wire::{
     availability::{
         self as proto, CheckReferencesRequest, CheckReferencesResponse, CheckSlotsRequest, CheckSlotsResponse,
         CheckedSlot, Decided, DescribeVisitRequest, DescribeVisitResponse, DescribeVisitsRequest,
-        DescribeVisitsResponse, EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, NearestSlotsRequest,
+        DescribeVisitsResponse, EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, LocationDay, NearestSlotsRequest,
         NearestSlotsResponse, NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest, SearchSlotsResponse,
         search_server::{Search, SearchServer},
     },
@@ -32,6 +32,7 @@ use wire::{
 use crate::fake_directory;
 
 pub const ZONE: &str = "America/Edmonton";
+const DAY_US: i64 = 86_400_000_000;
 
 /// A scripted service. `rooms` and `units` are the candidates of its slots, best first.
 #[derive(Debug, Clone)]
@@ -90,6 +91,8 @@ pub struct FakeAvailability {
     unknown: Arc<Mutex<HashSet<String>>>,
     /// The zone of every location, where it is not [`ZONE`].
     zone: Arc<Mutex<Option<String>>>,
+    /// The open minutes of every location and day; days are those of UTC.
+    open_minutes: Arc<Mutex<u32>>,
 }
 
 impl FakeAvailability {
@@ -120,6 +123,11 @@ impl FakeAvailability {
     /// The time zone of every location.
     pub fn zone(&self) -> String {
         self.zone.lock().unwrap().clone().unwrap_or_else(|| ZONE.to_owned())
+    }
+
+    /// Sets the open minutes of every location and day.
+    pub fn open_minutes(&self, minutes: u32) {
+        *self.open_minutes.lock().unwrap() = minutes;
     }
 
     /// Makes all checks of slots wait until the guard is dropped.
@@ -178,18 +186,18 @@ impl FakeAvailability {
                 .collect(),
             group_id: offer.joins.clone(),
             limits: limits(offer, slot.starts_at, ends_at),
+            day: None,
         }
     }
 }
 
 fn limits(offer: &Offer, starts_at: jiff::Timestamp, ends_at: jiff::Timestamp) -> Vec<proto::Limit> {
-    let day_us = 86_400_000_000;
-    let from_us = starts_at.as_microsecond().div_euclid(day_us) * day_us;
+    let from_us = starts_at.as_microsecond().div_euclid(DAY_US) * DAY_US;
     let cap = offer.most_a_day.map(|most| proto::Limit {
         code: "daily_cap".into(),
         needling: offer.needling_counts,
         starts_at_us: from_us,
-        ends_at_us: from_us + day_us,
+        ends_at_us: from_us + DAY_US,
         most,
         ..proto::Limit::default()
     });
@@ -236,7 +244,16 @@ impl Search for FakeAvailability {
         let _open = self.gate.read().await;
         let request = request.into_inner();
         let decided = |at: usize| request.decided.get(at).cloned().unwrap_or_default();
-        let slots = request.slot_ids.iter().enumerate().map(|(at, text)| self.checked(text, &decided(at))).collect();
+        let slots = request.slot_ids.iter().enumerate().map(|(at, text)| {
+            let checked = self.checked(text, &decided(at));
+            let slot = checked.slot.as_ref().filter(|_| request.with_day);
+            let day = slot.map(|slot| LocationDay {
+                starts_at_us: slot.starts_at_us.div_euclid(DAY_US) * DAY_US,
+                open_minutes: *self.open_minutes.lock().unwrap(),
+            });
+            CheckedSlot { day, ..checked }
+        });
+        let slots = slots.collect();
         Ok(Response::new(CheckSlotsResponse { slots }))
     }
 

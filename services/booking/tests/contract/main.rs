@@ -24,5 +24,6 @@ mod slot_lengths;
 mod tenant_isolation;
 mod timing;
 mod trace;
+mod visitor_holds;
 mod waitlist;
 mod waitlist_entries;

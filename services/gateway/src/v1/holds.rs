@@ -4,9 +4,9 @@ use axum::http::Method;
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::booking::{CreateHoldRequest, ReleaseHoldRequest};
+use wire::booking::{self, CreateHoldRequest, ListHoldsRequest, ReleaseHoldRequest};
 
-use super::{slots::Slot, time};
+use super::{CURSOR, LIMIT, next_cursor, slots::Slot, time};
 use crate::{
     auth::Scope,
     call::Call,
@@ -26,7 +26,7 @@ pub(crate) struct NewHold {
     #[serde(default)]
     #[schema(min_items = 1, max_items = 60, nullable = false)]
     slot_ids: Option<Vec<String>>,
-    /// The lifetime in seconds; 600 without it.
+    /// The lifetime in seconds; 600 without it. With a front end's key at most the organisation's limit, 300 by default.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 1800, nullable = false)]
     ttl_seconds: Option<u32>,
@@ -42,9 +42,40 @@ pub(crate) struct Hold {
     slots: Vec<Slot>,
 }
 
+/// A hold that has not ended.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LiveHold {
+    id: String,
+    #[schema(format = DateTime)]
+    expires_at: String,
+    slots: Vec<Slot>,
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// The id of the key that made it; `waitlist` for one that keeps an offered slot.
+    created_by: String,
+}
+
+/// A page of live holds, the first to expire first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct HoldPage {
+    data: Vec<LiveHold>,
+    next_cursor: Option<String>,
+}
+
 pub(super) fn operations() -> Vec<Operation> {
     let access = Access::Scopes(&[Scope::BookingsWrite]);
     vec![
+        Operation::new(
+            "list_holds",
+            Method::GET,
+            "/v1/holds",
+            "holds",
+            "Lists the live holds, the first to expire first",
+            Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]),
+            handler!(list),
+        )
+        .params(&[LIMIT, CURSOR])
+        .answer(200, "HoldPage"),
         Operation::new(
             "create_hold",
             Method::POST,
@@ -61,12 +92,32 @@ pub(super) fn operations() -> Vec<Operation> {
             Method::DELETE,
             "/v1/holds/{id}",
             "holds",
-            "Releases a hold at once",
+            "Releases a hold at once; with a front end's key, one of its own",
             access,
             handler!(release),
         )
         .no_content(),
     ]
+}
+
+impl From<&booking::Hold> for Hold {
+    fn from(hold: &booking::Hold) -> Self {
+        Self {
+            id: hold.id.clone(),
+            expires_at: time::utc(hold.expires_at_us),
+            slots: hold.slots.iter().map(Slot::from).collect(),
+        }
+    }
+}
+
+async fn list(call: Call) -> Result<Reply, Fault> {
+    let request = call.context().request(ListHoldsRequest { page: call.page() });
+    let answer = call.inner.booking.clone().list_holds(request).await?.into_inner();
+    let data = answer.holds.iter().map(|hold| {
+        let Hold { id, expires_at, slots } = Hold::from(hold);
+        LiveHold { id, expires_at, slots, created_at: time::utc(hold.created_at_us), created_by: hold.created_by.clone() }
+    });
+    Reply::json(200, &HoldPage { data: data.collect(), next_cursor: next_cursor(answer.next_cursor) })
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
@@ -79,12 +130,7 @@ async fn create(call: Call) -> Result<Reply, Fault> {
     let request =
         CreateHoldRequest { slot_ids, ttl_seconds: new.ttl_seconds.unwrap_or(0), channel: call.booking_channel(None) };
     let response = call.inner.booking.clone().create_hold(call.context().forward(request)).await?;
-    let created = response.get_ref();
-    let hold = Hold {
-        id: created.id.clone(),
-        expires_at: time::utc(created.expires_at_us),
-        slots: created.slots.iter().map(Slot::from).collect(),
-    };
+    let hold = Hold::from(response.get_ref());
     let reply = Reply::json(201, &hold)?.location(format!("/v1/holds/{}", hold.id)).target(&hold.id);
     Ok(reply.write_metadata(response.metadata()))
 }

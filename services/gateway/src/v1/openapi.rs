@@ -39,6 +39,7 @@ use crate::{openapi, operation::Operation};
     busy::SkippedComponent,
     holds::NewHold,
     holds::Hold,
+    holds::HoldPage,
     appointments::Appointment,
     appointments::AppointmentPage,
     appointments::NewAppointment,

@@ -10,6 +10,7 @@
 --   MR005  a claim is taken; the detail lists `kind:resource` pairs
 --   MR006  a limit is exceeded; the detail is the limit's error code
 --   MR007  a location has another time zone
+--   MR008  a visitor, or a key, holds as much as it may; the detail is the limit and the instant of the next try
 --
 -- A step without work runs no statement, and a connection plans each statement once. Each statement finds its rows by key, so
 -- sequential scans, hash joins and merge joins are off: a plan that was made while a table was small would stay.
@@ -28,6 +29,7 @@ DECLARE
     change_seq    bigint;
     members       bigint;
     broken_limit  text;
+    ended_holds   uuid[];
 BEGIN
     seqs := '{}';
     versions := '{}';
@@ -79,16 +81,30 @@ BEGIN
 
     IF batch->>'consume_hold' IS NOT NULL THEN
         DELETE FROM holds
-        WHERE organization_id = org AND id = (batch->>'consume_hold')::uuid AND expires_at_us > now_us;
-        GET DIAGNOSTICS affected = ROW_COUNT;
-        IF affected = 0 THEN RAISE EXCEPTION 'hold' USING ERRCODE = 'MR002'; END IF;
+        WHERE organization_id = org AND id = (batch->>'consume_hold')::uuid AND expires_at_us > now_us
+        RETURNING CASE WHEN visitor <> '' THEN ARRAY[id] ELSE '{}' END INTO ended_holds;
+        IF NOT FOUND THEN RAISE EXCEPTION 'hold' USING ERRCODE = 'MR002'; END IF;
+        IF cardinality(ended_holds) > 0 THEN
+            DELETE FROM held_slots WHERE organization_id = org AND hold_id = ended_holds[1];
+        END IF;
     END IF;
 
     IF jsonb_array_length(batch->'drop_holds') > 0 THEN
-        DELETE FROM holds USING jsonb_array_elements_text(batch->'drop_holds') AS d(id)
-        WHERE holds.organization_id = org AND holds.id = d.id::uuid;
-        GET DIAGNOSTICS affected = ROW_COUNT;
+        WITH ended AS (
+            DELETE FROM holds USING jsonb_array_elements_text(batch->'drop_holds') AS d(id)
+            WHERE holds.organization_id = org AND holds.id = d.id::uuid
+            RETURNING holds.id, holds.visitor)
+        SELECT count(*), coalesce(array_agg(ended.id) FILTER (WHERE ended.visitor <> ''), '{}')
+        INTO affected, ended_holds FROM ended;
         IF affected <> jsonb_array_length(batch->'drop_holds') THEN RAISE EXCEPTION 'hold' USING ERRCODE = 'MR002'; END IF;
+        IF cardinality(ended_holds) > 0 THEN
+            UPDATE held_slots SET expires_at_us = now_us
+            WHERE organization_id = org AND hold_id = ANY (ended_holds) AND expires_at_us > now_us;
+        END IF;
+    END IF;
+
+    IF jsonb_typeof(batch->'visitor_hold') = 'object' THEN
+        PERFORM commit_held_slots(org, now_us, batch->'visitor_hold');
     END IF;
 
     -- Patients.
@@ -346,9 +362,10 @@ BEGIN
     -- Holds, manage links, changes and the position.
 
     IF jsonb_array_length(batch->'holds') > 0 THEN
-        INSERT INTO holds (organization_id, id, expires_at_us, slots)
-        SELECT org, h.id, h.expires_at_us, h.slots
-        FROM jsonb_to_recordset(batch->'holds') AS h(id uuid, expires_at_us bigint, slots text);
+        INSERT INTO holds (organization_id, id, expires_at_us, slots, caller, visitor, created_at_us)
+        SELECT org, h.id, h.expires_at_us, h.slots, coalesce(h.caller, ''), coalesce(h.visitor, ''), now_us
+        FROM jsonb_to_recordset(batch->'holds') AS h(
+            id uuid, expires_at_us bigint, slots text, caller text, visitor text);
     END IF;
 
     IF jsonb_array_length(batch->'links') > 0 THEN

@@ -54,6 +54,7 @@ fn checked(from: i64, shared: bool) -> CheckedSlot {
         most: 3,
     };
     CheckedSlot {
+        day: None,
         request: SlotRequest::new(&slot.to_string()),
         slot,
         wire,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::store::{
     batch::{Batch, CommitError},
     changes::Committed,
+    visitors::HoldLimit,
 };
 
 /// The parameter is the batch as JSON.
@@ -42,8 +43,18 @@ fn commit_error(error: sqlx::Error) -> CommitError {
             None => error.into(),
         },
         "MR007" => CommitError::ZoneChanged,
+        "MR008" => match db.detail().and_then(parse_hold_limit) {
+            Some((limit, until_us)) => CommitError::HoldLimit(limit, until_us),
+            None => error.into(),
+        },
         _ => error.into(),
     }
+}
+
+/// Reads `limit:instant`.
+fn parse_hold_limit(detail: &str) -> Option<(HoldLimit, i64)> {
+    let (limit, until_us) = detail.split_once(':')?;
+    Some((HoldLimit::from_name(limit)?, until_us.parse().ok()?))
 }
 
 /// Reads `kind:resource`.

@@ -4,6 +4,7 @@
 mod appointments;
 mod claims;
 mod groups;
+mod held_slots;
 mod holds;
 mod patients;
 mod plans;
@@ -52,6 +53,7 @@ async fn apply(conn: &mut SqliteConnection, batch: &Batch) -> Result<Committed, 
     insert_answer(conn, batch).await?;
     holds::consume(conn, batch).await?;
     holds::delete(conn, batch).await?;
+    held_slots::insert(conn, batch).await?;
     patients::insert(conn, batch).await?;
     patients::update(conn, batch).await?;
     appointments::upsert(conn, batch).await?;

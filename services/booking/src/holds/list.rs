@@ -1,0 +1,78 @@
+//! The live holds of an organisation, for its staff.
+
+use std::collections::HashMap;
+
+use domain::{fault::Faults, id::HoldId, slot::Slot};
+use rpc::{Code, Context, Fault};
+use service::{db_error, page};
+use wire::{
+    availability::{self, EntryKind, GetEntryRequest, entry_body::Body},
+    booking::{Hold, ListHoldsRequest, ListHoldsResponse},
+};
+
+use crate::{Inner, store::holds::HoldRow};
+
+/// Lists live holds, the first to expire first.
+pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListHoldsRequest) -> Result<ListHoldsResponse, Fault> {
+    let mut faults = Faults::new();
+    let page = request.page.unwrap_or_default();
+    let limit = page::limit(&mut faults, page.limit);
+    let after = page::cursor(&mut faults, &page.cursor).unwrap_or_default();
+    faults.result()?;
+    let now_us = inner.clock.now_us();
+    let found = inner.store.live_holds(ctx.organization.uuid(), now_us, after, limit + 1).await;
+    let mut rows = found.map_err(db_error::fault)?;
+    let next_cursor = page::cut(&mut rows, limit, |row| (row.expires_at_us, row.id));
+    let mut zones = HashMap::new();
+    let mut holds = Vec::with_capacity(rows.len());
+    for row in rows {
+        let slots = slots_of(&row)?;
+        for slot in &slots {
+            let location = slot.location.to_string();
+            if !zones.contains_key(&location) {
+                zones.insert(location.clone(), time_zone(inner, ctx, location).await?);
+            }
+        }
+        holds.push(to_wire(row, &slots, &zones));
+    }
+    Ok(ListHoldsResponse { holds, next_cursor })
+}
+
+fn slots_of(row: &HoldRow) -> Result<Vec<Slot>, Fault> {
+    let ids: Vec<String> = serde_json::from_str(&row.slots).map_err(Fault::internal)?;
+    Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+}
+
+/// The time zone of a location; UTC for one that is gone.
+async fn time_zone(inner: &Inner, ctx: &Context, id: String) -> Result<String, Fault> {
+    let request = GetEntryRequest { kind: EntryKind::Location.into(), id, parent_id: String::new() };
+    let entry = match inner.directory.clone().get_entry(ctx.request(request)).await.map_err(Fault::from) {
+        Ok(entry) => entry.into_inner(),
+        Err(fault) if fault.code == Code::NotFound => return Ok("UTC".to_owned()),
+        Err(fault) => return Err(fault),
+    };
+    Ok(match entry.body.and_then(|body| body.body) {
+        Some(Body::Location(location)) => location.time_zone,
+        _ => "UTC".to_owned(),
+    })
+}
+
+fn to_wire(row: HoldRow, slots: &[Slot], zones: &HashMap<String, String>) -> Hold {
+    let slots = slots.iter().map(|slot| availability::Slot {
+        slot_id: slot.to_string(),
+        service_id: slot.service.to_string(),
+        practitioner_id: slot.practitioner.to_string(),
+        location_id: slot.location.to_string(),
+        starts_at_us: slot.starts_at.as_microsecond(),
+        ends_at_us: slot.ends_at().as_microsecond(),
+        time_zone: zones.get(&slot.location.to_string()).cloned().unwrap_or_default(),
+        places_left: 0,
+    });
+    Hold {
+        id: HoldId::new(row.id).to_string(),
+        expires_at_us: row.expires_at_us,
+        slots: slots.collect(),
+        created_at_us: row.created_at_us,
+        created_by: row.caller,
+    }
+}
