@@ -176,6 +176,7 @@ kinds! {
     Webhook WebhookId "whk" "a webhook endpoint",
     WebhookDelivery WebhookDeliveryId "whd" "a delivery to a webhook endpoint",
     Key KeyId "key" "an API key",
+    Verification VerificationId "vfy" "a proof of a telephone number or an e-mail address",
 }
 
 #[cfg(test)]

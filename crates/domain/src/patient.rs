@@ -232,6 +232,11 @@ pub fn is_e164(phone: &str) -> bool {
     })
 }
 
+/// A telephone number or an e-mail address in the form in which it is compared and hashed: letters of either case are alike.
+pub fn address_key(address: &str) -> String {
+    address.trim().to_lowercase()
+}
+
 /// Whether a text is an e-mail address in form, within the lengths of RFC 5321.
 pub fn is_email(address: &str) -> bool {
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());

@@ -76,6 +76,21 @@ pub fn country_of_zone(name: &str) -> Option<&'static str> {
     COUNTRIES.get(name).copied()
 }
 
+/// Whether a number (E.164) belongs to one of these countries (ISO 3166-1, two letters).
+///
+/// Several countries may share a country code: then the country whose numbering plan has the number decides, or, for a number
+/// that no plan has, any country of the code. A number of no country, such as one of a satellite network (+881) or of an
+/// international premium service (+979), belongs to none.
+pub fn belongs_to(e164: &str, countries: &[impl AsRef<str>]) -> bool {
+    let named = |country: &str| countries.iter().any(|known| known.as_ref().eq_ignore_ascii_case(country));
+    let Ok(number) = phonenumber::parse(None, e164) else { return false };
+    if let Some(country) = number.country().id() {
+        return named(country.as_ref());
+    }
+    let plans = DATABASE.by_code(&number.code().value()).into_iter().flatten();
+    plans.into_iter().any(|plan| named(plan.id()))
+}
+
 /// The ASCII digit for a decimal digit of the scripts in which people write telephone numbers.
 pub fn digit(c: char) -> Option<char> {
     let zeros = ['0', '\u{660}', '\u{6f0}', '\u{966}', '\u{ff10}'];
@@ -226,6 +241,29 @@ mod tests {
                     Some(&*code.to_string())
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_number_belongs_to_the_country_that_has_it() {
+        for (number, countries, expected) in [
+            ("+17805550123", &["CA"][..], true),
+            ("+17805550123", &["US"], false),
+            ("+12125550123", &["CA"], false),
+            ("+12125550123", &["ca", "us"], true),
+            // Jamaica shares the country code of Canada, and its calls cost what international ones do.
+            ("+18765550123", &["CA", "US"], false),
+            // No plan has it: any country of the code.
+            ("+15550001111", &["CA"], true),
+            ("+15550001111", &["GB"], false),
+            ("+447700900999", &["GB"], true),
+            ("+5352345678", &["CA", "US"], false),
+            ("+8816315551234", &["CA", "US"], false),
+            ("+979123456789", &["CA", "US"], false),
+            ("+9991234567", &["CA"], false),
+            ("+17805550123", &[], false),
+        ] {
+            assert_eq!(belongs_to(number, countries), expected, "{number} in {countries:?}");
         }
     }
 

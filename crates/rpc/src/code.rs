@@ -78,8 +78,12 @@ table! {
     TravelTime "travel_time" FailedPrecondition 422 "The way between two locations is too long";
     LocationClosed "location_closed" FailedPrecondition 422 "The location is closed";
     NotOffered "not_offered" FailedPrecondition 422 "This cannot be booked";
+    VerificationRequired "verification_required" FailedPrecondition 422 "The number or the address is to be proved";
+    VerificationFailed "verification_failed" FailedPrecondition 422 "The code is not right";
     NoSeries "no_series" FailedPrecondition 422 "No series fits";
     HoldLimit "hold_limit" ResourceExhausted 429 "Enough is held already";
+    MessageLimit "message_limit" ResourceExhausted 429 "Enough messages go there already";
+    VerificationLimit "verification_limit" ResourceExhausted 429 "Enough codes were sent already";
     RateLimited "rate_limited" ResourceExhausted 429 "Too many requests";
     FeedPositionLost "feed_position_lost" OutOfRange 410 "The position is no longer in the feed";
     Internal "internal" Internal 500 "Something went wrong on our side";

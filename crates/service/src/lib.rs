@@ -11,6 +11,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod countries;
 pub mod db_error;
 pub mod feed_client;
 pub mod idempotency;

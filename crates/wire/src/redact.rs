@@ -23,8 +23,12 @@ redact! {
     crate::booking::Plan,
     crate::booking::Review,
     crate::booking::ReviewPlanRequest,
+    crate::booking::SignVerificationResponse,
     crate::reminder::Message,
     crate::reminder::ReceiveRequest,
+    crate::reminder::StartVerificationRequest,
+    crate::reminder::CheckVerificationRequest,
+    crate::reminder::CheckVerificationResponse,
     crate::reminder::WebhookEndpoint,
     crate::reminder::WebhookEndpointBody,
 }

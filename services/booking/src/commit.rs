@@ -175,7 +175,7 @@ pub(crate) fn refused(error: CommitError) -> Fault {
             Fault::new(Code::Overloaded, "the location's time zone has just changed; search again")
                 .retry_after(Duration::from_secs(1))
         }
-        CommitError::HoldLimit(..) => contended(),
+        CommitError::HoldLimit(..) | CommitError::MessageLimit(_) => contended(),
         CommitError::Failure(failure) => db_error::fault(failure),
         CommitError::Replay | CommitError::GroupChanged | CommitError::ClaimsConflict(_) => contended(),
     }

@@ -31,8 +31,13 @@ pub struct Config {
     pub waitlist: Waitlist,
     /// Holds of front ends.
     pub holds: Holds,
-    /// Settings of single organisations, by id: `[booking.organizations.org_….holds]` has the keys of `booking.holds`. Such a
-    /// section takes the place of the general one; a key that it leaves out has its default.
+    /// Bookings of front ends that cause messages.
+    pub messages: Messages,
+    /// Whether a booking through a front end needs a verification of the patient's telephone number or e-mail address: `never`,
+    /// `new_patients` (which tells a stranger whether somebody is a patient) or `always`.
+    pub verify: Verify,
+    /// Settings of single organisations, by id: `[booking.organizations.org_…]` has `verify`, and the sections `holds` and
+    /// `messages`. Each takes the place of the general one; a key that a section leaves out has its default.
     pub organizations: BTreeMap<String, Organization>,
 }
 
@@ -60,12 +65,63 @@ impl Default for Holds {
 impl Holds {
     fn validate(&self, at: &str, check: &mut impl FnMut(bool, &str, &str)) {
         let mut within = |value: u32, least: u32, most: u32, key: &str| {
-            check((least..=most).contains(&value), &format!("{at}{key}"), &format!("must lie between {least} and {most}"));
+            check(
+                (least..=most).contains(&value),
+                &format!("{at}{key}"),
+                &format!("must lie between {least} and {most}"),
+            );
         };
         within(self.per_visitor, 1, 1000, "per_visitor");
         within(self.seconds, 30, HOLD_SECONDS_MAX, "seconds");
         within(self.share_percent, 1, 100, "share_percent");
     }
+}
+
+/// The section `booking.messages`: limits on the bookings of front ends in a day of UTC, since each causes messages to a number
+/// or an address that nobody has proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Messages {
+    /// Bookings with one telephone number, whatever the patient, 1 to 1000000.
+    pub per_number: u32,
+    /// Bookings with one e-mail address, whatever the patient, 1 to 1000000.
+    pub per_address: u32,
+    /// Bookings of one visitor, 1 to 1000000.
+    pub per_visitor: u32,
+    /// Bookings through one key, 1 to 1000000.
+    pub per_key: u32,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Self { per_number: 10, per_address: 10, per_visitor: 15, per_key: 5000 }
+    }
+}
+
+impl Messages {
+    fn validate(&self, at: &str, check: &mut impl FnMut(bool, &str, &str)) {
+        for (value, key) in [
+            (self.per_number, "per_number"),
+            (self.per_address, "per_address"),
+            (self.per_visitor, "per_visitor"),
+            (self.per_key, "per_key"),
+        ] {
+            check((1..=1_000_000).contains(&value), &format!("{at}{key}"), "must lie between 1 and 1000000");
+        }
+    }
+}
+
+/// The bookings of front ends that need a verification.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    /// None, but those of services whose rules look at the patient's own visits.
+    #[default]
+    Never,
+    /// Those of patients without a record.
+    NewPatients,
+    /// All.
+    Always,
 }
 
 /// The settings of one organisation.
@@ -74,12 +130,26 @@ impl Holds {
 pub struct Organization {
     /// In the place of `booking.holds`.
     pub holds: Option<Holds>,
+    /// In the place of `booking.messages`.
+    pub messages: Option<Messages>,
+    /// In the place of `booking.verify`.
+    pub verify: Option<Verify>,
 }
 
 impl Config {
     /// The limits of holds in an organisation.
     pub(crate) fn holds(&self, organization: OrganizationId) -> &Holds {
         self.organization(organization).and_then(|own| own.holds.as_ref()).unwrap_or(&self.holds)
+    }
+
+    /// The limits of bookings that cause messages in an organisation.
+    pub(crate) fn messages(&self, organization: OrganizationId) -> &Messages {
+        self.organization(organization).and_then(|own| own.messages.as_ref()).unwrap_or(&self.messages)
+    }
+
+    /// The bookings that need a verification in an organisation.
+    pub(crate) fn verify(&self, organization: OrganizationId) -> Verify {
+        self.organization(organization).and_then(|own| own.verify).unwrap_or(self.verify)
     }
 
     fn organization(&self, organization: OrganizationId) -> Option<&Organization> {
@@ -137,6 +207,8 @@ impl Default for Config {
             at_risk_days: 3,
             waitlist: Waitlist::default(),
             holds: Holds::default(),
+            messages: Messages::default(),
+            verify: Verify::default(),
             organizations: BTreeMap::new(),
         }
     }
@@ -166,11 +238,15 @@ impl Section for Config {
         check(in_order, "waitlist.ask_until", "must be later than waitlist.ask_from");
         check(self.at_risk_days <= 60, "at_risk_days", "must lie between 0 and 60");
         self.holds.validate("holds.", &mut check);
+        self.messages.validate("messages.", &mut check);
         for (id, own) in &self.organizations {
             let key = format!("organizations.{id}");
             check(id.parse::<OrganizationId>().is_ok(), &key, "name an organisation by its id: org_…");
             if let Some(holds) = &own.holds {
                 holds.validate(&format!("{key}.holds."), &mut check);
+            }
+            if let Some(messages) = &own.messages {
+                messages.validate(&format!("{key}.messages."), &mut check);
             }
         }
     }

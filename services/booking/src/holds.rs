@@ -18,6 +18,7 @@ use tonic::Response;
 use uuid::Uuid;
 use wire::booking::{CreateHoldRequest, Hold, ReleaseHoldRequest, ReleaseHoldResponse};
 
+pub(crate) use self::live::{live, live_single};
 use crate::{
     Inner,
     commit::{self, Attempt, begin, revision},
@@ -32,7 +33,6 @@ use crate::{
         visitors::VisitorHold,
     },
 };
-pub(crate) use self::live::{live, live_single};
 
 const ROUTE: &str = "CreateHold";
 const TTL_SECONDS_DEFAULT: u32 = 600;

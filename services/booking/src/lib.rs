@@ -24,11 +24,12 @@ mod reasons;
 mod rezone;
 mod slots;
 mod store;
+mod verifications;
 mod waitlist;
 
 use std::sync::Arc;
 
-pub use config::Config;
+pub use config::{Config, Holds, Messages, Organization, Verify};
 use feed::stream::LOCAL_COMMITS_MAX;
 use futures::future::BoxFuture;
 pub use jobs::zone_repair::{Repair, ZoneDrift};

@@ -56,7 +56,8 @@ impl LinkSigner {
         }
     }
 
-    fn sign(&self, parts: &[&[u8]]) -> String {
+    /// The first 16 bytes of the HMAC of some parts, as text.
+    pub(crate) fn sign(&self, parts: &[&[u8]]) -> String {
         // HMAC takes a key of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.key) else { return String::new() };
         parts.iter().for_each(|part| mac.update(part));

@@ -21,6 +21,7 @@ use crate::{
     merge_patch,
     params::Params,
     schema::Schemas,
+    visitor,
 };
 
 /// A request.
@@ -66,6 +67,16 @@ impl Call {
         self.caller = Caller::patient(organization);
         // A request follows one link, so the cell is empty.
         let _ = self.link_organization.set(organization);
+    }
+
+    /// A patient's id for this caller: for the public an opaque one, since the id of a record tells when the record was made,
+    /// and so whether the patient is known.
+    pub(crate) fn patient_id(&self, id: &str) -> String {
+        if self.caller.is_public() {
+            visitor::opaque_patient(&self.inner.visitor_key, &self.caller, id)
+        } else {
+            id.to_owned()
+        }
     }
 
     /// The value of a path parameter.

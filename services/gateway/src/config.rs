@@ -22,7 +22,7 @@ pub struct Config {
     pub streams_max: usize,
     /// The largest request body in bytes.
     pub body_bytes_max: usize,
-    /// The addresses and networks of the reverse proxies before the gateway, such as `10.0.0.0/8`. Only they may name a
+    /// The addresses and networks of the reverse proxies before the gateway, each with its length after a slash. Only they may name a
     /// client's address; without them, it is that of the connection.
     pub trusted_proxies: Vec<String>,
     /// The header in which the trusted proxies name their client: `X-Forwarded-For` or `Forwarded`.

@@ -130,7 +130,15 @@ async fn security_headers(request: Request, next: Next) -> Response {
 
 fn cors(inner: &Inner) -> CorsLayer {
     let origins = &inner.config.cors_origins;
-    let allowed = ["authorization", "content-type", "idempotency-key", "if-match", "meridian-revision", "meridian-visitor", "traceparent"];
+    let allowed = [
+        "authorization",
+        "content-type",
+        "idempotency-key",
+        "if-match",
+        "meridian-revision",
+        "meridian-visitor",
+        "traceparent",
+    ];
     let exposed = [
         "etag",
         "location",

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use domain::id::PatientId;
 use hmac::{Hmac, KeyInit, Mac};
 use rpc::{Code, Fault, Visitor};
 use sha2::Sha256;
 
-use crate::client_address::limited_network;
+use crate::{auth::Caller, client_address::limited_network};
 
 const HEADER: &str = "meridian-visitor";
 const CHARS_MAX: usize = 64;
@@ -33,13 +34,24 @@ pub(crate) fn visitor(key: &[u8], headers: &HeaderMap, client: IpAddr) -> Result
     Ok(Visitor { id: opaque(key, "visitor", name), named: true })
 }
 
+/// The id of a patient for one caller: the same for each answer, and no other caller's. A version 8 UUID (RFC 9562).
+pub(crate) fn opaque_patient(key: &[u8], caller: &Caller, id: &str) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&mac(key, "patient", &[caller.name.as_str(), "\0", id].concat())[..16]);
+    PatientId::new(uuid::Builder::from_custom_bytes(bytes).into_uuid()).to_string()
+}
+
 fn opaque(key: &[u8], kind: &str, text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&mac(key, kind, text)[..16])
+}
+
+fn mac(key: &[u8], kind: &str, text: &str) -> [u8; 32] {
     // HMAC accepts a key of any length, so this never fails.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
     mac.update(kind.as_bytes());
     mac.update(&[0]);
     mac.update(text.as_bytes());
-    URL_SAFE_NO_PAD.encode(&mac.finalize().into_bytes()[..16])
+    mac.finalize().into_bytes().into()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 mod appointment;
 mod config;
+mod countries;
 mod grpc;
 mod idempotency;
 mod jobs;
@@ -28,6 +29,7 @@ mod subject;
 mod template_context;
 mod templates;
 mod unsubscribe;
+mod verifications;
 mod webhooks;
 
 use std::{
@@ -36,7 +38,10 @@ use std::{
     time::Duration,
 };
 
-pub use config::{Config, Http, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Vonage, Webhooks, is_public_url};
+pub use config::{
+    Config, Http, Organization, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Verifications, Vonage, Webhooks,
+    is_public_url,
+};
 use futures::future::BoxFuture;
 use providers::registry::ProviderRoutes;
 pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
@@ -52,7 +57,7 @@ use tokio::sync::{Notify, watch};
 use tonic::service::Routes;
 use uuid::Uuid;
 use wire::{
-    availability::search_client::SearchClient,
+    availability::{directory_client::DirectoryClient, search_client::SearchClient},
     booking::{booking_client::BookingClient, plans_client::PlansClient, waitlist_client::WaitlistClient},
     reminder::{reminder_server::ReminderServer, webhooks_server::WebhooksServer},
 };
@@ -119,6 +124,9 @@ pub(crate) struct Inner {
     pub(crate) plans: PlansClient<rpc::Channel>,
     pub(crate) waitlist: WaitlistClient<rpc::Channel>,
     pub(crate) availability: SearchClient<rpc::Channel>,
+    pub(crate) directory: DirectoryClient<rpc::Channel>,
+    /// The countries of organisations that were read lately.
+    pub(crate) known_countries: countries::KnownCountries,
     /// The applied position of booking's feed; `None` before the first snapshot.
     pub(crate) applied: watch::Sender<Option<Position>>,
     /// Notified when messages are planned, so that the worker need not wait for its timer.
@@ -143,6 +151,7 @@ impl App {
             let store = Store::open(&deps.database).await?;
             store.migrate().await?;
             let booking = BookingClient::new(deps.booking.clone());
+            let directory = DirectoryClient::new(deps.availability.clone());
             let availability = SearchClient::new(deps.availability);
             Ok(Self(Arc::new(Inner {
                 providers: ProviderRoutes::build(&config, &deps.clock)?,
@@ -159,6 +168,8 @@ impl App {
                 waitlist: WaitlistClient::new(deps.booking.clone()),
                 feed: FeedClient::new(deps.booking, "reminder"),
                 availability,
+                directory,
+                known_countries: countries::KnownCountries::default(),
                 applied: watch::Sender::new(None),
                 planned: Notify::new(),
                 busy: Mutex::default(),
@@ -230,7 +241,12 @@ impl Inner {
 
 /// SHA-256 of an address, the stored form of blocked ones.
 pub(crate) fn address_hash(address: &str) -> Vec<u8> {
-    Sha256::digest(address.trim().to_lowercase().as_bytes()).to_vec()
+    Sha256::digest(domain::patient::address_key(address).as_bytes()).to_vec()
+}
+
+/// Counts a message that a limit keeps from leaving.
+pub(crate) fn count_limited(limit: &'static str) {
+    metrics::counter!("reminder_limited_total", "limit" => limit).increment(1);
 }
 
 /// Counts a message by outcome.

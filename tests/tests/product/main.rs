@@ -6,6 +6,7 @@ mod care_plans;
 mod command_line;
 mod deploy;
 mod event_stream;
+mod front_ends;
 mod imported_calendars;
 mod limited_keys;
 mod location_zone;

@@ -88,6 +88,7 @@ pub(super) async fn create_each_kind(product: &Product) -> Result<Ids> {
         Some(product.get(&path).await.ok()?.body.pointer("/offers/0/id")?.as_str()?.to_owned())
     });
     ids.insert("offer", offer.await);
+    ids.insert("verification", make("/v1/verifications".into(), json!({"phone": "+447700900126"})).await?);
     sms::write(product, "+447700900123", "see you", 1).await?;
     ids.insert("inbox", product.get("/v1/inbox").await?.text("/data/0/id"));
     Ok(ids)
@@ -124,6 +125,7 @@ pub(super) fn kind_of(path: &str) -> &'static str {
         ("messages/", "message"),
         ("inbox/", "inbox"),
         ("waitlist/", "wait"),
+        ("verifications/", "verification"),
         ("offers/", "offer"),
         ("reminder_rules/", "rule"),
         ("webhook_endpoints/{parent_id}/deliveries/", "webhook_delivery"),
@@ -141,6 +143,7 @@ pub(super) fn kind_of(path: &str) -> &'static str {
 pub(super) fn body(operation: &str, needed: bool) -> Option<Value> {
     Some(match operation {
         "create_room" => json!({"name": "Room", "type": "treatment-room"}),
+        "check_verification" => json!({"code": "123456"}),
         "create_equipment" => json!({"name": "Kit", "type": "kit", "units": 1}),
         "create_closure" => json!({"starts_on": "2099-02-01", "ends_on": "2099-02-02", "reason": "holiday"}),
         "create_certificate" => json!({"code": "x", "issuer": "B", "jurisdiction": "GB", "valid_from": "2020-01-01"}),

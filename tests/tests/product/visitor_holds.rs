@@ -20,15 +20,17 @@ async fn hold(product: &Product, key: &str, visitor: &str, slot: &Value) -> Resu
     product.send(Method::POST, "/v1/holds", key, headers, Some(json!({"slot_id": slot["slot_id"]}))).await
 }
 
-/// Slots of a page that lie between two that do not overlap, at the closest alignment of five minutes.
-const STEP: usize = 8;
+/// The distance in a list of slots, a quarter of an hour apart, of two that do not overlap.
+const STEP: usize = 3;
 
 /// The slots of each day, none of which overlaps another.
 fn apart(slots: &[Value]) -> Vec<Vec<Value>> {
     let day = |slot: &Value| slot["starts_at"].as_str().map(|text| text[..10].to_owned());
     let days: BTreeSet<_> = slots.iter().filter_map(day).collect();
-    let of = |wanted: &String| slots.iter().filter(|slot| day(slot).as_ref() == Some(wanted)).cloned();
-    days.iter().map(|wanted| of(wanted).step_by(STEP).collect()).collect()
+    let of = |wanted: &String| -> Vec<Value> {
+        slots.iter().filter(|slot| day(slot).as_ref() == Some(wanted)).step_by(STEP).cloned().collect()
+    };
+    days.iter().map(of).collect()
 }
 
 #[tokio::test]

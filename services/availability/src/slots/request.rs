@@ -73,7 +73,11 @@ pub(crate) fn read(
     let mut query = SlotQuery::new(index, &spec, &filters, now).ok_or_else(without_part)?;
     query.kernel.after = after;
     Ok(match moving {
-        Some(moving) => query.moving(moving),
+        Some(moving) => {
+            let hides_patient = request.for_stranger && !query.service.needling;
+            let patient = moving.patient.filter(|_| !hides_patient);
+            query.moving(MovingAppointment { patient, ..moving })
+        }
         None => query,
     })
 }

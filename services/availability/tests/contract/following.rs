@@ -3,11 +3,11 @@
 use domain::{claim::Kind, id::PatientId};
 use rpc::Code;
 use serde_json::json;
-use wire::availability::{SearchSlotsRequest, SlotFilters};
+use wire::availability::{CheckSlotsRequest, SearchSlotsRequest, SlotFilters};
 
 use crate::{
     fake_booking::claim,
-    world::{Clinic, World, at, day, fault, service, violations, worlds},
+    world::{Clinic, World, at, day, fault, service, slot_id, violations, worlds},
 };
 
 const ALL: [&str; 6] = ["09:00", "09:30", "10:00", "10:30", "11:00", "11:30"];
@@ -282,5 +282,30 @@ async fn a_replica_that_does_not_keep_up_is_not_ready_until_it_does() {
         assert_eq!(world.readiness.missing()[0].0, "feed");
         world.booking.has_more(false);
         tokio::time::timeout(within, world.readiness.until(true)).await.unwrap();
+    }
+}
+
+/// Holds do not shorten the open time of a day, of which a front end may hold a share; appointments do.
+#[tokio::test]
+async fn the_open_time_of_a_day_is_the_roster_without_appointments() {
+    for world in worlds().await {
+        let clinic = world.clinic().await;
+        let open = async |revision: &str| {
+            let slot_ids = vec![slot_id(&clinic, at(FRIDAY))];
+            let request = CheckSlotsRequest { slot_ids, with_day: true, ..CheckSlotsRequest::default() };
+            let request = if revision.is_empty() { world.request(request) } else { world.after(revision, request) };
+            let checked = world.search.clone().check_slots(request).await.unwrap().into_inner();
+            checked.slots[0].day.unwrap()
+        };
+        let day = open("").await;
+        assert_eq!((day.starts_at_us, day.open_minutes), (at("2026-03-06T07:00:00Z"), 180), "09:00 to 12:00");
+        let visit = world.visit(&clinic, FRIDAY, 30);
+        let (_, revision) = world.booking.hold(world.organization, &visit.claims, at("2026-03-02T08:10:00Z"));
+        assert_eq!(open(&revision).await.open_minutes, 180);
+        let later = world.visit(&clinic, "2026-03-06T18:00:00Z", 30);
+        let (id, revision) = world.booking.book(&later);
+        assert_eq!(open(&revision).await.open_minutes, 150);
+        let revision = world.booking.publish(&later, &id, 2, "cancelled", false);
+        assert_eq!(open(&revision).await.open_minutes, 180);
     }
 }

@@ -186,6 +186,11 @@ async fn a_visit_moves_over_its_own_old_time(database: Database) {
     let found = open(&world, &revision, moving(&clinic, &own)).await;
     let quarters = ["09:30", "09:45", "10:00", "10:15", "10:30", "11:30"];
     assert_eq!(found, expected(&quarters.map(|start| (start, 30, 1))));
+    // A caller with the link alone does not learn when the patient is busy: 10:45 to 11:15 are open to it.
+    let for_stranger = SearchSlotsRequest { for_stranger: true, ..moving(&clinic, &own) };
+    let found = open(&world, &revision, for_stranger).await;
+    let all = ["09:30", "09:45", "10:00", "10:15", "10:30", "10:45", "11:00", "11:15", "11:30"];
+    assert_eq!(found, expected(&all.map(|start| (start, 30, 1))));
     let days = world.search.clone().search_days(world.request(moving(&clinic, &own))).await.unwrap().into_inner();
     assert_eq!(days.days[0].open_slots, 6);
     let quarter = "2026-03-06T17:15:00Z";

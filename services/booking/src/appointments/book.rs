@@ -31,6 +31,8 @@ use crate::{
         check::{self, CheckedSlot, SlotRequest},
         reserve::{Holder, reserve},
     },
+    store::batch::CommitError,
+    verifications::{self, Knowledge},
 };
 
 const ROUTE: &str = "BookAppointment";
@@ -45,6 +47,7 @@ pub(crate) async fn book(
         Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
+    verifications::refuse_id(ctx, &request)?;
     let plan_session = validate(&request)?;
     // Two bookings at once may both change the patient's record.
     commit::retry_stale(|| book_once(inner, ctx, &request, plan_session)).await
@@ -65,7 +68,12 @@ async fn book_once(
         Some(known) => known,
         None => matched_patient(inner, ctx, request, &slot).await?,
     };
-    require_prior_visit(inner, ctx, &slot, patient.id).await?;
+    let knowledge = verifications::knowledge(inner, ctx, request, &patient, &slot)?;
+    match knowledge {
+        Knowledge::Unknown if slot.requires_prior.is_some() => return Err(evaluation_required()),
+        _ => require_prior_visit(inner, ctx, &slot, patient.id).await?,
+    }
+    let message_counts = verifications::message_counts(inner, ctx, &patient);
     let organization = ctx.organization.uuid();
     let plan = match plan_session {
         Some(session) => {
@@ -88,11 +96,13 @@ async fn book_once(
         channel: request.channel,
         ignored,
         hold,
+        stranger: knowledge != Knowledge::All,
         ..Holder::default()
     };
     let mut reservation = reserve(organization, vec![slot], holder);
     loop {
-        let booked = booking.at(&reservation, inner.clock.now_us())?;
+        let mut booked = booking.at(&reservation, inner.clock.now_us())?;
+        booked.batch.message_counts.clone_from(&message_counts);
         let answer = view::to_wire_with_link(&inner.links, &booked.appointments[0]);
         match commit::attempt(inner, ctx, ROUTE, booked.batch, answer).await? {
             Attempt::Answered(response) => {
@@ -100,6 +110,9 @@ async fn book_once(
                 return Ok(response);
             }
             Attempt::Replayed(response) => return Ok(response),
+            Attempt::Refused(CommitError::MessageLimit(kind)) => {
+                return Err(verifications::too_many(&kind, inner.clock.now_us()));
+            }
             Attempt::Refused(error) => reservation = reservation.after(error, inner, ctx).await?,
         }
     }
@@ -175,6 +188,10 @@ pub(crate) async fn require_prior_visit(
     if found.map_err(db_error::fault)? {
         return Ok(());
     }
+    Err(evaluation_required())
+}
+
+fn evaluation_required() -> Fault {
     let detail = "book an evaluation first, or choose a slot after the one that is booked";
-    Err(Fault::new(Code::EvaluationRequired, detail))
+    Fault::new(Code::EvaluationRequired, detail)
 }

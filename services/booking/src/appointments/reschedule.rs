@@ -79,6 +79,8 @@ async fn reschedule_once(
         channel: request.channel,
         ignored,
         hold,
+        // A link is the front end's that booked, too, which may have proved nothing.
+        stranger: ctx.visitor.is_some() && !slot.needling,
         ..Holder::default()
     };
     let mut reservation = reserve(old.organization_id, vec![slot], holder);

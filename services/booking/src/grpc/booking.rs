@@ -14,7 +14,7 @@ use crate::{
     },
     holds, manage_links,
     patients::{self, change, consents},
-    rezone,
+    rezone, verifications,
 };
 
 /// The service `Booking`.
@@ -147,6 +147,14 @@ impl booking_server::Booking for Service {
     ) -> Answer<wire::RecordReplyConsentResponse> {
         let ctx = Context::of(&request)?;
         Ok(consents::record_reply(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn sign_verification(
+        &self,
+        request: Request<wire::SignVerificationRequest>,
+    ) -> Answer<wire::SignVerificationResponse> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(verifications::sign(&self.0, &ctx, request.get_ref())?))
     }
 
     async fn get_contact(&self, request: Request<wire::GetContactRequest>) -> Answer<wire::GetContactResponse> {

@@ -26,10 +26,27 @@ use crate::{
 /// Records of one name and one telephone number that are read.
 const NAMESAKES_MAX: i64 = 50;
 
+/// How a patient is reached. Without `Debug`, so that no log shows it by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Contact {
+    pub(crate) phone: String,
+    pub(crate) email: Option<String>,
+}
+
+impl Contact {
+    fn of(details: &Details) -> Self {
+        Self { phone: details.phone.clone(), email: details.email.clone() }
+    }
+}
+
 /// The patient of a booking.
 #[derive(Clone)]
 pub(crate) struct MatchedPatient {
     pub(crate) id: Uuid,
+    /// What the caller said; `None` for a patient who was named by id.
+    pub(crate) given: Option<Contact>,
+    /// What the record of a known patient says, where the caller gave details.
+    pub(crate) record: Option<Contact>,
     /// The record of a patient who is new.
     pub(crate) new: Option<NewPatient>,
     /// The change that their details make to the record of a known patient.
@@ -41,7 +58,8 @@ pub(crate) async fn by_id(inner: &Inner, ctx: &Context, text: &str) -> Result<Ma
     let unknown = || Fault::violation("/patient_id", "unknown_reference", "there is no patient with this id");
     let id: PatientId = text.parse().map_err(|_| unknown())?;
     let found = inner.store.patient(ctx.organization.uuid(), id.uuid()).await.map_err(db_error::fault)?;
-    Ok(MatchedPatient { id: found.ok_or_else(unknown)?.id, new: None, changed: None })
+    let id = found.ok_or_else(unknown)?.id;
+    Ok(MatchedPatient { id, given: None, record: None, new: None, changed: None })
 }
 
 /// The patient whom these details describe, with the changes of the record; or a new patient.
@@ -55,16 +73,18 @@ pub(crate) async fn by_details(
     let details = telephone::read_details(inner, ctx, details, "/patient", Some(time_zone)).await?;
     let now = inner.clock.now();
     let author = Author { at_us: now.as_microsecond(), by: &ctx.caller, how: ConsentSource::Details };
-    let key = match_key(&details);
+    let (key, given) = (match_key(&details), Some(Contact::of(&details)));
     let namesakes = inner.store.namesakes(ctx.organization.uuid(), &key, NAMESAKES_MAX).await;
     let Some((row, document)) = same_person(namesakes.map_err(db_error::fault)?, &details)? else {
         let id = inner.ids.uuid(now);
-        return Ok(MatchedPatient { id, new: Some(new_patient(id, &Document::new(details, author))?), changed: None });
+        let new = Some(new_patient(id, &Document::new(details, author))?);
+        return Ok(MatchedPatient { id, given, record: None, new, changed: None });
     };
     let by_staff = channel == BookingChannel::Staff as i32;
     let next = document.returning(&details, author, by_staff, || ProposedChangeId::new(inner.ids.uuid(now)));
     let changed = if next == document { None } else { Some(changed_patient(&row, &next)?) };
-    Ok(MatchedPatient { id: row.id, new: None, changed })
+    let record = Some(Contact::of(&document.details));
+    Ok(MatchedPatient { id: row.id, given, record, new: None, changed })
 }
 
 /// Finds the record of the same person among those of one name and telephone number, the oldest first: the record with the

@@ -3,21 +3,14 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    directory::Kind,
     patient::Details,
     phone::{self, ParseError},
 };
 use rpc::{Context, Fault};
-use wire::{
-    availability::{GetOrganizationRequest, ListEntriesRequest, entry_body},
-    booking::PatientDetails,
-    convert,
-};
+use service::countries;
+use wire::{availability::GetOrganizationRequest, booking::PatientDetails, convert};
 
 use crate::Inner;
-
-/// Locations whose countries are considered.
-const LOCATIONS_MAX: u32 = 200;
 
 /// Reads a patient's details, with the telephone number in E.164 form. `time_zone` is that of the location of the booking,
 /// where there is one.
@@ -48,19 +41,9 @@ async fn country(inner: &Inner, ctx: &Context, text: &str, time_zone: Option<&st
     if has(&home) {
         return Ok(Some(home));
     }
-    let request = ListEntriesRequest {
-        kind: convert::directory::kind_to_wire(Kind::Location) as i32,
-        limit: LOCATIONS_MAX,
-        ..ListEntriesRequest::default()
-    };
-    let locations = inner.directory.clone().list_entries(ctx.request(request)).await?.into_inner().entries;
-    let zones = locations.into_iter().filter_map(|entry| match entry.body?.body? {
-        entry_body::Body::Location(location) => Some(location.time_zone),
-        _ => None,
-    });
-    let countries = zones.filter_map(|zone| phone::country_of_zone(&zone));
+    let countries = countries::of_locations(&inner.directory, ctx).await?;
     let mut readings: BTreeMap<String, &str> =
-        countries.filter_map(|country| Some((phone::parse(text, Some(country)).ok()?, country))).collect();
+        countries.into_iter().filter_map(|country| Some((phone::parse(text, Some(country)).ok()?, country))).collect();
     let only = readings.pop_first().filter(|_| readings.is_empty()).map(|(_, country)| country);
     Ok(Some(only.or(here).map_or(home, str::to_owned)))
 }

@@ -197,7 +197,7 @@ fn slot_requests(request: &BookPlanRequest, sessions: &[ChosenSession], held: &[
     let slots = request.sessions.iter().zip(sessions).map(|(choice, session)| {
         let held = held.iter().find(|held| held.slot_id == choice.slot_id).and_then(|held| held.held.clone());
         let moving = session.old.as_ref().map(MovingAppointment::of);
-        SlotRequest { slot_id: choice.slot_id.clone(), moving, held }
+        SlotRequest { moving, held, ..SlotRequest::new(&choice.slot_id) }
     });
     slots.collect()
 }

@@ -37,6 +37,8 @@ pub(crate) struct Holder {
     pub(crate) ignored: Vec<String>,
     /// The hold that the write ends.
     pub(crate) hold: Option<Uuid>,
+    /// Whether the caller may learn nothing of the patient: then the patient's other visits refuse no slot.
+    pub(crate) stranger: bool,
 }
 
 /// A slot and the claims that are to be committed for it.
@@ -143,13 +145,21 @@ impl Reservation {
     /// Moves each slot whose claims met others' to its next candidate.
     async fn choose_next(&mut self, inner: &Inner, ctx: &Context, conflicts: &[(Kind, Uuid)]) -> Result<(), Fault> {
         if let Some(fault) = patient_conflict(conflicts) {
-            return Err(fault);
+            if !self.holder.stranger {
+                return Err(fault);
+            }
+            // The appointment goes without claims on its patient: a refusal would show a stranger the patient's diary.
+            self.holder.patient = None;
+        }
+        let conflicts: Vec<_> = conflicts.iter().copied().filter(|(kind, _)| !is_patients(*kind)).collect();
+        if conflicts.is_empty() {
+            return Ok(());
         }
         // Claims that this write frees are no conflict.
         let ours: Vec<Uuid> = self.holder.owners.iter().copied().chain(self.holder.hold).collect();
         let claims: Vec<&SlotClaims> = self.slots.iter().map(|slot| &slot.claims).collect();
         let now_us = inner.clock.now_us();
-        let by_slot = conflicts_by_slot(&inner.store, now_us, self.organization, &claims, conflicts, &ours).await?;
+        let by_slot = conflicts_by_slot(&inner.store, now_us, self.organization, &claims, &conflicts, &ours).await?;
         let mut taken = Vec::new();
         for (slot, kinds) in self.slots.iter_mut().zip(by_slot).filter(|(_, kinds)| !kinds.is_empty()) {
             match slot.choice.next(&slot.slot, &kinds) {
@@ -253,6 +263,11 @@ fn conflicts_by_resource(claims: &SlotClaims, conflicts: &[(Kind, Uuid)]) -> Vec
     let own = claims.own.iter().map(|claim| (claim.kind.number(), claim.resource));
     let resources: Vec<_> = own.chain(group).collect();
     conflicts.iter().filter(|(kind, id)| resources.contains(&(kind.number(), *id))).map(|(kind, _)| *kind).collect()
+}
+
+/// Whether claims of this kind are on the patient's time.
+fn is_patients(kind: Kind) -> bool {
+    matches!(kind, Kind::Patient | Kind::Needling)
 }
 
 fn patient_conflict(conflicts: &[(Kind, Uuid)]) -> Option<Fault> {

@@ -14,7 +14,7 @@ use super::{
     changes::ChangeRow,
     claims::ClaimRow,
     groups::GroupRow,
-    visitors::{HoldLimit, VisitorHold},
+    visitors::{HoldLimit, MessageCount, VisitorHold},
 };
 
 /// Everything that one write does.
@@ -54,6 +54,8 @@ pub(crate) struct Batch {
     /// Limits on the practitioners' claims after the batch.
     pub(crate) limits: Vec<Limit>,
     pub(crate) holds: Vec<NewHold>,
+    /// Counts of today that rise by one. Refuses the batch where one exceeds its most.
+    pub(crate) message_counts: Vec<MessageCount>,
     pub(crate) links: Vec<NewLink>,
     pub(crate) changes: Vec<NewChange>,
 }
@@ -323,6 +325,9 @@ pub(crate) enum CommitError {
     /// A visitor or a key holds as much as it may, until an instant in microseconds since the Unix epoch.
     #[error("a visitor or a key holds as much as it may")]
     HoldLimit(HoldLimit, i64),
+    /// The count of this kind of bookings that cause messages is exceeded.
+    #[error("enough bookings of today cause messages")]
+    MessageLimit(String),
     /// The database failed.
     #[error(transparent)]
     Failure(#[from] Failure),

@@ -4,7 +4,7 @@ use sql::Failure;
 use sqlx::query;
 use uuid::Uuid;
 
-use super::{Store, batch::IdempotencyRecord};
+use super::{Store, batch::IdempotencyRecord, visitors::DAY_US};
 
 /// Rows older than these instants are deleted.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +45,7 @@ const DELETE_PROPOSALS: &str = delete_oldest!("proposals", "expires_at_us");
 const DELETE_DISPLACED_PROPOSALS: &str = delete_oldest!("displaced_proposals", "expires_at_us");
 const DELETE_GROUPS: &str = delete_oldest!("groups", "ends_at_us");
 const DELETE_HELD_SLOTS: &str = delete_oldest!("held_slots", "expires_at_us");
+const DELETE_MESSAGE_COUNTS: &str = delete_oldest!("message_counts", "day");
 const UPDATE_ANSWER: &str = r#"
     UPDATE idempotency
     SET response = $5
@@ -61,6 +62,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     DELETE_DISPLACED_PROPOSALS,
     DELETE_GROUPS,
     DELETE_HELD_SLOTS,
+    DELETE_MESSAGE_COUNTS,
     UPDATE_ANSWER,
 ];
 
@@ -76,6 +78,7 @@ impl Store {
             (DELETE_DISPLACED_PROPOSALS, cutoffs.now_us),
             (DELETE_GROUPS, cutoffs.claims_us),
             (DELETE_HELD_SLOTS, cutoffs.held_slots_us),
+            (DELETE_MESSAGE_COUNTS, cutoffs.now_us / DAY_US),
         ] {
             let deleted = service::write!(self.database, "booking.delete_expired", |pool| {
                 query(statement).bind(before_us).bind(limit).execute(pool).await.map(|done| done.rows_affected())

@@ -29,6 +29,17 @@ pub(crate) struct HeldSlot {
     pub(crate) minutes_max: i64,
 }
 
+/// A count of the day's bookings that cause messages, with the most that it may reach.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct MessageCount {
+    /// `number`, `address`, `visitor` or `key`, a colon, and an opaque name without personal data.
+    pub(crate) subject: String,
+    pub(crate) most: i64,
+}
+
+/// Microseconds in a day of UTC, in which messages are counted.
+pub(crate) const DAY_US: i64 = 86_400_000_000;
+
 /// A limit on visitors' holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HoldLimit {

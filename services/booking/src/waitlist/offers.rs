@@ -188,6 +188,7 @@ async fn book(
         plan_session_id: criteria.plan_session.map(|id| PlanSessionId::new(id).to_string()).unwrap_or_default(),
         note: String::new(),
         channel,
+        verification: String::new(),
     };
     book::book(inner, &ctx, request).await
 }

@@ -22,8 +22,9 @@ use wire::{
     availability::{
         self as proto, CheckReferencesRequest, CheckReferencesResponse, CheckSlotsRequest, CheckSlotsResponse,
         CheckedSlot, Decided, DescribeVisitRequest, DescribeVisitResponse, DescribeVisitsRequest,
-        DescribeVisitsResponse, EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, LocationDay, NearestSlotsRequest,
-        NearestSlotsResponse, NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest, SearchSlotsResponse,
+        DescribeVisitsResponse, EquipmentUnit, ExplainSlotRequest, ExplainSlotResponse, LocationDay,
+        NearestSlotsRequest, NearestSlotsResponse, NextSlotsResponse, Refusal, SearchDaysResponse, SearchSlotsRequest,
+        SearchSlotsResponse,
         search_server::{Search, SearchServer},
     },
     common::Interval,
@@ -77,13 +78,16 @@ impl Default for Offer {
     }
 }
 
+/// A patient, and the slots that open when a search names the patient.
+type Opening = (String, Vec<String>);
+
 #[derive(Clone, Default)]
 pub struct FakeAvailability {
     offers: Arc<Mutex<HashMap<Uuid, Offer>>>,
     /// The slots that a search finds.
     open: Arc<Mutex<Vec<String>>>,
     /// The slots that open once a patient's search is answered.
-    opening: Arc<Mutex<Option<(String, Vec<String>)>>>,
+    opening: Arc<Mutex<Option<Opening>>>,
     /// Checks of slots wait while a test holds this lock.
     gate: Arc<RwLock<()>>,
     checks: Arc<AtomicUsize>,

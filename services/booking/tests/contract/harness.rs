@@ -8,7 +8,7 @@ use domain::{
     slot::Slot,
 };
 use jiff::{SignedDuration, Timestamp};
-use rpc::{Code, Context, Fault, Idempotency};
+use rpc::{Code, Context, Fault, Idempotency, Visitor};
 use runtime::{Clock, Ids, Shutdown};
 use sql::Target;
 use testkit::database::Database;
@@ -69,7 +69,19 @@ impl Harness {
         Self::with(target, clock, seed, availability).await
     }
 
+    /// A service with other settings.
+    pub async fn configured(database: &Database, change: impl FnOnce(&mut Config)) -> Self {
+        let target = Target::from_url(&database.for_service("booking")).unwrap();
+        let mut config = config();
+        change(&mut config);
+        Self::build(target, Clock::manual(NOW.parse().unwrap()), 1, FakeAvailability::default(), config).await
+    }
+
     async fn with(target: Target, clock: Clock, seed: u64, availability: FakeAvailability) -> Self {
+        Self::build(target, clock, seed, availability, config()).await
+    }
+
+    async fn build(target: Target, clock: Clock, seed: u64, availability: FakeAvailability, config: Config) -> Self {
         let plain = Offer { rooms: ROOMS.to_vec(), buffer_minutes: 5, ..Offer::default() };
         availability.offer(EVALUATION, plain.clone());
         let prior = ServiceId::new(EVALUATION).to_string();
@@ -83,7 +95,6 @@ impl Harness {
             database: target.clone(),
             availability: availability.channel(),
         };
-        let config = Config { link_key: Some("a key of the contract tests".into()), ..Config::default() };
         let app = App::build(config, deps).await.unwrap();
         let channel = rpc::Channel::in_process(app.routes());
         let shutdown = Shutdown::new();
@@ -118,6 +129,11 @@ impl Harness {
         Context::new(self.organization, "key_test", Duration::from_secs(20))
     }
 
+    /// The context of a front end's call for a visitor.
+    pub fn visitor(&self, id: &str) -> Context {
+        Context { visitor: Some(Visitor { id: id.into(), named: true }), ..self.context() }
+    }
+
     pub fn request<T>(&self, message: T) -> Request<T> {
         self.context().request(message)
     }
@@ -128,9 +144,14 @@ impl Harness {
         Context { idempotency, ..self.context() }.forward(message)
     }
 
-    pub async fn try_book(&self, request: BookAppointmentRequest) -> Result<Appointment, Fault> {
-        let answer = self.booking.clone().book_appointment(self.request(request)).await;
+    /// Books in the name of a caller.
+    pub async fn book_as(&self, ctx: &Context, request: BookAppointmentRequest) -> Result<Appointment, Fault> {
+        let answer = self.booking.clone().book_appointment(ctx.request(request)).await;
         answer.map(Response::into_inner).map_err(|status| fault(&status))
+    }
+
+    pub async fn try_book(&self, request: BookAppointmentRequest) -> Result<Appointment, Fault> {
+        self.book_as(&self.context(), request).await
     }
 
     pub async fn book(&self, request: BookAppointmentRequest) -> Appointment {
@@ -177,6 +198,10 @@ impl Harness {
     pub fn advance(&self, minutes: i64) {
         self.clock.advance(SignedDuration::from_mins(minutes));
     }
+}
+
+fn config() -> Config {
+    Config { link_key: Some("a key of the contract tests".into()), ..Config::default() }
 }
 
 pub fn fault(status: &Status) -> Fault {

@@ -21,6 +21,7 @@ mod patients;
 mod practitioner_limits;
 mod rezone;
 mod slot_lengths;
+mod strangers;
 mod tenant_isolation;
 mod timing;
 mod trace;

@@ -103,6 +103,12 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
         _ if method.contains("Patient") || method.contains("Consent") => {
             call_patients(harness, method, patient_id).await
         }
+        "ListHolds" => seen(booking.list_holds(harness.request(proto::ListHoldsRequest::default())).await),
+        // It takes no id.
+        "SignVerification" => {
+            let request = proto::SignVerificationRequest { channel: "sms".into(), address_hash: vec![7; 32] };
+            seen(booking.sign_verification(harness.request(request)).await)
+        }
         "GetContact" => seen(
             booking
                 .get_contact(harness.request(proto::GetContactRequest { appointment_id: id, with_plan: true }))

@@ -131,6 +131,7 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         plan_session_id: new.plan_session_id.unwrap_or_default(),
         note: new.note.unwrap_or_default(),
         channel: call.booking_channel(new.channel),
+        verification: new.verification.unwrap_or_default(),
     };
     let response = call.inner.booking.clone().book_appointment(call.context().forward(request)).await?;
     let path = format!("/v1/appointments/{}", response.get_ref().id);

@@ -115,7 +115,13 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let answer = call.inner.booking.clone().list_holds(request).await?.into_inner();
     let data = answer.holds.iter().map(|hold| {
         let Hold { id, expires_at, slots } = Hold::from(hold);
-        LiveHold { id, expires_at, slots, created_at: time::utc(hold.created_at_us), created_by: hold.created_by.clone() }
+        LiveHold {
+            id,
+            expires_at,
+            slots,
+            created_at: time::utc(hold.created_at_us),
+            created_by: hold.created_by.clone(),
+        }
     });
     Reply::json(200, &HoldPage { data: data.collect(), next_cursor: next_cursor(answer.next_cursor) })
 }

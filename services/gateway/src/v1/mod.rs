@@ -27,6 +27,7 @@ mod reports;
 mod slots;
 mod time;
 mod unsubscribe;
+mod verifications;
 mod waitlist;
 mod webhook_endpoints;
 
@@ -95,6 +96,7 @@ fn operations() -> Vec<Operation> {
         messages::operations(),
         providers::operations(),
         unsubscribe::operations(),
+        verifications::operations(),
         inbox::operations(),
         reminder_rules::operations(),
         webhook_endpoints::operations(),

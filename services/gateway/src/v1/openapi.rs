@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 
 use super::{
     appointments, audit, busy, calendars, caller, consents, directory, displaced, holds, inbox, keys, messages,
-    organizations, patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots,
+    organizations, patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots, verifications,
     waitlist, webhook_endpoints,
 };
 use crate::{openapi, operation::Operation};
@@ -92,6 +92,10 @@ use crate::{openapi, operation::Operation};
     messages::Preview,
     messages::RenderedPreview,
     caller::CallerDetails,
+    verifications::NewVerification,
+    verifications::Verification,
+    verifications::VerificationCode,
+    verifications::ProvedVerification,
     keys::NewKey,
     keys::CreatedKey,
     keys::KeyDetails,

@@ -63,6 +63,10 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     allowed: Option<Vec<String>>,
+    /// For `verification_failed`: the tries that are left for the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    tries_left: Option<u32>,
 }
 
 /// One fault of a request.
@@ -87,6 +91,7 @@ impl From<Fault> for Problem {
         let ahead = fault.extra::<AppointmentsAhead>();
         let metadata = |name: &str| fault.metadata.get(name).filter(|text| !text.is_empty()).cloned();
         let (session, relaxation) = (metadata("session").and_then(|text| text.parse().ok()), metadata("relaxation"));
+        let tries_left = metadata("tries_left").and_then(|text| text.parse().ok());
         let words = |list: &String| list.split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect();
         let allowed = fault.metadata.get("allowed").map(words);
         // A service that names no transition allows none.
@@ -114,6 +119,7 @@ impl From<Fault> for Problem {
             count: ahead.as_ref().map(|ahead| ahead.count),
             appointment_ids: ahead.map(|ahead| ahead.appointment_ids),
             allowed,
+            tries_left,
         }
     }
 }

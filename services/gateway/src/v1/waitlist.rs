@@ -165,11 +165,13 @@ fn point_at_slot(mut fault: Fault) -> Fault {
 
 fn to_json(entry: booking::WaitlistEntry) -> WaitlistEntry {
     let criteria = entry.wish.unwrap_or_default();
+    let patient_id = criteria.patient_id;
+    let offers = entry.offers.into_iter().map(|offer| offer_to_json(offer, patient_id.clone())).collect();
     WaitlistEntry {
         id: entry.id,
         version: entry.version,
         status: entry.status,
-        patient_id: criteria.patient_id,
+        patient_id,
         service_id: criteria.service_id,
         location_ids: criteria.location_ids,
         practitioner_id: optional_text(&criteria.practitioner_id),
@@ -179,20 +181,21 @@ fn to_json(entry: booking::WaitlistEntry) -> WaitlistEntry {
         hours: Hours { not_before: optional_text(&criteria.not_before), not_after: optional_text(&criteria.not_after) },
         plan_session_id: optional_text(&criteria.plan_session_id),
         appointment_id: optional_text(&criteria.appointment_id),
-        offers: entry.offers.into_iter().map(offer_to_json).collect(),
+        offers,
         created_at: time::utc(entry.created_at_us),
         updated_at: time::utc(entry.updated_at_us),
     }
 }
 
-fn offer_to_json(offer: booking::Offer) -> Offer {
+/// An offer for an answer; `patient_id` is the patient's id for the caller.
+fn offer_to_json(offer: booking::Offer, patient_id: String) -> Offer {
     let slot = offer.slot.unwrap_or_default();
     let zone = slot.time_zone.clone();
     Offer {
         id: offer.id,
         version: offer.version,
         waitlist_id: offer.waitlist_id,
-        patient_id: offer.patient_id,
+        patient_id,
         status: offer.status,
         slot: Slot::from(&slot),
         expires_at: time::local(offer.expires_at_us, &zone),
@@ -242,16 +245,17 @@ async fn leave(call: Call) -> Result<Reply, Fault> {
     entry_reply(200, call.inner.waitlist.clone().leave_waitlist(call.context().request(request)).await?)
 }
 
-fn offer_reply(response: tonic::Response<booking::Offer>) -> Result<Reply, Fault> {
+fn offer_reply(call: &Call, response: tonic::Response<booking::Offer>) -> Result<Reply, Fault> {
     let (metadata, offer, _) = response.into_parts();
-    let offer = offer_to_json(offer);
+    let patient = offer.patient_id.clone();
+    let offer = offer_to_json(offer, call.patient_id(&patient));
     let reply = Reply::json(200, &offer)?.write_metadata(&metadata);
-    Ok(reply.version(offer.version).target(&offer.id).patient(&offer.patient_id))
+    Ok(reply.version(offer.version).target(&offer.id).patient(&patient))
 }
 
 async fn get_offer(call: Call) -> Result<Reply, Fault> {
     let request = GetOfferRequest { id: call.path_param("id") };
-    offer_reply(call.inner.waitlist.clone().get_offer(call.context().request(request)).await?)
+    offer_reply(&call, call.inner.waitlist.clone().get_offer(call.context().request(request)).await?)
 }
 
 async fn accept(call: Call) -> Result<Reply, Fault> {
@@ -266,7 +270,7 @@ async fn accept_offer(call: &Call, ctx: &Context, id: String) -> Result<Reply, F
 
 async fn decline(call: Call) -> Result<Reply, Fault> {
     let request = GetOfferRequest { id: call.path_param("id") };
-    offer_reply(call.inner.waitlist.clone().decline_offer(call.context().forward(request)).await?)
+    offer_reply(&call, call.inner.waitlist.clone().decline_offer(call.context().forward(request)).await?)
 }
 
 /// The offer of a patient's link, and the context of calls on the patient's behalf.
@@ -279,7 +283,7 @@ async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
 
 async fn get_by_link(mut call: Call) -> Result<Reply, Fault> {
     let (ctx, id) = resolve(&mut call).await?;
-    offer_reply(call.inner.waitlist.clone().get_offer(ctx.request(GetOfferRequest { id })).await?)
+    offer_reply(&call, call.inner.waitlist.clone().get_offer(ctx.request(GetOfferRequest { id })).await?)
 }
 
 async fn accept_by_link(mut call: Call) -> Result<Reply, Fault> {
@@ -289,5 +293,5 @@ async fn accept_by_link(mut call: Call) -> Result<Reply, Fault> {
 
 async fn decline_by_link(mut call: Call) -> Result<Reply, Fault> {
     let (ctx, id) = resolve(&mut call).await?;
-    offer_reply(call.inner.waitlist.clone().decline_offer(ctx.forward(GetOfferRequest { id })).await?)
+    offer_reply(&call, call.inner.waitlist.clone().decline_offer(ctx.forward(GetOfferRequest { id })).await?)
 }

@@ -1,11 +1,14 @@
 //! The section `reminder`.
 
+mod limits;
 mod providers;
 mod smtp;
 mod smtp_server;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
+use domain::id::OrganizationId;
+pub use limits::{Organization, Verifications};
 pub use providers::{Http, Providers, Twilio, Vonage};
 use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
@@ -34,6 +37,12 @@ pub struct Config {
     /// Messages for one patient on one day of the location's clock, 1 to 50. Further messages wait for the next day, except
     /// reminders, cancellations, moves and offers.
     pub daily_max: u32,
+    /// Messages to one telephone number or e-mail address in 24 hours, whatever patients and reasons, 1 to 1000. Further ones
+    /// are not sent.
+    pub recipient_daily_max: u32,
+    /// The countries to whose telephone numbers texts go, ISO 3166-1 codes of two letters. Empty: those of the organisation and
+    /// of its locations.
+    pub countries: Vec<String>,
     /// Messages that this process sends at the same time, 1 to 256.
     pub concurrency: u32,
     /// The lease on a message: the time after which another process may send it, 30 to 3600 seconds.
@@ -53,6 +62,11 @@ pub struct Config {
     pub smtp: Smtp,
     /// Webhooks.
     pub webhooks: Webhooks,
+    /// Codes that prove a telephone number or an address.
+    pub verifications: Verifications,
+    /// Settings of single organisations, by id: `countries` in `[reminder.organizations.org_…]` takes the place of
+    /// `reminder.countries`.
+    pub organizations: BTreeMap<String, Organization>,
 }
 
 /// The section `reminder.webhooks`.
@@ -72,6 +86,8 @@ impl Default for Config {
             replies: true,
             settle_seconds: 120,
             daily_max: 8,
+            recipient_daily_max: 30,
+            countries: vec![],
             concurrency: 24,
             lease_seconds: 120,
             sms_per_second: 0,
@@ -81,6 +97,8 @@ impl Default for Config {
             providers: Providers::default(),
             smtp: Smtp::default(),
             webhooks: Webhooks::default(),
+            verifications: Verifications::default(),
+            organizations: BTreeMap::new(),
         }
     }
 }
@@ -92,6 +110,15 @@ impl fmt::Debug for Config {
 }
 
 impl Config {
+    /// The countries that are configured for an organisation; empty: its own.
+    pub(crate) fn countries(&self, organization: OrganizationId) -> &[String] {
+        if self.organizations.is_empty() {
+            return &self.countries;
+        }
+        let own = self.organizations.get(&organization.to_string());
+        own.and_then(|own| own.countries.as_deref()).unwrap_or(&self.countries)
+    }
+
     /// The names of the SMS providers in order of preference.
     pub(crate) fn sms_providers(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.sms_provider.as_str()).chain(self.sms_fallback.as_deref())
@@ -130,6 +157,15 @@ impl Section for Config {
         check(self.public_url.as_deref().is_none_or(is_public_url), "public_url", PUBLIC_URL_FORM);
         check(self.settle_seconds <= 3600, "settle_seconds", "must lie between 0 and 3600");
         check((1..=50).contains(&self.daily_max), "daily_max", "must lie between 1 and 50");
+        check((1..=1000).contains(&self.recipient_daily_max), "recipient_daily_max", "must lie between 1 and 1000");
+        check(limits::are_countries(&self.countries), "countries", "use codes of two letters, such as CA");
+        for (id, own) in &self.organizations {
+            let key = format!("organizations.{id}");
+            check(id.parse::<OrganizationId>().is_ok(), &key, "name an organisation by its id: org_…");
+            let countries = own.countries.as_deref().is_none_or(limits::are_countries);
+            check(countries, &format!("{key}.countries"), "use codes of two letters, such as CA");
+        }
+        self.verifications.validate(&mut check);
         check((1..=256).contains(&self.concurrency), "concurrency", "must lie between 1 and 256");
         check((30..=3600).contains(&self.lease_seconds), "lease_seconds", "must lie between 30 and 3600");
         for (key, rate) in [("sms_per_second", self.sms_per_second), ("emails_per_second", self.emails_per_second)] {

@@ -13,6 +13,7 @@ use crate::{
     reports,
     rules::crud as rules,
     unsubscribe,
+    verifications::{check, start},
 };
 
 /// The gRPC service.
@@ -121,6 +122,22 @@ impl reminder_server::Reminder for Service {
     ) -> Result<Response<wire::ReminderReport>, Status> {
         let ctx = Context::of(&request)?;
         Ok(Response::new(reports::reminders::report(&self.0, &ctx, &request.into_inner()).await?))
+    }
+
+    async fn start_verification(
+        &self,
+        request: Request<wire::StartVerificationRequest>,
+    ) -> Result<Response<wire::Verification>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(start::start(&self.0, &ctx, request.into_inner()).await?))
+    }
+
+    async fn check_verification(
+        &self,
+        request: Request<wire::CheckVerificationRequest>,
+    ) -> Result<Response<wire::CheckVerificationResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(check::check(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn receive_status(

@@ -1,6 +1,6 @@
 //! The sweep: deletes rows past their retention and counts unread replies for operators.
 //!
-//! Retention: idempotency keys a day, providers' reports 90 days, webhook deliveries 30 days, inbound messages 400 days.
+//! Retention: idempotency keys and verifications a day, providers' reports 90 days, webhook deliveries 30 days, inbound messages 400 days.
 
 use std::{sync::Arc, time::Duration};
 

@@ -32,7 +32,8 @@ pub(crate) fn misses(status: &str, reason: &str) -> bool {
         "undelivered" => true,
         "failed" => matches!(reason, "refused" | "gave_up" | "opted_out" | "not_delivered"),
         "suppressed" => {
-            matches!(reason, "no_phone" | "no_email" | "no_consent" | "opted_out" | "other_channel_preferred")
+            let of_channel = ["no_phone", "no_email", "no_consent", "opted_out", "other_channel_preferred"];
+            of_channel.contains(&reason) || reason == "country_not_allowed"
         }
         _ => false,
     }
@@ -76,6 +77,7 @@ mod tests {
             ("failed", &["refused", "gave_up", "opted_out", "not_delivered"][..]),
             ("undelivered", &["not_delivered", "opted_out"]),
             ("suppressed", &["no_phone", "no_email", "no_consent", "opted_out", "other_channel_preferred"]),
+            ("suppressed", &["country_not_allowed"]),
         ] {
             assert!(reasons.iter().all(|reason| misses(status, reason)), "{status}");
         }
@@ -87,7 +89,16 @@ mod tests {
             ("failed", &["template_failed", "unreadable"]),
             (
                 "suppressed",
-                &["superseded", "cancelled", "too_late", "visit_begun", "daily_limit", "rule_changed", "gone"],
+                &[
+                    "superseded",
+                    "cancelled",
+                    "too_late",
+                    "visit_begun",
+                    "daily_limit",
+                    "message_limit",
+                    "rule_changed",
+                    "gone",
+                ],
             ),
         ] {
             assert!(!reasons.iter().any(|reason| misses(status, reason)), "{status}");

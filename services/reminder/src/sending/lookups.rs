@@ -43,6 +43,8 @@ pub(crate) struct Lookups {
     pub(super) names: Batcher<(Uuid, DescribeVisitRequest), Option<DescribeVisitResponse>>,
     /// Whether an address is blocked.
     pub(super) blocked: Batcher<Address, bool>,
+    /// The number of messages that were sent to a recipient of an organisation since an instant.
+    pub(super) sent_to: Batcher<(Uuid, String, i64), i64>,
     /// See [`transactions::begin_sends`].
     pub(super) begin: Batcher<NewSend, Claim>,
     /// See [`transactions::record`].
@@ -66,8 +68,7 @@ impl Lookups {
         availability: &SearchClient<rpc::Channel>,
         ids: &Ids,
     ) -> Self {
-        let (rule, blocked, begin, record, finish) =
-            (store.clone(), store.clone(), store.clone(), store.clone(), store.clone());
+        let [rule, blocked, sent_to, begin, record, finish] = [(); 6].map(|()| store.clone());
         let (booking, availability, ids) = (booking.clone(), availability.clone(), ids.clone());
         Self {
             rule: Batcher::new(move |keys| find_rules(rule.clone(), keys)),
@@ -80,6 +81,7 @@ impl Lookups {
                 move |keys| find_names(availability.clone(), keys),
             ),
             blocked: Batcher::new(move |addresses| find_blocked(blocked.clone(), addresses)),
+            sent_to: Batcher::new(move |recipients| count_sent_to(sent_to.clone(), recipients)),
             begin: Batcher::new({
                 let ids = ids.clone();
                 move |sends| begin_all(begin.clone(), ids.clone(), sends)
@@ -138,6 +140,17 @@ async fn find_names(
 async fn find_blocked(store: Store, addresses: Arc<[Address]>) -> Result<Vec<bool>, Fault> {
     let blocked = store.blocked(&addresses).await.map_err(db_error::fault)?;
     Ok(addresses.iter().map(|address| blocked.contains(address)).collect())
+}
+
+/// Counts since the earliest of the instants: those of one batch are the same but for its duration.
+async fn count_sent_to(store: Store, recipients: Arc<[(Uuid, String, i64)]>) -> Result<Vec<i64>, Fault> {
+    let Some(since_us) = recipients.iter().map(|(_, _, since_us)| *since_us).min() else { return Ok(vec![]) };
+    let keys: Vec<_> = recipients.iter().map(|(organization, to, _)| (*organization, to.as_str())).collect();
+    let counts = store.count_sent_to(&keys, since_us).await.map_err(db_error::fault)?;
+    Ok(recipients
+        .iter()
+        .map(|(organization, to, _)| counts.get(&(*organization, to.clone())).copied().unwrap_or(0))
+        .collect())
 }
 
 async fn begin_all(store: Store, ids: Ids, sends: Arc<[NewSend]>) -> Result<Vec<Claim>, Fault> {

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Inner, address_hash,
     appointment::{Changed, Visit},
+    count_limited, countries,
     rules::{Rule, Trigger, quiet_hours},
     store::{appointments::Announcement, blocked::Address, messages::MessageRow},
     subject::Subject,
@@ -30,6 +31,8 @@ use crate::{
 
 /// Age after which a reply is of no use, in microseconds: the patient has called by then.
 const REPLY_LATE_US: i64 = 3_600_000_000;
+/// The time over which messages to one recipient are counted, in microseconds.
+const RECIPIENT_WINDOW_US: i64 = 86_400_000_000;
 /// Hour of the location's clock to which a message over the daily limit is postponed.
 const NEXT_DAY_HOUR: i8 = 9;
 /// Appointments of a series that one message names.
@@ -95,6 +98,9 @@ pub(super) async fn prepare(
         .call((message.organization_id, template_context::describe_visit_request(&appointment)))
         .await?;
     let visit = found.ok_or_else(Fault::not_found)?;
+    if channel == Channel::Sms && !countries::allow(inner, &ctx, &to, Some(&visit)).await? {
+        return Ok(limited("country_not_allowed"));
+    }
     let details = patient.details.unwrap_or_default();
     let about = match plan.and_then(|plan| plan.book_by.parse::<Date>().ok()) {
         Some(last_day) => last_day.to_zoned(zone.clone()).ok(),
@@ -121,7 +127,7 @@ pub(super) async fn prepare(
     })
 }
 
-/// Why a message that may leave does not leave now: quiet hours, an opt-out or the daily limit.
+/// Why a message that may leave does not leave now: quiet hours, an opt-out or a daily limit.
 async fn hold_back(
     inner: &Inner,
     message: &MessageRow,
@@ -144,7 +150,18 @@ async fn hold_back(
     if unsubscribe::is_unsubscribed(inner, message, trigger, rule.body.consent).await? {
         return Ok(Some(Decision::Suppress("unsubscribed")));
     }
+    let since_us = inner.clock.now_us() - RECIPIENT_WINDOW_US;
+    let sent = inner.lookups.sent_to.call((message.organization_id, to.to_owned(), since_us)).await?;
+    if sent >= i64::from(inner.config.recipient_daily_max) {
+        return Ok(Some(limited("message_limit")));
+    }
     over_daily_limit(inner, message, trigger, to, zone, until_us).await
+}
+
+/// A limit keeps a message from leaving.
+fn limited(reason: &'static str) -> Decision {
+    count_limited(reason);
+    Decision::Suppress(reason)
 }
 
 fn address(message: &MessageRow, to: &str) -> Address {
@@ -242,6 +259,10 @@ pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Decisio
     }
     if inner.lookups.blocked.call(address(message, &message.recipient)).await? {
         return Ok(Decision::Suppress("opted_out"));
+    }
+    let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", LOOKUP_TIMEOUT);
+    if !countries::allow(inner, &ctx, &message.recipient, None).await? {
+        return Ok(limited("country_not_allowed"));
     }
     let rendered = Rendered { subject: String::new(), text: message.body.clone() };
     let to = message.recipient.clone();

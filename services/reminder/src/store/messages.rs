@@ -1,6 +1,6 @@
 //! Messages: read, listed and retried. Planning writes them in `planned_messages.rs`, sending in `sends.rs`.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 use service::{read, statement, store::Tx};
 use sql::Failure;
@@ -136,6 +136,27 @@ impl Store {
             query.push(" ORDER BY due_at_us DESC, id DESC LIMIT ").push_bind(filter.limit);
             query.build_query_as().fetch_all(pool).await
         })
+    }
+
+    /// The number of messages that were sent to each of these recipients since an instant, without replies.
+    pub(crate) async fn count_sent_to(
+        &self,
+        recipients: &[(Uuid, &str)],
+        since_us: i64,
+    ) -> Result<HashMap<(Uuid, String), i64>, Failure> {
+        let rows: Vec<(Uuid, String, i64)> = read!(self.database, "reminder.count_sent_to", |pool: Engine| {
+            let mut query = QueryBuilder::<Engine>::new(
+                "SELECT organization_id, recipient, count(*) FROM messages \
+                 WHERE (organization_id, recipient) IN (",
+            );
+            query.push_values(recipients, |mut row, (organization, to)| {
+                row.push_bind(*organization).push_bind(*to);
+            });
+            query.push(") AND trigger <> 'reply' AND sent_at_us >= ").push_bind(since_us);
+            query.push(" GROUP BY organization_id, recipient");
+            query.build_query_as().persistent(sql::is_kept(recipients.len())).fetch_all(pool).await
+        })?;
+        Ok(rows.into_iter().map(|(organization, to, count)| ((organization, to), count)).collect())
     }
 
     /// The number of messages, without replies, that a message's patient was sent at an address since an instant.

@@ -30,6 +30,7 @@ mod sqlite;
 mod sweeps;
 #[cfg(test)]
 mod tests;
+pub(crate) mod verifications;
 pub(crate) mod webhook_deliveries;
 pub(crate) mod webhook_endpoints;
 

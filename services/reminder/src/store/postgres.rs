@@ -26,6 +26,15 @@ const LOCK_OFFER: &str = r#"
     WHERE organization_id = $1 AND id = $2
     FOR NO KEY UPDATE
 "#;
+/// In one order, so that two verifications never wait for each other.
+const LOCK_VERIFICATIONS: &str = r#"
+    SELECT pg_advisory_xact_lock(locks.key)
+    FROM (
+        SELECT hashtextextended('caller' || $1::uuid::text || $2::text, 0) AS key
+        UNION
+        SELECT hashtextextended('recipient' || $1::uuid::text || encode($3::bytea, 'hex'), 0)
+        ORDER BY key) AS locks
+"#;
 const LOCK_FREE: &str = r#"
     SELECT m.id
     FROM given
@@ -40,6 +49,19 @@ const LOCK_FREE_OFFERS: &str = r#"
     JOIN offers o ON o.organization_id = m.organization_id AND o.id = m.subject_id
     FOR NO KEY UPDATE OF o, m SKIP LOCKED
 "#;
+
+/// See [`super::verifications::lock_limits`].
+pub(super) async fn lock_verifications(
+    conn: &mut PgConnection,
+    organization: Uuid,
+    caller: &str,
+    address_hash: &[u8],
+) -> Result<(), Failure> {
+    spanned!(POSTGRES, "reminder.lock_verifications", {
+        let lock = query(LOCK_VERIFICATIONS).bind(organization).bind(caller).bind(address_hash);
+        lock.execute(conn).await.map(drop)
+    })
+}
 
 /// See [`super::Store::lease`].
 pub(super) async fn lease(pool: &PgPool, now_us: i64, until_us: i64, keys: &[Key]) -> Result<Vec<MessageRow>, Failure> {

@@ -341,6 +341,7 @@ async fn statements_are_understood(bed: Bed) {
         &rules::STATEMENTS,
         &sends::STATEMENTS,
         &sweeps::STATEMENTS,
+        &verifications::STATEMENTS,
         &webhook_deliveries::STATEMENTS,
         &webhook_endpoints::STATEMENTS,
         &service::idempotency::STATEMENTS,

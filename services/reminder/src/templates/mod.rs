@@ -188,6 +188,35 @@ impl Templates {
         }
     }
 
+    /// Renders the message with a code that proves its recipient's number or address.
+    ///
+    /// # Errors
+    /// When the shipped template fails, which a test excludes.
+    pub(crate) fn render_code(
+        &self,
+        language: Language,
+        channel: Channel,
+        organization: &str,
+        code: &str,
+    ) -> Result<Rendered, Error> {
+        let render = |part: Part| {
+            let name = format!("{}/verification.{}", language.as_str(), part.name());
+            let text = self.environment.get_template(&name);
+            let text = text.and_then(|shipped| shipped.render(minijinja::context! { organization, code }));
+            text.map_err(|error| describe_error(&error))
+        };
+        match channel {
+            Channel::Sms => {
+                Ok(Rendered { subject: String::new(), text: gsm7::replace_typography(render(Part::Sms)?.trim()) })
+            }
+            // A line break in a subject would begin a new header.
+            Channel::Email => Ok(Rendered {
+                subject: render(Part::Subject)?.split_whitespace().collect::<Vec<_>>().join(" "),
+                text: render(Part::Email)?,
+            }),
+        }
+    }
+
     /// Renders the own template, or the shipped one where that is empty.
     fn render_part(
         &self,

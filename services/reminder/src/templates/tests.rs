@@ -42,6 +42,18 @@ fn each_shipped_sms_of_a_trigger_is_one_gsm7_segment() {
 }
 
 #[test]
+fn a_code_is_one_gsm7_segment_in_each_language_and_an_email() {
+    let templates = Templates::new().unwrap();
+    for lang in Language::ALL {
+        let sms = templates.render_code(lang, Channel::Sms, "Prairie Physiotherapy Group", "012345").unwrap();
+        assert_eq!(segments(&sms.text), (Encoding::Gsm7, 1), "{}", sms.text);
+        assert!(sms.text.contains("012345") && sms.subject.is_empty());
+        let email = templates.render_code(lang, Channel::Email, "Prairie\nPhysio", "012345").unwrap();
+        assert!(email.text.contains("012345") && !email.subject.contains(['\n', '0']), "{}", email.subject);
+    }
+}
+
+#[test]
 fn all_other_shipped_sms_are_at_most_two_gsm7_segments() {
     let names = [
         "check_in",

@@ -22,6 +22,7 @@ mod rules;
 mod sending;
 mod series;
 mod simulation;
+mod verifications;
 mod visits;
 mod vonage;
 mod webhooks;

@@ -126,7 +126,10 @@ pub(super) const OPERATIONS: &[(Callers, &[&str])] = &[
             "patch_time_off",
         ],
     ),
-    (With(&["bookings:write"]), &["book_appointment", "create_hold", "release_hold"]),
+    (
+        With(&["bookings:write"]),
+        &["book_appointment", "check_verification", "create_hold", "release_hold", "start_verification"],
+    ),
     (
         With(&["patients:read"]),
         &[
@@ -167,6 +170,7 @@ pub(super) const OPERATIONS: &[(Callers, &[&str])] = &[
             "decline_offer",
             "join_waitlist",
             "leave_waitlist",
+            "list_holds",
             "no_show_appointment",
             "patch_appointment",
             "propose_displaced",

@@ -120,6 +120,8 @@ macro_rules! not_played {
 not_played! {
     create_hold(CreateHoldRequest) -> Hold;
     release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse;
+    list_holds(ListHoldsRequest) -> ListHoldsResponse;
+    sign_verification(SignVerificationRequest) -> SignVerificationResponse;
     book_appointment(BookAppointmentRequest) -> Appointment;
     get_appointment(GetAppointmentRequest) -> Appointment;
     list_appointments(ListAppointmentsRequest) -> ListAppointmentsResponse;

@@ -11,6 +11,7 @@
 --   MR006  a limit is exceeded; the detail is the limit's error code
 --   MR007  a location has another time zone
 --   MR008  a visitor, or a key, holds as much as it may; the detail is the limit and the instant of the next try
+--   MR009  a day has enough bookings that cause messages; the detail is the kind of the count
 --
 -- A step without work runs no statement, and a connection plans each statement once. Each statement finds its rows by key, so
 -- sequential scans, hash joins and merge joins are off: a plan that was made while a table was small would stay.
@@ -30,6 +31,7 @@ DECLARE
     members       bigint;
     broken_limit  text;
     ended_holds   uuid[];
+    full_count    text;
 BEGIN
     seqs := '{}';
     versions := '{}';
@@ -366,6 +368,21 @@ BEGIN
         SELECT org, h.id, h.expires_at_us, h.slots, coalesce(h.caller, ''), coalesce(h.visitor, ''), now_us
         FROM jsonb_to_recordset(batch->'holds') AS h(
             id uuid, expires_at_us bigint, slots text, caller text, visitor text);
+    END IF;
+
+    -- In order, so that two writers never wait for each other, and late, since all bookings of a key meet in one row.
+    IF jsonb_array_length(batch->'message_counts') > 0 THEN
+        INSERT INTO message_counts (organization_id, subject, day, count)
+        SELECT org, c.subject, now_us / 86400000000, 1
+        FROM jsonb_to_recordset(batch->'message_counts') AS c(subject text)
+        ORDER BY c.subject
+        ON CONFLICT (organization_id, subject, day) DO UPDATE SET count = message_counts.count + 1;
+        SELECT split_part(c.subject, ':', 1) INTO full_count
+        FROM jsonb_to_recordset(batch->'message_counts') AS c(subject text, most bigint)
+        JOIN message_counts m ON m.organization_id = org AND m.subject = c.subject AND m.day = now_us / 86400000000
+        WHERE m.count > c.most
+        ORDER BY c.subject LIMIT 1;
+        IF FOUND THEN RAISE EXCEPTION 'message limit' USING ERRCODE = 'MR009', DETAIL = full_count; END IF;
     END IF;
 
     IF jsonb_array_length(batch->'links') > 0 THEN

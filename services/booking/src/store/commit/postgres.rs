@@ -47,6 +47,7 @@ fn commit_error(error: sqlx::Error) -> CommitError {
             Some((limit, until_us)) => CommitError::HoldLimit(limit, until_us),
             None => error.into(),
         },
+        "MR009" => CommitError::MessageLimit(db.detail().unwrap_or_default().to_owned()),
         _ => error.into(),
     }
 }

@@ -6,6 +6,7 @@ mod claims;
 mod groups;
 mod held_slots;
 mod holds;
+mod message_counts;
 mod patients;
 mod plans;
 mod zones;
@@ -71,6 +72,7 @@ async fn apply(conn: &mut SqliteConnection, batch: &Batch) -> Result<Committed, 
     claims::check_places(conn, batch).await?;
     claims::check_limits(conn, batch).await?;
     holds::insert(conn, batch).await?;
+    message_counts::add(conn, batch).await?;
     appointments::replace_links(conn, batch).await?;
     for change in &batch.changes {
         insert_change(conn, batch, change.version, &change.payload).await?;

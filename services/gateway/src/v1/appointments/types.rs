@@ -28,6 +28,7 @@ pub(crate) struct Appointment {
     ends_at: String,
     /// IANA time zone of the location.
     time_zone: String,
+    /// For a front end, and with a patient's link, an opaque id of the patient that is this caller's alone.
     patient_id: String,
     plan_session_id: Option<String>,
     /// Whether a change of a roster, room or certificate has displaced it.
@@ -110,6 +111,11 @@ pub(crate) struct NewAppointment {
     #[serde(default)]
     #[schema(max_length = 2000, nullable = false)]
     pub(super) note: Option<String>,
+    /// The token of a verification of the patient's telephone number or e-mail address, where the organisation or the service
+    /// needs one from a front end.
+    #[serde(default)]
+    #[schema(max_length = 200, nullable = false)]
+    pub(super) verification: Option<String>,
     #[serde(default)]
     #[schema(nullable = false)]
     pub(super) channel: Option<BookingChannel>,
@@ -174,7 +180,7 @@ pub(crate) fn to_json(call: &Call, appointment: &booking::Appointment) -> Appoin
         starts_at: time::local(appointment.starts_at_us, zone),
         ends_at: time::local(appointment.ends_at_us, zone),
         time_zone: appointment.time_zone.clone(),
-        patient_id: appointment.patient_id.clone(),
+        patient_id: call.patient_id(&appointment.patient_id),
         plan_session_id: convert::optional_text(&appointment.plan_session_id),
         displaced: appointment.displaced,
         created_at: time::local(appointment.created_at_us, zone),

@@ -186,15 +186,6 @@ impl Booking {
         self.state.lock().unwrap().truths[id].appointment.clone()
     }
 
-    /// How often the present truth was asked for.
-    pub fn asked(&self) -> usize {
-        self.state.lock().unwrap().asked
-    }
-
-    pub fn snapshots(&self) -> usize {
-        self.state.lock().unwrap().snapshots
-    }
-
     /// The position before the first change.
     pub fn beginning(&self) -> String {
         position(&self.state.lock().unwrap(), 0)
@@ -370,9 +361,20 @@ impl wire::booking_server::Booking for Booking {
         Ok(Response::new(wire::RecordReplyConsentResponse { changed: 0 }))
     }
 
+    async fn sign_verification(
+        &self,
+        request: Request<wire::SignVerificationRequest>,
+    ) -> Result<Response<wire::SignVerificationResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        let asked = request.into_inner();
+        let verification = format!("{} {} {:02x?}", ctx.organization, asked.channel, asked.address_hash);
+        Ok(Response::new(wire::SignVerificationResponse { verification, expires_at_us: 7 }))
+    }
+
     crate::unused! {
         create_hold(wire::CreateHoldRequest) -> wire::Hold;
         release_hold(wire::ReleaseHoldRequest) -> wire::ReleaseHoldResponse;
+        list_holds(wire::ListHoldsRequest) -> wire::ListHoldsResponse;
         book_appointment(wire::BookAppointmentRequest) -> wire::Appointment;
         get_appointment(wire::GetAppointmentRequest) -> wire::Appointment;
         list_appointments(wire::ListAppointmentsRequest) -> wire::ListAppointmentsResponse;

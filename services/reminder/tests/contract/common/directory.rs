@@ -1,15 +1,60 @@
 //! An availability that describes every visit alike.
 
+use domain::id::LocationId;
 use rpc::Fault;
 use tonic::{Request, Response, Status, service::Routes};
-use wire::availability::{self, DescribeVisitRequest, DescribeVisitResponse};
+use uuid::Uuid;
+use wire::availability::{
+    self, DescribeVisitRequest, DescribeVisitResponse, directory_server::DirectoryServer, entry_body::Body,
+};
 
 #[derive(Clone)]
 struct Search;
 
 /// An availability that describes every visit alike.
 pub fn availability() -> rpc::Channel {
-    rpc::Channel::in_process(rpc::guard(Routes::new(availability::search_server::SearchServer::new(Search))))
+    let routes = Routes::new(availability::search_server::SearchServer::new(Search));
+    rpc::Channel::in_process(rpc::guard(routes.add_service(DirectoryServer::new(Directory))))
+}
+
+/// An organisation of Canada with a location in Britain.
+#[derive(Clone)]
+struct Directory;
+
+#[tonic::async_trait]
+impl availability::directory_server::Directory for Directory {
+    async fn get_organization(
+        &self,
+        _: Request<availability::GetOrganizationRequest>,
+    ) -> Result<Response<availability::Organization>, Status> {
+        Ok(Response::new(availability::Organization {
+            name: "Example Physio".into(),
+            default_language: "fr-CA".into(),
+            country: "CA".into(),
+            ..Default::default()
+        }))
+    }
+
+    async fn list_entries(
+        &self,
+        _: Request<availability::ListEntriesRequest>,
+    ) -> Result<Response<availability::ListEntriesResponse>, Status> {
+        let location = availability::Location { time_zone: "Europe/London".into(), ..Default::default() };
+        let body = Some(availability::EntryBody { body: Some(Body::Location(location)) });
+        let id = LocationId::new(Uuid::from_u128(22)).to_string();
+        let entries = vec![availability::Entry { id, body, ..Default::default() }];
+        Ok(Response::new(availability::ListEntriesResponse { entries, next_cursor: String::new() }))
+    }
+
+    crate::unused! {
+        list_organizations(availability::ListOrganizationsRequest) -> availability::ListOrganizationsResponse;
+        create_organization(availability::CreateOrganizationRequest) -> availability::Organization;
+        get_entry(availability::GetEntryRequest) -> availability::Entry;
+        update_entry(availability::UpdateEntryRequest) -> availability::WriteEntryResponse;
+        create_entry(availability::CreateEntryRequest) -> availability::WriteEntryResponse;
+        archive_entry(availability::ArchiveEntryRequest) -> availability::WriteEntryResponse;
+        import_busy(availability::ImportBusyRequest) -> availability::WriteEntryResponse;
+    }
 }
 
 #[tonic::async_trait]

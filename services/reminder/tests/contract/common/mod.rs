@@ -59,6 +59,12 @@ pub fn with_phone(phone: &str) -> PatientDetails {
     PatientDetails { phone: phone.into(), ..patient() }
 }
 
+/// Settings under which the tests' patients, who share numbers of North America, are reached as often as they must be.
+pub fn config() -> Config {
+    let countries = vec!["CA".into(), "US".into()];
+    Config { public_url: Some(PUBLIC_URL.into()), countries, recipient_daily_max: 1000, ..Config::default() }
+}
+
 /// The surroundings that the services of a test share.
 pub struct World {
     pub database: Database,
@@ -86,7 +92,7 @@ impl World {
             clock: Clock::manual(now.parse().unwrap()),
             booking: Booking::new(),
             provider: FakeProvider::start().await.unwrap(),
-            config: Config { public_url: Some(PUBLIC_URL.into()), ..Config::default() },
+            config: config(),
             seed: 0.into(),
             booked: 0.into(),
         }

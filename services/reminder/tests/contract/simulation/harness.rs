@@ -23,7 +23,7 @@ use super::{
     text::Text,
 };
 use crate::common::{
-    self, PUBLIC_URL, TOKEN, organization,
+    self, TOKEN, organization,
     rows::{Open, Rows},
 };
 
@@ -79,8 +79,7 @@ impl Harness {
         let target = Target::from_url(&database.for_service("reminder")).unwrap();
         App::migrate(&target).await.unwrap();
         let rows = Rows::open(&database.for_service("reminder")).await;
-        let mut config =
-            Config { public_url: Some(PUBLIC_URL.into()), sms_provider: "twilio".into(), ..Config::default() };
+        let mut config = Config { sms_provider: "twilio".into(), ..crate::common::config() };
         let twilio = &mut config.providers.twilio;
         twilio.account_sid = Some("AC00000000000000000000000000000000".into());
         twilio.auth_token = Some(TOKEN.into());

@@ -5,6 +5,15 @@ use ::wire::booking::{HistoryPart, HistoryRequest};
 use super::{Booking, change_of};
 
 impl Booking {
+    /// How often the present truth was asked for.
+    pub fn asked(&self) -> usize {
+        self.state.lock().unwrap().asked
+    }
+
+    pub fn snapshots(&self) -> usize {
+        self.state.lock().unwrap().snapshots
+    }
+
     /// What patients answered to how they are.
     pub fn check_ins(&self) -> Vec<(String, u32)> {
         self.state.lock().unwrap().check_ins.clone()
