@@ -70,18 +70,14 @@ impl Product {
     /// # Errors
     /// When they do not start, or this installation is one process.
     pub async fn replica(&self) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let port = Port::free()?;
-        let (own, peer) = (port.address(), port.url());
-        let mut variables: Vec<(&str, &str)> =
-            self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let arguments = ["serve", "--role", "availability", "--listen", &own];
-        let availability = Process::start(folder.path(), &arguments, &variables)?;
+        let (folder, port) = (tempfile::tempdir()?, Port::free()?);
+        let own = self.folder.path();
+        let availability = start_role(folder.path(), own, "availability", &port.address(), &[], &self.variables)?;
         availability.line("listening on ").await;
+        let mut variables = self.variables.clone();
         variables.retain(|(name, _)| *name != "MERIDIAN_PEERS__AVAILABILITY");
-        variables.push(("MERIDIAN_PEERS__AVAILABILITY", &peer));
-        let gateway =
-            Process::start(folder.path(), &["serve", "--role", "gateway", "--listen", "127.0.0.1:0"], &variables)?;
+        variables.push(("MERIDIAN_PEERS__AVAILABILITY".to_owned(), port.https()));
+        let gateway = start_role(folder.path(), own, "gateway", "127.0.0.1:0", &[], &variables)?;
         let url = gateway.line("listening on ").await;
         let product = Self::ready(url, vec![availability, gateway], folder, None).await?;
         Ok(Self { _ports: vec![port], ..product })
@@ -100,7 +96,7 @@ impl Product {
         Self::ready(url, vec![process], folder, None).await
     }
 
-    /// Four processes on one PostgreSQL database.
+    /// Four processes on one PostgreSQL database, which know each other by certificates.
     ///
     /// # Errors
     /// When it does not start.
@@ -111,25 +107,22 @@ impl Product {
         let variables = [
             ("MERIDIAN_ADMIN_KEY".to_owned(), ADMIN.to_owned()),
             ("MERIDIAN_DATABASE__URL".to_owned(), database.url.clone()),
-            ("MERIDIAN_PEERS__AVAILABILITY".to_owned(), availability.url()),
-            ("MERIDIAN_PEERS__BOOKING".to_owned(), booking.url()),
-            ("MERIDIAN_PEERS__REMINDER".to_owned(), reminder.url()),
+            ("MERIDIAN_PEERS__AVAILABILITY".to_owned(), availability.https()),
+            ("MERIDIAN_PEERS__BOOKING".to_owned(), booking.https()),
+            ("MERIDIAN_PEERS__REMINDER".to_owned(), reminder.https()),
         ];
-        let environment = variables.to_vec();
-        let variables: Vec<(&str, &str)> =
-            variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        testkit::product::certificates(folder.path()).await?;
+        let start = |role, listen: &str| start_role(folder.path(), folder.path(), role, listen, extra, &variables);
         let mut processes = Vec::new();
         for (role, port) in [("booking", &booking), ("availability", &availability), ("reminder", &reminder)] {
-            let listen = port.address();
-            let arguments = [&["serve", "--role", role, "--listen", &listen], extra].concat();
-            let process = Process::start(folder.path(), &arguments, &variables)?;
+            let process = start(role, &port.address())?;
             process.line("listening on ").await;
             processes.push(process);
         }
-        let gateway = [&["serve", "--role", "gateway", "--listen", "127.0.0.1:0"], extra].concat();
-        let gateway = Process::start(folder.path(), &gateway, &variables)?;
+        let gateway = start("gateway", "127.0.0.1:0")?;
         let url = gateway.line("listening on ").await;
         processes.push(gateway);
+        let environment = variables.to_vec();
         let product = Self::ready(url, processes, folder, Some(database)).await?;
         Ok(Self { variables: environment, _ports: vec![availability, booking, reminder], ..product })
     }
@@ -327,6 +320,22 @@ pub fn from_now(days: i64) -> Result<String> {
         .args(["-u", "-d", &format!("{days} days"), "+%Y-%m-%dT00:00:00Z"])
         .output()?;
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+}
+
+/// Starts one role with its certificate from the folder `certificates`.
+fn start_role(
+    folder: &Path,
+    certificates: &Path,
+    role: &str,
+    listen: &str,
+    extra: &[&str],
+    variables: &[(String, String)],
+) -> Result<Process> {
+    let arguments = [&["serve", "--role", role, "--listen", listen], extra].concat();
+    let own = testkit::product::certificate_variables(certificates, role);
+    let variables: Vec<(&str, &str)> =
+        variables.iter().chain(&own).map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    Process::start(folder, &arguments, &variables)
 }
 
 async fn answer(response: Response) -> Result<Answer> {

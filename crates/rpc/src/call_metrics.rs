@@ -71,7 +71,8 @@ impl CallRecord {
 impl Drop for CallRecord {
     fn drop(&mut self) {
         let code = self.code.unwrap_or("cancelled");
-        let served = self.side == Side::Client || !matches!(self.code, None | Some("unimplemented" | "overloaded"));
+        let served = self.side == Side::Client
+            || !matches!(self.code, None | Some("unimplemented" | "overloaded" | "forbidden"));
         let method = self.methods.label(&self.path, served);
         let (requests, seconds) = match self.side {
             Side::Client => ("rpc_client_requests_total", "rpc_client_seconds"),

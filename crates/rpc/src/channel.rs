@@ -20,6 +20,7 @@ use crate::{
     call_metrics::{CallRecord, Methods, Side},
     context::DEFAULT_DEADLINE,
     guard::timeout,
+    tls::{self, Tls, connector},
     trace,
 };
 
@@ -47,14 +48,23 @@ impl Channel {
     /// # Errors
     /// When the URI is malformed.
     pub fn connect(uri: &str) -> Result<Self, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(uri.to_owned())?
-            .connect_timeout(Duration::from_secs(2))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10))
-            .keep_alive_while_idle(true)
-            .http2_max_header_list_size(HEADER_BYTES_MAX);
-        Ok(Self(Transport::Tcp(endpoint.connect_lazy())))
+        Ok(Self(Transport::Tcp(endpoint(uri.to_owned())?.connect_lazy())))
+    }
+
+    /// As [`Channel::connect`], with mutual TLS to a role, whose name the server's certificate must have. The URI begins with
+    /// `https`.
+    ///
+    /// # Errors
+    /// When the URI is malformed.
+    pub fn connect_tls(uri: &str, tls: &Tls, role: &str) -> Result<Self, tls::Error> {
+        let malformed = || tls::Error::Uri(uri.to_owned());
+        let name = tls::server_name(role).map_err(|_| malformed())?;
+        // With `https` tonic itself would add TLS, without reading the files again.
+        let plain = uri.strip_prefix("https://").map(|rest| format!("http://{rest}")).ok_or_else(malformed)?;
+        let endpoint = endpoint(plain).map_err(|_| malformed())?;
+        let tls = tls.clone();
+        let connector = tower::service_fn(move |uri| connector::connect(tls.clone(), name.clone(), uri));
+        Ok(Self(Transport::Tcp(endpoint.connect_with_connector_lazy(connector))))
     }
 
     /// A channel into a server of this process; `guarded` comes from [`crate::guard`].
@@ -75,6 +85,17 @@ impl Channel {
             let _ = routes.set(guarded);
         }
     }
+}
+
+/// The settings of every connection. Its time limit covers the handshake of TLS.
+fn endpoint(uri: String) -> Result<Endpoint, tonic::transport::Error> {
+    Ok(Endpoint::from_shared(uri)?
+        .connect_timeout(Duration::from_secs(2))
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .http2_max_header_list_size(HEADER_BYTES_MAX))
 }
 
 impl Service<Request<Body>> for Channel {

@@ -1,5 +1,5 @@
-//! The layer in front of each service, over TCP and in process: deadline, trace, limit of concurrent calls, metrics, and
-//! panics as faults.
+//! The layer in front of each service, over TCP and in process: the caller's access, deadline, trace, limit of concurrent
+//! calls, metrics, and panics as faults.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -18,6 +18,7 @@ use crate::{
     Code, Fault,
     call_metrics::{CallRecord, Methods, Side},
     context::{DEFAULT_DEADLINE, Deadline},
+    tls::caller::Caller,
     trace,
 };
 
@@ -67,7 +68,12 @@ impl CallGuard {
         let allowed = timeout(request.headers()).unwrap_or(DEFAULT_DEADLINE).min(DEADLINE_MAX);
         let allowed = allowed.saturating_sub(ANSWER_TIME_MAX.min(allowed / 10));
         request.extensions_mut().insert(Deadline(Instant::now() + allowed));
-        let answer = self.answer(allowed, request, next).instrument(span.clone()).await;
+        // A call within the process has no caller of its own.
+        let caller = request.extensions().get::<Caller>().copied();
+        let answer = match span.in_scope(|| caller.and_then(|caller| caller.refusal(&path))) {
+            Some(fault) => refuse(fault),
+            None => self.answer(allowed, request, next).instrument(span.clone()).await,
+        };
         record.finish(answer.headers(), &span);
         answer
     }

@@ -1,7 +1,8 @@
 //! Calls between services: one error type, one context, one channel over two transports.
 //!
 //! A call goes over TCP or into a server of the same process. Either way it carries a deadline, a trace context, the
-//! organisation and the caller, and the server enforces the deadline. This crate knows no contract.
+//! organisation and the caller, and the server enforces the deadline. Over TCP both ends may know each other by certificates
+//! ([`tls`]). This crate knows no contract.
 //!
 //! Start reading at [`code`] for the errors, at [`Context`] for a call's metadata, and at [`Channel`] for the
 //! transports.
@@ -17,6 +18,7 @@ mod guard;
 mod metadata;
 mod retry;
 mod server;
+pub mod tls;
 pub mod trace;
 mod visitor;
 
@@ -27,4 +29,5 @@ pub use fault::Fault;
 pub use guard::{guard, guard_with};
 pub use retry::Retry;
 pub use server::{Server, listen};
+pub use tls::{Tls, caller::Access};
 pub use visitor::Visitor;

@@ -1,23 +1,29 @@
-//! A gRPC server over TCP, with the standard health and reflection services beside its own.
+//! A gRPC server over TCP, with the standard health service beside its own, and reflection if it is asked for.
 
 use std::{net::SocketAddr, time::Duration};
 
 use futures::future::BoxFuture;
 use runtime::{Readiness, Shutdown};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::service::Routes;
 use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::{
+    Access, Tls,
+    tls::acceptor::{Security, incoming},
+};
 
 /// Most concurrent streams of one connection.
 const STREAMS_MAX: u32 = 1024;
 /// Interval of pings on a connection, and the time for their answers.
 const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
 
-/// A gRPC server over TCP. Health and reflection bypass the guard: they answer without a context and under load.
+/// A gRPC server over TCP. Health and reflection bypass the guard: they answer without a context and under load. With mutual
+/// TLS they answer every role of the installation.
 pub struct Server {
     routes: Routes,
     health: Health,
+    security: Option<Security>,
 }
 
 struct Health {
@@ -27,26 +33,35 @@ struct Health {
 }
 
 impl Server {
-    /// A server for the routes of [`crate::guard`]. `descriptors` are the encoded contracts, `services` their full names.
+    /// A server for the routes of [`crate::guard`]. `services` are their full names, for health.
+    pub async fn new(guarded: Routes, services: &[&str]) -> Self {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        // The empty name is the whole process.
+        let services = services.iter().chain(&[""]).map(|name| (*name).to_owned()).collect();
+        let routes = guarded.add_service(health);
+        let health = Health { reporter, services, readiness: Readiness::new() };
+        health.report(true).await;
+        Self { routes, health, security: None }
+    }
+
+    /// Offers reflection of these encoded contracts.
     ///
     /// # Errors
     /// When the descriptors cannot be decoded.
-    pub async fn new(
-        guarded: Routes,
-        descriptors: &[u8],
-        services: &[&str],
-    ) -> Result<Self, tonic_reflection::server::Error> {
-        let (reporter, health) = tonic_health::server::health_reporter();
+    pub fn with_reflection(mut self, descriptors: &[u8]) -> Result<Self, tonic_reflection::server::Error> {
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(descriptors)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
-        // The empty name is the whole process.
-        let services = services.iter().chain(&[""]).map(|name| (*name).to_owned()).collect();
-        let routes = guarded.add_service(health).add_service(reflection);
-        let health = Health { reporter, services, readiness: Readiness::new() };
-        health.report(true).await;
-        Ok(Self { routes, health })
+        self.routes = self.routes.add_service(reflection);
+        Ok(self)
+    }
+
+    /// Accepts only connections with mutual TLS, and only the calls that the caller's role may make.
+    #[must_use]
+    pub fn with_tls(mut self, tls: Tls, access: Access) -> Self {
+        self.security = Some(Security { tls, access });
+        self
     }
 
     /// Health reports this readiness.
@@ -72,9 +87,8 @@ impl Server {
                 .http2_keepalive_interval(Some(KEEPALIVE.0))
                 .http2_keepalive_timeout(Some(KEEPALIVE.1))
                 .max_concurrent_streams(STREAMS_MAX)
-                .tcp_nodelay(true)
                 .add_routes(self.routes)
-                .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move { draining.begun().await });
+                .serve_with_incoming_shutdown(incoming(listener, self.security), async move { draining.begun().await });
             tokio::select! {
                 served = serving => served,
                 never = self.health.report_changes(&shutdown) => match never {},

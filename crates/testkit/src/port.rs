@@ -34,6 +34,11 @@ impl Port {
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
+
+    /// `https://127.0.0.1:PORT`.
+    pub fn https(&self) -> String {
+        format!("https://{}", self.address)
+    }
 }
 
 #[cfg(test)]

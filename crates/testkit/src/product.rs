@@ -80,6 +80,26 @@ pub async fn run(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) 
     tokio::time::timeout(START_WITHIN, work).await.context("the command did not end")?.context("it cannot be run")
 }
 
+/// Makes an authority and the certificates of all roles in this folder.
+///
+/// # Errors
+/// When `meridian certificates` fails; the error holds its output.
+pub async fn certificates(folder: &Path) -> Result<()> {
+    let made = run(folder, &["certificates", "--out", "."], &[]).await?;
+    ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    Ok(())
+}
+
+/// The variables by which a role uses its certificate from [`certificates`].
+pub fn certificate_variables(folder: &Path, role: &str) -> Vec<(String, String)> {
+    let files = [("CA_FILE", "ca.crt"), ("CERT_FILE", "tls.crt"), ("KEY_FILE", "tls.key")];
+    let variable = |(key, file)| {
+        let path = folder.join(role).join(file);
+        (format!("MERIDIAN_PEERS__TLS__{key}"), path.display().to_string())
+    };
+    files.map(variable).to_vec()
+}
+
 impl Process {
     /// Starts `meridian` with these arguments and variables, in a folder of its own.
     ///

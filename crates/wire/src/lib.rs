@@ -1,10 +1,11 @@
 //! The gRPC contracts of `proto/` as Rust types, and the conversions between them and the domain.
 //!
-//! The crate has no rules, calls or stores. Conversions from the wire collect every fault with a JSON pointer; conversions
-//! to the wire cannot fail.
+//! The crate has no rules of scheduling, calls or stores. Conversions from the wire collect every fault with a JSON pointer;
+//! conversions to the wire cannot fail. [`access`] says which role may call which method.
 
 #![warn(clippy::unwrap_used)]
 
+pub mod access;
 pub mod convert;
 mod redact;
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runtime::{Clock, config::Setting};
 
-use crate::{catalogue, config::Config, demo, doctor, effective, keys, openapi, roles::Role, serve};
+use crate::{catalogue, certificates, config::Config, demo, doctor, effective, keys, openapi, roles::Role, serve};
 
 /// Scheduling for chains of physiotherapy clinics.
 #[derive(Parser)]
@@ -71,6 +71,15 @@ enum Command {
         /// Where its gateway is
         #[arg(long, default_value = "http://127.0.0.1:8080")]
         url: String,
+    },
+    /// Make a private authority, and for each role the certificate by which the others know it
+    Certificates {
+        /// The folder for them
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Issue the certificates again from the authority that the folder holds, if it holds one
+        #[arg(long)]
+        renew: bool,
     },
     /// Make, list and revoke API keys
     Keys {
@@ -147,7 +156,9 @@ impl Common {
 
     /// The settings of a process, read before any database or socket is opened.
     pub(crate) fn settings(&self) -> Result<Settings> {
-        Ok(Settings { config: self.load()?, clock: self.clock()?, admin_key: self.admin_key()? })
+        let mut config = self.load()?;
+        config.grpc.reflection |= self.dev;
+        Ok(Settings { config, clock: self.clock()?, admin_key: self.admin_key()? })
     }
 
     /// The clock.
@@ -192,6 +203,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Command::Migrate { role } => serve::migrate(&common.load()?, role.map(Role::from)).await,
         Command::Demo => demo::run(&common).await,
         Command::Catalogue { url } => catalogue::run(&common, &url).await,
+        Command::Certificates { out, renew } => certificates::run(&out, renew),
         Command::Keys { command } => keys::run(&common.load()?, command).await,
         Command::Doctor { tz, repair, audit } => {
             doctor::run(&common, doctor::Extras { zone_drift: tz.then_some(repair), audit }).await

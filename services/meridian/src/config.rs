@@ -8,8 +8,11 @@ use sql::Target;
 
 use crate::roles::Role;
 
+mod peers;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use peers::{Grpc, Peers};
 
 /// The configuration.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,8 +31,10 @@ pub(crate) struct Config {
     pub(crate) public_url: Option<String>,
     /// The database of each service that names none of its own.
     pub(crate) database: Database,
-    /// Addresses of the other roles, for a process that runs one role. Unused where all roles run in one process.
+    /// The other roles, for a process that runs one role. Unused where all roles run in one process.
     pub(crate) peers: Peers,
+    /// The gRPC servers of roles.
+    pub(crate) grpc: Grpc,
     /// Logs and traces.
     pub(crate) telemetry: runtime::telemetry::Config,
     /// Who may call.
@@ -59,17 +64,6 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// Addresses of the other roles.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Peers {
-    /// The URL of availability, such as `http://availability:9090`; not set: `http://127.0.0.1:9091`.
-    pub(crate) availability: Option<String>,
-    /// The URL of booking, such as `http://booking:9090`; not set: `http://127.0.0.1:9090`.
-    pub(crate) booking: Option<String>,
-    /// The URL of reminder, such as `http://reminder:9090`; not set: `http://127.0.0.1:9092`.
-    pub(crate) reminder: Option<String>,
-}
-
 /// Who may call.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Auth {
@@ -95,6 +89,7 @@ impl Default for Config {
             public_url: None,
             database: Database::default(),
             peers: Peers::default(),
+            grpc: Grpc::default(),
             telemetry: runtime::telemetry::Config::default(),
             auth: Auth::default(),
             availability: Service::default(),
@@ -129,18 +124,10 @@ impl Section for Config {
             let readable = database.url.as_ref().is_none_or(|url| Target::from_url(url).is_ok());
             check(readable, key, "write postgres://user:password@host:port/database, or sqlite:FILE");
         }
-        for (key, uri) in [
-            ("peers.availability", &self.peers.availability),
-            ("peers.booking", &self.peers.booking),
-            ("peers.reminder", &self.peers.reminder),
-        ] {
-            let web = |url: reqwest::Url| matches!(url.scheme(), "http" | "https") && url.host().is_some();
-            let http = uri.as_ref().is_none_or(|uri| uri.parse().is_ok_and(web));
-            check(http, key, "write a URL such as http://127.0.0.1:9090");
-        }
         let public = self.public_url.as_deref().is_none_or(reminder::is_public_url);
         check(public, "public_url", reminder::PUBLIC_URL_FORM);
         self.auth.oidc.validate(&format!("{at}auth.oidc."), faults);
+        self.peers.validate(&format!("{at}peers."), faults);
         self.telemetry.validate(&format!("{at}telemetry."), faults);
         self.availability.service.validate(&format!("{at}availability."), faults);
         self.booking.service.validate(&format!("{at}booking."), faults);

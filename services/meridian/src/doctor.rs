@@ -4,16 +4,24 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
+use rpc::Tls;
 use sql::Target;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 mod audit;
 mod zone_drift;
 
-use crate::{cli::Common, config::Config, roles::Role};
+use crate::{
+    cli::Common,
+    config::Config,
+    peer_tls,
+    roles::{Role, connect},
+};
 
 /// The deadline of a peer's health check.
 const PEER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Fewest days of a certificate that need no mending.
+const CERTIFICATE_DAYS_MIN: u64 = 14;
 
 /// The checks that run only on request: they read whole tables.
 pub(crate) struct Extras {
@@ -58,14 +66,10 @@ pub(crate) async fn run(common: &Common, extras: Extras) -> Result<()> {
     for role in Role::ALL {
         report(&format!("database of {}", role.as_str()), database(&config, role).await);
     }
-    let peers = [
-        ("availability", &config.peers.availability),
-        ("booking", &config.peers.booking),
-        ("reminder", &config.peers.reminder),
-    ];
-    for (name, uri) in peers {
-        if let Some(uri) = uri {
-            report(&format!("peer {name}"), peer(uri).await);
+    let tls = certificates(&config, &mut report);
+    for (role, url) in config.peers.urls() {
+        if let Some(url) = url {
+            report(&format!("peer {}", role.as_str()), peer(role, url, tls.as_ref()).await);
         }
     }
     if extras.audit {
@@ -143,14 +147,46 @@ async fn openid_provider(config: &Config, issuer: &str) -> Result<String, String
     }
 }
 
-async fn peer(uri: &str) -> Result<String, String> {
-    let channel = rpc::Channel::connect(uri).map_err(|error| format!("{uri} is not a URL: {error}"))?;
+/// Checks the certificates of roles; returns those of the role that this configuration is for.
+fn certificates(config: &Config, report: &mut impl FnMut(&str, Result<String, String>)) -> Option<Tls> {
+    let check = "certificates of roles";
+    let Some(files) = config.peers.tls.files() else {
+        // The gateway's exposure is that of the URLs alone.
+        match peer_tls::exposure(config, Role::Gateway) {
+            _ if config.peers.plaintext => println!("CAUTION {check}: {}", peer_tls::CAUTION),
+            None => report(check, Ok("are not set: roles apart speak plain text, within this machine alone".into())),
+            Some(exposure) => report(
+                check,
+                Err(format!("{exposure} without certificates, so a role refuses to start: set peers.tls")),
+            ),
+        }
+        return None;
+    };
+    // A configuration does not say its role; the certificate does.
+    let mut found = Role::ALL.map(|role| (role, Tls::open(files.clone(), role.as_str()))).into_iter();
+    let Some((role, tls)) = found.find_map(|(role, tls)| Some((role, tls.ok()?))) else {
+        let why =
+            Tls::open(files, Role::Booking.as_str()).err().map(|error| format!("{:#}", anyhow::Error::from(error)));
+        report(check, Err(format!("cannot be used: {}", why.unwrap_or_default())));
+        return None;
+    };
+    let days = tls.days_left();
+    let state = format!("{} is valid for {days} days", rpc::tls::dns_name(role.as_str()));
+    let renew = "renew it with meridian certificates --renew";
+    report(check, if days < CERTIFICATE_DAYS_MIN { Err(format!("{state}: {renew}")) } else { Ok(state) });
+    Some(tls)
+}
+
+async fn peer(role: Role, url: &str, tls: Option<&Tls>) -> Result<String, String> {
+    let channel = connect(role, url, tls).map_err(|error| format!("{url} is not a URL: {error:#}"))?;
     let health = async { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
     match tokio::time::timeout(PEER_TIMEOUT, health).await {
-        Ok(Ok(_)) => Ok(format!("{uri} serves")),
-        Ok(Err(status)) => {
-            Err(format!("{uri} does not serve ({:?}): is it running, and is the address right?", status.code()))
-        }
-        Err(_) => Err(format!("{uri} did not answer within 3 s")),
+        Ok(Ok(_)) => Ok(format!("{url} serves")),
+        Ok(Err(status)) => Err(format!(
+            "{url} does not serve ({:?}): is it running, is the address right, and have both certificates of one authority \
+             or none?",
+            status.code()
+        )),
+        Err(_) => Err(format!("{url} did not answer within 3 s")),
     }
 }

@@ -5,6 +5,7 @@
 mod allocator;
 mod background_runtime;
 mod catalogue;
+mod certificates;
 mod cli;
 mod config;
 mod demo;
@@ -12,6 +13,7 @@ mod doctor;
 mod effective;
 mod keys;
 mod openapi;
+mod peer_tls;
 mod roles;
 mod serve;
 

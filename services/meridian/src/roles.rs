@@ -1,8 +1,9 @@
-//! The four roles and their channels to each other: in memory inside one process, else over TCP.
+//! The four roles and their channels to each other: in memory inside one process, else over TCP, with mutual TLS where there
+//! are certificates.
 
 use anyhow::{Context as _, Result};
 use domain::id::OrganizationId;
-use rpc::{Channel, Context};
+use rpc::{Channel, Context, Tls};
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use sql::Target;
 use tokio::task::JoinSet;
@@ -29,6 +30,16 @@ impl Role {
             Self::Booking => "booking",
             Self::Reminder => "reminder",
             Self::Gateway => "gateway",
+        }
+    }
+
+    /// The port of this machine on which others call it, unless they are configured otherwise.
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Availability => 9091,
+            Self::Booking => 9090,
+            Self::Reminder => 9092,
+            Self::Gateway => 8080,
         }
     }
 
@@ -78,26 +89,35 @@ pub(crate) struct Peers {
     pub(crate) availability: Channel,
     pub(crate) booking: Channel,
     pub(crate) reminder: Channel,
+    /// The certificates of this process, by which its peers know it.
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Peers {
     /// Channels to servers of this process, which are bound when the servers are built.
     pub(crate) fn in_process() -> Self {
-        Self { availability: Channel::pending(), booking: Channel::pending(), reminder: Channel::pending() }
+        let [availability, booking, reminder] = [(); 3].map(|()| Channel::pending());
+        Self { availability, booking, reminder, tls: None }
     }
 
-    /// Channels over TCP to the configured addresses.
-    pub(crate) fn over_tcp(config: &Config) -> Result<Self> {
-        let connect = |name: &str, uri: &Option<String>, port: u16| {
-            let uri = uri.clone().unwrap_or_else(|| format!("http://127.0.0.1:{port}"));
-            Channel::connect(&uri).with_context(|| format!("peers.{name} is not a URL"))
-        };
-        Ok(Self {
-            availability: connect("availability", &config.peers.availability, 9091)?,
-            booking: connect("booking", &config.peers.booking, 9090)?,
-            reminder: connect("reminder", &config.peers.reminder, 9092)?,
-        })
+    /// Channels over TCP to the configured addresses, with these certificates if there are any.
+    pub(crate) fn over_tcp(config: &Config, tls: Option<Tls>) -> Result<Self> {
+        let urls = config.peers.urls().map(|(role, url)| (role, url.map(str::to_owned)));
+        let [availability, booking, reminder] = urls.map(|(role, url)| {
+            let url = url.unwrap_or_else(|| format!("{}://127.0.0.1:{}", config.peers.scheme(), role.default_port()));
+            connect(role, &url, tls.as_ref()).with_context(|| format!("peers.{} is not a URL", role.as_str()))
+        });
+        Ok(Self { availability: availability?, booking: booking?, reminder: reminder?, tls })
     }
+}
+
+/// A channel to a role, with mutual TLS if there are certificates.
+pub(crate) fn connect(role: Role, url: &str, tls: Option<&Tls>) -> Result<Channel> {
+    let channel = match tls {
+        Some(tls) => Channel::connect_tls(url, tls, role.as_str())?,
+        None => Channel::connect(url)?,
+    };
+    Ok(channel)
 }
 
 /// Builds availability, and creates the default organisation if there is none.

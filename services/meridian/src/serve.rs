@@ -6,11 +6,13 @@ use anyhow::{Context as _, Result};
 use runtime::{Ids, Readiness, Shutdown, telemetry};
 use service::ops;
 use tokio::net::TcpListener;
+use tonic::service::Routes;
 
 use crate::{
     background_runtime::BackgroundRuntime,
     cli::{Common, Settings},
     config::Config,
+    peer_tls,
     roles::{self, BackgroundTasks, Peers, Role, Shared},
 };
 
@@ -18,15 +20,15 @@ use crate::{
 pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
     let settings = common.settings()?;
     let config = &settings.config;
-    let peers = match role {
-        None => Peers::in_process(),
-        Some(_) => Peers::over_tcp(config)?,
-    };
     if matches!(role, None | Some(Role::Reminder)) {
         config.reminder.service.check_files()?;
     }
     let guard = telemetry::start(&config.telemetry, role.map_or("all", Role::as_str))?;
     telemetry::collect_metrics();
+    let peers = match role {
+        None => Peers::in_process(),
+        Some(role) => Peers::over_tcp(config, peer_tls::open(config, role)?)?,
+    };
     config.create_folder().context("the folder of the databases cannot be made")?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
@@ -105,6 +107,15 @@ async fn serve_operations(
     Ok(())
 }
 
+/// A gRPC server for a role's routes.
+async fn server(config: &Config, peers: &Peers, routes: Routes, services: &[&str]) -> Result<rpc::Server> {
+    let mut server = rpc::Server::new(routes, services).await;
+    if let Some(tls) = &peers.tls {
+        server = server.with_tls(tls.clone(), peer_tls::ACCESS);
+    }
+    Ok(if config.grpc.reflection { server.with_reflection(wire::DESCRIPTORS)? } else { server })
+}
+
 /// Serves one role; the others are reached over TCP.
 async fn serve_role(
     config: &Config,
@@ -147,7 +158,7 @@ async fn serve_role(
     };
     serve_operations(config, shared, shutdown, &mut tasks).await?;
     println!("listening on grpc://{}", listener.local_addr()?);
-    let server = rpc::Server::new(routes, wire::DESCRIPTORS, services).await?;
+    let server = server(config, peers, routes, services).await?;
     let served = server.serve(listener, shutdown.clone()).await;
     tasks.finish(shutdown).await;
     Ok(served?)

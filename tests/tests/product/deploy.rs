@@ -133,7 +133,10 @@ fn every_address_leads_to_a_service_that_listens_there() {
     for (name, service) in &ours {
         for (variable, url) in environment(service) {
             let Some(peer) = variable.strip_prefix("MERIDIAN_PEERS__") else { continue };
-            let (host, port) = url.strip_prefix("http://").unwrap().split_once(':').unwrap();
+            let Some((host, port)) = url.strip_prefix("https://").and_then(|url| url.split_once(':')) else {
+                assert!(peer.starts_with("TLS__"), "{name}: {variable} is not a role's address with TLS");
+                continue;
+            };
             assert_eq!(host, peer.to_lowercase(), "{name}: {variable}");
             assert_eq!(ports(ours[&host.to_owned()])[0], port, "{name}: {variable}");
             assert_eq!(role(ours[&host.to_owned()]).as_deref(), Some(host));
@@ -171,6 +174,56 @@ fn every_address_leads_to_a_service_that_listens_there() {
         }
     }
     assert_eq!(scraped.iter().map(String::as_str).collect::<Vec<_>>(), ROLES);
+}
+
+/// The services that a service connects to, by its configuration.
+fn peers(name: &str, service: &Value) -> BTreeSet<String> {
+    let urls = environment(service).into_values();
+    let hosts =
+        urls.filter_map(|url| Some(url.split_once("://")?.1.rsplit('@').next()?.split([':', '/']).next()?.to_owned()));
+    let mut peers: BTreeSet<String> = hosts.collect();
+    let further: &[&str] = match name {
+        "prometheus" => &["availability", "booking", "gateway", "reminder", "otel-collector"],
+        "grafana" => &["prometheus"],
+        _ => &[],
+    };
+    peers.extend(further.iter().map(|peer| (*peer).to_owned()));
+    peers
+}
+
+#[test]
+fn services_share_networks_only_with_those_they_talk_to() {
+    let (compose, services) = (yaml("docker-compose.yml"), services());
+    let networks = |name: &str| texts(&services[name]["networks"]).into_iter().collect::<BTreeSet<_>>();
+    let talks = |one: &str, other: &str| peers(one, &services[one]).contains(other);
+    for one in services.keys() {
+        for other in services.keys().filter(|other| *other > one) {
+            let shared = !networks(one).is_disjoint(&networks(other));
+            assert_eq!(shared, talks(one, other) || talks(other, one), "{one} and {other}");
+        }
+        if networks(one).is_empty() {
+            // Without networks of its own a service would join the default one, with all others.
+            assert_eq!(services[one]["network_mode"].as_str(), Some("none"), "{one}");
+        }
+        for network in networks(one) {
+            assert!(compose["networks"].as_mapping().unwrap().contains_key(&*network), "{one}: {network}");
+        }
+    }
+    for network in ["roles", "database", "migrations", "telemetry"] {
+        assert_eq!(compose["networks"][network]["internal"], Value::Bool(true), "{network}");
+    }
+}
+
+#[test]
+fn each_role_mounts_its_own_certificate_alone() {
+    for (name, service) in services() {
+        let mounted = texts(&service["volumes"]);
+        let certificates = mounted.iter().filter(|volume| volume.contains("certificates"));
+        let expected = role(&service).map(|role| format!("{role}-certificate:/certificates:ro"));
+        if name != "certificates" {
+            assert_eq!(certificates.cloned().collect::<Vec<_>>(), expected.into_iter().collect::<Vec<_>>(), "{name}");
+        }
+    }
 }
 
 #[tokio::test]

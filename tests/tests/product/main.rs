@@ -11,6 +11,7 @@ mod imported_calendars;
 mod limited_keys;
 mod location_zone;
 mod patients;
+mod peers;
 mod plans;
 mod reminder_report;
 mod reminders;

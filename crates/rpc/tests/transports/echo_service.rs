@@ -171,8 +171,7 @@ impl Connection {
         let channel = match transport {
             Transport::InProcess => Channel::in_process(guarded),
             Transport::Tcp => {
-                let server =
-                    Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &[EchoService::NAME]).await.unwrap();
+                let server = Server::new(guarded, &[EchoService::NAME]).await;
                 let (listener, address) = rpc::listen(loopback()).await.unwrap();
                 tokio::spawn(server.serve(listener, shutdown.clone()));
                 Channel::connect(&format!("http://{address}")).unwrap()

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod echo_service;
+mod tls;
 mod trace;
 
 use std::time::{Duration, Instant};
@@ -200,7 +201,7 @@ async fn a_service_that_is_not_there_is_unavailable_and_found_once_it_is() {
 
     let (listener, _) = rpc::listen(address).await.unwrap();
     let guarded = rpc::guard(Routes::new(echo_service::EchoService::default()));
-    let server = Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &[]).await.unwrap();
+    let server = Server::new(guarded, &[]).await;
     tokio::spawn(server.serve(listener, Shutdown::new()));
     call(&channel, PATH, context(AMPLE).forward("echo".into())).await.unwrap();
 }
@@ -227,8 +228,7 @@ async fn a_channel_that_leads_nowhere_yet_says_so_until_it_is_bound() {
 async fn draining_answers_what_runs_and_health_says_so_before() {
     let (echo_service, shutdown, readiness) = (echo_service::EchoService::default(), Shutdown::new(), Readiness::new());
     let guarded = rpc::guard(Routes::new(echo_service.clone()));
-    let server =
-        Server::new(guarded, tonic_health::pb::FILE_DESCRIPTOR_SET, &["meridian.test.v1.EchoService"]).await.unwrap();
+    let server = Server::new(guarded, &["meridian.test.v1.EchoService"]).await;
     let (listener, address) = rpc::listen(loopback()).await.unwrap();
     let serving = tokio::spawn(server.with_readiness(readiness.clone()).serve(listener, shutdown.clone()));
     let channel = Channel::connect(&format!("http://{address}")).unwrap();
@@ -270,4 +270,22 @@ async fn health_needs_no_context() {
     let answer = health.check(Request::new(HealthCheckRequest::default())).await.unwrap();
     assert_eq!(answer.into_inner().status(), ServingStatus::Serving);
     connection.shutdown.begin();
+}
+
+#[tokio::test]
+async fn reflection_is_offered_where_it_is_asked_for_alone() {
+    for offered in [false, true] {
+        let server = Server::new(rpc::guard(Routes::new(echo_service::EchoService::default())), &[]).await;
+        let server =
+            if offered { server.with_reflection(tonic_health::pb::FILE_DESCRIPTOR_SET).unwrap() } else { server };
+        let (listener, address) = rpc::listen(loopback()).await.unwrap();
+        tokio::spawn(server.serve(listener, Shutdown::new()));
+        let mut grpc = tonic::client::Grpc::new(Channel::connect(&format!("http://{address}")).unwrap());
+        grpc.ready().await.unwrap();
+        let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo".parse().unwrap();
+        let codec = tonic_prost::ProstCodec::<(), ()>::default();
+        let answer = grpc.streaming(Request::new(futures::stream::empty::<()>()), path, codec).await;
+        let status = answer.err().map(|status| status.code());
+        assert_eq!(status, (!offered).then_some(tonic::Code::Unimplemented));
+    }
 }
