@@ -213,7 +213,15 @@ impl Product {
     /// # Errors
     /// When nothing answers, or something else than a stream.
     pub async fn events_with(&self, path: &str, headers: &[(&str, &str)]) -> Result<Events> {
-        let request = self.client.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {ADMIN}"));
+        self.events_as(ADMIN, path, headers).await
+    }
+
+    /// A stream of events, with this key and these headers.
+    ///
+    /// # Errors
+    /// When nothing answers, or something else than a stream.
+    pub async fn events_as(&self, key: &str, path: &str, headers: &[(&str, &str)]) -> Result<Events> {
+        let request = self.client.get(format!("{}{path}", self.url)).header("authorization", format!("Bearer {key}"));
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         Events::of(request.send().await?)
     }

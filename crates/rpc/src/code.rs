@@ -47,6 +47,7 @@ table! {
     SignatureInvalid "signature_invalid" PermissionDenied 403 "The signature does not match";
     NotFound "not_found" NotFound 404 "There is no such thing";
     MethodNotAllowed "method_not_allowed" Unimplemented 405 "The method is not offered here";
+    RequestTimeout "request_timeout" DeadlineExceeded 408 "The request did not come in time";
     SlotTaken "slot_taken" Aborted 409 "The slot is taken";
     SlotChanged "slot_changed" Aborted 409 "The slot is not what it was";
     SeriesConflict "series_conflict" Aborted 409 "Some slots of the series are taken";

@@ -9,6 +9,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+mod accept;
 mod call_metrics;
 mod channel;
 pub mod code;
@@ -22,11 +23,12 @@ pub mod tls;
 pub mod trace;
 mod visitor;
 
+pub use accept::Acceptor;
 pub use channel::{Channel, TransportError};
 pub use code::Code;
 pub use context::{Context, Idempotency, is_replay, respond};
 pub use fault::Fault;
-pub use guard::{guard, guard_with};
+pub use guard::{guard, guard_with, timeout};
 pub use retry::Retry;
 pub use server::{Server, listen};
 pub use tls::{Tls, caller::Access};

@@ -3,6 +3,7 @@
 //! - [`store`]: one database on either engine, transactions, and the macros that compile one statement for both.
 //! - [`db_error`]: a database failure as a public fault.
 //! - [`idempotency`]: the frame of a write with an idempotency key.
+//! - [`buckets`]: token buckets by key, in bounded memory.
 //! - [`feed_client`]: a client of booking's change feed.
 //! - [`page`]: limits and cursors of lists.
 //! - [`ops`]: `healthz`, `readyz` and `metrics`.
@@ -11,6 +12,7 @@
 
 #![warn(clippy::unwrap_used)]
 
+pub mod buckets;
 pub mod countries;
 pub mod db_error;
 pub mod feed_client;

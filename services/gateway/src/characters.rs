@@ -15,7 +15,8 @@ pub(crate) fn printable(name: &str) -> String {
     name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_' || *c == '-').take(64).collect()
 }
 
-fn check(faults: &mut Faults, pointer: &str, text: &str) {
+/// Checks one text.
+pub(crate) fn check(faults: &mut Faults, pointer: &str, text: &str) {
     faults.check(!text.contains('\0'), pointer, CODE, DETAIL);
 }
 

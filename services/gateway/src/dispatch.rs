@@ -1,7 +1,9 @@
-//! The path of a request to its operation's handler and back: trace, access, rate limit, parameters, body, deadline, audit.
+//! The path of a request to its operation's handler and back: trace, access, rate limit, parameters, body, place, deadline,
+//! audit.
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +11,7 @@ use std::{
 use axum::{
     body::Body,
     extract::{Path, Request, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, Method, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, Uri, header, request::Parts},
     response::Response,
 };
 use futures::StreamExt;
@@ -20,8 +22,9 @@ use tracing::{Instrument, field::Empty};
 
 use crate::{
     Inner,
+    admission::{Admitted, admit, take_place},
     audit::Trail,
-    auth::{self, Caller, LimitedKeys},
+    auth::LimitedKeys,
     binding::Guard,
     call::Call,
     characters, idempotency,
@@ -31,7 +34,6 @@ use crate::{
     rate_limit::Quota,
     reply::Reply,
     schema::Schemas,
-    visitor,
 };
 
 /// The most bytes of an oversized body that are read and discarded.
@@ -46,6 +48,15 @@ pub(crate) struct Endpoint {
 }
 
 type PathParams = HashMap<String, String>;
+
+/// A request whose body is there.
+struct Received {
+    path_params: PathParams,
+    params: Params,
+    parts: Parts,
+    raw_body: Vec<u8>,
+    deadline: Instant,
+}
 
 impl Endpoint {
     /// Serves one request.
@@ -62,7 +73,7 @@ impl Endpoint {
             http.response.status_code = Empty,
         );
         rpc::trace::set_parent(&span, request.headers());
-        let mut response = self.respond(path, request, began).instrument(span.clone()).await;
+        let mut response = self.respond(path, request).instrument(span.clone()).await;
         let status = response.status().as_u16();
         span.record("http.response.status_code", status);
         let duration = began.elapsed();
@@ -75,23 +86,13 @@ impl Endpoint {
         response
     }
 
-    async fn respond(
-        &self,
-        path: Result<Path<PathParams>, PathRejection>,
-        request: Request,
-        began: Instant,
-    ) -> Response {
-        let Ok(_permit) = self.inner.request_permits.clone().try_acquire_owned() else {
-            return self.interface.error(Fault::new(Code::Overloaded, "too much is going on; try again shortly"));
-        };
+    async fn respond(&self, path: Result<Path<PathParams>, PathRejection>, request: Request) -> Response {
         let Ok(Path(path_params)) = path else {
             let detail = "the path is not percent-encoded UTF-8";
             return self.interface.error(Fault::new(Code::MalformedRequest, detail));
         };
-        let deadline = Duration::from_millis(self.inner.config.deadline_ms);
         let mut trail = Trail::new(request.extensions());
-        let handled = self.handle(&mut trail, path_params, request, began + deadline);
-        let handled = tokio::time::timeout(deadline, handled).await.unwrap_or_else(|_| Err(Fault::deadline_exceeded()));
+        let handled = self.receive(&mut trail, path_params, request).await;
         let (inner, operation) = (&self.inner, &self.operation);
         match handled {
             Ok((reply, quota)) => {
@@ -105,27 +106,39 @@ impl Endpoint {
         }
     }
 
-    async fn handle(
+    /// Receives a request in full, and handles it. It takes its place only then: a slow client shuts nobody out.
+    async fn receive(
         &self,
         trail: &mut Trail,
         path_params: PathParams,
         request: Request,
-        deadline: Instant,
     ) -> Result<(Reply, Quota), Fault> {
-        let Self { inner, operation, interface } = self;
+        let Self { inner, operation, .. } = self;
         let (parts, body) = request.into_parts();
         trail.path(&path_params);
-        let caller = authorize(inner, operation, &parts.headers, LimitedKeys::Kept, trail).await?;
-        let quota = inner.rate_limit.take(&caller.name)?;
+        let time = Duration::from_millis(inner.config.deadline_ms);
+        let admitted = admit(inner, operation, &path_params, &parts, LimitedKeys::Kept, trail);
+        let admitted = tokio::time::timeout(time, admitted).await;
+        let admitted = admitted.map_err(|_| Fault::deadline_exceeded())??;
+        let quota = admitted.quota;
         characters::check_pairs(&path_params)?;
         let params = Params::parse(&operation.params, parts.uri.query().unwrap_or_default())?;
         trail.query(operation, &params);
-        let raw_body = read_bytes(inner, operation, body).await?;
+        let raw_body = read_within_time(inner, operation, body, admitted.network).await?;
+        let _permit = take_place(inner, operation)?;
+        let deadline = Instant::now() + time;
+        let received = Received { path_params, params, parts, raw_body, deadline };
+        let handled = tokio::time::timeout(time, self.handle(trail, admitted, received)).await;
+        let reply = handled.map_err(|_| Fault::deadline_exceeded())??;
+        Ok((reply, quota))
+    }
+
+    async fn handle(&self, trail: &Trail, admitted: Admitted, received: Received) -> Result<Reply, Fault> {
+        let Self { inner, operation, interface } = self;
+        let Received { path_params, params, parts, raw_body, deadline } = received;
         let idempotency = idempotency_key(operation, &parts.headers, &parts.uri, &raw_body)?;
         let (body, form) = parse_body(&interface.schemas, operation, &parts.headers, &raw_body)?;
-        let client = inner.proxies.client_address(&parts.extensions, &parts.headers);
-        let visitor = caller.is_public().then(|| visitor::visitor(&inner.visitor_key, &parts.headers, client));
-        let visitor = visitor.transpose()?;
+        let Admitted { caller, visitor, .. } = admitted;
         let mut call = Call {
             inner: inner.clone(),
             schemas: interface.schemas.clone(),
@@ -147,46 +160,29 @@ impl Endpoint {
             true => idempotency::handle_once(call, operation.handler).await?,
             false => (operation.handler)(call).await?,
         };
-        let reply = match guard {
-            Some(guard) => guard.cut(reply).await?,
-            None => reply,
-        };
-        Ok((reply, quota))
+        match guard {
+            Some(guard) => guard.cut(reply).await,
+            None => Ok(reply),
+        }
     }
 }
 
-/// The caller, if it may call the operation. The trail gets it in either case.
-async fn authorize(
-    inner: &Inner,
-    operation: &Operation,
-    headers: &HeaderMap,
-    limited: LimitedKeys,
-    trail: &mut Trail,
-) -> Result<Caller, Fault> {
-    let caller = match operation.access {
-        Access::Open => Ok(Caller::patient(inner.default_organization)),
-        Access::Scopes(_) | Access::Installation => auth::authenticate(inner, headers, limited).await,
-    };
-    let caller = caller.map_err(|refusal| {
-        trail.caller = refusal.caller.map(|caller| *caller);
-        refusal.fault
-    })?;
-    trail.caller = Some(caller.clone());
-    match operation.access {
-        Access::Scopes(scopes) => scopes.iter().try_for_each(|scope| caller.require(*scope))?,
-        Access::Installation if !caller.is_installation => {
-            return Err(Fault::new(Code::Forbidden, "only the installation's own key may do this"));
-        }
-        Access::Open | Access::Installation => {}
-    }
-    Ok(caller)
+/// Reads a body within the time that a client has for it.
+async fn read_within_time(inner: &Inner, operation: &Operation, body: Body, network: IpAddr) -> Result<Vec<u8>, Fault> {
+    let time = inner.config.connections.body_timeout();
+    let read = tokio::time::timeout(time, read_bytes(inner, operation, body, network)).await;
+    read.unwrap_or_else(|_| {
+        let detail = format!("the body did not come within {} ms", time.as_millis());
+        Err(Fault::new(Code::RequestTimeout, detail))
+    })
 }
 
 /// Reads a body. Of an oversized body the rest is read and discarded up to a limit: a client that is still writing when the
 /// connection closes never sees the answer.
-async fn read_bytes(inner: &Inner, operation: &Operation, body: Body) -> Result<Vec<u8>, Fault> {
+async fn read_bytes(inner: &Inner, operation: &Operation, body: Body, network: IpAddr) -> Result<Vec<u8>, Fault> {
     let configured = inner.config.body_bytes_max;
     let bytes_max = operation.body_limit.map_or(configured, |limit| limit.bytes.max(configured));
+    let mut kept = inner.bodies.begin(network);
     let mut bytes = Vec::new();
     let mut read = 0;
     let mut chunks = body.into_data_stream();
@@ -194,6 +190,7 @@ async fn read_bytes(inner: &Inner, operation: &Operation, body: Body) -> Result<
         let chunk = chunk.map_err(|_| Fault::new(Code::MalformedRequest, "the body broke off"))?;
         read += chunk.len();
         if read <= bytes_max {
+            kept.grow(chunk.len())?;
             bytes.extend_from_slice(&chunk);
         } else if read > DISCARDED_BYTES_MAX {
             break;
@@ -216,24 +213,31 @@ fn idempotency_key(
     let Some(value) = headers.get("idempotency-key").filter(|_| operation.method == Method::POST) else {
         return Ok(None);
     };
-    let key =
-        value.to_str().ok().filter(|key| (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()));
-    let Some(key) = key else {
-        let detail = "give 1 to 255 visible ASCII characters";
-        let fault = Fault::violation("Idempotency-Key", "invalid_key", detail);
-        return Err(Fault { code: Code::InvalidParameter, ..fault });
-    };
+    let key = visible_key(value)?;
     let path_and_query = uri.path_and_query().map_or(uri.path(), |both| both.as_str());
     let fingerprint = hex_digest(&[path_and_query.as_bytes(), &[0], body]);
     let key = match operation.access {
         // All patients with a link are one caller. The path holds the link, so its digest keeps their keys apart.
         Access::Open => format!("{} {key}", &hex_digest(&[uri.path().as_bytes()])[..32]),
-        _ => key.to_owned(),
+        _ => key,
     };
     Ok(Some(Idempotency { key, fingerprint }))
 }
 
-fn hex_digest(parts: &[&[u8]]) -> String {
+/// The text of an idempotency key.
+///
+/// # Errors
+/// `invalid_parameter` unless it is 1 to 255 visible ASCII characters.
+pub(crate) fn visible_key(value: &HeaderValue) -> Result<String, Fault> {
+    let is_visible = |key: &&str| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    value.to_str().ok().filter(is_visible).map(str::to_owned).ok_or_else(|| {
+        let fault = Fault::violation("Idempotency-Key", "invalid_key", "give 1 to 255 visible ASCII characters");
+        Fault { code: Code::InvalidParameter, ..fault }
+    })
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn hex_digest(parts: &[&[u8]]) -> String {
     let mut digest = Sha256::new();
     parts.iter().for_each(|part| digest.update(part));
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
@@ -323,7 +327,7 @@ fn not_utf8() -> Fault {
 }
 
 fn with_quota(mut response: Response, quota: Quota) -> Response {
-    let Quota { remaining, per_second } = quota;
+    let Quota { tokens, per_second } = quota;
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::try_from(value) {
@@ -331,6 +335,6 @@ fn with_quota(mut response: Response, quota: Quota) -> Response {
         }
     };
     set("ratelimit-policy", format!("\"default\";q={per_second};w=1"));
-    set("ratelimit", format!("\"default\";r={remaining};t=1"));
+    set("ratelimit", format!("\"default\";r={tokens};t=1"));
     response
 }

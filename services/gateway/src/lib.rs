@@ -1,13 +1,14 @@
-//! The gateway: REST for clients, gRPC to the services.
+//! The gateway: REST and gRPC for clients, gRPC to the services.
 //!
 //! It owns API keys, calendar links and the audit log. It holds no rule of scheduling: a handler decodes a request, calls
 //! a service and encodes the answer.
 //!
-//! Start reading at `interface.rs` (a dialect), `operation.rs` (an operation), `v1/mod.rs` (the list of them) and
-//! `dispatch.rs` (the path of a request).
+//! Start reading at `interface.rs` (a dialect), `operation.rs` (an operation), `v1/mod.rs` (the list of them),
+//! `dispatch.rs` (the path of a request) and `grpc/mod.rs` (the same for clients of gRPC).
 
 #![warn(clippy::unwrap_used)]
 
+mod admission;
 pub mod audit;
 pub mod auth;
 mod binding;
@@ -18,6 +19,7 @@ mod client_address;
 mod config;
 mod dispatch;
 mod event_hub;
+mod grpc;
 mod ics;
 mod idempotency;
 mod interface;
@@ -31,17 +33,16 @@ mod rate_limit;
 mod reply;
 mod router;
 mod schema;
+mod server;
 mod store;
+mod streams;
 mod suggestion;
 mod v1;
 mod visitor;
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 use audit::AuditLog;
@@ -51,7 +52,9 @@ pub use config::{Config, Oidc, Rule};
 use domain::id::OrganizationId;
 use futures::future::BoxFuture;
 use interface::Interface;
+use operation::Operation;
 use runtime::{Clock, Ids, Readiness, Shutdown};
+pub use server::CertificateError;
 use service::{feed_client::FeedClient, idempotency::RunningKeys};
 use sql::{Failure, Target};
 use store::{Store, audit::Entry};
@@ -115,6 +118,9 @@ pub enum Error {
     /// The socket failed.
     #[error("the gateway's socket failed")]
     Socket(#[from] std::io::Error),
+    /// The certificate cannot be used.
+    #[error("the gateway's certificate cannot be used")]
+    Certificate(#[from] CertificateError),
 }
 
 /// The OpenAPI 3.1 document of `/v1`, which `/openapi.json` serves.
@@ -138,6 +144,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) store: Store,
+    /// The channels, for calls that are forwarded as bytes.
+    channels: Channels,
     pub(crate) directory: DirectoryClient<rpc::Channel>,
     pub(crate) search: SearchClient<rpc::Channel>,
     pub(crate) booking: BookingClient<rpc::Channel>,
@@ -161,7 +169,7 @@ pub(crate) struct Inner {
     pub(crate) auth_cache: auth::Cache,
     /// The idempotency keys of running requests that the gateway replays.
     pub(crate) running_keys: RunningKeys,
-    pub(crate) rate_limit: rate_limit::RateLimit,
+    pub(crate) rate_limits: rate_limit::RateLimits,
     pub(crate) proxies: Proxies,
     /// The dialects; the first one answers requests outside all of them.
     pub(crate) interfaces: Vec<Arc<Interface>>,
@@ -169,9 +177,18 @@ pub(crate) struct Inner {
     pub(crate) visitor_key: Vec<u8>,
     /// Signs calendar links.
     pub(crate) calendar_key: Vec<u8>,
+    /// The certificate that clients see, where they speak TLS.
+    pub(crate) certificate: Option<Arc<server::Certificate>>,
+    /// The bodies that are still being sent.
+    pub(crate) bodies: Arc<server::Bodies>,
+    /// The places of running requests with a key.
     pub(crate) request_permits: Arc<Semaphore>,
-    /// Apart from the requests' permits, because streams stay open.
-    pub(crate) stream_permits: Arc<Semaphore>,
+    /// Apart, so that a flood without keys leaves room for those with keys.
+    pub(crate) keyless_permits: Arc<Semaphore>,
+    /// The places of streams, apart from those of requests because streams stay open.
+    pub(crate) streams: Arc<streams::Places>,
+    /// The searches that streams watch.
+    pub(crate) questions: v1::slots::watch::Questions,
     /// Ends event streams, so that their clients reconnect to another gateway.
     pub(crate) draining: Shutdown,
     pub(crate) audit: AuditLog,
@@ -179,7 +196,31 @@ pub(crate) struct Inner {
     pub(crate) is_on_loopback: AtomicBool,
 }
 
+/// The channels to the services.
+struct Channels {
+    availability: rpc::Channel,
+    booking: rpc::Channel,
+    reminder: rpc::Channel,
+}
+
 impl Inner {
+    /// The operation of a dialect with this id.
+    pub(crate) fn operation(&self, id: &str) -> Option<Arc<Operation>> {
+        let mut operations = self.interfaces.iter().flat_map(|interface| &interface.operations);
+        operations.find(|operation| operation.id == id).cloned()
+    }
+
+    /// The channel to the service of a method, which is written `meridian.SERVICE.v1.NAME/METHOD`.
+    pub(crate) fn channel(&self, method: &str) -> rpc::Channel {
+        let channels = &self.channels;
+        let channel = match method.split('.').nth(1) {
+            Some("availability") => &channels.availability,
+            Some("reminder") => &channels.reminder,
+            _ => &channels.booking,
+        };
+        channel.clone()
+    }
+
     /// The dialect that answers requests outside all dialects.
     pub(crate) fn default_interface(&self) -> &Interface {
         &self.interfaces[0]
@@ -205,6 +246,11 @@ impl App {
             person_key: store.load_or_insert_secret("person_key", &deps.ids.bytes::<32>()).await?,
             visitor_key: store.load_or_insert_secret("visitor_key", &deps.ids.bytes::<32>()).await?,
             interfaces: interfaces.into_iter().map(Arc::new).collect(),
+            channels: Channels {
+                availability: deps.availability.clone(),
+                booking: deps.booking.clone(),
+                reminder: deps.reminder.clone(),
+            },
             directory: DirectoryClient::new(deps.availability.clone())
                 .max_decoding_message_size(DIRECTORY_ANSWER_BYTES_MAX),
             search: SearchClient::new(deps.availability),
@@ -224,10 +270,14 @@ impl App {
             public_url: deps.public_url,
             auth_cache: auth::Cache::default(),
             running_keys: RunningKeys::default(),
-            rate_limit: rate_limit::RateLimit::new(config.requests_per_second),
+            rate_limits: rate_limit::RateLimits::new(&config),
             proxies: config.proxies().map_err(Error::Proxy)?,
+            certificate: server::Certificate::load(&config.tls)?,
+            bodies: Arc::default(),
             request_permits: Arc::new(Semaphore::new(config.concurrency_max)),
-            stream_permits: Arc::new(Semaphore::new(config.streams_max)),
+            keyless_permits: Arc::new(Semaphore::new(config.keyless_concurrency_max)),
+            streams: Arc::new(streams::Places::new(config.streams_max, config.streams_per_caller_max)),
+            questions: v1::slots::watch::Questions::default(),
             draining: Shutdown::new(),
             audit,
             is_on_loopback: AtomicBool::new(false),
@@ -250,23 +300,20 @@ impl App {
     /// When the socket fails.
     pub fn serve(&self, listener: TcpListener, shutdown: Shutdown) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
-            // A make-service is built once; axum would build a plain router's for each connection.
-            let router = self.router().into_make_service_with_connect_info::<SocketAddr>();
             self.inner.is_on_loopback.store(listener.local_addr()?.ip().is_loopback(), Ordering::Relaxed);
             let mut audit_entries = self.audit_entries.lock().await;
             let (last_request, answered) = oneshot::channel();
             let serving = async {
-                let draining = self.inner.draining.clone();
-                let begun = async move {
+                let begun = async {
                     shutdown.begun().await;
-                    draining.begin();
+                    self.inner.draining.begin();
                 };
-                let served = axum::serve(listener, router).with_graceful_shutdown(begun).await;
+                let serve = server::serve(&self.inner, listener, self.router());
+                tokio::join!(serve, begun, streams::end_those_of_revoked_keys(&self.inner));
                 drop(last_request);
-                served
             };
-            let (served, ()) = tokio::join!(serving, audit::write(&self.inner, &mut audit_entries, answered));
-            Ok(served?)
+            tokio::join!(serving, audit::write(&self.inner, &mut audit_entries, answered));
+            Ok(())
         })
     }
 

@@ -1,6 +1,9 @@
 //! `/metrics` on the address of clients: open to this machine alone, else for keys with `metrics:read`.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    net::IpAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
 use axum::{
     extract::{Request, State},
@@ -13,6 +16,7 @@ use crate::{
     Inner,
     audit::Trail,
     auth::{self, LimitedKeys, Scope},
+    client_address::limited_network,
 };
 
 /// Headers that a proxy adds: the client behind it is elsewhere.
@@ -28,7 +32,8 @@ pub(crate) async fn show(State(inner): State<Arc<Inner>>, request: Request) -> R
         return service::ops::metrics();
     }
     let mut trail = Trail::new(request.extensions());
-    match authorize(&inner, headers, &mut trail).await {
+    let network = limited_network(inner.proxies.client_address(request.extensions(), headers));
+    match authorize(&inner, headers, network, &mut trail).await {
         Ok(()) => service::ops::metrics(),
         Err(fault) => {
             if [401, 403].contains(&fault.code.http()) {
@@ -39,8 +44,8 @@ pub(crate) async fn show(State(inner): State<Arc<Inner>>, request: Request) -> R
     }
 }
 
-async fn authorize(inner: &Inner, headers: &HeaderMap, trail: &mut Trail) -> Result<(), Fault> {
-    let caller = auth::authenticate(inner, headers, LimitedKeys::Refused).await.map_err(|refusal| {
+async fn authorize(inner: &Inner, headers: &HeaderMap, network: IpAddr, trail: &mut Trail) -> Result<(), Fault> {
+    let caller = auth::authenticate(inner, headers, network, LimitedKeys::Refused).await.map_err(|refusal| {
         trail.caller = refusal.caller.map(|caller| *caller);
         refusal.fault
     })?;

@@ -1,24 +1,13 @@
 //! The answer of an operation.
 
-use std::{convert::Infallible, time::Duration};
-
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
-    response::{
-        IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
-    },
+    response::Response,
 };
-use futures::{Stream, StreamExt};
-use rpc::{Code, Fault};
+use rpc::Fault;
 use serde::Serialize;
 use tonic::metadata::MetadataMap;
-
-use crate::Inner;
-
-/// The interval of keep-alive comments in a stream: proxies close connections that are silent for longer.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 const HTML: &str = "text/html; charset=utf-8";
 /// Headers of a page: they forbid scripts, framing, caching, indexing and the referrer, which holds the page's link.
@@ -69,27 +58,9 @@ impl Reply {
         Self { body: Some(table.into_bytes()), media_type: "text/csv; charset=utf-8", ..Self::empty(200) }
     }
 
-    /// Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>) with keep-alive comments. The
-    /// stream ends with `events` or when the gateway drains.
-    ///
-    /// # Errors
-    /// `overloaded` while the configured number of streams is open.
-    pub(crate) fn events(
-        inner: &Inner,
-        events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static,
-    ) -> Result<Self, Fault> {
-        let permit = inner.stream_permits.clone().try_acquire_owned();
-        let permit =
-            permit.map_err(|_| Fault::new(Code::Overloaded, "too many streams are open; try again shortly"))?;
-        let draining = inner.draining.clone();
-        let drained = Box::pin(async move { draining.begun().await });
-        let events = events.take_until(drained).map(move |event| {
-            let _held_by_the_stream = &permit;
-            event
-        });
-        let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
-        let body = sse.into_response().into_body();
-        Ok(Self { stream: Some(body), media_type: "text/event-stream", ..Self::empty(200) })
+    /// Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>).
+    pub(crate) fn events(body: Body) -> Self {
+        Self { stream: Some(body), media_type: "text/event-stream", ..Self::empty(200) }
     }
 
     /// An answer without content.

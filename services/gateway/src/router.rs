@@ -18,7 +18,7 @@ use rpc::{Code, Fault};
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
-use crate::{Inner, dispatch::Endpoint, interface::Interface, metrics_endpoint};
+use crate::{Inner, dispatch::Endpoint, grpc, interface::Interface, metrics_endpoint};
 
 /// The largest age of a CORS preflight answer in a browser's cache.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
@@ -39,6 +39,7 @@ pub(crate) fn router(inner: &Arc<Inner>) -> Router {
     router
         .merge(service::ops::health(inner.readiness.clone()))
         .route("/metrics", get(metrics_endpoint::show))
+        .merge(grpc::router(inner))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .with_state(inner.clone())
@@ -81,6 +82,9 @@ fn route(endpoint: Endpoint) -> MethodRouter<Arc<Inner>> {
 }
 
 async fn not_found(State(inner): State<Arc<Inner>>, request: Request) -> Response {
+    if grpc::is_call(&request) {
+        return grpc::unimplemented();
+    }
     let fault = Fault::new(Code::NotFound, "there is no such path; /docs shows those that there are");
     without_operation(&inner, &request, fault)
 }

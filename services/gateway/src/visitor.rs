@@ -12,16 +12,26 @@ use hmac::{Hmac, KeyInit, Mac};
 use rpc::{Code, Fault, Visitor};
 use sha2::Sha256;
 
-use crate::{auth::Caller, client_address::limited_network};
+use crate::{Inner, auth::Caller, client_address::limited_network};
 
 const HEADER: &str = "meridian-visitor";
 const CHARS_MAX: usize = 64;
 
-/// The visitor of a request. `key` signs the ids.
+/// The visitor for whom a caller makes a request; `None` for staff.
 ///
 /// # Errors
 /// `invalid_parameter` for a malformed header.
-pub(crate) fn visitor(key: &[u8], headers: &HeaderMap, client: IpAddr) -> Result<Visitor, Fault> {
+pub(crate) fn of(
+    inner: &Inner,
+    caller: &Caller,
+    headers: &HeaderMap,
+    client: IpAddr,
+) -> Result<Option<Visitor>, Fault> {
+    caller.is_public().then(|| visitor(&inner.visitor_key, headers, client)).transpose()
+}
+
+/// The visitor of a request. `key` signs the ids.
+fn visitor(key: &[u8], headers: &HeaderMap, client: IpAddr) -> Result<Visitor, Fault> {
     let Some(value) = headers.get(HEADER) else {
         return Ok(Visitor { id: opaque(key, "address", &limited_network(client).to_string()), named: false });
     };

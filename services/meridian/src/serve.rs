@@ -56,8 +56,13 @@ pub(crate) fn shared(settings: &Settings, gateway: Option<SocketAddr>) -> Shared
         ids: Ids::system(),
         readiness: Readiness::new(),
         admin_key: settings.admin_key.clone(),
-        public_url: public_url.or_else(|| gateway.map(|address| format!("http://{address}"))),
+        public_url: public_url.or_else(|| gateway.map(|address| format!("{}://{address}", scheme(config)))),
     }
+}
+
+/// The scheme of the gateway's URL.
+fn scheme(config: &Config) -> &'static str {
+    if config.gateway.service.tls.is_set() { "https" } else { "http" }
 }
 
 /// Listens on an address.
@@ -87,7 +92,7 @@ async fn serve_all(
     let end = shutdown.clone();
     tasks.run_on(&background_runtime, async move { reminder.run(end).await });
     serve_operations(config, shared, shutdown, &mut tasks).await?;
-    println!("listening on http://{}", listener.local_addr()?);
+    println!("listening on {}://{}", scheme(config), listener.local_addr()?);
     let served = gateway.serve(listener, shutdown.clone()).await;
     tasks.finish(shutdown).await;
     Ok(served?)
@@ -132,7 +137,7 @@ async fn serve_role(
         Role::Gateway => {
             let app = roles::gateway(config, shared, peers).await?;
             serve_operations(config, shared, shutdown, &mut tasks).await?;
-            println!("listening on http://{}", listener.local_addr()?);
+            println!("listening on {}://{}", scheme(config), listener.local_addr()?);
             let served = app.serve(listener, shutdown.clone()).await;
             tasks.finish(shutdown).await;
             return Ok(served?);

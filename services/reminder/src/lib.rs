@@ -33,7 +33,7 @@ mod verifications;
 mod webhooks;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -42,13 +42,14 @@ pub use config::{
     Config, Http, Organization, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Verifications, Vonage, Webhooks,
     is_public_url,
 };
+use domain::id::OrganizationId;
 use futures::future::BoxFuture;
 use providers::registry::ProviderRoutes;
 pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};
 use sending::lookups::Lookups;
-use service::{feed_client::FeedClient, idempotency::RunningKeys};
+use service::{buckets::Buckets, feed_client::FeedClient, idempotency::RunningKeys};
 use sha2::{Digest, Sha256};
 use sql::{Target, feed::Position};
 use store::Store;
@@ -56,6 +57,7 @@ use templates::Templates;
 use tokio::sync::{Notify, watch};
 use tonic::service::Routes;
 use uuid::Uuid;
+use webhooks::places::Places;
 use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
     booking::{booking_client::BookingClient, plans_client::PlansClient, waitlist_client::WaitlistClient},
@@ -117,6 +119,8 @@ pub(crate) struct Inner {
     pub(crate) templates: Templates,
     /// The providers that carry messages.
     pub(crate) providers: ProviderRoutes,
+    /// The signed calls of each provider for each organisation.
+    pub(crate) callbacks: Buckets<(&'static str, OrganizationId)>,
     /// Batched lookups and transactions.
     pub(crate) lookups: Lookups,
     pub(crate) booking: BookingClient<rpc::Channel>,
@@ -137,8 +141,8 @@ pub(crate) struct Inner {
     pub(crate) outbound: outbound::Client,
     /// Notified when webhook deliveries are queued.
     pub(crate) deliveries_queued: Notify,
-    /// The deliveries that this process works on, with their endpoints.
-    pub(crate) delivering: Mutex<HashMap<Uuid, Uuid>>,
+    /// The deliveries that this process works on.
+    pub(crate) delivering: Mutex<Places>,
 }
 
 impl App {
@@ -155,6 +159,7 @@ impl App {
             let availability = SearchClient::new(deps.availability);
             Ok(Self(Arc::new(Inner {
                 providers: ProviderRoutes::build(&config, &deps.clock)?,
+                callbacks: Buckets::new(config.callbacks_per_second),
                 lookups: Lookups::new(&store, &booking, &availability, &deps.ids),
                 outbound: outbound::Client::new(config.webhooks.private_addresses),
                 config,

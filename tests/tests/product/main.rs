@@ -3,10 +3,13 @@
 mod booking_flow;
 mod calendar_feeds;
 mod care_plans;
+mod client_tls;
 mod command_line;
 mod deploy;
 mod event_stream;
+mod exhaustion;
 mod front_ends;
+mod grpc_clients;
 mod imported_calendars;
 mod limited_keys;
 mod location_zone;

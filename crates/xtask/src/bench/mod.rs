@@ -16,6 +16,7 @@ mod plans;
 pub(crate) mod rest_client;
 mod search;
 mod start;
+mod streams;
 mod table;
 
 use std::{path::PathBuf, process::Command, time::Duration};
@@ -57,6 +58,8 @@ enum Measurement {
     Start,
     /// Searches and bookings with a thousand and with ten million past appointments.
     HistorySize,
+    /// Two thousand streams of fifty slot searches: their memory, and bookings beside them.
+    Streams,
     /// A hundred thousand reminders that are due at one instant: planning, sending, and a limited rate.
     Messages,
     /// Allocations of an answer of slots.
@@ -66,7 +69,7 @@ enum Measurement {
 }
 
 /// All figures; the flame graph is drawn on request alone.
-const ALL: [Measurement; 11] = [
+const ALL: [Measurement; 12] = [
     Measurement::Kernel,
     Measurement::Plans,
     Measurement::Search,
@@ -76,6 +79,7 @@ const ALL: [Measurement; 11] = [
     Measurement::Memory,
     Measurement::Start,
     Measurement::HistorySize,
+    Measurement::Streams,
     Measurement::Messages,
     Measurement::Allocations,
 ];
@@ -142,6 +146,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Measurement::Memory => memory::run(&settings)?,
             Measurement::Start => start::run(&settings)?,
             Measurement::HistorySize => history_size::run(&settings)?,
+            Measurement::Streams => streams::run(&settings)?,
             Measurement::Flame => flame::run(&settings)?,
             Measurement::Messages => messages::run(&settings)?,
             // A separate program, which counts inside the product's process: this one does not depend on the services.

@@ -34,6 +34,15 @@ impl Cache {
         cache.get(hash).filter(|(cached_at, _)| cached_at.elapsed() < KEY_CACHE_TTL).map(|(_, caller)| caller.clone())
     }
 
+    /// Whether a key was right when it was last looked up.
+    pub(super) fn was_right(&self, hash: &[u8]) -> bool {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner).contains_key(hash)
+    }
+
+    pub(super) fn remove(&self, hash: &[u8]) {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
+    }
+
     pub(super) fn put(&self, hash: Vec<u8>, caller: Caller) {
         let mut cache = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CACHE_MAX {

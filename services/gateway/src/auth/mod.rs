@@ -9,7 +9,7 @@ mod organization;
 mod role;
 mod scope;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderMap, header};
 use domain::id::{KeyId, LocationId, OrganizationId};
@@ -65,14 +65,19 @@ pub(crate) enum LimitedKeys {
     Refused,
 }
 
-/// Authenticates the caller of a request, by its headers or by the metadata of a gRPC call.
+/// Authenticates the caller of a request from a client's network, by its headers or by the metadata of a gRPC call.
 ///
 /// # Errors
 /// `unauthenticated` without a valid key or token; `invalid_parameter`, `not_found` or `forbidden` for a wrong
 /// `Meridian-Organization`; `forbidden` for a token that is of no organisation, and for a limited key where those are refused;
-/// `unavailable` where the OpenID provider's keys cannot be fetched.
-pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap, limited: LimitedKeys) -> Result<Caller, Refusal> {
-    let caller = identify(inner, headers).await?;
+/// `unavailable` where the OpenID provider's keys cannot be fetched; `rate_limited` after many wrong keys from the network.
+pub(crate) async fn authenticate(
+    inner: &Inner,
+    headers: &HeaderMap,
+    network: IpAddr,
+    limited: LimitedKeys,
+) -> Result<Caller, Refusal> {
+    let caller = identify(inner, headers, network).await?;
     if limited == LimitedKeys::Refused && caller.locations.is_some() {
         let fault = Fault::new(Code::Forbidden, "a key that is limited to locations may not do this");
         return Err(Refusal { fault, caller: Some(Box::new(caller)) });
@@ -81,7 +86,7 @@ pub(crate) async fn authenticate(inner: &Inner, headers: &HeaderMap, limited: Li
 }
 
 /// The caller of a request.
-async fn identify(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Refusal> {
+async fn identify(inner: &Inner, headers: &HeaderMap, network: IpAddr) -> Result<Caller, Refusal> {
     let credential = bearer(headers).ok_or_else(|| Fault::new(Code::Unauthenticated, NO_CREDENTIAL))?;
     let hash = hash(credential);
     if let Some(admin) = &inner.admin_key_hash
@@ -95,13 +100,21 @@ async fn identify(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Refusal>
     if let Some(caller) = inner.auth_cache.get(&hash) {
         return Ok(caller);
     }
-    let row = inner.store.find_key(&hash).await.map_err(db_error::fault)?;
-    let row = row.ok_or_else(|| invalid_token(REFUSED_KEY))?;
+    // Wrong keys of others behind the same address do not delay a key that is known to be right.
+    if !inner.auth_cache.was_right(&hash) {
+        inner.rate_limits.check_wrong_keys(network)?;
+    }
+    let Some(row) = inner.store.find_key(&hash).await.map_err(db_error::fault)? else {
+        inner.rate_limits.count_wrong_key(network)?;
+        return Err(invalid_token(REFUSED_KEY).into());
+    };
     let name = KeyId::new(row.id).to_string();
     let scopes = stored_scopes(row.role.as_deref(), &row.scopes);
     let locations = row.location_ids.as_deref().map(stored_locations);
     let caller = Caller { locations, ..Caller::key(OrganizationId::new(row.organization_id), name, scopes) };
     if row.revoked_at_us.is_some() {
+        inner.auth_cache.remove(&hash);
+        inner.rate_limits.count_wrong_key(network)?;
         return Err(Refusal { fault: invalid_token(REFUSED_KEY), caller: Some(Box::new(caller)) });
     }
     inner.auth_cache.put(hash, caller.clone());

@@ -1,7 +1,8 @@
 //! API keys.
 
+use domain::id::KeyId;
 use sql::Failure;
-use sqlx::{query, query_as};
+use sqlx::{QueryBuilder, query, query_as};
 use uuid::Uuid;
 
 use super::{
@@ -95,6 +96,20 @@ impl Store {
         service::read!(self.database, "gateway.find_key", |pool| {
             query_as(SELECT_KEY_BY_HASH).bind(hash.to_vec()).fetch_optional(pool).await
         })
+    }
+
+    /// The keys among these that are revoked or unknown.
+    pub(crate) async fn revoked_among(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, Failure> {
+        let active: Vec<Uuid> = service::read!(self.database, "gateway.active_keys", |pool: Engine| {
+            let mut query = QueryBuilder::<Engine>::new("SELECT id FROM keys WHERE revoked_at_us IS NULL AND id IN (");
+            let mut list = query.separated(", ");
+            for key in keys {
+                list.push_bind(key.uuid());
+            }
+            query.push(")");
+            query.build_query_scalar().persistent(sql::is_kept(keys.len())).fetch_all(pool).await
+        })?;
+        Ok(keys.iter().copied().filter(|key| !active.contains(&key.uuid())).collect())
     }
 
     pub(crate) async fn list_keys(

@@ -196,6 +196,7 @@ async fn revoke(call: Call) -> Result<Reply, Fault> {
     let id: KeyId = call.path_param("id").parse().map_err(|_| Fault::not_found())?;
     let key = Keys::new(&call.inner).revoke(call.caller.organization, id).await.map_err(fault)?;
     call.inner.auth_cache.clear();
+    call.inner.streams.revoke(&id.to_string());
     let key = key.ok_or_else(Fault::not_found)?;
     Ok(Reply::json(200, &to_json(key))?.target(&id.to_string()))
 }

@@ -33,7 +33,7 @@ use crate::{openapi, operation::Operation};
     slots::DayPage,
     slots::NextPage,
     slots::Explanation,
-    slots::SlotChange,
+    slots::watch::SlotChange,
     calendars::CalendarLink,
     busy::CalendarAddress,
     busy::SkippedComponent,

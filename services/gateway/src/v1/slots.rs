@@ -1,20 +1,22 @@
 //! Open slots: search, explanation and watch.
 
-use axum::{http::Method, response::sse::Event};
+pub(crate) mod watch;
+
+use axum::http::Method;
 use domain::{appointment::BookingChannel, slot::WITHIN_KM_MAX};
-use futures::StreamExt;
 use rpc::{Context, Fault};
 use serde::Serialize;
 use utoipa::ToSchema;
 use wire::availability::{self, ExplainSlotRequest, Near, SearchSlotsRequest, SlotFilters};
 
-use super::{CURSOR, LIMIT, next_cursor, problem::Problem, time};
+use super::{CURSOR, LIMIT, next_cursor, time};
 use crate::{
     auth::Scope,
     call::Call,
     operation::{Access, Content, Operation, handler},
     params::{Param, Type},
     reply::Reply,
+    streams::LAST_EVENT_ID,
 };
 
 /// An open slot.
@@ -120,17 +122,6 @@ pub(crate) struct Explanation {
     rules: Vec<ExplainedRule>,
 }
 
-/// The changes since the previous event.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SlotChange {
-    /// Slots that have become open, or whose places left have changed; in the first event all open slots.
-    came: Vec<Slot>,
-    /// Ids of slots that are no longer open.
-    went: Vec<String>,
-    /// The revision at which the event was computed.
-    revision: String,
-}
-
 /// The appointment to move. A manage link sets its own appointment.
 const MOVING: Param = Param::new(
     "moving",
@@ -179,10 +170,10 @@ pub(super) fn operations() -> Vec<Operation> {
         "/v1/slots/watch",
         "Streams open slots as they open and close",
         "SlotChange",
-        handler!(watch),
+        handler!(watch::watch),
     );
     vec![
-        with_filters(watch).content(Content::Events("SlotChange")),
+        with_filters(watch).params(&[LAST_EVENT_ID]).content(Content::Events("SlotChange")),
         with_filters(get("search_slots", "/v1/slots", "Lists open slots, earliest first", "SlotPage", handler!(list)))
             .params(&[LIMIT, CURSOR]),
         with_filters(get(
@@ -300,29 +291,6 @@ pub(super) async fn search_next(call: &Call, ctx: &Context, request: SearchSlots
         location_id: location.location_id,
     });
     Reply::json(200, &NextPage { data: data.collect(), revision: answer.revision })
-}
-
-/// The first event is `open` and holds all open slots; each later one is `change`. When the search becomes invalid, the last
-/// event is `problem`.
-async fn watch(call: Call) -> Result<Reply, Fault> {
-    let request = call.context().request(search_request(&call)?);
-    let changes = call.inner.search.clone().watch_availability(request).await?.into_inner();
-    let events = changes.enumerate().map(|(at, change)| {
-        let event = match change {
-            Ok(change) => {
-                let change = SlotChange {
-                    came: change.came.into_iter().map(Slot::from).collect(),
-                    went: change.went,
-                    revision: change.revision,
-                };
-                Event::default().event(if at == 0 { "open" } else { "change" }).json_data(change)
-            }
-            Err(status) => Event::default().event("problem").json_data(Problem::from(Fault::from(status))),
-        };
-        // Serialization of these types cannot fail.
-        Ok(event.unwrap_or_default())
-    });
-    Reply::events(&call.inner, events)
 }
 
 async fn explain_start(call: Call) -> Result<Reply, Fault> {

@@ -56,6 +56,9 @@ pub struct Config {
     pub breaker_failures: u32,
     /// Attempts with each provider that is busy or unreachable, 1 to 20.
     pub attempts_max: u32,
+    /// Calls with a right signature that each provider may make for each organisation in a second, 1 to 100000: delivery
+    /// reports and patients' texts. Further ones are refused with `rate_limited`.
+    pub callbacks_per_second: u32,
     /// The providers.
     pub providers: Providers,
     /// The mail server; without one, e-mails go to the sandbox.
@@ -94,6 +97,7 @@ impl Default for Config {
             emails_per_second: 0,
             breaker_failures: 20,
             attempts_max: 6,
+            callbacks_per_second: 500,
             providers: Providers::default(),
             smtp: Smtp::default(),
             webhooks: Webhooks::default(),
@@ -176,6 +180,8 @@ impl Section for Config {
         }
         check(self.breaker_failures <= 1000, "breaker_failures", "must lie between 0 and 1000");
         check((1..=20).contains(&self.attempts_max), "attempts_max", "must lie between 1 and 20");
+        let callbacks = (1..=100_000).contains(&self.callbacks_per_second);
+        check(callbacks, "callbacks_per_second", "must lie between 1 and 100000");
         self.providers.validate(self.sms_providers(), self.lease_seconds, &mut check);
         self.smtp.validate(self.lease_seconds, &mut check);
     }

@@ -21,7 +21,8 @@ const RETRY_SECONDS: f64 = 300.0;
 /// Verifies a receipt and applies it to its message.
 ///
 /// # Errors
-/// As [`callback::verify`]; `validation_failed` where the sender can mend the receipt; the store's failures.
+/// As [`callback::verify`]; `rate_limited` where the provider calls too often for the organisation; `validation_failed` where
+/// the sender can mend the receipt; the store's failures.
 pub(crate) async fn record_receipt(inner: &Inner, request: ReceiveRequest) -> Result<ReceiveResponse, Fault> {
     let now = inner.clock.now();
     let (provider, fields) = callback::verify(inner, &request)?;
@@ -35,6 +36,7 @@ pub(crate) async fn record_receipt(inner: &Inner, request: ReceiveRequest) -> Re
         let detail = "report to the `status_url` of the message, as it was given";
         return refuse_own_format("message_id", "missing", detail);
     };
+    inner.callbacks.take(&(provider.name(), organization))?;
     let Some(receipt) = receipt else {
         tracing::warn!(provider = provider.name(), %organization, %message, "a delivery receipt has an unknown status");
         return Ok(ReceiveResponse::default());

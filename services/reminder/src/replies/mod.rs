@@ -75,6 +75,7 @@ pub(crate) async fn receive(
     };
     let last_contact = inner.store.organization_of(&message.from).await.map_err(db_error::fault)?;
     let organization = last_contact.map_or(ctx.organization, OrganizationId::new);
+    inner.callbacks.take(&(message.provider, organization))?;
     // In a task of its own: a provider that disconnects does not interrupt the handling.
     let (owned, timeout) = (inner.clone(), ctx.remaining());
     let task = tokio::spawn(async move { handle(&owned, organization, &message, timeout).await });

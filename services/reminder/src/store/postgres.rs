@@ -8,10 +8,10 @@ use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, query};
 use uuid::Uuid;
 
 use super::{
-    batch::{Key, push_keys, push_not_in, with_given},
+    batch::{Key, push_keys, with_given},
     messages::{self, MessageRow},
     sends::NewSend,
-    webhook_deliveries::{self, DeliveryRow},
+    webhook_deliveries::{self, DeliveryRow, Excluded, push_included},
 };
 
 const LOCK_APPOINTMENT: &str = r#"
@@ -123,7 +123,7 @@ pub(super) async fn lease_deliveries(
     now_us: i64,
     until_us: i64,
     limit: i64,
-    (busy, full): (&[Uuid], &[Uuid]),
+    excluded: &Excluded,
 ) -> Result<Vec<DeliveryRow>, Failure> {
     spanned!(POSTGRES, "reminder.lease_deliveries", {
         let mut query = QueryBuilder::<Postgres>::new(
@@ -132,8 +132,7 @@ pub(super) async fn lease_deliveries(
              WHERE status = 'pending' AND wake_at_us <= ",
         );
         query.push_bind(now_us);
-        push_not_in(&mut query, "id", busy);
-        push_not_in(&mut query, "endpoint_id", full);
+        push_included(&mut query, excluded);
         query.push(" ORDER BY wake_at_us, id LIMIT ").push_bind(limit).push(" FOR UPDATE SKIP LOCKED) ");
         query.push("UPDATE webhook_deliveries SET fence = webhook_deliveries.fence + 1, tries = tries + 1, ");
         query.push("attempts = attempts + 1, wake_at_us = ").push_bind(until_us);

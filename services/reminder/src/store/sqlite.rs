@@ -3,12 +3,11 @@
 use service::{spanned, store::SQLITE};
 use sql::Failure;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
-use uuid::Uuid;
 
 use super::{
-    batch::{Key, push_keys, push_not_in},
+    batch::{Key, push_keys},
     messages::{self, MessageRow},
-    webhook_deliveries::{self, DeliveryRow},
+    webhook_deliveries::{self, DeliveryRow, Excluded, push_included},
 };
 
 /// See [`super::Store::lease`].
@@ -34,7 +33,7 @@ pub(super) async fn lease_deliveries(
     now_us: i64,
     until_us: i64,
     limit: i64,
-    (busy, full): (&[Uuid], &[Uuid]),
+    excluded: &Excluded,
 ) -> Result<Vec<DeliveryRow>, Failure> {
     spanned!(SQLITE, "reminder.lease_deliveries", {
         let mut query = QueryBuilder::<Sqlite>::new(
@@ -47,8 +46,7 @@ pub(super) async fn lease_deliveries(
              WHERE status = 'pending' AND wake_at_us <= ",
         );
         query.push_bind(now_us);
-        push_not_in(&mut query, "id", busy);
-        push_not_in(&mut query, "endpoint_id", full);
+        push_included(&mut query, excluded);
         query
             .push(" ORDER BY wake_at_us, id LIMIT ")
             .push_bind(limit)

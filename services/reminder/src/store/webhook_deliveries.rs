@@ -8,10 +8,14 @@ use service::{
 };
 use sql::Failure;
 use sql::FromRow;
-use sqlx::{QueryBuilder, query, query_as, query_scalar};
+use sqlx::{Encode, QueryBuilder, Type, query, query_as};
 use uuid::Uuid;
 
-use super::{Store, batch::push_in, postgres, sqlite};
+use super::{
+    Store,
+    batch::{push_in, push_not_in},
+    postgres, sqlite,
+};
 
 /// The columns of [`DeliveryRow`].
 pub(super) const COLUMNS: &str = "organization_id, id, endpoint_id, number, subject_id, event, payload, status, \
@@ -22,7 +26,6 @@ const SELECT_DELIVERY: &str = r#"
     FROM webhook_deliveries
     WHERE organization_id = $1 AND endpoint_id = $2 AND id = $3
 "#;
-const SELECT_NEXT_WAKE: &str = "SELECT min(wake_at_us) FROM webhook_deliveries WHERE wake_at_us IS NOT NULL";
 const INSERT_DELIVERY: &str = r#"
     INSERT INTO webhook_deliveries
         (organization_id, id, endpoint_id, number, subject_id, event, payload, status, wake_at_us, since_us, fence,
@@ -95,9 +98,8 @@ const FORGET_SECRETS: &str =
 
 /// Every statement of this file whose text is fixed, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 10] = [
+pub(super) const STATEMENTS: [&str; 9] = [
     SELECT_DELIVERY,
-    SELECT_NEXT_WAKE,
     INSERT_DELIVERY,
     REPLAY_DELIVERY,
     RECORD_RESULT,
@@ -151,6 +153,27 @@ pub(crate) struct DeliveryResult<'a> {
     pub(crate) now_us: i64,
 }
 
+/// Deliveries that are not leased now.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Excluded {
+    /// Those that this process works on.
+    pub(crate) deliveries: Vec<Uuid>,
+    /// Endpoints without a free place.
+    pub(crate) endpoints: Vec<Uuid>,
+    /// Organisations without a free place.
+    pub(crate) organizations: Vec<Uuid>,
+}
+
+/// Adds the condition that a delivery is not excluded.
+pub(super) fn push_included<D: sqlx::Database>(query: &mut QueryBuilder<D>, excluded: &Excluded)
+where
+    Uuid: for<'q> Encode<'q, D> + Type<D>,
+{
+    push_not_in(query, "id", &excluded.deliveries);
+    push_not_in(query, "endpoint_id", &excluded.endpoints);
+    push_not_in(query, "organization_id", &excluded.organizations);
+}
+
 impl Store {
     /// One delivery.
     pub(crate) async fn delivery(
@@ -189,20 +212,24 @@ impl Store {
         })
     }
 
-    /// The next instant at which a delivery is due.
-    pub(crate) async fn next_delivery(&self) -> Result<Option<i64>, Failure> {
-        read!(self.database, "reminder.next_delivery", |pool| query_scalar::<_, Option<i64>>(SELECT_NEXT_WAKE)
-            .fetch_one(pool)
-            .await)
+    /// The next instant at which a delivery is due that is not excluded.
+    pub(crate) async fn next_delivery(&self, excluded: &Excluded) -> Result<Option<i64>, Failure> {
+        read!(self.database, "reminder.next_delivery", |pool: Engine| {
+            let mut query = QueryBuilder::<Engine>::new(
+                "SELECT min(wake_at_us) FROM webhook_deliveries WHERE wake_at_us IS NOT NULL",
+            );
+            push_included(&mut query, excluded);
+            query.build_query_scalar::<Option<i64>>().fetch_one(pool).await
+        })
     }
 
-    /// Leases due deliveries, without those that this process works on and without those of full endpoints.
+    /// Leases due deliveries that are not excluded.
     pub(crate) async fn lease_deliveries(
         &self,
         now_us: i64,
         until_us: i64,
         limit: i64,
-        excluded: (&[Uuid], &[Uuid]),
+        excluded: &Excluded,
     ) -> Result<Vec<DeliveryRow>, Failure> {
         match &self.database {
             Database::Sqlite(pools) => sqlite::lease_deliveries(&pools.writer, now_us, until_us, limit, excluded).await,

@@ -9,6 +9,7 @@
 pub(crate) mod deliveries;
 pub(crate) mod endpoints;
 pub(crate) mod event;
+pub(crate) mod places;
 pub(crate) mod queue;
 mod retry;
 #[cfg(test)]

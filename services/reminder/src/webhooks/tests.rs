@@ -17,7 +17,7 @@ use crate::{
     store::{
         Store,
         positions::PositionStep,
-        webhook_deliveries::{DeliveryResult, DeliveryRow},
+        webhook_deliveries::{DeliveryResult, DeliveryRow, Excluded},
         webhook_endpoints::EndpointRow,
     },
 };
@@ -26,7 +26,7 @@ testkit::engines!(
     events_are_queued_once_with_the_position,
     the_next_delivery_is_due_when_the_first_ends,
     a_lease_of_a_delivery_is_fenced,
-    a_saturated_endpoint_waits,
+    an_excluded_delivery_waits,
     a_sweep_deletes_ended_deliveries_and_expired_secrets,
     an_update_of_an_endpoint_keeps_its_failures,
 );
@@ -67,7 +67,7 @@ impl Fixture {
     }
 
     async fn lease(&self, now_us: i64) -> Vec<DeliveryRow> {
-        self.store.lease_deliveries(now_us, now_us + DAY, 10, (&[], &[])).await.unwrap()
+        self.store.lease_deliveries(now_us, now_us + DAY, 10, &Excluded::default()).await.unwrap()
     }
 
     async fn finish(&self, delivery: &DeliveryRow, status: &'static str, now_us: i64) -> Recorded {
@@ -123,7 +123,7 @@ async fn the_next_delivery_is_due_when_the_first_ends(database: Database) {
         assert_eq!((again[0].number, again[0].tries), (number, 2));
         assert_eq!(fixture.finish(&again[0], status, NOW).await, Recorded::Kept);
     }
-    assert_eq!(fixture.store.next_delivery().await.unwrap(), None);
+    assert_eq!(fixture.store.next_delivery(&Excluded::default()).await.unwrap(), None);
 }
 
 async fn a_lease_of_a_delivery_is_fenced(database: Database) {
@@ -136,17 +136,26 @@ async fn a_lease_of_a_delivery_is_fenced(database: Database) {
     assert_eq!(fixture.finish(&fast, "delivered", NOW).await, Recorded::Kept);
     assert_eq!(fixture.finish(&fast, "dead", NOW).await, Recorded::LeaseLost);
     assert_eq!(fixture.all().await[0].status, "delivered");
-    assert_eq!(fixture.store.lease_deliveries(NOW, NOW, 10, (&[fast.id], &[ENDPOINT])).await.unwrap().len(), 0);
+    let excluded = Excluded { deliveries: vec![fast.id], endpoints: vec![ENDPOINT], ..Excluded::default() };
+    assert_eq!(fixture.store.lease_deliveries(NOW, NOW, 10, &excluded).await.unwrap().len(), 0);
 }
 
-async fn a_saturated_endpoint_waits(database: Database) {
+async fn an_excluded_delivery_waits(database: Database) {
     let fixture = Fixture::new(database).await;
     fixture.queue(1, (None, "p1")).await;
-    let lease = async |excluded: (&[Uuid], &[Uuid])| {
-        fixture.store.lease_deliveries(NOW, NOW, 10, excluded).await.unwrap().len()
-    };
-    let id = fixture.all().await[0].id;
-    assert_eq!((lease((&[id], &[])).await, lease((&[], &[ENDPOINT])).await, lease((&[], &[])).await), (0, 0, 1));
+    let deliveries = vec![fixture.all().await[0].id];
+    let excluded = [
+        Excluded { deliveries, ..Excluded::default() },
+        Excluded { endpoints: vec![ENDPOINT], ..Excluded::default() },
+        Excluded { organizations: vec![ORG], ..Excluded::default() },
+    ];
+    for excluded in &excluded {
+        assert_eq!(fixture.store.next_delivery(excluded).await.unwrap(), None, "{excluded:?}");
+        let leased = fixture.store.lease_deliveries(NOW, NOW, 10, excluded).await.unwrap();
+        assert!(leased.is_empty(), "{excluded:?}");
+    }
+    assert_eq!(fixture.store.next_delivery(&Excluded::default()).await.unwrap(), Some(NOW));
+    assert_eq!(fixture.lease(NOW).await.len(), 1);
 }
 
 async fn a_sweep_deletes_ended_deliveries_and_expired_secrets(database: Database) {

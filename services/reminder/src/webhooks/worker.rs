@@ -1,13 +1,10 @@
 //! The delivery worker: leases due deliveries, sends them, and records the results.
 //!
 //! A delivery that was sent and not recorded is sent again with the same `webhook-id`, by which a receiver recognises it. Each
-//! delivery runs in a task of its own, and a slow endpoint occupies a part of the tasks only. Several processes may run side
-//! by side.
+//! delivery runs in a task of its own; `places.rs` shares the tasks among organisations and endpoints, so that slow ones delay
+//! only themselves. Several processes may run side by side.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError},
-};
+use std::sync::{Arc, PoisonError};
 
 use domain::{
     id::{OrganizationId, WebhookDeliveryId, WebhookId},
@@ -20,6 +17,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{
+    places::{LEASE_MAX, PLACES},
     queue::{Recorded, finish_attempt},
     retry::{AttemptResult, Attempts, evaluate},
 };
@@ -32,10 +30,6 @@ use crate::{
     },
 };
 
-/// Concurrent deliveries of this process.
-const CONCURRENCY: usize = 32;
-/// Deliveries of one lease, and concurrent deliveries to one endpoint.
-const LEASE_MAX: usize = 4;
 /// The lease of a delivery; longer than the timeout of a request.
 const LEASE_US: i64 = 60_000_000;
 /// Attempts to record a result.
@@ -50,7 +44,7 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
                 tracing::error!(%error, "the task of a delivery failed; the delivery is retried when its lease expires");
             }
         }
-        let free = CONCURRENCY.saturating_sub(running.len());
+        let free = PLACES.saturating_sub(running.len());
         if free == 0 {
             let done = async { running.join_next().await };
             let _ = shutdown.until(done).await;
@@ -89,26 +83,15 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
 
 /// Leases up to `limit` due deliveries.
 async fn poll(inner: &Arc<Inner>, limit: usize) -> Result<Poll<DeliveryRow>, Failure> {
-    let next = inner.store.next_delivery().await?;
+    let excluded = inner.delivering.lock().unwrap_or_else(PoisonError::into_inner).excluded();
+    let next = inner.store.next_delivery(&excluded).await?;
     let now_us = inner.clock.now_us();
     if next.is_none_or(|next| next > now_us) {
         return Ok(Poll::Wait(next));
     }
-    let (leased, saturated) = in_flight(inner);
     let limit = i64::try_from(limit).unwrap_or(1);
-    let deliveries = inner.store.lease_deliveries(now_us, now_us + LEASE_US, limit, (&leased, &saturated)).await?;
+    let deliveries = inner.store.lease_deliveries(now_us, now_us + LEASE_US, limit, &excluded).await?;
     Ok(if deliveries.is_empty() { Poll::Wait(next) } else { Poll::Leased(deliveries) })
-}
-
-/// The running deliveries of this process, and the endpoints with [`LEASE_MAX`] of them.
-fn in_flight(inner: &Inner) -> (Vec<Uuid>, Vec<Uuid>) {
-    let delivering = inner.delivering.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut counts = HashMap::<Uuid, usize>::new();
-    for endpoint in delivering.values() {
-        *counts.entry(*endpoint).or_default() += 1;
-    }
-    let saturated = counts.into_iter().filter(|(_, count)| *count >= LEASE_MAX).map(|(endpoint, _)| endpoint);
-    (delivering.keys().copied().collect(), saturated.collect())
 }
 
 /// Sends a delivery and records the result.
@@ -188,13 +171,13 @@ struct InFlight {
 impl InFlight {
     fn new(inner: &Arc<Inner>, delivery: &DeliveryRow) -> Self {
         let mut delivering = inner.delivering.lock().unwrap_or_else(PoisonError::into_inner);
-        delivering.insert(delivery.id, delivery.endpoint_id);
+        delivering.take(delivery.id, delivery.endpoint_id, delivery.organization_id);
         Self { inner: inner.clone(), id: delivery.id }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.inner.delivering.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.inner.delivering.lock().unwrap_or_else(PoisonError::into_inner).give_back(self.id);
     }
 }

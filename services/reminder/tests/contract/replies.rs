@@ -316,6 +316,38 @@ async fn repeated_keys_replay(service: &Running, id: &str, other: &str) {
     assert_eq!(Fault::from(keyed(other, "b").await.err().unwrap()).code, Code::IdempotencyKeyReused);
 }
 
+async fn signed_calls_are_limited_for_each_organisation_and_forged_ones_do_not_count(database: Database) {
+    let mut world = World::with_twilio(database, NOW).await;
+    world.config.callbacks_per_second = 3;
+    let service = world.start().await;
+    booked(&world, &service, START).await;
+    let url = format!("{}/v1/providers/twilio/inbound", crate::common::PUBLIC_URL);
+    let pass_on = async |from: &str, number: u32, forged: bool| {
+        let mut request = twilio(&url, from, "STOP", &format!("SM{number:032}"));
+        if forged {
+            request.signature = "forged".into();
+        }
+        let ctx = Running::context(organization(9));
+        service.client.clone().receive_inbound(ctx.request(request)).await.map_err(|status| Fault::from(status).code)
+    };
+    for number in 0..20 {
+        assert_eq!(pass_on(PHONE, number, true).await.err(), Some(Code::SignatureInvalid));
+    }
+    let mut refused = 0;
+    for number in 20..40 {
+        match pass_on(PHONE, number, false).await {
+            Ok(_) => {}
+            Err(code) => {
+                assert_eq!(code, Code::RateLimited);
+                refused += 1;
+            }
+        }
+    }
+    assert!((1..=17).contains(&refused), "{refused} of 20 signed calls");
+    // A number that no organisation has written to belongs to the caller's.
+    assert!(pass_on("+15005550077", 41, false).await.is_ok(), "another organisation's");
+}
+
 testkit::engines!(
     a_letter_confirms_cancels_or_moves_the_visit,
     an_ambiguous_reply_is_asked_about_once_and_then_kept_for_a_person,
@@ -326,4 +358,5 @@ testkit::engines!(
     a_score_is_recorded_and_a_bad_one_reaches_the_inbox,
     no_reply_is_lost,
     a_carriers_message_is_parsed_as_far_as_possible,
+    signed_calls_are_limited_for_each_organisation_and_forged_ones_do_not_count,
 );

@@ -17,7 +17,16 @@ use super::{
 /// An id that nothing has.
 const UNKNOWN: &str = "loc_01h455vb4pex5vsknk084sn02q";
 /// No rate limit: it would refuse what the matrix asks.
-const UNLIMITED: [&str; 2] = ["--set", "gateway.requests_per_second=100000"];
+const UNLIMITED: [&str; 8] = [
+    "--set",
+    "gateway.requests_per_second=100000",
+    "--set",
+    "gateway.rates.address_per_second=100000",
+    "--set",
+    "gateway.rates.link_per_second=100000",
+    "--set",
+    "gateway.rates.wrong_keys_per_second=100000",
+];
 
 /// An operation, as the document describes it.
 pub(super) struct Operation {

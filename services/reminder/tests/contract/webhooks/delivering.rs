@@ -11,7 +11,7 @@ use wire::reminder::{
 };
 
 use crate::{
-    common::{WITHIN, organization, patient, us},
+    common::{Running, WITHIN, organization, patient, us},
     webhooks::receiver::{PATH, SECOND, WebhookFixture, ctx, parse_event, signed_by},
 };
 
@@ -191,6 +191,31 @@ async fn a_slow_receiver_delays_no_other_endpoint(database: Database) {
     drop(gate);
 }
 
+async fn endpoints_that_never_answer_delay_no_other_organisation(database: Database) {
+    const ENDPOINTS: usize = 20;
+    let fixture = WebhookFixture::on(database).await;
+    let silent = WebhookEndpointBody { url: format!("{}/silent", fixture.pages.url), ..fixture.body(&[]) };
+    for _ in 0..ENDPOINTS {
+        fixture.create(&ctx(), silent.clone()).await.unwrap();
+    }
+    let theirs = Running::context(organization(2));
+    fixture.create(&theirs, fixture.body(&[])).await.unwrap();
+    let gate = fixture.pages.hold("/silent");
+    let count = |path: &str| fixture.pages.received().iter().filter(|one| one.path == path).count();
+    // Each visit is a delivery to each endpoint: many more than a process has places.
+    for _ in 0..20 {
+        fixture.world.book(START);
+    }
+    poll::until("deliveries that are not answered", WITHIN, || async { (count("/silent") >= 20).then_some(()) }).await;
+    for _ in 0..10 {
+        fixture.world.book_for(organization(2), us(START), patient());
+    }
+    poll::until("the other organisation's", WITHIN, || async { (count(PATH) == 10).then_some(()) }).await;
+    let held = count("/silent");
+    assert!(held < 20 * ENDPOINTS, "{held} are on their way, the others wait for places");
+    drop(gate);
+}
+
 async fn a_ping_tests_an_endpoint(database: Database) {
     let fixture = WebhookFixture::on(database).await;
     let endpoint = fixture.endpoint(&["plan.at_risk"]).await;
@@ -250,5 +275,6 @@ testkit::engines!(
     two_processes_side_by_side_deliver_each_once,
     a_repeated_request_delivers_once,
     a_slow_receiver_delays_no_other_endpoint,
+    endpoints_that_never_answer_delay_no_other_organisation,
     an_unrecorded_delivery_of_a_killed_process_is_sent_again,
 );
