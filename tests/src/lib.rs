@@ -21,6 +21,9 @@ pub use manual_clock::{ManualClockProduct, ORGANIZATION, context};
 /// The installation's own key in every scenario.
 pub const ADMIN: &str = "mrd_admin_key_of_the_scenarios";
 
+/// The key that seals the secrets of an installation on PostgreSQL.
+pub const SEALING_KEY: &str = "5ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea1";
+
 /// A running installation.
 pub struct Product {
     /// URL of its gateway.
@@ -107,6 +110,7 @@ impl Product {
         let variables = [
             ("MERIDIAN_ADMIN_KEY".to_owned(), ADMIN.to_owned()),
             ("MERIDIAN_DATABASE__URL".to_owned(), database.url.clone()),
+            ("MERIDIAN_SECRETS__KEY".to_owned(), SEALING_KEY.to_owned()),
             ("MERIDIAN_PEERS__AVAILABILITY".to_owned(), availability.https()),
             ("MERIDIAN_PEERS__BOOKING".to_owned(), booking.https()),
             ("MERIDIAN_PEERS__REMINDER".to_owned(), reminder.https()),
@@ -231,11 +235,26 @@ impl Product {
     /// # Errors
     /// When it cannot be run.
     pub async fn command(&self, arguments: &[&str]) -> Result<(bool, String)> {
+        self.command_with(arguments, SEALING_KEY).await
+    }
+
+    /// The same with other sealing keys, where the database is PostgreSQL.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn command_with(&self, arguments: &[&str], keys: &str) -> Result<(bool, String)> {
         let url = self.database.as_ref().map(|database| database.url.clone());
-        let variables: Vec<(&str, &str)> = url.iter().map(|url| ("MERIDIAN_DATABASE__URL", url.as_str())).collect();
+        let variables =
+            url.iter().flat_map(|url| [("MERIDIAN_DATABASE__URL", url.as_str()), ("MERIDIAN_SECRETS__KEY", keys)]);
+        let variables: Vec<(&str, &str)> = variables.collect();
         let output = testkit::product::run(self.folder.path(), arguments, &variables).await?;
         let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Ok((output.status.success(), printed.concat()))
+    }
+
+    /// Its processes, its database and its folder, which live on after this value.
+    pub fn into_parts(self) -> (Vec<Process>, Option<Database>, TempDir) {
+        (self.processes, self.database, self.folder)
     }
 
     /// Its working folder, which holds embedded databases.

@@ -9,6 +9,7 @@ use reqwest::Method;
 use rpc::{Channel, Context};
 use runtime::{Clock, Ids, Readiness, Shutdown};
 use serde_json::Value;
+use service::seal::Keyring;
 use sql::Target;
 use testkit::database::Database;
 use tokio::net::TcpListener;
@@ -65,7 +66,7 @@ impl ManualClockProduct {
     pub async fn without_reminders(now: &str, database: Database, config: booking::Config) -> Result<Self> {
         let clock = Clock::manual(now.parse()?);
         let [to_availability, to_booking, to_reminder] = [(); 3].map(|()| Channel::pending());
-        let readiness = Readiness::new();
+        let (readiness, keyring) = (Readiness::new(), Keyring::from_key(&[7; 32]));
         let target = |service: &str| Target::from_url(&database.for_service(service)).context("a database's URL");
         let availability = availability::App::build(availability::Deps {
             config: availability::Config::default(),
@@ -74,23 +75,17 @@ impl ManualClockProduct {
             database: target("availability")?,
             booking: to_booking.clone(),
             readiness: readiness.clone(),
-        });
-        let availability = availability.await?;
+            keyring: keyring.clone(),
+        })
+        .await?;
         to_availability.bind(availability.routes());
-        let request = CreateOrganizationRequest {
-            id: ORGANIZATION.to_string(),
-            name: "Prairie Physio".into(),
-            default_language: "en".into(),
-            country: "CA".into(),
-        };
-        let ctx = context(ORGANIZATION);
-        let mut directory = DirectoryClient::new(Channel::in_process(availability.routes()));
-        directory.create_organization(ctx.request(request)).await?;
+        create_organization(&to_availability).await?;
         let deps = booking::Deps {
             clock: clock.clone(),
             ids: Ids::seeded(2),
             database: target("booking")?,
             availability: to_availability.clone(),
+            keyring: keyring.clone(),
         };
         let booking = booking::App::build(config, deps).await?;
         to_booking.bind(booking.routes());
@@ -100,6 +95,7 @@ impl ManualClockProduct {
             database: target("reminder")?,
             booking: to_booking.clone(),
             availability: to_availability.clone(),
+            keyring: keyring.clone(),
         };
         let reminder = reminder::App::build(reminder::Config::default(), deps).await?;
         to_reminder.bind(reminder.routes());
@@ -115,8 +111,9 @@ impl ManualClockProduct {
                 reminder: to_reminder,
                 admin_key: Some(ADMIN.to_owned()),
                 oidc: gateway::Oidc::default(),
-                default_organization: ORGANIZATION,
+                default_organization: Some(ORGANIZATION),
                 readiness,
+                keyring,
                 public_url: "https://scenarios.example".into(),
             },
         );
@@ -194,6 +191,18 @@ impl ManualClockProduct {
         }
         Ok(changes)
     }
+}
+
+async fn create_organization(availability: &Channel) -> Result<()> {
+    let request = CreateOrganizationRequest {
+        id: ORGANIZATION.to_string(),
+        name: "Prairie Physio".into(),
+        default_language: "en".into(),
+        country: "CA".into(),
+    };
+    let request = context(ORGANIZATION).request(request);
+    DirectoryClient::new(availability.clone()).create_organization(request).await?;
+    Ok(())
 }
 
 /// A call context of an organisation.

@@ -1,6 +1,6 @@
 //! The frame of a write with an idempotency key: begin, replay, remember.
 //!
-//! A service keeps each answer in its own table `idempotency`, written in the transaction of the write itself. Of two
+//! A service keeps each answer in its own table `idempotency`, sealed, written in the transaction of the write itself. Of two
 //! requests with one key that run at the same moment in one process, the second is refused with
 //! `idempotency_in_progress`; in two processes the table's primary key decides, and the loser replays.
 
@@ -19,6 +19,8 @@ use uuid::Uuid;
 
 use crate::{
     db_error,
+    reseal::{PAGE, Progress, Resealed},
+    seal::{Cell, Keyring},
     store::{Database, Tx},
 };
 
@@ -37,8 +39,21 @@ const INSERT_ANSWER: &str = r#"
 "#;
 const DELETE_EXPIRED: &str = "DELETE FROM idempotency WHERE created_at_us < $1";
 
+const SELECT_OLD: &str = r#"
+    SELECT organization_id, caller, route, key, response
+    FROM idempotency
+    WHERE (organization_id, caller, route, key) > ($1, $2, $3, $4) AND substr(response, 1, $5) <> $6
+    ORDER BY organization_id, caller, route, key
+    LIMIT $7
+"#;
+const REPLACE_RESPONSE: &str = r#"
+    UPDATE idempotency
+    SET response = $6
+    WHERE organization_id = $1 AND caller = $2 AND route = $3 AND key = $4 AND response = $5
+"#;
+
 /// The statements on the table, for tests that prepare them on both engines.
-pub const STATEMENTS: [&str; 3] = [SELECT_ANSWER, INSERT_ANSWER, DELETE_EXPIRED];
+pub const STATEMENTS: [&str; 5] = [SELECT_ANSWER, INSERT_ANSWER, DELETE_EXPIRED, SELECT_OLD, REPLACE_RESPONSE];
 
 /// Organisation, caller, route and key of a request.
 type Name = (Uuid, String, String, String);
@@ -94,7 +109,7 @@ pub enum Begun<T> {
 pub struct AnswerRow {
     /// SHA-256 of the first request's route and body, in hexadecimal.
     pub fingerprint: String,
-    /// The encoded answer.
+    /// The encoded answer, sealed.
     pub response: Vec<u8>,
     /// The revision that the write made, as the service stores it.
     pub revision: String,
@@ -113,7 +128,7 @@ pub struct Remember {
     pub key: String,
     /// SHA-256 of route and body, in hexadecimal.
     pub fingerprint: String,
-    /// The encoded answer.
+    /// The encoded answer, sealed.
     pub response: Vec<u8>,
     /// The revision that the write made.
     pub revision: String,
@@ -128,6 +143,7 @@ pub struct Remember {
 pub async fn begin<T: Message + Default>(
     running: &RunningKeys,
     database: &Database,
+    keyring: &Keyring,
     ctx: &Context,
     route: &'static str,
     respond: impl FnOnce(T, &str) -> Result<Response<T>, Fault>,
@@ -136,7 +152,7 @@ pub async fn begin<T: Message + Default>(
         return Ok(Begun::New(KeyGuard { running: running.clone(), name: None }));
     };
     let guard = running.enter(ctx.organization.uuid(), &ctx.caller, route, &idempotency.key)?;
-    Ok(match replay(database, ctx, route, respond).await? {
+    Ok(match replay(database, keyring, ctx, route, respond).await? {
         Some(response) => Begun::Replay(response),
         None => Begun::New(guard),
     })
@@ -148,6 +164,7 @@ pub async fn begin<T: Message + Default>(
 /// `idempotency_key_reused` when the key came with another request.
 pub async fn replay<T: Message + Default>(
     database: &Database,
+    keyring: &Keyring,
     ctx: &Context,
     route: &'static str,
     respond: impl FnOnce(T, &str) -> Result<Response<T>, Fault>,
@@ -159,7 +176,9 @@ pub async fn replay<T: Message + Default>(
         let detail = "this key came with another request before; use a new key for a new request";
         return Err(Fault::new(Code::IdempotencyKeyReused, detail));
     }
-    let message = T::decode(answer.response.as_slice()).map_err(Fault::internal)?;
+    let cell = cell(ctx.organization.uuid(), &ctx.caller, route, &idempotency.key);
+    let response = keyring.open(&cell, &answer.response)?;
+    let message = T::decode(response.as_slice()).map_err(Fault::internal)?;
     respond(message, &answer.revision).map(Some)
 }
 
@@ -169,11 +188,12 @@ pub async fn replay<T: Message + Default>(
 /// As [`replay`]; `internal` when there is no answer after all.
 pub async fn replay_winner<T: Message + Default>(
     database: &Database,
+    keyring: &Keyring,
     ctx: &Context,
     route: &'static str,
     respond: impl FnOnce(T, &str) -> Result<Response<T>, Fault>,
 ) -> Result<Response<T>, Fault> {
-    let answer = replay(database, ctx, route, respond).await?;
+    let answer = replay(database, keyring, ctx, route, respond).await?;
     answer.ok_or_else(|| Fault::internal("the winner of an idempotency key has kept no answer"))
 }
 
@@ -185,17 +205,33 @@ pub fn as_kept<T>(message: T, revision: &str) -> Result<Response<T>, Fault> {
     Ok(rpc::respond(message, revision, true))
 }
 
-/// The answer to keep for a request; `None` without a key.
-pub fn remember(ctx: &Context, route: &'static str, answer: &impl Message, revision: &str) -> Option<Remember> {
-    ctx.idempotency.as_ref().map(|idempotency| Remember {
+/// The answer to keep for a request, sealed; `None` without a key.
+///
+/// # Errors
+/// When it cannot be sealed.
+pub fn remember(
+    keyring: &Keyring,
+    ctx: &Context,
+    route: &'static str,
+    answer: &impl Message,
+    revision: &str,
+) -> Result<Option<Remember>, Fault> {
+    let Some(idempotency) = &ctx.idempotency else { return Ok(None) };
+    let cell = cell(ctx.organization.uuid(), &ctx.caller, route, &idempotency.key);
+    Ok(Some(Remember {
         organization: ctx.organization.uuid(),
         caller: ctx.caller.clone(),
         route,
         key: idempotency.key.clone(),
         fingerprint: idempotency.fingerprint.clone(),
-        response: answer.encode_to_vec(),
+        response: keyring.seal(&cell, &answer.encode_to_vec())?,
         revision: revision.to_owned(),
-    })
+    }))
+}
+
+/// An answer may hold a patient's link or a new secret, so it is sealed for its row.
+fn cell(organization: Uuid, caller: &str, route: &str, key: &str) -> Cell {
+    Cell::new("idempotency.response", &[organization.as_bytes(), caller.as_bytes(), route.as_bytes(), key.as_bytes()])
 }
 
 /// Reads a kept answer.
@@ -252,6 +288,76 @@ pub async fn delete_before(tx: &mut Tx, before_us: i64) -> Result<(), Failure> {
         query(DELETE_EXPIRED).bind(before_us).execute(conn).await.map(|done| done.rows_affected())
     })?;
     Ok(())
+}
+
+/// Seals all answers under the key that seals, a page after another. Answers that are sealed so already are skipped, so that
+/// an interrupted run goes on where it ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reseal(database: &Database, keyring: &Keyring, progress: Progress<'_>) -> Result<Resealed, Failure> {
+    let prefix = keyring.prefix();
+    let (mut resealed, mut after) = (Resealed::default(), (Uuid::nil(), String::new(), String::new(), String::new()));
+    loop {
+        let page = old_answers(database, &after, &prefix).await?;
+        let Some(last) = page.last() else { return Ok(resealed) };
+        after = last.name();
+        for row in &page {
+            match keyring.reseal(&cell(row.organization_id, &row.caller, &row.route, &row.key), &row.response) {
+                Ok(sealed) => resealed.count(replace(database, row, sealed).await?),
+                Err(error) => resealed.fail(&error),
+            }
+        }
+        progress("idempotency", resealed.sealed);
+    }
+}
+
+/// An answer that is not sealed under the key that seals.
+#[derive(sql::FromRow)]
+struct OldRow {
+    organization_id: Uuid,
+    caller: String,
+    route: String,
+    key: String,
+    response: Vec<u8>,
+}
+
+impl OldRow {
+    fn name(&self) -> Name {
+        (self.organization_id, self.caller.clone(), self.route.clone(), self.key.clone())
+    }
+}
+
+async fn old_answers(database: &Database, after: &Name, prefix: &[u8]) -> Result<Vec<OldRow>, Failure> {
+    let length = i32::try_from(prefix.len()).unwrap_or(0);
+    crate::read!(*database, "idempotency.select_old", |pool| {
+        query_as(SELECT_OLD)
+            .bind(after.0)
+            .bind(&after.1)
+            .bind(&after.2)
+            .bind(&after.3)
+            .bind(length)
+            .bind(prefix.to_vec())
+            .bind(PAGE)
+            .fetch_all(pool)
+            .await
+    })
+}
+
+/// `false` when the row has changed or expired meanwhile.
+async fn replace(database: &Database, row: &OldRow, sealed: Vec<u8>) -> Result<bool, Failure> {
+    crate::write!(*database, "idempotency.replace_response", |pool| {
+        query(REPLACE_RESPONSE)
+            .bind(row.organization_id)
+            .bind(&row.caller)
+            .bind(&row.route)
+            .bind(&row.key)
+            .bind(&row.response)
+            .bind(&sealed)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected() > 0)
+    })
 }
 
 #[cfg(test)]

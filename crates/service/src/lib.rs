@@ -6,6 +6,8 @@
 //! - [`buckets`]: token buckets by key, in bounded memory.
 //! - [`feed_client`]: a client of booking's change feed.
 //! - [`page`]: limits and cursors of lists.
+//! - [`seal`]: secrets sealed under keys that no database holds; [`secrets`], the signing keys of an installation, and
+//!   [`reseal`], sealing again under the newest key.
 //! - [`ops`]: `healthz`, `readyz` and `metrics`.
 //!
 //! A service owns its tables, its rules and its gRPC faces; this crate knows none of them.
@@ -19,6 +21,9 @@ pub mod feed_client;
 pub mod idempotency;
 pub mod ops;
 pub mod page;
+pub mod reseal;
+pub mod seal;
+pub mod secrets;
 pub mod store;
 
 #[doc(hidden)]

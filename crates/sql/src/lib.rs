@@ -16,6 +16,7 @@ pub mod cursor;
 mod failure;
 pub mod feed;
 mod open;
+pub mod private;
 mod schema;
 
 pub use failure::{AsFailure, Failure, retry_serialization};

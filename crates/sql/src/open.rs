@@ -12,6 +12,8 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use crate::private;
+
 /// The database of a service.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Target {
@@ -70,11 +72,12 @@ pub struct SqlitePools {
     pub reader: SqlitePool,
 }
 
-/// Opens a SQLite file and creates it if it is missing: WAL, `synchronous=FULL`, foreign keys on.
+/// Opens a SQLite file and creates it if it is missing: mode 0600, WAL, `synchronous=FULL`, foreign keys on.
 ///
 /// # Errors
 /// When the file cannot be opened.
 pub async fn connect_sqlite(path: &Path) -> Result<SqlitePools, sqlx::Error> {
+    private::prepare_sqlite(path)?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)

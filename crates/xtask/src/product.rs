@@ -15,6 +15,8 @@ use anyhow::{Context, Result, bail};
 const START_WITHIN: Duration = Duration::from_secs(300);
 /// The installation's key of the product, which allows every request.
 pub(crate) const ADMIN_KEY: &str = "mrd_measuring_and_fuzzing_only_0123456789";
+/// Seals secrets where the product runs on PostgreSQL.
+const SEALING_KEY: &str = "5ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea15ea1";
 
 /// A running product; ended with this value.
 pub(crate) struct Product {
@@ -38,6 +40,7 @@ impl Product {
         let mut child = command
             .args(arguments)
             .env("MERIDIAN_ADMIN_KEY", ADMIN_KEY)
+            .env("MERIDIAN_SECRETS__KEY", SEALING_KEY)
             .envs(variables.iter().copied())
             .current_dir(folder)
             .stdin(Stdio::null())

@@ -36,5 +36,13 @@ CREATE TABLE organizations (
     country text NOT NULL,
     created_at_us bigint NOT NULL,
     directory_version bigint NOT NULL,
+    is_default boolean NOT NULL DEFAULT false,
     CONSTRAINT organizations_pkey PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX organizations_default ON organizations USING btree (is_default) WHERE is_default;
+
+CREATE TABLE secrets (
+    name text NOT NULL,
+    value bytea NOT NULL,
+    CONSTRAINT secrets_pkey PRIMARY KEY (name)
 );

@@ -40,4 +40,10 @@ CREATE TABLE organizations (
     created_at_us     integer NOT NULL,
     -- Rises with each change of the directory. A change is refused unless it was checked against this version.
     directory_version integer NOT NULL
+, is_default boolean NOT NULL DEFAULT false);
+CREATE UNIQUE INDEX organizations_default ON organizations (is_default) WHERE is_default;
+
+CREATE TABLE secrets (
+    name  text PRIMARY KEY,
+    value blob NOT NULL
 );

@@ -32,7 +32,14 @@ use domain::id::{AppointmentId, OrganizationId};
 use futures::future::BoxFuture;
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Readiness, Shutdown};
-use service::{db_error, feed_client::FeedClient, idempotency::RunningKeys};
+use service::{
+    db_error,
+    feed_client::FeedClient,
+    idempotency::{self, RunningKeys},
+    reseal::{Progress, Resealed},
+    seal::Keyring,
+    secrets,
+};
 use sql::{Failure, Target, feed::Reach};
 use store::Store;
 use tokio::sync::{Semaphore, watch};
@@ -44,10 +51,7 @@ use wire::{
 };
 
 use crate::{
-    displacement::RecheckQueue,
-    index::directory::{Directory, Entry},
-    organisations::Organisations,
-    revision::Revision,
+    displacement::RecheckQueue, index::directory::Directory, organisations::Organisations, revision::Revision,
 };
 
 /// The full names of its gRPC services.
@@ -75,6 +79,8 @@ pub struct Deps {
     pub booking: rpc::Channel,
     /// The register of what the process still lacks to be ready.
     pub readiness: Readiness,
+    /// Seals the secrets in the database.
+    pub keyring: Keyring,
 }
 
 /// The reason why the service cannot start.
@@ -89,6 +95,9 @@ pub enum Error {
     /// A migration failed.
     #[error("availability's database cannot be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A secret in the database cannot be opened.
+    #[error("availability's secrets cannot be opened")]
+    Secrets(#[from] secrets::Error),
 }
 
 /// The availability service. Its futures are boxed: an async function is compiled where it is awaited, and that is to be here.
@@ -111,6 +120,8 @@ pub(crate) struct Inner {
     pub(crate) draining: Shutdown,
     pub(crate) watchers: Arc<Semaphore>,
     pub(crate) running_keys: RunningKeys,
+    /// Seals the secrets in the database.
+    pub(crate) keyring: Keyring,
     /// The client for calendars on other servers.
     pub(crate) outbound: outbound::Client,
     pub(crate) calendars: Calendars,
@@ -127,6 +138,8 @@ impl App {
         Box::pin(async move {
             let store = Store::open(&deps.database).await?;
             store.migrate().await?;
+            // It signs nothing: a wrong key is noticed at the start, before any address of a calendar is needed.
+            secrets::load_or_insert(&store.database, &deps.keyring, "check", b"check").await?;
             deps.readiness.unready("projection", "the first snapshot of bookings is not there yet");
             let inner = Inner {
                 clock: deps.clock,
@@ -141,6 +154,7 @@ impl App {
                 draining: Shutdown::new(),
                 watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
                 running_keys: RunningKeys::default(),
+                keyring: deps.keyring,
                 outbound: outbound::Client::new(deps.config.calendars.allow_private_addresses),
                 calendars: deps.config.calendars,
                 weights: deps.config.plan_weights.weights(),
@@ -184,6 +198,23 @@ impl App {
         Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
     }
 
+    /// The default organisation of a database, made if there is none. Migrates the database.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn default_organization<'a>(
+        database: &'a Target,
+        clock: &'a Clock,
+        ids: &'a Ids,
+    ) -> BoxFuture<'a, Result<OrganizationId, Error>> {
+        Box::pin(async move {
+            let store = Store::open(database).await?;
+            store.migrate().await?;
+            let row = directory::organizations::ensure_default(&store, clock, ids).await?;
+            Ok(OrganizationId::new(row.id))
+        })
+    }
+
     /// Whether a database has an organisation with this id. Migrates the database.
     ///
     /// # Errors
@@ -193,6 +224,25 @@ impl App {
             let store = Store::open(database).await?;
             store.migrate().await?;
             Ok(store.organization(id.uuid()).await?.is_some())
+        })
+    }
+
+    /// Seals the secrets of a database under the newest key.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn reseal<'a>(
+        database: &'a Target,
+        keyring: &'a Keyring,
+        progress: Progress<'a>,
+    ) -> BoxFuture<'a, Result<Resealed, Error>> {
+        Box::pin(async move {
+            let store = Store::open(database).await?;
+            store.migrate().await?;
+            let mut resealed = secrets::reseal(&store.database, keyring).await?;
+            resealed.add(directory::stored::reseal(&store, keyring, progress).await?);
+            resealed.add(idempotency::reseal(&store.database, keyring, progress).await?);
+            Ok(resealed)
         })
     }
 
@@ -211,7 +261,7 @@ impl Inner {
         let Some((version, rows)) = self.store.directory(organization).await? else { return Ok(()) };
         let entries = rows.iter().filter_map(|row| {
             let organization_id = OrganizationId::new(organization);
-            Entry::from_row(row)
+            directory::stored::from_row(&self.keyring, organization, row)
                 .map_err(|error| {
                     tracing::error!(%organization_id, kind = row.kind, id = %row.id, %error, "a stored entry cannot be read");
                 })

@@ -102,11 +102,33 @@ CREATE TABLE groups (
 );
 CREATE INDEX groups_end ON groups USING btree (ends_at_us);
 
+CREATE TABLE held_slots (
+    organization_id uuid NOT NULL,
+    hold_id uuid NOT NULL,
+    caller text NOT NULL,
+    visitor text NOT NULL,
+    practitioner_id uuid NOT NULL,
+    starts_at_us bigint NOT NULL,
+    ends_at_us bigint NOT NULL,
+    location_id uuid NOT NULL,
+    day_us bigint NOT NULL,
+    minutes bigint NOT NULL,
+    held_from_us bigint NOT NULL,
+    expires_at_us bigint NOT NULL
+);
+CREATE INDEX held_slots_day ON held_slots USING btree (organization_id, caller, location_id, day_us);
+CREATE INDEX held_slots_expiry ON held_slots USING btree (expires_at_us);
+CREATE INDEX held_slots_hold ON held_slots USING btree (organization_id, hold_id);
+CREATE INDEX held_slots_visitor ON held_slots USING btree (organization_id, caller, visitor);
+
 CREATE TABLE holds (
     organization_id uuid NOT NULL,
     id uuid NOT NULL,
     expires_at_us bigint NOT NULL,
     slots text NOT NULL,
+    caller text NOT NULL DEFAULT ''::text,
+    visitor text NOT NULL DEFAULT ''::text,
+    created_at_us bigint NOT NULL DEFAULT 0,
     CONSTRAINT holds_pkey PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX holds_expiry ON holds USING btree (expires_at_us);
@@ -143,6 +165,15 @@ CREATE TABLE manage_links (
 );
 CREATE INDEX manage_links_appointment ON manage_links USING btree (organization_id, appointment_id);
 CREATE INDEX manage_links_expiry ON manage_links USING btree (expires_at_us);
+
+CREATE TABLE message_counts (
+    organization_id uuid NOT NULL,
+    subject text NOT NULL,
+    day bigint NOT NULL,
+    count bigint NOT NULL,
+    CONSTRAINT message_counts_pkey PRIMARY KEY (organization_id, subject, day)
+);
+CREATE INDEX message_counts_day ON message_counts USING btree (day);
 
 CREATE TABLE offers (
     organization_id uuid NOT NULL,
@@ -280,5 +311,6 @@ CREATE INDEX waitlist_waiting ON waitlist USING btree (created_at_us, id) WHERE 
 
 -- Functions:
 --   commit_batch(batch jsonb, OUT feed_position text, OUT seqs bigint[], OUT versions bigint[]) RETURNS record
+--   commit_held_slots(org uuid, now_us bigint, hold jsonb) RETURNS void
 --   commit_plans(org uuid, now_us bigint, plan_changes jsonb) RETURNS void
 --   feed_tail(after_xid xid8, after_seq bigint, unordered boolean, skipped_seqs bigint[], row_limit bigint) RETURNS TABLE(epoch bigint, floor_xid bigint, floor_seq bigint, seen text, horizon bigint, seq bigint, xid bigint, organization_id uuid, version bigint, changed_at_us bigint, payload bytea)

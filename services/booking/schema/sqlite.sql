@@ -129,12 +129,34 @@ CREATE TABLE groups (
 );
 CREATE INDEX groups_end ON groups (ends_at_us);
 
+CREATE TABLE held_slots (
+    organization_id blob   NOT NULL,
+    hold_id         blob   NOT NULL,
+    caller          text   NOT NULL,
+    visitor         text   NOT NULL,
+    practitioner_id blob   NOT NULL,
+    starts_at_us    integer NOT NULL,
+    ends_at_us      integer NOT NULL,
+    location_id     blob   NOT NULL,
+    -- The beginning of the location's day on which the slot starts.
+    day_us          integer NOT NULL,
+    -- The practitioner's minutes that the slot takes; for a place of a group session its part of them.
+    minutes         integer NOT NULL,
+    held_from_us    integer NOT NULL,
+    -- When the hold expires, or when it was released.
+    expires_at_us   integer NOT NULL
+);
+CREATE INDEX held_slots_day ON held_slots (organization_id, caller, location_id, day_us);
+CREATE INDEX held_slots_expiry ON held_slots (expires_at_us);
+CREATE INDEX held_slots_hold ON held_slots (organization_id, hold_id);
+CREATE INDEX held_slots_visitor ON held_slots (organization_id, caller, visitor);
+
 CREATE TABLE holds (
     organization_id blob    NOT NULL,
     id              blob    NOT NULL,
     expires_at_us   integer NOT NULL,
     -- JSON of the kept slots.
-    slots           text    NOT NULL,
+    slots           text    NOT NULL, caller text NOT NULL DEFAULT '', visitor text NOT NULL DEFAULT '', created_at_us integer NOT NULL DEFAULT 0,
     PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX holds_expiry ON holds (expires_at_us);
@@ -174,6 +196,17 @@ CREATE TABLE manage_links (
 );
 CREATE INDEX manage_links_appointment ON manage_links (organization_id, appointment_id);
 CREATE INDEX manage_links_expiry ON manage_links (expires_at_us);
+
+CREATE TABLE message_counts (
+    organization_id blob NOT NULL,
+    -- `number`, `address`, `visitor` or `key`, a colon, and an HMAC or the id of the caller.
+    subject         text NOT NULL,
+    -- Days since the Unix epoch, in UTC.
+    day             integer NOT NULL,
+    count           integer NOT NULL,
+    PRIMARY KEY (organization_id, subject, day)
+);
+CREATE INDEX message_counts_day ON message_counts (day);
 
 CREATE TABLE offers (
     organization_id blob    NOT NULL,

@@ -39,7 +39,7 @@ pub(crate) async fn begin<T: Message + Default>(
     ctx: &Context,
     route: &'static str,
 ) -> Result<Begun<T>, Fault> {
-    idempotency::begin(&inner.running_keys, inner.store.database(), ctx, route, replayed).await
+    idempotency::begin(&inner.running_keys, inner.store.database(), &inner.keyring, ctx, route, replayed).await
 }
 
 /// A stored answer as a response. The stored revision is the position of the write.
@@ -49,20 +49,24 @@ fn replayed<T>(message: T, position: &str) -> Result<Response<T>, Fault> {
 }
 
 /// The record that stores an answer under the request's key, where it has one.
+///
+/// # Errors
+/// When the answer cannot be sealed.
 pub(crate) fn idempotency_record(
+    inner: &Inner,
     ctx: &Context,
     route: &'static str,
     answer: &impl Message,
-) -> Option<IdempotencyRecord> {
+) -> Result<Option<IdempotencyRecord>, Fault> {
     // The database fills in the position.
-    let record = idempotency::remember(ctx, route, answer, "")?;
-    Some(IdempotencyRecord {
+    let record = idempotency::remember(&inner.keyring, ctx, route, answer, "")?;
+    Ok(record.map(|record| IdempotencyRecord {
         caller: record.caller,
         route: record.route.to_owned(),
         key: record.key,
         fingerprint: record.fingerprint,
         response: Hex(record.response),
-    })
+    }))
 }
 
 /// Commits a batch, and again where it lost to another transaction. The commit runs in a task of its own, so that a
@@ -116,11 +120,12 @@ pub(crate) async fn attempt<T: Message + Default>(
     mut batch: Batch,
     answer: T,
 ) -> Result<Attempt<T>, Fault> {
-    batch.idempotency = idempotency_record(ctx, route, &answer);
+    batch.idempotency = idempotency_record(inner, ctx, route, &answer)?;
     Ok(match commit(inner, batch).await {
         Ok(position) => Attempt::Answered(rpc::respond(answer, &revision(position), false)),
         Err(CommitError::Replay) => {
-            Attempt::Replayed(idempotency::replay_winner(inner.store.database(), ctx, route, replayed).await?)
+            let (database, keyring) = (inner.store.database(), &inner.keyring);
+            Attempt::Replayed(idempotency::replay_winner(database, keyring, ctx, route, replayed).await?)
         }
         Err(error) => Attempt::Refused(error),
     })

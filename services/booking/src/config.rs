@@ -13,7 +13,8 @@ pub(crate) const HOLD_SECONDS_MAX: u32 = 1800;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Signs manage links; at least 16 characters. None: made at the first start and kept in the database.
+    /// Signs manage links; at least 16 characters. None: made at the first start and kept in the database,
+    /// sealed.
     pub link_key: Option<String>,
     /// A cancellation with less notice than this counts as late.
     pub late_cancellation_minutes: u32,

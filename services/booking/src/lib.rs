@@ -35,7 +35,12 @@ use futures::future::BoxFuture;
 pub use jobs::zone_repair::{Repair, ZoneDrift};
 use manage_links::LinkSigner;
 use runtime::{Clock, Ids, Shutdown};
-use service::idempotency::RunningKeys;
+use service::{
+    idempotency::{self, RunningKeys},
+    reseal::{Progress, Resealed},
+    seal::Keyring,
+    secrets,
+};
 use sql::{Failure, Target};
 use store::{Store, changes::Committed};
 use tokio::sync::{Notify, broadcast};
@@ -68,6 +73,8 @@ pub struct Deps {
     pub database: Target,
     /// The channel to availability.
     pub availability: rpc::Channel,
+    /// Seals the secrets in the database.
+    pub keyring: Keyring,
 }
 
 /// Why the service cannot start.
@@ -79,6 +86,9 @@ pub enum Error {
     /// A migration failed.
     #[error("booking's database cannot be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A secret in the database cannot be opened.
+    #[error("booking's secrets cannot be opened")]
+    Secrets(#[from] secrets::Error),
 }
 
 /// The booking service. Its futures are boxed: an async function is compiled where it is awaited, and that is to be here.
@@ -96,6 +106,8 @@ pub(crate) struct Inner {
     pub(crate) planner: PlannerClient<rpc::Channel>,
     /// Makes the tokens of manage links and offers.
     pub(crate) links: LinkSigner,
+    /// Seals the secrets in the database.
+    pub(crate) keyring: Keyring,
     /// The idempotency keys whose first request still runs in this process.
     pub(crate) running_keys: RunningKeys,
     /// Each commit of this process, so that subscribers of the feed need not wait for their next read.
@@ -118,7 +130,10 @@ impl App {
             store.detect_failover().await.map_err(into_sqlx)?;
             let link_key = match &config.link_key {
                 Some(key) => key.as_bytes().to_vec(),
-                None => store.secret("link_key", &deps.ids.bytes::<32>()).await.map_err(into_sqlx)?,
+                None => {
+                    let generated = deps.ids.bytes::<32>();
+                    secrets::load_or_insert(store.database(), &deps.keyring, "link_key", &generated).await?
+                }
             };
             let links = LinkSigner::new(link_key, config.link_days);
             Ok(Self(Arc::new(Inner {
@@ -130,6 +145,7 @@ impl App {
                 planner: PlannerClient::new(deps.availability.clone()),
                 availability: SearchClient::new(deps.availability),
                 links,
+                keyring: deps.keyring,
                 running_keys: RunningKeys::default(),
                 local_commits: broadcast::Sender::new(LOCAL_COMMITS_MAX),
                 time_freed: Notify::new(),
@@ -164,6 +180,24 @@ impl App {
     /// When the database cannot be used.
     pub fn migrate(database: &Target) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
+    }
+
+    /// Seals the secrets of a database under the newest key.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn reseal<'a>(
+        database: &'a Target,
+        keyring: &'a Keyring,
+        progress: Progress<'a>,
+    ) -> BoxFuture<'a, Result<Resealed, Error>> {
+        Box::pin(async move {
+            let store = Store::open(database).await?;
+            store.migrate().await?;
+            let mut resealed = secrets::reseal(store.database(), keyring).await.map_err(into_sqlx)?;
+            resealed.add(idempotency::reseal(store.database(), keyring, progress).await.map_err(into_sqlx)?);
+            Ok(resealed)
+        })
     }
 
     /// The number of migrations and functions that a database lacks. Changes nothing.

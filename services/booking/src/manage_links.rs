@@ -1,23 +1,17 @@
-//! Manage links: a patient's own access to one appointment, without a login.
+//! Tokens of manage links: a patient's own access to one appointment, without a login.
 //!
 //! The token is the first 16 bytes of an HMAC-SHA256 over the appointment's id and its link generation: short enough for
-//! a text message, and not to be made without the key. The database keeps only its hash.
+//! a text message, and not to be made without the key. The database keeps only its hash. A revocation starts the next
+//! generation, whose link replaces the one before.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use domain::id::{AppointmentId, OrganizationId};
 use hmac::{Hmac, KeyInit, Mac};
-use rpc::{Code, Fault};
-use service::db_error;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
-use wire::booking::{ResolveManageLinkRequest, ResolveManageLinkResponse};
 
-use crate::{
-    Inner,
-    store::{
-        appointments::AppointmentRow,
-        batch::{Hex, NewLink},
-    },
+use crate::store::{
+    appointments::AppointmentRow,
+    batch::{Hex, NewLink},
 };
 
 const DAY_US: i64 = 86_400_000_000;
@@ -68,24 +62,4 @@ impl LinkSigner {
 /// The hash of a token, as it is stored.
 pub(crate) fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token.as_bytes()).to_vec()
-}
-
-/// The appointment that a link is for.
-///
-/// # Errors
-/// `not_found` for an unknown token, `link_expired` for an old one.
-pub(crate) async fn resolve(
-    inner: &Inner,
-    request: ResolveManageLinkRequest,
-) -> Result<ResolveManageLinkResponse, Fault> {
-    let found = inner.store.manage_link(&hash(&request.token)).await.map_err(db_error::fault)?;
-    let row = found.ok_or_else(Fault::not_found)?;
-    if row.expires_at_us <= inner.clock.now_us() {
-        return Err(Fault::new(Code::LinkExpired, "the link has expired; call the clinic"));
-    }
-    Ok(ResolveManageLinkResponse {
-        organization_id: OrganizationId::new(row.organization_id).to_string(),
-        appointment_id: AppointmentId::new(row.appointment_id).to_string(),
-        expires_at_us: row.expires_at_us,
-    })
 }

@@ -75,7 +75,8 @@ async fn authorize(
     trail: &mut Trail,
 ) -> Result<Caller, Fault> {
     let caller = match operation.access {
-        Access::Open => Ok(Caller::patient(inner.default_organization)),
+        // The link names another one.
+        Access::Open => Ok(Caller::patient(inner.known_default_organization())),
         Access::Scopes(_) | Access::Installation => auth::authenticate(inner, headers, network, limited).await,
     };
     let caller = caller.map_err(|refusal| {

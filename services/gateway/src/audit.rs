@@ -79,7 +79,7 @@ impl Trail {
         let linked = self.link_organization.get().map(|organization| Caller::patient(*organization));
         let caller = linked.as_ref().or(self.caller.as_ref());
         Entry {
-            organization_id: caller.map_or(inner.default_organization, |caller| caller.organization).uuid(),
+            organization_id: caller.map_or(inner.known_default_organization(), |caller| caller.organization).uuid(),
             at_us: inner.clock.now_us(),
             caller: caller.map_or("nobody", |caller| caller.name.as_str()).to_owned(),
             person: caller.and_then(|caller| caller.display_name.clone()).unwrap_or_default(),

@@ -55,12 +55,12 @@ use interface::Interface;
 use operation::Operation;
 use runtime::{Clock, Ids, Readiness, Shutdown};
 pub use server::CertificateError;
-use service::{feed_client::FeedClient, idempotency::RunningKeys};
+use service::{feed_client::FeedClient, idempotency::RunningKeys, reseal::Resealed, seal::Keyring, secrets};
 use sql::{Failure, Target};
 use store::{Store, audit::Entry};
 use tokio::{
     net::TcpListener,
-    sync::{Mutex, Semaphore, mpsc, oneshot},
+    sync::{Mutex, OnceCell, Semaphore, mpsc, oneshot},
 };
 use wire::{
     availability::{directory_client::DirectoryClient, search_client::SearchClient},
@@ -89,10 +89,12 @@ pub struct Deps {
     pub admin_key: Option<String>,
     /// The OpenID provider whose tokens people send, if there is one.
     pub oidc: Oidc,
-    /// The organisation in which that key acts unless a request names another.
-    pub default_organization: OrganizationId,
+    /// The organisation in which that key acts unless a request names another; `None`: availability's default one.
+    pub default_organization: Option<OrganizationId>,
     /// The conditions for taking traffic.
     pub readiness: Readiness,
+    /// Seals the secrets in the database.
+    pub keyring: Keyring,
     /// The URL at which patients and providers reach the gateway, without a slash at the end.
     pub public_url: String,
 }
@@ -115,6 +117,9 @@ pub enum Error {
     /// A trusted proxy is no address, or the proxies' header is unknown.
     #[error("the gateway's proxies cannot be used: {0}")]
     Proxy(String),
+    /// A secret in the database cannot be opened.
+    #[error("the gateway's secrets cannot be opened")]
+    Secrets(#[from] secrets::Error),
     /// The socket failed.
     #[error("the gateway's socket failed")]
     Socket(#[from] std::io::Error),
@@ -163,7 +168,7 @@ pub(crate) struct Inner {
     pub(crate) oidc: Option<auth::oidc::Provider>,
     /// Seals the stored answers of people, whose tokens change from request to request.
     pub(crate) person_key: Vec<u8>,
-    pub(crate) default_organization: OrganizationId,
+    default_organization: OnceCell<OrganizationId>,
     pub(crate) readiness: Readiness,
     pub(crate) public_url: String,
     pub(crate) auth_cache: auth::Cache,
@@ -241,10 +246,13 @@ impl App {
         let store = Store::open(&deps.database).await?;
         store.migrate().await?;
         let (audit, audit_entries) = AuditLog::new();
+        let generate = || deps.ids.bytes::<32>();
+        let (calendar_key, person_key, visitor_key) = (generate(), generate(), generate());
         let inner = Inner {
-            calendar_key: store.load_or_insert_secret("calendar_key", &deps.ids.bytes::<32>()).await?,
-            person_key: store.load_or_insert_secret("person_key", &deps.ids.bytes::<32>()).await?,
-            visitor_key: store.load_or_insert_secret("visitor_key", &deps.ids.bytes::<32>()).await?,
+            calendar_key: secrets::load_or_insert(store.database(), &deps.keyring, "calendar_key", &calendar_key)
+                .await?,
+            person_key: secrets::load_or_insert(store.database(), &deps.keyring, "person_key", &person_key).await?,
+            visitor_key: secrets::load_or_insert(store.database(), &deps.keyring, "visitor_key", &visitor_key).await?,
             interfaces: interfaces.into_iter().map(Arc::new).collect(),
             channels: Channels {
                 availability: deps.availability.clone(),
@@ -265,7 +273,7 @@ impl App {
             reminder: ReminderClient::new(deps.reminder),
             admin_key_hash: deps.admin_key.as_deref().map(auth::hash),
             oidc: auth::oidc::Provider::new(deps.oidc, deps.clock.clone()),
-            default_organization: deps.default_organization,
+            default_organization: OnceCell::new_with(deps.default_organization),
             readiness: deps.readiness,
             public_url: deps.public_url,
             auth_cache: auth::Cache::default(),
@@ -312,7 +320,8 @@ impl App {
                 tokio::join!(serve, begun, streams::end_those_of_revoked_keys(&self.inner));
                 drop(last_request);
             };
-            tokio::join!(serving, audit::write(&self.inner, &mut audit_entries, answered));
+            let audit = audit::write(&self.inner, &mut audit_entries, answered);
+            tokio::join!(serving, audit, self.inner.learn_default_organization());
             Ok(())
         })
     }
@@ -331,6 +340,18 @@ impl App {
     /// Why they cannot be fetched.
     pub fn count_issuer_keys(config: &Oidc) -> BoxFuture<'_, Result<Option<usize>, String>> {
         Box::pin(auth::oidc::count_keys(config))
+    }
+
+    /// Seals the secrets of a database under the newest key. Stored answers are sealed under their callers' keys.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn reseal<'a>(database: &'a Target, keyring: &'a Keyring) -> BoxFuture<'a, Result<Resealed, Error>> {
+        Box::pin(async move {
+            let store = Store::open(database).await?;
+            store.migrate().await?;
+            Ok(secrets::reseal(store.database(), keyring).await?)
+        })
     }
 
     /// The number of migrations that a database lacks. Changes nothing.

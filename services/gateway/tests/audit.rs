@@ -46,8 +46,9 @@ impl Gateway {
             reminder: Channel::pending(),
             admin_key: Some(ADMIN.into()),
             oidc: Oidc::default(),
-            default_organization: ORGANIZATION,
+            default_organization: Some(ORGANIZATION),
             readiness: Readiness::new(),
+            keyring: service::seal::Keyring::from_key(&[7; 32]),
             public_url: String::new(),
         };
         let config = Config { requests_per_second: 100_000, ..Config::default() };

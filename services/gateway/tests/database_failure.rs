@@ -55,8 +55,9 @@ async fn a_database_failure_is_logged_with_its_cause_and_answered_without() {
         reminder: Channel::pending(),
         admin_key: None,
         oidc: Oidc::default(),
-        default_organization: OrganizationId::new(Uuid::from_u128(1)),
+        default_organization: Some(OrganizationId::new(Uuid::from_u128(1))),
         readiness: Readiness::new(),
+        keyring: service::seal::Keyring::from_key(&[7; 32]),
         public_url: String::new(),
     };
     let app = App::build(Config::default(), deps).await.unwrap();

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use runtime::{Clock, config::Setting};
+use service::seal::Keyring;
 
-use crate::{catalogue, certificates, config::Config, demo, doctor, effective, keys, openapi, roles::Role, serve};
+use crate::{
+    catalogue, certificates, config::Config, demo, doctor, effective, keys, openapi, roles::Role, secrets, serve,
+};
 
 /// Scheduling for chains of physiotherapy clinics.
 #[derive(Parser)]
@@ -33,7 +36,7 @@ pub(crate) struct Common {
     /// The folder of the embedded databases
     #[arg(long, global = true, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A PostgreSQL database, instead of the embedded ones
+    /// A PostgreSQL database, instead of the embedded ones; better MERIDIAN_DATABASE__URL or database.url_file
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
     /// A file that holds the installation's own key
@@ -86,6 +89,11 @@ enum Command {
         #[command(subcommand)]
         command: keys::Command,
     },
+    /// Print a key for sealing secrets, or seal them under another key
+    Secrets {
+        #[command(subcommand)]
+        command: secrets::Command,
+    },
     /// Say in words what is wrong with the configuration, the databases, the clock and the peers
     Doctor {
         /// List appointments ahead whose instant no longer shows the promised wall clock, because the
@@ -131,7 +139,9 @@ impl From<RoleName> for Role {
 impl Common {
     /// The configuration: defaults, file, environment, flags.
     pub(crate) fn load(&self) -> Result<Config> {
-        Ok(runtime::config::load(self.config.as_deref(), &self.flags()?)?)
+        let mut config: Config = runtime::config::load(self.config.as_deref(), &self.flags()?)?;
+        config.read_url_files()?;
+        Ok(config)
     }
 
     /// The effective settings.
@@ -158,7 +168,13 @@ impl Common {
     pub(crate) fn settings(&self) -> Result<Settings> {
         let mut config = self.load()?;
         config.grpc.reflection |= self.dev;
-        Ok(Settings { config, clock: self.clock()?, admin_key: self.admin_key()? })
+        let keyring = secrets::configured(&config)?;
+        Ok(Settings { config, clock: self.clock()?, admin_key: self.admin_key()?, keyring, dev: self.dev })
+    }
+
+    /// Whether what a real installation must not have is allowed.
+    pub(crate) fn is_dev(&self) -> bool {
+        self.dev
     }
 
     /// The clock.
@@ -188,11 +204,16 @@ impl Common {
 }
 
 /// The settings of a process.
+#[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     /// The installation's own key.
     pub(crate) admin_key: Option<String>,
+    /// The configured keys that seal secrets.
+    pub(crate) keyring: Option<Keyring>,
+    /// Whether what a real installation must not have is allowed.
+    pub(crate) dev: bool,
 }
 
 /// Runs a command.
@@ -205,6 +226,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Command::Catalogue { url } => catalogue::run(&common, &url).await,
         Command::Certificates { out, renew } => certificates::run(&out, renew),
         Command::Keys { command } => keys::run(&common.load()?, command).await,
+        Command::Secrets { command } => secrets::run(command, || common.settings()).await,
         Command::Doctor { tz, repair, audit } => {
             doctor::run(&common, doctor::Extras { zone_drift: tz.then_some(repair), audit }).await
         }

@@ -1,7 +1,12 @@
 //! The configuration of all roles, with its defaults.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    fs::{self, DirBuilder},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
 
+use anyhow::{Context as _, Result};
 use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
 use sql::Target;
@@ -39,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) telemetry: runtime::telemetry::Config,
     /// Who may call.
     pub(crate) auth: Auth,
+    /// The keys that seal secrets in the databases.
+    pub(crate) secrets: Secrets,
     /// The service availability.
     pub(crate) availability: Service<availability::Config>,
     /// The service booking.
@@ -55,12 +62,35 @@ pub(crate) struct Database {
     /// The database: `postgres://user:password@host:port/database` or `sqlite:FILE`. Not set: for a service `database.url`,
     /// and without that a SQLite file in `data`.
     pub(crate) url: Option<String>,
+    /// A file that holds the URL, instead of `url`.
+    pub(crate) url_file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Database {
     /// Hides the URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.url.is_some() { "Database(…)" } else { "Database" })
+    }
+}
+
+/// The keys that seal secrets in the databases. A key is 32 random bytes as 64 hexadecimal digits or as base64. Of several,
+/// separated by spaces or lines, the first seals and all open. Give one of the three; all processes of an installation have the
+/// same. None: with embedded databases the first start makes the file `secrets.key` in `data`; with PostgreSQL the start is
+/// refused.
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Secrets {
+    /// The keys themselves, best from the environment: `MERIDIAN_SECRETS__KEY`.
+    pub(crate) key: Option<String>,
+    /// A file that holds them.
+    pub(crate) key_file: Option<PathBuf>,
+    /// A command that prints them, run by `sh -c` at the start.
+    pub(crate) key_command: Option<String>,
+}
+
+impl std::fmt::Debug for Secrets {
+    /// Hides the keys.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(…)")
     }
 }
 
@@ -92,6 +122,7 @@ impl Default for Config {
             grpc: Grpc::default(),
             telemetry: runtime::telemetry::Config::default(),
             auth: Auth::default(),
+            secrets: Secrets::default(),
             availability: Service::default(),
             booking: Service::default(),
             reminder: Service::default(),
@@ -121,9 +152,14 @@ impl Section for Config {
             ("reminder.database.url", &self.reminder.database),
             ("gateway.database.url", &self.gateway.database),
         ] {
+            let once = database.url.is_none() || database.url_file.is_none();
+            check(once, &format!("{key}_file"), "leave it out, or url: they are one setting");
             let readable = database.url.as_ref().is_none_or(|url| Target::from_url(url).is_ok());
             check(readable, key, "write postgres://user:password@host:port/database, or sqlite:FILE");
         }
+        let Secrets { key, key_file, key_command } = &self.secrets;
+        let given = [key.is_some(), key_file.is_some(), key_command.is_some()].into_iter().filter(|given| *given);
+        check(given.count() <= 1, "secrets", "give one of key, key_file and key_command");
         let public = self.public_url.as_deref().is_none_or(reminder::is_public_url);
         check(public, "public_url", reminder::PUBLIC_URL_FORM);
         self.auth.oidc.validate(&format!("{at}auth.oidc."), faults);
@@ -148,6 +184,28 @@ impl Config {
         both.filter(|(public, reminder)| public != reminder)
     }
 
+    /// Reads the files that hold databases' URLs.
+    ///
+    /// # Errors
+    /// When a file cannot be read or holds no URL. The message does not repeat it.
+    pub(crate) fn read_url_files(&mut self) -> Result<()> {
+        for (section, database) in [
+            ("", &mut self.database),
+            ("availability.", &mut self.availability.database),
+            ("booking.", &mut self.booking.database),
+            ("reminder.", &mut self.reminder.database),
+            ("gateway.", &mut self.gateway.database),
+        ] {
+            let Some(path) = &database.url_file else { continue };
+            let name = format!("{section}database.url_file");
+            let text = fs::read_to_string(path).with_context(|| format!("{name} cannot be read"))?;
+            let url = text.trim();
+            Target::from_url(url).with_context(|| name)?;
+            database.url = Some(url.to_owned());
+        }
+        Ok(())
+    }
+
     /// The database of a role.
     pub(crate) fn database_of(&self, role: Role) -> Target {
         let own = match role {
@@ -164,6 +222,14 @@ impl Config {
     /// Creates the folder of the embedded databases if a role uses one.
     pub(crate) fn create_folder(&self) -> std::io::Result<()> {
         let embedded = Role::ALL.into_iter().any(|role| matches!(self.database_of(role), Target::Sqlite(_)));
-        if embedded { std::fs::create_dir_all(&self.data) } else { Ok(()) }
+        if embedded { create_private_folder(&self.data) } else { Ok(()) }
     }
+}
+
+/// Creates a folder that only its owner may enter. One that exists stays as it is.
+fn create_private_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(path)
 }

@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     peer_tls,
     roles::{Role, connect},
+    secrets,
 };
 
 /// The deadline of a peer's health check.
@@ -62,6 +63,7 @@ pub(crate) async fn run(common: &Common, extras: Extras) -> Result<()> {
             Err(error) => Err(format!("{error:#}")),
         },
     );
+    report("keys of secrets", secrets::check(&config, common.is_dev()));
     report("public address", public_url(&config));
     for role in Role::ALL {
         report(&format!("database of {}", role.as_str()), database(&config, role).await);

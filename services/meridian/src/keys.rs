@@ -10,10 +10,7 @@ use gateway::{
 use runtime::{Clock, Ids};
 use sql::Target;
 
-use crate::{
-    config::Config,
-    roles::{DEFAULT_ORGANIZATION, Role},
-};
+use crate::{config::Config, roles::Role};
 
 const PAGE_SIZE: u32 = 200;
 
@@ -56,40 +53,36 @@ pub(crate) enum Command {
 
 pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
     config.create_folder().context("the folder of the databases cannot be made")?;
-    if let Command::Create { organization, .. } | Command::List { organization } | Command::Revoke { organization, .. } =
-        &command
-        && let Some(organization) = organization
-    {
-        check_organization(config, *organization).await?;
-    }
-    let keys = Keys::open(&config.database_of(Role::Gateway), Clock::system(), Ids::system()).await?;
+    let (Command::Create { organization, .. } | Command::List { organization } | Command::Revoke { organization, .. }) =
+        &command;
+    let (clock, ids) = (Clock::system(), Ids::system());
+    let organization = match organization {
+        Some(named) => check_organization(config, *named).await?,
+        None => availability::App::default_organization(&config.database_of(Role::Availability), &clock, &ids).await?,
+    };
+    let keys = Keys::open(&config.database_of(Role::Gateway), clock, ids).await?;
     match command {
-        Command::Create { name, role, scopes, locations, organization } => {
-            let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
+        Command::Create { name, role, scopes, locations, .. } => {
             let permissions = Permissions { role, scopes: &scopes, locations: &locations };
             let (key, secret) = keys.create(organization, &name, permissions).await?;
             keys.record_command(organization, "create_key", key.id).await?;
             eprintln!("{} made; this is the only time that it is shown:", key.id);
             println!("{secret}");
         }
-        Command::List { organization } => {
-            let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
+        Command::List { .. } => {
             let mut page = keys.page(organization, None, PAGE_SIZE).await?;
             while let Some(last) = page.last().cloned() {
                 page.iter().for_each(print);
                 page = keys.page(organization, Some(&last), PAGE_SIZE).await?;
             }
         }
-        Command::Revoke { id, organization } => {
-            let organization = organization.unwrap_or(DEFAULT_ORGANIZATION);
-            match keys.revoke(organization, id).await? {
-                Some(_) => {
-                    keys.record_command(organization, "revoke_key", id).await?;
-                    println!("{id} is revoked; running gateways refuse it within 5 seconds");
-                }
-                None => bail!("there is no key {id} in this organisation"),
+        Command::Revoke { id, .. } => match keys.revoke(organization, id).await? {
+            Some(_) => {
+                keys.record_command(organization, "revoke_key", id).await?;
+                println!("{id} is revoked; running gateways refuse it within 5 seconds");
             }
-        }
+            None => bail!("there is no key {id} in this organisation"),
+        },
     }
     Ok(())
 }
@@ -102,14 +95,12 @@ fn print(key: &Key) {
     println!("{}  {state:8} {role}{}{locations}  {}", key.id, scopes.join(","), key.name);
 }
 
-/// Checks that an organisation exists. The first start creates the default one.
-async fn check_organization(config: &Config, organization: OrganizationId) -> Result<()> {
+/// Checks that a named organisation exists.
+async fn check_organization(config: &Config, organization: OrganizationId) -> Result<OrganizationId> {
     let database = config.database_of(Role::Availability);
     let no_database = matches!(&database, Target::Sqlite(path) if !path.exists());
-    if organization == DEFAULT_ORGANIZATION
-        || (!no_database && availability::App::has_organization(&database, organization).await?)
-    {
-        return Ok(());
+    if !no_database && availability::App::has_organization(&database, organization).await? {
+        return Ok(organization);
     }
     bail!(
         "there is no organisation {organization} in availability's database; GET /v1/organizations lists those that there are"

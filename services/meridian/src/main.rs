@@ -3,6 +3,7 @@
 #![warn(clippy::unwrap_used)]
 
 mod allocator;
+mod arguments;
 mod background_runtime;
 mod catalogue;
 mod certificates;
@@ -14,7 +15,9 @@ mod effective;
 mod keys;
 mod openapi;
 mod peer_tls;
+mod restart;
 mod roles;
+mod secrets;
 mod serve;
 
 use std::process::ExitCode;
@@ -22,7 +25,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    allocator::keep_freed_memory();
+    restart::once();
+    restart::make_files_private();
     exit_on_closed_output();
     let arguments = cli::Arguments::parse();
     let runtime = match background_runtime::request_runtime() {

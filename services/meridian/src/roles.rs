@@ -1,14 +1,20 @@
 //! The four roles and their channels to each other: in memory inside one process, else over TCP, with mutual TLS where there
 //! are certificates.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use domain::id::OrganizationId;
 use rpc::{Channel, Context, Tls};
 use runtime::{Clock, Ids, Readiness, Shutdown};
+use service::{
+    reseal::{Progress, Resealed},
+    seal::Keyring,
+};
 use sql::Target;
 use tokio::task::JoinSet;
 use uuid::Uuid;
-use wire::availability::{CreateOrganizationRequest, directory_client::DirectoryClient};
+use wire::availability::{GetDefaultOrganizationRequest, directory_client::DirectoryClient};
 
 use crate::{background_runtime::BackgroundRuntime, config::Config};
 
@@ -54,6 +60,16 @@ impl Role {
         Ok(())
     }
 
+    /// Seals the secrets in this role's database under the newest key.
+    pub(crate) async fn reseal(self, database: &Target, keyring: &Keyring, progress: Progress<'_>) -> Result<Resealed> {
+        Ok(match self {
+            Self::Availability => availability::App::reseal(database, keyring, progress).await?,
+            Self::Booking => booking::App::reseal(database, keyring, progress).await?,
+            Self::Reminder => reminder::App::reseal(database, keyring, progress).await?,
+            Self::Gateway => gateway::App::reseal(database, keyring).await?,
+        })
+    }
+
     /// The number of migrations that this role's database lacks.
     pub(crate) async fn pending_migrations(self, database: &Target) -> Result<usize> {
         Ok(match self {
@@ -65,12 +81,8 @@ impl Role {
     }
 }
 
-/// The organisation that the first start creates; its id is the same in every installation.
-pub(crate) const DEFAULT_ORGANIZATION: OrganizationId =
-    OrganizationId::new(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
-
-/// The deadline of the call that creates it.
-const CREATE_ORGANIZATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+/// The deadline of the call that makes the default organisation.
+const DEFAULT_ORGANIZATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The dependencies that all roles of a process share.
 #[derive(Clone)]
@@ -81,6 +93,8 @@ pub(crate) struct Shared {
     pub(crate) admin_key: Option<String>,
     /// The URL at which patients and providers reach the gateway; `None` in a process that cannot know it.
     pub(crate) public_url: Option<String>,
+    /// Seals the secrets in the databases.
+    pub(crate) keyring: Keyring,
 }
 
 /// The channels to the services.
@@ -120,7 +134,7 @@ pub(crate) fn connect(role: Role, url: &str, tls: Option<&Tls>) -> Result<Channe
     Ok(channel)
 }
 
-/// Builds availability, and creates the default organisation if there is none.
+/// Builds availability, and makes the default organisation if there is none.
 pub(crate) async fn availability(config: &Config, shared: &Shared, peers: &Peers) -> Result<availability::App> {
     let app = availability::App::build(availability::Deps {
         config: config.availability.service.clone(),
@@ -129,20 +143,21 @@ pub(crate) async fn availability(config: &Config, shared: &Shared, peers: &Peers
         database: config.database_of(Role::Availability),
         booking: peers.booking.clone(),
         readiness: shared.readiness.clone(),
+        keyring: shared.keyring.clone(),
     })
     .await?;
     peers.availability.bind(app.routes());
-    let ctx = Context::new(DEFAULT_ORGANIZATION, "meridian", CREATE_ORGANIZATION_TIMEOUT);
-    let request = CreateOrganizationRequest {
-        id: DEFAULT_ORGANIZATION.to_string(),
-        name: "Default organisation".into(),
-        default_language: "en".into(),
-        country: "CA".into(),
-    };
-    let created =
-        DirectoryClient::new(Channel::in_process(app.routes())).create_organization(ctx.request(request)).await;
-    created.map_err(rpc::Fault::from).context("the default organisation cannot be made")?;
+    default_organization(&Channel::in_process(app.routes())).await?;
     Ok(app)
+}
+
+/// The default organisation, which the first call makes.
+pub(crate) async fn default_organization(availability: &Channel) -> Result<OrganizationId> {
+    let ctx = Context::new(OrganizationId::new(Uuid::nil()), "meridian", DEFAULT_ORGANIZATION_TIMEOUT);
+    let request = ctx.request(GetDefaultOrganizationRequest {});
+    let found = DirectoryClient::new(availability.clone()).get_default_organization(request).await;
+    let found = found.map_err(rpc::Fault::from).context("the default organisation cannot be made")?;
+    Ok(found.into_inner().id.parse()?)
 }
 
 /// Builds booking.
@@ -154,6 +169,7 @@ pub(crate) async fn booking(config: &Config, shared: &Shared, peers: &Peers) -> 
             ids: shared.ids.clone(),
             database: config.database_of(Role::Booking),
             availability: peers.availability.clone(),
+            keyring: shared.keyring.clone(),
         },
     )
     .await?;
@@ -176,6 +192,7 @@ pub(crate) async fn reminder(
         database: config.database_of(Role::Reminder),
         booking: peers.booking.clone(),
         availability: peers.availability.clone(),
+        keyring: shared.keyring.clone(),
     };
     // Tasks that the app spawns run on the runtime that builds it.
     let app = background_runtime.handle().spawn(reminder::App::build(section, deps)).await??;
@@ -194,8 +211,9 @@ pub(crate) async fn gateway(config: &Config, shared: &Shared, peers: &Peers) -> 
         reminder: peers.reminder.clone(),
         admin_key: shared.admin_key.clone(),
         oidc: config.auth.oidc.clone(),
-        default_organization: DEFAULT_ORGANIZATION,
+        default_organization: None,
         readiness: shared.readiness.clone(),
+        keyring: shared.keyring.clone(),
         public_url: shared.public_url.clone().unwrap_or_default(),
     };
     Ok(gateway::App::build(config.gateway.service.clone(), deps).await?)

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
 use runtime::{Ids, Readiness, Shutdown, telemetry};
-use service::ops;
+use service::{ops, seal::Keyring};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     peer_tls,
     roles::{self, BackgroundTasks, Peers, Role, Shared},
+    secrets,
 };
 
 /// Serves all roles, or one.
@@ -30,11 +31,12 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
         Some(role) => Peers::over_tcp(config, peer_tls::open(config, role)?)?,
     };
     config.create_folder().context("the folder of the databases cannot be made")?;
+    let keyring = secrets::keyring(&settings)?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = listen(&config.listen).await?;
     let gateway = role.is_none_or(|role| role == Role::Gateway);
-    let shared = shared(&settings, gateway.then_some(address));
+    let shared = shared(&settings, keyring, gateway.then_some(address));
     let outcome = match role {
         None => serve_all(config, &shared, &peers, listener, &shutdown).await,
         Some(role) => serve_role(config, &shared, &peers, role, listener, &shutdown).await,
@@ -45,7 +47,7 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
 }
 
 /// The shared dependencies of this process's roles. `gateway` is the address of its gateway, if it has one.
-pub(crate) fn shared(settings: &Settings, gateway: Option<SocketAddr>) -> Shared {
+pub(crate) fn shared(settings: &Settings, keyring: Keyring, gateway: Option<SocketAddr>) -> Shared {
     let config = &settings.config;
     if let Some((used, unused)) = config.public_urls_differ() {
         tracing::warn!(used, unused, "public_url and reminder.public_url differ: public_url is used; remove the other");
@@ -56,6 +58,7 @@ pub(crate) fn shared(settings: &Settings, gateway: Option<SocketAddr>) -> Shared
         ids: Ids::system(),
         readiness: Readiness::new(),
         admin_key: settings.admin_key.clone(),
+        keyring,
         public_url: public_url.or_else(|| gateway.map(|address| format!("{}://{address}", scheme(config)))),
     }
 }

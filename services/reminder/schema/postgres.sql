@@ -215,12 +215,35 @@ CREATE TABLE rules (
     CONSTRAINT rules_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(organization_id)
 );
 
+CREATE TABLE secrets (
+    name text NOT NULL,
+    value bytea NOT NULL,
+    CONSTRAINT secrets_pkey PRIMARY KEY (name)
+);
+
 CREATE TABLE unsubscribed (
     organization_id uuid NOT NULL,
     patient_id uuid NOT NULL,
     unsubscribed_at_us bigint NOT NULL,
     CONSTRAINT unsubscribed_pkey PRIMARY KEY (organization_id, patient_id)
 );
+
+CREATE TABLE verifications (
+    organization_id uuid NOT NULL,
+    id uuid NOT NULL,
+    channel text NOT NULL,
+    address_hash bytea NOT NULL,
+    code_hash bytea NOT NULL,
+    tries_left integer NOT NULL,
+    caller text NOT NULL,
+    visitor text NOT NULL,
+    created_at_us bigint NOT NULL,
+    expires_at_us bigint NOT NULL,
+    CONSTRAINT verifications_pkey PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX verifications_age ON verifications USING btree (created_at_us);
+CREATE INDEX verifications_recipient ON verifications USING btree (organization_id, address_hash, created_at_us);
+CREATE INDEX verifications_visitor ON verifications USING btree (organization_id, caller, visitor, created_at_us);
 
 CREATE TABLE webhook_deliveries (
     organization_id uuid NOT NULL,

@@ -252,12 +252,39 @@ CREATE TABLE rules (
     PRIMARY KEY (organization_id, id)
 );
 
+CREATE TABLE secrets (
+    name  text PRIMARY KEY,
+    value blob NOT NULL
+);
+
 CREATE TABLE unsubscribed (
     organization_id    blob    NOT NULL,
     patient_id         blob    NOT NULL,
     unsubscribed_at_us integer NOT NULL,
     PRIMARY KEY (organization_id, patient_id)
 );
+
+CREATE TABLE verifications (
+    organization_id blob   NOT NULL,
+    id              blob   NOT NULL,
+    -- `sms` or `email`.
+    channel         text   NOT NULL,
+    -- SHA-256 of the address.
+    address_hash    blob  NOT NULL,
+    -- SHA-256 of the id and the code.
+    code_hash       blob  NOT NULL,
+    -- Tries that are left; 0 once the code was right.
+    tries_left      integer NOT NULL,
+    caller          text   NOT NULL,
+    -- The visitor of the front end, as `rpc::Visitor` writes it; empty for staff.
+    visitor         text   NOT NULL,
+    created_at_us   integer NOT NULL,
+    expires_at_us   integer NOT NULL,
+    PRIMARY KEY (organization_id, id)
+);
+CREATE INDEX verifications_age ON verifications (created_at_us);
+CREATE INDEX verifications_recipient ON verifications (organization_id, address_hash, created_at_us);
+CREATE INDEX verifications_visitor ON verifications (organization_id, caller, visitor, created_at_us);
 
 CREATE TABLE webhook_deliveries (
     organization_id blob    NOT NULL,

@@ -2,7 +2,7 @@
 
 use prost::Message;
 use rpc::{Code, Context, Fault};
-pub(crate) use service::idempotency::{Begun, KeyGuard, Remember, remember};
+pub(crate) use service::idempotency::{Begun, KeyGuard, Remember};
 use service::{db_error, idempotency, store::Tx};
 use sql::Failure;
 use tonic::Response;
@@ -51,7 +51,21 @@ pub(crate) async fn begin<T: Message + Default>(
     ctx: &Context,
     route: &'static str,
 ) -> Result<Begun<T>, Fault> {
-    idempotency::begin(&inner.running_keys, &inner.store.database, ctx, route, replayed).await
+    idempotency::begin(&inner.running_keys, &inner.store.database, &inner.keyring, ctx, route, replayed).await
+}
+
+/// The answer to keep for a request; `None` without a key.
+///
+/// # Errors
+/// When it cannot be sealed.
+pub(crate) fn remember(
+    inner: &Inner,
+    ctx: &Context,
+    route: &'static str,
+    answer: &impl Message,
+    revision: &str,
+) -> Result<Option<Remember>, Fault> {
+    idempotency::remember(&inner.keyring, ctx, route, answer, revision)
 }
 
 /// Keeps the answer of a write in its transaction.
@@ -72,11 +86,11 @@ pub(crate) async fn refused<T: Message + Default>(
     route: &'static str,
     refusal: Refusal,
 ) -> Result<Response<T>, Fault> {
-    let database = &inner.store.database;
+    let (database, keyring) = (&inner.store.database, &inner.keyring);
     match refusal {
-        Refusal::Replay => idempotency::replay_winner(database, ctx, route, replayed).await,
+        Refusal::Replay => idempotency::replay_winner(database, keyring, ctx, route, replayed).await,
         // Another process may have made the write with the same key.
-        Refusal::Stale => idempotency::replay(database, ctx, route, replayed).await?.ok_or_else(stale),
+        Refusal::Stale => idempotency::replay(database, keyring, ctx, route, replayed).await?.ok_or_else(stale),
         Refusal::Fault(fault) => Err(*fault),
         Refusal::Failure(failure) => Err(db_error::fault(failure)),
     }

@@ -49,7 +49,14 @@ pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
 use rpc::{Code, Context, Fault};
 use runtime::{Clock, Ids, Shutdown};
 use sending::lookups::Lookups;
-use service::{buckets::Buckets, feed_client::FeedClient, idempotency::RunningKeys};
+use service::{
+    buckets::Buckets,
+    feed_client::FeedClient,
+    idempotency::RunningKeys,
+    reseal::{Progress, Resealed},
+    seal::Keyring,
+    secrets,
+};
 use sha2::{Digest, Sha256};
 use sql::{Target, feed::Position};
 use store::Store;
@@ -82,6 +89,8 @@ pub struct Deps {
     pub booking: rpc::Channel,
     /// The connection to availability.
     pub availability: rpc::Channel,
+    /// Seals the secrets in the database.
+    pub keyring: Keyring,
 }
 
 /// Why the service cannot start.
@@ -93,6 +102,9 @@ pub enum Error {
     /// A migration failed.
     #[error("reminder's database cannot be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A secret in the database cannot be opened.
+    #[error("reminder's secrets cannot be opened")]
+    Secrets(#[from] secrets::Error),
     /// The SMS provider's client cannot be made.
     #[error("the SMS provider's client cannot be made")]
     Provider(#[from] reqwest::Error),
@@ -116,6 +128,10 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     /// Idempotency keys whose first request still runs.
     pub(crate) running_keys: RunningKeys,
+    /// Seals the secrets in the database.
+    pub(crate) keyring: Keyring,
+    /// Signs the links in e-mails that end such e-mails.
+    pub(crate) unsubscribe_key: Vec<u8>,
     pub(crate) templates: Templates,
     /// The providers that carry messages.
     pub(crate) providers: ProviderRoutes,
@@ -157,7 +173,11 @@ impl App {
             let booking = BookingClient::new(deps.booking.clone());
             let directory = DirectoryClient::new(deps.availability.clone());
             let availability = SearchClient::new(deps.availability);
+            let (name, generated) = ("unsubscribe_key", deps.ids.bytes::<32>());
+            let unsubscribe_key = secrets::load_or_insert(&store.database, &deps.keyring, name, &generated).await?;
             Ok(Self(Arc::new(Inner {
+                unsubscribe_key,
+                keyring: deps.keyring,
                 providers: ProviderRoutes::build(&config, &deps.clock)?,
                 callbacks: Buckets::new(config.callbacks_per_second),
                 lookups: Lookups::new(&store, &booking, &availability, &deps.ids),
@@ -207,6 +227,27 @@ impl App {
     /// When the database cannot be used.
     pub fn migrate(database: &Target) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
+    }
+
+    /// Seals the secrets of a database under the newest key.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn reseal<'a>(
+        database: &'a Target,
+        keyring: &'a Keyring,
+        progress: Progress<'a>,
+    ) -> BoxFuture<'a, Result<Resealed, Error>> {
+        Box::pin(async move {
+            let store = Store::open(database).await?;
+            store.migrate().await?;
+            let mut resealed = secrets::reseal(&store.database, keyring).await.map_err(secrets::Error::from)?;
+            let endpoints = webhooks::sealed::reseal(&store, keyring, progress).await;
+            resealed.add(endpoints.map_err(secrets::Error::from)?);
+            let answers = service::idempotency::reseal(&store.database, keyring, progress).await;
+            resealed.add(answers.map_err(secrets::Error::from)?);
+            Ok(resealed)
+        })
     }
 
     /// The number of migrations that a database lacks. Changes nothing.

@@ -15,6 +15,14 @@ use crate::{
     templates::{LanguagePreferences, TemplateContext},
 };
 
+/// Stands in stored texts for the token of a link, which is made again at each send.
+pub(crate) const TOKEN: &str = "[token]";
+
+/// A text as it is stored: without the token of its link.
+pub(crate) fn without_token(text: &str, token: &str) -> String {
+    if token.is_empty() { text.to_owned() } else { text.replace(token, TOKEN) }
+}
+
 /// The names of a visit's location, service and practitioner, from availability.
 pub(crate) async fn describe_visit(
     inner: &Inner,

@@ -10,8 +10,10 @@ use domain::{
     message::Trigger,
     patient::{Channel, ConsentKind},
 };
+use hmac::{Hmac, KeyInit, Mac};
 use rpc::{Context, Fault};
 use service::db_error;
+use sha2::Sha256;
 use uuid::Uuid;
 use wire::{
     availability::DescribeVisitResponse,
@@ -21,9 +23,20 @@ use wire::{
 
 use crate::{Inner, rules::Rule, store::messages::MessageRow, template_context, templates::Language};
 
-/// The token of a message's link: base64url of the organisation's id and the message's id, 74 bits of which are random.
-pub(crate) fn token(message: &MessageRow) -> String {
-    URL_SAFE_NO_PAD.encode([message.organization_id.as_bytes().as_slice(), message.id.as_bytes()].concat())
+/// The bytes of the truncated HMAC.
+const MAC_BYTES: usize = 16;
+
+/// The token of a message's link: base64url of the organisation's id, the message's id and the first 16 bytes of their
+/// HMAC-SHA256. The ids alone stand in the e-mail's `Message-ID`.
+pub(crate) fn token(inner: &Inner, message: &MessageRow) -> String {
+    let ids = [message.organization_id.as_bytes().as_slice(), message.id.as_bytes()].concat();
+    // HMAC takes a key of any length.
+    let Some(mac) = mac(&inner.unsubscribe_key, &ids) else { return String::new() };
+    URL_SAFE_NO_PAD.encode([&ids[..], &mac.finalize().into_bytes()[..MAC_BYTES]].concat())
+}
+
+fn mac(key: &[u8], ids: &[u8]) -> Option<Hmac<Sha256>> {
+    Some(Hmac::new_from_slice(key).ok()?.chain_update(ids))
 }
 
 /// Whether the patient has unsubscribed from e-mails of this kind.
@@ -94,7 +107,7 @@ struct UnsubscribeLink {
 
 impl UnsubscribeLink {
     async fn find(inner: &Inner, token: &str) -> Result<Self, Fault> {
-        let (organization, id) = parse_token(token).ok_or_else(Fault::not_found)?;
+        let (organization, id) = parse_token(&inner.unsubscribe_key, token).ok_or_else(Fault::not_found)?;
         let found = inner.store.message(organization, id).await.map_err(db_error::fault)?;
         // E-mails about appointments carry no link.
         let has_link = |message: &MessageRow| {
@@ -123,6 +136,7 @@ impl UnsubscribeLink {
             what: ends.to_owned(),
             ended: unsubscribed,
             language: Language::En.as_str().to_owned(),
+            organization_id: OrganizationId::new(self.message.organization_id).to_string(),
             ..UnsubscribeState::default()
         };
         match self.describe(inner, &self.context(ctx)).await {
@@ -156,8 +170,10 @@ fn has_consent(details: &PatientDetails, kind: ConsentKind) -> bool {
     details.consents.iter().any(|consent| consent.kind == kind.as_str() && consent.channel == email)
 }
 
-fn parse_token(token: &str) -> Option<(Uuid, Uuid)> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
-    let (organization, id) = bytes.split_at_checked(16)?;
-    Some((Uuid::from_slice(organization).ok()?, Uuid::from_slice(id).ok()?))
+/// The organisation and the message of a token; `None` unless the key has signed it.
+fn parse_token(key: &[u8], token: &str) -> Option<(Uuid, Uuid)> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == 32 + MAC_BYTES)?;
+    let (ids, code) = bytes.split_at(32);
+    mac(key, ids)?.verify_truncated_left(code).ok()?;
+    Some((Uuid::from_slice(&ids[..16]).ok()?, Uuid::from_slice(&ids[16..]).ok()?))
 }

@@ -73,7 +73,7 @@ async fn the_configuration_in_force_is_printed_without_its_secrets() -> Result<(
         "booking.link_key = \"…\"  # environment MERIDIAN_BOOKING__LINK_KEY",
         "reminder.smtp.url = \"smtps://mail:…@mail.example.org\"  # environment MERIDIAN_REMINDER__SMTP__URL",
         "reminder.providers.http.url = \"…\"  # environment MERIDIAN_REMINDER__PROVIDERS__HTTP__URL",
-        "database.url = \"postgres://meridian:…@db/main\"  # flag",
+        "database.url = \"postgres://meridian:…@db/main\"  # environment MERIDIAN_DATABASE__URL",
         "# ops_listen is not set",
         "# The installation's own key is set.",
     ] {

@@ -2,19 +2,23 @@
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, Answer, Clinic, Product, from_now, patient, service};
+use scenarios::{ADMIN, Answer, Clinic, Product, from_now, patient, service, sms};
 use serde_json::{Value, json};
+use testkit::sms::FakeProvider;
 
 const WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 /// Offers at any hour, since the scenario runs at any hour. Their links need a public address, which a separate reminder
 /// process does not know by itself.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 8] = [
     "--set",
     "booking.waitlist.ask_from=00:00",
     "--set",
     "booking.waitlist.ask_until=24:00",
     "--set",
     "public_url=https://clinic.invalid",
+    // The text of an offer then has its link, not the letters of an answer.
+    "--set",
+    "reminder.replies=false",
 ];
 
 async fn offered(product: &Product, entry: &str) -> Value {
@@ -25,13 +29,12 @@ async fn offered(product: &Product, entry: &str) -> Value {
     .await
 }
 
-/// The newest text of an offer, once so many of them have been delivered.
-async fn newest_offer_text(product: &Product, count: usize) -> String {
+/// The newest text of an offer, once so many of them have been sent.
+async fn newest_offer_text(provider: &FakeProvider, count: usize) -> String {
     testkit::poll::until("the message", WITHIN, || async {
-        let list = product.get("/v1/messages?status=delivered").await.ok()?;
-        let is_text = |it: &&Value| it["trigger"] == "waitlist_offer" && it["channel"] == "sms";
-        let texts: Vec<&Value> = list.body["data"].as_array()?.iter().filter(is_text).collect();
-        Some(texts.first().filter(|_| texts.len() == count)?["text"].as_str()?.to_owned())
+        let texts = provider.messages().into_iter().map(|message| message.body);
+        let offers: Vec<String> = texts.filter(|text| text.contains("/v1/offer_links/")).collect();
+        offers.last().filter(|_| offers.len() == count).cloned()
     })
     .await
 }
@@ -95,7 +98,11 @@ async fn check_duplicates_and_limit(product: &Product, clinic: &Clinic) -> Resul
 
 #[tokio::test]
 async fn a_cancelled_visit_is_offered_accepted_and_offered_again() -> Result<()> {
-    for product in [Product::embedded(&SETTINGS).await?, Product::apart(&SETTINGS).await?] {
+    for apart in [false, true] {
+        let provider = FakeProvider::start().await?;
+        let settings = sms::settings(&provider);
+        let settings: Vec<&str> = settings.iter().map(String::as_str).chain(SETTINGS).collect();
+        let product = if apart { Product::apart(&settings).await? } else { Product::embedded(&settings).await? };
         let clinic = product.clinic("Europe/London", service()).await?;
         let slots = product.slots(&clinic, (3, 4), &clinic.revision).await?;
         let (visits, revision) = full_day(&product, &clinic).await?;
@@ -124,7 +131,7 @@ async fn a_cancelled_visit_is_offered_accepted_and_offered_again() -> Result<()>
         let offer = offered(&product, &first).await;
         assert_eq!(offer["slot"]["starts_at"], off.body["starts_at"], "the time that came free");
         // An offer that is accepted before its text has left sends none.
-        newest_offer_text(&product, 1).await;
+        newest_offer_text(&provider, 1).await;
         // The offered slot is reserved.
         let held = product.post("/v1/holds", json!({"slot_id": offer["slot"]["slot_id"]})).await?;
         assert_eq!(held.text("/code"), "slot_taken");
@@ -138,7 +145,7 @@ async fn a_cancelled_visit_is_offered_accepted_and_offered_again() -> Result<()>
         let path = format!("/v1/appointments/{}", off.text("/id"));
         ok(product.post(&format!("{path}/cancel"), json!({"reason_code": "pat"})).await?);
         offered(&product, &second).await;
-        let text = newest_offer_text(&product, 2).await;
+        let text = newest_offer_text(&provider, 2).await;
         let (_, token) = text.split_once("/v1/offer_links/").context("a link")?;
         let link = format!("/v1/offer_links/{}", token.trim());
         let seen = product.send(Method::GET, &link, "", &[], None).await?;

@@ -14,7 +14,7 @@ mod sources;
 mod tests;
 
 pub use keys::keys;
-pub use settings::{Origin, Setting};
+pub use settings::{Origin, Setting, is_secret};
 pub use sources::{Sources, load, settings};
 
 /// One fault of the configuration.

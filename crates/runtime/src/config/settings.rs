@@ -106,9 +106,11 @@ fn quoted(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
-fn is_secret(key: &str) -> bool {
+/// Whether a key of the configuration holds a secret, by its name.
+pub fn is_secret(key: &str) -> bool {
     let last = key.rsplit('.').next().unwrap_or(key).to_ascii_lowercase();
-    last.split(['_', '-']).any(|word| SECRET_WORDS.contains(&word))
+    // A file's name is no secret.
+    !last.ends_with("_file") && last.split(['_', '-']).any(|word| SECRET_WORDS.contains(&word))
 }
 
 /// Hides the password of a URL, and rather too much than too little. Returns other texts unchanged.

@@ -8,5 +8,6 @@ pub(crate) mod list;
 pub(crate) mod organizations;
 pub(crate) mod references;
 mod rezone;
+pub(crate) mod stored;
 pub(crate) mod wire_ids;
 pub(crate) mod write;

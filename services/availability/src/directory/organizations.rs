@@ -2,6 +2,7 @@
 
 use domain::{fault::Faults, id::OrganizationId};
 use rpc::{Context, Fault};
+use runtime::{Clock, Ids};
 use service::{
     db_error,
     idempotency::{self, Begun},
@@ -14,7 +15,11 @@ use wire::{
 };
 
 use super::commit;
-use crate::{Inner, revision::Revision, store::OrganizationRow};
+use crate::{
+    Inner,
+    revision::Revision,
+    store::{OrganizationRow, Store},
+};
 
 const ROUTE: &str = "CreateOrganization";
 
@@ -31,6 +36,29 @@ fn to_wire(row: &OrganizationRow) -> Organization {
 pub(crate) async fn get(inner: &Inner, ctx: &Context) -> Result<Organization, Fault> {
     let found = inner.store.organization(ctx.organization.uuid()).await.map_err(db_error::fault)?;
     Ok(to_wire(&found.ok_or_else(Fault::not_found)?))
+}
+
+/// The default organisation, made if there is none.
+pub(crate) async fn get_default(inner: &Inner) -> Result<Organization, Fault> {
+    let row = ensure_default(&inner.store, &inner.clock, &inner.ids).await.map_err(db_error::fault)?;
+    if inner.organisations.directory(row.id).is_none() {
+        inner.load_directory(row.id).await.map_err(db_error::fault)?;
+    }
+    Ok(to_wire(&row))
+}
+
+/// The default organisation of a database; the first call makes it.
+pub(crate) async fn ensure_default(store: &Store, clock: &Clock, ids: &Ids) -> Result<OrganizationRow, Failure> {
+    let now = clock.now();
+    let new = OrganizationRow {
+        id: ids.uuid(now),
+        name: "Default organisation".to_owned(),
+        default_language: "en".to_owned(),
+        country: "CA".to_owned(),
+        created_at_us: now.as_microsecond(),
+        directory_version: 1,
+    };
+    store.default_organization(&new).await
 }
 
 pub(crate) async fn list(
@@ -55,9 +83,9 @@ pub(crate) async fn create(
     ctx: Option<&Context>,
     request: &CreateOrganizationRequest,
 ) -> Result<Response<Organization>, Fault> {
-    let database = &inner.store.database;
+    let (running, database, keyring) = (&inner.running_keys, &inner.store.database, &inner.keyring);
     let _guard = match ctx {
-        Some(ctx) => match idempotency::begin(&inner.running_keys, database, ctx, ROUTE, idempotency::as_kept).await? {
+        Some(ctx) => match idempotency::begin(running, database, keyring, ctx, ROUTE, idempotency::as_kept).await? {
             Begun::New(guard) => Some(guard),
             Begun::Replay(response) => return Ok(response),
         },
@@ -83,12 +111,15 @@ pub(crate) async fn create(
     let row = inner.store.organization(id).await.map_err(db_error::fault)?.unwrap_or(new);
     let revision = Revision { directory: Some(row.directory_version), ..Revision::default() }.to_string();
     let answer = to_wire(&row);
-    let remember = ctx.and_then(|ctx| idempotency::remember(ctx, ROUTE, &answer, &revision));
+    let remember = match ctx {
+        Some(ctx) => idempotency::remember(keyring, ctx, ROUTE, &answer, &revision)?,
+        None => None,
+    };
     match (commit::organization(inner, &row, remember.as_ref(), now.as_microsecond()).await, ctx) {
         (Ok(()), _) => {}
         // Another process used the key in the same moment: its answer counts.
         (Err(Failure::Duplicate(_)), Some(ctx)) => {
-            return idempotency::replay_winner(database, ctx, ROUTE, idempotency::as_kept).await;
+            return idempotency::replay_winner(database, keyring, ctx, ROUTE, idempotency::as_kept).await;
         }
         (Err(other), _) => return Err(db_error::fault(other)),
     }

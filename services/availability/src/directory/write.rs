@@ -24,6 +24,7 @@ use super::{
     commit::{self, EntryWrite},
     impact,
     rezone::{self, Rezoned},
+    stored,
     wire_ids::entry_to_wire,
 };
 use crate::{
@@ -111,8 +112,8 @@ async fn apply_once(
     change: &EntryChange,
     dry_run: bool,
 ) -> Result<Response<WriteEntryResponse>, Fault> {
-    let database = &inner.store.database;
-    let begun = idempotency::begin(&inner.running_keys, database, ctx, route, idempotency::as_kept).await?;
+    let (database, keyring) = (&inner.store.database, &inner.keyring);
+    let begun = idempotency::begin(&inner.running_keys, database, keyring, ctx, route, idempotency::as_kept).await?;
     let _guard = match begun {
         Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
@@ -166,8 +167,8 @@ async fn try_apply(
         organization,
         from_version: present.directory.version,
         now_us: inner.clock.now_us(),
-        entry: entry.to_row().map_err(Fault::internal)?,
-        remember: idempotency::remember(ctx, route, &answer, &revision),
+        entry: stored::to_row(&inner.keyring, organization, &entry).map_err(Fault::internal)?,
+        remember: idempotency::remember(&inner.keyring, ctx, route, &answer, &revision)?,
     };
     match commit::entry(inner, &write).await {
         Ok(true) => {
@@ -182,8 +183,8 @@ async fn try_apply(
         }
         // Another process used the key in the same moment: its answer counts.
         Err(Failure::Duplicate(_)) if ctx.idempotency.is_some() => {
-            let database = &inner.store.database;
-            idempotency::replay_winner(database, ctx, route, idempotency::as_kept).await.map(Some)
+            let (database, keyring) = (&inner.store.database, &inner.keyring);
+            idempotency::replay_winner(database, keyring, ctx, route, idempotency::as_kept).await.map(Some)
         }
         Err(other) => Err(db_error::fault(other)),
     }

@@ -6,9 +6,10 @@ use domain::directory::{Body, Kind};
 use rpc::Context;
 use tonic::{Request, Response, Status};
 use wire::availability::{
-    ArchiveEntryRequest, CreateEntryRequest, CreateOrganizationRequest, Entry, GetEntryRequest, GetOrganizationRequest,
-    ImportBusyRequest, ListEntriesRequest, ListEntriesResponse, ListOrganizationsRequest, ListOrganizationsResponse,
-    Organization, UpdateEntryRequest, WriteEntryResponse, directory_server,
+    ArchiveEntryRequest, CreateEntryRequest, CreateOrganizationRequest, Entry, GetDefaultOrganizationRequest,
+    GetEntryRequest, GetOrganizationRequest, ImportBusyRequest, ListEntriesRequest, ListEntriesResponse,
+    ListOrganizationsRequest, ListOrganizationsResponse, Organization, UpdateEntryRequest, WriteEntryResponse,
+    directory_server,
 };
 
 use crate::{
@@ -30,6 +31,13 @@ impl directory_server::Directory for Service {
     ) -> Result<Response<Organization>, Status> {
         let ctx = Context::of(&request)?;
         Ok(Response::new(organizations::get(&self.0, &ctx).await?))
+    }
+
+    async fn get_default_organization(
+        &self,
+        _: Request<GetDefaultOrganizationRequest>,
+    ) -> Result<Response<Organization>, Status> {
+        Ok(Response::new(organizations::get_default(&self.0).await?))
     }
 
     async fn list_organizations(

@@ -25,8 +25,22 @@ const UPSERT_ENTRY: &str = r#"
         body = excluded.body
 "#;
 
+const SELECT_BUSY_BODIES: &str = r#"
+    SELECT organization_id, id, body
+    FROM entries
+    WHERE kind = 'busy' AND (organization_id, id) > ($1, $2)
+    ORDER BY organization_id, id
+    LIMIT $3
+"#;
+const REPLACE_BODY: &str = r#"
+    UPDATE entries
+    SET body = $4
+    WHERE organization_id = $1 AND id = $2 AND body = $3
+"#;
+
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 3] = [SELECT_VERSION, SELECT_ENTRIES, UPSERT_ENTRY];
+pub(super) const STATEMENTS: [&str; 5] =
+    [SELECT_VERSION, SELECT_ENTRIES, UPSERT_ENTRY, SELECT_BUSY_BODIES, REPLACE_BODY];
 
 /// An entry of a directory.
 #[derive(Debug, Clone, PartialEq, sql::FromRow)]
@@ -42,7 +56,36 @@ pub(crate) struct EntryRow {
     pub(crate) body: String,
 }
 
+/// The body of an entry.
+#[derive(sql::FromRow)]
+pub(crate) struct BodyRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) body: String,
+}
+
 impl Store {
+    /// The bodies of imported calendars after a key.
+    pub(crate) async fn busy_bodies(&self, after: (Uuid, Uuid), limit: i64) -> Result<Vec<BodyRow>, Failure> {
+        service::read!(self.database, "availability.busy_bodies", |pool| {
+            query_as(SELECT_BUSY_BODIES).bind(after.0).bind(after.1).bind(limit).fetch_all(pool).await
+        })
+    }
+
+    /// Replaces the body of an entry; `false` when it has changed since it was read.
+    pub(crate) async fn replace_body(&self, row: &BodyRow, body: &str) -> Result<bool, Failure> {
+        service::write!(self.database, "availability.replace_body", |pool| {
+            query(REPLACE_BODY)
+                .bind(row.organization_id)
+                .bind(row.id)
+                .bind(&row.body)
+                .bind(body)
+                .execute(pool)
+                .await
+                .map(|done| done.rows_affected() > 0)
+        })
+    }
+
     /// A directory's version and all its entries; `None` for an unknown organisation.
     pub(crate) async fn directory(&self, organization: Uuid) -> Result<Option<(i64, Vec<EntryRow>)>, Failure> {
         // The version is read first: newer entries are then read again, older ones never pass for newer.

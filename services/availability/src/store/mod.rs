@@ -10,7 +10,7 @@ use sql::Target;
 use sqlx::migrate::MigrateError;
 
 pub(crate) use self::{
-    entries::{EntryRow, upsert_entry},
+    entries::{BodyRow, EntryRow, upsert_entry},
     organizations::{OrganizationRow, advance_version, insert_organization},
 };
 

@@ -17,6 +17,16 @@ const SELECT_ORGANIZATION: &str = r#"
     FROM organizations
     WHERE id = $1
 "#;
+const SELECT_DEFAULT_ORGANIZATION: &str = r#"
+    SELECT id, name, default_language, country, created_at_us, directory_version
+    FROM organizations
+    WHERE is_default
+"#;
+const INSERT_DEFAULT_ORGANIZATION: &str = r#"
+    INSERT INTO organizations (id, name, default_language, country, created_at_us, directory_version, is_default)
+    VALUES ($1, $2, $3, $4, $5, 1, true)
+    ON CONFLICT DO NOTHING
+"#;
 const INSERT_ORGANIZATION: &str = r#"
     INSERT INTO organizations (id, name, default_language, country, created_at_us, directory_version)
     VALUES ($1, $2, $3, $4, $5, 1)
@@ -29,8 +39,14 @@ const ADVANCE_VERSION: &str = r#"
 "#;
 
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] =
-    [SELECT_ORGANIZATIONS, SELECT_ORGANIZATION, INSERT_ORGANIZATION, ADVANCE_VERSION];
+pub(super) const STATEMENTS: [&str; 6] = [
+    SELECT_ORGANIZATIONS,
+    SELECT_ORGANIZATION,
+    SELECT_DEFAULT_ORGANIZATION,
+    INSERT_DEFAULT_ORGANIZATION,
+    INSERT_ORGANIZATION,
+    ADVANCE_VERSION,
+];
 
 /// An organisation.
 #[derive(Debug, Clone, PartialEq, sql::FromRow)]
@@ -53,6 +69,24 @@ impl Store {
     pub(crate) async fn organization(&self, id: Uuid) -> Result<Option<OrganizationRow>, Failure> {
         service::read!(self.database, "availability.organization", |pool| {
             query_as(SELECT_ORGANIZATION).bind(id).fetch_optional(pool).await
+        })
+    }
+
+    /// The default organisation; `new` becomes it if there is none.
+    pub(crate) async fn default_organization(&self, new: &OrganizationRow) -> Result<OrganizationRow, Failure> {
+        service::write!(self.database, "availability.insert_default_organization", |pool| {
+            query(INSERT_DEFAULT_ORGANIZATION)
+                .bind(new.id)
+                .bind(&new.name)
+                .bind(&new.default_language)
+                .bind(&new.country)
+                .bind(new.created_at_us)
+                .execute(pool)
+                .await
+                .map(drop)
+        })?;
+        service::write!(self.database, "availability.default_organization", |pool| {
+            query_as(SELECT_DEFAULT_ORGANIZATION).fetch_one(pool).await
         })
     }
 }

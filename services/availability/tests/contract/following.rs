@@ -261,6 +261,7 @@ async fn without_a_snapshot_search_answers_projection_behind() {
         database: target,
         booking: rpc::Channel::pending(),
         readiness: readiness.clone(),
+        keyring: service::seal::Keyring::from_key(&[7; 32]),
     };
     let app = availability::App::build(deps).await.unwrap();
     assert_eq!(readiness.missing().len(), 1);

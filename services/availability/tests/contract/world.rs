@@ -109,6 +109,7 @@ impl World {
             database: target.clone(),
             booking: booking.channel(),
             readiness: readiness.clone(),
+            keyring: service::seal::Keyring::from_key(&[7; 32]),
         };
         let app = App::build(deps).await.unwrap();
         let shutdown = Shutdown::new();

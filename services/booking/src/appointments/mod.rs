@@ -4,6 +4,7 @@ pub(crate) mod book;
 pub(crate) mod booking;
 pub(crate) mod contact;
 pub(crate) mod displace;
+pub(crate) mod links;
 pub(crate) mod list;
 pub(crate) mod of_patients;
 pub(crate) mod permission;

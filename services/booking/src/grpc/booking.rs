@@ -10,9 +10,10 @@ use super::Answer;
 use crate::{
     Inner,
     appointments::{
-        self, book, contact, displace, list, of_patients, reschedule, transition, update, view::to_wire_with_link,
+        self, book, contact, displace, links, list, of_patients, reschedule, transition, update,
+        view::to_wire_with_link,
     },
-    holds, manage_links,
+    holds,
     patients::{self, change, consents},
     rezone, verifications,
 };
@@ -94,7 +95,20 @@ impl booking_server::Booking for Service {
         &self,
         request: Request<wire::ResolveManageLinkRequest>,
     ) -> Answer<wire::ResolveManageLinkResponse> {
-        Ok(Response::new(manage_links::resolve(&self.0, request.into_inner()).await?))
+        Ok(Response::new(links::resolve(&self.0, request.into_inner()).await?))
+    }
+
+    async fn revoke_manage_link(&self, request: Request<wire::RevokeManageLinkRequest>) -> Answer<wire::Appointment> {
+        let ctx = Context::of(&request)?;
+        Ok(links::revoke(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn revoke_manage_links(
+        &self,
+        request: Request<wire::RevokeManageLinksRequest>,
+    ) -> Answer<wire::RevokeManageLinksResponse> {
+        let ctx = Context::of(&request)?;
+        Ok(links::revoke_all(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn create_patient(&self, request: Request<wire::CreatePatientRequest>) -> Answer<wire::Patient> {

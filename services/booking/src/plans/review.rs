@@ -97,7 +97,7 @@ async fn with_proposals(
             return response;
         }
     }
-    if let Some(record) = commit::idempotency_record(&ctx, ROUTE, response.get_ref())
+    if let Ok(Some(record)) = commit::idempotency_record(inner, &ctx, ROUTE, response.get_ref())
         && let Err(error) = inner.store.replace_answer(ctx.organization.uuid(), &record).await
     {
         let organization = ctx.organization;

@@ -1,7 +1,7 @@
-//! Manage links, and the secrets that the installation keeps.
+//! Manage links.
 
 use sql::Failure;
-use sqlx::{query, query_as, query_scalar};
+use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
 
 use super::Store;
@@ -16,12 +16,17 @@ pub(crate) struct LinkRow {
 
 const SELECT_LINK: &str =
     "SELECT organization_id, appointment_id, expires_at_us FROM manage_links WHERE token_hash = $1";
-const INSERT_SECRET: &str = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING";
-const SELECT_SECRET: &str = "SELECT value FROM secrets WHERE name = $1";
+const SELECT_LINKED: &str = r#"
+    SELECT a.id
+    FROM appointments a
+    JOIN manage_links l ON l.organization_id = a.organization_id AND l.appointment_id = a.id
+    WHERE a.organization_id = $1 AND a.patient_id = $2 AND l.expires_at_us > $3
+    ORDER BY a.id
+"#;
 
 /// The statements of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[SELECT_LINK, INSERT_SECRET, SELECT_SECRET];
+pub(super) const STATEMENTS: &[&str] = &[SELECT_LINK, SELECT_LINKED];
 
 impl Store {
     pub(crate) async fn manage_link(&self, token_hash: &[u8]) -> Result<Option<LinkRow>, Failure> {
@@ -30,13 +35,15 @@ impl Store {
         })
     }
 
-    /// The secret with this name; `new` is stored where there is none.
-    pub(crate) async fn secret(&self, name: &str, new: &[u8]) -> Result<Vec<u8>, Failure> {
-        service::write!(self.database, "booking.insert_secret", |pool| {
-            query(INSERT_SECRET).bind(name).bind(new.to_vec()).execute(pool).await.map(|done| done.rows_affected())
-        })?;
-        service::write!(self.database, "booking.secret", |pool| {
-            query_scalar(SELECT_SECRET).bind(name).fetch_one(pool).await
+    /// The ids of a patient's appointments whose links work after an instant.
+    pub(crate) async fn appointments_with_link(
+        &self,
+        organization: Uuid,
+        patient: Uuid,
+        now_us: i64,
+    ) -> Result<Vec<Uuid>, Failure> {
+        service::read!(self.database, "booking.appointments_with_link", |pool| {
+            query_scalar(SELECT_LINKED).bind(organization).bind(patient).bind(now_us).fetch_all(pool).await
         })
     }
 }

@@ -92,6 +92,8 @@ async fn every_statement_prepares_on_both_engines() {
         groups::STATEMENTS,
         holds::STATEMENTS,
         links::STATEMENTS,
+        &service::idempotency::STATEMENTS,
+        &service::secrets::STATEMENTS,
         offers::STATEMENTS,
         patients::STATEMENTS,
         plans::STATEMENTS,

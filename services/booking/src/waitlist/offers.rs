@@ -135,7 +135,7 @@ async fn store_answer<T: Message>(
     response: Response<T>,
 ) -> Result<Response<T>, Fault> {
     let organization = ctx.organization.uuid();
-    let idempotency = commit::idempotency_record(ctx, route, response.get_ref());
+    let idempotency = commit::idempotency_record(inner, ctx, route, response.get_ref())?;
     if idempotency.is_some() {
         let changes = change.clone().into_iter().collect();
         let batch = Batch { changes, idempotency, ..Batch::new(organization, inner.clock.now_us()) };

@@ -48,6 +48,7 @@ macro_rules! directory {
 
 directory! {
     get_organization(GetOrganizationRequest) -> Organization;
+    get_default_organization(GetDefaultOrganizationRequest) -> Organization;
     list_organizations(ListOrganizationsRequest) -> ListOrganizationsResponse;
     create_organization(CreateOrganizationRequest) -> Organization;
     list_entries(ListEntriesRequest) -> ListEntriesResponse;

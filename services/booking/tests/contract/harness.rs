@@ -94,6 +94,7 @@ impl Harness {
             ids: Ids::seeded(seed),
             database: target.clone(),
             availability: availability.channel(),
+            keyring: service::seal::Keyring::from_key(&[7; 32]),
         };
         let app = App::build(config, deps).await.unwrap();
         let channel = rpc::Channel::in_process(app.routes());

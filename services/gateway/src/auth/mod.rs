@@ -124,7 +124,10 @@ async fn identify(inner: &Inner, headers: &HeaderMap, network: IpAddr) -> Result
 /// The caller with the installation's own key. It acts in the default organisation or in the one that the header
 /// `Meridian-Organization` names.
 async fn installation(inner: &Inner, headers: &HeaderMap) -> Result<Caller, Fault> {
-    let organization = organization::named(headers)?.unwrap_or(inner.default_organization);
+    let organization = match organization::named(headers)? {
+        Some(named) => named,
+        None => inner.default_organization().await?,
+    };
     if !organization::exists(inner, organization).await? {
         let detail = "there is no organisation with the id that the Meridian-Organization header names";
         return Err(Fault::new(Code::NotFound, detail));

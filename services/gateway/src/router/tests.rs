@@ -66,8 +66,9 @@ fn deps(database: &Database) -> Deps {
         reminder: Channel::pending(),
         admin_key: None,
         oidc: Oidc::default(),
-        default_organization: OrganizationId::new(Uuid::from_u128(1)),
+        default_organization: Some(OrganizationId::new(Uuid::from_u128(1))),
         readiness: Readiness::new(),
+        keyring: service::seal::Keyring::from_key(&[7; 32]),
         public_url: String::new(),
     }
 }

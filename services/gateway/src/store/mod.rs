@@ -4,7 +4,6 @@ pub(crate) mod answers;
 pub(crate) mod audit;
 pub(crate) mod calendars;
 pub(crate) mod keys;
-mod secrets;
 
 use service::store::{Database, Schema};
 use sql::Target;
@@ -31,6 +30,10 @@ impl Store {
     /// When it cannot be opened.
     pub(crate) async fn open(target: &Target) -> Result<Self, sqlx::Error> {
         Ok(Self { database: Database::open(target, &SCHEMA).await? })
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
     }
 
     /// Applies the migrations that are missing.

@@ -9,7 +9,7 @@ use serde_json::json;
 use wire::{
     booking::{
         self, BookAppointmentRequest, GetAppointmentRequest, ListAppointmentsRequest, RescheduleAppointmentRequest,
-        Transition, TransitionAppointmentRequest, UpdateAppointmentRequest,
+        RevokeManageLinkRequest, Transition, TransitionAppointmentRequest, UpdateAppointmentRequest,
         book_appointment_request::{Time, Who},
     },
     convert,
@@ -29,6 +29,8 @@ use crate::{
 
 const READ: Access = Access::Scopes(&[Scope::PatientsRead]);
 const WRITE: Access = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
+
+const REVOKE_SUMMARY: &str = "Revokes the appointment's manage link; the answer has the next one";
 
 pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
@@ -84,14 +86,15 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .json_body("Reschedule"),
     ];
-    let transitions: [(&str, &str, &str, Handler); 5] = [
+    let actions: [(&str, &str, &str, Handler); 6] = [
         ("confirm_appointment", "confirm", "Confirms that the patient will come", handler!(confirm)),
         ("arrive_appointment", "arrive", "Records that the patient has arrived", handler!(arrive)),
         ("start_appointment", "start", "Records that the visit has begun", handler!(start)),
         ("complete_appointment", "complete", "Records that the visit is completed", handler!(complete)),
         ("no_show_appointment", "no_show", "Records that the patient did not come", handler!(no_show)),
+        ("revoke_appointment_links", "links/revoke", REVOKE_SUMMARY, handler!(revoke_links)),
     ];
-    for (id, verb, summary, handler) in transitions {
+    for (id, verb, summary, handler) in actions {
         let path = format!("/v1/appointments/{{id}}/{verb}");
         let operation = operation(id, Method::POST, &path, summary, WRITE, handler);
         operations.push(operation.json_body("Nothing").optional_body());
@@ -229,5 +232,11 @@ async fn reschedule(call: Call) -> Result<Reply, Fault> {
         reason_code: body.reason_code.unwrap_or_default(),
     };
     let response = call.inner.booking.clone().reschedule_appointment(call.context().forward(request)).await?;
+    reply(&call, 200, &response)
+}
+
+async fn revoke_links(call: Call) -> Result<Reply, Fault> {
+    let request = RevokeManageLinkRequest { id: call.path_param("id"), if_version: call.if_match()? };
+    let response = call.inner.booking.clone().revoke_manage_link(call.context().forward(request)).await?;
     reply(&call, 200, &response)
 }

@@ -96,9 +96,10 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-/// The appointment of the link, and the context of calls on the patient's behalf.
-async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
-    let request = ResolveManageLinkRequest { token: call.path_param("token") };
+/// The appointment of the link, and the context of calls on the patient's behalf. With `to_move`, refuses a link by which
+/// the appointment cannot move.
+async fn resolve(call: &mut Call, to_move: bool) -> Result<(Context, String), Fault> {
+    let request = ResolveManageLinkRequest { token: call.path_param("token"), to_move };
     let link = call.inner.booking.clone().resolve_manage_link(call.context().request(request)).await?.into_inner();
     let organization = link.organization_id.parse().map_err(Fault::internal)?;
     call.act_as_patient(organization);
@@ -107,7 +108,7 @@ async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
 
 /// The search for slots to which the link's appointment can move.
 async fn search_request(call: &mut Call) -> Result<(Context, SearchSlotsRequest), Fault> {
-    let (ctx, moving) = resolve(call).await?;
+    let (ctx, moving) = resolve(call, true).await?;
     let service_id = service(call, &ctx, &moving).await?;
     let channel = BookingChannel::Online as i32;
     // The front end that booked for the patient has the link, too, and has perhaps proved nothing.
@@ -137,7 +138,7 @@ async fn next(mut call: Call) -> Result<Reply, Fault> {
 }
 
 async fn explain(mut call: Call) -> Result<Reply, Fault> {
-    let (ctx, moving) = resolve(&mut call).await?;
+    let (ctx, moving) = resolve(&mut call, true).await?;
     let service_id = service(&call, &ctx, &moving).await?;
     let channel = BookingChannel::Online as i32;
     let request = ExplainSlotRequest { service_id, channel, moving, ..slots::start_request(&call) };
@@ -145,7 +146,7 @@ async fn explain(mut call: Call) -> Result<Reply, Fault> {
 }
 
 async fn get(mut call: Call) -> Result<Reply, Fault> {
-    let (ctx, id) = resolve(&mut call).await?;
+    let (ctx, id) = resolve(&mut call, false).await?;
     let response = call.inner.booking.clone().get_appointment(ctx.request(GetAppointmentRequest { id })).await?;
     reply(&call, 200, &response)
 }
@@ -160,7 +161,7 @@ async fn cancel(call: Call) -> Result<Reply, Fault> {
 }
 
 async fn transition(mut call: Call, transition: Transition, cancel: Option<Cancel>) -> Result<Reply, Fault> {
-    let (ctx, id) = resolve(&mut call).await?;
+    let (ctx, id) = resolve(&mut call, false).await?;
     let (reason_code, reason) = cancel.map(|cancel| (cancel.reason_code, cancel.reason)).unwrap_or_default();
     let request = TransitionAppointmentRequest {
         id,
@@ -176,7 +177,7 @@ async fn transition(mut call: Call, transition: Transition, cancel: Option<Cance
 
 async fn reschedule(mut call: Call) -> Result<Reply, Fault> {
     let body: Reschedule = call.parse_body()?;
-    let (ctx, id) = resolve(&mut call).await?;
+    let (ctx, id) = resolve(&mut call, false).await?;
     let request = RescheduleAppointmentRequest {
         id,
         slot_id: body.slot_id,

@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 
 use super::{
     appointments, audit, busy, calendars, caller, consents, directory, displaced, holds, inbox, keys, messages,
-    organizations, patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots, verifications,
-    waitlist, webhook_endpoints,
+    organizations, patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots,
+    verifications, waitlist, webhook_endpoints,
 };
 use crate::{openapi, operation::Operation};
 
@@ -53,6 +53,7 @@ use crate::{openapi, operation::Operation};
     reason_codes::ReasonCodePage,
     patients::Patient,
     patients::PatientPage,
+    patients::RevokedLinks,
     consents::NewConsent,
     consents::Consents,
     plans::Plan,

@@ -1,15 +1,16 @@
 //! Patients.
 
 use axum::http::Method;
-use domain::{appointment::BookingChannel, patient::Details};
+use domain::{appointment::BookingChannel, id::PatientId, patient::Details};
 use rpc::Fault;
 use serde::Serialize;
 use serde_json::{Value, json};
+use service::db_error;
 use utoipa::ToSchema;
 use wire::{
     booking::{
         self, CreatePatientRequest, DecideProposedChangeRequest, GetPatientRequest, ListPatientsRequest,
-        UpdatePatientRequest,
+        RevokeManageLinksRequest, UpdatePatientRequest,
     },
     convert,
 };
@@ -17,6 +18,7 @@ use wire::{
 use super::{CURSOR, LIMIT, next_cursor, time};
 use crate::{
     auth::Scope,
+    calendar_link::{Kind, Subject},
     call::Call,
     operation::{Access, Body, Operation, handler},
     params::{Param, Type},
@@ -91,6 +93,15 @@ pub(crate) struct PatientPage {
     next_cursor: Option<String>,
 }
 
+/// The links of a patient that were revoked.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RevokedLinks {
+    /// How many appointments had a manage link that worked. Each has another one, which later messages carry.
+    appointments: u32,
+    /// Whether the patient had a calendar link.
+    calendar: bool,
+}
+
 const QUERY: &str = "Prefixes of names, e-mail address or date of birth, or a telephone number, its beginning or its \
     end. Accents, apostrophes, the order of words and separators between digits are ignored";
 
@@ -120,6 +131,18 @@ pub(super) fn operations() -> Vec<Operation> {
             .describe(describe_write),
         decide("accept", "Applies a proposed change to the patient's record", handler!(accept)),
         decide("dismiss", "Dismisses a proposed change", handler!(dismiss)),
+        operation(
+            "revoke_patient_links",
+            Method::POST,
+            "/v1/patients/{id}/links/revoke",
+            "Revokes the manage links of all appointments of a patient, and the link to their calendar",
+            Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]),
+            handler!(revoke_links),
+        )
+        .json_body("Nothing")
+        .optional_body()
+        .answer(200, "RevokedLinks")
+        .replayed_by_gateway(),
     ]
 }
 
@@ -248,4 +271,15 @@ async fn accept(call: Call) -> Result<Reply, Fault> {
 
 async fn dismiss(call: Call) -> Result<Reply, Fault> {
     decide(call, false).await
+}
+
+async fn revoke_links(call: Call) -> Result<Reply, Fault> {
+    let id = call.path_param("id");
+    let request = call.context().request(RevokeManageLinksRequest { patient_id: id.clone() });
+    let response = call.inner.booking.clone().revoke_manage_links(request).await?;
+    let patient: PatientId = id.parse().map_err(|_| Fault::not_found())?;
+    let subject = Subject { organization: call.caller.organization, kind: Kind::Patient, id: patient.uuid() };
+    let calendar = call.inner.store.close_calendar(subject.key()).await.map_err(db_error::fault)?;
+    let revoked = RevokedLinks { appointments: response.get_ref().revoked, calendar };
+    Ok(Reply::json(200, &revoked)?.write_metadata(response.metadata()).target(&id).patient(&id))
 }

@@ -62,7 +62,8 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-async fn status(call: Call) -> Result<Reply, Fault> {
+async fn status(mut call: Call) -> Result<Reply, Fault> {
+    act_in_default_organization(&mut call).await?;
     let query: Vec<String> =
         CALLBACK_PARAMS.into_iter().filter_map(|name| Some(format!("{name}={}", call.params.text(name)?))).collect();
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
@@ -75,7 +76,8 @@ async fn status(call: Call) -> Result<Reply, Fault> {
     Reply::json(200, &ReceivedReport { message_id: optional_text(&received.id) })
 }
 
-async fn inbound(call: Call) -> Result<Reply, Fault> {
+async fn inbound(mut call: Call) -> Result<Reply, Fault> {
+    act_in_default_organization(&mut call).await?;
     let request = receive_request(&call, "inbound");
     let is_twilio = request.provider == "twilio";
     let received = call.inner.reminder.clone().receive_inbound(call.context().request(request)).await?.into_inner();
@@ -88,6 +90,13 @@ async fn inbound(call: Call) -> Result<Reply, Fault> {
         });
     }
     Reply::json(200, &ReceivedText { id: optional_text(&received.id), repeated: received.repeated })
+}
+
+/// Texts of senders to whom no organisation has written belong to the default one.
+async fn act_in_default_organization(call: &mut Call) -> Result<(), Fault> {
+    let organization = call.inner.default_organization().await?;
+    call.act_as_patient(organization);
+    Ok(())
 }
 
 /// A callback as the provider sent it.

@@ -105,17 +105,22 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-async fn show(call: Call) -> Result<Reply, Fault> {
+async fn show(mut call: Call) -> Result<Reply, Fault> {
     let request = UnsubscribeRequest { token: call.path_param("token") };
     let state = call.inner.reminder.clone().get_unsubscribe(call.context().request(request)).await?.into_inner();
-    Ok(Reply::html(page(&state)))
+    reply(&mut call, &state)
 }
 
-async fn unsubscribe(call: Call) -> Result<Reply, Fault> {
+async fn unsubscribe(mut call: Call) -> Result<Reply, Fault> {
     let request = UnsubscribeRequest { token: call.path_param("token") };
     let state = call.inner.reminder.clone().unsubscribe(call.context().request(request)).await?.into_inner();
     // A reminder service of an older version does not set `ended`.
-    Ok(Reply::html(page(&UnsubscribeState { ended: true, ..state })))
+    reply(&mut call, &UnsubscribeState { ended: true, ..state })
+}
+
+fn reply(call: &mut Call, state: &UnsubscribeState) -> Result<Reply, Fault> {
+    call.act_as_patient(state.organization_id.parse().map_err(Fault::internal)?);
+    Ok(Reply::html(page(state)))
 }
 
 /// The page, without scripts and without external resources.
@@ -167,6 +172,7 @@ mod tests {
             language: language.into(),
             clinic: "Physio <b>& \"Co\"</b>".into(),
             phone: "+17805550100".into(),
+            organization_id: String::new(),
         }
     }
 

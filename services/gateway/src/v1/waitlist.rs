@@ -275,7 +275,7 @@ async fn decline(call: Call) -> Result<Reply, Fault> {
 
 /// The offer of a patient's link, and the context of calls on the patient's behalf.
 async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
-    let request = ResolveManageLinkRequest { token: call.path_param("token") };
+    let request = ResolveManageLinkRequest { token: call.path_param("token"), to_move: false };
     let link = call.inner.waitlist.clone().resolve_offer_link(call.context().request(request)).await?.into_inner();
     call.act_as_patient(link.organization_id.parse().map_err(Fault::internal)?);
     Ok((call.context(), link.offer_id))

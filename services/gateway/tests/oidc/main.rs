@@ -75,8 +75,9 @@ impl Fixture {
             reminder: Channel::pending(),
             admin_key: None,
             oidc,
-            default_organization: ORGANIZATION,
+            default_organization: Some(ORGANIZATION),
             readiness: Readiness::new(),
+            keyring: service::seal::Keyring::from_key(&[7; 32]),
             public_url: String::new(),
         };
         let router = App::build(Config::default(), deps).await.unwrap().router();

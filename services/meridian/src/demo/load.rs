@@ -1,16 +1,17 @@
 //! Loads the demo chain through the services' own interfaces at the first start.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::OnceLock, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use domain::{
     directory::{Body, Kind, TimeOff},
-    id::{LocationId, ServiceId},
+    id::{LocationId, OrganizationId, ServiceId},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
 use rpc::{Context, Fault};
 use runtime::{Clock, Shutdown};
+use uuid::Uuid;
 use wire::{
     availability::{CreateEntryRequest, ListEntriesRequest, directory_client::DirectoryClient},
     convert::directory::{body_to_wire, kind_to_wire},
@@ -19,15 +20,19 @@ use wire::{
 
 use super::{SearchExample, appointments, care_plans, chain};
 use crate::catalogue::{aftercare, entries as catalogue};
-use crate::roles::{DEFAULT_ORGANIZATION, Peers};
+use crate::roles::Peers;
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most polls for the first message, 200 ms apart.
 const POLLS_MAX: u32 = 150;
 
+/// The organisation of the demo: the default one, which [`chain`] is given.
+static ORGANIZATION: OnceLock<OrganizationId> = OnceLock::new();
+
 /// The context of one call.
 pub(crate) fn context() -> Context {
-    Context::new(DEFAULT_ORGANIZATION, "demo", CALL_TIMEOUT)
+    let organization = ORGANIZATION.get().copied().unwrap_or(OrganizationId::new(Uuid::nil()));
+    Context::new(organization, "demo", CALL_TIMEOUT)
 }
 
 /// The state of the load.
@@ -44,7 +49,13 @@ pub(crate) struct Loader {
 }
 
 /// Loads the chain unless it is loaded, and returns a search that finds open slots.
-pub(crate) async fn chain(clock: &Clock, peers: &Peers, shutdown: &Shutdown) -> Result<SearchExample> {
+pub(crate) async fn chain(
+    organization: OrganizationId,
+    clock: &Clock,
+    peers: &Peers,
+    shutdown: &Shutdown,
+) -> Result<SearchExample> {
+    ORGANIZATION.get_or_init(|| organization);
     let client = DirectoryClient::new(peers.availability.clone());
     let today = clock.now().to_zoned(TimeZone::UTC).date();
     if first(&client, Kind::Service).await?.is_none() {

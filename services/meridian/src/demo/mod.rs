@@ -6,6 +6,7 @@ mod chain;
 mod load;
 
 use anyhow::{Context as _, Result};
+use domain::id::OrganizationId;
 use gateway::{
     auth::{self, Scope},
     keys::{Keys, Permissions},
@@ -15,10 +16,10 @@ use runtime::{Clock, Shutdown, telemetry};
 
 use crate::{
     background_runtime::BackgroundRuntime,
-    cli::Common,
+    cli::{Common, Settings},
     config::Config,
-    roles::{self, BackgroundTasks, DEFAULT_ORGANIZATION, Peers, Role, Shared},
-    serve,
+    roles::{self, BackgroundTasks, Peers, Role, Shared},
+    secrets, serve,
 };
 
 /// Instead of the default of `reminder.settle_seconds`.
@@ -41,10 +42,12 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let guard = telemetry::start(&config.telemetry, "all")?;
     telemetry::collect_metrics();
     config.create_folder().context("the folder of the databases cannot be made")?;
+    // The demo has no real patients.
+    let keyring = secrets::keyring(&Settings { dev: true, ..settings.clone() })?;
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = serve::listen(&config.listen).await?;
-    let mut shared = serve::shared(&settings, Some(address));
+    let mut shared = serve::shared(&settings, keyring, Some(address));
     if !shared.clock.is_simulated() {
         // The load of the chain plays the weeks before the present.
         shared.clock = Clock::behind(SignedDuration::from_hours(24 * care_plans::DAYS));
@@ -57,7 +60,8 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     tasks.run(async move { booking.run(end).await });
     let end = shutdown.clone();
     tasks.run(async move { availability.run(end).await });
-    let search = load::chain(&shared.clock, &peers, &shutdown).await?;
+    let organization = roles::default_organization(&peers.availability).await?;
+    let search = load::chain(organization, &shared.clock, &peers, &shutdown).await?;
     if shutdown.has_begun() {
         tasks.finish(&shutdown).await;
         return Ok(());
@@ -70,7 +74,7 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     tasks.run_on(&background_runtime, async move { reminder.run(end).await });
     load::wait_for_reminder(&shared.clock, &peers, &shutdown).await;
     load::aftercare_rules(&peers).await?;
-    let (front_end, staff) = create_keys(config, &shared).await?;
+    let (front_end, staff) = create_keys(config, &shared, organization).await?;
     print_walk_through(shared.public_url.as_deref().unwrap_or_default(), &front_end, &staff, &search);
     let served = gateway.serve(listener, shutdown.clone()).await;
     tasks.finish(&shutdown).await;
@@ -79,25 +83,25 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
 }
 
 /// Creates the demo's keys and revokes those of the previous start, whose secrets are not stored.
-async fn create_keys(config: &Config, shared: &Shared) -> Result<(String, String)> {
+async fn create_keys(config: &Config, shared: &Shared, organization: OrganizationId) -> Result<(String, String)> {
     let keys = Keys::open(&config.database_of(Role::Gateway), shared.clock.clone(), shared.ids.clone()).await?;
-    let mut page = keys.page(DEFAULT_ORGANIZATION, None, PAGE_SIZE).await?;
+    let mut page = keys.page(organization, None, PAGE_SIZE).await?;
     while let Some(last) = page.last().cloned() {
         for key in page.iter().filter(|key| key.revoked_at_us.is_none()) {
             if [FRONT_END, STAFF].contains(&key.name.as_str()) {
-                keys.revoke(DEFAULT_ORGANIZATION, key.id).await?;
+                keys.revoke(organization, key.id).await?;
             }
         }
         // Revoked keys come last.
         page = match last.revoked_at_us {
-            None => keys.page(DEFAULT_ORGANIZATION, Some(&last), PAGE_SIZE).await?,
+            None => keys.page(organization, Some(&last), PAGE_SIZE).await?,
             Some(_) => vec![],
         };
     }
     let front_end = Permissions { role: None, scopes: &[Scope::SlotsRead, Scope::BookingsWrite], locations: &[] };
-    let (_, front_end) = keys.create(DEFAULT_ORGANIZATION, FRONT_END, front_end).await?;
+    let (_, front_end) = keys.create(organization, FRONT_END, front_end).await?;
     let staff = Permissions { role: Some(auth::Role::Owner), scopes: &[], locations: &[] };
-    let (_, staff) = keys.create(DEFAULT_ORGANIZATION, STAFF, staff).await?;
+    let (_, staff) = keys.create(organization, STAFF, staff).await?;
     Ok((front_end, staff))
 }
 

@@ -7,6 +7,7 @@ use crate::{
     cli::Common,
     config::Config,
     roles::{self, Peers, Role, Shared},
+    secrets,
 };
 
 /// Lists the affected appointments, or moves them to their wall-clock time. Fails if any are left.
@@ -68,6 +69,7 @@ async fn app(common: &Common, config: &Config) -> anyhow::Result<App> {
         readiness: runtime::Readiness::new(),
         admin_key: None,
         public_url: None,
+        keyring: secrets::keyring(&common.settings()?)?,
     };
     roles::booking(config, &shared, &Peers::in_process()).await
 }

@@ -42,7 +42,7 @@ pub(crate) async fn retry(
     message.reason.clear();
     message.due_at_us = now_us;
     let revision = inner.revision();
-    let kept = remember(ctx, ROUTE, &message, &revision);
+    let kept = remember(inner, ctx, ROUTE, &message, &revision)?;
     // In a task of its own: a caller that hangs up does not interrupt it.
     let owned = inner.clone();
     let task = tokio::spawn(async move {

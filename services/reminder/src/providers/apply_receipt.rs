@@ -16,7 +16,6 @@ use crate::{
             insert_provider_event, is_by_provider, lock_for_receipt, reschedule, select_parts, update_attempt,
         },
     },
-    templates::gsm7,
 };
 
 /// A delivery receipt, attributed to an attempt to send a message.
@@ -87,7 +86,8 @@ pub(crate) async fn apply(store: &Store, receipt: &AttributedReceipt<'_>) -> Res
     }
     insert_provider_event(&mut tx, receipt.event, named, receipt.form, receipt.now_us).await?;
     let attempt = receipt.attempt_of(&known);
-    let receipt = &if receipt.is_part { of_all_parts(&mut tx, receipt, attempt, &known.body).await? } else { *receipt };
+    let receipt =
+        &if receipt.is_part { of_all_parts(&mut tx, receipt, attempt, known.segments).await? } else { *receipt };
     let retried = match receipt.retry {
         Some(retry) => reschedule(&mut tx, attempt, receipt.receipt_status(), retry, receipt.now_us).await?,
         None => false,
@@ -121,14 +121,14 @@ async fn of_all_parts<'a>(
     tx: &mut Tx,
     receipt: &AttributedReceipt<'a>,
     attempt: AttemptKey,
-    body: &str,
+    segments: i32,
 ) -> Result<AttributedReceipt<'a>, Failure> {
     if receipt.stage == Stage::Delivered {
         insert_arrived_part(tx, attempt, receipt.provider_message_id, receipt.now_us).await?;
     }
     let named = select_parts(tx, attempt).await?;
     // A receipt may come before the provider's answer that names the number of parts, or instead of it.
-    let parts = if named > 0 { i64::from(named) } else { i64::from(gsm7::segments(body).1) };
+    let parts = i64::from(if named > 0 { named } else { segments });
     let arrived = count_arrived_parts(tx, attempt).await?;
     let stage = if receipt.stage == Stage::Delivered && arrived < parts { Stage::Sent } else { receipt.stage };
     // Other parts may have arrived, and a retry would send them twice.

@@ -251,7 +251,8 @@ async fn response_text(
     context.visits = visits.iter().take(NAMED_VISITS_MAX).filter_map(|visit| local_start(visit)).collect();
     let languages = template_context::language_preferences(&details, &visit);
     let rendered = inner.templates.render(&Template::default(), template, REPLY_CHANNEL, &languages, &context);
-    Ok(rendered.map_err(|error| Fault::internal(error.to_string()))?.text)
+    let text = rendered.map_err(|error| Fault::internal(error.to_string()))?.text;
+    Ok(template_context::without_token(&text, &appointment.manage_token))
 }
 
 fn local_start(sent: &SentMessage) -> Option<Zoned> {

@@ -55,8 +55,10 @@ pub(crate) async fn mark_read(
         let (organization, now_us) = (ctx_owned.organization.uuid(), owned.clock.now_us());
         let mut tx = owned.store.begin().await?;
         let row = inbound::mark_read(&mut tx, organization, id.uuid(), now_us, &ctx_owned.caller).await?;
-        let kept =
-            row.as_ref().and_then(|row| remember(&ctx_owned, MARK_READ_ROUTE, &to_wire(row.clone()), &kept_revision));
+        let kept = match &row {
+            Some(row) => remember(&owned, &ctx_owned, MARK_READ_ROUTE, &to_wire(row.clone()), &kept_revision)?,
+            None => None,
+        };
         idempotency::insert(&mut tx, kept.as_ref(), now_us).await?;
         tx.commit().await?;
         Ok::<_, Refusal>(row)

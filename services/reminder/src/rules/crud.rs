@@ -137,7 +137,7 @@ async fn save(
 ) -> Result<Response<wire::Rule>, Fault> {
     let message = to_wire(&rule);
     let revision = inner.revision();
-    let kept = remember(ctx, route, &message, &revision);
+    let kept = remember(inner, ctx, route, &message, &revision)?;
     let (owned, organization) = (inner.clone(), ctx.organization.uuid());
     let task = tokio::spawn(async move {
         let _guard = guard;

@@ -24,7 +24,7 @@ use crate::{
     rules::{Rule, Trigger, quiet_hours},
     store::{appointments::Announcement, blocked::Address, messages::MessageRow},
     subject::Subject,
-    template_context,
+    template_context::{self, TOKEN},
     templates::{self, LanguagePreferences, Rendered, TemplateContext},
     unsubscribe,
 };
@@ -51,6 +51,8 @@ pub(super) enum Decision {
 pub(super) struct ReadyMessage {
     pub(super) to: String,
     pub(super) rendered: Rendered,
+    /// The token of the link in the text, which is not stored; empty without one.
+    pub(super) link_token: String,
     /// The appointment's version that it was verified against.
     pub(super) verified_version: i64,
     /// `None` when it announces no arrangement that holds.
@@ -112,7 +114,7 @@ pub(super) async fn prepare(
         _ => vec![],
     };
     let announcement = announcement(message, trigger, &appointment);
-    let verified_version = appointment.version;
+    let (verified_version, link_token) = (appointment.version, appointment.manage_token.clone());
     let mut words = match expires_at_us {
         Some(at_us) => template_context::for_offer(inner, &appointment, &details, visit.clone(), about, at_us),
         None => template_context::for_visit(inner, &appointment, &details, visit.clone(), about),
@@ -122,7 +124,9 @@ pub(super) async fn prepare(
         (words.count, words.visits) = (series.len(), series);
     }
     Ok(match text(inner, &rule, channel, &details, &visit, &words) {
-        Ok(rendered) => Decision::Send(Box::new(ReadyMessage { to, rendered, verified_version, announcement })),
+        Ok(rendered) => {
+            Decision::Send(Box::new(ReadyMessage { to, rendered, link_token, verified_version, announcement }))
+        }
         Err(next) => next,
     })
 }
@@ -252,7 +256,7 @@ async fn series(inner: &Inner, message: &MessageRow, now_us: i64) -> Result<Vec<
     Ok(found.into_iter().filter_map(|(at_us, zone)| template_context::local_time(at_us, &zone)).collect())
 }
 
-/// A reply to a patient's message; its text was rendered when that came.
+/// A reply to a patient's message; its text was rendered when that came, without the token of its link.
 pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Decision, Fault> {
     if inner.clock.now_us() >= message.due_at_us + REPLY_LATE_US {
         return Ok(Decision::Suppress("too_late"));
@@ -264,9 +268,18 @@ pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Decisio
     if !countries::allow(inner, &ctx, &message.recipient, None).await? {
         return Ok(limited("country_not_allowed"));
     }
-    let rendered = Rendered { subject: String::new(), text: message.body.clone() };
+    let mut link_token = String::new();
+    if message.body.contains(TOKEN) {
+        link_token = match present(inner, &ctx, message).await {
+            Ok((contact, _)) => contact.appointment.unwrap_or_default().manage_token,
+            Err(fault) if fault.code == Code::NotFound => return Ok(Decision::Suppress("gone")),
+            Err(fault) => return Err(fault),
+        };
+    }
+    let rendered = Rendered { subject: String::new(), text: message.body.replace(TOKEN, &link_token) };
     let to = message.recipient.clone();
-    Ok(Decision::Send(Box::new(ReadyMessage { to, rendered, verified_version: i64::MAX, announcement: None })))
+    let verified_version = i64::MAX;
+    Ok(Decision::Send(Box::new(ReadyMessage { to, rendered, link_token, verified_version, announcement: None })))
 }
 
 /// The text, in the patient's language when there is one in it, with times of the location's clock.

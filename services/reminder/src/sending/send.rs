@@ -43,6 +43,7 @@ use crate::{
         messages::MessageRow,
         sends::{Finish, NewSend, SendResult},
     },
+    template_context::without_token,
     templates::gsm7,
     unsubscribe,
 };
@@ -118,8 +119,8 @@ async fn attempt(
         provider: route.name(),
         key_attempt: key,
         recipient: ready.to.clone(),
-        subject: ready.rendered.subject.clone(),
-        body: ready.rendered.text.clone(),
+        subject: without_token(&ready.rendered.subject, &ready.link_token),
+        body: without_token(&ready.rendered.text, &ready.link_token),
         segments,
         now_us,
         lease_until_us: now_us + lease_us(inner),
@@ -200,7 +201,7 @@ fn segments(text: &str) -> i32 {
 fn one_click(inner: &Inner, message: &MessageRow) -> Option<String> {
     let trigger = message.trigger.parse::<Trigger>().ok()?;
     let base = inner.config.public_url.as_ref().filter(|_| trigger.is_after_visit())?;
-    Some(format!("{base}/v1/unsubscribe/{}", unsubscribe::token(message)))
+    Some(format!("{base}/v1/unsubscribe/{}", unsubscribe::token(inner, message)))
 }
 
 /// The address of reports on an attempt, so that a late report finds it.

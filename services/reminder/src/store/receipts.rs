@@ -11,7 +11,7 @@ const LOCK_MESSAGE: &str = r#"
     UPDATE messages
     SET provider_rank = provider_rank
     WHERE organization_id = $1 AND id = $2
-    RETURNING attempts, key_attempt, trigger, channel, recipient, body
+    RETURNING attempts, key_attempt, trigger, channel, recipient, segments
 "#;
 // An attempt whose provider was not stored counts for every provider.
 const COUNT_BY_PROVIDER: &str = r#"
@@ -108,7 +108,8 @@ pub(crate) struct LockedMessageRow {
     pub(crate) trigger: String,
     pub(crate) channel: String,
     pub(crate) recipient: String,
-    pub(crate) body: String,
+    /// Segments as carriers count them.
+    pub(crate) segments: i32,
 }
 
 /// A status that a receipt sets.

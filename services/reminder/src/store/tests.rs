@@ -345,6 +345,7 @@ async fn statements_are_understood(bed: Bed) {
         &webhook_deliveries::STATEMENTS,
         &webhook_endpoints::STATEMENTS,
         &service::idempotency::STATEMENTS,
+        &service::secrets::STATEMENTS,
     ]
     .concat();
     match &bed.store.database {

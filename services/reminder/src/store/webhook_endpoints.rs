@@ -71,9 +71,26 @@ const RECORD_ATTEMPT: &str = r#"
 "#;
 const DELETE_ENDPOINT: &str = "DELETE FROM webhook_endpoints WHERE organization_id = $1 AND id = $2";
 
+const SELECT_TO_RESEAL: &str = r#"
+    SELECT organization_id, id, url, secret, old_secret
+    FROM webhook_endpoints
+    WHERE (organization_id, id) > ($1, $2)
+        AND (substr(url, 1, $3) <> $4 OR substr(secret, 1, $3) <> $4
+            OR (old_secret <> '' AND substr(old_secret, 1, $3) <> $4))
+    ORDER BY organization_id, id
+    LIMIT $5
+"#;
+const REPLACE_SEALED: &str = r#"
+    UPDATE webhook_endpoints
+    SET url = $6, secret = $7, old_secret = $8
+    WHERE organization_id = $1 AND id = $2 AND url = $3 AND secret = $4 AND old_secret = $5
+"#;
+
 /// Every statement of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 11] = [
+pub(super) const STATEMENTS: [&str; 13] = [
+    SELECT_TO_RESEAL,
+    REPLACE_SEALED,
     SELECT_ENDPOINT,
     SELECT_ENDPOINTS,
     COUNT_ENDPOINTS,
@@ -93,12 +110,14 @@ pub(crate) struct EndpointRow {
     pub(crate) organization_id: Uuid,
     pub(crate) id: Uuid,
     pub(crate) version: i64,
+    /// Sealed.
     pub(crate) url: String,
     /// JSON.
     pub(crate) events: String,
     pub(crate) description: String,
     pub(crate) enabled: bool,
     pub(crate) disabled_reason: String,
+    /// Sealed, as is the old one.
     pub(crate) secret: String,
     pub(crate) old_secret: String,
     pub(crate) old_until_us: i64,
@@ -124,11 +143,21 @@ impl EndpointRow {
         serde_json::to_string(events).unwrap_or_default()
     }
 
-    /// The secrets that sign at an instant, the present one first.
+    /// The secrets that sign at an instant, the present one first, sealed.
     pub(crate) fn secrets(&self, now_us: i64) -> Vec<&str> {
         let old = (!self.old_secret.is_empty() && now_us < self.old_until_us).then_some(self.old_secret.as_str());
         std::iter::once(self.secret.as_str()).chain(old).collect()
     }
+}
+
+/// The sealed columns of an endpoint.
+#[derive(FromRow)]
+pub(crate) struct SealedRow {
+    pub(crate) organization_id: Uuid,
+    pub(crate) id: Uuid,
+    pub(crate) url: String,
+    pub(crate) secret: String,
+    pub(crate) old_secret: String,
 }
 
 /// An enabled endpoint and the events that it wants.
@@ -170,6 +199,43 @@ impl Store {
             .bind(limit)
             .fetch_all(pool)
             .await)
+    }
+}
+
+impl Store {
+    /// Endpoints after a key with a sealed column that does not begin with `prefix`.
+    pub(crate) async fn endpoints_to_reseal(
+        &self,
+        after: (Uuid, Uuid),
+        prefix: &str,
+        limit: i64,
+    ) -> Result<Vec<SealedRow>, Failure> {
+        let length = i32::try_from(prefix.len()).unwrap_or(0);
+        read!(self.database, "reminder.endpoints_to_reseal", |pool| query_as(SELECT_TO_RESEAL)
+            .bind(after.0)
+            .bind(after.1)
+            .bind(length)
+            .bind(prefix)
+            .bind(limit)
+            .fetch_all(pool)
+            .await)
+    }
+
+    /// Replaces address, secret and old secret; `false` when they have changed since they were read.
+    pub(crate) async fn replace_sealed(&self, row: &SealedRow, new: &[String; 3]) -> Result<bool, Failure> {
+        let [url, secret, old_secret] = new;
+        service::write!(self.database, "reminder.replace_sealed", |pool| query(REPLACE_SEALED)
+            .bind(row.organization_id)
+            .bind(row.id)
+            .bind(&row.url)
+            .bind(&row.secret)
+            .bind(&row.old_secret)
+            .bind(url)
+            .bind(secret)
+            .bind(old_secret)
+            .execute(pool)
+            .await
+            .map(|done| done.rows_affected() > 0))
     }
 }
 

@@ -68,7 +68,7 @@ pub(crate) async fn test(
     let task = tokio::spawn(async move {
         let _guard = guard;
         let revision = owned.revision();
-        let kept = |row: &DeliveryRow| remember(&ctx_owned, TEST_ROUTE, &delivery_to_wire(row), &revision);
+        let kept = |row: &DeliveryRow| remember(&owned, &ctx_owned, TEST_ROUTE, &delivery_to_wire(row), &revision);
         let (key, now_us) = ((endpoint.organization_id, endpoint.id), now.as_microsecond());
         let row = queue::enqueue_one(&owned.store, key, &new, now_us, &kept).await?;
         Ok::<_, Refusal>((row, revision.clone()))
@@ -98,7 +98,7 @@ pub(crate) async fn replay(
     let task = tokio::spawn(async move {
         let _guard = guard;
         let revision = owned.revision();
-        let kept = |row: &DeliveryRow| remember(&ctx_owned, REPLAY_ROUTE, &delivery_to_wire(row), &revision);
+        let kept = |row: &DeliveryRow| remember(&owned, &ctx_owned, REPLAY_ROUTE, &delivery_to_wire(row), &revision);
         let row = queue::replay(&owned.store, &row, now_us, &kept).await?;
         Ok::<_, Refusal>((row, revision.clone()))
     });

@@ -16,6 +16,7 @@ use tonic::Response;
 use super::{
     SECRET_OVERLAP_US,
     queue::{delete_endpoint, write_endpoint},
+    sealed::{seal_secret, seal_url},
     wire::{endpoint_to_wire, from_wire},
 };
 use crate::{
@@ -40,7 +41,8 @@ pub(crate) async fn list(
     faults.result()?;
     let mut rows = inner.store.endpoints(ctx.organization.uuid(), after, limit + 1).await.map_err(db_error::fault)?;
     let next_cursor = page::cut(&mut rows, limit, |row| (0, row.id));
-    Ok(ListWebhookEndpointsResponse { endpoints: rows.iter().map(endpoint_to_wire).collect(), next_cursor })
+    let endpoints = rows.iter().map(|row| endpoint_to_wire(&inner.keyring, row)).collect::<Result<_, _>>()?;
+    Ok(ListWebhookEndpointsResponse { endpoints, next_cursor })
 }
 
 pub(crate) async fn get(
@@ -48,7 +50,7 @@ pub(crate) async fn get(
     ctx: &Context,
     request: GetWebhookEndpointRequest,
 ) -> Result<WebhookEndpoint, Fault> {
-    Ok(endpoint_to_wire(&load(inner, ctx, &request.id).await?))
+    Ok(endpoint_to_wire(&inner.keyring, &load(inner, ctx, &request.id).await?)?)
 }
 
 pub(crate) async fn create(
@@ -63,23 +65,25 @@ pub(crate) async fn create(
     };
     let now = inner.clock.now();
     let now_us = now.as_microsecond();
+    let key = (ctx.organization.uuid(), inner.ids.uuid(now));
+    let secret = Secret::from_random(&inner.ids.bytes());
     let endpoint = EndpointRow {
-        organization_id: ctx.organization.uuid(),
-        id: inner.ids.uuid(now),
+        organization_id: key.0,
+        id: key.1,
         version: 1,
-        url: body.url,
+        url: seal_url(&inner.keyring, key, &body.url)?,
         events: EndpointRow::events_text(&body.events),
         description: body.description,
         enabled: body.enabled,
         disabled_reason: String::new(),
-        secret: Secret::from_random(&inner.ids.bytes()).encode(),
+        secret: seal_secret(&inner.keyring, key, &secret)?,
         old_secret: String::new(),
         old_until_us: 0,
         failing_since_us: None,
         created_at_us: now_us,
         updated_at_us: now_us,
     };
-    let response = WebhookEndpoint { secret: endpoint.secret.clone(), ..endpoint_to_wire(&endpoint) };
+    let response = WebhookEndpoint { secret: secret.encode(), ..endpoint_to_wire(&inner.keyring, &endpoint)? };
     save(inner, ctx, (CREATE_ROUTE, guard), endpoint, response).await
 }
 
@@ -96,7 +100,7 @@ pub(crate) async fn update(
     };
     let endpoint = EndpointRow {
         version: old.version + 1,
-        url: body.url,
+        url: seal_url(&inner.keyring, (old.organization_id, old.id), &body.url)?,
         events: EndpointRow::events_text(&body.events),
         description: body.description,
         enabled: body.enabled,
@@ -106,7 +110,7 @@ pub(crate) async fn update(
         updated_at_us: inner.clock.now_us(),
         ..old
     };
-    let response = endpoint_to_wire(&endpoint);
+    let response = endpoint_to_wire(&inner.keyring, &endpoint)?;
     save(inner, ctx, (UPDATE_ROUTE, guard), endpoint, response).await
 }
 
@@ -121,15 +125,16 @@ pub(crate) async fn rotate(
     };
     let old = load(inner, ctx, &request.id).await?;
     let now_us = inner.clock.now_us();
+    let secret = Secret::from_random(&inner.ids.bytes());
     let endpoint = EndpointRow {
         version: old.version + 1,
-        secret: Secret::from_random(&inner.ids.bytes()).encode(),
+        secret: seal_secret(&inner.keyring, (old.organization_id, old.id), &secret)?,
         old_secret: old.secret,
         old_until_us: now_us + SECRET_OVERLAP_US,
         updated_at_us: now_us,
         ..old
     };
-    let response = WebhookEndpoint { secret: endpoint.secret.clone(), ..endpoint_to_wire(&endpoint) };
+    let response = WebhookEndpoint { secret: secret.encode(), ..endpoint_to_wire(&inner.keyring, &endpoint)? };
     save(inner, ctx, (ROTATE_ROUTE, guard), endpoint, response).await
 }
 
@@ -155,7 +160,7 @@ async fn save(
     response: WebhookEndpoint,
 ) -> Result<Response<WebhookEndpoint>, Fault> {
     let revision = inner.revision();
-    let kept = remember(ctx, route, &response, &revision);
+    let kept = remember(inner, ctx, route, &response, &revision)?;
     let owned = inner.clone();
     let task = tokio::spawn(async move {
         let _guard = guard;

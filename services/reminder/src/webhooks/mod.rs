@@ -12,6 +12,7 @@ pub(crate) mod event;
 pub(crate) mod places;
 pub(crate) mod queue;
 mod retry;
+pub(crate) mod sealed;
 #[cfg(test)]
 mod tests;
 pub(crate) mod wire;

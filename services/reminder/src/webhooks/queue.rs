@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The answer to keep for the key of a request, made of the row that it wrote.
-pub(crate) type Answer<'a> = dyn Fn(&DeliveryRow) -> Option<Remember> + Send + Sync + 'a;
+pub(crate) type Answer<'a> = dyn Fn(&DeliveryRow) -> Result<Option<Remember>, Fault> + Send + Sync + 'a;
 
 /// The outcome of recording an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(crate) async fn enqueue_one(
     let mut tx = store.begin().await?;
     let number = reserve_numbers(&mut tx, organization, endpoint, 1).await?.ok_or_else(disabled)?;
     let row = insert_delivery(&mut tx, organization, endpoint, (number, new), now_us).await?;
-    idempotency::insert(&mut tx, answer(&row).as_ref(), now_us).await?;
+    idempotency::insert(&mut tx, answer(&row)?.as_ref(), now_us).await?;
     tx.commit().await?;
     Ok(row)
 }
@@ -95,7 +95,7 @@ pub(crate) async fn replay(
     let mut tx = store.begin().await?;
     let number = reserve_numbers(&mut tx, row.organization_id, row.endpoint_id, 1).await?.ok_or_else(disabled)?;
     let row = replay_delivery(&mut tx, row, number, now_us).await?.ok_or(Refusal::Stale)?;
-    idempotency::insert(&mut tx, answer(&row).as_ref(), now_us).await?;
+    idempotency::insert(&mut tx, answer(&row)?.as_ref(), now_us).await?;
     tx.commit().await?;
     Ok(row)
 }

@@ -2,6 +2,7 @@
 
 use domain::event::Kind;
 use runtime::Ids;
+use service::seal::Keyring;
 use sql::Target;
 use testkit::database::Database;
 use uuid::Uuid;
@@ -195,7 +196,7 @@ async fn an_update_of_an_endpoint_keeps_its_failures(database: Database) {
 
 #[test]
 fn no_debug_shows_an_address_or_a_secret() {
-    let (row, wire) = (endpoint(), super::wire::endpoint_to_wire(&endpoint()));
+    let (row, wire) = (endpoint(), super::wire::endpoint_to_wire(&Keyring::from_key(&[7; 32]), &endpoint()).unwrap());
     let wire = ::wire::reminder::WebhookEndpoint { secret: row.secret.clone(), ..wire };
     let request = ::wire::reminder::CreateWebhookEndpointRequest { body: wire.body.clone() };
     let debug = format!("{row:?} {wire:?} {request:?}");

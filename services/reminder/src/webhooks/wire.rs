@@ -5,8 +5,10 @@ use domain::{
     fault::{Faults, check_text},
     id::{WebhookDeliveryId, WebhookId},
 };
+use service::seal::{self, Keyring};
 use wire::reminder::{WebhookDelivery, WebhookEndpoint, WebhookEndpointBody};
 
+use super::sealed;
 use crate::store::{webhook_deliveries::DeliveryRow, webhook_endpoints::EndpointRow};
 
 const URL_CHARS_MAX: usize = 2000;
@@ -52,12 +54,15 @@ pub(crate) async fn from_wire(outbound: &outbound::Client, body: WebhookEndpoint
 }
 
 /// An endpoint without its secret.
-pub(crate) fn endpoint_to_wire(row: &EndpointRow) -> WebhookEndpoint {
-    WebhookEndpoint {
+///
+/// # Errors
+/// When its address does not open.
+pub(crate) fn endpoint_to_wire(keyring: &Keyring, row: &EndpointRow) -> Result<WebhookEndpoint, seal::Error> {
+    Ok(WebhookEndpoint {
         id: WebhookId::new(row.id).to_string(),
         version: row.version,
         body: Some(WebhookEndpointBody {
-            url: row.url.clone(),
+            url: sealed::open_url(keyring, row)?,
             events: row.events().iter().map(ToString::to_string).collect(),
             description: row.description.clone(),
             enabled: row.enabled,
@@ -67,7 +72,7 @@ pub(crate) fn endpoint_to_wire(row: &EndpointRow) -> WebhookEndpoint {
         created_at_us: row.created_at_us,
         updated_at_us: row.updated_at_us,
         failing_since_us: row.failing_since_us.unwrap_or(0),
-    }
+    })
 }
 
 pub(crate) fn delivery_to_wire(row: &DeliveryRow) -> WebhookDelivery {

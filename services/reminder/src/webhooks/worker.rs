@@ -11,6 +11,7 @@ use domain::{
     webhook::DeliveryStatus,
 };
 use runtime::Shutdown;
+use service::seal;
 use signing::{ID_HEADER, SIGNATURE_HEADER, Secret, TIMESTAMP_HEADER, signature_header};
 use sql::Failure;
 use tokio::task::JoinSet;
@@ -20,6 +21,7 @@ use super::{
     places::{LEASE_MAX, PLACES},
     queue::{Recorded, finish_attempt},
     retry::{AttemptResult, Attempts, evaluate},
+    sealed::{open_secrets, open_url},
 };
 use crate::{
     Inner,
@@ -97,7 +99,15 @@ async fn poll(inner: &Arc<Inner>, limit: usize) -> Result<Poll<DeliveryRow>, Fai
 /// Sends a delivery and records the result.
 async fn deliver(inner: &Inner, delivery: &DeliveryRow) {
     let result = match inner.store.endpoint(delivery.organization_id, delivery.endpoint_id).await {
-        Ok(Some(endpoint)) if endpoint.enabled => attempt(inner, &endpoint, delivery).await,
+        Ok(Some(endpoint)) if endpoint.enabled => match Target::open(inner, &endpoint) {
+            Ok(target) => attempt(inner, &target, delivery).await,
+            // The delivery is leased again: the key may be among those of another process.
+            Err(error) => {
+                let endpoint = WebhookId::new(endpoint.id);
+                tracing::error!(%endpoint, %error, "the secrets of a webhook endpoint cannot be opened");
+                return;
+            }
+        },
         // Disabling or deleting the endpoint has ended its deliveries.
         Ok(_) => return,
         Err(error) => {
@@ -138,13 +148,25 @@ async fn deliver(inner: &Inner, delivery: &DeliveryRow) {
     }
 }
 
+/// The address and the secrets of an endpoint.
+struct Target {
+    url: String,
+    secrets: Vec<Secret>,
+}
+
+impl Target {
+    fn open(inner: &Inner, endpoint: &EndpointRow) -> Result<Self, seal::Error> {
+        let secrets = open_secrets(&inner.keyring, endpoint, inner.clock.now_us())?;
+        Ok(Self { url: open_url(&inner.keyring, endpoint)?, secrets })
+    }
+}
+
 /// Posts a delivery once.
-async fn attempt(inner: &Inner, endpoint: &EndpointRow, delivery: &DeliveryRow) -> AttemptResult {
+async fn attempt(inner: &Inner, target: &Target, delivery: &DeliveryRow) -> AttemptResult {
     let now_us = inner.clock.now_us();
     let id = WebhookDeliveryId::new(delivery.id).to_string();
     let seconds = now_us.div_euclid(1_000_000);
-    let secrets: Vec<Secret> = endpoint.secrets(now_us).iter().filter_map(|secret| secret.parse().ok()).collect();
-    let signature = signature_header(&secrets, &id, seconds, delivery.payload.as_bytes());
+    let signature = signature_header(&target.secrets, &id, seconds, delivery.payload.as_bytes());
     let timestamp = seconds.to_string();
     let headers = [
         ("user-agent", "Meridian"),
@@ -152,7 +174,7 @@ async fn attempt(inner: &Inner, endpoint: &EndpointRow, delivery: &DeliveryRow) 
         (TIMESTAMP_HEADER, timestamp.as_str()),
         (SIGNATURE_HEADER, signature.as_str()),
     ];
-    let answer = inner.outbound.post(&endpoint.url, &headers, &delivery.payload).await;
+    let answer = inner.outbound.post(&target.url, &headers, &delivery.payload).await;
     let attempts = Attempts {
         count: delivery.tries,
         since_us: delivery.since_us,

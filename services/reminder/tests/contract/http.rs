@@ -1,6 +1,6 @@
 //! Text messages through a gateway of the clinic's own, which takes signed JSON and drops repeated ids.
 
-use crate::common::{PUBLIC_URL, Running, World, organization, reports::http as report, us};
+use crate::common::{PUBLIC_URL, Running, World, organization, reports::http as report, us, with_token};
 use rpc::{Code, Fault};
 use serde_json::Value;
 use testkit::{
@@ -38,7 +38,10 @@ async fn a_text_is_posted_and_signed(database: Database) {
     let org = organization(1);
     let callback = format!("{PUBLIC_URL}/v1/providers/http/status?message_id={}&attempt=1&org={org}", sent.id);
     assert_eq!((body["id"].as_str(), body["to"].as_str()), (Some(id.as_str()), Some("+15005550009")));
-    assert_eq!((body["text"].as_str(), body["status_url"].as_str()), (Some(sent.text.as_str()), Some(&*callback)));
+    assert_eq!(
+        (body["text"].as_str(), body["status_url"].as_str()),
+        (Some(&*with_token(&sent.text)), Some(&*callback))
+    );
     assert_eq!((posted.path.as_str(), posted.headers["content-type"].as_str()), ("/messages", "application/json"));
     let seconds = us(NOW) / 1_000_000;
     assert_eq!((&posted.headers["webhook-id"], &posted.headers["webhook-timestamp"]), (&id, &seconds.to_string()));

@@ -1,6 +1,6 @@
 //! E-mails through a mail server, with text messages in the sandbox.
 
-use crate::common::{Running, World, organization, us};
+use crate::common::{Running, World, organization, us, with_token};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::id::MessageId;
 use rpc::{Code, Fault};
@@ -37,7 +37,7 @@ async fn an_email_leaves_through_the_mail_server(database: Database) {
     let [got] = mail.wait_for(1).await.try_into().unwrap();
     assert_eq!((got.to.as_str(), got.from.as_str()), ("canary@example.org", "reminders@clinic.example"));
     assert_eq!(got.header("Subject").as_deref(), Some(sent.subject.as_str()));
-    assert_eq!(got.text().as_deref(), Some(sent.text.trim_end()));
+    assert_eq!(got.text().as_deref(), Some(with_token(&sent.text).trim_end()));
     let id = format!("{}-1@clinic.example", sent.id);
     assert_eq!(sent.attempts[0].provider_message_id, id);
     assert_eq!(got.header("Message-ID"), Some(format!("<{id}>")));
@@ -107,6 +107,14 @@ async fn an_email_after_a_visit_has_a_one_click_unsubscribe(database: Database) 
     world.booking.set_down(false);
     for wrong in ["", "AAAA", &token.replace(&token[30..34], "AAAA")] {
         assert_eq!(Fault::from(click(wrong).await.err().unwrap()).code, Code::NotFound, "{wrong}");
+    }
+    // The ids of a message stand in its `Message-ID`: they make no token, with whatever code.
+    let after = service.becomes(&visit, "after_completed", "email", "sent").await;
+    let id: MessageId = after.id.parse().unwrap();
+    let ids = [organization(1).uuid().as_bytes().as_slice(), id.uuid().as_bytes()].concat();
+    assert_eq!(URL_SAFE_NO_PAD.decode(token).unwrap()[..32], ids, "the token is about this message");
+    for forged in [ids.clone(), [&ids[..], &[0; 16]].concat(), [&ids[..], &ids[..16]].concat()] {
+        assert_eq!(Fault::from(click(&URL_SAFE_NO_PAD.encode(forged)).await.err().unwrap()).code, Code::NotFound);
     }
     // A message about an appointment has no link, and no token is valid for it.
     let announced = service.becomes(&visit, "booked", "email", "sent").await;

@@ -1,6 +1,6 @@
 //! What becomes of a message when the provider, or the sender, does not do its part.
 
-use crate::common::{PUBLIC_URL, Running, WITHIN, World, organization, reports::twilio as signed, us};
+use crate::common::{PUBLIC_URL, Running, WITHIN, World, organization, reports::twilio as signed, us, with_token};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rpc::{Code, Fault};
 use testkit::{database::Database, poll, port::Port, sms::Behaviour};
@@ -19,7 +19,7 @@ async fn the_provider_gets_its_own_request_format(database: Database) {
     let credentials = STANDARD.encode("AC00000000000000000000000000000000:12345");
     assert_eq!(asked.authorization, format!("Basic {credentials}"));
     assert_eq!((asked.form["To"].as_str(), asked.form["From"].as_str()), ("+15005550009", "+15005550006"));
-    assert_eq!(asked.form["Body"], sent.text);
+    assert_eq!(asked.form["Body"], with_token(&sent.text));
     let (id, org) = (&sent.id, organization(1));
     let callback = format!("{PUBLIC_URL}/v1/providers/twilio/status?message_id={id}&attempt=1&org={org}");
     assert_eq!(asked.form["StatusCallback"], callback);

@@ -1,6 +1,6 @@
 //! Text messages through Vonage, whose answers and receipts cover one part each.
 
-use crate::common::{PUBLIC_URL, Running, World, organization};
+use crate::common::{PUBLIC_URL, Running, World, organization, with_token};
 use rpc::{Code, Fault};
 use testkit::{
     database::Database,
@@ -70,7 +70,7 @@ async fn a_text_is_sent_in_vonages_format(database: Database) {
         ("api_secret", "secret"),
         ("from", "15005550006"),
         ("to", "15005550009"),
-        ("text", sent.text.as_str()),
+        ("text", &*with_token(&sent.text)),
         ("client-ref", &reference),
         ("status-report-req", "1"),
         ("callback", &callback),

@@ -178,6 +178,8 @@ pub(super) const OPERATIONS: &[(Callers, &[&str])] = &[
             "repair_plan",
             "reschedule_appointment",
             "review_plan",
+            "revoke_appointment_links",
+            "revoke_patient_links",
             "start_appointment",
         ],
     ),

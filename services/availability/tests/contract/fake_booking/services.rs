@@ -129,6 +129,8 @@ not_played! {
     reschedule_appointment(RescheduleAppointmentRequest) -> Appointment;
     update_appointment(UpdateAppointmentRequest) -> Appointment;
     resolve_manage_link(ResolveManageLinkRequest) -> ResolveManageLinkResponse;
+    revoke_manage_link(RevokeManageLinkRequest) -> Appointment;
+    revoke_manage_links(RevokeManageLinksRequest) -> RevokeManageLinksResponse;
     create_patient(CreatePatientRequest) -> Patient;
     get_patient(GetPatientRequest) -> Patient;
     update_patient(UpdatePatientRequest) -> Patient;

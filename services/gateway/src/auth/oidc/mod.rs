@@ -65,7 +65,7 @@ pub(super) async fn authenticate(inner: &Inner, token: &str, headers: &HeaderMap
     };
     let claims = provider.verify(token).await?;
     let named = organization::named(headers)?;
-    let caller = access::caller(&provider.config, &claims, named, inner.default_organization)?;
+    let caller = access::caller(&provider.config, &claims, named, inner.default_organization().await?)?;
     if !organization::exists(inner, caller.organization).await? {
         let detail = "the token's organisation does not exist in this installation";
         return Err(Fault::new(Code::Forbidden, detail));

@@ -11,9 +11,9 @@ use std::{
 
 use ::wire::booking::{
     self as wire, Appointment, AppointmentState, Change, ChangeBatch, GetContactRequest, GetContactResponse, Patient,
-    PatientDetails, PlanNow, PlanState, SnapshotPart, SnapshotRequest, SubscribeChangesRequest, change::Owner,
+    PatientDetails, PlanNow, SnapshotPart, SnapshotRequest, SubscribeChangesRequest, change::Owner,
 };
-use domain::id::{AppointmentId, OrganizationId, PlanId};
+use domain::id::{AppointmentId, OrganizationId};
 use futures::Stream;
 use rpc::{Code, Context, Fault};
 use sql::feed::Position;
@@ -104,33 +104,6 @@ impl Booking {
             }
         }
         self.publish(id, event, now_us);
-    }
-
-    /// The plan of a visit has a session of this service left, which is to be booked by a day.
-    pub fn puts_at_risk(&self, id: &str, service: &str, book_by: &str, now_us: i64) {
-        let mut state = self.state.lock().unwrap();
-        let truth = state.truths.get_mut(id).unwrap();
-        truth.plan = Some(PlanNow { at_risk: true, book_by: book_by.into() });
-        let change = Change {
-            organization_id: truth.organization.to_string(),
-            version: 9,
-            changed_at_us: now_us,
-            event: "plan_at_risk".into(),
-            owner: Some(Owner::Plan(PlanState {
-                // Each appointment of a test has a plan of its own.
-                id: PlanId::new(id.parse::<AppointmentId>().unwrap().uuid()).to_string(),
-                at_risk: true,
-                next_service_id: service.into(),
-                book_by: book_by.into(),
-                last_appointment_id: id.into(),
-                ..PlanState::default()
-            })),
-            position: position(&state, state.changes.len() + 1),
-            ..Change::default()
-        };
-        state.changes.push(change);
-        drop(state);
-        self.ring();
     }
 
     /// The session is booked.
@@ -383,6 +356,8 @@ impl wire::booking_server::Booking for Booking {
         set_displaced(wire::SetDisplacedRequest) -> wire::SetDisplacedResponse;
         rezone_appointments(wire::RezoneAppointmentsRequest) -> wire::RezoneAppointmentsResponse;
         resolve_manage_link(wire::ResolveManageLinkRequest) -> wire::ResolveManageLinkResponse;
+        revoke_manage_link(wire::RevokeManageLinkRequest) -> wire::Appointment;
+        revoke_manage_links(wire::RevokeManageLinksRequest) -> wire::RevokeManageLinksResponse;
         create_patient(wire::CreatePatientRequest) -> wire::Patient;
         get_patient(wire::GetPatientRequest) -> wire::Patient;
         update_patient(wire::UpdatePatientRequest) -> wire::Patient;

@@ -47,6 +47,7 @@ impl availability::directory_server::Directory for Directory {
     }
 
     crate::unused! {
+        get_default_organization(availability::GetDefaultOrganizationRequest) -> availability::Organization;
         list_organizations(availability::ListOrganizationsRequest) -> availability::ListOrganizationsResponse;
         create_organization(availability::CreateOrganizationRequest) -> availability::Organization;
         get_entry(availability::GetEntryRequest) -> availability::Entry;

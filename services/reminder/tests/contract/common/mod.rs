@@ -41,6 +41,12 @@ pub fn organization(number: u128) -> OrganizationId {
     OrganizationId::new(Uuid::from_u128(number))
 }
 
+/// A stored text as the first patient got it: with the token of the link.
+pub fn with_token(text: &str) -> String {
+    assert!(text.contains("[token]"), "a text is stored without its token: {text}");
+    text.replace("[token]", "token-of-visit-0000001")
+}
+
 /// A patient who agreed to everything.
 pub fn patient() -> PatientDetails {
     let consent = |channel: &str| Consent { channel: channel.into(), kind: "service".into() };
@@ -120,6 +126,7 @@ impl World {
             database: Target::from_url(&self.database.for_service("reminder")).unwrap(),
             booking: self.booking.channel(),
             availability: availability(),
+            keyring: service::seal::Keyring::from_key(&[7; 32]),
         };
         let app = App::build(self.config.clone(), deps).await.unwrap();
         let shutdown = Shutdown::new();

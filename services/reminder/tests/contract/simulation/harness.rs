@@ -123,6 +123,7 @@ impl Harness {
             database: Target::from_url(&self.database.for_service("reminder")).unwrap(),
             booking: self.oracle.channel(instance),
             availability: common::availability(),
+            keyring: service::seal::Keyring::from_key(&[7; 32]),
         };
         let app = App::build(config, deps).await.unwrap();
         let client = ReminderClient::new(rpc::Channel::in_process(app.routes()));

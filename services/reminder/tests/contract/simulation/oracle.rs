@@ -253,6 +253,8 @@ impl booking::booking_server::Booking for Watched {
         set_displaced(booking::SetDisplacedRequest) -> booking::SetDisplacedResponse;
         rezone_appointments(booking::RezoneAppointmentsRequest) -> booking::RezoneAppointmentsResponse;
         resolve_manage_link(booking::ResolveManageLinkRequest) -> booking::ResolveManageLinkResponse;
+        revoke_manage_link(booking::RevokeManageLinkRequest) -> booking::Appointment;
+        revoke_manage_links(booking::RevokeManageLinksRequest) -> booking::RevokeManageLinksResponse;
         create_patient(booking::CreatePatientRequest) -> booking::Patient;
         get_patient(booking::GetPatientRequest) -> booking::Patient;
         update_patient(booking::UpdatePatientRequest) -> booking::Patient;

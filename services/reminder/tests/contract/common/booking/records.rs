@@ -1,10 +1,38 @@
 //! What booking has kept: of patients, and of visits that have ended.
 
-use ::wire::booking::{HistoryPart, HistoryRequest};
+use ::wire::booking::{Change, HistoryPart, HistoryRequest, PlanNow, PlanState, change::Owner};
+use domain::id::{AppointmentId, PlanId};
 
-use super::{Booking, change_of};
+use super::{Booking, change_of, position};
 
 impl Booking {
+    /// The plan of a visit has a session of this service left, which is to be booked by a day.
+    pub fn puts_at_risk(&self, id: &str, service: &str, book_by: &str, now_us: i64) {
+        let mut state = self.state.lock().unwrap();
+        let truth = state.truths.get_mut(id).unwrap();
+        truth.plan = Some(PlanNow { at_risk: true, book_by: book_by.into() });
+        let change = Change {
+            organization_id: truth.organization.to_string(),
+            version: 9,
+            changed_at_us: now_us,
+            event: "plan_at_risk".into(),
+            owner: Some(Owner::Plan(PlanState {
+                // Each appointment of a test has a plan of its own.
+                id: PlanId::new(id.parse::<AppointmentId>().unwrap().uuid()).to_string(),
+                at_risk: true,
+                next_service_id: service.into(),
+                book_by: book_by.into(),
+                last_appointment_id: id.into(),
+                ..PlanState::default()
+            })),
+            position: position(&state, state.changes.len() + 1),
+            ..Change::default()
+        };
+        state.changes.push(change);
+        drop(state);
+        self.ring();
+    }
+
     /// How often the present truth was asked for.
     pub fn asked(&self) -> usize {
         self.state.lock().unwrap().asked

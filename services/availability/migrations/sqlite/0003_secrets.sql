@@ -1,0 +1,5 @@
+-- Random secrets, each sealed and written once.
+CREATE TABLE secrets (
+    name  text PRIMARY KEY,
+    value blob NOT NULL
+);
