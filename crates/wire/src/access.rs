@@ -12,8 +12,9 @@ const REMINDER: &str = "reminder";
 pub const ROLES: [&str; 4] = [AVAILABILITY, BOOKING, GATEWAY, REMINDER];
 
 /// Each method with the roles that call it.
-pub const METHODS: [(&str, &[&str]); 96] = [
+pub const METHODS: [(&str, &[&str]); 104] = [
     ("meridian.availability.v1.Directory/GetOrganization", &[BOOKING, GATEWAY]),
+    ("meridian.availability.v1.Directory/GetDefaultOrganization", &[GATEWAY]),
     ("meridian.availability.v1.Directory/ListOrganizations", &[GATEWAY]),
     ("meridian.availability.v1.Directory/CreateOrganization", &[GATEWAY]),
     ("meridian.availability.v1.Directory/ListEntries", &[BOOKING, GATEWAY]),
@@ -36,6 +37,8 @@ pub const METHODS: [(&str, &[&str]); 96] = [
     ("meridian.availability.v1.Planner/ProposeMoves", &[BOOKING]),
     ("meridian.booking.v1.Booking/CreateHold", &[GATEWAY]),
     ("meridian.booking.v1.Booking/ReleaseHold", &[GATEWAY]),
+    ("meridian.booking.v1.Booking/GetHold", &[GATEWAY]),
+    ("meridian.booking.v1.Booking/ListHolds", &[GATEWAY]),
     ("meridian.booking.v1.Booking/BookAppointment", &[GATEWAY]),
     ("meridian.booking.v1.Booking/GetAppointment", &[GATEWAY]),
     ("meridian.booking.v1.Booking/ListAppointments", &[GATEWAY]),
@@ -45,6 +48,9 @@ pub const METHODS: [(&str, &[&str]); 96] = [
     ("meridian.booking.v1.Booking/SetDisplaced", &[AVAILABILITY]),
     ("meridian.booking.v1.Booking/RezoneAppointments", &[AVAILABILITY]),
     ("meridian.booking.v1.Booking/ResolveManageLink", &[GATEWAY]),
+    ("meridian.booking.v1.Booking/RevokeManageLink", &[GATEWAY]),
+    ("meridian.booking.v1.Booking/RevokeManageLinks", &[GATEWAY]),
+    ("meridian.booking.v1.Booking/SignVerification", &[REMINDER]),
     ("meridian.booking.v1.Booking/CreatePatient", &[GATEWAY]),
     ("meridian.booking.v1.Booking/GetPatient", &[GATEWAY]),
     ("meridian.booking.v1.Booking/UpdatePatient", &[GATEWAY]),
@@ -100,6 +106,8 @@ pub const METHODS: [(&str, &[&str]); 96] = [
     ("meridian.reminder.v1.Reminder/MarkRead", &[GATEWAY]),
     ("meridian.reminder.v1.Reminder/ReportReminders", &[GATEWAY]),
     ("meridian.reminder.v1.Reminder/ReceiveStatus", &[GATEWAY]),
+    ("meridian.reminder.v1.Reminder/StartVerification", &[GATEWAY]),
+    ("meridian.reminder.v1.Reminder/CheckVerification", &[GATEWAY]),
     ("meridian.reminder.v1.Webhooks/ListWebhookEndpoints", &[GATEWAY]),
     ("meridian.reminder.v1.Webhooks/GetWebhookEndpoint", &[GATEWAY]),
     ("meridian.reminder.v1.Webhooks/CreateWebhookEndpoint", &[GATEWAY]),

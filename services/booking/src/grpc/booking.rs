@@ -33,6 +33,11 @@ impl booking_server::Booking for Service {
         Ok(holds::release(&self.0, &ctx, request.into_inner()).await?)
     }
 
+    async fn get_hold(&self, request: Request<wire::GetHoldRequest>) -> Answer<wire::Hold> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(holds::list::get(&self.0, &ctx, request.into_inner()).await?))
+    }
+
     async fn list_holds(&self, request: Request<wire::ListHoldsRequest>) -> Answer<wire::ListHoldsResponse> {
         let ctx = Context::of(&request)?;
         Ok(Response::new(holds::list::list(&self.0, &ctx, request.into_inner()).await?))

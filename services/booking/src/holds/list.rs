@@ -1,4 +1,4 @@
-//! The live holds of an organisation, for its staff.
+//! The live holds of an organisation: one of them, and a list for its staff.
 
 use std::collections::HashMap;
 
@@ -7,10 +7,23 @@ use rpc::{Code, Context, Fault};
 use service::{db_error, page};
 use wire::{
     availability::{self, EntryKind, GetEntryRequest, entry_body::Body},
-    booking::{Hold, ListHoldsRequest, ListHoldsResponse},
+    booking::{GetHoldRequest, Hold, ListHoldsRequest, ListHoldsResponse},
 };
 
+use super::live;
 use crate::{Inner, store::holds::HoldRow};
+
+/// One live hold.
+///
+/// # Errors
+/// `not_found` for one that has ended, and for a visitor who has not made it.
+pub(crate) async fn get(inner: &Inner, ctx: &Context, request: GetHoldRequest) -> Result<Hold, Fault> {
+    let id: HoldId = request.id.parse().map_err(|_| Fault::not_found())?;
+    let row = inner.store.hold(ctx.organization.uuid(), id.uuid()).await.map_err(db_error::fault)?;
+    let row = row.filter(|row| row.expires_at_us > inner.clock.now_us()).ok_or_else(Fault::not_found)?;
+    live::require_own(ctx, &row)?;
+    with_slots(inner, ctx, row, &mut HashMap::new()).await
+}
 
 /// Lists live holds, the first to expire first.
 pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListHoldsRequest) -> Result<ListHoldsResponse, Fault> {
@@ -26,16 +39,24 @@ pub(crate) async fn list(inner: &Inner, ctx: &Context, request: ListHoldsRequest
     let mut zones = HashMap::new();
     let mut holds = Vec::with_capacity(rows.len());
     for row in rows {
-        let slots = slots_of(&row)?;
-        for slot in &slots {
-            let location = slot.location.to_string();
-            if !zones.contains_key(&location) {
-                zones.insert(location.clone(), time_zone(inner, ctx, location).await?);
-            }
-        }
-        holds.push(to_wire(row, &slots, &zones));
+        holds.push(with_slots(inner, ctx, row, &mut zones).await?);
     }
     Ok(ListHoldsResponse { holds, next_cursor })
+}
+
+/// The time zones of locations, by their ids.
+type Zones = HashMap<String, String>;
+
+/// A hold with its slots in their locations' time zones, which are looked up once.
+async fn with_slots(inner: &Inner, ctx: &Context, row: HoldRow, zones: &mut Zones) -> Result<Hold, Fault> {
+    let slots = slots_of(&row)?;
+    for slot in &slots {
+        let location = slot.location.to_string();
+        if !zones.contains_key(&location) {
+            zones.insert(location.clone(), time_zone(inner, ctx, location).await?);
+        }
+    }
+    Ok(to_wire(row, &slots, zones))
 }
 
 fn slots_of(row: &HoldRow) -> Result<Vec<Slot>, Fault> {
@@ -57,7 +78,7 @@ async fn time_zone(inner: &Inner, ctx: &Context, id: String) -> Result<String, F
     })
 }
 
-fn to_wire(row: HoldRow, slots: &[Slot], zones: &HashMap<String, String>) -> Hold {
+fn to_wire(row: HoldRow, slots: &[Slot], zones: &Zones) -> Hold {
     let slots = slots.iter().map(|slot| availability::Slot {
         slot_id: slot.to_string(),
         service_id: slot.service.to_string(),

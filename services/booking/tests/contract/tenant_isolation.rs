@@ -64,6 +64,15 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
         "ReleaseHold" => {
             seen(booking.release_hold(harness.request(proto::ReleaseHoldRequest { id: ids.hold.clone() })).await)
         }
+        "GetHold" => seen(booking.get_hold(harness.request(proto::GetHoldRequest { id: ids.hold.clone() })).await),
+        "RevokeManageLink" => {
+            let request = proto::RevokeManageLinkRequest { id, if_version: 0 };
+            seen(booking.revoke_manage_link(harness.request(request)).await)
+        }
+        "RevokeManageLinks" => {
+            let request = proto::RevokeManageLinksRequest { patient_id };
+            seen(booking.revoke_manage_links(harness.request(request)).await)
+        }
         "BookAppointment" => {
             let by_hold = of(Some(Time::HoldId(ids.hold.clone())), Some(Who::Patient(patient(7))));
             let free = slot(PLAIN, GRACE, after(600));

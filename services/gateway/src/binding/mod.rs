@@ -67,6 +67,8 @@ enum Place {
     Locations,
     /// `slot.location_id`.
     Slot,
+    /// All of `slots.location_id`, of which there must be one.
+    Slots,
 }
 
 /// What is left of an answer.
@@ -207,12 +209,14 @@ impl Guard {
 
     fn at(&self, place: Place, resource: &Value) -> bool {
         let is_ours = |id: &Value| id.as_str().is_some_and(|id| self.is_ours(id));
+        let all = |ids: &Value, of: fn(&Value) -> &Value| {
+            ids.as_array().is_some_and(|ids| !ids.is_empty() && ids.iter().map(of).all(is_ours))
+        };
         match place {
             Place::Id => is_ours(&resource["id"]),
             Place::Location => is_ours(&resource["location_id"]),
-            Place::Locations => {
-                resource["location_ids"].as_array().is_some_and(|ids| !ids.is_empty() && ids.iter().all(is_ours))
-            }
+            Place::Locations => all(&resource["location_ids"], |id| id),
+            Place::Slots => all(&resource["slots"], |slot| &slot["location_id"]),
             Place::Slot => is_ours(&resource["slot"]["location_id"]),
         }
     }

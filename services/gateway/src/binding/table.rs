@@ -6,7 +6,7 @@
 //! - **Patients** belong to a limited key where they have an appointment, a plan or a waitlist entry at its locations, or
 //!   nothing anywhere yet.
 //! - **Plans and waitlist entries** are of a limited key's where all of their locations are.
-//! - **Holds** belong to the caller that made them, and a limited key makes them at its own locations.
+//! - **Holds** are of a limited key's where all of their slots are at its locations.
 
 use super::{After, Binding, Check, Place};
 
@@ -59,8 +59,15 @@ pub(super) fn of(operation: &str) -> Option<Binding> {
             checked(&[Check::One("location_id"), Check::Queried("moving", "get_appointment", Place::Location)])
         }
         "create_hold" => checked(&[Check::Slots("slot_id"), Check::Slots("slot_ids")]),
-        "release_hold" => SHARED,
-        "book_appointment" => checked(&[Check::Slots("slot_id"), Check::Patient("patient_id"), NO_SESSION]),
+        "list_holds" => answered(After::List(Place::Slots)),
+        "get_hold" => answered(After::Entry(Place::Slots)),
+        "release_hold" => checked(&[Check::Resource("get_hold", Place::Slots)]),
+        "book_appointment" => checked(&[
+            Check::Slots("slot_id"),
+            Check::Named("hold_id", "get_hold", Place::Slots),
+            Check::Patient("patient_id"),
+            NO_SESSION,
+        ]),
         "list_appointments" => answered(After::List(Place::Location)),
         "get_appointment" => answered(After::Entry(Place::Location)),
         "reschedule_appointment" => checked(&[APPOINTMENT, Check::Slots("slot_id")]),
@@ -70,11 +77,14 @@ pub(super) fn of(operation: &str) -> Option<Binding> {
         | "arrive_appointment"
         | "start_appointment"
         | "complete_appointment"
-        | "no_show_appointment" => checked(&[APPOINTMENT]),
-        "create_patient" => SHARED,
+        | "no_show_appointment"
+        | "revoke_appointment_links" => checked(&[APPOINTMENT]),
+        "create_patient" | "start_verification" | "check_verification" => SHARED,
         "list_patients" => answered(After::Patients),
         "get_patient" => Binding::Checked { before: &[Check::PathPatient("id")], after: After::Patient },
-        "patch_patient" | "list_consents" | "record_consent" => checked(&[Check::PathPatient("id")]),
+        "patch_patient" | "list_consents" | "record_consent" | "revoke_patient_links" => {
+            checked(&[Check::PathPatient("id")])
+        }
         "accept_proposed_change" | "dismiss_proposed_change" => checked(&[Check::PathPatient("parent_id")]),
         "create_plan" => {
             checked(&[Check::Needed("location_ids"), Check::Locations("location_ids"), Check::Patient("patient_id")])
@@ -190,6 +200,7 @@ mod tests {
             "get_plan",
             "get_wait",
             "get_offer",
+            "get_hold",
             "get_roster",
             "list_appointments",
             "list_plans",

@@ -4,7 +4,7 @@ use axum::http::Method;
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::booking::{self, CreateHoldRequest, ListHoldsRequest, ReleaseHoldRequest};
+use wire::booking::{self, CreateHoldRequest, GetHoldRequest, ListHoldsRequest, ReleaseHoldRequest};
 
 use super::{CURSOR, LIMIT, next_cursor, slots::Slot, time};
 use crate::{
@@ -77,6 +77,16 @@ pub(super) fn operations() -> Vec<Operation> {
         .params(&[LIMIT, CURSOR])
         .answer(200, "HoldPage"),
         Operation::new(
+            "get_hold",
+            Method::GET,
+            "/v1/holds/{id}",
+            "holds",
+            "Reads a live hold",
+            Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]),
+            handler!(get),
+        )
+        .answer(200, "LiveHold"),
+        Operation::new(
             "create_hold",
             Method::POST,
             "/v1/holds",
@@ -110,20 +120,25 @@ impl From<&booking::Hold> for Hold {
     }
 }
 
+impl From<&booking::Hold> for LiveHold {
+    fn from(hold: &booking::Hold) -> Self {
+        let Hold { id, expires_at, slots } = Hold::from(hold);
+        let created_at = time::utc(hold.created_at_us);
+        Self { id, expires_at, slots, created_at, created_by: hold.created_by.clone() }
+    }
+}
+
 async fn list(call: Call) -> Result<Reply, Fault> {
     let request = call.context().request(ListHoldsRequest { page: call.page() });
     let answer = call.inner.booking.clone().list_holds(request).await?.into_inner();
-    let data = answer.holds.iter().map(|hold| {
-        let Hold { id, expires_at, slots } = Hold::from(hold);
-        LiveHold {
-            id,
-            expires_at,
-            slots,
-            created_at: time::utc(hold.created_at_us),
-            created_by: hold.created_by.clone(),
-        }
-    });
-    Reply::json(200, &HoldPage { data: data.collect(), next_cursor: next_cursor(answer.next_cursor) })
+    let data = answer.holds.iter().map(LiveHold::from).collect();
+    Reply::json(200, &HoldPage { data, next_cursor: next_cursor(answer.next_cursor) })
+}
+
+async fn get(call: Call) -> Result<Reply, Fault> {
+    let request = call.context().request(GetHoldRequest { id: call.path_param("id") });
+    let hold = call.inner.booking.clone().get_hold(request).await?.into_inner();
+    Ok(Reply::json(200, &LiveHold::from(&hold))?.target(&hold.id))
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {

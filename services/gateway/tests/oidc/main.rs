@@ -146,7 +146,7 @@ async fn a_token_that_holds_becomes_a_person_with_a_role() {
     let answer = gateway.caller(&key.token(&gateway.claims())).await;
     let scopes = ["slots:read", "bookings:write", "patients:read", "patients:write", "messages:write"];
     let expected = json!({"id": "oidc:ada", "name": "Ada Example", "organization_id": ORGANIZATION.to_string(),
-        "scopes": scopes});
+        "scopes": scopes, "location_ids": null});
     assert_eq!((answer.status, answer.body), (StatusCode::OK, expected));
 
     let refused = gateway.get("/v1/audit", &key.token(&gateway.claims())).await;

@@ -168,6 +168,7 @@ pub(super) const OPERATIONS: &[(Callers, &[&str])] = &[
             "confirm_appointment",
             "create_plan",
             "decline_offer",
+            "get_hold",
             "join_waitlist",
             "leave_waitlist",
             "list_holds",

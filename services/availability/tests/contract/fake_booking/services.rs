@@ -120,6 +120,7 @@ macro_rules! not_played {
 not_played! {
     create_hold(CreateHoldRequest) -> Hold;
     release_hold(ReleaseHoldRequest) -> ReleaseHoldResponse;
+    get_hold(GetHoldRequest) -> Hold;
     list_holds(ListHoldsRequest) -> ListHoldsResponse;
     sign_verification(SignVerificationRequest) -> SignVerificationResponse;
     book_appointment(BookAppointmentRequest) -> Appointment;

@@ -347,6 +347,7 @@ impl wire::booking_server::Booking for Booking {
     crate::unused! {
         create_hold(wire::CreateHoldRequest) -> wire::Hold;
         release_hold(wire::ReleaseHoldRequest) -> wire::ReleaseHoldResponse;
+        get_hold(wire::GetHoldRequest) -> wire::Hold;
         list_holds(wire::ListHoldsRequest) -> wire::ListHoldsResponse;
         book_appointment(wire::BookAppointmentRequest) -> wire::Appointment;
         get_appointment(wire::GetAppointmentRequest) -> wire::Appointment;

@@ -241,6 +241,7 @@ impl booking::booking_server::Booking for Watched {
     crate::unused! {
         create_hold(booking::CreateHoldRequest) -> booking::Hold;
         release_hold(booking::ReleaseHoldRequest) -> booking::ReleaseHoldResponse;
+        get_hold(booking::GetHoldRequest) -> booking::Hold;
         list_holds(booking::ListHoldsRequest) -> booking::ListHoldsResponse;
         sign_verification(booking::SignVerificationRequest) -> booking::SignVerificationResponse;
         book_appointment(booking::BookAppointmentRequest) -> booking::Appointment;
