@@ -83,18 +83,20 @@ fn flatten<'a>(prefix: &str, dict: &'a Dict, found: &mut Vec<(String, &'a Value)
     for (name, value) in dict {
         let key = format!("{prefix}{name}");
         match value {
-            Value::Dict(_, inner) => flatten(&format!("{key}."), inner, found),
+            Value::Dict(_, inner) if !inner.is_empty() => flatten(&format!("{key}."), inner, found),
             _ => found.push((key, value)),
         }
     }
 }
 
 fn text(key: &str, value: &Value) -> Option<String> {
-    if matches!(value, Value::Empty(..)) {
-        return None;
-    }
-    if is_secret(key) {
-        return Some(quoted(HIDDEN));
+    match value {
+        // A table stands here only if no entry of it is given.
+        Value::Empty(..) | Value::Dict(..) => return None,
+        // A number is a limit for each key, not a key.
+        Value::Num(..) => {}
+        _ if is_secret(key) => return Some(quoted(HIDDEN)),
+        _ => {}
     }
     match value.as_str() {
         Some(text) => Some(quoted(&without_password(text))),
