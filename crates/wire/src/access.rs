@@ -13,11 +13,11 @@ pub const ROLES: [&str; 4] = [AVAILABILITY, BOOKING, GATEWAY, REMINDER];
 
 /// Each method with the roles that call it.
 pub const METHODS: [(&str, &[&str]); 104] = [
-    ("meridian.availability.v1.Directory/GetOrganization", &[BOOKING, GATEWAY]),
+    ("meridian.availability.v1.Directory/GetOrganization", &[BOOKING, GATEWAY, REMINDER]),
     ("meridian.availability.v1.Directory/GetDefaultOrganization", &[GATEWAY]),
     ("meridian.availability.v1.Directory/ListOrganizations", &[GATEWAY]),
     ("meridian.availability.v1.Directory/CreateOrganization", &[GATEWAY]),
-    ("meridian.availability.v1.Directory/ListEntries", &[BOOKING, GATEWAY]),
+    ("meridian.availability.v1.Directory/ListEntries", &[BOOKING, GATEWAY, REMINDER]),
     ("meridian.availability.v1.Directory/GetEntry", &[BOOKING, GATEWAY]),
     ("meridian.availability.v1.Directory/CreateEntry", &[GATEWAY]),
     ("meridian.availability.v1.Directory/UpdateEntry", &[BOOKING, GATEWAY]),

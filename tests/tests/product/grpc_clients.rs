@@ -39,7 +39,7 @@ def call(path, metadata, request, stream):
         method = pool.FindServiceByName(service).FindMethodByName(name)
         message = json_format.ParseDict(request, message_factory.GetMessageClass(method.input_type)())
         send, read = message.SerializeToString(), message_factory.GetMessageClass(method.output_type).FromString
-    except KeyError:
+    except (KeyError, grpc.RpcError):
         send, read = b'', raw
     metadata = [tuple(pair) for pair in metadata]
     try:

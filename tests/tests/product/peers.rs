@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::Result;
+use domain::id::OrganizationId;
 use scenarios::context;
 use tempfile::TempDir;
 use testkit::{
@@ -19,12 +20,14 @@ use tonic::{
     Code, Status,
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
-use wire::booking::{
-    CreatePatientRequest, GetContactsRequest, ListPatientsRequest, PatientDetails, booking_client::BookingClient,
+use uuid::Uuid;
+use wire::{
+    availability::{GetDefaultOrganizationRequest, directory_client::DirectoryClient},
+    booking::{
+        CreatePatientRequest, GetContactsRequest, ListPatientsRequest, PatientDetails, booking_client::BookingClient,
+    },
 };
 
-/// The organisation that the first start makes.
-const ORGANIZATION: &str = "org_01j0000000e008000000000001";
 const METHOD: &str = "meridian.booking.v1.Booking/CreatePatient";
 const WITHIN: Duration = Duration::from_secs(30);
 
@@ -37,6 +40,8 @@ struct Roles {
     ports: [Port; 2],
     /// The URL of booking's health and metrics.
     operations: String,
+    /// The organisation that the first start makes.
+    organization: OrganizationId,
 }
 
 impl Roles {
@@ -49,20 +54,17 @@ impl Roles {
         booking.line("listening on ").await;
         let availability = start(folder.path(), "availability", &ports)?;
         availability.line("listening on ").await;
-        Ok(Self { folder, booking, availability, ports, operations })
+        let gateway = folder.path().join("gateway");
+        let directory = channel(folder.path(), "availability", &ports[1], Some(&gateway))?;
+        let request = context(OrganizationId::new(Uuid::nil())).request(GetDefaultOrganizationRequest {});
+        let answer = DirectoryClient::new(directory).get_default_organization(request).await?;
+        let organization = answer.into_inner().id.parse()?;
+        Ok(Self { folder, booking, availability, ports, operations, organization })
     }
 
     /// A client of booking with the certificate in a folder, or without one.
     fn client(&self, certificate: Option<&Path>) -> Result<BookingClient<Channel>> {
-        let authority = fs::read(self.folder.path().join("booking/ca.crt"))?;
-        let tls = ClientTlsConfig::new().domain_name("booking.meridian.internal");
-        let mut tls = tls.ca_certificate(Certificate::from_pem(authority));
-        if let Some(folder) = certificate {
-            tls =
-                tls.identity(Identity::from_pem(fs::read(folder.join("tls.crt"))?, fs::read(folder.join("tls.key"))?));
-        }
-        let endpoint = Endpoint::from_shared(self.ports[0].https())?.tls_config(tls)?;
-        Ok(BookingClient::new(endpoint.connect_lazy()))
+        Ok(BookingClient::new(channel(self.folder.path(), "booking", &self.ports[0], certificate)?))
     }
 
     fn as_role(&self, role: &str) -> Result<BookingClient<Channel>> {
@@ -71,7 +73,7 @@ impl Roles {
 
     /// The number of patients, as the gateway sees it.
     async fn patients(&self) -> Result<usize> {
-        let request = context(ORGANIZATION.parse()?).request(ListPatientsRequest::default());
+        let request = context(self.organization).request(ListPatientsRequest::default());
         Ok(self.as_role("gateway")?.list_patients(request).await?.into_inner().patients.len())
     }
 
@@ -79,6 +81,16 @@ impl Roles {
         let answer = testkit::http::client().get(format!("{}{path}", self.operations)).send().await?;
         Ok(answer.error_for_status()?.text().await?)
     }
+}
+
+/// A channel to a role, with the certificate in a folder or without one.
+fn channel(folder: &Path, role: &str, port: &Port, certificate: Option<&Path>) -> Result<Channel> {
+    let tls = ClientTlsConfig::new().domain_name(format!("{role}.meridian.internal"));
+    let mut tls = tls.ca_certificate(Certificate::from_pem(fs::read(folder.join("booking/ca.crt"))?));
+    if let Some(own) = certificate {
+        tls = tls.identity(Identity::from_pem(fs::read(own.join("tls.crt"))?, fs::read(own.join("tls.key"))?));
+    }
+    Ok(Endpoint::from_shared(port.https())?.tls_config(tls)?.connect_lazy())
 }
 
 fn start(folder: &Path, role: &str, ports: &[Port; 2]) -> Result<Process> {
@@ -92,15 +104,14 @@ fn start(folder: &Path, role: &str, ports: &[Port; 2]) -> Result<Process> {
 }
 
 /// Creates a patient by metadata that anybody can invent. The telephone number makes booking ask availability for the country.
-async fn create_patient(mut client: BookingClient<Channel>) -> Result<(), Status> {
-    let organization = ORGANIZATION.parse().map_err(|_| Status::internal("the id cannot be parsed"))?;
+async fn create_patient(roles: &Roles, mut client: BookingClient<Channel>) -> Result<(), Status> {
     let details = PatientDetails {
         given_name: "Ada".into(),
         family_name: "Moreau".into(),
         phone: "(403) 555-0100".into(),
         ..PatientDetails::default()
     };
-    let request = context(organization).request(CreatePatientRequest { details: Some(details) });
+    let request = context(roles.organization).request(CreatePatientRequest { details: Some(details) });
     client.create_patient(request).await.map(|_| ())
 }
 
@@ -115,11 +126,11 @@ async fn a_caller_without_a_certificate_of_the_installation_changes_nothing() ->
         ("another authority", roles.client(Some(&foreign))?),
         ("plain text", plain),
     ] {
-        let request = context(ORGANIZATION.parse()?).request(ListPatientsRequest::default());
+        let request = context(roles.organization).request(ListPatientsRequest::default());
         let status = client.clone().list_patients(request).await.err();
         // The connection ends before a request is read, so no status of the product can come.
         assert!(status.is_some_and(|status| !status.metadata().contains_key("meridian-code")), "{caller}");
-        assert!(create_patient(client).await.is_err(), "{caller}");
+        assert!(create_patient(&roles, client).await.is_err(), "{caller}");
     }
     assert_eq!(roles.patients().await?, 0, "nothing was written");
     poll::until("the failed handshakes in the log", WITHIN, || async {
@@ -127,7 +138,7 @@ async fn a_caller_without_a_certificate_of_the_installation_changes_nothing() ->
     })
     .await;
     assert!(roles.text("/metrics").await?.contains("rpc_server_handshakes_failed_total{reason=\"rejected\"}"));
-    create_patient(roles.as_role("gateway")?).await?;
+    create_patient(&roles, roles.as_role("gateway")?).await?;
     assert_eq!(roles.patients().await?, 1);
     Ok(())
 }
@@ -136,12 +147,12 @@ async fn a_caller_without_a_certificate_of_the_installation_changes_nothing() ->
 async fn a_role_calls_the_methods_of_its_row_alone() -> Result<()> {
     let roles = Roles::start().await?;
     for role in ["availability", "booking", "reminder"] {
-        let status = create_patient(roles.as_role(role)?).await.expect_err(role);
+        let status = create_patient(&roles, roles.as_role(role)?).await.expect_err(role);
         assert_eq!(status.code(), Code::PermissionDenied, "{role}: {status}");
         assert!(status.message().contains(role) && status.message().contains(METHOD), "{status}");
     }
     assert_eq!(roles.patients().await?, 0, "nothing was written");
-    let contacts = context(ORGANIZATION.parse()?).request(GetContactsRequest::default());
+    let contacts = context(roles.organization).request(GetContactsRequest::default());
     let own = roles.as_role("reminder")?.get_contacts(contacts).await;
     assert!(own.err().is_none_or(|status| status.code() != Code::PermissionDenied), "reminder's own method");
     poll::until("the refusal in the log", WITHIN, || async {
@@ -160,7 +171,7 @@ async fn a_role_calls_the_methods_of_its_row_alone() -> Result<()> {
 #[tokio::test]
 async fn replaced_certificates_are_used_without_a_restart() -> Result<()> {
     let roles = Roles::start().await?;
-    create_patient(roles.as_role("gateway")?).await?;
+    create_patient(&roles, roles.as_role("gateway")?).await?;
     let before = roles.as_role("gateway")?;
     let old = roles.folder.path().join("old");
     fs::create_dir(&old)?;
@@ -177,10 +188,13 @@ async fn replaced_certificates_are_used_without_a_restart() -> Result<()> {
     availability.line("listening on ").await;
     let roles = Roles { availability, ..roles };
     poll::until("booking to use the certificates of the other authority", WITHIN, || async {
-        create_patient(roles.as_role("gateway").ok()?).await.ok()
+        create_patient(&roles, roles.as_role("gateway").ok()?).await.ok()
     })
     .await;
-    assert!(create_patient(roles.client(Some(&old))?).await.is_err(), "the former authority is trusted no more");
+    assert!(
+        create_patient(&roles, roles.client(Some(&old))?).await.is_err(),
+        "the former authority is trusted no more"
+    );
     assert!(roles.booking.stderr().contains("have changed and are in use"));
     Ok(())
 }

@@ -219,7 +219,7 @@ async fn secrets_are_sealed_again_under_the_newest_key_and_a_second_run_finds_no
         let (done, printed) = rotate(OTHER_KEY.to_owned()).await?;
         assert!(!done && printed.contains("do not open and stay as they are"), "{printed}");
         let (done, printed) = rotate(format!("{OTHER_KEY}\n{own}")).await?;
-        assert!(done && printed.contains("gateway: 1 sealed") && printed.contains("reminder: "), "{printed}");
+        assert!(done && printed.contains("gateway: 3 sealed") && printed.contains("reminder: "), "{printed}");
         assert!(!printed.contains(OTHER_KEY) && !printed.contains(own.trim()), "{printed}");
         let (done, again) = rotate(OTHER_KEY.to_owned()).await?;
         let sealed: Vec<&str> = again.lines().filter(|line| line.contains(" sealed under ")).collect();

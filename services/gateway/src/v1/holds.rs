@@ -131,8 +131,9 @@ impl From<&booking::Hold> for LiveHold {
 async fn list(call: Call) -> Result<Reply, Fault> {
     let request = call.context().request(ListHoldsRequest { page: call.page() });
     let answer = call.inner.booking.clone().list_holds(request).await?.into_inner();
-    let data = answer.holds.iter().map(LiveHold::from).collect();
-    Reply::json(200, &HoldPage { data, next_cursor: next_cursor(answer.next_cursor) })
+    let data: Vec<LiveHold> = answer.holds.iter().map(LiveHold::from).collect();
+    let rows = data.len();
+    Ok(Reply::json(200, &HoldPage { data, next_cursor: next_cursor(answer.next_cursor) })?.rows(rows))
 }
 
 async fn get(call: Call) -> Result<Reply, Fault> {

@@ -138,7 +138,7 @@ impl Store {
         })
     }
 
-    /// The number of messages that were sent to each of these recipients since an instant, without replies.
+    /// The number of messages that were sent to each of these recipients after an instant, without replies.
     pub(crate) async fn count_sent_to(
         &self,
         recipients: &[(Uuid, &str)],
@@ -152,7 +152,7 @@ impl Store {
             query.push_values(recipients, |mut row, (organization, to)| {
                 row.push_bind(*organization).push_bind(*to);
             });
-            query.push(") AND trigger <> 'reply' AND sent_at_us >= ").push_bind(since_us);
+            query.push(") AND trigger <> 'reply' AND sent_at_us > ").push_bind(since_us);
             query.push(" GROUP BY organization_id, recipient");
             query.build_query_as().persistent(sql::is_kept(recipients.len())).fetch_all(pool).await
         })?;
