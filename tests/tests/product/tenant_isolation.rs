@@ -171,7 +171,7 @@ pub(super) fn body(operation: &str, needed: bool) -> Option<Value> {
 }
 
 /// An unused id of the same kind.
-fn unknown(id: &str) -> String {
+pub(super) fn unknown(id: &str) -> String {
     let (kept, _) = id.split_at(id.len() - 6);
     format!("{kept}zzzzzz")
 }

@@ -17,7 +17,7 @@ use super::{
 /// An id that nothing has.
 const UNKNOWN: &str = "loc_01h455vb4pex5vsknk084sn02q";
 /// No rate limit: it would refuse what the matrix asks.
-const UNLIMITED: [&str; 8] = [
+pub(super) const UNLIMITED: [&str; 8] = [
     "--set",
     "gateway.requests_per_second=100000",
     "--set",
@@ -64,11 +64,11 @@ pub(super) fn operations() -> Result<Vec<Operation>> {
 }
 
 /// A kind of caller.
-struct Caller {
-    name: String,
-    key: String,
+pub(super) struct Caller {
+    pub(super) name: String,
+    pub(super) key: String,
     /// `None` without a valid key.
-    scopes: Option<Vec<&'static str>>,
+    pub(super) scopes: Option<Vec<&'static str>>,
     is_installation: bool,
 }
 
@@ -99,7 +99,7 @@ impl Caller {
 }
 
 /// One caller of each kind.
-async fn callers(product: &Product) -> Result<Vec<Caller>> {
+pub(super) async fn callers(product: &Product) -> Result<Vec<Caller>> {
     let (revoked_id, revoked) = key(product, &["admin"]).await?;
     let ended = product.send(Method::DELETE, &format!("/v1/keys/{revoked_id}"), ADMIN, &[], None).await?;
     assert_eq!(ended.status, StatusCode::OK, "{}", ended.body);

@@ -1,10 +1,11 @@
 //! The security of the product: who may call what, and what the audit log keeps of it.
 //!
 //! [`matrix`] calls every operation as every kind of caller; `operations.rs` says by hand who may. A new operation without a row
-//! there fails. Another organisation's ids are tried by `tenant_isolation`.
+//! there fails. [`methods`] does the same for gRPC. Another organisation's ids are tried by `tenant_isolation`.
 
 mod audit_log;
 mod matrix;
+mod methods;
 mod metrics;
 mod operations;
 mod withheld;
