@@ -65,6 +65,7 @@ CREATE TABLE keys (
     revoked_at_us bigint,
     role text,
     location_ids text,
+    expires_at_us bigint,
     CONSTRAINT keys_pkey PRIMARY KEY (id),
     CONSTRAINT keys_hash_key UNIQUE (hash)
 );

@@ -83,7 +83,7 @@ CREATE TABLE keys (
     scopes          text    NOT NULL,
     created_at_us   integer NOT NULL,
     revoked_at_us   integer
-, role text, location_ids text);
+, role text, location_ids text, expires_at_us integer);
 CREATE INDEX keys_organization ON keys (organization_id, id);
 
 CREATE TABLE secrets (

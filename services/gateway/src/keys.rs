@@ -35,6 +35,8 @@ pub struct Key {
     pub created_at_us: i64,
     /// The time of revocation, in microseconds since the Unix epoch.
     pub revoked_at_us: Option<i64>,
+    /// The time from which on it opens nothing, in microseconds since the Unix epoch; `None` for never.
+    pub expires_at_us: Option<i64>,
 }
 
 impl Key {
@@ -53,6 +55,8 @@ pub struct Permissions<'a> {
     pub scopes: &'a [Scope],
     /// The locations to which it is limited; empty for all.
     pub locations: &'a [LocationId],
+    /// The time from which on it opens nothing, in microseconds since the Unix epoch; `None` for never.
+    pub expires_at_us: Option<i64>,
 }
 
 /// The API keys of an installation.
@@ -129,6 +133,7 @@ impl Keys {
             scopes: joined(permissions.scopes),
             created_at_us: now.as_microsecond(),
             revoked_at_us: None,
+            expires_at_us: permissions.expires_at_us,
         };
         (row, secret)
     }
@@ -178,6 +183,7 @@ impl From<&KeyRow> for Key {
             locations: row.location_ids.as_deref().map(|ids| stored_locations(ids).iter().copied().collect()),
             created_at_us: row.created_at_us,
             revoked_at_us: row.revoked_at_us,
+            expires_at_us: row.expires_at_us,
         }
     }
 }

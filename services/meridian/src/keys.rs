@@ -7,6 +7,7 @@ use gateway::{
     auth::{self, Scope},
     keys::{Key, Keys, Permissions},
 };
+use jiff::Timestamp;
 use runtime::{Clock, Ids};
 use sql::Target;
 
@@ -31,6 +32,9 @@ pub(crate) enum Command {
         /// A location to which it is limited, loc_…; several with commas or by repeating
         #[arg(long = "location", value_delimiter = ',', value_name = "LOC")]
         locations: Vec<LocationId>,
+        /// The instant from which on it opens nothing, such as 2027-01-31T00:00:00Z
+        #[arg(long = "expires-at", value_name = "INSTANT")]
+        expires_at: Option<Timestamp>,
         /// The organisation that it belongs to
         #[arg(long, value_name = "ORG")]
         organization: Option<OrganizationId>,
@@ -62,8 +66,12 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
     };
     let keys = Keys::open(&config.database_of(Role::Gateway), clock, ids).await?;
     match command {
-        Command::Create { name, role, scopes, locations, .. } => {
-            let permissions = Permissions { role, scopes: &scopes, locations: &locations };
+        Command::Create { name, role, scopes, locations, expires_at, .. } => {
+            let expires_at_us = expires_at.map(Timestamp::as_microsecond);
+            if expires_at_us.is_some_and(|at| at <= Clock::system().now_us()) {
+                bail!("--expires-at lies in the past: give an instant in the future, or leave it out");
+            }
+            let permissions = Permissions { role, scopes: &scopes, locations: &locations, expires_at_us };
             let (key, secret) = keys.create(organization, &name, permissions).await?;
             keys.record_command(organization, "create_key", key.id).await?;
             eprintln!("{} made; this is the only time that it is shown:", key.id);
@@ -88,7 +96,12 @@ pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
 }
 
 fn print(key: &Key) {
-    let state = if key.revoked_at_us.is_some() { "revoked" } else { "in use" };
+    let has_expired = key.expires_at_us.is_some_and(|at| at <= Clock::system().now_us());
+    let state = match (key.revoked_at_us, has_expired) {
+        (Some(_), _) => "revoked",
+        (None, true) => "expired",
+        (None, false) => "in use",
+    };
     let scopes: Vec<&str> = key.scopes.iter().map(|scope| scope.as_str()).collect();
     let role = key.role.map(|role| format!("{}: ", role.as_str())).unwrap_or_default();
     let locations = key.locations.iter().flatten().map(|id| format!(" {id}")).collect::<String>();

@@ -11,6 +11,7 @@ mod exhaustion;
 mod front_ends;
 mod grpc_clients;
 mod imported_calendars;
+mod key_expiry;
 mod limited_keys;
 mod links;
 mod location_zone;

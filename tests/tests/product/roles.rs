@@ -72,6 +72,8 @@ async fn a_key_without_a_known_role_or_a_scope_is_refused(product: &Product) -> 
         (json!({"name": "web", "scopes": []}), "/scopes", "missing"),
         (json!({"name": "web", "role": "doctor"}), "/role", "invalid_value"),
         (json!({"name": "web", "role": "owner", "scopes": ["all"]}), "/scopes/0", "invalid_value"),
+        (json!({"name": "web", "role": "owner", "expires_at": "2020-01-01T00:00:00Z"}), "/expires_at", "out_of_range"),
+        (json!({"name": "web", "role": "owner", "expires_at": "2090-01-01"}), "/expires_at", "invalid_form"),
     ] {
         let refused = product.post("/v1/keys", body.clone()).await?;
         assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
@@ -92,7 +94,11 @@ async fn the_command_line_makes_keys_with_a_role(product: &Product) -> Result<()
         listed && printed.lines().any(|line| line.contains("reception: ") && line.ends_with("front desk")),
         "{printed}"
     );
-    for (wrong, named) in [(&["--name", "x"][..], "--scope"), (&["--name", "x", "--role", "doctor"], "--role")] {
+    for (wrong, named) in [
+        (&["--name", "x"][..], "--scope"),
+        (&["--name", "x", "--role", "doctor"], "--role"),
+        (&["--name", "x", "--role", "owner", "--expires-at", "2020-01-01T00:00:00Z"], "--expires-at"),
+    ] {
         let (made, printed) = product.command(&[&["keys", "create"][..], wrong].concat()).await?;
         assert!(!made && printed.contains(named), "{printed}");
     }

@@ -18,9 +18,17 @@ pub(super) const CACHE_MAX: usize = 10_000;
 /// The callers of recent keys, and the ids of existing organisations.
 #[derive(Default)]
 pub(crate) struct Cache {
-    callers: Mutex<HashMap<Vec<u8>, (Instant, Caller)>>,
+    callers: Mutex<HashMap<Vec<u8>, Known>>,
     /// Organisations are never deleted.
     organizations: Mutex<HashSet<OrganizationId>>,
+}
+
+/// The caller of a key that was looked up.
+struct Known {
+    at: Instant,
+    /// When the key ends by itself, in microseconds since the Unix epoch.
+    expires_at_us: Option<i64>,
+    caller: Caller,
 }
 
 impl Cache {
@@ -29,9 +37,10 @@ impl Cache {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    pub(super) fn get(&self, hash: &[u8]) -> Option<Caller> {
+    pub(super) fn get(&self, hash: &[u8], now_us: i64) -> Option<Caller> {
         let cache = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(hash).filter(|(cached_at, _)| cached_at.elapsed() < KEY_CACHE_TTL).map(|(_, caller)| caller.clone())
+        let known = cache.get(hash).filter(|known| known.at.elapsed() < KEY_CACHE_TTL)?;
+        known.expires_at_us.is_none_or(|at| now_us < at).then(|| known.caller.clone())
     }
 
     /// Whether a key was right when it was last looked up.
@@ -43,12 +52,12 @@ impl Cache {
         self.callers.lock().unwrap_or_else(PoisonError::into_inner).remove(hash);
     }
 
-    pub(super) fn put(&self, hash: Vec<u8>, caller: Caller) {
+    pub(super) fn put(&self, hash: Vec<u8>, expires_at_us: Option<i64>, caller: Caller) {
         let mut cache = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CACHE_MAX {
             cache.clear();
         }
-        cache.insert(hash, (Instant::now(), caller));
+        cache.insert(hash, Known { at: Instant::now(), expires_at_us, caller });
     }
 
     pub(super) fn organizations(&self) -> MutexGuard<'_, HashSet<OrganizationId>> {

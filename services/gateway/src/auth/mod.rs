@@ -97,7 +97,8 @@ async fn identify(inner: &Inner, headers: &HeaderMap, network: IpAddr) -> Result
     if oidc::is_token(credential) {
         return Ok(oidc::authenticate(inner, credential, headers).await?);
     }
-    if let Some(caller) = inner.auth_cache.get(&hash) {
+    let now_us = inner.clock.now_us();
+    if let Some(caller) = inner.auth_cache.get(&hash, now_us) {
         return Ok(caller);
     }
     // Wrong keys of others behind the same address do not delay a key that is known to be right.
@@ -112,12 +113,17 @@ async fn identify(inner: &Inner, headers: &HeaderMap, network: IpAddr) -> Result
     let scopes = stored_scopes(row.role.as_deref(), &row.scopes);
     let locations = row.location_ids.as_deref().map(stored_locations);
     let caller = Caller { locations, ..Caller::key(OrganizationId::new(row.organization_id), name, scopes) };
-    if row.revoked_at_us.is_some() {
+    let refused = match (row.revoked_at_us.is_some(), row.has_expired(now_us)) {
+        (true, _) => Some(REFUSED_KEY),
+        (false, true) => Some("the key has expired; use another"),
+        (false, false) => None,
+    };
+    if let Some(detail) = refused {
         inner.auth_cache.remove(&hash);
         inner.rate_limits.count_wrong_key(network)?;
-        return Err(Refusal { fault: invalid_token(REFUSED_KEY), caller: Some(Box::new(caller)) });
+        return Err(Refusal { fault: invalid_token(detail), caller: Some(Box::new(caller)) });
     }
-    inner.auth_cache.put(hash, caller.clone());
+    inner.auth_cache.put(hash, row.expires_at_us, caller.clone());
     Ok(caller)
 }
 

@@ -11,17 +11,17 @@ use super::{
 };
 
 const INSERT_KEY: &str = r#"
-    INSERT INTO keys (id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    INSERT INTO keys (id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids, expires_at_us)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 "#;
 const SELECT_KEY_BY_HASH: &str = r#"
-    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids
+    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids, expires_at_us
     FROM keys
     WHERE hash = $1
 "#;
 /// Active keys before revoked ones, of both the newest first.
 const SELECT_KEYS: &str = r#"
-    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids
+    SELECT id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids, expires_at_us
     FROM keys
     WHERE organization_id = $1
       AND ((revoked_at_us IS NOT NULL) > $2
@@ -29,12 +29,15 @@ const SELECT_KEYS: &str = r#"
     ORDER BY revoked_at_us IS NOT NULL, id DESC
     LIMIT $4
 "#;
+/// Ends with the present instant and a list of ids.
+const SELECT_ACTIVE: &str =
+    "SELECT id FROM keys WHERE revoked_at_us IS NULL AND coalesce(expires_at_us, 9223372036854775807) > ";
 /// A revoked key keeps its first time of revocation.
 const REVOKE_KEY: &str = r#"
     UPDATE keys
     SET revoked_at_us = coalesce(revoked_at_us, $3)
     WHERE organization_id = $1 AND id = $2
-    RETURNING id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids
+    RETURNING id, organization_id, name, hash, scopes, created_at_us, revoked_at_us, role, location_ids, expires_at_us
 "#;
 
 /// An API key. Instants are microseconds since the Unix epoch.
@@ -53,6 +56,14 @@ pub(crate) struct KeyRow {
     pub(crate) role: Option<String>,
     /// The locations to which it is limited, separated by spaces; `None` for all.
     pub(crate) location_ids: Option<String>,
+    pub(crate) expires_at_us: Option<i64>,
+}
+
+impl KeyRow {
+    /// Whether the key has ended by itself.
+    pub(crate) fn has_expired(&self, now_us: i64) -> bool {
+        self.expires_at_us.is_some_and(|at| at <= now_us)
+    }
 }
 
 /// A position in the list of keys: after this key of the active or of the revoked ones.
@@ -85,6 +96,7 @@ impl Store {
                 .bind(row.revoked_at_us)
                 .bind(&row.role)
                 .bind(&row.location_ids)
+                .bind(row.expires_at_us)
                 .execute(conn)
                 .await
                 .map(drop)
@@ -98,10 +110,11 @@ impl Store {
         })
     }
 
-    /// The keys among these that are revoked or unknown.
-    pub(crate) async fn revoked_among(&self, keys: &[KeyId]) -> Result<Vec<KeyId>, Failure> {
+    /// The keys among these that are revoked, expired or unknown.
+    pub(crate) async fn ended_among(&self, keys: &[KeyId], now_us: i64) -> Result<Vec<KeyId>, Failure> {
         let active: Vec<Uuid> = service::read!(self.database, "gateway.active_keys", |pool: Engine| {
-            let mut query = QueryBuilder::<Engine>::new("SELECT id FROM keys WHERE revoked_at_us IS NULL AND id IN (");
+            let mut query = QueryBuilder::<Engine>::new(SELECT_ACTIVE);
+            query.push_bind(now_us).push(" AND id IN (");
             let mut list = query.separated(", ");
             for key in keys {
                 list.push_bind(key.uuid());

@@ -1,4 +1,4 @@
-//! Ends the streams of keys that were revoked, by another gateway or the command line too.
+//! Ends the streams of keys that have expired or were revoked, by another gateway or the command line too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,11 +20,11 @@ pub(crate) async fn end_those_of_revoked_keys(inner: &Arc<Inner>) {
         if keys.is_empty() {
             continue;
         }
-        match inner.store.revoked_among(&keys).await {
-            Ok(revoked) if revoked.is_empty() => {}
-            Ok(revoked) => {
+        match inner.store.ended_among(&keys, inner.clock.now_us()).await {
+            Ok(ended) if ended.is_empty() => {}
+            Ok(ended) => {
                 inner.auth_cache.clear();
-                revoked.iter().for_each(|key| inner.streams.revoke(&key.to_string()));
+                ended.iter().for_each(|key| inner.streams.revoke(&key.to_string()));
             }
             Err(error) => tracing::warn!(%error, "the keys of open streams could not be looked up; it is tried again"),
         }

@@ -5,6 +5,7 @@ use domain::{
     fault::Faults,
     id::{KeyId, LocationId},
 };
+use jiff::Timestamp;
 use rpc::Fault;
 use serde::{Deserialize, Serialize};
 use service::db_error;
@@ -42,6 +43,10 @@ pub(crate) struct NewKey {
     #[serde(default)]
     #[schema(min_items = 1, max_items = 50, nullable = false)]
     location_ids: Option<Vec<String>>,
+    /// The instant from which on the key opens nothing. Without it the key lasts until it is revoked.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime, nullable = false)]
+    expires_at: Option<Timestamp>,
 }
 
 /// A key without its secret.
@@ -58,6 +63,8 @@ pub(crate) struct KeyDetails {
     created_at: String,
     #[schema(format = DateTime)]
     revoked_at: Option<String>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
 }
 
 /// A key with its secret.
@@ -74,6 +81,8 @@ pub(crate) struct CreatedKey {
     created_at: String,
     #[schema(format = DateTime)]
     revoked_at: Option<String>,
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
     /// The secret, which only this answer contains.
     key: String,
 }
@@ -120,6 +129,7 @@ fn to_json(key: Key) -> KeyDetails {
         location_ids: key.locations.map(|ids| ids.iter().map(ToString::to_string).collect()),
         created_at: time::utc(key.created_at_us),
         revoked_at: key.revoked_at_us.map(time::utc),
+        expires_at: key.expires_at_us.map(time::utc),
     }
 }
 
@@ -136,7 +146,11 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         return Err(Fault::violation("/scopes", "missing", "give the key a role or at least one scope"));
     }
     let locations = locations_of(&call, new.location_ids.as_deref().unwrap_or_default()).await?;
-    let permissions = Permissions { role: new.role, scopes: &new.scopes, locations: &locations };
+    let expires_at_us = new.expires_at.map(Timestamp::as_microsecond);
+    if expires_at_us.is_some_and(|at| at <= call.inner.clock.now_us()) {
+        return Err(Fault::violation("/expires_at", "out_of_range", "give an instant in the future, or leave it out"));
+    }
+    let permissions = Permissions { role: new.role, scopes: &new.scopes, locations: &locations, expires_at_us };
     let (row, secret) = Keys::new(&call.inner).generate(call.caller.organization, &new.name, permissions);
     let key = to_json(Key::from(&row));
     let id = key.id.clone();
@@ -148,6 +162,7 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         location_ids: key.location_ids,
         created_at: key.created_at,
         revoked_at: key.revoked_at,
+        expires_at: key.expires_at,
         key: secret,
     };
     let reply = Reply::json(201, &created)?.target(&id);

@@ -98,9 +98,14 @@ async fn create_keys(config: &Config, shared: &Shared, organization: Organizatio
             Some(_) => vec![],
         };
     }
-    let front_end = Permissions { role: None, scopes: &[Scope::SlotsRead, Scope::BookingsWrite], locations: &[] };
+    let front_end = Permissions {
+        role: None,
+        scopes: &[Scope::SlotsRead, Scope::BookingsWrite],
+        locations: &[],
+        expires_at_us: None,
+    };
     let (_, front_end) = keys.create(organization, FRONT_END, front_end).await?;
-    let staff = Permissions { role: Some(auth::Role::Owner), scopes: &[], locations: &[] };
+    let staff = Permissions { role: Some(auth::Role::Owner), scopes: &[], locations: &[], expires_at_us: None };
     let (_, staff) = keys.create(organization, STAFF, staff).await?;
     Ok((front_end, staff))
 }
