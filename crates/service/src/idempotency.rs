@@ -245,7 +245,7 @@ pub async fn select(
     route: &str,
     key: &str,
 ) -> Result<Option<AnswerRow>, Failure> {
-    crate::read!(*database, "idempotency.select", |pool| {
+    crate::read!(database.of(organization), "idempotency.select", |pool| {
         query_as(SELECT_ANSWER)
             .bind(organization)
             .bind(caller.to_owned())
@@ -279,15 +279,14 @@ pub async fn insert(tx: &mut Tx, answer: Option<&Remember>, now_us: i64) -> Resu
     Ok(())
 }
 
-/// Deletes answers from before an instant, in microseconds.
+/// Deletes the answers of all organisations from before an instant, in microseconds.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn delete_before(tx: &mut Tx, before_us: i64) -> Result<(), Failure> {
-    crate::statement!(tx, "idempotency.delete_before", |conn| {
-        query(DELETE_EXPIRED).bind(before_us).execute(conn).await.map(|done| done.rows_affected())
-    })?;
-    Ok(())
+pub async fn delete_before(database: &Database, before_us: i64) -> Result<(), Failure> {
+    crate::write!(database.across(), "idempotency.delete_before", |pool| {
+        query(DELETE_EXPIRED).bind(before_us).execute(pool).await.map(drop)
+    })
 }
 
 /// Seals all answers under the key that seals, a page after another. Answers that are sealed so already are skipped, so that
@@ -330,7 +329,7 @@ impl OldRow {
 
 async fn old_answers(database: &Database, after: &Name, prefix: &[u8]) -> Result<Vec<OldRow>, Failure> {
     let length = i32::try_from(prefix.len()).unwrap_or(0);
-    crate::read!(*database, "idempotency.select_old", |pool| {
+    crate::read!(database.across(), "idempotency.select_old", |pool| {
         query_as(SELECT_OLD)
             .bind(after.0)
             .bind(&after.1)
@@ -346,7 +345,7 @@ async fn old_answers(database: &Database, after: &Name, prefix: &[u8]) -> Result
 
 /// `false` when the row has changed or expired meanwhile.
 async fn replace(database: &Database, row: &OldRow, sealed: Vec<u8>) -> Result<bool, Failure> {
-    crate::write!(*database, "idempotency.replace_response", |pool| {
+    crate::write!(database.of(row.organization_id), "idempotency.replace_response", |pool| {
         query(REPLACE_RESPONSE)
             .bind(row.organization_id)
             .bind(&row.caller)

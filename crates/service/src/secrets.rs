@@ -42,10 +42,10 @@ pub async fn load_or_insert(
 ) -> Result<Vec<u8>, Error> {
     let cell = cell(name);
     let sealed = keyring.seal(&cell, generated)?;
-    crate::write!(*database, "secrets.insert", |pool| {
+    crate::write!(database.across(), "secrets.insert", |pool| {
         query(INSERT_SECRET).bind(name).bind(sealed).execute(pool).await.map(drop)
     })?;
-    let stored: Vec<u8> = crate::write!(*database, "secrets.select", |pool| {
+    let stored: Vec<u8> = crate::write!(database.across(), "secrets.select", |pool| {
         query_scalar(SELECT_SECRET).bind(name).fetch_one(pool).await
     })?;
     let secret = keyring.open(&cell, &stored)?;
@@ -62,7 +62,7 @@ pub async fn load_or_insert(
 pub async fn reseal(database: &Database, keyring: &Keyring) -> Result<Resealed, Failure> {
     let prefix = keyring.prefix();
     let length = i32::try_from(prefix.len()).unwrap_or(0);
-    let old: Vec<(String, Vec<u8>)> = crate::write!(*database, "secrets.select_old", |pool| {
+    let old: Vec<(String, Vec<u8>)> = crate::write!(database.across(), "secrets.select_old", |pool| {
         query_as(SELECT_OLD_SECRETS).bind(length).bind(prefix.clone()).fetch_all(pool).await
     })?;
     let mut resealed = Resealed::default();
@@ -81,7 +81,7 @@ fn cell(name: &str) -> Cell {
 
 /// `false` when another process has replaced it.
 async fn replace(database: &Database, name: &str, stored: Vec<u8>, sealed: Vec<u8>) -> Result<bool, Failure> {
-    crate::write!(*database, "secrets.replace", |pool| {
+    crate::write!(database.across(), "secrets.replace", |pool| {
         query(REPLACE_SECRET)
             .bind(name)
             .bind(&stored)

@@ -2,12 +2,16 @@
 //!
 //! A statement is written once. [`read!`](crate::read), [`write!`](crate::write) and [`statement!`](crate::statement)
 //! compile it for SQLite and for PostgreSQL and put it into a span of its own. Only statements whose text truly differs
-//! match on [`Database`] or [`Tx`] themselves.
+//! match on [`Scoped`], [`Database`] or [`Tx`] themselves.
+//!
+//! A statement names the organisations that it reaches: one ([`Database::of`]), or all ([`Database::across`]) for jobs, the
+//! feed and look-ups by a secret. PostgreSQL enforces this: the scope is set inside the transaction, and the policies of
+//! the tables display and accept no other organisation's rows, nor any row where no scope is set.
 //!
 //! ```ignore
 //! impl Store {
 //!     async fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure> {
-//!         service::read!(self.database, "booking.patient", |pool| {
+//!         service::read!(self.database.of(organization), "booking.patient", |pool| {
 //!             query_as(SELECT_PATIENT).bind(organization).bind(id).fetch_optional(pool).await
 //!         })
 //!     }
@@ -19,7 +23,8 @@
 use futures::future::BoxFuture;
 pub use sql::Schema;
 use sql::{Failure, SqlitePools, Target};
-use sqlx::{PgPool, Postgres, Sqlite, Transaction, migrate::MigrateError};
+use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, Transaction, migrate::MigrateError};
+use uuid::Uuid;
 
 /// A service's database. Its futures are boxed, so that this crate compiles them, and not each that awaits them.
 #[derive(Debug, Clone)]
@@ -57,18 +62,21 @@ impl Database {
         })
     }
 
-    /// Begins a transaction that may write. On SQLite it takes the write lock at once, so that it never fails halfway for
-    /// want of it.
-    ///
-    /// # Errors
-    /// When no connection is free in time.
-    pub fn begin(&self) -> BoxFuture<'_, Result<Tx, Failure>> {
-        Box::pin(async move {
-            Ok(match self {
-                Self::Sqlite(pools) => Tx::Sqlite(pools.writer.begin_with("BEGIN IMMEDIATE").await?),
-                Self::Postgres(pool) => Tx::Postgres(pool.begin().await?),
-            })
-        })
+    /// For statements about one organisation: on PostgreSQL they reach no other one's rows.
+    pub fn of(&self, organization: Uuid) -> Scoped<'_> {
+        self.scoped(Scope::Of(organization))
+    }
+
+    /// For statements about all organisations, and about tables without one.
+    pub fn across(&self) -> Scoped<'_> {
+        self.scoped(Scope::Across)
+    }
+
+    fn scoped(&self, scope: Scope) -> Scoped<'_> {
+        match self {
+            Self::Sqlite(pools) => Scoped::Sqlite(pools),
+            Self::Postgres(pool) => Scoped::Postgres(ScopedPool { pool, scope }),
+        }
     }
 
     /// The engine's name in OpenTelemetry's registry (`db.system.name`).
@@ -77,6 +85,74 @@ impl Database {
             Self::Sqlite(_) => SQLITE,
             Self::Postgres(_) => POSTGRES,
         }
+    }
+}
+
+/// The organisations that a statement reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Of(Uuid),
+    Across,
+}
+
+/// A database, and the organisations that statements on it reach.
+#[derive(Debug, Clone, Copy)]
+pub enum Scoped<'a> {
+    /// A SQLite file, which has no fence of its own.
+    Sqlite(&'a SqlitePools),
+    /// A PostgreSQL schema.
+    Postgres(ScopedPool<'a>),
+}
+
+impl Scoped<'_> {
+    /// Begins a transaction that may write. On SQLite it takes the write lock at once, so that it never fails halfway for
+    /// want of it.
+    ///
+    /// # Errors
+    /// When no connection is free in time.
+    pub fn begin(self) -> BoxFuture<'static, Result<Tx, Failure>> {
+        match self {
+            Self::Sqlite(pools) => {
+                let writer = pools.writer.clone();
+                Box::pin(async move { Ok(Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)) })
+            }
+            Self::Postgres(pool) => {
+                let begin = pool.begin();
+                Box::pin(async move { Ok(Tx::Postgres(begin.await?)) })
+            }
+        }
+    }
+}
+
+/// A PostgreSQL pool, and the organisations that statements on it reach.
+#[derive(Debug, Clone, Copy)]
+pub struct ScopedPool<'a> {
+    pool: &'a PgPool,
+    scope: Scope,
+}
+
+impl ScopedPool<'_> {
+    /// Begins a transaction with the scope, in one round trip.
+    ///
+    /// # Errors
+    /// When no connection is free in time.
+    pub fn begin(self) -> BoxFuture<'static, Result<Transaction<'static, Postgres>, Failure>> {
+        self.begin_with("BEGIN")
+    }
+
+    /// As [`Self::begin`], with a `BEGIN` of its own.
+    ///
+    /// # Errors
+    /// When no connection is free in time.
+    pub fn begin_with(self, begin: &str) -> BoxFuture<'static, Result<Transaction<'static, Postgres>, Failure>> {
+        let scope = match self.scope {
+            Scope::Of(organization) => organization.to_string(),
+            Scope::Across => "*".to_owned(),
+        };
+        // One simple query of two statements. No foreign text is in it: a scope is an id or a star.
+        let begin = AssertSqlSafe(format!("{begin}; SET LOCAL meridian.organization = '{scope}'"));
+        let pool = self.pool.clone();
+        Box::pin(async move { Ok(pool.begin_with(begin).await?) })
     }
 }
 
@@ -123,22 +199,22 @@ pub fn span(engine: &'static str, name: &'static str) -> tracing::Span {
     )
 }
 
-/// Runs a body on a pool that reads, once for each engine: `read!(database, "service.operation", |pool| body)`.
+/// Runs a body that reads, once for each engine: `read!(database.of(organization), "service.operation", |pool| body)`.
 ///
-/// `pool` is a `&SqlitePool` or a `&PgPool`; the body is a `Result` whose error becomes a `sql::Failure`, and may await.
-/// `|pool: Engine|` names the engine's sqlx type, for a `QueryBuilder::<Engine>`.
+/// `pool` is a `&SqlitePool`, or the `&mut PgConnection` of a transaction with the scope; the body is a `Result` whose error
+/// becomes a `sql::Failure`, and may await. `|pool: Engine|` names the engine's sqlx type, for a `QueryBuilder::<Engine>`.
 #[macro_export]
 macro_rules! read {
-    ($database:expr, $name:literal, |$pool:ident $(: $Engine:ident)?| $body:expr) => {
-        $crate::on_pool!(reader, $database, $name, |$pool $(: $Engine)?| $body)
+    ($scoped:expr, $name:literal, |$pool:ident $(: $Engine:ident)?| $body:expr) => {
+        $crate::in_scope!(reader, end_read, $scoped, $name, |$pool $(: $Engine)?| $body)
     };
 }
 
-/// As [`read!`](crate::read), on a pool that writes.
+/// As [`read!`](crate::read), for a body that writes.
 #[macro_export]
 macro_rules! write {
-    ($database:expr, $name:literal, |$pool:ident $(: $Engine:ident)?| $body:expr) => {
-        $crate::on_pool!(writer, $database, $name, |$pool $(: $Engine)?| $body)
+    ($scoped:expr, $name:literal, |$pool:ident $(: $Engine:ident)?| $body:expr) => {
+        $crate::in_scope!(writer, end_write, $scoped, $name, |$pool $(: $Engine)?| $body)
     };
 }
 
@@ -164,21 +240,57 @@ macro_rules! statement {
 
 #[doc(hidden)]
 #[macro_export]
-macro_rules! on_pool {
-    ($role:ident, $database:expr, $name:literal, |$pool:ident $(: $Engine:ident)?| $body:expr) => {
-        match &$database {
-            $crate::store::Database::Sqlite(pools) => {
+macro_rules! in_scope {
+    ($role:ident, $end:ident, $scoped:expr, $name:literal, |$pool:ident $(: $Engine:ident)?| $body:expr) => {
+        match $scoped {
+            $crate::store::Scoped::Sqlite(pools) => {
                 $(type $Engine = ::sqlx::Sqlite;)?
                 let $pool: &::sqlx::SqlitePool = &pools.$role;
                 $crate::spanned!($crate::store::SQLITE, $name, $body)
             }
-            $crate::store::Database::Postgres(pool) => {
+            $crate::store::Scoped::Postgres(pool) => {
                 $(type $Engine = ::sqlx::Postgres;)?
-                let $pool: &::sqlx::PgPool = pool;
-                $crate::spanned!($crate::store::POSTGRES, $name, $body)
+                $crate::scoped!($end, pool, $name, |$pool| $body)
             }
         }
     };
+}
+
+/// Runs a body in a transaction of its own on a [`ScopedPool`](crate::store::ScopedPool):
+/// `scoped!(end_write, pool, "service.operation", |conn| body)`.
+#[macro_export]
+macro_rules! scoped {
+    ($end:ident, $pool:expr, $name:literal, |$conn:ident| $body:expr) => {{
+        let begin = $pool.begin();
+        $crate::spanned!($crate::store::POSTGRES, $name, {
+            match begin.await {
+                Err(failure) => Err(failure),
+                Ok(mut tx) => {
+                    let outcome = async {
+                        let $conn: &mut ::sqlx::PgConnection = &mut tx;
+                        $body
+                    };
+                    let outcome = outcome.await.map_err(::sql::Failure::from);
+                    $crate::store::$end(tx, outcome).await
+                }
+            }
+        })
+    }};
+}
+
+/// Ends a transaction that has read. Its rollback is sent while the connection returns to the pool, so that nobody waits.
+#[doc(hidden)]
+pub async fn end_read<T>(tx: Transaction<'static, Postgres>, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    drop(tx);
+    outcome
+}
+
+/// Commits what a body has written.
+#[doc(hidden)]
+pub async fn end_write<T>(tx: Transaction<'static, Postgres>, outcome: Result<T, Failure>) -> Result<T, Failure> {
+    let value = outcome?;
+    tx.commit().await?;
+    Ok(value)
 }
 
 #[doc(hidden)]

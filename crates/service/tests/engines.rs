@@ -48,7 +48,7 @@ async fn open(test: &TestDatabase) -> Database {
 }
 
 async fn insert(database: &Database, id: Uuid, body: &str, commit: bool) -> Result<(), Failure> {
-    let mut tx = database.begin().await?;
+    let mut tx = database.across().begin().await?;
     service::statement!(&mut tx, "sample.insert_note", |conn| {
         query(INSERT_NOTE).bind(id).bind(body.to_owned()).execute(conn).await.map(|done| done.rows_affected())
     })?;
@@ -56,7 +56,7 @@ async fn insert(database: &Database, id: Uuid, body: &str, commit: bool) -> Resu
 }
 
 async fn body(database: &Database, id: Uuid) -> Option<String> {
-    service::read!(*database, "sample.select_body", |pool| query_scalar(SELECT_BODY)
+    service::read!(database.across(), "sample.select_body", |pool| query_scalar(SELECT_BODY)
         .bind(id)
         .fetch_optional(pool)
         .await)
@@ -87,7 +87,7 @@ async fn an_answer_is_replayed_and_its_key_serves_one_request(test: TestDatabase
     assert_eq!(begin(&ctx).await.unwrap_err().code, Code::IdempotencyInProgress);
     let remember = idempotency::remember(&ring(1), &ctx, "Write", &"answer".to_owned(), "r7").unwrap();
     for outcome in [true, false] {
-        let mut tx = database.begin().await.unwrap();
+        let mut tx = database.across().begin().await.unwrap();
         let inserted = idempotency::insert(&mut tx, remember.as_ref(), 1).await;
         assert_eq!(inserted.is_ok(), outcome, "{inserted:?}");
         if outcome {
@@ -100,9 +100,7 @@ async fn an_answer_is_replayed_and_its_key_serves_one_request(test: TestDatabase
     assert_eq!(response.metadata().get("meridian-revision").unwrap(), "r7");
     assert_eq!(response.into_inner(), "answer");
     assert_eq!(begin(&context("two")).await.unwrap_err().code, Code::IdempotencyKeyReused);
-    let mut tx = database.begin().await.unwrap();
-    idempotency::delete_before(&mut tx, 2).await.unwrap();
-    tx.commit().await.unwrap();
+    idempotency::delete_before(&database, 2).await.unwrap();
     assert!(matches!(begin(&ctx).await.unwrap(), Begun::New(_)));
 }
 
@@ -125,7 +123,7 @@ fn keyed(number: usize) -> Context {
 const ANSWER: &str = "answer with a canary link";
 
 async fn keep(database: &Database, keyring: &Keyring, numbers: std::ops::Range<usize>) {
-    let mut tx = database.begin().await.unwrap();
+    let mut tx = database.across().begin().await.unwrap();
     for number in numbers {
         let kept = idempotency::remember(keyring, &keyed(number), "Write", &ANSWER.to_owned(), "r1").unwrap();
         idempotency::insert(&mut tx, kept.as_ref(), 1).await.unwrap();
@@ -139,7 +137,7 @@ async fn replayed(database: &Database, keyring: &Keyring, number: usize) -> Resu
 }
 
 async fn execute(database: &Database, statement: &'static str) -> u64 {
-    service::write!(*database, "sample.execute", |pool| query(statement)
+    service::write!(database.across(), "sample.execute", |pool| query(statement)
         .execute(pool)
         .await
         .map(|done| done.rows_affected()))
@@ -147,7 +145,7 @@ async fn execute(database: &Database, statement: &'static str) -> u64 {
 }
 
 async fn responses(database: &Database) -> Vec<Vec<u8>> {
-    service::read!(*database, "sample.responses", |pool| query_scalar("SELECT response FROM idempotency ORDER BY key")
+    service::read!(database.across(), "sample.responses", |pool| query_scalar("SELECT response FROM idempotency ORDER BY key")
         .fetch_all(pool)
         .await)
     .unwrap()

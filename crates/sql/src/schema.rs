@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use sqlx::{
     AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
-    query, query_scalar,
+    query, query_as, query_scalar,
 };
 
 use crate::{SqlitePools, Target, connect_postgres, connect_sqlite};
@@ -75,6 +75,25 @@ const SELECT_APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations WHE
 const SELECT_SQLITE_TABLE: &str =
     "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'";
 const SELECT_POSTGRES_TABLE: &str = "SELECT count(to_regclass($1))";
+/// Whether the schema exists, and whether this role may migrate it: as its owner, or as who may create it.
+const SELECT_RIGHTS: &str = r#"
+    SELECT s.oid IS NOT NULL, CASE WHEN s.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+        ELSE pg_has_role(s.nspowner, 'USAGE') END
+    FROM (SELECT $1) AS named (schema) LEFT JOIN pg_namespace s ON s.nspname = named.schema
+"#;
+/// Migrations copy the rows of all organisations: see `service::store`.
+const SPAN_ORGANIZATIONS: &str = "SET meridian.organization = '*'";
+
+/// The role of a service has found a schema that it may not bring up to date.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the schema {schema} is not up to date (migrations to run: {pending}), and this role of PostgreSQL does not own it: run \
+     `meridian migrate` with database.url of the role that owns it (meridian_migrate, see deploy/postgres/roles.sql)"
+)]
+struct NotOwner {
+    schema: &'static str,
+    pending: usize,
+}
 
 impl Schema {
     /// Brings a SQLite file up to date.
@@ -85,24 +104,39 @@ impl Schema {
         self.sqlite.run(&pools.writer).await
     }
 
-    /// Brings a PostgreSQL schema up to date: creates it, runs its migrations, and replaces functions.
+    /// Brings a PostgreSQL schema up to date: creates it, runs its migrations, and replaces functions. A schema that is up to
+    /// date stays untouched, so that a role which owns nothing can start a service.
     ///
     /// # Errors
-    /// When a migration or a function fails, or an applied migration was edited.
+    /// When a migration or a function fails, an applied migration was edited, or the role may not migrate.
     pub async fn migrate_postgres(&self, pool: &PgPool) -> Result<(), MigrateError> {
-        // Two processes that start together may both find the schema missing; the loser's error is no fault.
-        let create = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {}", self.name));
-        if let Err(error) = pool.execute(create).await
-            && !error.as_database_error().is_some_and(|db| db.is_unique_violation())
-        {
-            return Err(error.into());
+        let pending = self.pending_in(pool).await?;
+        if pending == 0 {
+            return Ok(());
+        }
+        let (exists, may_migrate): (bool, bool) = query_as(SELECT_RIGHTS).bind(self.name).fetch_one(pool).await?;
+        if !may_migrate {
+            return Err(MigrateError::Source(NotOwner { schema: self.name, pending }.into()));
+        }
+        if !exists {
+            self.create(pool).await?;
         }
         // A connection of its own: a migration may take longer than the statements of a service.
         let mut connection = pool.acquire().await?.detach();
         connection.execute("SET statement_timeout = 0").await?;
+        connection.execute(SPAN_ORGANIZATIONS).await?;
         self.postgres.run_direct(None, &mut connection, false).await?;
         connection.close().await?;
         Ok(self.replace_functions(pool).await?)
+    }
+
+    async fn create(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let create = AssertSqlSafe(format!("CREATE SCHEMA IF NOT EXISTS {}", self.name));
+        match pool.execute(create).await {
+            // Two processes that start together may both find the schema missing; the loser's error is no fault.
+            Err(error) if !error.as_database_error().is_some_and(|db| db.is_unique_violation()) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Creates or replaces the functions whose text is new here. A text that was applied once and then replaced stays
@@ -150,18 +184,21 @@ impl Schema {
     async fn pending_on_sqlite(&self, path: &Path) -> Result<usize, MigrateError> {
         let pool = connect_sqlite(path).await?.reader;
         let tables: i64 = query_scalar(SELECT_SQLITE_TABLE).fetch_one(&pool).await?;
-        let applied = if tables == 0 { vec![] } else { sqlx::query_as(SELECT_APPLIED).fetch_all(&pool).await? };
+        let applied = if tables == 0 { vec![] } else { query_as(SELECT_APPLIED).fetch_all(&pool).await? };
         pending_migrations(&self.sqlite, &applied)
     }
 
     async fn pending_on_postgres(&self, url: &str) -> Result<usize, MigrateError> {
-        let pool = connect_postgres(url, self.name).await?;
+        self.pending_in(&connect_postgres(url, self.name).await?).await
+    }
+
+    async fn pending_in(&self, pool: &PgPool) -> Result<usize, MigrateError> {
         // Named with its schema: another service's table must not be taken for this one's.
         let has_table = async |table: String| {
-            query_scalar::<_, i64>(SELECT_POSTGRES_TABLE).bind(table).fetch_one(&pool).await.map(|tables| tables > 0)
+            query_scalar::<_, i64>(SELECT_POSTGRES_TABLE).bind(table).fetch_one(pool).await.map(|tables| tables > 0)
         };
         let migrated = has_table(format!("{}._sqlx_migrations", self.name)).await?;
-        let applied = if migrated { sqlx::query_as(SELECT_APPLIED).fetch_all(&pool).await? } else { vec![] };
+        let applied = if migrated { query_as(SELECT_APPLIED).fetch_all(pool).await? } else { vec![] };
         let functions = if has_table(self.functions_table()).await? {
             self.new_functions(&mut *pool.acquire().await?).await?.len()
         } else {

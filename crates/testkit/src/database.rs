@@ -12,6 +12,8 @@ use crate::postgres;
 pub struct Database {
     /// `sqlite:…` for a folder of files, or `postgres://…`.
     pub url: String,
+    /// The URL as a superuser of PostgreSQL, for a test's own statements: policies do not bind it. As [`Self::url`] on SQLite.
+    pub admin_url: String,
     /// Whether it is PostgreSQL.
     pub postgres: bool,
     folder: TempDir,
@@ -25,7 +27,8 @@ impl Database {
     /// When no folder can be made.
     pub fn sqlite() -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        Ok(Self { url: format!("sqlite:{}", folder.path().display()), postgres: false, folder, _kept: None })
+        let url = format!("sqlite:{}", folder.path().display());
+        Ok(Self { admin_url: url.clone(), url, postgres: false, folder, _kept: None })
     }
 
     /// A new PostgreSQL database, in the cluster that [`postgres::cluster`] finds or starts.
@@ -34,12 +37,18 @@ impl Database {
     /// When there is no cluster and none can be started.
     pub async fn postgres() -> Result<Self> {
         let database = postgres::database().await?;
-        Ok(Self { url: database.url.clone(), postgres: true, folder: tempfile::tempdir()?, _kept: Some(database) })
+        let (url, admin_url) = (database.url.clone(), database.admin_url.clone());
+        Ok(Self { url, admin_url, postgres: true, folder: tempfile::tempdir()?, _kept: Some(database) })
     }
 
     /// The URL for one service: its own file, or the shared database in which it has its own schema.
     pub fn for_service(&self, service: &str) -> String {
         if self.postgres { self.url.clone() } else { format!("{}/{service}.sqlite", self.url) }
+    }
+
+    /// As [`Self::for_service`], with [`Self::admin_url`].
+    pub fn admin_for_service(&self, service: &str) -> String {
+        if self.postgres { self.admin_url.clone() } else { self.for_service(service) }
     }
 
     /// A folder that lives as long as the database.

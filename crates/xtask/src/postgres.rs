@@ -7,6 +7,7 @@ use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
 pub(crate) use cluster::{Cluster, Options};
+use cluster::{CREATE_PRODUCT_ROLE, PRODUCT_ROLE, product_url};
 
 use crate::steps;
 
@@ -26,6 +27,17 @@ pub(crate) fn start(options: Options) -> Result<Cluster> {
         install()?;
     }
     Cluster::start(options)
+}
+
+/// The URL of the cluster's database for the product, whose role becomes its owner.
+///
+/// # Errors
+/// When the cluster refuses.
+pub(crate) fn for_product(cluster: &Cluster) -> Result<String> {
+    let owner = format!("ALTER DATABASE postgres OWNER TO {PRODUCT_ROLE}");
+    let mut psql = Command::new(cluster.bin().join("psql"));
+    steps::output(psql.args(["-v", "ON_ERROR_STOP=1", "-c", CREATE_PRODUCT_ROLE, "-c", &owner, cluster.url()]))?;
+    Ok(product_url(cluster.url()))
 }
 
 fn install() -> Result<()> {

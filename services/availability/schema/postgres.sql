@@ -15,6 +15,8 @@ CREATE TABLE entries (
     CONSTRAINT entries_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id),
     CONSTRAINT entries_organization_id_parent_id_fkey FOREIGN KEY (organization_id, parent_id) REFERENCES entries(organization_id, id)
 );
+ALTER TABLE entries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE idempotency (
     organization_id uuid NOT NULL,
@@ -28,6 +30,8 @@ CREATE TABLE idempotency (
     CONSTRAINT idempotency_pkey PRIMARY KEY (organization_id, caller, route, key)
 );
 CREATE INDEX idempotency_age ON idempotency USING btree (created_at_us);
+ALTER TABLE idempotency ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE organizations (
     id uuid NOT NULL,
@@ -40,9 +44,16 @@ CREATE TABLE organizations (
     CONSTRAINT organizations_pkey PRIMARY KEY (id)
 );
 CREATE UNIQUE INDEX organizations_default ON organizations USING btree (is_default) WHERE is_default;
+ALTER TABLE organizations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE secrets (
     name text NOT NULL,
     value bytea NOT NULL,
     CONSTRAINT secrets_pkey PRIMARY KEY (name)
 );
+
+-- Functions:
+--   current_organization() RETURNS uuid
+--   fence(fenced regclass, organization name DEFAULT 'organization_id'::name) RETURNS void
+--   spans_organizations() RETURNS boolean

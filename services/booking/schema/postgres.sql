@@ -36,6 +36,8 @@ CREATE TABLE appointments (
 CREATE INDEX appointments_end ON appointments USING btree (ends_at_us);
 CREATE INDEX appointments_patient ON appointments USING btree (organization_id, patient_id, starts_at_us);
 CREATE INDEX appointments_start ON appointments USING btree (organization_id, starts_at_us, id);
+ALTER TABLE appointments ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE changes (
     seq bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -48,6 +50,8 @@ CREATE TABLE changes (
 );
 CREATE INDEX changes_age ON changes USING btree (changed_at_us);
 CREATE INDEX changes_order ON changes USING btree (xid, seq);
+ALTER TABLE changes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE claims (
     organization_id uuid NOT NULL,
@@ -66,6 +70,9 @@ CREATE TABLE claims (
 CREATE INDEX claims_end ON claims USING btree (ends_at_us);
 CREATE INDEX claims_held ON claims USING btree (organization_id, kind, resource, unit) WHERE (expires_at_us IS NOT NULL);
 CREATE INDEX claims_owner ON claims USING btree (organization_id, owner);
+CREATE INDEX claims_practitioner ON claims USING btree (organization_id, resource, starts_at_us) WHERE (kind = 1);
+ALTER TABLE claims ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE displaced_proposals (
     organization_id uuid NOT NULL,
@@ -75,6 +82,8 @@ CREATE TABLE displaced_proposals (
     CONSTRAINT displaced_proposals_pkey PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX displaced_proposals_expiry ON displaced_proposals USING btree (expires_at_us);
+ALTER TABLE displaced_proposals ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE epoch (
     id smallint NOT NULL,
@@ -101,6 +110,8 @@ CREATE TABLE groups (
     CONSTRAINT groups_pkey PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX groups_end ON groups USING btree (ends_at_us);
+ALTER TABLE groups ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE held_slots (
     organization_id uuid NOT NULL,
@@ -120,6 +131,8 @@ CREATE INDEX held_slots_day ON held_slots USING btree (organization_id, caller, 
 CREATE INDEX held_slots_expiry ON held_slots USING btree (expires_at_us);
 CREATE INDEX held_slots_hold ON held_slots USING btree (organization_id, hold_id);
 CREATE INDEX held_slots_visitor ON held_slots USING btree (organization_id, caller, visitor);
+ALTER TABLE held_slots ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE holds (
     organization_id uuid NOT NULL,
@@ -132,6 +145,8 @@ CREATE TABLE holds (
     CONSTRAINT holds_pkey PRIMARY KEY (organization_id, id)
 );
 CREATE INDEX holds_expiry ON holds USING btree (expires_at_us);
+ALTER TABLE holds ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE idempotency (
     organization_id uuid NOT NULL,
@@ -145,6 +160,8 @@ CREATE TABLE idempotency (
     CONSTRAINT idempotency_pkey PRIMARY KEY (organization_id, caller, route, key)
 );
 CREATE INDEX idempotency_age ON idempotency USING btree (created_at_us);
+ALTER TABLE idempotency ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE location_zones (
     organization_id uuid NOT NULL,
@@ -154,6 +171,8 @@ CREATE TABLE location_zones (
     settled boolean NOT NULL,
     CONSTRAINT location_zones_pkey PRIMARY KEY (organization_id, location_id)
 );
+ALTER TABLE location_zones ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE manage_links (
     token_hash bytea NOT NULL,
@@ -165,6 +184,8 @@ CREATE TABLE manage_links (
 );
 CREATE INDEX manage_links_appointment ON manage_links USING btree (organization_id, appointment_id);
 CREATE INDEX manage_links_expiry ON manage_links USING btree (expires_at_us);
+ALTER TABLE manage_links ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE message_counts (
     organization_id uuid NOT NULL,
@@ -174,6 +195,8 @@ CREATE TABLE message_counts (
     CONSTRAINT message_counts_pkey PRIMARY KEY (organization_id, subject, day)
 );
 CREATE INDEX message_counts_day ON message_counts USING btree (day);
+ALTER TABLE message_counts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE offers (
     organization_id uuid NOT NULL,
@@ -198,6 +221,8 @@ CREATE UNIQUE INDEX offers_one_per_patient ON offers USING btree (organization_i
 CREATE UNIQUE INDEX offers_one_per_slot ON offers USING btree (organization_id, slot_id) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
 CREATE INDEX offers_open ON offers USING btree (expires_at_us) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
 CREATE UNIQUE INDEX offers_token ON offers USING btree (token_hash);
+ALTER TABLE offers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE patient_words (
     organization_id uuid NOT NULL,
@@ -205,6 +230,8 @@ CREATE TABLE patient_words (
     patient_id uuid NOT NULL,
     CONSTRAINT patient_words_pkey PRIMARY KEY (organization_id, word, patient_id)
 );
+ALTER TABLE patient_words ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE patients (
     organization_id uuid NOT NULL,
@@ -219,6 +246,8 @@ CREATE TABLE patients (
 );
 CREATE INDEX patients_match ON patients USING btree (organization_id, match_key);
 CREATE INDEX patients_with_changes ON patients USING btree (organization_id, id) WHERE (open_changes > 0);
+ALTER TABLE patients ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE plan_entries (
     organization_id uuid NOT NULL,
@@ -228,6 +257,8 @@ CREATE TABLE plan_entries (
     CONSTRAINT plan_entries_pkey PRIMARY KEY (organization_id, plan_id, version),
     CONSTRAINT plan_entries_organization_id_plan_id_fkey FOREIGN KEY (organization_id, plan_id) REFERENCES plans(organization_id, id)
 );
+ALTER TABLE plan_entries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE plan_sessions (
     organization_id uuid NOT NULL,
@@ -236,6 +267,8 @@ CREATE TABLE plan_sessions (
     CONSTRAINT plan_sessions_pkey PRIMARY KEY (organization_id, id),
     CONSTRAINT plan_sessions_organization_id_plan_id_fkey FOREIGN KEY (organization_id, plan_id) REFERENCES plans(organization_id, id)
 );
+ALTER TABLE plan_sessions ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE plans (
     organization_id uuid NOT NULL,
@@ -254,6 +287,8 @@ CREATE TABLE plans (
 CREATE INDEX plans_at_risk ON plans USING btree (organization_id, id) WHERE at_risk;
 CREATE INDEX plans_patient ON plans USING btree (organization_id, patient_id, id);
 CREATE INDEX plans_risk ON plans USING btree (risk_at_us) WHERE ((NOT at_risk) AND (risk_at_us IS NOT NULL));
+ALTER TABLE plans ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE proposals (
     organization_id uuid NOT NULL,
@@ -265,6 +300,8 @@ CREATE TABLE proposals (
     CONSTRAINT proposals_organization_id_plan_id_fkey FOREIGN KEY (organization_id, plan_id) REFERENCES plans(organization_id, id)
 );
 CREATE INDEX proposals_expiry ON proposals USING btree (expires_at_us);
+ALTER TABLE proposals ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE reason_codes (
     organization_id uuid NOT NULL,
@@ -276,6 +313,8 @@ CREATE TABLE reason_codes (
     updated_at_us bigint NOT NULL,
     CONSTRAINT reason_codes_pkey PRIMARY KEY (organization_id, code)
 );
+ALTER TABLE reason_codes ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE secrets (
     name text NOT NULL,
@@ -304,6 +343,8 @@ CREATE UNIQUE INDEX waitlist_one_per_criteria ON waitlist USING btree (organizat
 CREATE UNIQUE INDEX waitlist_one_per_number ON waitlist USING btree (organization_id, patient_id, number) WHERE (status = ANY (ARRAY['waiting'::text, 'offered'::text]));
 CREATE INDEX waitlist_patient ON waitlist USING btree (organization_id, patient_id, id);
 CREATE INDEX waitlist_waiting ON waitlist USING btree (created_at_us, id) WHERE (status = ANY (ARRAY['waiting'::text, 'offered'::text]));
+ALTER TABLE waitlist ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 -- Views:
 --   appointments_in_time (organization_id uuid, id uuid, version bigint, status text, service_id uuid, practitioner_id uuid, location_id uuid, room_id uuid, group_id uuid, starts_at timestamp with time zone, ends_at timestamp with time zone, time_zone text, starts_local text, patient_id uuid, displaced boolean, confirmed_at timestamp with time zone, created_at timestamp with time zone, updated_at timestamp with time zone)
@@ -313,4 +354,7 @@ CREATE INDEX waitlist_waiting ON waitlist USING btree (created_at_us, id) WHERE 
 --   commit_batch(batch jsonb, OUT feed_position text, OUT seqs bigint[], OUT versions bigint[]) RETURNS record
 --   commit_held_slots(org uuid, now_us bigint, hold jsonb) RETURNS void
 --   commit_plans(org uuid, now_us bigint, plan_changes jsonb) RETURNS void
+--   current_organization() RETURNS uuid
 --   feed_tail(after_xid xid8, after_seq bigint, unordered boolean, skipped_seqs bigint[], row_limit bigint) RETURNS TABLE(epoch bigint, floor_xid bigint, floor_seq bigint, seen text, horizon bigint, seq bigint, xid bigint, organization_id uuid, version bigint, changed_at_us bigint, payload bytea)
+--   fence(fenced regclass, organization name DEFAULT 'organization_id'::name) RETURNS void
+--   spans_organizations() RETURNS boolean

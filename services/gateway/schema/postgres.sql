@@ -13,6 +13,8 @@ CREATE TABLE answers (
     CONSTRAINT answers_pkey PRIMARY KEY (organization_id, caller, action, key)
 );
 CREATE INDEX answers_age ON answers USING btree (created_at_us);
+ALTER TABLE answers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE audit_chains (
     organization_id uuid NOT NULL,
@@ -21,6 +23,8 @@ CREATE TABLE audit_chains (
     hash bytea NOT NULL,
     CONSTRAINT audit_chains_pkey PRIMARY KEY (organization_id)
 );
+ALTER TABLE audit_chains ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE audit_lines (
     organization_id uuid NOT NULL,
@@ -45,6 +49,8 @@ CREATE INDEX audit_lines_at ON audit_lines USING btree (organization_id, at_us, 
 CREATE INDEX audit_lines_caller ON audit_lines USING btree (organization_id, caller, number);
 CREATE INDEX audit_lines_patient ON audit_lines USING btree (organization_id, patient_id, number);
 CREATE INDEX audit_lines_person ON audit_lines USING btree (organization_id, person, number) WHERE (person <> ''::text);
+ALTER TABLE audit_lines ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE calendars (
     organization_id uuid NOT NULL,
@@ -54,6 +60,8 @@ CREATE TABLE calendars (
     live boolean NOT NULL,
     CONSTRAINT calendars_pkey PRIMARY KEY (organization_id, kind, subject)
 );
+ALTER TABLE calendars ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE keys (
     id uuid NOT NULL,
@@ -70,9 +78,16 @@ CREATE TABLE keys (
     CONSTRAINT keys_hash_key UNIQUE (hash)
 );
 CREATE INDEX keys_organization ON keys USING btree (organization_id, id);
+ALTER TABLE keys ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE secrets (
     name text NOT NULL,
     value bytea NOT NULL,
     CONSTRAINT secrets_pkey PRIMARY KEY (name)
 );
+
+-- Functions:
+--   current_organization() RETURNS uuid
+--   fence(fenced regclass, organization name DEFAULT 'organization_id'::name) RETURNS void
+--   spans_organizations() RETURNS boolean

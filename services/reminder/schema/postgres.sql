@@ -27,6 +27,8 @@ CREATE TABLE appointments (
 );
 CREATE INDEX appointments_ahead ON appointments USING btree (organization_id, starts_at_us, id);
 CREATE INDEX appointments_patient ON appointments USING btree (organization_id, patient_id, booked_at_us);
+ALTER TABLE appointments ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE arrived_parts (
     organization_id uuid NOT NULL,
@@ -38,6 +40,8 @@ CREATE TABLE arrived_parts (
     CONSTRAINT arrived_parts_organization_id_message_id_fkey FOREIGN KEY (organization_id, message_id) REFERENCES messages(organization_id, id)
 );
 CREATE INDEX arrived_parts_age ON arrived_parts USING btree (arrived_at_us);
+ALTER TABLE arrived_parts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE attempts (
     organization_id uuid NOT NULL,
@@ -53,6 +57,8 @@ CREATE TABLE attempts (
     CONSTRAINT attempts_pkey PRIMARY KEY (organization_id, message_id, number),
     CONSTRAINT attempts_organization_id_message_id_fkey FOREIGN KEY (organization_id, message_id) REFERENCES messages(organization_id, id)
 );
+ALTER TABLE attempts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE blocked (
     organization_id uuid NOT NULL,
@@ -61,6 +67,8 @@ CREATE TABLE blocked (
     blocked_at_us bigint NOT NULL,
     CONSTRAINT blocked_pkey PRIMARY KEY (organization_id, channel, address_hash)
 );
+ALTER TABLE blocked ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE feed_position (
     id smallint NOT NULL,
@@ -90,6 +98,8 @@ CREATE TABLE idempotency (
     CONSTRAINT idempotency_pkey PRIMARY KEY (organization_id, caller, route, key)
 );
 CREATE INDEX idempotency_age ON idempotency USING btree (created_at_us);
+ALTER TABLE idempotency ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE inbound (
     organization_id uuid NOT NULL,
@@ -116,6 +126,8 @@ CREATE INDEX inbound_appointment ON inbound USING btree (organization_id, appoin
 CREATE INDEX inbound_attention ON inbound USING btree (organization_id, received_at_us, id) WHERE (attention <> ''::text);
 CREATE INDEX inbound_sender ON inbound USING btree (organization_id, sender, received_at_us);
 CREATE INDEX inbound_unread ON inbound USING btree (received_at_us) WHERE ((attention <> ''::text) AND (read_at_us IS NULL));
+ALTER TABLE inbound ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE messages (
     organization_id uuid NOT NULL,
@@ -165,6 +177,8 @@ CREATE INDEX messages_recipient ON messages USING btree (recipient, sent_at_us) 
 CREATE INDEX messages_rule ON messages USING btree (organization_id, rule_id, id) WHERE (wake_at_us IS NOT NULL);
 CREATE INDEX messages_sending ON messages USING btree (wake_at_us) WHERE (status = 'sending'::text);
 CREATE INDEX messages_wake ON messages USING btree (wake_at_us) WHERE (wake_at_us IS NOT NULL);
+ALTER TABLE messages ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE offers (
     organization_id uuid NOT NULL,
@@ -183,6 +197,8 @@ CREATE TABLE offers (
     CONSTRAINT offers_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(organization_id)
 );
 CREATE INDEX offers_start ON offers USING btree (organization_id, starts_at_us, id);
+ALTER TABLE offers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE organizations (
     organization_id uuid NOT NULL,
@@ -190,6 +206,8 @@ CREATE TABLE organizations (
     writes bigint NOT NULL,
     CONSTRAINT organizations_pkey PRIMARY KEY (organization_id)
 );
+ALTER TABLE organizations ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE provider_events (
     organization_id uuid NOT NULL,
@@ -202,6 +220,8 @@ CREATE TABLE provider_events (
     CONSTRAINT provider_events_organization_id_message_id_fkey FOREIGN KEY (organization_id, message_id) REFERENCES messages(organization_id, id)
 );
 CREATE INDEX provider_events_age ON provider_events USING btree (received_at_us);
+ALTER TABLE provider_events ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE rules (
     organization_id uuid NOT NULL,
@@ -214,6 +234,8 @@ CREATE TABLE rules (
     CONSTRAINT rules_pkey PRIMARY KEY (organization_id, id),
     CONSTRAINT rules_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(organization_id)
 );
+ALTER TABLE rules ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE secrets (
     name text NOT NULL,
@@ -227,6 +249,8 @@ CREATE TABLE unsubscribed (
     unsubscribed_at_us bigint NOT NULL,
     CONSTRAINT unsubscribed_pkey PRIMARY KEY (organization_id, patient_id)
 );
+ALTER TABLE unsubscribed ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE verifications (
     organization_id uuid NOT NULL,
@@ -244,6 +268,8 @@ CREATE TABLE verifications (
 CREATE INDEX verifications_age ON verifications USING btree (created_at_us);
 CREATE INDEX verifications_recipient ON verifications USING btree (organization_id, address_hash, created_at_us);
 CREATE INDEX verifications_visitor ON verifications USING btree (organization_id, caller, visitor, created_at_us);
+ALTER TABLE verifications ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE webhook_deliveries (
     organization_id uuid NOT NULL,
@@ -271,6 +297,8 @@ CREATE TABLE webhook_deliveries (
 CREATE INDEX webhook_deliveries_age ON webhook_deliveries USING btree (updated_at_us) WHERE (status <> 'pending'::text);
 CREATE INDEX webhook_deliveries_line ON webhook_deliveries USING btree (organization_id, endpoint_id, subject_id, number) WHERE (status = 'pending'::text);
 CREATE INDEX webhook_deliveries_wake ON webhook_deliveries USING btree (wake_at_us) WHERE (wake_at_us IS NOT NULL);
+ALTER TABLE webhook_deliveries ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
 
 CREATE TABLE webhook_endpoints (
     organization_id uuid NOT NULL,
@@ -291,3 +319,10 @@ CREATE TABLE webhook_endpoints (
     CONSTRAINT webhook_endpoints_pkey PRIMARY KEY (organization_id, id),
     CONSTRAINT webhook_endpoints_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(organization_id)
 );
+ALTER TABLE webhook_endpoints ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+-- Its rows pass the policy organization;
+
+-- Functions:
+--   current_organization() RETURNS uuid
+--   fence(fenced regclass, organization name DEFAULT 'organization_id'::name) RETURNS void
+--   spans_organizations() RETURNS boolean

@@ -85,7 +85,7 @@ async fn a_search_reads_its_callers_booking_while_another_transaction_stays_open
     let product = Product::apart(&[]).await?;
     let clinic = product.clinic("America/Edmonton", service()).await?;
     let slots = ids(&product.slots(&clinic, (2, 4), &clinic.revision).await?);
-    let mut open = PgConnection::connect(&product.database.as_ref().context("on PostgreSQL")?.url).await?;
+    let mut open = PgConnection::connect(&product.database.as_ref().context("on PostgreSQL")?.admin_url).await?;
     open.execute("BEGIN").await?;
     open.execute("SELECT pg_current_xact_id()").await?;
     let body = json!({"slot_id": slots[0], "patient": patient("Example", "+17805550123")});

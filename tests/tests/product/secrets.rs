@@ -48,7 +48,7 @@ async fn dump(product: &Product) -> Result<Vec<(String, Vec<u8>)>> {
         let files = files.iter().map(|file| file.path()).filter(|path| !path.ends_with("secrets.key"));
         return files.map(|path| Ok((path.display().to_string(), fs::read(&path)?))).collect();
     };
-    let pool = PgPool::connect(&database.url).await?;
+    let pool = PgPool::connect(&database.admin_url).await?;
     let tables = sqlx::query(
         "SELECT schemaname || '.' || tablename FROM pg_tables \
          WHERE schemaname IN ('availability', 'booking', 'gateway', 'reminder')",
@@ -322,7 +322,7 @@ async fn the_folder_and_its_files_are_their_owners_alone() -> Result<()> {
 #[tokio::test]
 async fn the_password_of_a_database_is_not_among_the_arguments_that_ps_shows() -> Result<()> {
     let (folder, database) = (tempfile::tempdir()?, Database::postgres().await?);
-    let url = database.url.replace("://postgres@", "://postgres:hunter2@");
+    let url = database.url.replace("://meridian_product@", "://meridian_product:hunter2@");
     ensure!(url.contains("hunter2"), "the cluster's URL names its user: {}", database.url);
     let variables = [("MERIDIAN_ADMIN_KEY", ADMIN), ("MERIDIAN_SECRETS__KEY", SEALING_KEY)];
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--database-url", &url];

@@ -26,7 +26,7 @@ async fn record_an_hour_later(product: &Product, visit: &Answer) -> Result<()> {
     match &product.database {
         Some(database) => {
             let statement = "UPDATE booking.appointments SET starts_local = $1 WHERE id = $2";
-            let mut connection = PgConnection::connect(&database.url).await?;
+            let mut connection = PgConnection::connect(&database.admin_url).await?;
             connection.execute(sqlx::query(statement).bind(promised).bind(id)).await?;
         }
         None => {

@@ -13,7 +13,7 @@ const SELECT_SQLITE: &str = r#"
     ORDER BY tbl_name, CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END, name
 "#;
 
-/// One row a table: its name, its columns and constraints in the form of `CREATE TABLE`, its indexes and triggers.
+/// One row a table: its name, its columns and constraints in the form of `CREATE TABLE`, its indexes, triggers and policies.
 const SELECT_TABLES: &str = r#"
     SELECT
         c.relname::text,
@@ -47,6 +47,11 @@ const SELECT_TABLES: &str = r#"
         ) || ARRAY(
             SELECT replace(pg_get_triggerdef(g.oid), ' ON ' || $1 || '.', ' ON ')
             FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal ORDER BY g.tgname
+        ) || ARRAY(
+            SELECT format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', c.relname)
+            WHERE c.relrowsecurity AND c.relforcerowsecurity
+            UNION ALL
+            SELECT format('-- Its rows pass the policy %I', p.polname) FROM pg_policy p WHERE p.polrelid = c.oid
         )
     FROM pg_class c
     WHERE c.relnamespace = $1::regnamespace AND c.relkind IN ('r', 'p') AND c.relname NOT LIKE '\_%'

@@ -33,6 +33,23 @@ impl Default for Options {
     }
 }
 
+/// The role of the product: one that policies bind, as in an installation, and that owns the databases it uses.
+pub const PRODUCT_ROLE: &str = "meridian_product";
+/// Creates [`PRODUCT_ROLE`]; processes may do so at the same time.
+pub const CREATE_PRODUCT_ROLE: &str = "DO $$ BEGIN \
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'meridian_product') THEN \
+    CREATE ROLE meridian_product LOGIN PASSWORD 'meridian_product' NOSUPERUSER NOBYPASSRLS; END IF; \
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$";
+
+/// A URL of the superuser as one of [`PRODUCT_ROLE`]; with a password where the superuser's has one.
+pub fn product_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (user, host) = rest[..end].rsplit_once('@').unwrap_or(("", &rest[..end]));
+    let password = if user.contains(':') { format!(":{PRODUCT_ROLE}") } else { String::new() };
+    format!("{scheme}://{PRODUCT_ROLE}{password}@{host}{}", &rest[end..])
+}
+
 /// A running cluster; dropping it stops it and removes its files.
 #[derive(Debug)]
 pub struct Cluster {

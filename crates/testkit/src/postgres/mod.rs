@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-pub use cluster::{Cluster, Options, find_programs};
+pub use cluster::{CREATE_PRODUCT_ROLE, Cluster, Options, PRODUCT_ROLE, find_programs, product_url};
 
 /// The variable that names a cluster for tests.
 pub const VARIABLE: &str = "MERIDIAN_TEST_DATABASE_URL";
@@ -25,8 +25,10 @@ const SERVER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A new, empty database, dropped with this value even if it has connections.
 #[derive(Debug)]
 pub struct Database {
-    /// Its URL, as a superuser.
+    /// Its URL, as [`PRODUCT_ROLE`]: the owner, whom policies bind.
     pub url: String,
+    /// Its URL as a superuser, who sees the rows of all organisations.
+    pub admin_url: String,
     /// Its name, random.
     pub name: String,
 }
@@ -56,13 +58,15 @@ pub async fn database() -> Result<Database> {
     let admin = tokio::task::spawn_blocking(cluster).await??;
     let name = format!("t_{:032x}", rand::random::<u128>());
     // From template0, which has no connections: copying a template with connections fails.
-    execute(&admin, format!("CREATE DATABASE {name} TEMPLATE template0")).await?;
-    Ok(Database { url: with_database(&admin, &name), name })
+    execute(&admin, CREATE_PRODUCT_ROLE.to_owned()).await?;
+    execute(&admin, format!("CREATE DATABASE {name} OWNER {PRODUCT_ROLE} TEMPLATE template0")).await?;
+    let admin_url = with_database(&admin, &name);
+    Ok(Database { url: product_url(&admin_url), admin_url, name })
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let admin = with_database(&self.url, "postgres");
+        let admin = with_database(&self.admin_url, "postgres");
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
         // A separate thread and runtime, since the test's runtime is busy dropping this value or has ended.
         let dropping = std::thread::spawn(move || {
@@ -109,7 +113,7 @@ mod tests {
         assert_eq!(count(&one.url, tables.into()).await, 1);
         assert_eq!(count(&two.url, tables.into()).await, 0);
 
-        let admin = with_database(&two.url, "postgres");
+        let admin = with_database(&two.admin_url, "postgres");
         let there = format!("SELECT count(*) FROM pg_database WHERE datname = '{}'", one.name);
         assert_eq!(count(&admin, there.clone()).await, 1);
         // Dropped despite an open connection.
@@ -130,6 +134,17 @@ mod tests {
         tokio::task::spawn_blocking(|| drop(cluster)).await.unwrap();
         assert!(!directory.exists());
         assert!(PgConnection::connect(&url).await.is_err());
+    }
+
+    #[test]
+    fn the_products_url_differs_in_its_user() {
+        for (url, expected) in [
+            ("postgres://a:b@h:1/x", "postgres://meridian_product:meridian_product@h:1/x"),
+            ("postgres://a@h/x?sslmode=disable", "postgres://meridian_product@h/x?sslmode=disable"),
+            ("postgres://h", "postgres://meridian_product@h"),
+        ] {
+            assert_eq!(product_url(url), expected);
+        }
     }
 
     #[test]

@@ -36,9 +36,10 @@ pub(super) const WEEKS: i64 = 12;
 /// On PostgreSQL, with pgbench running the same statement on the same cluster.
 pub(super) fn on_postgres(settings: &Settings) -> Result<()> {
     let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
+    let database = postgres::for_product(&cluster)?;
     let folder = tempfile::tempdir()?;
     let mut variables = UNLIMITED.to_vec();
-    variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+    variables.push(("MERIDIAN_DATABASE__URL", &database));
     let outcome = measure(settings, folder.path(), &variables)?;
     // After the product has ended, so that each has the whole machine.
     let database = pgbench::prepare(&cluster)?;

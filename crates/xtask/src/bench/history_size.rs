@@ -35,9 +35,10 @@ const WITHIN: Duration = Duration::from_secs(120);
 
 pub(super) fn run(settings: &Settings) -> Result<()> {
     let cluster = postgres::start(Options::default())?;
+    let database = postgres::for_product(&cluster)?;
     let folder = tempfile::tempdir()?;
     let mut variables = UNLIMITED.to_vec();
-    variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+    variables.push(("MERIDIAN_DATABASE__URL", &database));
     let serve = || Product::start(&settings.binary, folder.path(), &["serve", "--listen", "127.0.0.1:0"], &variables);
     // Makes the schemas and the organisation.
     drop(serve()?);

@@ -17,10 +17,11 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
     let mut table = Table::new("Memory with the demo chain (resident)", &["", "MB"]);
     let folder = tempfile::tempdir()?;
     let cluster = postgres::start(Options::default())?;
+    let database = postgres::for_product(&cluster)?;
     {
         // Also loads the demo chain for the separate roles below.
         let mut variables = search::UNLIMITED.to_vec();
-        variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+        variables.push(("MERIDIAN_DATABASE__URL", &database));
         let product = Product::start(&settings.binary, folder.path(), &search::DEMO, &variables)?;
         table.row(["all roles in one process".to_owned(), megabytes(product.memory()?)]);
     }
@@ -28,7 +29,7 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
     let addresses = free_addresses()?;
     let mut roles = Vec::new();
     for (role, address) in ROLES.into_iter().zip(&addresses) {
-        roles.push((role, start_role(settings, folder.path(), role, address, &addresses, cluster.url(), &[])?));
+        roles.push((role, start_role(settings, folder.path(), role, address, &addresses, &database, &[])?));
     }
     if let Some((_, gateway)) = roles.last() {
         let (rest, runtime) = (RestClient::new(&gateway.url), runtime()?);

@@ -33,11 +33,12 @@ const HOURS: i64 = 2 * 3600;
 pub(super) fn run(settings: &Settings) -> Result<()> {
     let messages = if settings.quick { MESSAGES / 10 } else { MESSAGES };
     let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
+    let database = postgres::for_product(&cluster)?;
     let folder = tempfile::tempdir()?;
     {
         // Makes the schemas and the organisation.
         let mut variables = UNLIMITED.to_vec();
-        variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+        variables.push(("MERIDIAN_DATABASE__URL", &database));
         Product::start(&settings.binary, folder.path(), &["serve", "--listen", "127.0.0.1:0"], &variables)?;
     }
     psql(&cluster, cluster.url(), &["-c", &directory()])?;
@@ -45,7 +46,7 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
     let provider = FakeProvider::start()?;
     let addresses = free_addresses()?;
     let role = |name: &str, listen: &str, more: &[(&str, &str)]| {
-        start_role(settings, folder.path(), name, listen, &addresses, cluster.url(), more)
+        start_role(settings, folder.path(), name, listen, &addresses, &database, more)
     };
     let _booking = role("booking", &addresses[1], &[])?;
     let _availability = role("availability", &addresses[0], &[])?;

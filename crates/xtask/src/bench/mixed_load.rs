@@ -31,9 +31,10 @@ const CONNECTIONS: usize = 10;
 
 pub(super) fn run(settings: &Settings) -> Result<()> {
     let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
+    let database = postgres::for_product(&cluster)?;
     let folder = tempfile::tempdir()?;
     let mut variables = UNLIMITED.to_vec();
-    variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+    variables.push(("MERIDIAN_DATABASE__URL", &database));
     let product = Product::start(&settings.binary, folder.path(), &DEMO, &variables)?;
     let rest = Arc::new(RestClient::new(&product.url));
     let runtime = runtime()?;

@@ -45,9 +45,10 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
 /// Long plans at all locations of the demo chain, on durable PostgreSQL.
 fn through_rest(settings: &Settings) -> Result<()> {
     let cluster = postgres::start(Options { durable: true, ..Options::default() })?;
+    let database = postgres::for_product(&cluster)?;
     let folder = tempfile::tempdir()?;
     let mut variables = UNLIMITED.to_vec();
-    variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+    variables.push(("MERIDIAN_DATABASE__URL", &database));
     let product = Product::start(&settings.binary, folder.path(), &DEMO, &variables)?;
     let rest = RestClient::new(&product.url);
     let (mut proposed, mut booked, mut sessions) = (Vec::new(), Vec::new(), 0);

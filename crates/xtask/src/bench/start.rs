@@ -29,11 +29,12 @@ pub(super) const SERVICE: Uuid = Uuid::from_u128(0x0195_0000_0000_7000_8000_0000
 
 pub(super) fn run(settings: &Settings) -> Result<()> {
     let cluster = postgres::start(Options::default())?;
+    let database = postgres::for_product(&cluster)?;
     let folder = tempfile::tempdir()?;
     {
         // Makes the schemas and the organisation.
         let mut variables = UNLIMITED.to_vec();
-        variables.push(("MERIDIAN_DATABASE__URL", cluster.url()));
+        variables.push(("MERIDIAN_DATABASE__URL", &database));
         Product::start(&settings.binary, folder.path(), &["serve", "--listen", "127.0.0.1:0"], &variables)?;
     }
     fill(&cluster, &directory())?;
@@ -43,7 +44,7 @@ pub(super) fn run(settings: &Settings) -> Result<()> {
         if claims > 0 {
             fill(&cluster, &bookings())?;
         }
-        let (elapsed, memory) = measure_start(settings, folder.path(), cluster.url())?;
+        let (elapsed, memory) = measure_start(settings, folder.path(), &database)?;
         table.row([claims.to_string(), format!("{:.2}", elapsed.as_secs_f64()), megabytes(memory)]);
     }
     print!("{}", table.text());

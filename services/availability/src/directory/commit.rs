@@ -28,9 +28,10 @@ pub(super) async fn organization(
     remember: Option<&Remember>,
     now_us: i64,
 ) -> Result<(), Failure> {
-    let mut tx = inner.store.database.begin().await?;
+    delete_expired(inner, remember, now_us).await?;
+    let mut tx = inner.store.database.of(row.id).begin().await?;
     store::insert_organization(&mut tx, row).await?;
-    keep_answer(&mut tx, remember, now_us).await?;
+    idempotency::insert(&mut tx, remember, now_us).await?;
     tx.commit().await
 }
 
@@ -39,20 +40,21 @@ pub(super) async fn organization(
 /// # Errors
 /// [`Failure::Duplicate`] when another request with the same idempotency key was faster.
 pub(super) async fn entry(inner: &Inner, write: &EntryWrite) -> Result<bool, Failure> {
-    let mut tx = inner.store.database.begin().await?;
+    delete_expired(inner, write.remember.as_ref(), write.now_us).await?;
+    let mut tx = inner.store.database.of(write.organization).begin().await?;
     if !store::advance_version(&mut tx, write.organization, write.from_version).await? {
         return Ok(false);
     }
     store::upsert_entry(&mut tx, write.organization, &write.entry).await?;
-    keep_answer(&mut tx, write.remember.as_ref(), write.now_us).await?;
+    idempotency::insert(&mut tx, write.remember.as_ref(), write.now_us).await?;
     tx.commit().await?;
     Ok(true)
 }
 
-/// Keeps the answer of a request with an idempotency key, and deletes the expired ones.
-async fn keep_answer(tx: &mut service::store::Tx, remember: Option<&Remember>, now_us: i64) -> Result<(), Failure> {
-    if remember.is_some() {
-        idempotency::delete_before(tx, now_us - idempotency::KEPT_US).await?;
+/// Deletes the expired answers of all organisations where an answer is to be kept.
+async fn delete_expired(inner: &Inner, remember: Option<&Remember>, now_us: i64) -> Result<(), Failure> {
+    if remember.is_none() {
+        return Ok(());
     }
-    idempotency::insert(tx, remember, now_us).await
+    idempotency::delete_before(&inner.store.database, now_us - idempotency::KEPT_US).await
 }

@@ -67,14 +67,14 @@ pub(crate) struct BodyRow {
 impl Store {
     /// The bodies of imported calendars after a key.
     pub(crate) async fn busy_bodies(&self, after: (Uuid, Uuid), limit: i64) -> Result<Vec<BodyRow>, Failure> {
-        service::read!(self.database, "availability.busy_bodies", |pool| {
+        service::read!(self.database.across(), "availability.busy_bodies", |pool| {
             query_as(SELECT_BUSY_BODIES).bind(after.0).bind(after.1).bind(limit).fetch_all(pool).await
         })
     }
 
     /// Replaces the body of an entry; `false` when it has changed since it was read.
     pub(crate) async fn replace_body(&self, row: &BodyRow, body: &str) -> Result<bool, Failure> {
-        service::write!(self.database, "availability.replace_body", |pool| {
+        service::write!(self.database.of(row.organization_id), "availability.replace_body", |pool| {
             query(REPLACE_BODY)
                 .bind(row.organization_id)
                 .bind(row.id)
@@ -89,11 +89,11 @@ impl Store {
     /// A directory's version and all its entries; `None` for an unknown organisation.
     pub(crate) async fn directory(&self, organization: Uuid) -> Result<Option<(i64, Vec<EntryRow>)>, Failure> {
         // The version is read first: newer entries are then read again, older ones never pass for newer.
-        let version: Option<i64> = service::read!(self.database, "availability.directory_version", |pool| {
+        let version: Option<i64> = service::read!(self.database.of(organization), "availability.directory_version", |pool| {
             query_scalar(SELECT_VERSION).bind(organization).fetch_optional(pool).await
         })?;
         let Some(version) = version else { return Ok(None) };
-        let entries = service::read!(self.database, "availability.entries", |pool| {
+        let entries = service::read!(self.database.of(organization), "availability.entries", |pool| {
             query_as(SELECT_ENTRIES).bind(organization).fetch_all(pool).await
         })?;
         Ok(Some((version, entries)))

@@ -61,20 +61,20 @@ pub(crate) struct OrganizationRow {
 
 impl Store {
     pub(crate) async fn organizations(&self) -> Result<Vec<OrganizationRow>, Failure> {
-        service::read!(self.database, "availability.organizations", |pool| {
+        service::read!(self.database.across(), "availability.organizations", |pool| {
             query_as(SELECT_ORGANIZATIONS).fetch_all(pool).await
         })
     }
 
     pub(crate) async fn organization(&self, id: Uuid) -> Result<Option<OrganizationRow>, Failure> {
-        service::read!(self.database, "availability.organization", |pool| {
+        service::read!(self.database.of(id), "availability.organization", |pool| {
             query_as(SELECT_ORGANIZATION).bind(id).fetch_optional(pool).await
         })
     }
 
     /// The default organisation; `new` becomes it if there is none.
     pub(crate) async fn default_organization(&self, new: &OrganizationRow) -> Result<OrganizationRow, Failure> {
-        service::write!(self.database, "availability.insert_default_organization", |pool| {
+        service::write!(self.database.of(new.id), "availability.insert_default_organization", |pool| {
             query(INSERT_DEFAULT_ORGANIZATION)
                 .bind(new.id)
                 .bind(&new.name)
@@ -85,7 +85,7 @@ impl Store {
                 .await
                 .map(drop)
         })?;
-        service::write!(self.database, "availability.default_organization", |pool| {
+        service::write!(self.database.across(), "availability.default_organization", |pool| {
             query_as(SELECT_DEFAULT_ORGANIZATION).fetch_one(pool).await
         })
     }

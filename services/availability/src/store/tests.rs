@@ -57,7 +57,7 @@ async fn an_installation_from_before_keeps_its_default_organisation(database: Te
     let before = Schema { name: SCHEMA.name, sqlite, postgres, functions: &[] };
     store.database.migrate(&before).await.unwrap();
     let other = Uuid::from_u128(7);
-    let mut tx = store.database.begin().await.unwrap();
+    let mut tx = store.database.across().begin().await.unwrap();
     for id in [other, OLD_DEFAULT] {
         insert_organization(&mut tx, &organization(id)).await.unwrap();
     }

@@ -103,7 +103,7 @@ pub(super) const STATEMENTS: &[&str] = &[SELECT_APPOINTMENT, SELECT_BY_END, COUN
 
 impl Store {
     pub(crate) async fn appointment(&self, organization: Uuid, id: Uuid) -> Result<Option<AppointmentRow>, Failure> {
-        service::read!(self.database, "booking.appointment", |pool| {
+        service::read!(self.database.of(organization), "booking.appointment", |pool| {
             query_as(SELECT_APPOINTMENT).bind(organization).bind(id).fetch_optional(pool).await
         })
     }
@@ -117,7 +117,7 @@ impl Store {
         if ids.is_empty() {
             return Ok(vec![]);
         }
-        service::read!(self.database, "booking.appointments_by_id", |pool: Engine| {
+        service::read!(self.database.of(organization), "booking.appointments_by_id", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
             query.push_bind(organization);
             push_in(&mut query, "id", ids);
@@ -131,7 +131,7 @@ impl Store {
         after: (i64, Uuid),
         limit: i64,
     ) -> Result<Vec<AppointmentRow>, Failure> {
-        service::read!(self.database, "booking.appointments_by_end", |pool| {
+        service::read!(self.database.across(), "booking.appointments_by_end", |pool| {
             query_as(SELECT_BY_END).bind(after.0).bind(after.1).bind(limit).fetch_all(pool).await
         })
     }
@@ -142,7 +142,7 @@ impl Store {
         organization: Uuid,
         filter: &AppointmentFilter,
     ) -> Result<Vec<AppointmentRow>, Failure> {
-        service::read!(self.database, "booking.list_appointments", |pool: Engine| {
+        service::read!(self.database.of(organization), "booking.list_appointments", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
             query.push_bind(organization);
             push_in(&mut query, "location_id", &filter.locations);
@@ -174,7 +174,7 @@ impl Store {
         service: Uuid,
         before_us: i64,
     ) -> Result<bool, Failure> {
-        let count: i64 = service::read!(self.database, "booking.has_prior_visit", |pool| {
+        let count: i64 = service::read!(self.database.of(organization), "booking.has_prior_visit", |pool| {
             query_scalar(COUNT_PRIOR)
                 .bind(organization)
                 .bind(patient)
@@ -199,7 +199,7 @@ impl Store {
         if patients.is_empty() {
             return Ok(vec![]);
         }
-        service::read!(self.database, "booking.adjacent_appointments", |pool: Engine| {
+        service::read!(self.database.of(organization), "booking.adjacent_appointments", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
             query.push_bind(organization).push(" AND id IN (");
             for (at, (comparison, statuses, order)) in [NEXT, LAST].into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! The change feed.
 
-use service::store::{Database, span};
+use service::store::{Database, Scoped, span};
 use sql::{Failure, feed::Position};
 use sqlx::{PgPool, query, query_as, query_scalar};
 use tracing::Instrument;
@@ -127,11 +127,13 @@ impl Store {
     /// A SQLite file does not show that it was replaced by an older one: an operator who does that restores the other services'
     /// files with it. A subscriber ahead of the file has lost its position.
     pub(crate) async fn detect_failover(&self) -> Result<bool, Failure> {
-        match &self.database {
-            Database::Sqlite(_) => Ok(false),
-            Database::Postgres(pool) => {
-                let detect = query_scalar::<_, i64>(POSTGRES_DETECT_FAILOVER).fetch_one(pool);
-                Ok(detect.instrument(self.span("booking.detect_failover")).await? > 0)
+        match self.database.across() {
+            Scoped::Sqlite(_) => Ok(false),
+            Scoped::Postgres(pool) => {
+                let found: i64 = service::scoped!(end_write, pool, "booking.detect_failover", |conn| {
+                    query_scalar(POSTGRES_DETECT_FAILOVER).fetch_one(conn).await
+                })?;
+                Ok(found > 0)
             }
         }
     }
@@ -174,17 +176,20 @@ impl Store {
     /// Deletes the oldest changes; answers their number.
     pub(super) async fn delete_old_changes(&self, before_us: i64, limit: i64) -> Result<u64, Failure> {
         let delete = async {
-            match &self.database {
-                Database::Sqlite(pools) => {
+            match self.database.across() {
+                Scoped::Sqlite(pools) => {
                     let mut tx = pools.writer.begin_with("BEGIN IMMEDIATE").await?;
                     query(SQLITE_RAISE_FLOOR).bind(before_us).bind(limit).execute(&mut *tx).await?;
                     let deleted = query(SQLITE_DELETE_OLD).execute(&mut *tx).await?.rows_affected();
                     tx.commit().await?;
                     Ok(deleted)
                 }
-                Database::Postgres(pool) => {
+                Scoped::Postgres(pool) => {
+                    let mut tx = pool.begin().await?;
                     let delete = query_scalar::<_, i64>(POSTGRES_DELETE_OLD).bind(before_us).bind(limit);
-                    Ok(delete.fetch_one(pool).await?.unsigned_abs())
+                    let deleted = delete.fetch_one(&mut *tx).await?.unsigned_abs();
+                    tx.commit().await?;
+                    Ok(deleted)
                 }
             }
         };

@@ -63,7 +63,7 @@ pub(super) const STATEMENTS: &[&str] = &[SELECT_OF_OWNER, SELECT_CONFLICTING_OWN
 
 impl Store {
     pub(crate) async fn claims_of(&self, organization: Uuid, owner: Uuid) -> Result<Vec<ClaimRow>, Failure> {
-        service::read!(self.database, "booking.claims_of", |pool| {
+        service::read!(self.database.of(organization), "booking.claims_of", |pool| {
             query_as(SELECT_OF_OWNER).bind(organization).bind(owner).fetch_all(pool).await
         })
     }
@@ -72,7 +72,7 @@ impl Store {
     pub(crate) async fn claims_of_owners(&self, organization: Uuid, owners: &[Uuid]) -> Result<Vec<ClaimRow>, Failure> {
         let mut claims: Vec<ClaimRow> = Vec::new();
         for owners in owners.chunks(OWNERS_MAX) {
-            let mut found = service::write!(self.database, "booking.claims_of_owners", |pool: Engine| {
+            let mut found = service::write!(self.database.of(organization), "booking.claims_of_owners", |pool: Engine| {
                 let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
                 query.push_bind(organization);
                 super::push_in(&mut query, "owner", owners);
@@ -90,7 +90,7 @@ impl Store {
         claim: &ClaimRow,
         now_us: i64,
     ) -> Result<Vec<Uuid>, Failure> {
-        service::write!(self.database, "booking.conflicting_owners", |pool| {
+        service::write!(self.database.of(organization), "booking.conflicting_owners", |pool| {
             query_scalar(SELECT_CONFLICTING_OWNERS)
                 .bind(organization)
                 .bind(claim.kind)
@@ -113,7 +113,7 @@ impl Store {
     ) -> Result<Vec<ClaimRow>, Failure> {
         let mut claims: Vec<ClaimRow> = Vec::new();
         for wanted in wanted.chunks(CLAIMS_MAX) {
-            let mut found = service::write!(self.database, "booking.overlapping_claims", |pool: Engine| {
+            let mut found = service::write!(self.database.of(organization), "booking.overlapping_claims", |pool: Engine| {
                 let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
                 query.push_bind(organization).push(" AND (expires_at_us IS NULL OR expires_at_us > ").push_bind(now_us);
                 query.push(") AND (");

@@ -52,7 +52,7 @@ pub(super) const STATEMENTS: &[&str] = &[SELECT_LIVE_GROUP, SELECT_UPCOMING_AT_L
 
 impl Store {
     pub(crate) async fn live_group(&self, organization: Uuid, id: Uuid) -> Result<Option<GroupRow>, Failure> {
-        service::read!(self.database, "booking.live_group", |pool| {
+        service::read!(self.database.of(organization), "booking.live_group", |pool| {
             query_as(SELECT_LIVE_GROUP).bind(organization).bind(id).fetch_optional(pool).await
         })
     }
@@ -64,14 +64,14 @@ impl Store {
         location: Uuid,
         now_us: i64,
     ) -> Result<Vec<GroupRow>, Failure> {
-        service::write!(self.database, "booking.groups_at_location", |pool| {
+        service::write!(self.database.of(organization), "booking.groups_at_location", |pool| {
             query_as(SELECT_UPCOMING_AT_LOCATION).bind(organization).bind(location).bind(now_us).fetch_all(pool).await
         })
     }
 
     /// The group sessions in which a hold has a place.
     pub(crate) async fn groups_of_hold(&self, organization: Uuid, hold: Uuid) -> Result<Vec<Uuid>, Failure> {
-        service::read!(self.database, "booking.groups_of_hold", |pool| {
+        service::read!(self.database.of(organization), "booking.groups_of_hold", |pool| {
             query_scalar(SELECT_GROUPS_OF_HOLD).bind(organization).bind(hold).fetch_all(pool).await
         })
     }

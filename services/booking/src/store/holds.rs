@@ -57,7 +57,7 @@ pub(super) const STATEMENTS: &[&str] = &[SELECT_HOLD, SELECT_LIVE, SELECT_EXPIRE
 
 impl Store {
     pub(crate) async fn hold(&self, organization: Uuid, id: Uuid) -> Result<Option<HoldRow>, Failure> {
-        service::read!(self.database, "booking.hold", |pool| {
+        service::read!(self.database.of(organization), "booking.hold", |pool| {
             query_as(SELECT_HOLD).bind(organization).bind(id).fetch_optional(pool).await
         })
     }
@@ -70,7 +70,7 @@ impl Store {
         after: (i64, Uuid),
         limit: i64,
     ) -> Result<Vec<HoldRow>, Failure> {
-        service::read!(self.database, "booking.live_holds", |pool| {
+        service::read!(self.database.of(organization), "booking.live_holds", |pool| {
             query_as(SELECT_LIVE)
                 .bind(organization)
                 .bind(now_us)
@@ -84,7 +84,7 @@ impl Store {
 
     /// Organisation and id of expired holds of all organisations, the earliest first.
     pub(crate) async fn expired_holds(&self, now_us: i64, limit: i64) -> Result<Vec<(Uuid, Uuid)>, Failure> {
-        service::read!(self.database, "booking.expired_holds", |pool| {
+        service::read!(self.database.across(), "booking.expired_holds", |pool| {
             query_as(SELECT_EXPIRED).bind(now_us).bind(limit).fetch_all(pool).await
         })
     }
@@ -96,7 +96,7 @@ impl Store {
         location: Uuid,
         now_us: i64,
     ) -> Result<Vec<Uuid>, Failure> {
-        service::write!(self.database, "booking.holds_at_location", |pool| {
+        service::write!(self.database.of(organization), "booking.holds_at_location", |pool| {
             query_scalar(SELECT_LIVE_AT_LOCATION).bind(organization).bind(location).bind(now_us).fetch_all(pool).await
         })
     }

@@ -30,7 +30,7 @@ pub(super) const STATEMENTS: &[&str] = &[SELECT_LINK, SELECT_LINKED];
 
 impl Store {
     pub(crate) async fn manage_link(&self, token_hash: &[u8]) -> Result<Option<LinkRow>, Failure> {
-        service::read!(self.database, "booking.manage_link", |pool| {
+        service::read!(self.database.across(), "booking.manage_link", |pool| {
             query_as(SELECT_LINK).bind(token_hash.to_vec()).fetch_optional(pool).await
         })
     }
@@ -42,7 +42,7 @@ impl Store {
         patient: Uuid,
         now_us: i64,
     ) -> Result<Vec<Uuid>, Failure> {
-        service::read!(self.database, "booking.appointments_with_link", |pool| {
+        service::read!(self.database.of(organization), "booking.appointments_with_link", |pool| {
             query_scalar(SELECT_LINKED).bind(organization).bind(patient).bind(now_us).fetch_all(pool).await
         })
     }

@@ -124,7 +124,7 @@ pub(super) const STATEMENTS: &[&str] = &[
 impl Store {
     /// Inserts an offer; `false` where the slot or the patient has a live offer, or the entry waits no longer.
     pub(crate) async fn insert_offer(&self, row: &OfferRow) -> Result<bool, Failure> {
-        let inserted = service::write!(self.database, "booking.insert_offer", |pool| {
+        let inserted = service::write!(self.database.of(row.organization_id), "booking.insert_offer", |pool| {
             query(INSERT_OFFER)
                 .bind(row.organization_id)
                 .bind(row.id)
@@ -147,7 +147,7 @@ impl Store {
         if inserted == 0 {
             return Ok(false);
         }
-        let marked = service::write!(self.database, "booking.mark_entry_offered", |pool| {
+        let marked = service::write!(self.database.of(row.organization_id), "booking.mark_entry_offered", |pool| {
             query(MARK_ENTRY_OFFERED)
                 .bind(row.organization_id)
                 .bind(row.waitlist_id)
@@ -164,7 +164,7 @@ impl Store {
     }
 
     async fn delete_making(&self, row: &OfferRow) -> Result<u64, Failure> {
-        service::write!(self.database, "booking.delete_offer", |pool| {
+        service::write!(self.database.of(row.organization_id), "booking.delete_offer", |pool| {
             query(DELETE_OFFER)
                 .bind(row.organization_id)
                 .bind(row.id)
@@ -180,14 +180,14 @@ impl Store {
             // The offer ended meanwhile, and the entry may have another one by now.
             return Ok(());
         }
-        service::write!(self.database, "booking.mark_entry_waiting", |pool| {
+        service::write!(self.database.of(row.organization_id), "booking.mark_entry_waiting", |pool| {
             query(MARK_ENTRY_WAITING).bind(row.organization_id).bind(row.waitlist_id).execute(pool).await.map(drop)
         })
     }
 
     /// Opens an offer once its hold is committed; `false` where the offer ended meanwhile.
     pub(crate) async fn open_offer(&self, row: &OfferRow) -> Result<bool, Failure> {
-        let opened = service::write!(self.database, "booking.open_offer", |pool| {
+        let opened = service::write!(self.database.of(row.organization_id), "booking.open_offer", |pool| {
             query(OPEN_OFFER)
                 .bind(row.organization_id)
                 .bind(row.id)
@@ -200,26 +200,26 @@ impl Store {
 
     /// The offer of an entry that is being created, open, or being accepted.
     pub(crate) async fn live_offer(&self, organization: Uuid, entry: Uuid) -> Result<Option<OfferRow>, Failure> {
-        service::read!(self.database, "booking.live_offer", |pool| {
+        service::read!(self.database.of(organization), "booking.live_offer", |pool| {
             query_as(SELECT_LIVE_OFFER).bind(organization).bind(entry).fetch_optional(pool).await
         })
     }
 
     /// All live offers of an organisation.
     pub(crate) async fn live_offers(&self, organization: Uuid) -> Result<Vec<OfferRow>, Failure> {
-        service::write!(self.database, "booking.live_offers", |pool| {
+        service::write!(self.database.of(organization), "booking.live_offers", |pool| {
             query_as(SELECT_LIVE_OFFERS).bind(organization).fetch_all(pool).await
         })
     }
 
     pub(crate) async fn offer(&self, organization: Uuid, id: Uuid) -> Result<Option<OfferRow>, Failure> {
-        service::read!(self.database, "booking.offer", |pool| {
+        service::read!(self.database.of(organization), "booking.offer", |pool| {
             query_as(SELECT_OFFER).bind(organization).bind(id).fetch_optional(pool).await
         })
     }
 
     pub(crate) async fn offer_by_token(&self, token_hash: &[u8]) -> Result<Option<OfferRow>, Failure> {
-        service::read!(self.database, "booking.offer_by_token", |pool| {
+        service::read!(self.database.across(), "booking.offer_by_token", |pool| {
             query_as(SELECT_OFFER_BY_TOKEN).bind(token_hash.to_vec()).fetch_optional(pool).await
         })
     }
@@ -231,14 +231,14 @@ impl Store {
         entry: Uuid,
         limit: i64,
     ) -> Result<Vec<OfferRow>, Failure> {
-        service::read!(self.database, "booking.offers_of_entry", |pool| {
+        service::read!(self.database.of(organization), "booking.offers_of_entry", |pool| {
             query_as(SELECT_OFFERS_OF_ENTRY).bind(organization).bind(entry).bind(limit).fetch_all(pool).await
         })
     }
 
     /// The slots that were offered to this entry, and those that its patient declined through another one.
     pub(crate) async fn excluded_slots(&self, entry: &EntryRow) -> Result<Vec<String>, Failure> {
-        service::read!(self.database, "booking.excluded_slots", |pool| {
+        service::read!(self.database.of(entry.organization_id), "booking.excluded_slots", |pool| {
             query_scalar(SELECT_EXCLUDED_SLOTS)
                 .bind(entry.organization_id)
                 .bind(entry.patient_id)
@@ -257,7 +257,7 @@ impl Store {
         appointment: Option<Uuid>,
         now_us: i64,
     ) -> Result<Option<OfferRow>, Failure> {
-        service::write!(self.database, "booking.transition_offer", |pool| {
+        service::write!(self.database.of(row.organization_id), "booking.transition_offer", |pool| {
             query_as(TRANSITION_OFFER)
                 .bind(row.organization_id)
                 .bind(row.id)
@@ -272,7 +272,7 @@ impl Store {
 
     /// Offers of all organisations that have expired, or whose creation or acceptance broke off.
     pub(crate) async fn expired_offers(&self, now_us: i64, limit: i64) -> Result<Vec<OfferRow>, Failure> {
-        service::read!(self.database, "booking.expired_offers", |pool| {
+        service::read!(self.database.across(), "booking.expired_offers", |pool| {
             query_as(SELECT_EXPIRED_OFFERS).bind(now_us).bind(limit).fetch_all(pool).await
         })
     }

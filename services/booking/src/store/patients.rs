@@ -50,7 +50,7 @@ pub(super) const STATEMENTS: &[&str] = &[SELECT_PATIENT, SELECT_NAMESAKES];
 
 impl Store {
     pub(crate) async fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure> {
-        service::read!(self.database, "booking.patient", |pool| {
+        service::read!(self.database.of(organization), "booking.patient", |pool| {
             query_as(SELECT_PATIENT).bind(organization).bind(id).fetch_optional(pool).await
         })
     }
@@ -60,7 +60,7 @@ impl Store {
         if ids.is_empty() {
             return Ok(vec![]);
         }
-        service::read!(self.database, "booking.patients_by_id", |pool: Engine| {
+        service::read!(self.database.of(organization), "booking.patients_by_id", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
             query.push_bind(organization);
             push_in(&mut query, "id", ids);
@@ -75,7 +75,7 @@ impl Store {
         match_key: &str,
         limit: i64,
     ) -> Result<Vec<PatientRow>, Failure> {
-        service::read!(self.database, "booking.namesakes", |pool| {
+        service::read!(self.database.of(organization), "booking.namesakes", |pool| {
             query_as(SELECT_NAMESAKES).bind(organization).bind(match_key).bind(limit).fetch_all(pool).await
         })
     }
@@ -85,7 +85,7 @@ impl Store {
         organization: Uuid,
         filter: &PatientFilter,
     ) -> Result<Vec<PatientRow>, Failure> {
-        service::read!(self.database, "booking.list_patients", |pool: Engine| {
+        service::read!(self.database.of(organization), "booking.list_patients", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
             query.push_bind(organization).push(" AND id < ").push_bind(filter.before.unwrap_or(Uuid::max()));
             for spans in &filter.words {

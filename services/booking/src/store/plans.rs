@@ -71,13 +71,13 @@ pub(super) const STATEMENTS: &[&str] =
 
 impl Store {
     pub(crate) async fn plan(&self, organization: Uuid, id: Uuid) -> Result<Option<PlanRow>, Failure> {
-        service::read!(self.database, "booking.plan", |pool| {
+        service::read!(self.database.of(organization), "booking.plan", |pool| {
             query_as(SELECT_PLAN).bind(organization).bind(id).fetch_optional(pool).await
         })
     }
 
     pub(crate) async fn plan_of_session(&self, organization: Uuid, session: Uuid) -> Result<Option<PlanRow>, Failure> {
-        service::read!(self.database, "booking.plan_of_session", |pool| {
+        service::read!(self.database.of(organization), "booking.plan_of_session", |pool| {
             query_as(SELECT_PLAN_OF_SESSION).bind(organization).bind(session).fetch_optional(pool).await
         })
     }
@@ -91,7 +91,7 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<PlanRow>, Failure> {
-        service::read!(self.database, "booking.list_plans", |pool: Engine| {
+        service::read!(self.database.of(organization), "booking.list_plans", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
             query.push_bind(organization).push(" AND id < ").push_bind(before.unwrap_or(Uuid::max()));
             push_in(&mut query, "patient_id", patient.as_slice());
@@ -103,14 +103,14 @@ impl Store {
 
     /// Plans of all organisations that are at risk by now and not marked so.
     pub(crate) async fn plans_becoming_at_risk(&self, now_us: i64, limit: i64) -> Result<Vec<OwnedPlanRow>, Failure> {
-        service::read!(self.database, "booking.plans_becoming_at_risk", |pool| {
+        service::read!(self.database.across(), "booking.plans_becoming_at_risk", |pool| {
             query_as(SELECT_BECOMING_AT_RISK).bind(now_us).bind(limit).fetch_all(pool).await
         })
     }
 
     /// The entries of a plan's ledger, one JSON list for each version that changed a session.
     pub(crate) async fn ledger_entries(&self, organization: Uuid, plan: Uuid) -> Result<Vec<String>, Failure> {
-        service::read!(self.database, "booking.ledger_entries", |pool| {
+        service::read!(self.database.of(organization), "booking.ledger_entries", |pool| {
             query_scalar(SELECT_LEDGER_ENTRIES).bind(organization).bind(plan).fetch_all(pool).await
         })
     }

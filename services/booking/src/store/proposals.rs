@@ -1,6 +1,6 @@
 //! Proposals for plans and for displaced appointments.
 
-use service::store::Database;
+use service::store::Scoped;
 use sql::Failure;
 use sqlx::{query, query_scalar};
 use tracing::Instrument;
@@ -45,7 +45,7 @@ impl Store {
         moves: &str,
         expires_at_us: i64,
     ) -> Result<(), Failure> {
-        service::write!(self.database, "booking.insert_displaced_proposal", |pool| {
+        service::write!(self.database.of(organization), "booking.insert_displaced_proposal", |pool| {
             query(INSERT_DISPLACED_PROPOSAL)
                 .bind(organization)
                 .bind(id)
@@ -64,7 +64,7 @@ impl Store {
         id: Uuid,
         now_us: i64,
     ) -> Result<Option<String>, Failure> {
-        service::read!(self.database, "booking.displaced_proposal", |pool| {
+        service::read!(self.database.of(organization), "booking.displaced_proposal", |pool| {
             query_scalar(SELECT_DISPLACED_PROPOSAL).bind(organization).bind(id).bind(now_us).fetch_optional(pool).await
         })
     }
@@ -79,8 +79,8 @@ impl Store {
     ) -> Result<(), Failure> {
         let span = service::store::span(self.database.engine(), "booking.insert_plan_proposals");
         let insert = async {
-            match &self.database {
-                Database::Sqlite(pools) => {
+            match self.database.of(organization) {
+                Scoped::Sqlite(pools) => {
                     let mut tx = pools.writer.begin_with("BEGIN IMMEDIATE").await?;
                     for (id, sessions) in proposals {
                         let insert = query(INSERT_PLAN_PROPOSAL).bind(organization).bind(id).bind(plan);
@@ -88,10 +88,12 @@ impl Store {
                     }
                     tx.commit().await?;
                 }
-                Database::Postgres(pool) => {
+                Scoped::Postgres(pool) => {
                     let (ids, sessions): (Vec<Uuid>, Vec<String>) = proposals.iter().cloned().unzip();
                     let insert = query(INSERT_PLAN_PROPOSALS).bind(organization).bind(plan).bind(expires_at_us);
-                    insert.bind(ids).bind(sessions).execute(pool).await?;
+                    let mut tx = pool.begin().await?;
+                    insert.bind(ids).bind(sessions).execute(&mut *tx).await?;
+                    tx.commit().await?;
                 }
             }
             Ok(())
@@ -107,7 +109,7 @@ impl Store {
         plan: Uuid,
         now_us: i64,
     ) -> Result<Option<String>, Failure> {
-        service::read!(self.database, "booking.plan_proposal", |pool| {
+        service::read!(self.database.of(organization), "booking.plan_proposal", |pool| {
             query_scalar(SELECT_PLAN_PROPOSAL)
                 .bind(organization)
                 .bind(id)

@@ -34,14 +34,14 @@ pub(super) const STATEMENTS: &[&str] = &[SELECT_REASON_CODE, SELECT_REASON_CODES
 
 impl Store {
     pub(crate) async fn reason_code(&self, organization: Uuid, code: &str) -> Result<Option<ReasonRow>, Failure> {
-        service::read!(self.database, "booking.reason_code", |pool| {
+        service::read!(self.database.of(organization), "booking.reason_code", |pool| {
             query_as(SELECT_REASON_CODE).bind(organization).bind(code).fetch_optional(pool).await
         })
     }
 
     /// All reason codes that an organisation has written, archived ones too, in no order.
     pub(crate) async fn reason_codes(&self, organization: Uuid) -> Result<Vec<ReasonRow>, Failure> {
-        service::read!(self.database, "booking.reason_codes", |pool| {
+        service::read!(self.database.of(organization), "booking.reason_codes", |pool| {
             query_as(SELECT_REASON_CODES).bind(organization).fetch_all(pool).await
         })
     }

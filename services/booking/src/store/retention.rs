@@ -80,7 +80,7 @@ impl Store {
             (DELETE_HELD_SLOTS, cutoffs.held_slots_us),
             (DELETE_MESSAGE_COUNTS, cutoffs.now_us / DAY_US),
         ] {
-            let deleted = service::write!(self.database, "booking.delete_expired", |pool| {
+            let deleted = service::write!(self.database.across(), "booking.delete_expired", |pool| {
                 query(statement).bind(before_us).bind(limit).execute(pool).await.map(|done| done.rows_affected())
             })?;
             most = most.max(deleted);
@@ -90,7 +90,7 @@ impl Store {
 
     /// Replaces the answer that is stored for a key.
     pub(crate) async fn replace_answer(&self, organization: Uuid, record: &IdempotencyRecord) -> Result<(), Failure> {
-        service::write!(self.database, "booking.replace_answer", |pool| {
+        service::write!(self.database.of(organization), "booking.replace_answer", |pool| {
             query(UPDATE_ANSWER)
                 .bind(organization)
                 .bind(&record.caller)

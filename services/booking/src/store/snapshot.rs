@@ -1,7 +1,7 @@
 //! Everything live, read row by row in one transaction.
 
 use futures::TryStreamExt;
-use service::store::Database;
+use service::store::Scoped;
 use sql::{Failure, feed::Position};
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
@@ -114,8 +114,8 @@ impl Store {
         ends_after_us: i64,
         visit: &mut (dyn FnMut(LiveRow) + Send),
     ) -> Result<Position, Failure> {
-        match &self.database {
-            Database::Sqlite(pools) => {
+        match self.database.across() {
+            Scoped::Sqlite(pools) => {
                 // A deferred transaction that only reads sees one state of the file throughout.
                 let mut tx = pools.reader.begin().await?;
                 let epoch = query_scalar(SQLITE_EPOCH).fetch_one(&mut *tx).await?;
@@ -123,7 +123,7 @@ impl Store {
                 visit_live!(tx, ends_after_us, visit);
                 Ok(Position { epoch, xid: 0, seq })
             }
-            Database::Postgres(pool) => {
+            Scoped::Postgres(pool) => {
                 // The snapshot's horizon is the position: an earlier commit is in the rows, a later one in the changes after
                 // it. Changes at or above the horizon that the snapshot saw already are applied again without effect.
                 let mut tx = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;

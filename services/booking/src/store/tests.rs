@@ -5,7 +5,7 @@ mod waitlist;
 use std::time::Duration;
 
 use domain::claim::Kind;
-use service::store::Database as Engine;
+use service::store::{Database as Engine, Scoped};
 use sql::{
     Target,
     feed::{Position, Reach},
@@ -80,7 +80,12 @@ async fn snapshot(store: &Store, ends_after_us: i64) -> (Vec<OwnedClaimRow>, Pos
 async fn raw(store: &Store, statement: &'static str) -> Result<(), sqlx::Error> {
     match store.database() {
         Engine::Sqlite(pools) => pools.writer.execute(statement).await.map(drop),
-        Engine::Postgres(pool) => pool.execute(statement).await.map(drop),
+        Engine::Postgres(_) => {
+            let Scoped::Postgres(pool) = store.database().across() else { unreachable!("it is PostgreSQL") };
+            let mut tx = pool.begin().await.unwrap();
+            tx.execute(statement).await?;
+            tx.commit().await
+        }
     }
 }
 
@@ -248,7 +253,7 @@ fn changes_that_do_not_fit_the_stored_ones_are_not_published() {
 async fn the_feed_skips_nothing_while_a_transaction_is_held_open() {
     let (store, database) = on_postgres().await;
     let start = snapshot(&store, 0).await.1;
-    let mut slow = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    let mut slow = sqlx::PgConnection::connect(&database.admin_url).await.unwrap();
     slow.execute("SET search_path = booking, public").await.unwrap();
     slow.execute("BEGIN").await.unwrap();
     let write = "INSERT INTO changes (organization_id, version, changed_at_us, payload) \

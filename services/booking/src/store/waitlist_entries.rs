@@ -104,7 +104,7 @@ pub(super) const STATEMENTS: &[&str] = &[
 impl Store {
     /// Inserts an entry; `false` where the patient has live criteria like these, or another entry with this number.
     pub(crate) async fn insert_entry(&self, row: &EntryRow) -> Result<bool, Failure> {
-        let inserted = service::write!(self.database, "booking.insert_entry", |pool| {
+        let inserted = service::write!(self.database.of(row.organization_id), "booking.insert_entry", |pool| {
             query(INSERT_ENTRY)
                 .bind(row.organization_id)
                 .bind(row.id)
@@ -128,7 +128,7 @@ impl Store {
 
     /// Deletes an entry that was never published.
     pub(crate) async fn delete_entry(&self, organization: Uuid, id: Uuid) -> Result<(), Failure> {
-        service::write!(self.database, "booking.delete_entry", |pool| {
+        service::write!(self.database.of(organization), "booking.delete_entry", |pool| {
             query(DELETE_ENTRY).bind(organization).bind(id).execute(pool).await.map(drop)
         })
     }
@@ -136,13 +136,13 @@ impl Store {
     /// The entries of a patient that have not ended, read where they are written: an entry that was refused just now must
     /// be seen.
     pub(crate) async fn live_entries(&self, organization: Uuid, patient: Uuid) -> Result<Vec<EntryRow>, Failure> {
-        service::write!(self.database, "booking.live_entries", |pool| {
+        service::write!(self.database.of(organization), "booking.live_entries", |pool| {
             query_as(SELECT_LIVE_ENTRIES).bind(organization).bind(patient).fetch_all(pool).await
         })
     }
 
     pub(crate) async fn entry(&self, organization: Uuid, id: Uuid) -> Result<Option<EntryRow>, Failure> {
-        service::read!(self.database, "booking.entry", |pool| {
+        service::read!(self.database.of(organization), "booking.entry", |pool| {
             query_as(SELECT_ENTRY).bind(organization).bind(id).fetch_optional(pool).await
         })
     }
@@ -156,7 +156,7 @@ impl Store {
         before: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<EntryRow>, Failure> {
-        service::read!(self.database, "booking.list_entries", |pool: Engine| {
+        service::read!(self.database.of(organization), "booking.list_entries", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_ENTRIES_OF_ORGANIZATION);
             query.push_bind(organization).push(" AND id < ").push_bind(before.unwrap_or(Uuid::max()));
             push_in(&mut query, "patient_id", patient.as_slice());
@@ -175,7 +175,7 @@ impl Store {
         status: &str,
         now_us: i64,
     ) -> Result<Option<EntryRow>, Failure> {
-        service::write!(self.database, "booking.end_entry", |pool| {
+        service::write!(self.database.of(organization), "booking.end_entry", |pool| {
             query_as(END_ENTRY)
                 .bind(organization)
                 .bind(id)
@@ -195,21 +195,21 @@ impl Store {
         until_us: i64,
         now_us: i64,
     ) -> Result<(), Failure> {
-        service::write!(self.database, "booking.cool_down_entry", |pool| {
+        service::write!(self.database.of(organization), "booking.cool_down_entry", |pool| {
             query(COOL_DOWN_ENTRY).bind(organization).bind(id).bind(until_us).bind(now_us).execute(pool).await.map(drop)
         })
     }
 
     /// Entries of all organisations to which something may be offered now, the longest wait first.
     pub(crate) async fn waiting_entries(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure> {
-        service::read!(self.database, "booking.waiting_entries", |pool| {
+        service::read!(self.database.across(), "booking.waiting_entries", |pool| {
             query_as(SELECT_WAITING_ENTRIES).bind(now_us).bind(limit).fetch_all(pool).await
         })
     }
 
     /// Entries of all organisations that wait and whose time is over.
     pub(crate) async fn expired_entries(&self, now_us: i64, limit: i64) -> Result<Vec<EntryRow>, Failure> {
-        service::read!(self.database, "booking.expired_entries", |pool| {
+        service::read!(self.database.across(), "booking.expired_entries", |pool| {
             query_as(SELECT_EXPIRED_ENTRIES).bind(now_us).bind(limit).fetch_all(pool).await
         })
     }

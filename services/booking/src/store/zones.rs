@@ -41,21 +41,21 @@ pub(super) const STATEMENTS: &[&str] = &[SELECT_CHANGES, SELECT_PENDING, MARK_SE
 impl Store {
     /// The recent changes of an organisation's locations.
     pub(crate) async fn zone_changes(&self, organization: Uuid) -> Result<Vec<ZoneRow>, Failure> {
-        service::read!(self.database, "booking.zone_changes", |pool| {
+        service::read!(self.database.of(organization), "booking.zone_changes", |pool| {
             query_as(SELECT_CHANGES).bind(organization).fetch_all(pool).await
         })
     }
 
     /// Changes of all organisations by an instant, of which the directory is not known to have the zone.
     pub(crate) async fn pending_zone_changes(&self, before_us: i64, limit: i64) -> Result<Vec<ZoneRow>, Failure> {
-        service::read!(self.database, "booking.pending_zone_changes", |pool| {
+        service::read!(self.database.across(), "booking.pending_zone_changes", |pool| {
             query_as(SELECT_PENDING).bind(before_us).bind(limit).fetch_all(pool).await
         })
     }
 
     /// Marks that the directory has the zone, unless it has changed again since.
     pub(crate) async fn mark_zone_settled(&self, zone: &ZoneRow) -> Result<(), Failure> {
-        service::write!(self.database, "booking.mark_zone_settled", |pool| {
+        service::write!(self.database.of(zone.organization_id), "booking.mark_zone_settled", |pool| {
             query(MARK_SETTLED)
                 .bind(zone.organization_id)
                 .bind(zone.location_id)
@@ -68,7 +68,7 @@ impl Store {
 
     /// Deletes settled changes from before an instant.
     pub(crate) async fn delete_settled_zones(&self, before_us: i64) -> Result<(), Failure> {
-        service::write!(self.database, "booking.delete_settled_zones", |pool| {
+        service::write!(self.database.across(), "booking.delete_settled_zones", |pool| {
             query(DELETE_SETTLED).bind(before_us).execute(pool).await.map(drop)
         })
     }

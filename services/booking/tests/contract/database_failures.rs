@@ -19,7 +19,7 @@ const ALWAYS_LOSE: &str = r#"
 async fn a_serialization_failure_that_outlasts_its_retries_is_overloaded() {
     let database = Database::postgres().await.unwrap();
     let harness = Harness::over(&database).await;
-    let mut connection = sqlx::PgConnection::connect(&database.url).await.unwrap();
+    let mut connection = sqlx::PgConnection::connect(&database.admin_url).await.unwrap();
     connection.execute(ALWAYS_LOSE).await.unwrap();
     let fault = harness.try_book(visit(&slot(PLAIN, GRACE, after(0)), 1)).await.unwrap_err();
     assert_eq!((fault.code, fault.retry_after.is_some()), (Code::Overloaded, true), "{fault:?}");

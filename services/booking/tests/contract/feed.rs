@@ -140,7 +140,7 @@ async fn an_early_change_comes_once(database: Database) {
     let mut tail = harness.feed.clone().subscribe_changes(request).await.unwrap().into_inner();
     // On PostgreSQL another's transaction holds the feed's order back; the last visit is booked after it has ended.
     let mut open = match database.postgres {
-        true => Some(sqlx::PgConnection::connect(&database.url).await.unwrap()),
+        true => Some(sqlx::PgConnection::connect(&database.admin_url).await.unwrap()),
         false => None,
     };
     if let Some(open) = &mut open {

@@ -116,7 +116,7 @@ async fn a_covered_write_was_delivered(database: Database) {
     let mut tail = Tail::of(&harness, &position, true).await;
     // On PostgreSQL another's transaction holds the position back all the while.
     let mut open = match database.postgres {
-        true => Some(sqlx::PgConnection::connect(&database.url).await.unwrap()),
+        true => Some(sqlx::PgConnection::connect(&database.admin_url).await.unwrap()),
         false => None,
     };
     if let Some(open) = &mut open {

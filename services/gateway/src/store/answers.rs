@@ -46,9 +46,17 @@ impl Store {
     /// # Errors
     /// [`Failure::Duplicate`] when the key has an answer.
     pub(crate) async fn insert_answer(&self, answer: &AnswerRow) -> Result<(), Failure> {
-        let mut tx = self.database.begin().await?;
+        self.delete_expired_answers(answer.created_at_us).await?;
+        let mut tx = self.database.of(answer.organization_id).begin().await?;
         insert(&mut tx, answer).await?;
         tx.commit().await
+    }
+
+    /// Deletes the expired answers of all organisations.
+    pub(super) async fn delete_expired_answers(&self, now_us: i64) -> Result<(), Failure> {
+        service::write!(self.database.across(), "gateway.delete_expired_answers", |pool| {
+            query(DELETE_EXPIRED_ANSWERS).bind(now_us - LIFETIME_US).execute(pool).await.map(drop)
+        })
     }
 
     /// The answer of a key that was created at or after `since_us`.
@@ -60,7 +68,7 @@ impl Store {
         key: &str,
         since_us: i64,
     ) -> Result<Option<AnswerRow>, Failure> {
-        service::write!(self.database, "gateway.find_answer", |pool| {
+        service::write!(self.database.of(organization), "gateway.find_answer", |pool| {
             query_as(SELECT_ANSWER)
                 .bind(organization)
                 .bind(caller.to_owned())
@@ -73,11 +81,8 @@ impl Store {
     }
 }
 
-/// Inserts an answer in a transaction and deletes the expired ones.
+/// Inserts an answer in a transaction.
 pub(super) async fn insert(tx: &mut Tx, answer: &AnswerRow) -> Result<(), Failure> {
-    service::statement!(tx, "gateway.delete_expired_answers", |conn| {
-        query(DELETE_EXPIRED_ANSWERS).bind(answer.created_at_us - LIFETIME_US).execute(conn).await.map(drop)
-    })?;
     service::statement!(tx, "gateway.insert_answer", |conn| {
         query(INSERT_ANSWER)
             .bind(answer.organization_id)

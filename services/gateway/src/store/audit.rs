@@ -174,7 +174,7 @@ pub(crate) struct Filter {
 impl Store {
     /// Appends entries of one organisation to its chain, in one transaction. Writers of all processes take turns.
     pub(crate) async fn append_audit_lines(&self, organization: Uuid, entries: &[Entry]) -> Result<(), Failure> {
-        let mut tx = self.database.begin().await?;
+        let mut tx = self.database.of(organization).begin().await?;
         let mut chain: Chain = service::statement!(&mut tx, "gateway.lock_audit_chain", |conn| {
             query_as(LOCK_CHAIN).bind(organization).bind(Vec::<u8>::new()).fetch_one(conn).await
         })?;
@@ -199,7 +199,7 @@ impl Store {
 
     /// The newest lines that pass the filter.
     pub(crate) async fn list_audit_lines(&self, filter: &Filter, limit: i64) -> Result<Vec<Line>, Failure> {
-        service::read!(self.database, "gateway.list_audit_lines", |pool: Engine| {
+        service::read!(self.database.of(filter.organization), "gateway.list_audit_lines", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_LINES);
             query.push_bind(filter.organization).push(" AND number < ").push_bind(filter.before);
             if let Some(actor) = &filter.actor {
@@ -229,7 +229,7 @@ impl Store {
         (after, last): (i64, i64),
         limit: i64,
     ) -> Result<Vec<Line>, Failure> {
-        service::read!(self.database, "gateway.audit_lines_between", |pool: Engine| {
+        service::read!(self.database.of(organization), "gateway.audit_lines_between", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_LINES);
             query.push_bind(organization).push(" AND number > ").push_bind(after);
             query.push(" AND number <= ").push_bind(last).push(" ORDER BY number LIMIT ").push_bind(limit);
@@ -239,12 +239,12 @@ impl Store {
 
     /// The ends of all chains.
     pub(crate) async fn audit_chains(&self) -> Result<Vec<Chain>, Failure> {
-        service::read!(self.database, "gateway.audit_chains", |pool| query_as(SELECT_CHAINS).fetch_all(pool).await)
+        service::read!(self.database.across(), "gateway.audit_chains", |pool| query_as(SELECT_CHAINS).fetch_all(pool).await)
     }
 
     /// The first line beyond the end of each chain that has one. No gateway writes such lines.
     pub(crate) async fn audit_lines_beyond(&self) -> Result<Vec<Beyond>, Failure> {
-        service::read!(self.database, "gateway.audit_lines_beyond", |pool| {
+        service::read!(self.database.across(), "gateway.audit_lines_beyond", |pool| {
             query_as(SELECT_BEYOND).fetch_all(pool).await
         })
     }

@@ -38,14 +38,14 @@ pub(crate) struct CalendarKey {
 impl Store {
     /// Makes a calendar live and returns its generation.
     pub(crate) async fn open_calendar(&self, key: CalendarKey) -> Result<i32, Failure> {
-        service::write!(self.database, "gateway.open_calendar", |pool| {
+        service::write!(self.database.of(key.organization), "gateway.open_calendar", |pool| {
             query_scalar(OPEN_CALENDAR).bind(key.organization).bind(key.kind).bind(key.subject).fetch_one(pool).await
         })
     }
 
     /// Revokes a calendar; `false` when it is not live.
     pub(crate) async fn close_calendar(&self, key: CalendarKey) -> Result<bool, Failure> {
-        service::write!(self.database, "gateway.close_calendar", |pool| {
+        service::write!(self.database.of(key.organization), "gateway.close_calendar", |pool| {
             query(CLOSE_CALENDAR)
                 .bind(key.organization)
                 .bind(key.kind)
@@ -58,7 +58,7 @@ impl Store {
 
     /// The generation of a live calendar.
     pub(crate) async fn live_generation(&self, key: CalendarKey) -> Result<Option<i32>, Failure> {
-        service::read!(self.database, "gateway.live_generation", |pool| {
+        service::read!(self.database.of(key.organization), "gateway.live_generation", |pool| {
             query_scalar(SELECT_LIVE_GENERATION)
                 .bind(key.organization)
                 .bind(key.kind)

@@ -81,7 +81,10 @@ impl KeyCursor {
 impl Store {
     /// Inserts a key and the stored answer of its request in one transaction.
     pub(crate) async fn insert_key(&self, row: &KeyRow, answer: Option<&AnswerRow>) -> Result<(), Failure> {
-        let mut tx = self.database.begin().await?;
+        if answer.is_some() {
+            self.delete_expired_answers(row.created_at_us).await?;
+        }
+        let mut tx = self.database.of(row.organization_id).begin().await?;
         if let Some(answer) = answer {
             answers::insert(&mut tx, answer).await?;
         }
@@ -105,14 +108,14 @@ impl Store {
     }
 
     pub(crate) async fn find_key(&self, hash: &[u8]) -> Result<Option<KeyRow>, Failure> {
-        service::read!(self.database, "gateway.find_key", |pool| {
+        service::read!(self.database.across(), "gateway.find_key", |pool| {
             query_as(SELECT_KEY_BY_HASH).bind(hash.to_vec()).fetch_optional(pool).await
         })
     }
 
     /// The keys among these that are revoked, expired or unknown.
     pub(crate) async fn ended_among(&self, keys: &[KeyId], now_us: i64) -> Result<Vec<KeyId>, Failure> {
-        let active: Vec<Uuid> = service::read!(self.database, "gateway.active_keys", |pool: Engine| {
+        let active: Vec<Uuid> = service::read!(self.database.across(), "gateway.active_keys", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_ACTIVE);
             query.push_bind(now_us).push(" AND id IN (");
             let mut list = query.separated(", ");
@@ -131,7 +134,7 @@ impl Store {
         after: KeyCursor,
         limit: i64,
     ) -> Result<Vec<KeyRow>, Failure> {
-        service::read!(self.database, "gateway.list_keys", |pool| {
+        service::read!(self.database.of(organization), "gateway.list_keys", |pool| {
             query_as(SELECT_KEYS)
                 .bind(organization)
                 .bind(after.revoked)
@@ -149,7 +152,7 @@ impl Store {
         id: Uuid,
         now_us: i64,
     ) -> Result<Option<KeyRow>, Failure> {
-        service::write!(self.database, "gateway.revoke_key", |pool| {
+        service::write!(self.database.of(organization), "gateway.revoke_key", |pool| {
             query_as(REVOKE_KEY).bind(organization).bind(id).bind(now_us).fetch_optional(pool).await
         })
     }

@@ -47,7 +47,7 @@ pub(crate) enum Committed {
 
 /// Commits changes, all or nothing.
 pub(crate) async fn commit(store: &Store, ids: &Ids, batch: &FeedBatch<'_>) -> Result<Committed, Failure> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.across().begin().await?;
     match batch.progress {
         Progress::Feed(step) => {
             if !move_position(&mut tx, step, batch.now_us).await? {

@@ -66,7 +66,7 @@ pub(crate) async fn write(
     now_us: i64,
     kept: Option<&Remember>,
 ) -> Result<(), Refusal> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(message.organization_id).begin().await?;
     if !retry_message(&mut tx, message, now_us).await? {
         return Err(Refusal::Stale);
     }

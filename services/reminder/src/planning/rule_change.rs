@@ -62,7 +62,7 @@ pub(crate) enum PendingChange {
 pub(crate) async fn write_rule(store: &Store, write: &RuleWrite<'_>) -> Result<u64, Refusal> {
     let (organization, rule) = (write.organization, write.rule);
     let row = rule.to_row()?;
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(organization).begin().await?;
     ensure_organisation(&mut tx, organization, write.now_us, write.ids).await?;
     if rule.version == 1 {
         insert_rule(&mut tx, organization, &row).await?;

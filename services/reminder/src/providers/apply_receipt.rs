@@ -75,7 +75,7 @@ impl AttributedReceipt<'_> {
 /// When the database fails.
 pub(crate) async fn apply(store: &Store, receipt: &AttributedReceipt<'_>) -> Result<Option<AppliedReceipt>, Failure> {
     let (organization, message) = (receipt.organization, receipt.message);
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(organization).begin().await?;
     let known = lock_for_receipt(&mut tx, organization, message).await?;
     let Some(known) = known.filter(|known| receipt.attempt <= known.attempts) else { return Ok(None) };
     let named = AttemptKey { organization, message, number: receipt.attempt };

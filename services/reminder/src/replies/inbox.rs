@@ -53,7 +53,7 @@ pub(crate) async fn mark_read(
     let task = tokio::spawn(async move {
         let _guard = guard;
         let (organization, now_us) = (ctx_owned.organization.uuid(), owned.clock.now_us());
-        let mut tx = owned.store.begin().await?;
+        let mut tx = owned.store.of(organization).begin().await?;
         let row = inbound::mark_read(&mut tx, organization, id.uuid(), now_us, &ctx_owned.caller).await?;
         let kept = match &row {
             Some(row) => remember(&owned, &ctx_owned, MARK_READ_ROUTE, &to_wire(row.clone()), &kept_revision)?,

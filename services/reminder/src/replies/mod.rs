@@ -144,7 +144,7 @@ async fn finish(
         patient: answers.map(|sent| sent.patient),
         score: handled.score.map(i16::from),
     };
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(organization).begin().await?;
     finish_inbound(&mut tx, organization, new.id, &outcome).await?;
     if let (Some(answers), Some(body)) = (answers, &handled.response) {
         let reply = NewReply { id: response_id, answers: answers.message, recipient: new.sender, body };

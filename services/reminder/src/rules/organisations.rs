@@ -26,7 +26,7 @@ pub(crate) async fn ensure_organisation(
 
 /// Gives a new organisation the default rules.
 pub(super) async fn insert_defaults(store: &Store, organization: Uuid, now_us: i64, ids: &Ids) -> Result<(), Failure> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(organization).begin().await?;
     ensure_organisation(&mut tx, organization, now_us, ids).await?;
     tx.commit().await
 }

@@ -32,7 +32,7 @@ pub(crate) enum Claim {
 
 /// Begins sends, the last check before messages leave. Waits for no lock; all or nothing when it fails.
 pub(crate) async fn begin_sends(store: &Store, sends: &[NewSend]) -> Result<Vec<Claim>, Failure> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.across().begin().await?;
     let free = lock_free(&mut tx, sends).await?;
     let unlocked: Vec<_> = sends.iter().filter(|send| free.contains(&send.message.id)).cloned().collect();
     let claimed = claim(&mut tx, &unlocked).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn begin_sends(store: &Store, sends: &[NewSend]) -> Result<Vec<
 
 /// Begins one send and waits for the lock on its appointment. Answers the number of the attempt.
 pub(crate) async fn begin_send(store: &Store, send: &NewSend) -> Result<Option<i32>, Failure> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(send.message.organization_id).begin().await?;
     lock_subject_of(&mut tx, &send.message).await?;
     let claimed = claim(&mut tx, std::slice::from_ref(send)).await?;
     tx.commit().await?;
@@ -66,7 +66,7 @@ async fn claim(tx: &mut Tx, sends: &[NewSend]) -> Result<HashMap<Uuid, i32>, Fai
 
 /// Records the results of attempts; `false` for each message of which something newer is known.
 pub(crate) async fn record(store: &Store, results: &[SendResult]) -> Result<Vec<bool>, Failure> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.across().begin().await?;
     let recorded = record_results(&mut tx, results).await?;
     record_attempts(&mut tx, results).await?;
     for result in results {
@@ -88,7 +88,7 @@ pub(crate) async fn record(store: &Store, results: &[SendResult]) -> Result<Vec<
 
 /// Ends leased messages without a send, and plans their fallbacks; `false` for each whose lease is lost.
 pub(crate) async fn finish(store: &Store, finishes: &[Finish]) -> Result<Vec<bool>, Failure> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.across().begin().await?;
     let finished = finish_messages(&mut tx, finishes).await?;
     let ended = finishes.iter().map(|finish| EndedMessage {
         key: (finish.message.organization_id, finish.message.id),

@@ -75,7 +75,7 @@ impl Store {
         until_us: i64,
         limit: i64,
     ) -> Result<Vec<AppointmentCountsRow>, Failure> {
-        read!(self.database, "reminder.appointment_counts", |pool| query_as(SELECT_COUNTS)
+        read!(self.database.of(organization), "reminder.appointment_counts", |pool| query_as(SELECT_COUNTS)
             .bind(organization)
             .bind(after.0)
             .bind(after.1)

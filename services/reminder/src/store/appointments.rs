@@ -157,7 +157,7 @@ impl Store {
         if keys.is_empty() {
             return Ok(vec![]);
         }
-        read!(self.database, "reminder.known_appointments", |pool: Engine| {
+        read!(self.database.across(), "reminder.known_appointments", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new("SELECT organization_id, id FROM appointments WHERE ");
             push_keys(&mut query, keys);
             query.build_query_as().persistent(sql::is_kept(keys.len())).fetch_all(pool).await
@@ -173,7 +173,7 @@ impl Store {
         after_us: i64,
         limit: i64,
     ) -> Result<Vec<(i64, String)>, Failure> {
-        read!(self.database, "reminder.series", |pool| query_as(SELECT_SERIES)
+        read!(self.database.of(organization), "reminder.series", |pool| query_as(SELECT_SERIES)
             .bind(organization)
             .bind(appointment)
             .bind(after_us)

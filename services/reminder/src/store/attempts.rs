@@ -43,7 +43,7 @@ impl Store {
         if messages.is_empty() {
             return Ok(vec![]);
         }
-        read!(self.database, "reminder.attempts", |pool: Engine| {
+        read!(self.database.of(organization), "reminder.attempts", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(
                 "SELECT message_id, at_us, outcome, provider_message_id, error_code, detail, provider \
                  FROM attempts WHERE organization_id = ",

@@ -33,7 +33,7 @@ pub(crate) struct Address {
 impl Store {
     /// Those of these addresses that are blocked.
     pub(crate) async fn blocked(&self, addresses: &[Address]) -> Result<HashSet<Address>, Failure> {
-        let rows: Vec<(Uuid, String, Vec<u8>)> = read!(self.database, "reminder.blocked", |pool: Engine| {
+        let rows: Vec<(Uuid, String, Vec<u8>)> = read!(self.database.across(), "reminder.blocked", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(
                 "SELECT organization_id, channel, address_hash FROM blocked \
                  WHERE (organization_id, channel, address_hash) IN (",

@@ -90,15 +90,15 @@ async fn each_message_of_a_batch_is_claimed_for_itself(bed: Bed) {
     leased[2].fence -= 1;
     let all: Vec<_> = leased.iter().map(|message| new_send(message, 1)).collect();
     // The first is held by somebody else.
-    let held = match &bed.store.database {
-        service::store::Database::Postgres(pool) => {
+    let held = match bed.store.across() {
+        service::store::Scoped::Postgres(pool) => {
             let mut tx = pool.begin().await.unwrap();
             let lock = "UPDATE appointments SET seen_at_us = 1 WHERE organization_id = $1 AND id = $2";
             let lock = sqlx::query(lock).bind(ORG).bind(leased[0].subject_id);
             assert_eq!(lock.execute(&mut *tx).await.unwrap().rows_affected(), 1);
             Some(tx)
         }
-        service::store::Database::Sqlite(_) => None,
+        service::store::Scoped::Sqlite(_) => None,
     };
     let begun = transactions::begin_sends(&bed.store, &all).await.unwrap();
     let first = if held.is_some() { Claim::Locked } else { Claim::Attempt(1) };

@@ -181,7 +181,7 @@ pub(crate) struct NewReply<'a> {
 impl Store {
     /// The organisation that last sent a text message to a number.
     pub(crate) async fn organization_of(&self, number: &str) -> Result<Option<Uuid>, Failure> {
-        read!(self.database, "reminder.organization_of", |pool| query_scalar(SELECT_ORGANIZATION)
+        read!(self.database.across(), "reminder.organization_of", |pool| query_scalar(SELECT_ORGANIZATION)
             .bind(number)
             .fetch_optional(pool)
             .await)
@@ -195,7 +195,7 @@ impl Store {
         after_us: i64,
         limit: i64,
     ) -> Result<Vec<SentMessageRow>, Failure> {
-        read!(self.database, "reminder.sent_messages", |pool| query_as(SELECT_SENT_MESSAGES)
+        read!(self.database.of(organization), "reminder.sent_messages", |pool| query_as(SELECT_SENT_MESSAGES)
             .bind(organization)
             .bind(number)
             .bind(after_us)
@@ -211,7 +211,7 @@ impl Store {
         number: &str,
         after_us: i64,
     ) -> Result<bool, Failure> {
-        let count: i64 = read!(self.database, "reminder.count_questions", |pool| query_scalar(COUNT_QUESTIONS)
+        let count: i64 = read!(self.database.of(organization), "reminder.count_questions", |pool| query_scalar(COUNT_QUESTIONS)
             .bind(organization)
             .bind(number)
             .bind(after_us)
@@ -222,7 +222,7 @@ impl Store {
 
     /// Stores an inbound message as one that a person must read; `false` when it is stored already.
     pub(crate) async fn insert_inbound(&self, new: &NewInboundRow<'_>) -> Result<bool, Failure> {
-        let inserted = write!(self.database, "reminder.insert_inbound", |pool| query(INSERT_INBOUND)
+        let inserted = write!(self.database.of(new.organization), "reminder.insert_inbound", |pool| query(INSERT_INBOUND)
             .bind(new.organization)
             .bind(new.id)
             .bind(new.provider)
@@ -246,7 +246,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<InboundRow>, Failure> {
         let (at_us, id) = after.unwrap_or((i64::MAX, Uuid::max()));
-        read!(self.database, "reminder.inbox", |pool| query_as(SELECT_INBOX)
+        read!(self.database.of(organization), "reminder.inbox", |pool| query_as(SELECT_INBOX)
             .bind(organization)
             .bind(at_us)
             .bind(id)
@@ -258,7 +258,7 @@ impl Store {
 
     /// The number of unread inbound messages of an organisation.
     pub(crate) async fn count_unread(&self, organization: Uuid) -> Result<i64, Failure> {
-        read!(self.database, "reminder.count_unread", |pool| query_scalar(COUNT_UNREAD)
+        read!(self.database.of(organization), "reminder.count_unread", |pool| query_scalar(COUNT_UNREAD)
             .bind(organization)
             .fetch_one(pool)
             .await)
@@ -266,14 +266,14 @@ impl Store {
 
     /// The number of unread inbound messages of all organisations, and the arrival of the oldest.
     pub(crate) async fn unread_anywhere(&self) -> Result<(i64, Option<i64>), Failure> {
-        read!(self.database, "reminder.count_unread_anywhere", |pool| query_as(COUNT_UNREAD_ANYWHERE)
+        read!(self.database.across(), "reminder.count_unread_anywhere", |pool| query_as(COUNT_UNREAD_ANYWHERE)
             .fetch_one(pool)
             .await)
     }
 
     /// Ends e-mails about what follows appointments to a patient.
     pub(crate) async fn unsubscribe(&self, organization: Uuid, patient: Uuid, now_us: i64) -> Result<(), Failure> {
-        write!(self.database, "reminder.insert_unsubscribed", |pool| query(INSERT_UNSUBSCRIBED)
+        write!(self.database.of(organization), "reminder.insert_unsubscribed", |pool| query(INSERT_UNSUBSCRIBED)
             .bind(organization)
             .bind(patient)
             .bind(now_us)
@@ -284,7 +284,7 @@ impl Store {
 
     /// Whether a patient has ended them.
     pub(crate) async fn has_unsubscribed(&self, organization: Uuid, patient: Uuid) -> Result<bool, Failure> {
-        let count: i64 = read!(self.database, "reminder.count_unsubscribed", |pool| query_scalar(COUNT_UNSUBSCRIBED)
+        let count: i64 = read!(self.database.of(organization), "reminder.count_unsubscribed", |pool| query_scalar(COUNT_UNSUBSCRIBED)
             .bind(organization)
             .bind(patient)
             .fetch_one(pool)

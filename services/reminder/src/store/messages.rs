@@ -108,7 +108,7 @@ pub(crate) struct MessageFilter {
 impl Store {
     /// One message.
     pub(crate) async fn message(&self, organization: Uuid, id: Uuid) -> Result<Option<MessageRow>, Failure> {
-        read!(self.database, "reminder.message", |pool| query_as(SELECT_MESSAGE)
+        read!(self.database.of(organization), "reminder.message", |pool| query_as(SELECT_MESSAGE)
             .bind(organization)
             .bind(id)
             .fetch_optional(pool)
@@ -121,7 +121,7 @@ impl Store {
         organization: Uuid,
         filter: &MessageFilter,
     ) -> Result<Vec<MessageRow>, Failure> {
-        read!(self.database, "reminder.messages", |pool: Engine| {
+        read!(self.database.of(organization), "reminder.messages", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new("SELECT ");
             query.push(COLUMNS).push(" FROM messages WHERE organization_id = ").push_bind(organization);
             if let Some(appointment) = filter.appointment {
@@ -144,7 +144,7 @@ impl Store {
         recipients: &[(Uuid, &str)],
         since_us: i64,
     ) -> Result<HashMap<(Uuid, String), i64>, Failure> {
-        let rows: Vec<(Uuid, String, i64)> = read!(self.database, "reminder.count_sent_to", |pool: Engine| {
+        let rows: Vec<(Uuid, String, i64)> = read!(self.database.across(), "reminder.count_sent_to", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(
                 "SELECT organization_id, recipient, count(*) FROM messages \
                  WHERE (organization_id, recipient) IN (",
@@ -166,7 +166,7 @@ impl Store {
         recipient: &str,
         since_us: i64,
     ) -> Result<i64, Failure> {
-        read!(self.database, "reminder.count_sent_since", |pool| query_scalar(COUNT_SENT_SINCE)
+        read!(self.database.of(message.organization_id), "reminder.count_sent_since", |pool| query_scalar(COUNT_SENT_SINCE)
             .bind(message.organization_id)
             .bind(recipient)
             .bind(since_us)

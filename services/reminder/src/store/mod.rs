@@ -34,8 +34,9 @@ pub(crate) mod verifications;
 pub(crate) mod webhook_deliveries;
 pub(crate) mod webhook_endpoints;
 
-use service::store::{Database, Schema, Tx};
-use sql::{Failure, Target};
+use service::store::{Database, Schema, Scoped};
+use sql::Target;
+use uuid::Uuid;
 
 /// The migrations.
 pub(crate) static SCHEMA: Schema = Schema {
@@ -62,8 +63,13 @@ impl Store {
         self.database.migrate(&SCHEMA).await
     }
 
-    /// Begins a transaction.
-    pub(crate) async fn begin(&self) -> Result<Tx, Failure> {
-        self.database.begin().await
+    /// For a transaction about one organisation.
+    pub(crate) fn of(&self, organization: Uuid) -> Scoped<'_> {
+        self.database.of(organization)
+    }
+
+    /// For a transaction about all organisations.
+    pub(crate) fn across(&self) -> Scoped<'_> {
+        self.database.across()
     }
 }

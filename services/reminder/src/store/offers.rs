@@ -90,7 +90,7 @@ impl Store {
         until_us: i64,
         limit: i64,
     ) -> Result<Vec<OfferCountsRow>, Failure> {
-        read!(self.database, "reminder.offer_counts", |pool| query_as(SELECT_COUNTS)
+        read!(self.database.of(organization), "reminder.offer_counts", |pool| query_as(SELECT_COUNTS)
             .bind(organization)
             .bind(after.0)
             .bind(after.1)

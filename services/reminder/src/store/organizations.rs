@@ -22,7 +22,7 @@ pub(super) const STATEMENTS: [&str; 2] = [SELECT_FIRST_SEEN, LOCK_ORGANIZATION];
 impl Store {
     /// The instant at which an organisation was first seen here.
     pub(crate) async fn first_seen(&self, organization: Uuid) -> Result<Option<i64>, Failure> {
-        read!(self.database, "reminder.first_seen", |pool| query_scalar(SELECT_FIRST_SEEN)
+        read!(self.database.of(organization), "reminder.first_seen", |pool| query_scalar(SELECT_FIRST_SEEN)
             .bind(organization)
             .fetch_optional(pool)
             .await)

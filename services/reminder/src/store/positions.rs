@@ -51,17 +51,17 @@ pub(crate) struct PositionStep<'a> {
 impl Store {
     /// The applied position of the feed.
     pub(crate) async fn position(&self) -> Result<Option<String>, Failure> {
-        read!(self.database, "reminder.position", |pool| query_scalar(SELECT_POSITION).fetch_optional(pool).await)
+        read!(self.database.across(), "reminder.position", |pool| query_scalar(SELECT_POSITION).fetch_optional(pool).await)
     }
 
     /// The progress through the history; `None` before it begins.
     pub(crate) async fn history(&self) -> Result<Option<HistoryRow>, Failure> {
-        read!(self.database, "reminder.history", |pool| query_as(SELECT_HISTORY).fetch_optional(pool).await)
+        read!(self.database.across(), "reminder.history", |pool| query_as(SELECT_HISTORY).fetch_optional(pool).await)
     }
 
     /// Begins the history: visits that ended before `now_us`.
     pub(crate) async fn insert_history(&self, now_us: i64) -> Result<(), Failure> {
-        write!(self.database, "reminder.insert_history", |pool| query(INSERT_HISTORY)
+        write!(self.database.across(), "reminder.insert_history", |pool| query(INSERT_HISTORY)
             .bind(now_us)
             .execute(pool)
             .await
@@ -70,7 +70,7 @@ impl Store {
 
     /// Drops the progress, so that the history is read again.
     pub(crate) async fn delete_history(&self) -> Result<(), Failure> {
-        write!(self.database, "reminder.delete_history", |pool| query(DELETE_HISTORY).execute(pool).await.map(drop))
+        write!(self.database.across(), "reminder.delete_history", |pool| query(DELETE_HISTORY).execute(pool).await.map(drop))
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::collections::HashSet;
 
-use service::{spanned, store::POSTGRES};
+use service::{
+    scoped, spanned,
+    store::{POSTGRES, ScopedPool},
+};
 use sql::Failure;
-use sqlx::{PgConnection, PgPool, Postgres, QueryBuilder, query};
+use sqlx::{PgConnection, Postgres, QueryBuilder, query};
 use uuid::Uuid;
 
 use super::{
@@ -64,8 +67,8 @@ pub(super) async fn lock_verifications(
 }
 
 /// See [`super::Store::lease`].
-pub(super) async fn lease(pool: &PgPool, now_us: i64, until_us: i64, keys: &[Key]) -> Result<Vec<MessageRow>, Failure> {
-    spanned!(POSTGRES, "reminder.lease", {
+pub(super) async fn lease(pool: ScopedPool<'_>, now_us: i64, until_us: i64, keys: &[Key]) -> Result<Vec<MessageRow>, Failure> {
+    scoped!(end_write, pool, "reminder.lease", |conn| {
         let mut query = QueryBuilder::<Postgres>::new(
             "WITH picked AS MATERIALIZED (\
              SELECT organization_id AS picked_organization, id AS picked_id FROM messages WHERE ",
@@ -76,7 +79,7 @@ pub(super) async fn lease(pool: &PgPool, now_us: i64, until_us: i64, keys: &[Key
         query.push_bind(until_us);
         query.push(" FROM picked WHERE organization_id = picked_organization AND id = picked_id RETURNING ");
         query.push(messages::COLUMNS);
-        query.build_query_as().persistent(sql::is_kept(keys.len())).fetch_all(pool).await
+        query.build_query_as().persistent(sql::is_kept(keys.len())).fetch_all(conn).await
     })
 }
 
@@ -119,13 +122,13 @@ pub(super) async fn lock_subject_of(conn: &mut PgConnection, message: &MessageRo
 
 /// See [`super::Store::lease_deliveries`].
 pub(super) async fn lease_deliveries(
-    pool: &PgPool,
+    pool: ScopedPool<'_>,
     now_us: i64,
     until_us: i64,
     limit: i64,
     excluded: &Excluded,
 ) -> Result<Vec<DeliveryRow>, Failure> {
-    spanned!(POSTGRES, "reminder.lease_deliveries", {
+    scoped!(end_write, pool, "reminder.lease_deliveries", |conn| {
         let mut query = QueryBuilder::<Postgres>::new(
             "WITH picked AS MATERIALIZED (\
              SELECT organization_id AS picked_organization, id AS picked_id FROM webhook_deliveries \
@@ -138,6 +141,6 @@ pub(super) async fn lease_deliveries(
         query.push("attempts = attempts + 1, wake_at_us = ").push_bind(until_us);
         query.push(" FROM picked WHERE organization_id = picked_organization AND id = picked_id RETURNING ");
         query.push(webhook_deliveries::COLUMNS);
-        query.build_query_as().fetch_all(pool).await
+        query.build_query_as().fetch_all(conn).await
     })
 }

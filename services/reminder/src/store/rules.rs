@@ -56,7 +56,7 @@ pub(crate) struct RuleRow {
 impl Store {
     /// One rule.
     pub(crate) async fn rule(&self, organization: Uuid, id: Uuid) -> Result<Option<RuleRow>, Failure> {
-        read!(self.database, "reminder.rule", |pool| query_as(SELECT_RULE)
+        read!(self.database.of(organization), "reminder.rule", |pool| query_as(SELECT_RULE)
             .bind(organization)
             .bind(id)
             .fetch_optional(pool)
@@ -71,7 +71,7 @@ impl Store {
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<RuleRow>, Failure> {
-        read!(self.database, "reminder.rules", |pool| query_as(SELECT_RULES)
+        read!(self.database.of(organization), "reminder.rules", |pool| query_as(SELECT_RULES)
             .bind(organization)
             .bind(after.unwrap_or(Uuid::nil()))
             .bind(archived)

@@ -7,7 +7,7 @@ use std::{
 
 use service::{
     read, statement,
-    store::{Database, Tx},
+    store::{Scoped, Tx},
     write,
 };
 use sql::Failure;
@@ -172,12 +172,12 @@ pub(crate) struct MessageRuleRow {
 impl Store {
     /// The next instant at which a message is due, and at which the lease of a running send ends.
     pub(crate) async fn next_wake(&self) -> Result<(Option<i64>, Option<i64>), Failure> {
-        read!(self.database, "reminder.next_wake", |pool| query_as(SELECT_NEXT_WAKE).fetch_one(pool).await)
+        read!(self.database.across(), "reminder.next_wake", |pool| query_as(SELECT_NEXT_WAKE).fetch_one(pool).await)
     }
 
     /// Organisation and id of due messages, the earliest appointment first; without `busy`, which this process works on.
     pub(crate) async fn due(&self, now_us: i64, limit: i64, busy: &[Uuid]) -> Result<Vec<Key>, Failure> {
-        read!(self.database, "reminder.due", |pool: Engine| {
+        read!(self.database.across(), "reminder.due", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(
                 "SELECT organization_id, id FROM messages \
                  WHERE status IN ('scheduled', 'unknown') AND wake_at_us <= ",
@@ -192,9 +192,9 @@ impl Store {
 
     /// Leases those of these messages that are still due, in no order.
     pub(crate) async fn lease(&self, now_us: i64, until_us: i64, keys: &[Key]) -> Result<Vec<MessageRow>, Failure> {
-        match &self.database {
-            Database::Sqlite(pools) => sqlite::lease(&pools.writer, now_us, until_us, keys).await,
-            Database::Postgres(pool) => postgres::lease(pool, now_us, until_us, keys).await,
+        match self.database.across() {
+            Scoped::Sqlite(pools) => sqlite::lease(&pools.writer, now_us, until_us, keys).await,
+            Scoped::Postgres(pool) => postgres::lease(pool, now_us, until_us, keys).await,
         }
     }
 
@@ -206,7 +206,7 @@ impl Store {
         wake_at_us: i64,
         busy: &[Uuid],
     ) -> Result<Vec<(String, String)>, Failure> {
-        write!(self.database, "reminder.expire_sends", |pool: Engine| {
+        write!(self.database.across(), "reminder.expire_sends", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(
                 "UPDATE messages SET status = 'unknown', reason = 'no_answer', \
                  wake_at_us = CASE WHEN repeated THEN NULL ELSE ",
@@ -221,7 +221,7 @@ impl Store {
 
     /// Postpones a leased message, or gives it back; `false` when the lease is lost.
     pub(crate) async fn postpone(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure> {
-        let postponed = write!(self.database, "reminder.postpone", |pool| query(POSTPONE_MESSAGE)
+        let postponed = write!(self.database.of(message.organization_id), "reminder.postpone", |pool| query(POSTPONE_MESSAGE)
             .bind(message.organization_id)
             .bind(message.id)
             .bind(message.fence)

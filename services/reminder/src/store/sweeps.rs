@@ -23,9 +23,7 @@ impl Store {
         events_before_us: i64,
         inbound_before_us: i64,
     ) -> Result<(), Failure> {
-        let mut tx = self.begin().await?;
-        idempotency::delete_before(&mut tx, keys_before_us).await?;
-        tx.commit().await?;
+        idempotency::delete_before(&self.database, keys_before_us).await?;
         let sweeps = [
             (DELETE_EVENTS, events_before_us),
             (DELETE_ARRIVED_PARTS, events_before_us),
@@ -33,7 +31,7 @@ impl Store {
             (DELETE_INBOUND, inbound_before_us),
         ];
         for (delete, before_us) in sweeps {
-            service::write!(self.database, "reminder.sweep", |pool| query(delete)
+            service::write!(self.database.across(), "reminder.sweep", |pool| query(delete)
                 .bind(before_us)
                 .execute(pool)
                 .await

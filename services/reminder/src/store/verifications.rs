@@ -85,7 +85,7 @@ impl Store {
         caller: &str,
         now_us: i64,
     ) -> Result<Option<VerificationRow>, Failure> {
-        write!(self.database, "reminder.take_try", |pool| query_as(TAKE_TRY)
+        write!(self.database.of(organization), "reminder.take_try", |pool| query_as(TAKE_TRY)
             .bind(organization)
             .bind(id)
             .bind(caller)
@@ -96,7 +96,7 @@ impl Store {
 
     /// Whether this caller has started the verification.
     pub(crate) async fn has_verification(&self, organization: Uuid, id: Uuid, caller: &str) -> Result<bool, Failure> {
-        let count: i64 = read!(self.database, "reminder.has_verification", |pool| query_scalar(HAS)
+        let count: i64 = read!(self.database.of(organization), "reminder.has_verification", |pool| query_scalar(HAS)
             .bind(organization)
             .bind(id)
             .bind(caller)
@@ -107,7 +107,7 @@ impl Store {
 
     /// Leaves a verification no try: its code was right.
     pub(crate) async fn end_verification(&self, organization: Uuid, id: Uuid) -> Result<(), Failure> {
-        write!(self.database, "reminder.end_verification", |pool| query(END)
+        write!(self.database.of(organization), "reminder.end_verification", |pool| query(END)
             .bind(organization)
             .bind(id)
             .execute(pool)

@@ -3,7 +3,7 @@
 
 use service::{
     read, statement,
-    store::{Database, Tx},
+    store::{Scoped, Tx},
     write,
 };
 use sql::Failure;
@@ -182,7 +182,7 @@ impl Store {
         endpoint: Uuid,
         id: Uuid,
     ) -> Result<Option<DeliveryRow>, Failure> {
-        read!(self.database, "reminder.delivery", |pool| query_as(SELECT_DELIVERY)
+        read!(self.database.of(organization), "reminder.delivery", |pool| query_as(SELECT_DELIVERY)
             .bind(organization)
             .bind(endpoint)
             .bind(id)
@@ -199,7 +199,7 @@ impl Store {
         before: Option<i64>,
         limit: i64,
     ) -> Result<Vec<DeliveryRow>, Failure> {
-        read!(self.database, "reminder.deliveries", |pool: Engine| {
+        read!(self.database.of(organization), "reminder.deliveries", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new("SELECT ");
             query.push(COLUMNS).push(" FROM webhook_deliveries WHERE organization_id = ").push_bind(organization);
             query.push(" AND endpoint_id = ").push_bind(endpoint);
@@ -214,7 +214,7 @@ impl Store {
 
     /// The next instant at which a delivery is due that is not excluded.
     pub(crate) async fn next_delivery(&self, excluded: &Excluded) -> Result<Option<i64>, Failure> {
-        read!(self.database, "reminder.next_delivery", |pool: Engine| {
+        read!(self.database.across(), "reminder.next_delivery", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(
                 "SELECT min(wake_at_us) FROM webhook_deliveries WHERE wake_at_us IS NOT NULL",
             );
@@ -231,16 +231,16 @@ impl Store {
         limit: i64,
         excluded: &Excluded,
     ) -> Result<Vec<DeliveryRow>, Failure> {
-        match &self.database {
-            Database::Sqlite(pools) => sqlite::lease_deliveries(&pools.writer, now_us, until_us, limit, excluded).await,
-            Database::Postgres(pool) => postgres::lease_deliveries(pool, now_us, until_us, limit, excluded).await,
+        match self.database.across() {
+            Scoped::Sqlite(pools) => sqlite::lease_deliveries(&pools.writer, now_us, until_us, limit, excluded).await,
+            Scoped::Postgres(pool) => postgres::lease_deliveries(pool, now_us, until_us, limit, excluded).await,
         }
     }
 
     /// Deletes deliveries that ended before an instant, and secrets that no longer sign.
     pub(crate) async fn sweep_deliveries(&self, before_us: i64, now_us: i64) -> Result<(), Failure> {
         for (sweep, before_us) in [(DELETE_ENDED, before_us), (FORGET_SECRETS, now_us)] {
-            write!(self.database, "reminder.sweep_deliveries", |pool| query(sweep)
+            write!(self.database.across(), "reminder.sweep_deliveries", |pool| query(sweep)
                 .bind(before_us)
                 .execute(pool)
                 .await

@@ -179,7 +179,7 @@ impl SubscriberRow {
 impl Store {
     /// One endpoint.
     pub(crate) async fn endpoint(&self, organization: Uuid, id: Uuid) -> Result<Option<EndpointRow>, Failure> {
-        read!(self.database, "reminder.endpoint", |pool| query_as(SELECT_ENDPOINT)
+        read!(self.database.of(organization), "reminder.endpoint", |pool| query_as(SELECT_ENDPOINT)
             .bind(organization)
             .bind(id)
             .fetch_optional(pool)
@@ -193,7 +193,7 @@ impl Store {
         after: Option<Uuid>,
         limit: i64,
     ) -> Result<Vec<EndpointRow>, Failure> {
-        read!(self.database, "reminder.endpoints", |pool| query_as(SELECT_ENDPOINTS)
+        read!(self.database.of(organization), "reminder.endpoints", |pool| query_as(SELECT_ENDPOINTS)
             .bind(organization)
             .bind(after.unwrap_or(Uuid::nil()))
             .bind(limit)
@@ -211,7 +211,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<SealedRow>, Failure> {
         let length = i32::try_from(prefix.len()).unwrap_or(0);
-        read!(self.database, "reminder.endpoints_to_reseal", |pool| query_as(SELECT_TO_RESEAL)
+        read!(self.database.across(), "reminder.endpoints_to_reseal", |pool| query_as(SELECT_TO_RESEAL)
             .bind(after.0)
             .bind(after.1)
             .bind(length)
@@ -224,7 +224,7 @@ impl Store {
     /// Replaces address, secret and old secret; `false` when they have changed since they were read.
     pub(crate) async fn replace_sealed(&self, row: &SealedRow, new: &[String; 3]) -> Result<bool, Failure> {
         let [url, secret, old_secret] = new;
-        service::write!(self.database, "reminder.replace_sealed", |pool| query(REPLACE_SEALED)
+        service::write!(self.database.of(row.organization_id), "reminder.replace_sealed", |pool| query(REPLACE_SEALED)
             .bind(row.organization_id)
             .bind(row.id)
             .bind(&row.url)

@@ -124,7 +124,7 @@ async fn store(inner: &Inner, new: &NewVerification) -> Result<(), Fault> {
         since_us: new.now_us - WINDOW_US,
     };
     let attempt = || async {
-        let mut tx = inner.store.begin().await?;
+        let mut tx = inner.store.of(new.organization).begin().await?;
         lock_limits(&mut tx, new).await?;
         let reached = insert_verification(&mut tx, new, limits).await?;
         if reached.is_none() {

@@ -77,7 +77,7 @@ pub(crate) async fn enqueue_one(
     now_us: i64,
     answer: &Answer<'_>,
 ) -> Result<DeliveryRow, Refusal> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(organization).begin().await?;
     let number = reserve_numbers(&mut tx, organization, endpoint, 1).await?.ok_or_else(disabled)?;
     let row = insert_delivery(&mut tx, organization, endpoint, (number, new), now_us).await?;
     idempotency::insert(&mut tx, answer(&row)?.as_ref(), now_us).await?;
@@ -92,7 +92,7 @@ pub(crate) async fn replay(
     now_us: i64,
     answer: &Answer<'_>,
 ) -> Result<DeliveryRow, Refusal> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(row.organization_id).begin().await?;
     let number = reserve_numbers(&mut tx, row.organization_id, row.endpoint_id, 1).await?.ok_or_else(disabled)?;
     let row = replay_delivery(&mut tx, row, number, now_us).await?.ok_or(Refusal::Stale)?;
     idempotency::insert(&mut tx, answer(&row)?.as_ref(), now_us).await?;
@@ -106,7 +106,7 @@ pub(crate) async fn finish_attempt(store: &Store, result: &DeliveryResult<'_>) -
     let (delivery, now_us) = (result.delivery, result.now_us);
     let (organization, endpoint) = (delivery.organization_id, delivery.endpoint_id);
     let delivered = result.status == "delivered";
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(organization).begin().await?;
     let failing = record_endpoint_attempt(&mut tx, organization, endpoint, delivered, now_us).await?;
     let Some(failing_since_us) = failing else { return Ok(Recorded::LeaseLost) };
     if !record_result(&mut tx, result).await? {
@@ -137,7 +137,7 @@ pub(crate) async fn write_endpoint(
     ids: &Ids,
 ) -> Result<(), Refusal> {
     let (organization, now_us) = (endpoint.organization_id, endpoint.updated_at_us);
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(organization).begin().await?;
     // The organisation's lock makes two inserts count one after the other.
     ensure_organisation(&mut tx, organization, now_us, ids).await?;
     if endpoint.version == 1 {
@@ -164,7 +164,7 @@ pub(crate) async fn delete_endpoint(
     id: Uuid,
     version: i64,
 ) -> Result<bool, Failure> {
-    let mut tx = store.begin().await?;
+    let mut tx = store.of(organization).begin().await?;
     if !lock_endpoint(&mut tx, organization, id, version).await? {
         return Ok(false);
     }

@@ -36,7 +36,7 @@ async fn messages_due_together_leave_in_the_order_of_their_visits(database: Data
 
 async fn retries_after_a_busy_provider_are_spread(database: Database) {
     let world = World::with_twilio(database, NOW).await;
-    let rows = Rows::open(&world.database.for_service("reminder")).await;
+    let rows = Rows::open(&world.database.admin_for_service("reminder")).await;
     world.provider.script([Behaviour::Busy(60); 12]);
     let service = world.start().await;
     let visits = book_many(&world, 12);

@@ -196,7 +196,7 @@ async fn a_suspended_provider_is_skipped_until_it_answers(database: Database) {
 
 async fn with_both_providers_suspended_a_message_waits(database: Database) {
     let (mut world, _fake) = with_both(database, "twilio", "http").await;
-    let rows = Rows::open(&world.database.for_service("reminder")).await;
+    let rows = Rows::open(&world.database.admin_for_service("reminder")).await;
     let nobody = Port::free().unwrap();
     world.config.providers.twilio.base_url = nobody.url();
     world.config.providers.http.url = Some(nobody.url());
@@ -219,7 +219,7 @@ async fn with_both_providers_suspended_a_message_waits(database: Database) {
 
 async fn a_busy_provider_is_retried_when_it_said_while_the_second_is_unreachable(database: Database) {
     let (mut world, _fake) = with_both(database, "twilio", "http").await;
-    let rows = Rows::open(&world.database.for_service("reminder")).await;
+    let rows = Rows::open(&world.database.admin_for_service("reminder")).await;
     let nobody = Port::free().unwrap();
     world.config.providers.http.url = Some(nobody.url());
     (world.config.breaker_failures, world.config.concurrency) = (1, 1);

@@ -153,7 +153,7 @@ async fn a_move_is_announced_when_it_has_settled(database: Database) {
 
 async fn a_snapshot_that_broke_off_is_taken_again(database: Database) {
     let world = World::new(database, NOW).await;
-    let rows = Rows::open(&world.database.for_service("reminder")).await;
+    let rows = Rows::open(&world.database.admin_for_service("reminder")).await;
     let service = world.start().await;
     let first = world.book(START);
     service.becomes(&first, "booked", "sms", "delivered").await;

@@ -260,7 +260,7 @@ const RESTORE: &str = concat!(
 /// Runs statements in the gateway's database, as someone who has got hold of it.
 async fn execute(product: &Product, sql: &'static str) -> Result<()> {
     let target = match &product.database {
-        Some(database) => Target::Postgres(database.url.clone()),
+        Some(database) => Target::Postgres(database.admin_url.clone()),
         None => Target::Sqlite(product.folder().join("meridian-data/gateway.sqlite")),
     };
     match target {

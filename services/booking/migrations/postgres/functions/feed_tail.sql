@@ -13,6 +13,8 @@ RETURNS TABLE (epoch bigint, floor_xid bigint, floor_seq bigint, seen text, hori
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
+    -- The feed has the changes of all organisations.
+    PERFORM set_config('meridian.organization', '*', true);
     RETURN QUERY
     SELECT e.value, e.floor_xid, e.floor_seq, s::text, pg_snapshot_xmin(s)::text::bigint,
            c.seq, c.xid, c.organization_id, c.version, c.changed_at_us, c.payload

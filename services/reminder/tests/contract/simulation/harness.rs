@@ -78,7 +78,7 @@ impl Harness {
         let provider = FakeProvider::start(seed, clock.clone(), oracle.clone()).await;
         let target = Target::from_url(&database.for_service("reminder")).unwrap();
         App::migrate(&target).await.unwrap();
-        let rows = Rows::open(&database.for_service("reminder")).await;
+        let rows = Rows::open(&database.admin_for_service("reminder")).await;
         let mut config = Config { sms_provider: "twilio".into(), ..crate::common::config() };
         let twilio = &mut config.providers.twilio;
         twilio.account_sid = Some("AC00000000000000000000000000000000".into());

@@ -1,0 +1,2 @@
+-- SQLite has no policies: this keeps the numbers of both engines alike.
+SELECT 1;
