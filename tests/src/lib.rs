@@ -4,6 +4,7 @@
 //! The scenarios are in `tests/`.
 
 mod events;
+pub mod filters_off;
 mod manual_clock;
 pub mod sms;
 
@@ -104,17 +105,26 @@ impl Product {
     /// # Errors
     /// When it does not start.
     pub async fn apart(extra: &[&str]) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
         let database = Database::postgres().await?;
+        let url = database.url.clone();
+        Self::apart_on(database, &[("MERIDIAN_DATABASE__URL", &url)], extra).await
+    }
+
+    /// The same on this database, with these variables for its URLs.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn apart_on(database: Database, urls: &[(&str, &str)], extra: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
         let [availability, booking, reminder] = [Port::free()?, Port::free()?, Port::free()?];
-        let variables = [
+        let mut variables = vec![
             ("MERIDIAN_ADMIN_KEY".to_owned(), ADMIN.to_owned()),
-            ("MERIDIAN_DATABASE__URL".to_owned(), database.url.clone()),
             ("MERIDIAN_SECRETS__KEY".to_owned(), SEALING_KEY.to_owned()),
             ("MERIDIAN_PEERS__AVAILABILITY".to_owned(), availability.https()),
             ("MERIDIAN_PEERS__BOOKING".to_owned(), booking.https()),
             ("MERIDIAN_PEERS__REMINDER".to_owned(), reminder.https()),
         ];
+        variables.extend(urls.iter().map(|(name, url)| ((*name).to_owned(), (*url).to_owned())));
         testkit::product::certificates(folder.path()).await?;
         let start = |role, listen: &str| start_role(folder.path(), folder.path(), role, listen, extra, &variables);
         let mut processes = Vec::new();
@@ -126,9 +136,8 @@ impl Product {
         let gateway = start("gateway", "127.0.0.1:0")?;
         let url = gateway.line("listening on ").await;
         processes.push(gateway);
-        let environment = variables.to_vec();
         let product = Self::ready(url, processes, folder, Some(database)).await?;
-        Ok(Self { variables: environment, _ports: vec![availability, booking, reminder], ..product })
+        Ok(Self { variables, _ports: vec![availability, booking, reminder], ..product })
     }
 
     pub(crate) async fn ready(

@@ -145,9 +145,11 @@ async fn execute(database: &Database, statement: &'static str) -> u64 {
 }
 
 async fn responses(database: &Database) -> Vec<Vec<u8>> {
-    service::read!(database.across(), "sample.responses", |pool| query_scalar("SELECT response FROM idempotency ORDER BY key")
-        .fetch_all(pool)
-        .await)
+    service::read!(database.across(), "sample.responses", |pool| query_scalar(
+        "SELECT response FROM idempotency ORDER BY key"
+    )
+    .fetch_all(pool)
+    .await)
     .unwrap()
 }
 

@@ -17,8 +17,10 @@ mod failure;
 pub mod feed;
 mod open;
 pub mod private;
+mod role;
 mod schema;
 
 pub use failure::{AsFailure, Failure, retry_serialization};
 pub use open::{SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, is_kept};
+pub use role::{UnboundRole, unbound_role};
 pub use schema::{Function, Schema, is_of_another_build};

@@ -6,8 +6,8 @@ mod cluster;
 use std::{path::Path, process::Command};
 
 use anyhow::{Result, bail};
-pub(crate) use cluster::{Cluster, Options};
-use cluster::{CREATE_PRODUCT_ROLE, PRODUCT_ROLE, product_url};
+use cluster::{CREATE_PRODUCT_ROLE, product_url};
+pub(crate) use cluster::{Cluster, Options, PRODUCT_ROLE};
 
 use crate::steps;
 

@@ -16,7 +16,7 @@ use crate::{
     config::Config,
     peer_tls,
     roles::{Role, connect},
-    secrets,
+    secrets, serve,
 };
 
 /// The deadline of a peer's health check.
@@ -66,7 +66,7 @@ pub(crate) async fn run(common: &Common, extras: Extras) -> Result<()> {
     report("keys of secrets", secrets::check(&config, common.is_dev()));
     report("public address", public_url(&config));
     for role in Role::ALL {
-        report(&format!("database of {}", role.as_str()), database(&config, role).await);
+        report(&format!("database of {}", role.as_str()), database(&config, role, common.is_dev()).await);
     }
     let tls = certificates(&config, &mut report);
     for (role, url) in config.peers.urls() {
@@ -117,7 +117,7 @@ fn public_url(config: &Config) -> Result<String, String> {
     }
 }
 
-async fn database(config: &Config, role: Role) -> Result<String, String> {
+async fn database(config: &Config, role: Role, is_dev: bool) -> Result<String, String> {
     match config.database_of(role) {
         Target::Sqlite(path) if !path.exists() => {
             Ok(format!("{} is not there yet; the first start makes it", path.display()))
@@ -127,11 +127,18 @@ async fn database(config: &Config, role: Role) -> Result<String, String> {
                 Target::Sqlite(path) => path.display().to_string(),
                 Target::Postgres(_) => "PostgreSQL".to_owned(),
             };
+            if !is_dev && let Ok(Some(unbound)) = sql::unbound_role(&target).await {
+                return Err(format!(
+                    "{unbound}, so PostgreSQL does not keep organisations apart and services refuse to start: {}",
+                    serve::MEND_ROLE
+                ));
+            }
             match role.pending_migrations(&target).await {
                 Ok(0) => Ok(format!("{name} can be reached and is up to date")),
-                Ok(lacking) => {
-                    Err(format!("{name} is not up to date (migrations to run: {lacking}): run meridian migrate"))
-                }
+                Ok(lacking) => Err(format!(
+                    "{name} is not up to date (migrations to run: {lacking}): run meridian migrate, on PostgreSQL as the \
+                         role that owns the schema"
+                )),
                 Err(error) if error.chain().any(sql::is_of_another_build) => Err(format!(
                     "{name} was migrated by another build of Meridian: use that build, or a new database ({error:#})"
                 )),

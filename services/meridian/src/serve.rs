@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use runtime::{Ids, Readiness, Shutdown, telemetry};
 use service::{ops, seal::Keyring};
 use tokio::net::TcpListener;
@@ -32,6 +32,9 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
     };
     config.create_folder().context("the folder of the databases cannot be made")?;
     let keyring = secrets::keyring(&settings)?;
+    if !settings.dev {
+        check_database_roles(config, role).await?;
+    }
     let shutdown = Shutdown::new();
     shutdown.on_signals()?;
     let (listener, address) = listen(&config.listen).await?;
@@ -45,6 +48,28 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
     guard.flush();
     outcome
 }
+
+/// The roles whose databases a command is about: one or all.
+fn chosen(role: Option<Role>) -> impl Iterator<Item = Role> {
+    Role::ALL.into_iter().filter(move |each| role.is_none_or(|role| role == *each))
+}
+
+/// Refuses roles of PostgreSQL that no policy binds: with them PostgreSQL would not keep organisations apart.
+async fn check_database_roles(config: &Config, role: Option<Role>) -> Result<()> {
+    for each in chosen(role) {
+        let name = each.as_str();
+        let unbound = sql::unbound_role(&config.database_of(each)).await;
+        if let Some(unbound) = unbound.with_context(|| format!("{name}'s database cannot be used"))? {
+            bail!(
+                "database.url of {name}: {unbound}, so PostgreSQL would not keep organisations apart; {MEND_ROLE}, or --dev"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What mends a role that no policy binds.
+pub(crate) const MEND_ROLE: &str = "use a login role that deploy/postgres/roles.sql makes";
 
 /// The shared dependencies of this process's roles. `gateway` is the address of its gateway, if it has one.
 pub(crate) fn shared(settings: &Settings, keyring: Keyring, gateway: Option<SocketAddr>) -> Shared {
@@ -175,7 +200,7 @@ async fn serve_role(
 /// Migrates the databases.
 pub(crate) async fn migrate(config: &Config, role: Option<Role>) -> Result<()> {
     config.create_folder().context("the folder of the databases cannot be made")?;
-    for each in Role::ALL.into_iter().filter(|each| role.is_none_or(|role| role == *each)) {
+    for each in chosen(role) {
         let database = config.database_of(each);
         each.migrate(&database).await?;
         println!("{}: {database:?} is up to date", each.as_str());

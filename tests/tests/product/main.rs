@@ -8,6 +8,7 @@ mod command_line;
 mod deploy;
 mod event_stream;
 mod exhaustion;
+mod fence;
 mod front_ends;
 mod grpc_clients;
 mod imported_calendars;

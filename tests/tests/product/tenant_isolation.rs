@@ -225,7 +225,7 @@ async fn a_foreign_id_is_answered_as_an_unknown_one_by_every_operation() -> Resu
 
 /// Calls every operation with the ids of one organisation as another one: with the installation's key, and with a key of its
 /// own.
-async fn answer_foreign_ids_as_unknown(product: &Product) -> Result<()> {
+pub(super) async fn answer_foreign_ids_as_unknown(product: &Product) -> Result<()> {
     let ids = create_each_kind(product).await?;
     let organization = json!({"name": "Other", "default_language": "en", "country": "GB"});
     let other = product.post("/v1/organizations", organization).await?.text("/id");

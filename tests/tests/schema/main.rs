@@ -38,6 +38,33 @@ async fn each_schema_file_is_what_the_migrations_make(database: Database) {
     assert!(differing.is_empty(), "run `cargo xtask schema`; not what the migrations make: {}", differing.join(", "));
 }
 
+/// Tables with an organisation, whether PostgreSQL keeps its rows apart, also from the tables' owner.
+const SELECT_FENCES: &str = r#"
+    SELECT c.oid::regclass::text,
+        c.relrowsecurity AND c.relforcerowsecurity
+            AND EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polqual IS NOT NULL
+                AND p.polwithcheck IS NOT NULL AND p.polcmd = '*' AND p.polpermissive)
+            AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname <> 'organization')
+    FROM pg_class c
+    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = $1::regnamespace
+        AND (c.relname = 'organizations' OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid
+            AND a.attname = 'organization_id' AND NOT a.attisdropped))
+    ORDER BY 1
+"#;
+
+#[tokio::test]
+async fn every_table_with_an_organisation_is_fenced() {
+    let database = Database::postgres().await.unwrap();
+    let pool = sqlx::PgPool::connect(&database.admin_url).await.unwrap();
+    for (service, least) in SERVICES.into_iter().zip([3, 20, 5, 15]) {
+        migrate(service, &Target::from_url(&database.url).unwrap()).await;
+        let tables: Vec<(String, bool)> = sqlx::query_as(SELECT_FENCES).bind(service).fetch_all(&pool).await.unwrap();
+        assert!(tables.len() >= least, "{service}: {tables:?}");
+        let open: Vec<&String> = tables.iter().filter(|(_, fenced)| !fenced).map(|(table, _)| table).collect();
+        assert!(open.is_empty(), "add `SELECT fence('table')` to the migration that makes {open:?}");
+    }
+}
+
 /// A function whose file is not in the service's list would be missing in every database.
 fn assert_each_function_file_is_applied(service: &str, made: &str) {
     let Ok(files) = fs::read_dir(folder(service).join("migrations/postgres/functions")) else { return };

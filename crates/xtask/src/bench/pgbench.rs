@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{postgres::Cluster, steps::output};
+use crate::{
+    postgres::{self, Cluster},
+    steps::output,
+};
 
 const MIGRATIONS: &str = "services/booking/migrations/postgres";
 const DATABASE: &str = "pgbench";
@@ -27,14 +30,16 @@ pub(super) struct Figures {
     pub(super) failed: u64,
 }
 
-/// Creates a database with booking's schema; returns its URL.
+/// Creates a database with booking's schema; returns its URL for the product's role, whom policies bind as in an installation.
 ///
 /// # Errors
 /// When a migration fails.
 pub(super) fn prepare(cluster: &Cluster) -> Result<String> {
-    let (server, _) = cluster.url().rsplit_once('/').context("the cluster's URL names no database")?;
+    let product = postgres::for_product(cluster)?;
+    let (server, _) = product.rsplit_once('/').context("the cluster's URL names no database")?;
     let url = format!("{server}/{DATABASE}");
-    psql(cluster, cluster.url(), &["-c", &format!("CREATE DATABASE {DATABASE}")])?;
+    let create = format!("CREATE DATABASE {DATABASE} OWNER {}", postgres::PRODUCT_ROLE);
+    psql(cluster, cluster.url(), &["-c", &create])?;
     psql(cluster, &url, &["-c", "CREATE SCHEMA booking"])?;
     for path in migrations()? {
         psql(cluster, &url, &["-f", &path.to_string_lossy()])?;
@@ -137,7 +142,7 @@ fn parse(text: &str) -> Option<Figures> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::{self, Options};
+    use crate::postgres::Options;
 
     #[test]
     fn its_output_is_parsed() {
@@ -153,8 +158,10 @@ mod tests {
         let url = prepare(&cluster).unwrap();
         let figures = run(&cluster, &url, 4, Duration::from_secs(1)).unwrap();
         assert_eq!(figures.failed, 0);
+        let (server, _) = cluster.url().rsplit_once('/').unwrap();
+        let admin = format!("{server}/{DATABASE}");
         let count = |table: &str| -> u64 {
-            let rows = psql(&cluster, &url, &["-Atc", &format!("SELECT count(*) FROM {table}")]).unwrap();
+            let rows = psql(&cluster, &admin, &["-Atc", &format!("SELECT count(*) FROM {table}")]).unwrap();
             rows.trim().parse().unwrap()
         };
         let appointments = count("appointments");

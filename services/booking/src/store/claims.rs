@@ -72,12 +72,13 @@ impl Store {
     pub(crate) async fn claims_of_owners(&self, organization: Uuid, owners: &[Uuid]) -> Result<Vec<ClaimRow>, Failure> {
         let mut claims: Vec<ClaimRow> = Vec::new();
         for owners in owners.chunks(OWNERS_MAX) {
-            let mut found = service::write!(self.database.of(organization), "booking.claims_of_owners", |pool: Engine| {
-                let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
-                query.push_bind(organization);
-                super::push_in(&mut query, "owner", owners);
-                query.build_query_as().persistent(false).fetch_all(pool).await
-            })?;
+            let mut found =
+                service::write!(self.database.of(organization), "booking.claims_of_owners", |pool: Engine| {
+                    let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
+                    query.push_bind(organization);
+                    super::push_in(&mut query, "owner", owners);
+                    query.build_query_as().persistent(false).fetch_all(pool).await
+                })?;
             claims.append(&mut found);
         }
         Ok(claims)
@@ -113,22 +114,26 @@ impl Store {
     ) -> Result<Vec<ClaimRow>, Failure> {
         let mut claims: Vec<ClaimRow> = Vec::new();
         for wanted in wanted.chunks(CLAIMS_MAX) {
-            let mut found = service::write!(self.database.of(organization), "booking.overlapping_claims", |pool: Engine| {
-                let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
-                query.push_bind(organization).push(" AND (expires_at_us IS NULL OR expires_at_us > ").push_bind(now_us);
-                query.push(") AND (");
-                let mut any = query.separated(" OR ");
-                for claim in wanted {
-                    any.push("(kind = ").push_bind_unseparated(claim.kind);
-                    any.push_unseparated(" AND resource = ").push_bind_unseparated(claim.resource);
-                    any.push_unseparated(" AND unit = ").push_bind_unseparated(claim.unit);
-                    any.push_unseparated(" AND ends_at_us > ").push_bind_unseparated(claim.starts_at_us);
-                    any.push_unseparated(" AND starts_at_us < ").push_bind_unseparated(claim.ends_at_us);
-                    any.push_unseparated(")");
-                }
-                query.push(")");
-                query.build_query_as().persistent(false).fetch_all(pool).await
-            })?;
+            let mut found =
+                service::write!(self.database.of(organization), "booking.overlapping_claims", |pool: Engine| {
+                    let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
+                    query
+                        .push_bind(organization)
+                        .push(" AND (expires_at_us IS NULL OR expires_at_us > ")
+                        .push_bind(now_us);
+                    query.push(") AND (");
+                    let mut any = query.separated(" OR ");
+                    for claim in wanted {
+                        any.push("(kind = ").push_bind_unseparated(claim.kind);
+                        any.push_unseparated(" AND resource = ").push_bind_unseparated(claim.resource);
+                        any.push_unseparated(" AND unit = ").push_bind_unseparated(claim.unit);
+                        any.push_unseparated(" AND ends_at_us > ").push_bind_unseparated(claim.starts_at_us);
+                        any.push_unseparated(" AND starts_at_us < ").push_bind_unseparated(claim.ends_at_us);
+                        any.push_unseparated(")");
+                    }
+                    query.push(")");
+                    query.build_query_as().persistent(false).fetch_all(pool).await
+                })?;
             claims.append(&mut found);
         }
         Ok(claims)

@@ -1,5 +1,6 @@
 //! The contract of the store, on both engines.
 
+mod fence;
 mod waitlist;
 
 use std::time::Duration;

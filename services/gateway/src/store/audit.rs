@@ -239,7 +239,9 @@ impl Store {
 
     /// The ends of all chains.
     pub(crate) async fn audit_chains(&self) -> Result<Vec<Chain>, Failure> {
-        service::read!(self.database.across(), "gateway.audit_chains", |pool| query_as(SELECT_CHAINS).fetch_all(pool).await)
+        service::read!(self.database.across(), "gateway.audit_chains", |pool| query_as(SELECT_CHAINS)
+            .fetch_all(pool)
+            .await)
     }
 
     /// The first line beyond the end of each chain that has one. No gateway writes such lines.

@@ -211,29 +211,31 @@ impl Store {
         number: &str,
         after_us: i64,
     ) -> Result<bool, Failure> {
-        let count: i64 = read!(self.database.of(organization), "reminder.count_questions", |pool| query_scalar(COUNT_QUESTIONS)
-            .bind(organization)
-            .bind(number)
-            .bind(after_us)
-            .fetch_one(pool)
-            .await)?;
+        let count: i64 =
+            read!(self.database.of(organization), "reminder.count_questions", |pool| query_scalar(COUNT_QUESTIONS)
+                .bind(organization)
+                .bind(number)
+                .bind(after_us)
+                .fetch_one(pool)
+                .await)?;
         Ok(count > 0)
     }
 
     /// Stores an inbound message as one that a person must read; `false` when it is stored already.
     pub(crate) async fn insert_inbound(&self, new: &NewInboundRow<'_>) -> Result<bool, Failure> {
-        let inserted = write!(self.database.of(new.organization), "reminder.insert_inbound", |pool| query(INSERT_INBOUND)
-            .bind(new.organization)
-            .bind(new.id)
-            .bind(new.provider)
-            .bind(new.provider_message_id)
-            .bind(new.received_at_us)
-            .bind(new.sender)
-            .bind(new.body)
-            .bind(new.meaning)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let inserted =
+            write!(self.database.of(new.organization), "reminder.insert_inbound", |pool| query(INSERT_INBOUND)
+                .bind(new.organization)
+                .bind(new.id)
+                .bind(new.provider)
+                .bind(new.provider_message_id)
+                .bind(new.received_at_us)
+                .bind(new.sender)
+                .bind(new.body)
+                .bind(new.meaning)
+                .execute(pool)
+                .await
+                .map(|done| done.rows_affected()))?;
         Ok(inserted == 1)
     }
 
@@ -284,11 +286,13 @@ impl Store {
 
     /// Whether a patient has ended them.
     pub(crate) async fn has_unsubscribed(&self, organization: Uuid, patient: Uuid) -> Result<bool, Failure> {
-        let count: i64 = read!(self.database.of(organization), "reminder.count_unsubscribed", |pool| query_scalar(COUNT_UNSUBSCRIBED)
-            .bind(organization)
-            .bind(patient)
-            .fetch_one(pool)
-            .await)?;
+        let count: i64 = read!(self.database.of(organization), "reminder.count_unsubscribed", |pool| query_scalar(
+            COUNT_UNSUBSCRIBED
+        )
+        .bind(organization)
+        .bind(patient)
+        .fetch_one(pool)
+        .await)?;
         Ok(count > 0)
     }
 }

@@ -144,18 +144,19 @@ impl Store {
         recipients: &[(Uuid, &str)],
         since_us: i64,
     ) -> Result<HashMap<(Uuid, String), i64>, Failure> {
-        let rows: Vec<(Uuid, String, i64)> = read!(self.database.across(), "reminder.count_sent_to", |pool: Engine| {
-            let mut query = QueryBuilder::<Engine>::new(
-                "SELECT organization_id, recipient, count(*) FROM messages \
+        let rows: Vec<(Uuid, String, i64)> =
+            read!(self.database.across(), "reminder.count_sent_to", |pool: Engine| {
+                let mut query = QueryBuilder::<Engine>::new(
+                    "SELECT organization_id, recipient, count(*) FROM messages \
                  WHERE (organization_id, recipient) IN (",
-            );
-            query.push_values(recipients, |mut row, (organization, to)| {
-                row.push_bind(*organization).push_bind(*to);
-            });
-            query.push(") AND trigger <> 'reply' AND sent_at_us > ").push_bind(since_us);
-            query.push(" GROUP BY organization_id, recipient");
-            query.build_query_as().persistent(sql::is_kept(recipients.len())).fetch_all(pool).await
-        })?;
+                );
+                query.push_values(recipients, |mut row, (organization, to)| {
+                    row.push_bind(*organization).push_bind(*to);
+                });
+                query.push(") AND trigger <> 'reply' AND sent_at_us > ").push_bind(since_us);
+                query.push(" GROUP BY organization_id, recipient");
+                query.build_query_as().persistent(sql::is_kept(recipients.len())).fetch_all(pool).await
+            })?;
         Ok(rows.into_iter().map(|(organization, to, count)| ((organization, to), count)).collect())
     }
 
@@ -166,13 +167,15 @@ impl Store {
         recipient: &str,
         since_us: i64,
     ) -> Result<i64, Failure> {
-        read!(self.database.of(message.organization_id), "reminder.count_sent_since", |pool| query_scalar(COUNT_SENT_SINCE)
-            .bind(message.organization_id)
-            .bind(recipient)
-            .bind(since_us)
-            .bind(message.patient_id)
-            .fetch_one(pool)
-            .await)
+        read!(self.database.of(message.organization_id), "reminder.count_sent_since", |pool| query_scalar(
+            COUNT_SENT_SINCE
+        )
+        .bind(message.organization_id)
+        .bind(recipient)
+        .bind(since_us)
+        .bind(message.patient_id)
+        .fetch_one(pool)
+        .await)
     }
 }
 

@@ -51,7 +51,9 @@ pub(crate) struct PositionStep<'a> {
 impl Store {
     /// The applied position of the feed.
     pub(crate) async fn position(&self) -> Result<Option<String>, Failure> {
-        read!(self.database.across(), "reminder.position", |pool| query_scalar(SELECT_POSITION).fetch_optional(pool).await)
+        read!(self.database.across(), "reminder.position", |pool| query_scalar(SELECT_POSITION)
+            .fetch_optional(pool)
+            .await)
     }
 
     /// The progress through the history; `None` before it begins.
@@ -70,7 +72,10 @@ impl Store {
 
     /// Drops the progress, so that the history is read again.
     pub(crate) async fn delete_history(&self) -> Result<(), Failure> {
-        write!(self.database.across(), "reminder.delete_history", |pool| query(DELETE_HISTORY).execute(pool).await.map(drop))
+        write!(self.database.across(), "reminder.delete_history", |pool| query(DELETE_HISTORY)
+            .execute(pool)
+            .await
+            .map(drop))
     }
 }
 

@@ -67,7 +67,12 @@ pub(super) async fn lock_verifications(
 }
 
 /// See [`super::Store::lease`].
-pub(super) async fn lease(pool: ScopedPool<'_>, now_us: i64, until_us: i64, keys: &[Key]) -> Result<Vec<MessageRow>, Failure> {
+pub(super) async fn lease(
+    pool: ScopedPool<'_>,
+    now_us: i64,
+    until_us: i64,
+    keys: &[Key],
+) -> Result<Vec<MessageRow>, Failure> {
     scoped!(end_write, pool, "reminder.lease", |conn| {
         let mut query = QueryBuilder::<Postgres>::new(
             "WITH picked AS MATERIALIZED (\

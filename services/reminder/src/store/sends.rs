@@ -221,14 +221,15 @@ impl Store {
 
     /// Postpones a leased message, or gives it back; `false` when the lease is lost.
     pub(crate) async fn postpone(&self, message: &MessageRow, wake_at_us: i64) -> Result<bool, Failure> {
-        let postponed = write!(self.database.of(message.organization_id), "reminder.postpone", |pool| query(POSTPONE_MESSAGE)
-            .bind(message.organization_id)
-            .bind(message.id)
-            .bind(message.fence)
-            .bind(wake_at_us)
-            .execute(pool)
-            .await
-            .map(|done| done.rows_affected()))?;
+        let postponed =
+            write!(self.database.of(message.organization_id), "reminder.postpone", |pool| query(POSTPONE_MESSAGE)
+                .bind(message.organization_id)
+                .bind(message.id)
+                .bind(message.fence)
+                .bind(wake_at_us)
+                .execute(pool)
+                .await
+                .map(|done| done.rows_affected()))?;
         Ok(postponed == 1)
     }
 }

@@ -361,11 +361,14 @@ BEGIN
         SELECT l.code INTO broken_limit FROM jsonb_to_recordset(batch->'limits') AS l(
             code text, practitioner uuid, location_id uuid, needling boolean, from_us bigint, to_us bigint, most bigint)
         WHERE l.most < (
-            SELECT count(*) FROM claims c WHERE c.organization_id = org AND c.kind = 1 AND c.resource = l.practitioner
-            -- A practitioner's claim takes 12 hours at most, so the day before has all that reach into this one.
-            AND c.starts_at_us < l.to_us AND c.starts_at_us > l.from_us - 86400000000 AND c.ends_at_us > l.from_us
-            AND (c.expires_at_us IS NULL OR c.expires_at_us > now_us) AND (c.needling OR NOT l.needling)
-            AND CASE WHEN l.location_id IS NULL THEN c.starts_at_us >= l.from_us ELSE c.location_id = l.location_id END)
+            -- A practitioner's claim takes 12 hours at most, so the day before has all that reach into this one. The order
+            -- makes the index by start the cheapest, also while the table is small.
+            SELECT count(*) FROM (
+                SELECT FROM claims c WHERE c.organization_id = org AND c.kind = 1 AND c.resource = l.practitioner
+                AND c.starts_at_us < l.to_us AND c.starts_at_us > l.from_us - 86400000000 AND c.ends_at_us > l.from_us
+                AND (c.expires_at_us IS NULL OR c.expires_at_us > now_us) AND (c.needling OR NOT l.needling)
+                AND CASE WHEN l.location_id IS NULL THEN c.starts_at_us >= l.from_us ELSE c.location_id = l.location_id END
+                ORDER BY c.starts_at_us) AS counted)
         LIMIT 1;
         IF FOUND THEN RAISE EXCEPTION 'limit' USING ERRCODE = 'MR006', DETAIL = broken_limit; END IF;
     END IF;
