@@ -92,10 +92,20 @@ impl Product {
     /// # Errors
     /// When it does not start.
     pub async fn embedded(extra: &[&str]) -> Result<Self> {
+        Self::embedded_with(extra, &[]).await
+    }
+
+    /// The same with more variables.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn embedded_with(extra: &[&str], more: &[(String, String)]) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
         arguments.extend(extra);
-        let process = Process::start(folder.path(), &arguments, &[("MERIDIAN_ADMIN_KEY", ADMIN)])?;
+        let mut variables = vec![("MERIDIAN_ADMIN_KEY", ADMIN)];
+        variables.extend(more.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let process = Process::start(folder.path(), &arguments, &variables)?;
         let url = process.line("listening on ").await;
         Self::ready(url, vec![process], folder, None).await
     }
@@ -105,12 +115,22 @@ impl Product {
     /// # Errors
     /// When it does not start.
     pub async fn apart(extra: &[&str]) -> Result<Self> {
-        let database = Database::postgres().await?;
-        let url = database.url.clone();
-        Self::apart_on(database, &[("MERIDIAN_DATABASE__URL", &url)], extra).await
+        Self::apart_with(extra, &[]).await
     }
 
-    /// The same on this database, with these variables for its URLs.
+    /// The same with more variables.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn apart_with(extra: &[&str], more: &[(String, String)]) -> Result<Self> {
+        let database = Database::postgres().await?;
+        let url = database.url.clone();
+        let mut variables = vec![("MERIDIAN_DATABASE__URL", url.as_str())];
+        variables.extend(more.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        Self::apart_on(database, &variables, extra).await
+    }
+
+    /// The same on this database, with these variables, its URLs among them.
     ///
     /// # Errors
     /// When it does not start.

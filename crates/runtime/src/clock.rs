@@ -2,16 +2,19 @@
 //!
 //! Four kinds: the system's clock, the system's clock with a lag, a clock that simulates time at a rate, and a manual
 //! clock for tests. Each clock also sleeps, so that a simulated day passes in seconds.
+//!
+//! The wall time may be set, in both directions. [`Clock::now`] is for instants that mean wall time; a duration is the
+//! difference of two readings of [`Clock::elapsed_us`], which never steps.
 
 use std::{
     collections::BTreeMap,
     fmt,
     str::FromStr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, LazyLock, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,6 +22,8 @@ use tokio::sync::oneshot;
 
 /// The longest real sleep before a sleeper reads the clock again, which may have been set.
 const REAL_SLEEP_MAX: Duration = Duration::from_secs(60);
+/// The first reading of the monotonic clock.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// A handle to a clock; clones share it.
 #[derive(Clone)]
@@ -78,10 +83,26 @@ impl Clock {
         }
     }
 
-    /// Sleeps for a duration of this clock.
+    /// The time that has passed by this clock, in microseconds since an arbitrary instant of this process. Unlike
+    /// [`Clock::now_us`] it does not step when the system's clock is set.
+    pub fn elapsed_us(&self) -> i64 {
+        let rate = match &*self.0 {
+            Kind::System | Kind::Behind(_) => 1,
+            Kind::Simulated { rate, .. } => *rate,
+            Kind::Manual(_) => return self.now_us(),
+        };
+        let real_us = i64::try_from(STARTED.elapsed().as_micros()).unwrap_or(i64::MAX);
+        real_us.saturating_mul(i64::from(rate))
+    }
+
+    /// Sleeps for a duration of this clock, however its wall time is set meanwhile.
     pub async fn sleep(&self, duration: Duration) {
         let us = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        self.sleep_until_us(self.now_us().saturating_add(us)).await;
+        match &*self.0 {
+            Kind::Manual(_) => self.sleep_until_us(self.now_us().saturating_add(us)).await,
+            Kind::Simulated { rate, .. } => real_sleep(real_time(us, *rate)).await,
+            Kind::System | Kind::Behind(_) => real_sleep(duration).await,
+        }
     }
 
     /// Sleeps until this clock reaches the instant.
@@ -114,7 +135,7 @@ impl Clock {
     /// The timer and the wall clock may disagree, so a woken sleeper reads the clock again.
     async fn sleep_really(&self, at_us: i64, rate: u32) {
         loop {
-            let left = real_time(at_us.saturating_sub(self.now_us()), rate);
+            let left = real_time(at_us.saturating_sub(self.now_us()), rate).min(REAL_SLEEP_MAX);
             if left.is_zero() {
                 return;
             }
@@ -202,10 +223,10 @@ fn system_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// The real time to sleep for a remaining time of the clock, before the clock is read again.
+/// The real time in which a remaining time of the clock passes.
 fn real_time(left_us: i64, rate: u32) -> Duration {
     let real_us = u64::try_from(left_us).unwrap_or(0).div_ceil(u64::from(rate));
-    Duration::from_micros(real_us).min(REAL_SLEEP_MAX)
+    Duration::from_micros(real_us)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the source of real sleep")]
@@ -286,7 +307,6 @@ mod tests {
     fn ten_simulated_minutes_at_600_last_a_real_second() {
         assert_eq!(real_time(600_000_000, 600), Duration::from_secs(1));
         assert_eq!(real_time(1, 600), Duration::from_micros(1), "never shorter than it must be");
-        assert_eq!(real_time(i64::MAX, 1), REAL_SLEEP_MAX);
         assert_eq!(real_time(-5, 600), Duration::ZERO);
     }
 

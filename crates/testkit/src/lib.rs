@@ -1,5 +1,5 @@
 //! Test fixtures: databases, a fake SMS provider, a fake mail server, an OpenID provider, recording HTTP endpoints, a
-//! collector of spans, and the built product as a child process.
+//! collector of spans, and the built product as a child process, with a wall clock that a test sets.
 //!
 //! No product code depends on this crate. Nothing here sleeps for a fixed time: waits use [`poll::until`] or a channel,
 //! within a bound. Each database is new and has a random name, and each port is free.
@@ -21,3 +21,4 @@ pub mod python;
 pub mod sms;
 pub mod smtp;
 pub mod tls;
+pub mod wall_clock;

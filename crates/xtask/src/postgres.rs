@@ -40,15 +40,36 @@ pub(crate) fn for_product(cluster: &Cluster) -> Result<String> {
     Ok(product_url(cluster.url()))
 }
 
+/// Installs libfaketime where it is missing and the system allows: some tests set the product's wall clock with it.
+/// Without it those tests say what to install.
+///
+/// # Errors
+/// When apt-get fails.
+pub(crate) fn install_faketime() -> Result<()> {
+    let installed = Command::new("faketime").arg("--version").output().is_ok();
+    if installed || !can_install() {
+        return Ok(());
+    }
+    println!("   installing faketime with apt-get");
+    apt(&["update"])?;
+    apt(&["install", "-y", "--no-install-recommends", "faketime"])?;
+    Ok(())
+}
+
+fn can_install() -> bool {
+    is_root() && Path::new("/etc/debian_version").is_file()
+}
+
+fn apt(arguments: &[&str]) -> Result<String> {
+    let mut command = Command::new("apt-get");
+    steps::output(command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+}
+
 fn install() -> Result<()> {
-    if !is_root() || !Path::new("/etc/debian_version").is_file() {
+    if !can_install() {
         bail!("{MISSING}");
     }
     println!("   installing PostgreSQL with apt-get");
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        steps::output(command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
-    };
     apt(&["update"])?;
     let install = |package: &str| apt(&["install", "-y", "--no-install-recommends", package, "postgresql-contrib"]);
     // Debian 12 names the package by its version; other releases have a newer one.

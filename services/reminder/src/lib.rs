@@ -217,7 +217,8 @@ impl App {
             let dispatch = sending::worker::run(&self.0, &shutdown);
             let deliver = webhooks::worker::run(&self.0, &shutdown);
             let sweep = jobs::sweep::run(&self.0, &shutdown);
-            tokio::join!(follow, dispatch, deliver, sweep);
+            let clock_steps = jobs::clock_steps::run(&self.0, &shutdown);
+            tokio::join!(follow, dispatch, deliver, sweep, clock_steps);
         })
     }
 

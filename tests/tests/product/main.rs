@@ -4,6 +4,7 @@ mod booking_flow;
 mod calendar_feeds;
 mod care_plans;
 mod client_tls;
+mod clock_steps;
 mod command_line;
 mod deploy;
 mod event_stream;

@@ -8,7 +8,6 @@ use domain::{
     directory::{Body, Busy, BusyTime, Kind},
     id::{BusyId, OrganizationId},
 };
-use jiff::{SignedDuration, Timestamp};
 use rpc::Context;
 use runtime::Shutdown;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
@@ -31,7 +30,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Fetches due calendars until draining begins.
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
-    let mut read_at: HashMap<Uuid, Timestamp> = HashMap::new();
+    let mut read_at = HashMap::new();
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.until(ticks.tick()).await.is_some() {
@@ -50,19 +49,21 @@ pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
 
 type DueCalendar = (OrganizationId, Arc<Directory>, Arc<Entry>);
 
-/// The calendars whose interval has passed; they count as read from now on.
-fn due_calendars(inner: &Inner, read_at: &mut HashMap<Uuid, Timestamp>) -> Vec<DueCalendar> {
-    let (now, interval) = (inner.clock.now(), SignedDuration::from_mins(i64::from(inner.calendars.poll_minutes)));
+/// The calendars whose interval has passed; they count as read from now on. `read_at` holds readings of
+/// `Clock::elapsed_us`, so that a clock that is set back delays no calendar.
+fn due_calendars(inner: &Inner, read_at: &mut HashMap<Uuid, i64>) -> Vec<DueCalendar> {
+    let (now_us, elapsed_us) = (inner.clock.now_us(), inner.clock.elapsed_us());
+    let interval_us = i64::from(inner.calendars.poll_minutes) * 60_000_000;
     let mut due = Vec::new();
     for organization in inner.organisations.ids() {
         let Some(directory) = inner.organisations.directory(organization) else { continue };
         let fetched =
             directory.live(Kind::Busy).filter(|entry| matches!(&entry.body, Body::Busy(busy) if busy.url.is_some()));
         for entry in fetched {
-            let written = domain::time::from_micros(entry.updated_at_us).unwrap_or(now);
-            let last = read_at.get(&entry.id).copied().unwrap_or(written);
-            if now.duration_since(last) >= interval {
-                read_at.insert(entry.id, now);
+            let age_us = now_us.saturating_sub(entry.updated_at_us).max(0);
+            let last_us = read_at.entry(entry.id).or_insert_with(|| elapsed_us.saturating_sub(age_us));
+            if elapsed_us.saturating_sub(*last_us) >= interval_us {
+                *last_us = elapsed_us;
                 due.push((OrganizationId::new(organization), directory.clone(), entry.clone()));
             }
         }

@@ -50,10 +50,13 @@ impl Refusals {
         clock.sleep(Duration::from_secs(1)).await;
     }
 
-    /// Takes the refusals of the seconds that ended before an instant.
+    /// Takes the refusals of the seconds that ended before an instant. It also takes those of seconds that are still to
+    /// come: the clock was set back since, and they would wait until it is that late again.
     pub(crate) fn take_before(&self, now_us: i64) -> Vec<Entry> {
         let mut kinds = self.kinds();
-        let ended = kinds.extract_if(|kind, _| kind.at_us.saturating_add(SECOND_US) <= now_us);
+        let ended = kinds.extract_if(|kind, _| {
+            kind.at_us.saturating_add(SECOND_US) <= now_us || kind.at_us > now_us.saturating_add(SECOND_US)
+        });
         ended.map(|(kind, Count { first_us, requests })| Entry { at_us: first_us, requests, ..kind }).collect()
     }
 
@@ -96,6 +99,8 @@ mod tests {
             taken.iter().map(|entry| (entry.at_us, entry.requests, entry.address.as_str())).collect();
         assert_eq!(counts, [(5_000_000, 1000, "192.0.2.1"), (5_000_500, 1000, "192.0.2.2")]);
         assert_eq!(refusals.take_before(i64::MAX).len(), 1);
+        refusals.count(refusal(6_500_000, "192.0.2.1"));
+        assert_eq!(refusals.take_before(2_000_000).len(), 1, "the clock was set back");
     }
 
     #[test]

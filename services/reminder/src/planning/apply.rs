@@ -66,6 +66,7 @@ pub(crate) async fn apply(
         let Some(known) = writes.known(plan.organization, plan.last_appointment) else { continue };
         let last = known.appointment.clone();
         let subject = Subject::Plan { plan: plan.plan, last_appointment: last.id };
+        let plan = &PlanAtRisk { since_us: plan.since_us.min(now_us), ..plan.clone() };
         let planned = for_plan_at_risk(rules_of(plan.organization), plan, &last.zone());
         writes.plan(plan.organization, &About { subject, ..last.about() }, planned);
     }
@@ -178,6 +179,7 @@ async fn apply_offer(
     if !offer.open {
         suppress_offer(tx, offer.organization, offer.id, "superseded", writes.now_us).await?;
     }
+    let offer = &OfferChange { since_us: offer.since_us.min(writes.now_us), ..offer.clone() };
     writes.plan(offer.organization, &offer.about(), for_offer(rules, offer));
     Ok(())
 }

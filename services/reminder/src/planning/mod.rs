@@ -189,8 +189,9 @@ pub(crate) fn plan_messages(
     if change.event == Event::Past && known.is_none() {
         return Some(plan);
     }
-    // An event is as old as its change; a state in a snapshot holds from now on.
-    let since_us = if change.event == Event::Snapshot { now_us } else { change.changed_at_us };
+    // An event is as old as its change, and no event is still to come: booking's clock may have been set back since. A
+    // state in a snapshot holds from now on.
+    let since_us = if change.event == Event::Snapshot { now_us } else { change.changed_at_us.min(now_us) };
     if next.status == Status::Cancelled {
         if known.is_none_or(|known| known.appointment.status != Status::Cancelled) {
             plan.suppress = known.map(|_| "cancelled");

@@ -1,5 +1,6 @@
 //! The limiter before a provider: a rate limit, and a circuit breaker that suspends a provider without answers. Pure: the
-//! clock's reading goes in, an instant comes out.
+//! clock's reading goes in, a wait comes out. Readings are `Clock::elapsed_us`, which does not step: after a clock that is
+//! set back by an hour the next message leaves at once, not in an hour.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,10 +19,10 @@ const NO_ANSWER_CODES: [&str; 2] = ["not_connected", "no_answer"];
 pub(crate) enum Permit {
     /// Send at once.
     Now,
-    /// Send at this instant.
-    At(i64),
-    /// The provider is suspended until this instant: no permit.
-    SuspendedUntil(i64),
+    /// Send after so many microseconds.
+    After(i64),
+    /// The provider is suspended for so many microseconds: no permit.
+    SuspendedFor(i64),
 }
 
 /// The rate limit and the circuit breaker of one provider, for the messages of this process.
@@ -52,26 +53,26 @@ impl Limiter {
     }
 
     /// Takes a permit for one message of one segment.
-    pub(crate) fn acquire(&self, now_us: i64) -> Permit {
+    pub(crate) fn acquire(&self, elapsed_us: i64) -> Permit {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.suspended_until_us > now_us {
-            return Permit::SuspendedUntil(state.suspended_until_us);
+        if state.suspended_until_us > elapsed_us {
+            return Permit::SuspendedFor(state.suspended_until_us - elapsed_us);
         }
         if state.suspension_us > 0 {
-            if state.probe_until_us > now_us {
-                return Permit::SuspendedUntil(now_us + SUSPENSION_MIN_US);
+            if state.probe_until_us > elapsed_us {
+                return Permit::SuspendedFor(SUSPENSION_MIN_US);
             }
-            state.probe_until_us = now_us + PROBE_TIMEOUT_US;
+            state.probe_until_us = elapsed_us + PROBE_TIMEOUT_US;
         }
-        let at_us = state.next_at_us.max(now_us);
+        let at_us = state.next_at_us.max(elapsed_us);
         state.next_at_us = at_us + self.interval_us;
-        if at_us > now_us { Permit::At(at_us) } else { Permit::Now }
+        if at_us > elapsed_us { Permit::After(at_us - elapsed_us) } else { Permit::Now }
     }
 
     /// Whether [`acquire`](Self::acquire) would grant a permit now; takes none.
-    pub(crate) fn is_available(&self, now_us: i64) -> bool {
+    pub(crate) fn is_available(&self, elapsed_us: i64) -> bool {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.suspended_until_us <= now_us && (state.suspension_us == 0 || state.probe_until_us <= now_us)
+        state.suspended_until_us <= elapsed_us && (state.suspension_us == 0 || state.probe_until_us <= elapsed_us)
     }
 
     /// Returns an unused permit to the next message.
@@ -82,7 +83,7 @@ impl Limiter {
     }
 
     /// Records the outcome of a message of `segments` segments.
-    pub(crate) fn record(&self, outcome: &SendOutcome, segments: i32, now_us: i64) {
+    pub(crate) fn record(&self, outcome: &SendOutcome, segments: i32, elapsed_us: i64) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // The permit covered the first segment.
         state.next_at_us += self.interval_us * i64::from(segments.saturating_sub(1).max(0));
@@ -102,7 +103,7 @@ impl Limiter {
         let was_probe = state.probe_until_us > 0;
         if self.failures_max > 0 && (was_probe || state.failures >= self.failures_max) {
             state.suspension_us = (state.suspension_us * 2).clamp(SUSPENSION_MIN_US, SUSPENSION_MAX_US);
-            state.suspended_until_us = now_us + state.suspension_us;
+            state.suspended_until_us = elapsed_us + state.suspension_us;
             (state.failures, state.probe_until_us) = (0, 0);
             tracing::warn!(seconds = state.suspension_us / 1_000_000, "a provider does not answer and is suspended");
         }
@@ -123,14 +124,14 @@ mod tests {
     fn each_segment_takes_its_interval() {
         let limiter = Limiter::new(2, 0);
         let permits = [(); 3].map(|()| limiter.acquire(0));
-        assert_eq!(permits, [Permit::Now, Permit::At(SECOND / 2), Permit::At(SECOND)]);
+        assert_eq!(permits, [Permit::Now, Permit::After(SECOND / 2), Permit::After(SECOND)]);
         limiter.record(&SendOutcome::sent("a"), 3, 0);
-        assert_eq!(limiter.acquire(0), Permit::At(5 * SECOND / 2), "two more segments were sent");
+        assert_eq!(limiter.acquire(0), Permit::After(5 * SECOND / 2), "two more segments were sent");
         limiter.release();
-        assert_eq!(limiter.acquire(0), Permit::At(5 * SECOND / 2));
+        assert_eq!(limiter.acquire(0), Permit::After(5 * SECOND / 2));
         // An idle time earns no burst.
         let permits = [(); 2].map(|()| limiter.acquire(100 * SECOND));
-        assert_eq!(permits, [Permit::Now, Permit::At(100 * SECOND + SECOND / 2)]);
+        assert_eq!(permits, [Permit::Now, Permit::After(SECOND / 2)]);
         let unlimited = Limiter::new(0, 0);
         assert_eq!([unlimited.acquire(0), unlimited.acquire(0)], [Permit::Now; 2]);
     }
@@ -147,16 +148,16 @@ mod tests {
             assert_eq!(limiter.acquire(0), Permit::Now, "a refusal is an answer: the count begins anew");
         }
         limiter.record(&no_answer(), 1, 0);
-        assert_eq!(limiter.acquire(0), Permit::SuspendedUntil(15 * SECOND));
+        assert_eq!(limiter.acquire(0), Permit::SuspendedFor(15 * SECOND));
         assert_eq!([0, 15].map(|at| limiter.is_available(at * SECOND)), [false, true], "takes no permit");
         assert_eq!(limiter.acquire(15 * SECOND), Permit::Now, "the probe");
         assert!(!limiter.is_available(15 * SECOND));
-        assert_eq!(limiter.acquire(15 * SECOND), Permit::SuspendedUntil(30 * SECOND), "one probe at a time");
+        assert_eq!(limiter.acquire(15 * SECOND), Permit::SuspendedFor(15 * SECOND), "one probe at a time");
         limiter.record(&SendOutcome::busy("not_connected"), 1, 16 * SECOND);
-        assert_eq!(limiter.acquire(20 * SECOND), Permit::SuspendedUntil(46 * SECOND), "twice as long");
+        assert_eq!(limiter.acquire(20 * SECOND), Permit::SuspendedFor(26 * SECOND), "twice as long");
         assert_eq!(limiter.acquire(46 * SECOND), Permit::Now);
         limiter.record(&SendOutcome::may_hold("no_answer"), 1, 46 * SECOND);
-        assert_eq!(limiter.acquire(46 * SECOND), Permit::SuspendedUntil(106 * SECOND), "a timeout of a retryable send");
+        assert_eq!(limiter.acquire(46 * SECOND), Permit::SuspendedFor(60 * SECOND), "a timeout of a retryable send");
         assert_eq!(limiter.acquire(106 * SECOND), Permit::Now);
         limiter.record(&SendOutcome::busy("20429"), 1, 106 * SECOND);
         assert_eq!(

@@ -25,7 +25,7 @@ pub(crate) struct ProviderRoute {
     pub(crate) position: usize,
     pub(crate) provider: Box<dyn Provider>,
     pub(crate) limiter: Limiter,
-    /// Until when the provider asked for no messages.
+    /// Until when the provider asked for no messages, in readings of `Clock::elapsed_us`.
     busy_until_us: AtomicI64,
 }
 
@@ -35,8 +35,8 @@ impl ProviderRoute {
     }
 
     /// How long the provider still asks for no messages, in whole seconds rounded up.
-    pub(crate) fn retry_after(&self, now_us: i64) -> Option<Duration> {
-        let left_us = u64::try_from(self.busy_until_us.load(Ordering::Relaxed).saturating_sub(now_us)).ok()?;
+    pub(crate) fn retry_after(&self, elapsed_us: i64) -> Option<Duration> {
+        let left_us = u64::try_from(self.busy_until_us.load(Ordering::Relaxed).saturating_sub(elapsed_us)).ok()?;
         (left_us > 0).then(|| Duration::from_secs(left_us.div_ceil(1_000_000)))
     }
 
@@ -84,11 +84,11 @@ impl ProviderRoutes {
     }
 
     /// Records the outcome of a message of `segments` segments.
-    pub(crate) fn record(&self, route: &ProviderRoute, outcome: &SendOutcome, segments: i32, now_us: i64) {
-        route.limiter.record(outcome, segments, now_us);
+    pub(crate) fn record(&self, route: &ProviderRoute, outcome: &SendOutcome, segments: i32, elapsed_us: i64) {
+        route.limiter.record(outcome, segments, elapsed_us);
         if let SendOutcome::Busy { retry_after: Some(retry_after), .. } = outcome {
             let retry_after_us = i64::try_from(retry_after.as_micros()).unwrap_or(i64::MAX);
-            route.busy_until_us.store(now_us.saturating_add(retry_after_us), Ordering::Relaxed);
+            route.busy_until_us.store(elapsed_us.saturating_add(retry_after_us), Ordering::Relaxed);
         }
         if !matches!(outcome, SendOutcome::Delivered { .. } | SendOutcome::Sent { .. }) {
             return;

@@ -12,3 +12,10 @@ mod send;
 pub(crate) mod transactions;
 mod verify;
 pub(crate) mod worker;
+
+use crate::Inner;
+
+/// The longest lease, and the longest wait of a message with an unknown outcome, in microseconds.
+pub(crate) fn waits_us(inner: &Inner) -> (i64, i64) {
+    (worker::lease_us(inner), queue::UNKNOWN_US)
+}

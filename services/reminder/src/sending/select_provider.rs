@@ -14,35 +14,34 @@ use crate::{
 
 /// The provider that may get a message now.
 pub(super) enum Selection<'a> {
-    /// This one, at an instant or, without one, at once.
-    Provider(&'a ProviderRoute, Option<i64>),
-    /// None before this instant.
-    SuspendedUntil(i64),
+    /// This one, after so many microseconds; 0 for at once.
+    Provider(&'a ProviderRoute, i64),
+    /// None for so many microseconds.
+    SuspendedFor(i64),
     /// The provider that may hold the message is no longer configured, and no other may get it.
     Gone,
 }
 
-/// Takes a permit of the first provider that is available.
-pub(super) fn select<'a>(routes: &'a [ProviderRoute], message: &MessageRow, now_us: i64) -> Selection<'a> {
-    let mut available_at_us: Option<i64> = None;
-    let earliest = |known: Option<i64>, at_us: i64| Some(known.map_or(at_us, |known| known.min(at_us)));
+/// Takes a permit of the first provider that is available. `elapsed_us`: a reading of `Clock::elapsed_us`.
+pub(super) fn select<'a>(routes: &'a [ProviderRoute], message: &MessageRow, elapsed_us: i64) -> Selection<'a> {
+    let mut available_in_us: Option<i64> = None;
+    let earliest = |known: Option<i64>, in_us: i64| Some(known.map_or(in_us, |known| known.min(in_us)));
     for route in in_order(routes, message) {
         // A provider that asked for a delay is skipped while there is another one.
         if routes.len() > 1
             && !message.held
-            && let Some(delay) = route.retry_after(now_us)
+            && let Some(delay) = route.retry_after(elapsed_us)
         {
-            let until_us = now_us.saturating_add(i64::try_from(delay.as_micros()).unwrap_or(i64::MAX));
-            available_at_us = earliest(available_at_us, until_us);
+            available_in_us = earliest(available_in_us, i64::try_from(delay.as_micros()).unwrap_or(i64::MAX));
             continue;
         }
-        match route.limiter.acquire(now_us) {
-            Permit::Now => return Selection::Provider(route, None),
-            Permit::At(at_us) => return Selection::Provider(route, Some(at_us)),
-            Permit::SuspendedUntil(until_us) => available_at_us = earliest(available_at_us, until_us),
+        match route.limiter.acquire(elapsed_us) {
+            Permit::Now => return Selection::Provider(route, 0),
+            Permit::After(wait_us) => return Selection::Provider(route, wait_us),
+            Permit::SuspendedFor(left_us) => available_in_us = earliest(available_in_us, left_us),
         }
     }
-    available_at_us.map_or(Selection::Gone, Selection::SuspendedUntil)
+    available_in_us.map_or(Selection::Gone, Selection::SuspendedFor)
 }
 
 /// The providers for a message: the one that may hold it alone, else all, beginning with the next one.
@@ -79,7 +78,7 @@ pub(super) fn next_attempt(
     outcome: &SendOutcome,
 ) -> Option<(i64, &'static str)> {
     let SendOutcome::Busy { retry_after, .. } = outcome else { return None };
-    let now_us = inner.clock.now_us();
+    let (now_us, elapsed_us) = (inner.clock.now_us(), inner.clock.elapsed_us());
     let all = inner.providers.for_channel(channel);
     let routes = if is_held(message, outcome) { std::slice::from_ref(route) } else { all };
     // Counted over all providers: others may have had attempts before one held the message.
@@ -88,10 +87,12 @@ pub(super) fn next_attempt(
     if message.tries + 1 >= tries_max {
         return None;
     }
-    if let Some(next) = routes.iter().find(|next| next.position > route.position && next.limiter.is_available(now_us)) {
+    if let Some(next) =
+        routes.iter().find(|next| next.position > route.position && next.limiter.is_available(elapsed_us))
+    {
         return Some((now_us, next.name()));
     }
     // The first provider is next, and not sooner than it asked for. The delay grows with the attempts of each.
-    let retry_after = (*retry_after).max(routes.first().and_then(|first| first.retry_after(now_us)));
+    let retry_after = (*retry_after).max(routes.first().and_then(|first| first.retry_after(elapsed_us)));
     Some((now_us + delay_us(&inner.ids, retry_after, message.tries / count.max(1)), ""))
 }

@@ -14,7 +14,6 @@ use domain::{
     id::{MessageId, OrganizationId},
     patient::Channel,
 };
-use jiff::Timestamp;
 use rpc::Fault;
 use runtime::{Ids, Shutdown};
 use service::db_error;
@@ -63,17 +62,18 @@ pub(super) async fn send(inner: &Inner, message: &Arc<MessageRow>, shutdown: &Sh
         return finish(inner, message, "failed", "unreadable").await;
     };
     // The turn comes before the lookups, so that their answers do not age in a queue.
-    let route = match select(inner.providers.for_channel(channel), message, inner.clock.now_us()) {
-        Selection::Provider(route, None) => route,
-        Selection::Provider(route, Some(at_us)) => {
-            let turn = inner.clock.sleep_until(Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::MAX));
+    let route = match select(inner.providers.for_channel(channel), message, inner.clock.elapsed_us()) {
+        Selection::Provider(route, 0) => route,
+        Selection::Provider(route, wait_us) => {
+            let turn = inner.clock.sleep(Duration::from_micros(wait_us.unsigned_abs()));
             if shutdown.until(turn).await.is_none() {
                 return postpone(inner, message, inner.clock.now_us()).await;
             }
             route
         }
-        Selection::SuspendedUntil(until_us) => {
-            return postpone(inner, message, until_us + jittered_us(1.0, inner.ids.fraction())).await;
+        Selection::SuspendedFor(left_us) => {
+            let wake_at_us = inner.clock.now_us().saturating_add(left_us) + jittered_us(1.0, inner.ids.fraction());
+            return postpone(inner, message, wake_at_us).await;
         }
         Selection::Gone => return finish(inner, message, "unknown", "no_answer").await,
     };
@@ -150,7 +150,7 @@ async fn attempt(
     };
     let began = Instant::now();
     let outcome = route.provider.send(&outgoing).await;
-    inner.providers.record(route, &outcome, segments, inner.clock.now_us());
+    inner.providers.record(route, &outcome, segments, inner.clock.elapsed_us());
     metrics::histogram!("reminder_provider_seconds", "provider" => route.name(), "outcome" => outcome.as_str())
         .record(began.elapsed());
     let result = result(inner, message, (channel, route), number, &outcome, &ready.to);

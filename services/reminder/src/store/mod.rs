@@ -14,6 +14,7 @@ pub(crate) mod batch;
 pub(crate) mod blocked;
 #[cfg(test)]
 mod bulk_tests;
+pub(crate) mod clock_steps;
 pub(crate) mod inbound;
 pub(crate) mod messages;
 pub(crate) mod offers;

@@ -331,6 +331,7 @@ async fn statements_are_understood(bed: Bed) {
         &appointment_counts::STATEMENTS[..],
         &appointments::STATEMENTS,
         &blocked::STATEMENTS,
+        &clock_steps::STATEMENTS,
         &inbound::STATEMENTS,
         &messages::STATEMENTS,
         &offers::STATEMENTS,

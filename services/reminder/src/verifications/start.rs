@@ -8,7 +8,6 @@ use domain::{
     patient::{Channel, is_email},
     phone,
 };
-use jiff::Timestamp;
 use rpc::{Code, Context, Fault};
 use service::db_error;
 use wire::{
@@ -160,7 +159,7 @@ async fn send(inner: &Inner, recipient: &Recipient, rendered: Rendered, referenc
             continue;
         }
         let outcome = route.provider.send(&message).await;
-        inner.providers.record(route, &outcome, segments, inner.clock.now_us());
+        inner.providers.record(route, &outcome, segments, inner.clock.elapsed_us());
         match outcome {
             SendOutcome::Busy { may_hold: false, .. } => {}
             SendOutcome::Refused { opted_out: false, .. } => {
@@ -181,17 +180,16 @@ async fn send(inner: &Inner, recipient: &Recipient, rendered: Rendered, referenc
 
 /// Waits for the provider's turn; `false` where it does not come soon.
 async fn has_turn(inner: &Inner, route: &ProviderRoute) -> bool {
-    let now_us = inner.clock.now_us();
-    match route.limiter.acquire(now_us) {
+    match route.limiter.acquire(inner.clock.elapsed_us()) {
         Permit::Now => true,
-        Permit::At(at_us) if at_us - now_us <= TURN_US_MAX => {
-            inner.clock.sleep_until(Timestamp::from_microsecond(at_us).unwrap_or(Timestamp::MAX)).await;
+        Permit::After(wait_us) if wait_us <= TURN_US_MAX => {
+            inner.clock.sleep(Duration::from_micros(wait_us.unsigned_abs())).await;
             true
         }
-        Permit::At(_) => {
+        Permit::After(_) => {
             route.limiter.release();
             false
         }
-        Permit::SuspendedUntil(_) => false,
+        Permit::SuspendedFor(_) => false,
     }
 }

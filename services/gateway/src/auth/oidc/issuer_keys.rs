@@ -39,7 +39,8 @@ enum FetchError {
     Timeout,
 }
 
-/// The keys with the time of the last fetch, in microseconds since the Unix epoch.
+/// The keys with the time of the last fetch, in readings of `Clock::elapsed_us`: a clock that is set back neither keeps
+/// old keys nor delays a fetch.
 #[derive(Default, Clone)]
 struct State {
     keys: Arc<KeySet>,
@@ -50,12 +51,12 @@ struct State {
 }
 
 impl State {
-    fn age_us(&self, now_us: i64) -> Option<i64> {
-        self.fetched_us.map(|at| now_us.saturating_sub(at))
+    fn age_us(&self, elapsed_us: i64) -> Option<i64> {
+        self.fetched_us.map(|at| elapsed_us.saturating_sub(at))
     }
 
-    fn is_due(&self, now_us: i64) -> bool {
-        self.tried_us.is_none_or(|at| now_us.saturating_sub(at) >= FETCH_INTERVAL_US)
+    fn is_due(&self, elapsed_us: i64) -> bool {
+        self.tried_us.is_none_or(|at| elapsed_us.saturating_sub(at) >= FETCH_INTERVAL_US)
     }
 
     fn is_failing(&self) -> bool {
@@ -97,17 +98,17 @@ impl IssuerKeys {
         algorithm: Algorithm,
     ) -> Result<Arc<DecodingKey>, Fault> {
         let (max_age_us, stale_us) = (micros(self.config.keys_max_age_seconds), micros(self.config.keys_stale_seconds));
-        let (state, now_us) = (self.state().clone(), self.clock.now_us());
-        let age_us = state.age_us(now_us);
+        let (state, elapsed_us) = (self.state().clone(), self.clock.elapsed_us());
+        let age_us = state.age_us(elapsed_us);
         let is_known = state.keys.find(id, algorithm).is_some();
         let is_fresh = age_us.is_some_and(|age| age <= max_age_us);
-        if !(is_known && is_fresh) && state.is_due(now_us) {
+        if !(is_known && is_fresh) && state.is_due(elapsed_us) {
             // While the issuer is away, callers whose key is known do not wait for it.
             let is_usable = is_known && age_us.is_some_and(|age| age <= stale_us);
             self.refresh(!(is_usable && state.is_failing())).await;
         }
         let state = self.state().clone();
-        if state.age_us(self.clock.now_us()).is_none_or(|age| age > stale_us) {
+        if state.age_us(self.clock.elapsed_us()).is_none_or(|age| age > stale_us) {
             return Err(Fault::new(Code::Unavailable, NO_KEYS).retry_after(Duration::from_secs(60)));
         }
         state.keys.find(id, algorithm).ok_or_else(|| invalid_token(UNKNOWN_KEY))
@@ -122,7 +123,7 @@ impl IssuerKeys {
             return;
         };
         // Another call may have fetched since the caller looked.
-        if !self.state().is_due(self.clock.now_us()) {
+        if !self.state().is_due(self.clock.elapsed_us()) {
             return;
         }
         let keys = Arc::clone(self);
@@ -149,16 +150,16 @@ impl IssuerKeys {
         let fetched = self.download_in_time().await;
         let outcome = if fetched.is_ok() { "ok" } else { "failed" };
         metrics::counter!("oidc_key_fetches_total", "outcome" => outcome).increment(1);
-        let now_us = self.clock.now_us();
+        let elapsed_us = self.clock.elapsed_us();
         let mut state = self.state();
-        state.tried_us = Some(now_us);
+        state.tried_us = Some(elapsed_us);
         match fetched {
             Ok(keys) => {
                 if keys.len() == 0 {
                     tracing::warn!("the OpenID provider publishes no key that verifies tokens");
                 }
                 state.keys = Arc::new(keys);
-                state.fetched_us = Some(now_us);
+                state.fetched_us = Some(elapsed_us);
             }
             Err(error) => tracing::warn!(%error, "the OpenID provider's keys cannot be fetched"),
         }
