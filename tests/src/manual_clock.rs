@@ -81,6 +81,7 @@ impl ManualClockProduct {
         to_availability.bind(availability.routes());
         create_organization(&to_availability).await?;
         let deps = booking::Deps {
+            readiness: Readiness::new(),
             clock: clock.clone(),
             ids: Ids::seeded(2),
             database: target("booking")?,

@@ -1,14 +1,22 @@
 //! Readiness: the conditions under which the process takes traffic.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use tokio::sync::watch;
 
 type Parts = BTreeMap<String, Option<String>>;
+type Notes = BTreeMap<String, String>;
 
-/// The parts that must be ready before the process takes traffic. Clones share the state.
+/// The parts that must be ready before the process takes traffic, and notes for operators on parts that work with a fault.
+/// Clones share the state.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<watch::Sender<Parts>>);
+pub struct Readiness {
+    parts: Arc<watch::Sender<Parts>>,
+    notes: Arc<Mutex<Notes>>,
+}
 
 impl Readiness {
     /// No parts: ready.
@@ -28,22 +36,39 @@ impl Readiness {
 
     /// The parts that are not ready, each with its reason; empty where all are.
     pub fn missing(&self) -> Vec<(String, String)> {
-        self.0.borrow().iter().filter_map(|(part, reason)| Some((part.clone(), reason.clone()?))).collect()
+        self.parts.borrow().iter().filter_map(|(part, reason)| Some((part.clone(), reason.clone()?))).collect()
+    }
+
+    /// Sets what operators should know of a part that takes traffic all the same, without personal data; `None` takes the
+    /// note away. Answers whether the note changed.
+    pub fn note(&self, part: &str, note: Option<String>) -> bool {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match note.clone() {
+            Some(note) => notes.insert(part.to_owned(), note),
+            None => notes.remove(part),
+        };
+        before != note
+    }
+
+    /// The notes, by part.
+    pub fn notes(&self) -> Vec<(String, String)> {
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.iter().map(|(part, note)| (part.clone(), note.clone())).collect()
     }
 
     /// Whether every part is ready.
     pub fn is_ready(&self) -> bool {
-        all_ready(&self.0.borrow())
+        all_ready(&self.parts.borrow())
     }
 
     /// Waits until [`Readiness::is_ready`] has this value.
     pub async fn until(&self, ready: bool) {
         // The sender lives as long as `self`, so this cannot fail.
-        let _ = self.0.subscribe().wait_for(|parts| all_ready(parts) == ready).await;
+        let _ = self.parts.subscribe().wait_for(|parts| all_ready(parts) == ready).await;
     }
 
     fn set(&self, part: &str, reason: Option<String>) {
-        self.0.send_if_modified(|parts| {
+        self.parts.send_if_modified(|parts| {
             if parts.get(part) == Some(&reason) {
                 return false;
             }
@@ -76,5 +101,14 @@ mod tests {
         readiness.ready("feed");
         waiting.await.unwrap();
         assert!(readiness.missing().is_empty());
+    }
+
+    #[test]
+    fn a_note_makes_nothing_unready() {
+        let readiness = Readiness::new();
+        assert!(readiness.note("feed", Some("late".to_owned())) && !readiness.note("feed", Some("late".to_owned())));
+        assert!(readiness.is_ready());
+        assert_eq!(readiness.notes(), [("feed".to_owned(), "late".to_owned())]);
+        assert!(readiness.note("feed", None) && readiness.notes().is_empty());
     }
 }

@@ -14,17 +14,24 @@ use tokio::net::TcpListener;
 /// Media type of Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 
-/// All routes, for an address that only operators reach.
+/// All routes, for an address that only operators reach. `/readyz` also has the notes for operators.
 pub fn router<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> Router<S> {
-    health(readiness).route("/metrics", get(async || metrics()))
+    Router::new()
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(move || async move { ready(&readiness, &readiness.notes()) }))
+        .route("/metrics", get(async || metrics()))
 }
 
 /// The routes that tell nothing but health. `/readyz` answers 503 with the missing parts and their reasons while the register
 /// lacks any.
 pub fn health<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> Router<S> {
     Router::new()
-        .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
-        .route("/readyz", get(move || async move { ready(&readiness) }))
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(move || async move { ready(&readiness, &[]) }))
+}
+
+async fn healthy() -> Json<Value> {
+    Json(json!({"status": "ok"}))
 }
 
 /// The process's metrics in Prometheus' text format.
@@ -43,10 +50,16 @@ pub fn serve(listener: TcpListener, readiness: Readiness, shutdown: Shutdown) ->
     })
 }
 
-fn ready(readiness: &Readiness) -> Response {
-    let missing: Map<String, Value> =
-        readiness.missing().into_iter().map(|(part, reason)| (part, reason.into())).collect();
+fn ready(readiness: &Readiness, notes: &[(String, String)]) -> Response {
+    let by_part = |texts: &[(String, String)]| -> Map<String, Value> {
+        texts.iter().map(|(part, text)| (part.clone(), text.as_str().into())).collect()
+    };
+    let missing = by_part(&readiness.missing());
     let (status, word) =
         if missing.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "unready") };
-    (status, Json(json!({"status": word, "missing": missing}))).into_response()
+    let mut body = json!({"status": word, "missing": missing});
+    if !notes.is_empty() {
+        body["notes"] = by_part(notes).into();
+    }
+    (status, Json(body)).into_response()
 }

@@ -30,11 +30,11 @@ mod waitlist;
 use std::sync::Arc;
 
 pub use config::{Config, Holds, Messages, Organization, Verify};
-use feed::stream::LOCAL_COMMITS_MAX;
+use feed::{followers::Followers, stream::LOCAL_COMMITS_MAX};
 use futures::future::BoxFuture;
 pub use jobs::zone_repair::{Repair, ZoneDrift};
 use manage_links::LinkSigner;
-use runtime::{Clock, Ids, Shutdown};
+use runtime::{Clock, Ids, Readiness, Shutdown};
 use service::{
     idempotency::{self, RunningKeys},
     reseal::{Progress, Resealed},
@@ -67,6 +67,8 @@ pub const SERVICES: [&str; 6] = [
 pub struct Deps {
     /// The clock.
     pub clock: Clock,
+    /// The notes for operators about this process.
+    pub readiness: Readiness,
     /// The source of ids.
     pub ids: Ids,
     /// The database.
@@ -112,6 +114,10 @@ pub(crate) struct Inner {
     pub(crate) running_keys: RunningKeys,
     /// Each commit of this process, so that subscribers of the feed need not wait for their next read.
     pub(crate) local_commits: broadcast::Sender<Arc<Committed>>,
+    /// The followers of the feed that are connected to this process.
+    pub(crate) followers: Followers,
+    /// Where the age of the feed is noted.
+    pub(crate) readiness: Readiness,
     /// Notified when a commit frees time, so that the waitlist is matched.
     pub(crate) time_freed: Notify,
     /// Begun when subscribers of the feed must go on elsewhere, from their position.
@@ -148,6 +154,8 @@ impl App {
                 keyring: deps.keyring,
                 running_keys: RunningKeys::default(),
                 local_commits: broadcast::Sender::new(LOCAL_COMMITS_MAX),
+                followers: Followers::default(),
+                readiness: deps.readiness,
                 time_freed: Notify::new(),
                 draining: Shutdown::new(),
             })))

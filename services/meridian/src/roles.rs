@@ -166,6 +166,7 @@ pub(crate) async fn booking(config: &Config, shared: &Shared, peers: &Peers) -> 
         config.booking.service.clone(),
         booking::Deps {
             clock: shared.clock.clone(),
+            readiness: shared.readiness.clone(),
             ids: shared.ids.clone(),
             database: config.database_of(Role::Booking),
             availability: peers.availability.clone(),

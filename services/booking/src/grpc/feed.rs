@@ -3,7 +3,8 @@
 use std::{pin::Pin, sync::Arc};
 
 use ::wire::booking::{self as wire, feed_server};
-use futures::Stream;
+use futures::{Stream, StreamExt};
+use rpc::Context;
 use service::db_error;
 use sql::feed::Position;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -48,6 +49,7 @@ impl feed_server::Feed for Service {
         &self,
         request: Request<wire::SubscribeChangesRequest>,
     ) -> Answer<Self::SubscribeChangesStream> {
+        let name = Context::of(&request).map_or_else(|_| "unknown".to_owned(), |ctx| ctx.caller);
         let request = request.into_inner();
         let position: Position = if request.position.is_empty() {
             self.0.store.feed_end().await.map_err(db_error::fault)?
@@ -62,6 +64,11 @@ impl feed_server::Feed for Service {
         // Subscribed before the first read: a commit in between comes twice and is delivered once.
         let local_commits = request.early.then(|| self.0.local_commits.subscribe());
         let subscriber = Subscriber::new(position, local_commits, self.0.draining.clone(), read);
-        Ok(Response::new(Box::pin(subscriber.batches())))
+        let follower = self.0.followers.connect(&name, position);
+        let batches = subscriber.batches().inspect(move |batch| {
+            let position = batch.as_ref().ok().and_then(|batch| batch.position.parse().ok());
+            position.into_iter().for_each(|position| follower.reached(position));
+        });
+        Ok(Response::new(Box::pin(batches)))
     }
 }

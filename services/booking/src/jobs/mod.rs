@@ -1,6 +1,7 @@
 //! What runs by the clock.
 
 mod expire;
+mod feed_age;
 mod offer_slots;
 mod plan_risk;
 pub(crate) mod zone_repair;
@@ -13,5 +14,5 @@ use crate::Inner;
 
 /// Runs all jobs until draining begins.
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
-    tokio::join!(expire::run(inner, shutdown), offer_slots::run(inner, shutdown));
+    tokio::join!(expire::run(inner, shutdown), feed_age::run(inner, shutdown), offer_slots::run(inner, shutdown));
 }

@@ -9,7 +9,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use rpc::{Code, Context, Fault, Idempotency, Visitor};
-use runtime::{Clock, Ids, Shutdown};
+use runtime::{Clock, Ids, Readiness, Shutdown};
 use sql::Target;
 use testkit::database::Database;
 use tonic::{Request, Response, Status};
@@ -51,6 +51,7 @@ pub struct Harness {
     pub waitlist: WaitlistClient<rpc::Channel>,
     pub reasons: ReasonCodesClient<rpc::Channel>,
     pub clock: Clock,
+    pub readiness: Readiness,
     pub availability: FakeAvailability,
     pub organization: OrganizationId,
     pub target: Target,
@@ -89,7 +90,9 @@ impl Harness {
         availability.offer(CLASS, Offer { capacity: PLACES, ..plain.clone() });
         availability.offer(ELECTRO, Offer { units: vec![(UNIT, 0)], ..plain.clone() });
         availability.offer(PLAIN, plain);
+        let readiness = Readiness::new();
         let deps = Deps {
+            readiness: readiness.clone(),
             clock: clock.clone(),
             ids: Ids::seeded(seed),
             database: target.clone(),
@@ -107,6 +110,7 @@ impl Harness {
             waitlist: WaitlistClient::new(channel.clone()),
             reasons: ReasonCodesClient::new(channel),
             clock,
+            readiness,
             availability,
             organization: OrganizationId::new(Uuid::from_u128(0xaa)),
             target,

@@ -12,6 +12,7 @@ mod database_failures;
 mod fake_availability;
 mod fake_directory;
 mod feed;
+mod feed_age;
 mod feed_subscribers;
 mod groups;
 mod harness;
