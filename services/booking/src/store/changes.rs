@@ -74,20 +74,25 @@ const SQLITE_SELECT_AFTER: &str = r#"
     LIMIT $2
 "#;
 
-/// Begins a new epoch where server, timeline or database differ from the stored ones: then transaction numbers begin
-/// elsewhere, and committed changes may be missing. The changes of the epoch before are in no order with later ones, so
+/// Begins a new epoch where the database is not the one that the stored mark describes: then transaction numbers begin
+/// elsewhere, or committed changes may be missing. The changes of the epoch before are in no order with later ones, so
 /// they are deleted.
+///
+/// The mark names server, timeline, database and the tables of changes and appointments, and it ends with the transaction
+/// that wrote it. A restore of rows writes the mark's own row again, in another transaction: its `xmin` differs then. So
+/// every statement that updates the row renews the end of the mark.
 const POSTGRES_DETECT_FAILOVER: &str = r#"
     WITH present AS (
-        SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid) AS incarnation
+        SELECT concat_ws('/', s.system_identifier, c.timeline_id, d.oid, 'changes'::regclass::oid,
+                         'appointments'::regclass::oid) AS place
         FROM pg_control_system() s, pg_control_checkpoint() c, pg_database d
         WHERE d.datname = current_database()
     ), begun AS (
         UPDATE epoch
-        SET incarnation = present.incarnation, floor_xid = 0, floor_seq = 0,
+        SET incarnation = present.place || '/' || pg_current_xact_id()::xid, floor_xid = 0, floor_seq = 0,
             value = CASE WHEN epoch.incarnation = '' THEN epoch.value ELSE 1 + floor(random() * 2000000000)::bigint END
         FROM present, epoch AS old
-        WHERE epoch.id = old.id AND epoch.incarnation <> present.incarnation
+        WHERE epoch.id = old.id AND epoch.incarnation <> present.place || '/' || epoch.xmin
         RETURNING old.incarnation AS before
     ), deleted AS (
         DELETE FROM changes WHERE EXISTS (SELECT FROM begun WHERE before <> '') RETURNING seq
@@ -113,7 +118,8 @@ const POSTGRES_DELETE_OLD: &str = r#"
         SELECT xid::text::bigint AS xid, seq FROM deleted ORDER BY deleted.xid DESC, seq DESC LIMIT 1
     ), raised AS (
         UPDATE epoch
-        SET floor_xid = last.xid, floor_seq = last.seq
+        SET floor_xid = last.xid, floor_seq = last.seq,
+            incarnation = regexp_replace(incarnation, '[^/]*$', pg_current_xact_id()::xid::text)
         FROM last
         WHERE (last.xid, last.seq) > (epoch.floor_xid, epoch.floor_seq)
     )

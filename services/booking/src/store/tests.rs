@@ -1,6 +1,7 @@
 //! The contract of the store, on both engines.
 
 mod fence;
+mod restore;
 mod waitlist;
 
 use std::time::Duration;
