@@ -25,9 +25,7 @@ pub fn router<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> Router<
 /// The routes that tell nothing but health. `/readyz` answers 503 with the missing parts and their reasons while the register
 /// lacks any.
 pub fn health<S: Clone + Send + Sync + 'static>(readiness: Readiness) -> Router<S> {
-    Router::new()
-        .route("/healthz", get(healthy))
-        .route("/readyz", get(move || async move { ready(&readiness, &[]) }))
+    Router::new().route("/healthz", get(healthy)).route("/readyz", get(move || async move { ready(&readiness, &[]) }))
 }
 
 async fn healthy() -> Json<Value> {

@@ -11,8 +11,18 @@ const MACROS: [&str; 3] = ["counter!(", "gauge!(", "histogram!("];
 /// Names of the metrics of gRPC calls, which a table of both ends chooses from.
 const CALLS: [&str; 2] = ["\"rpc_client_", "\"rpc_server_"];
 /// A page's row about a metric begins with one of these words.
-const AREAS: [&str; 10] =
-    ["http_", "rpc_", "audit_", "oidc_", "booking_", "bookings_", "waitlist_", "availability_", "reminder_", "webhook_"];
+const AREAS: [&str; 10] = [
+    "http_",
+    "rpc_",
+    "audit_",
+    "oidc_",
+    "booking_",
+    "bookings_",
+    "waitlist_",
+    "availability_",
+    "reminder_",
+    "webhook_",
+];
 
 /// Lists every metric and alert that is on one side only.
 ///

@@ -8,6 +8,7 @@ use rpc::Tls;
 use sql::Target;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
+mod absent;
 mod audit;
 mod zone_drift;
 
@@ -67,6 +68,9 @@ pub(crate) async fn run(common: &Common, extras: Extras) -> Result<()> {
     report("public address", public_url(&config));
     for role in Role::ALL {
         report(&format!("database of {}", role.as_str()), database(&config, role, common.is_dev()).await);
+    }
+    if let Ok(clock) = common.clock() {
+        report("appointments after a restore", absent::check(&config, &clock).await);
     }
     let tls = certificates(&config, &mut report);
     for (role, url) in config.peers.urls() {

@@ -42,7 +42,7 @@ pub use config::{
     Config, Http, Organization, PUBLIC_URL_FORM, Providers, Smtp, Twilio, Verifications, Vonage, Webhooks,
     is_public_url,
 };
-use domain::id::OrganizationId;
+use domain::id::{AppointmentId, OrganizationId};
 use futures::future::BoxFuture;
 use providers::registry::ProviderRoutes;
 pub use providers::{twilio::twilio_signature, vonage::vonage_signature};
@@ -91,6 +91,17 @@ pub struct Deps {
     pub availability: rpc::Channel,
     /// Seals the secrets in the database.
     pub keyring: Keyring,
+}
+
+/// An appointment that booking has no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbsentAppointment {
+    /// Its organisation.
+    pub organization: OrganizationId,
+    /// Its id.
+    pub appointment: AppointmentId,
+    /// Its start, in microseconds since the Unix epoch.
+    pub starts_at_us: i64,
 }
 
 /// Why the service cannot start.
@@ -248,6 +259,27 @@ impl App {
             let answers = service::idempotency::reseal(&store.database, keyring, progress).await;
             resealed.add(answers.map_err(secrets::Error::from)?);
             Ok(resealed)
+        })
+    }
+
+    /// The upcoming appointments that booking has no more since a restore, the earliest first, at most `limit`. Their
+    /// patients may have been told to come.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn absent_appointments(
+        database: &Target,
+        now_us: i64,
+        limit: i64,
+    ) -> BoxFuture<'_, Result<Vec<AbsentAppointment>, Error>> {
+        Box::pin(async move {
+            let rows = Store::open(database).await?.absent(now_us, limit).await.map_err(secrets::Error::from)?;
+            let absent = |row: store::absent::AbsentRow| AbsentAppointment {
+                organization: OrganizationId::new(row.organization_id),
+                appointment: AppointmentId::new(row.id),
+                starts_at_us: row.starts_at_us,
+            };
+            Ok(rows.into_iter().map(absent).collect())
         })
     }
 

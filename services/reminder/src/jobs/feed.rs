@@ -6,6 +6,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use domain::id::{AppointmentId, OrganizationId};
 use rpc::{Code, Fault};
 use runtime::Shutdown;
 use service::{
@@ -29,7 +30,7 @@ use crate::{
         wire::{appointment_changes, offer_changes, plans_at_risk},
     },
     rate::RateLimiter,
-    store::positions::PositionStep,
+    store::{absent, positions::PositionStep},
     webhooks::event::{WebhookEvent, from_changes},
 };
 
@@ -151,6 +152,7 @@ async fn next_batch(stream: &mut ChangeStream, deadline: Instant) -> Result<Chan
 /// Applies a snapshot. Each part is its own transaction and stores a temporary position, so that only one process applies
 /// the snapshot; one that breaks off is taken again from its beginning.
 async fn take_snapshot(inner: &Arc<Inner>, mut stored: Option<String>) -> Result<String, FollowError> {
+    let began_us = inner.clock.now_us();
     let id = inner.ids.uuid(inner.clock.now());
     // Appointments that ended while the position was lost are in no snapshot.
     inner.store.delete_history().await?;
@@ -168,11 +170,29 @@ async fn take_snapshot(inner: &Arc<Inner>, mut stored: Option<String>) -> Result
         apply(inner, changes, &[], Progress::Feed(step)).await?;
         if is_last {
             tracing::info!(changes = count, "booking's snapshot is applied");
+            settle_absent(inner, began_us).await?;
             return Ok(position);
         }
         stored = Some(position);
     }
     Err(Fault::new(Code::Unavailable, "the snapshot broke off").into())
+}
+
+/// Takes note of the appointments that were known and are in the snapshot no more: booking was restored to a state from
+/// before they were booked.
+async fn settle_absent(inner: &Arc<Inner>, began_us: i64) -> Result<(), FollowError> {
+    let mut tx = inner.store.across().begin().await?;
+    let absent = absent::settle_absent(&mut tx, began_us, inner.clock.now_us()).await?;
+    tx.commit().await?;
+    for (organization, appointment) in &absent {
+        let (organization, appointment) = (OrganizationId::new(*organization), AppointmentId::new(*appointment));
+        tracing::warn!(
+            %organization, %appointment,
+            "booking has this appointment no more; its patient may come all the same: meridian doctor lists such appointments"
+        );
+    }
+    inner.planned.notify_waiters();
+    Ok(())
 }
 
 /// The span of one transaction, linked to the traces of the writes that made its changes.

@@ -14,6 +14,7 @@ use wire::reminder;
 
 use crate::{
     Inner,
+    planning::restored::version_of_key,
     replies::REPLY_TRIGGER,
     store::{attempts::AttemptRow, messages::MessageRow},
 };
@@ -50,7 +51,7 @@ fn message_to_wire(row: &MessageRow, attempts: Vec<AttemptRow>) -> reminder::Mes
         // The public interface shows the id of an offer here.
         appointment_id: AppointmentId::new(row.appointment_id.unwrap_or(row.subject_id)).to_string(),
         // A reply belongs to no version.
-        appointment_version: if row.trigger == REPLY_TRIGGER { 0 } else { row.subject_version },
+        appointment_version: if row.trigger == REPLY_TRIGGER { 0 } else { version_of_key(row.subject_version) },
         rule_id: RuleId::new(row.rule_id).to_string(),
         trigger: row.trigger.clone(),
         channel: row.channel.clone(),

@@ -16,12 +16,15 @@
 //! - A cancellation takes back all pending messages and plans `cancelled`, unless the appointment had begun.
 //! - An appointment that has begun takes back all pending messages.
 //! - A completed or missed appointment plans the messages that follow it, once.
+//! - An appointment that a restore of booking has put back plans anew what is still to come, and corrects what the patient
+//!   was told (`restored.rs`).
 
 pub(crate) mod apply;
 mod fallback;
 mod offer;
 mod pending_writes;
 mod plan_at_risk;
+pub(crate) mod restored;
 pub(crate) mod rule_change;
 mod stored;
 #[cfg(test)]
@@ -177,7 +180,7 @@ pub(crate) fn plan_messages(
     let next = &change.appointment;
     // A snapshot counts even when a restored database of booking went back to an older version.
     let is_new = known.is_none_or(|known| match change.event {
-        Event::Snapshot => next.version != known.appointment.version,
+        Event::Snapshot => next.version != known.appointment.version || restored::is_restored(known, change),
         _ => next.version > known.appointment.version,
     });
     if !is_new {
@@ -185,6 +188,7 @@ pub(crate) fn plan_messages(
     }
     let mut plan = MessagePlan { stored: merge(known, change), suppress: None, revive: None, add: vec![] };
     let version = plan.stored.visit_version;
+    let event_version = restored::key_version(version, next.version);
     // Past appointments are stored for the report and bring no messages.
     if change.event == Event::Past && known.is_none() {
         return Some(plan);
@@ -196,7 +200,7 @@ pub(crate) fn plan_messages(
         if known.is_none_or(|known| known.appointment.status != Status::Cancelled) {
             plan.suppress = known.map(|_| "cancelled");
             if known.map_or(!change.event.is_state(), |known| known.appointment.status.is_upcoming()) {
-                plan.add = after_event(rules, Trigger::Cancelled, &next.about(), next.version, since_us);
+                plan.add = after_event(rules, Trigger::Cancelled, &next.about(), event_version, since_us);
             }
         }
     } else if !next.status.is_upcoming() {
@@ -204,8 +208,10 @@ pub(crate) fn plan_messages(
         plan.suppress = known.filter(|_| became).map(|_| reason_after(next.status));
         let is_event = known.is_some() || !change.event.is_state();
         if let Some(trigger) = trigger_after(next.status).filter(|_| became && is_event) {
-            plan.add = after_event(rules, trigger, &next.about(), next.version, since_us);
+            plan.add = after_event(rules, trigger, &next.about(), event_version, since_us);
         }
+    } else if let Some(known) = known.filter(|known| restored::is_restored(known, change)) {
+        restored::plan(rules, known, change, (now_us, settle_us), &mut plan);
     } else if let Some(known) = known.filter(|known| !known.appointment.is_same_as(next)) {
         plan.suppress = Some("superseded");
         let settled_us = since_us + settle_us;
@@ -244,7 +250,13 @@ fn merge(known: Option<&StoredAppointment>, change: &Change) -> StoredAppointmen
     match known {
         Some(known) => StoredAppointment {
             appointment: next.clone(),
-            visit_version: if known.appointment.is_same_as(next) { known.visit_version } else { next.version },
+            visit_version: if restored::is_restored(known, change) {
+                restored::next_generation(known.visit_version, next.version)
+            } else if known.appointment.is_same_as(next) {
+                known.visit_version
+            } else {
+                restored::key_version(known.visit_version, next.version)
+            },
             booked_at_us: known.booked_at_us,
             announced: known.announced,
         },

@@ -1,4 +1,5 @@
 mod clock;
+mod restored;
 mod rule_change;
 
 use proptest::prelude::*;

@@ -7,6 +7,7 @@
 //! Transactions lock in one order: position, organisation, appointment or offer, message, webhook
 //! endpoint, delivery.
 
+pub(crate) mod absent;
 pub(crate) mod appointment_counts;
 pub(crate) mod appointments;
 pub(crate) mod attempts;

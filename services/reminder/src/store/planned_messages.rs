@@ -79,7 +79,7 @@ const REVIVE_SUPERSEDED: &str = r#"
         AND due_at_us <= $5
         AND starts_at_us > $6
         AND status = 'suppressed'
-        AND reason = 'superseded'
+        AND reason IN ('superseded', 'cancelled', 'gone', 'visit_begun', 'missed', 'entered_in_error')
         AND (trigger = 'before_start' OR (trigger = 'booked' AND $8))
         AND rule_id IN (SELECT id FROM rules WHERE organization_id = $1 AND archived_at_us IS NULL)
         AND NOT EXISTS (

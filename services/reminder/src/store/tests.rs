@@ -328,7 +328,8 @@ async fn a_changed_rule_changes_its_messages(bed: Bed) {
 
 async fn statements_are_understood(bed: Bed) {
     let statements = [
-        &appointment_counts::STATEMENTS[..],
+        &absent::STATEMENTS[..],
+        &appointment_counts::STATEMENTS,
         &appointments::STATEMENTS,
         &blocked::STATEMENTS,
         &clock_steps::STATEMENTS,

@@ -18,6 +18,7 @@ mod provider_fallback;
 mod repeats;
 mod replies;
 mod report;
+mod restored;
 mod rules;
 mod sending;
 mod series;

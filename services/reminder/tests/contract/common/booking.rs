@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 /// The truth of one appointment.
 #[derive(Clone)]
-struct Truth {
+pub struct Truth {
     organization: OrganizationId,
     appointment: Appointment,
     patient: PatientDetails,

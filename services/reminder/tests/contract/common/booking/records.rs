@@ -1,9 +1,11 @@
 //! What booking has kept: of patients, and of visits that have ended.
 
+use std::collections::HashMap;
+
 use ::wire::booking::{Change, HistoryPart, HistoryRequest, PlanNow, PlanState, change::Owner};
 use domain::id::{AppointmentId, PlanId};
 
-use super::{Booking, change_of, position};
+use super::{Booking, Truth, change_of, position};
 
 impl Booking {
     /// The plan of a visit has a session of this service left, which is to be booked by a day.
@@ -31,6 +33,22 @@ impl Booking {
         state.changes.push(change);
         drop(state);
         self.ring();
+    }
+
+    /// A copy of all appointments.
+    pub fn back_up(&self) -> HashMap<String, Truth> {
+        self.state.lock().unwrap().truths.clone()
+    }
+
+    /// Puts a copy back and loses all positions.
+    pub fn restore(&self, copy: HashMap<String, Truth>) {
+        self.set_truths(copy);
+        self.lose_positions();
+    }
+
+    /// Replaces all appointments and tells nobody.
+    pub fn set_truths(&self, truths: HashMap<String, Truth>) {
+        self.state.lock().unwrap().truths = truths;
     }
 
     /// How often the present truth was asked for.
