@@ -2,6 +2,8 @@
 //!
 //! Services use codes only; this table alone maps them to gRPC and HTTP.
 
+use std::time::Duration;
+
 use tonic::Code as Grpc;
 
 macro_rules! table {
@@ -91,11 +93,25 @@ table! {
     Unimplemented "unimplemented" Unimplemented 501 "This is not offered";
     Unavailable "unavailable" Unavailable 503 "A part of the system cannot be reached";
     Overloaded "overloaded" ResourceExhausted 503 "Too much is going on";
+    StorageUnavailable "storage_unavailable" Unavailable 503 "The database takes no writes";
     ProjectionBehind "projection_behind" Unavailable 503 "The search has not caught up yet";
     DeadlineExceeded "deadline_exceeded" DeadlineExceeded 504 "It took too long";
 }
 
+/// The pause before a repetition of what failed for the moment.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
 impl Code {
+    /// Whether our side failed, so that the same request may succeed later.
+    pub fn is_failure(self) -> bool {
+        self.http() >= 500
+    }
+
+    /// The pause that a caller is told where a fault names none; `None` where a repetition is refused again.
+    pub fn retry_after(self) -> Option<Duration> {
+        [503, 504].contains(&self.http()).then_some(RETRY_AFTER)
+    }
+
     /// The code with this name.
     pub fn from_name(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.as_str() == text)
@@ -157,6 +173,7 @@ mod tests {
             ("location_closed", 422),
             ("no_series", 422),
             ("rate_limited", 429),
+            ("storage_unavailable", 503),
             ("projection_behind", 503),
             ("deadline_exceeded", 504),
         ];

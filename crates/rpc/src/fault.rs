@@ -134,6 +134,14 @@ impl Fault {
         self
     }
 
+    /// The fault as callers outside see it: one that may pass always says when to try again. Between services it does not, since
+    /// a service repeats a call sooner.
+    #[must_use]
+    pub fn for_clients(mut self) -> Self {
+        self.retry_after = self.retry_after.or(self.code.retry_after());
+        self
+    }
+
     /// Adds one more detail.
     #[must_use]
     pub fn with_extra<M: prost::Name>(mut self, message: &M) -> Self {

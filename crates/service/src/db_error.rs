@@ -3,16 +3,19 @@
 use std::{error::Error, time::Duration};
 
 use rpc::{Code, Fault};
-use sql::Failure;
+use sql::{Failure, writable};
 
 /// Pause before a caller tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// The same where a person has to mend the database first.
+const MENDED_AFTER: Duration = Duration::from_secs(10);
 
 /// Maps a database failure to a fault. The log gets the whole chain of causes, the caller none of it.
 ///
 /// | failure | fault |
 /// |---|---|
 /// | busy, or a serialization failure that outlasted its retries | `overloaded`, with `retry_after` |
+/// | a full disk, one that fails, or a read-only database | `storage_unavailable`, with `retry_after` |
 /// | a text with U+0000 | `validation_failed` |
 /// | anything else | `internal` |
 pub fn fault(failure: Failure) -> Fault {
@@ -20,6 +23,11 @@ pub fn fault(failure: Failure) -> Fault {
         Failure::Busy(_) | Failure::Serialization(_) => {
             tracing::warn!(cause = %causes(&failure), "the database is busy");
             Fault::new(Code::Overloaded, "the database is busy; try again shortly").retry_after(RETRY_AFTER)
+        }
+        Failure::Unwritable(_) => {
+            tracing::error!(cause = %causes(&failure), mend = writable::MEND, "the database takes no writes");
+            let detail = "the database takes no writes for now, as its disk may be full; repeat the request later";
+            Fault::new(Code::StorageUnavailable, detail).retry_after(MENDED_AFTER)
         }
         Failure::Unstorable(_) => {
             Fault::new(Code::ValidationFailed, "a text holds the character U+0000, which cannot be stored")

@@ -11,6 +11,8 @@ use runtime::{Readiness, Shutdown, telemetry};
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
+/// `Retry-After` of a process that is not ready.
+const RETRY_AFTER_SECONDS: &str = "1";
 /// Media type of Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4";
 
@@ -53,11 +55,13 @@ fn ready(readiness: &Readiness, notes: &[(String, String)]) -> Response {
         texts.iter().map(|(part, text)| (part.clone(), text.as_str().into())).collect()
     };
     let missing = by_part(&readiness.missing());
-    let (status, word) =
-        if missing.is_empty() { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "unready") };
-    let mut body = json!({"status": word, "missing": missing});
+    let is_ready = missing.is_empty();
+    let mut body = json!({"status": if is_ready { "ready" } else { "unready" }, "missing": missing});
     if !notes.is_empty() {
         body["notes"] = by_part(notes).into();
     }
-    (status, Json(body)).into_response()
+    if is_ready {
+        return Json(body).into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], Json(body)).into_response()
 }

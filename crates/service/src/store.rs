@@ -79,6 +79,17 @@ impl Database {
         }
     }
 
+    /// Closes all connections. A SQLite file then holds everything by itself, without its write-ahead log.
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            match self {
+                Self::Sqlite(pools) => pools.close().await,
+                // A statement that still runs ends with the process.
+                Self::Postgres(pool) => drop(tokio::time::timeout(sql::CLOSE_TIMEOUT, pool.close()).await),
+            }
+        })
+    }
+
     /// The engine's name in OpenTelemetry's registry (`db.system.name`).
     pub fn engine(&self) -> &'static str {
         match self {

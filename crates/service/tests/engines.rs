@@ -258,6 +258,7 @@ fn a_database_failure_is_logged_with_its_causes_and_sent_without() {
     let failures = [
         (Failure::Serialization(sqlx::Error::Protocol("deep cause".into())), Code::Overloaded),
         (Failure::Busy(sqlx::Error::Protocol("deep cause".into())), Code::Overloaded),
+        (Failure::Unwritable(sqlx::Error::Protocol("deep cause".into())), Code::StorageUnavailable),
         (Failure::Other(sqlx::Error::Protocol("deep cause".into())), Code::Internal),
     ];
     for (failure, code) in failures {
@@ -265,7 +266,7 @@ fn a_database_failure_is_logged_with_its_causes_and_sent_without() {
         let guard = log.start();
         let fault = db_error::fault(failure);
         drop(guard);
-        assert_eq!((fault.code, fault.retry_after.is_some()), (code, code == Code::Overloaded));
+        assert_eq!((fault.code, fault.retry_after.is_some()), (code, code != Code::Internal));
         assert!(!fault.detail.contains("deep cause"), "{}", fault.detail);
         let text = log.text();
         assert!(text.contains("deep cause") && !text.contains("Some("), "{text}");

@@ -19,8 +19,11 @@ mod open;
 pub mod private;
 mod role;
 mod schema;
+pub mod writable;
 
 pub use failure::{AsFailure, Failure, retry_serialization};
-pub use open::{SqlitePools, Target, TargetError, connect_postgres, connect_sqlite, is_kept};
+pub use open::{
+    CLOSE_TIMEOUT, SqlitePools, Target, TargetError, answers_yes, connect_postgres, connect_sqlite, is_kept, settle,
+};
 pub use role::{UnboundRole, unbound_role};
 pub use schema::{Function, Schema, is_of_another_build};

@@ -7,8 +7,9 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, SqlitePool,
+    ConnectOptions, Connection, PgConnection, PgPool, SqliteConnection, SqlitePool,
     postgres::{PgConnectOptions, PgPoolOptions},
+    query_scalar,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -63,6 +64,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// each statement.
 const IDLE_TRUSTED: Duration = Duration::from_secs(2);
 
+/// Longest wait for the connections of an ending process.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The connections to one SQLite file: one writer, several readers.
 #[derive(Debug, Clone)]
 pub struct SqlitePools {
@@ -78,7 +82,66 @@ pub struct SqlitePools {
 /// When the file cannot be opened.
 pub async fn connect_sqlite(path: &Path) -> Result<SqlitePools, sqlx::Error> {
     private::prepare_sqlite(path)?;
-    let options = SqliteConnectOptions::new()
+    let options = sqlite_options(path);
+    let pool = |connections_max| {
+        SqlitePoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // A file cannot hang up.
+            .test_before_acquire(false)
+            .after_release(|connection, _| Box::pin(is_reusable(connection)))
+    };
+    let writer = pool(1).connect_with(options.clone()).await?;
+    let reader = pool(4).connect_with(options.read_only(true)).await?;
+    Ok(SqlitePools { writer, reader })
+}
+
+impl SqlitePools {
+    /// Moves the write-ahead log into the file, and closes all connections: the file is then whole by itself.
+    pub async fn close(&self) {
+        let closed = async {
+            self.reader.close().await;
+            // A row of three numbers; the first is 1 where another process keeps the log in use.
+            let busy = query_scalar::<_, i64>("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&self.writer).await;
+            self.writer.close().await;
+            busy
+        };
+        match tokio::time::timeout(CLOSE_TIMEOUT, closed).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(_)) => tracing::debug!("another process keeps a write-ahead log in use"),
+            Ok(Err(error)) => tracing::warn!(%error, "{LOG_STAYS}"),
+            Err(_) => tracing::warn!("{LOG_STAYS}"),
+        }
+    }
+}
+
+/// The warning about a file that is not whole by itself.
+const LOG_STAYS: &str = "a write-ahead log could not be moved into its database: copy the -wal file with it";
+
+/// Moves the write-ahead log of a SQLite file into the file, where no other process has it open.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub async fn settle(path: &Path) -> Result<(), sqlx::Error> {
+    let options = sqlite_options(path).create_if_missing(false).busy_timeout(Duration::ZERO);
+    let mut connection = options.connect().await?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+    connection.close().await
+}
+
+/// Whether a SQLite file answers a query with 1. A file that cannot be read does not.
+pub async fn answers_yes(path: &Path, query: &'static str) -> bool {
+    let connection = sqlite_options(path).create_if_missing(false).read_only(true).connect().await;
+    let Ok(mut connection) = connection else { return false };
+    let answer = query_scalar::<_, i64>(query).fetch_one(&mut connection).await;
+    // Nothing was written.
+    let _ = connection.close().await;
+    answer.is_ok_and(|answer| answer == 1)
+}
+
+/// The settings of each connection to a SQLite file.
+pub(crate) fn sqlite_options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
@@ -86,17 +149,21 @@ pub async fn connect_sqlite(path: &Path) -> Result<SqlitePools, sqlx::Error> {
         .foreign_keys(true)
         .busy_timeout(Duration::from_secs(5))
         .statement_cache_capacity(256)
-        .disable_statement_logging();
-    let pool = |connections_max| {
-        SqlitePoolOptions::new()
-            .max_connections(connections_max)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            // A file cannot hang up.
-            .test_before_acquire(false)
-    };
-    let writer = pool(1).connect_with(options.clone()).await?;
-    let reader = pool(4).connect_with(options.read_only(true)).await?;
-    Ok(SqlitePools { writer, reader })
+        .disable_statement_logging()
+}
+
+/// Whether a connection may serve again: its transaction has ended. SQLite rolls back by itself where the disk is full, so the
+/// driver's own rollback fails, and the driver then takes each further transaction for a nested one.
+async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // The rollback of a dropped transaction may still be queued; the ping is answered after it.
+        connection.ping().await?;
+    }
+    let is_reusable = !connection.is_in_transaction();
+    if !is_reusable {
+        tracing::warn!("a database connection is closed: its transaction could not be rolled back");
+    }
+    Ok(is_reusable)
 }
 
 /// Most rows of a statement that stays prepared.
@@ -114,19 +181,7 @@ pub fn is_kept(rows: usize) -> bool {
 /// # Errors
 /// When the server cannot be reached or refuses.
 pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool, sqlx::Error> {
-    let options: PgConnectOptions = url.parse()?;
-    let options = options
-        .application_name(&format!("meridian-{schema}"))
-        .options([
-            ("search_path", format!("{schema},public").as_str()),
-            ("idle_in_transaction_session_timeout", "10s"),
-            ("statement_timeout", "30s"),
-            ("lock_timeout", "10s"),
-            // Our statements end sooner than their compilation would.
-            ("jit", "off"),
-        ])
-        .statement_cache_capacity(512)
-        .disable_statement_logging();
+    let options = postgres_options(url, schema)?;
     let pool = PgPoolOptions::new()
         .max_connections(16)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -149,6 +204,26 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
         },
         outcome => outcome,
     }
+}
+
+/// The settings of each connection to PostgreSQL whose search path is this schema.
+///
+/// # Errors
+/// For a malformed URL.
+pub(crate) fn postgres_options(url: &str, schema: &'static str) -> Result<PgConnectOptions, sqlx::Error> {
+    let options: PgConnectOptions = url.parse()?;
+    Ok(options
+        .application_name(&format!("meridian-{schema}"))
+        .options([
+            ("search_path", format!("{schema},public").as_str()),
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "10s"),
+            // Our statements end sooner than their compilation would.
+            ("jit", "off"),
+        ])
+        .statement_cache_capacity(512)
+        .disable_statement_logging())
 }
 
 #[cfg(test)]

@@ -235,3 +235,48 @@ async fn a_text_that_postgres_does_not_keep_has_a_failure_of_its_own() {
         assert!(matches!(Failure::from(refused), Failure::Unstorable(_)), "{statement}");
     }
 }
+
+const FILL: &str = "INSERT INTO first (id, name) VALUES ($1, $2)";
+
+/// SQLite's own limit of a file stands for a disk that is full: it fails in the same way, and is the connection's alone.
+#[tokio::test]
+async fn a_full_disk_costs_its_connection_and_not_the_next_write() {
+    let database = Database::sqlite().unwrap();
+    let pools = sqlite(&database).await;
+    schema("main", &[]).migrate_sqlite(&pools).await.unwrap();
+    let fill = async |id: i32| {
+        let mut tx = pools.writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(FILL).bind(id).bind("x".repeat(1 << 20)).execute(&mut *tx).await?;
+        tx.commit().await
+    };
+    pools.writer.execute("PRAGMA max_page_count = 1").await.unwrap();
+    let refused = Failure::from(fill(1).await.unwrap_err());
+    assert!(matches!(refused, Failure::Unwritable(_)), "{refused:?}");
+    fill(2).await.expect("the next transaction has a connection of its own");
+    let kept: Vec<i32> = sqlx::query_scalar("SELECT id FROM first").fetch_all(&pools.reader).await.unwrap();
+    assert_eq!(kept, [2]);
+}
+
+#[tokio::test]
+async fn a_check_of_writes_leaves_nothing_behind_on_both_engines() {
+    let (one, other) = (Database::sqlite().unwrap(), Database::postgres().await.unwrap());
+    let (pools, pool) = (sqlite(&one).await, postgres(&other, "sample").await);
+    schema("sample", &[]).migrate_sqlite(&pools).await.unwrap();
+    schema("sample", &[]).migrate_postgres(&pool).await.unwrap();
+    let files = || std::fs::read_dir(one.folder()).unwrap().count();
+    let (files_before, target) = (files(), |database: &Database| Target::from_url(&database.for_service("sample")));
+    for database in [&one, &other] {
+        sql::writable::check(&target(database).unwrap(), "sample").await.unwrap();
+    }
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(to_regclass('sample._write_check'))").fetch_one(&pool).await.unwrap();
+    assert_eq!((files(), left), (files_before, 0));
+    pool.execute(sqlx::AssertSqlSafe(format!(
+        "ALTER DATABASE {} SET default_transaction_read_only = on",
+        other.url.rsplit('/').next().unwrap().split('?').next().unwrap()
+    )))
+    .await
+    .unwrap();
+    let refused = sql::writable::check(&target(&other).unwrap(), "sample").await;
+    assert!(matches!(refused, Err(Failure::Unwritable(_))), "{refused:?}");
+}

@@ -65,6 +65,9 @@ const APPOINTMENT_WAIT_MAX: Duration = Duration::from_millis(300);
 /// The most watchers of one replica.
 const WATCHERS_MAX: usize = 2000;
 
+/// Asks a database on SQLite whether it holds data that presuppose the databases of the other roles.
+pub const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM entries)";
+
 /// The dependencies of the service.
 pub struct Deps {
     /// The section `availability` of the configuration.
@@ -188,6 +191,11 @@ impl App {
                 drain
             );
         })
+    }
+
+    /// Closes the database, after the last request and the last job.
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        self.0.store.database.close()
     }
 
     /// Migrates a database and does nothing else.

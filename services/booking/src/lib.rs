@@ -63,6 +63,9 @@ pub const SERVICES: [&str; 6] = [
     "meridian.booking.v1.Waitlist",
 ];
 
+/// Asks a database on SQLite whether it holds data that presuppose the databases of the other roles.
+pub const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM patients)";
+
 /// What the service needs from outside.
 pub struct Deps {
     /// The clock.
@@ -133,7 +136,7 @@ impl App {
         Box::pin(async move {
             let store = Store::open(&deps.database).await?;
             store.migrate().await?;
-            store.detect_failover().await.map_err(into_sqlx)?;
+            store.detect_failover().await.map_err(Failure::into_source)?;
             let link_key = match &config.link_key {
                 Some(key) => key.as_bytes().to_vec(),
                 None => {
@@ -182,6 +185,11 @@ impl App {
         })
     }
 
+    /// Closes the database, after the last request and the last job.
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        self.0.store.database().close()
+    }
+
     /// Migrates a database and does nothing else.
     ///
     /// # Errors
@@ -202,8 +210,8 @@ impl App {
         Box::pin(async move {
             let store = Store::open(database).await?;
             store.migrate().await?;
-            let mut resealed = secrets::reseal(store.database(), keyring).await.map_err(into_sqlx)?;
-            resealed.add(idempotency::reseal(store.database(), keyring, progress).await.map_err(into_sqlx)?);
+            let mut resealed = secrets::reseal(store.database(), keyring).await.map_err(Failure::into_source)?;
+            resealed.add(idempotency::reseal(store.database(), keyring, progress).await.map_err(Failure::into_source)?);
             Ok(resealed)
         })
     }
@@ -214,15 +222,5 @@ impl App {
     /// When the database cannot be read.
     pub fn pending_migrations(database: &Target) -> BoxFuture<'_, Result<usize, Error>> {
         Box::pin(async move { Ok(store::SCHEMA.pending(database).await?) })
-    }
-}
-
-fn into_sqlx(failure: Failure) -> sqlx::Error {
-    match failure {
-        Failure::Duplicate(error)
-        | Failure::Serialization(error)
-        | Failure::Busy(error)
-        | Failure::Unstorable(error)
-        | Failure::Other(error) => error,
     }
 }

@@ -39,6 +39,7 @@ pub(crate) struct Document {
 impl Interface {
     /// The response to a refused or failed request.
     pub(crate) fn error(&self, fault: Fault) -> Response {
+        let fault = fault.for_clients();
         let code = fault.code;
         let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = fault.retry_after.map(|delay| delay.as_secs().max(1));
@@ -55,5 +56,28 @@ impl Interface {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rpc::Code;
+
+    use super::*;
+
+    /// Repetition of anything below 500 is refused again, unless its fault says otherwise.
+    #[test]
+    fn what_may_pass_always_says_when_to_try_again() {
+        let interface = crate::v1::interface().unwrap();
+        for code in Code::ALL {
+            let rest = interface.error(Fault::new(*code, "mend it"));
+            let later = rest.headers().get(header::RETRY_AFTER).map(|value| value.to_str().unwrap().parse::<u64>());
+            let may_pass = [503, 504].contains(&rest.status().as_u16());
+            assert_eq!(later.is_some_and(|seconds| seconds.is_ok_and(|seconds| seconds > 0)), may_pass, "{code:?}");
+            let grpc = Fault::from_status(
+                &tonic::Status::from_header_map(crate::grpc::refuse(Fault::new(*code, "mend it")).headers()).unwrap(),
+            );
+            assert_eq!(grpc.retry_after.is_some(), may_pass, "{code:?} over gRPC");
+        }
     }
 }

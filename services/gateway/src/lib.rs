@@ -71,6 +71,9 @@ use wire::{
     reminder::{reminder_client::ReminderClient, webhooks_client::WebhooksClient},
 };
 
+/// Asks a database on SQLite whether it holds data that presuppose the databases of the other roles.
+pub const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM audit_lines WHERE patient_id IS NOT NULL)";
+
 /// The dependencies of the gateway.
 pub struct Deps {
     /// The clock.
@@ -324,6 +327,11 @@ impl App {
             tokio::join!(serving, audit, self.inner.learn_default_organization());
             Ok(())
         })
+    }
+
+    /// Closes the database, after the last request and the last job.
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        self.inner.store.database().close()
     }
 
     /// Migrates a database.

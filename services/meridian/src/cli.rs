@@ -9,6 +9,7 @@ use service::seal::Keyring;
 
 use crate::{
     catalogue, certificates, config::Config, demo, doctor, effective, keys, openapi, roles::Role, secrets, serve,
+    storage,
 };
 
 /// Scheduling for chains of physiotherapy clinics.
@@ -66,6 +67,9 @@ enum Command {
         /// The one role whose database it is
         #[arg(long)]
         role: Option<RoleName>,
+        /// Make a database that is missing, even where others hold data that belong with it
+        #[arg(long)]
+        new: bool,
     },
     /// Run everything with a fictional chain of clinics to try it on
     Demo,
@@ -216,19 +220,30 @@ pub(crate) struct Settings {
     pub(crate) dev: bool,
 }
 
+/// Runs a command that opens databases, and leaves their files whole by themselves.
+async fn settled(common: &Common, command: impl Future<Output = Result<()>>) -> Result<()> {
+    let outcome = command.await;
+    if let Ok(config) = common.load() {
+        storage::settle(&config).await;
+    }
+    outcome
+}
+
 /// Runs a command.
 pub(crate) async fn run(arguments: Arguments) -> Result<()> {
     let common = arguments.common;
     match arguments.command {
         Command::Serve { role } => serve::run(&common, role.map(Role::from)).await,
-        Command::Migrate { role } => serve::migrate(&common.load()?, role.map(Role::from)).await,
+        Command::Migrate { role, new } => {
+            settled(&common, serve::migrate(&common.load()?, role.map(Role::from), new)).await
+        }
         Command::Demo => demo::run(&common).await,
         Command::Catalogue { url } => catalogue::run(&common, &url).await,
         Command::Certificates { out, renew } => certificates::run(&out, renew),
-        Command::Keys { command } => keys::run(&common.load()?, command).await,
-        Command::Secrets { command } => secrets::run(command, || common.settings()).await,
+        Command::Keys { command } => settled(&common, keys::run(&common.load()?, command)).await,
+        Command::Secrets { command } => settled(&common, secrets::run(command, || common.settings())).await,
         Command::Doctor { tz, repair, audit } => {
-            doctor::run(&common, doctor::Extras { zone_drift: tz.then_some(repair), audit }).await
+            settled(&common, doctor::run(&common, doctor::Extras { zone_drift: tz.then_some(repair), audit })).await
         }
         Command::Openapi => openapi::print(),
         Command::Config { keys: true } => {

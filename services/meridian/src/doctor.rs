@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use rpc::Tls;
-use sql::Target;
-use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+use sql::{Target, writable};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 mod absent;
 mod audit;
@@ -17,7 +17,7 @@ use crate::{
     config::Config,
     peer_tls,
     roles::{Role, connect},
-    secrets, serve,
+    secrets, serve, storage,
 };
 
 /// The deadline of a peer's health check.
@@ -122,6 +122,12 @@ fn public_url(config: &Config) -> Result<String, String> {
 }
 
 async fn database(config: &Config, role: Role, is_dev: bool) -> Result<String, String> {
+    if let Some(fault) = storage::faults(config, Some(role)).into_iter().next() {
+        return Err(fault);
+    }
+    if let Some(missing) = storage::missing(config, Some(role)).await {
+        return Err(missing);
+    }
     match config.database_of(role) {
         Target::Sqlite(path) if !path.exists() => {
             Ok(format!("{} is not there yet; the first start makes it", path.display()))
@@ -137,8 +143,13 @@ async fn database(config: &Config, role: Role, is_dev: bool) -> Result<String, S
                     serve::MEND_ROLE
                 ));
             }
+            // First: a full disk may keep the file from being opened, too.
+            if let Err(error) = writable::check(&target, role.as_str()).await {
+                let cause = anyhow::Error::from(error);
+                return Err(format!("{name} takes no writes: {}; the cause: {cause:#}", writable::MEND));
+            }
             match role.pending_migrations(&target).await {
-                Ok(0) => Ok(format!("{name} can be reached and is up to date")),
+                Ok(0) => Ok(format!("{name} can be reached, takes writes and is up to date")),
                 Ok(lacking) => Err(format!(
                     "{name} is not up to date (migrations to run: {lacking}): run meridian migrate, on PostgreSQL as the \
                          role that owns the schema"
@@ -194,6 +205,9 @@ async fn peer(role: Role, url: &str, tls: Option<&Tls>) -> Result<String, String
     let channel = connect(role, url, tls).map_err(|error| format!("{url} is not a URL: {error:#}"))?;
     let health = async { HealthClient::new(channel).check(HealthCheckRequest::default()).await };
     match tokio::time::timeout(PEER_TIMEOUT, health).await {
+        Ok(Ok(answer)) if answer.get_ref().status() != ServingStatus::Serving => {
+            Err(format!("{url} is not ready: its /readyz on ops_listen names what is missing"))
+        }
         Ok(Ok(_)) => Ok(format!("{url} serves")),
         Ok(Err(status)) => Err(format!(
             "{url} does not serve ({:?}): is it running, is the address right, and have both certificates of one authority \

@@ -1,6 +1,6 @@
 //! `meridian keys`: API keys of the default organisation or of a named one.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::Subcommand;
 use domain::id::{KeyId, LocationId, OrganizationId};
 use gateway::{
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use runtime::{Clock, Ids};
 use sql::Target;
 
-use crate::{config::Config, roles::Role};
+use crate::{config::Config, roles::Role, storage};
 
 const PAGE_SIZE: u32 = 200;
 
@@ -56,7 +56,7 @@ pub(crate) enum Command {
 }
 
 pub(crate) async fn run(config: &Config, command: Command) -> Result<()> {
-    config.create_folder().context("the folder of the databases cannot be made")?;
+    storage::prepare(config, None).await?;
     let (Command::Create { organization, .. } | Command::List { organization } | Command::Revoke { organization, .. }) =
         &command;
     let (clock, ids) = (Clock::system(), Ids::system());

@@ -19,6 +19,8 @@ mod restart;
 mod roles;
 mod secrets;
 mod serve;
+mod storage;
+mod write_watch;
 
 use std::process::ExitCode;
 
@@ -36,7 +38,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(cli::run(arguments)) {
+    let outcome = runtime.block_on(async {
+        restart::survive_file_limits();
+        cli::run(arguments).await
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("meridian: {error:#}");

@@ -38,3 +38,15 @@ pub(crate) fn make_files_private() {
 
 #[cfg(not(unix))]
 pub(crate) fn make_files_private() {}
+
+/// Lets a write beyond the limit of a file's size fail, instead of ending the process (`RLIMIT_FSIZE`, setrlimit(2)). Runs on
+/// the runtime.
+#[cfg(unix)]
+pub(crate) fn survive_file_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    // The handler stays installed. Without it the process behaves as any other.
+    let _ = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+}
+
+#[cfg(not(unix))]
+pub(crate) fn survive_file_limits() {}

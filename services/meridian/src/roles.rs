@@ -49,6 +49,16 @@ impl Role {
         }
     }
 
+    /// Asks this role's SQLite file whether it holds data that presuppose the databases of the other roles.
+    pub(crate) fn in_use(self) -> &'static str {
+        match self {
+            Self::Availability => availability::IN_USE,
+            Self::Booking => booking::IN_USE,
+            Self::Reminder => reminder::IN_USE,
+            Self::Gateway => gateway::IN_USE,
+        }
+    }
+
     /// Migrates this role's database.
     pub(crate) async fn migrate(self, database: &Target) -> Result<()> {
         match self {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
+use futures::future::BoxFuture;
 use runtime::{Ids, Readiness, Shutdown, telemetry};
 use service::{ops, seal::Keyring};
 use tokio::net::TcpListener;
@@ -14,7 +15,8 @@ use crate::{
     config::Config,
     peer_tls,
     roles::{self, BackgroundTasks, Peers, Role, Shared},
-    secrets,
+    secrets, storage,
+    write_watch::WriteWatch,
 };
 
 /// Serves all roles, or one.
@@ -30,7 +32,7 @@ pub(crate) async fn run(common: &Common, role: Option<Role>) -> Result<()> {
         None => Peers::in_process(),
         Some(role) => Peers::over_tcp(config, peer_tls::open(config, role)?)?,
     };
-    config.create_folder().context("the folder of the databases cannot be made")?;
+    storage::prepare(config, role).await?;
     let keyring = secrets::keyring(&settings)?;
     if !settings.dev {
         check_database_roles(config, role).await?;
@@ -113,16 +115,18 @@ async fn serve_all(
     let reminder = roles::reminder(config, shared, peers, &background_runtime).await?;
     let gateway = roles::gateway(config, shared, peers).await?;
     let mut tasks = BackgroundTasks::default();
-    let end = shutdown.clone();
-    tasks.run(async move { booking.run(end).await });
-    let end = shutdown.clone();
-    tasks.run(async move { availability.run(end).await });
-    let end = shutdown.clone();
-    tasks.run_on(&background_runtime, async move { reminder.run(end).await });
+    let (end, jobs) = (shutdown.clone(), booking.clone());
+    tasks.run(async move { jobs.run(end).await });
+    let (end, jobs) = (shutdown.clone(), availability.clone());
+    tasks.run(async move { jobs.run(end).await });
+    let (end, jobs) = (shutdown.clone(), reminder.clone());
+    tasks.run_on(&background_runtime, async move { jobs.run(end).await });
+    tasks.run(WriteWatch::new(config, None, shared.readiness.clone()).run(shutdown.clone()));
     serve_operations(config, shared, shutdown, &mut tasks).await?;
     println!("listening on {}://{}", scheme(config), listener.local_addr()?);
     let served = gateway.serve(listener, shutdown.clone()).await;
     tasks.finish(shutdown).await;
+    tokio::join!(booking.close(), availability.close(), reminder.close(), gateway.close());
     Ok(served?)
 }
 
@@ -160,46 +164,76 @@ async fn serve_role(
 ) -> Result<()> {
     let background_runtime = BackgroundRuntime::new()?;
     let mut tasks = BackgroundTasks::default();
+    tasks.run(WriteWatch::new(config, Some(role), shared.readiness.clone()).run(shutdown.clone()));
     let end = shutdown.clone();
-    let (routes, services): (_, &[&str]) = match role {
+    let served: RoleServed = match role {
         Role::Gateway => {
             let app = roles::gateway(config, shared, peers).await?;
             serve_operations(config, shared, shutdown, &mut tasks).await?;
             println!("listening on {}://{}", scheme(config), listener.local_addr()?);
             let served = app.serve(listener, shutdown.clone()).await;
             tasks.finish(shutdown).await;
+            app.close().await;
             return Ok(served?);
         }
         Role::Availability => {
             let app = roles::availability(config, shared, peers).await?;
-            let routes = app.routes();
-            tasks.run(async move { app.run(end).await });
-            (routes, &availability::SERVICES)
+            let jobs = app.clone();
+            tasks.run(async move { jobs.run(end).await });
+            RoleServed {
+                routes: app.routes(),
+                services: &availability::SERVICES,
+                close: Box::pin(async move { app.close().await }),
+            }
         }
         Role::Booking => {
             let app = roles::booking(config, shared, peers).await?;
-            let routes = app.routes();
-            tasks.run(async move { app.run(end).await });
-            (routes, &booking::SERVICES)
+            let jobs = app.clone();
+            tasks.run(async move { jobs.run(end).await });
+            RoleServed {
+                routes: app.routes(),
+                services: &booking::SERVICES,
+                close: Box::pin(async move { app.close().await }),
+            }
         }
         Role::Reminder => {
             let app = roles::reminder(config, shared, peers, &background_runtime).await?;
-            let routes = app.routes();
-            tasks.run_on(&background_runtime, async move { app.run(end).await });
-            (routes, &reminder::SERVICES)
+            let jobs = app.clone();
+            tasks.run_on(&background_runtime, async move { jobs.run(end).await });
+            RoleServed {
+                routes: app.routes(),
+                services: &reminder::SERVICES,
+                close: Box::pin(async move { app.close().await }),
+            }
         }
     };
     serve_operations(config, shared, shutdown, &mut tasks).await?;
     println!("listening on grpc://{}", listener.local_addr()?);
-    let server = server(config, peers, routes, services).await?;
-    let served = server.serve(listener, shutdown.clone()).await;
+    let server = server(config, peers, served.routes, served.services).await?.with_readiness(shared.readiness.clone());
+    let outcome = server.serve(listener, shutdown.clone()).await;
     tasks.finish(shutdown).await;
-    Ok(served?)
+    served.close.await;
+    Ok(outcome?)
+}
+
+/// A role that is served over gRPC.
+struct RoleServed {
+    routes: Routes,
+    services: &'static [&'static str],
+    /// Closes its database.
+    close: BoxFuture<'static, ()>,
 }
 
 /// Migrates the databases.
-pub(crate) async fn migrate(config: &Config, role: Option<Role>) -> Result<()> {
-    config.create_folder().context("the folder of the databases cannot be made")?;
+///
+/// # Errors
+/// When one cannot be used; unless `new`, when one is missing although others know it.
+pub(crate) async fn migrate(config: &Config, role: Option<Role>, new: bool) -> Result<()> {
+    if new {
+        storage::make_folder(config)?;
+    } else {
+        storage::prepare(config, role).await?;
+    }
     for each in chosen(role) {
         let database = config.database_of(each);
         each.migrate(&database).await?;

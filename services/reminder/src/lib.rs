@@ -77,6 +77,9 @@ pub const SERVICES: [&str; 2] = ["meridian.reminder.v1.Reminder", "meridian.remi
 /// Longest wait of a read for its revision.
 const REVISION_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Asks a database on SQLite whether it holds data that presuppose the databases of the other roles.
+pub const IN_USE: &str = "SELECT EXISTS (SELECT 1 FROM feed_position)";
+
 /// The dependencies of the service.
 pub struct Deps {
     /// The clock.
@@ -231,6 +234,11 @@ impl App {
             let clock_steps = jobs::clock_steps::run(&self.0, &shutdown);
             tokio::join!(follow, dispatch, deliver, sweep, clock_steps);
         })
+    }
+
+    /// Closes the database, after the last request and the last job.
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        self.0.store.database.close()
     }
 
     /// Migrates a database.

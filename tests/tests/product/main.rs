@@ -30,6 +30,7 @@ mod security;
 mod service_changes;
 mod sign_in;
 mod slot_stream;
+mod storage;
 mod tenant_isolation;
 mod this_and_future;
 mod traces;

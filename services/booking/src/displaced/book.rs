@@ -7,7 +7,7 @@ use domain::{
     fault::Faults,
     id::{Appointment, AppointmentId, PatientId, ProposalId},
 };
-use rpc::{Code, Context, Fault, Idempotency};
+use rpc::{Context, Fault, Idempotency};
 use service::{db_error, idempotency::Begun};
 use tonic::Response;
 use uuid::Uuid;
@@ -58,7 +58,7 @@ pub(crate) async fn book(
         let moved = match move_patient(inner, ctx, patient, &moves, request.channel).await {
             Ok(response) => response.into_inner(),
             // No other choice of the caller mends these. The parts that are done are stored under their keys.
-            Err(fault) if fault.code == Code::Internal || fault.code == Code::Overloaded => return Err(fault),
+            Err(fault) if fault.code.is_failure() => return Err(fault),
             Err(fault) => MovedPatient {
                 code: fault.code.as_str().to_owned(),
                 detail: fault.detail.clone(),

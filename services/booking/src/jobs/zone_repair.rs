@@ -66,7 +66,7 @@ impl App {
     pub async fn zone_drifts(&self) -> Result<Vec<ZoneDrift>, sqlx::Error> {
         let (mut drifts, mut after) = (Vec::new(), (self.0.clock.now_us(), Uuid::nil()));
         loop {
-            let page = self.0.store.appointments_by_end(after, PAGE).await.map_err(crate::into_sqlx)?;
+            let page = self.0.store.appointments_by_end(after, PAGE).await.map_err(sql::Failure::into_source)?;
             drifts.extend(page.iter().filter_map(drift));
             match page.last() {
                 Some(last) => after = (last.ends_at_us, last.id),

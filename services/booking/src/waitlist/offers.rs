@@ -154,8 +154,7 @@ async fn store_answer<T: Message>(
 
 /// Whether a failure leaves open whether the appointment was booked.
 fn is_undecided(code: Code) -> bool {
-    use Code::{DeadlineExceeded, IdempotencyInProgress, Internal, Overloaded, Unavailable, VersionMismatch};
-    matches!(code, IdempotencyInProgress | Unavailable | DeadlineExceeded | Overloaded | VersionMismatch | Internal)
+    code.is_failure() || matches!(code, Code::IdempotencyInProgress | Code::VersionMismatch)
 }
 
 async fn book(

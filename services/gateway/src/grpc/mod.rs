@@ -51,6 +51,6 @@ pub(crate) fn unimplemented() -> Response {
     ))
 }
 
-fn refuse(fault: Fault) -> Response {
-    Status::from(fault).into_http()
+pub(crate) fn refuse(fault: Fault) -> Response {
+    Status::from(fault.for_clients()).into_http()
 }

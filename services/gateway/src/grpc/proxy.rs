@@ -199,7 +199,7 @@ pub(super) fn held_open(inner: &Inner, answer: Response, place: Place) -> Respon
 fn last_frame(fault: Fault) -> BodyStream<Body> {
     let mut trailers = HeaderMap::new();
     // It fails only for texts that are no header, and the client sees the end either way.
-    let _ = Status::from(fault).add_header(&mut trailers);
+    let _ = Status::from(fault.for_clients()).add_header(&mut trailers);
     let body = EmptyBody::<Bytes>::new().with_trailers(std::future::ready(Some(Ok(trailers))));
     BodyStream::new(Body::new(body))
 }

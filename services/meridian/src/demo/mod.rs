@@ -5,7 +5,7 @@ mod care_plans;
 mod chain;
 mod load;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use domain::id::OrganizationId;
 use gateway::{
     auth::{self, Scope},
@@ -19,7 +19,8 @@ use crate::{
     cli::{Common, Settings},
     config::Config,
     roles::{self, BackgroundTasks, Peers, Role, Shared},
-    secrets, serve,
+    secrets, serve, storage,
+    write_watch::WriteWatch,
 };
 
 /// Instead of the default of `reminder.settle_seconds`.
@@ -41,7 +42,7 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let config = &settings.config;
     let guard = telemetry::start(&config.telemetry, "all")?;
     telemetry::collect_metrics();
-    config.create_folder().context("the folder of the databases cannot be made")?;
+    storage::prepare(config, None).await?;
     // The demo has no real patients.
     let keyring = secrets::keyring(&Settings { dev: true, ..settings.clone() })?;
     let shutdown = Shutdown::new();
@@ -57,13 +58,16 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let booking = roles::booking(config, &shared, &peers).await?;
     let mut tasks = BackgroundTasks::default();
     let end = shutdown.clone();
-    tasks.run(async move { booking.run(end).await });
+    let run = booking.clone();
+    tasks.run(async move { run.run(end).await });
     let end = shutdown.clone();
-    tasks.run(async move { availability.run(end).await });
+    let run = availability.clone();
+    tasks.run(async move { run.run(end).await });
     let organization = roles::default_organization(&peers.availability).await?;
     let search = load::chain(organization, &shared.clock, &peers, &shutdown).await?;
     if shutdown.has_begun() {
         tasks.finish(&shutdown).await;
+        tokio::join!(booking.close(), availability.close());
         return Ok(());
     }
     // Reminder starts after the load: it sends no messages about appointments in its first snapshot.
@@ -71,13 +75,16 @@ pub(crate) async fn run(common: &Common) -> Result<()> {
     let reminder = roles::reminder(config, &shared, &peers, &background_runtime).await?;
     let gateway = roles::gateway(config, &shared, &peers).await?;
     let end = shutdown.clone();
-    tasks.run_on(&background_runtime, async move { reminder.run(end).await });
+    let run = reminder.clone();
+    tasks.run_on(&background_runtime, async move { run.run(end).await });
+    tasks.run(WriteWatch::new(config, None, shared.readiness.clone()).run(shutdown.clone()));
     load::wait_for_reminder(&shared.clock, &peers, &shutdown).await;
     load::aftercare_rules(&peers).await?;
     let (front_end, staff) = create_keys(config, &shared, organization).await?;
     print_walk_through(shared.public_url.as_deref().unwrap_or_default(), &front_end, &staff, &search);
     let served = gateway.serve(listener, shutdown.clone()).await;
     tasks.finish(&shutdown).await;
+    tokio::join!(booking.close(), availability.close(), reminder.close(), gateway.close());
     guard.flush();
     Ok(served?)
 }

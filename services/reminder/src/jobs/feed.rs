@@ -114,7 +114,6 @@ async fn tail(inner: &Arc<Inner>, mut position: String, backoff: &mut Backoff) -
     let (mut skipped, mut rate, mut deadline) = (0, RateLimiter::new(COMMIT_INTERVAL, COMMIT_BURST), Instant::now());
     loop {
         let batch = next_batch(&mut stream, deadline).await?;
-        backoff.reset();
         let mut appointments = appointment_changes(&batch.changes, None);
         let plans = plans_at_risk(&batch.changes, None);
         let (offers, events) = (offer_changes(&batch.changes), from_changes(&batch.changes));
@@ -135,6 +134,8 @@ async fn tail(inner: &Arc<Inner>, mut position: String, backoff: &mut Backoff) -
             }
         }
         inner.applied.send_replace(batch.position.parse().ok());
+        // Only now: a batch that comes but cannot be applied, as on a full disk, is no progress.
+        backoff.reset();
     }
 }
 

@@ -195,7 +195,7 @@ async fn answer_offer(inner: &Inner, ctx: &Context, meaning: Meaning, sent: &Sen
         // The organisation's rules announce the booking.
         (Ok(()), Meaning::Accept) => return Ok(Handled { outcome: "done", answers, ..Handled::default() }),
         (Ok(()), _) => ("done", "reply_offer_declined"),
-        (Err(fault), _) if matches!(fault.code, Code::Unavailable | Code::DeadlineExceeded) => return Err(fault),
+        (Err(fault), _) if fault.code.is_failure() => return Err(fault),
         (Err(_), _) => ("late", "reply_offer_gone"),
     };
     let response = Some(response_text(inner, ctx, template, sent, &[]).await?);
