@@ -86,6 +86,13 @@ pub(super) fn of(operation: &str) -> Option<Binding> {
             checked(&[Check::PathPatient("id")])
         }
         "accept_proposed_change" | "dismiss_proposed_change" => checked(&[Check::PathPatient("parent_id")]),
+        _ => return of_care(operation),
+    })
+}
+
+/// The same of plans, the waitlist and offers.
+fn of_care(operation: &str) -> Option<Binding> {
+    Some(match operation {
         "create_plan" => {
             checked(&[Check::Needed("location_ids"), Check::Locations("location_ids"), Check::Patient("patient_id")])
         }
