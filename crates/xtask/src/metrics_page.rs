@@ -11,11 +11,12 @@ const MACROS: [&str; 3] = ["counter!(", "gauge!(", "histogram!("];
 /// Names of the metrics of gRPC calls, which a table of both ends chooses from.
 const CALLS: [&str; 2] = ["\"rpc_client_", "\"rpc_server_"];
 /// A page's row about a metric begins with one of these words.
-const AREAS: [&str; 10] = [
+const AREAS: [&str; 11] = [
     "http_",
     "rpc_",
     "audit_",
     "oidc_",
+    "booking_",
     "booking_",
     "bookings_",
     "waitlist_",
