@@ -3,6 +3,7 @@
 //! [`Product`] is a running installation. [`ManualClockProduct`] is one in this process, on a clock that the test moves.
 //! The scenarios are in `tests/`.
 
+mod answer;
 mod events;
 pub mod filters_off;
 mod manual_clock;
@@ -11,11 +12,13 @@ pub mod sms;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use reqwest::{Method, Response, StatusCode, header::HeaderMap};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::{database::Database, port::Port, product::Process};
 
+pub use answer::Answer;
+use answer::answer;
 pub use events::Events;
 pub use manual_clock::{ManualClockProduct, ORGANIZATION, context};
 
@@ -39,33 +42,6 @@ pub struct Product {
     variables: Vec<(String, String)>,
     /// Its database, where that is PostgreSQL.
     pub database: Option<Database>,
-}
-
-/// An answer: status, headers and JSON body.
-#[derive(Debug)]
-pub struct Answer {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body; null where there is none.
-    pub body: Value,
-}
-
-impl Answer {
-    /// A text of the body, by JSON pointer.
-    ///
-    /// # Panics
-    /// When there is none.
-    pub fn text(&self, pointer: &str) -> String {
-        let found = self.body.pointer(pointer).and_then(Value::as_str);
-        found.unwrap_or_else(|| panic!("no {pointer} in {}", self.body)).to_owned()
-    }
-
-    /// The `Meridian-Revision` of the answer.
-    pub fn revision(&self) -> String {
-        self.headers.get("meridian-revision").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
-    }
 }
 
 impl Product {
@@ -392,11 +368,4 @@ fn start_role(
     let variables: Vec<(&str, &str)> =
         variables.iter().chain(&own).map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Process::start(folder, &arguments, &variables)
-}
-
-async fn answer(response: Response) -> Result<Answer> {
-    let (status, headers) = (response.status(), response.headers().clone());
-    let text = response.text().await?;
-    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Ok(Answer { status, headers, body })
 }

@@ -25,8 +25,8 @@ async fn products(provider: &FakeProvider, more: &[&str]) -> Result<[Product; 2]
 /// The six digits of the last text to a number.
 async fn code_for(provider: &FakeProvider, number: &str) -> String {
     testkit::poll::until("the code", std::time::Duration::from_secs(30), || async {
-        let texts = provider.received().into_iter().filter(|one| one.form["To"] == number);
-        let body = texts.last()?.form["Body"].clone();
+        let mut texts = provider.received().into_iter().filter(|one| one.form["To"] == number);
+        let body = texts.next_back()?.form["Body"].clone();
         Some(body.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 6)?.to_owned())
     })
     .await

@@ -10,7 +10,7 @@ use tonic::Response;
 use uuid::Uuid;
 use wire::{
     booking::{
-        Appointment, AppointmentsAhead, CreateHoldRequest, GetAppointmentRequest, ListAppointmentsRequest,
+        Appointment, AppointmentsAhead, Change, CreateHoldRequest, GetAppointmentRequest, ListAppointmentsRequest,
         RezoneAppointmentsRequest, SetDisplacedRequest, SubscribeChangesRequest, Transition, change::Owner,
         set_displaced_request::Item,
     },
@@ -111,9 +111,11 @@ async fn all_visits_move_to_the_same_time_of_day(database: Database) {
     });
     while received.len() < 5 {
         let changes = batches.message().await.unwrap().unwrap().changes;
-        received.extend(changes.into_iter().filter(|it| matches!(it.owner, Some(Owner::Appointment(_)))));
+        // While transactions of other tests are open, changes that the snapshot has come again.
+        let is_move = |it: &Change| matches!(it.owner, Some(Owner::Appointment(_))) && it.event == "rescheduled";
+        received.extend(changes.into_iter().filter(is_move));
     }
-    assert!(received.iter().all(|change| change.event == "rescheduled" && !change.claims.is_empty()));
+    assert!(received.iter().all(|change| !change.claims.is_empty()));
 
     // Again, everything is so.
     assert_eq!(rezone(&harness, KeepAppointments::WallTime, false).await.unwrap(), []);

@@ -61,17 +61,8 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
         "CreateHold" | "CreatePatient" => return None,
         // The link carries its own right.
         "ResolveManageLink" => return None,
-        "ReleaseHold" => {
-            seen(booking.release_hold(harness.request(proto::ReleaseHoldRequest { id: ids.hold.clone() })).await)
-        }
-        "GetHold" => seen(booking.get_hold(harness.request(proto::GetHoldRequest { id: ids.hold.clone() })).await),
-        "RevokeManageLink" => {
-            let request = proto::RevokeManageLinkRequest { id, if_version: 0 };
-            seen(booking.revoke_manage_link(harness.request(request)).await)
-        }
-        "RevokeManageLinks" => {
-            let request = proto::RevokeManageLinksRequest { patient_id };
-            seen(booking.revoke_manage_links(harness.request(request)).await)
+        _ if method.contains("Hold") || method.contains("ManageLink") => {
+            call_holds_and_links(harness, method, ids).await
         }
         "BookAppointment" => {
             let by_hold = of(Some(Time::HoldId(ids.hold.clone())), Some(Who::Patient(patient(7))));
@@ -112,7 +103,6 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
         _ if method.contains("Patient") || method.contains("Consent") => {
             call_patients(harness, method, patient_id).await
         }
-        "ListHolds" => seen(booking.list_holds(harness.request(proto::ListHoldsRequest::default())).await),
         // It takes no id.
         "SignVerification" => {
             let request = proto::SignVerificationRequest { channel: "sms".into(), address_hash: vec![7; 32] };
@@ -129,6 +119,27 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
         }
         other => panic!("{other} is new: say here what it is called with"),
     })
+}
+
+/// The same of the calls about holds and manage links.
+async fn call_holds_and_links(harness: &Harness, method: &str, ids: &Ids) -> String {
+    let mut booking = harness.booking.clone();
+    match method {
+        "ReleaseHold" => {
+            seen(booking.release_hold(harness.request(proto::ReleaseHoldRequest { id: ids.hold.clone() })).await)
+        }
+        "GetHold" => seen(booking.get_hold(harness.request(proto::GetHoldRequest { id: ids.hold.clone() })).await),
+        "RevokeManageLink" => {
+            let request = proto::RevokeManageLinkRequest { id: ids.appointment.clone(), if_version: 0 };
+            seen(booking.revoke_manage_link(harness.request(request)).await)
+        }
+        "RevokeManageLinks" => {
+            let request = proto::RevokeManageLinksRequest { patient_id: ids.patient.clone() };
+            seen(booking.revoke_manage_links(harness.request(request)).await)
+        }
+        "ListHolds" => seen(booking.list_holds(harness.request(proto::ListHoldsRequest::default())).await),
+        other => panic!("{other} is new: say here what it is called with"),
+    }
 }
 
 /// The same of the calls about patients.

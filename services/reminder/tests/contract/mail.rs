@@ -62,6 +62,12 @@ async fn a_deferred_email_is_retried_and_one_with_an_unknown_outcome_is_not(data
     service.stop().await;
 }
 
+/// The ids of a message's organisation and of the message, which its `Message-ID` has.
+fn ids_of(message: &Message) -> Vec<u8> {
+    let id: MessageId = message.id.parse().unwrap();
+    [organization(1).uuid().as_bytes().as_slice(), id.uuid().as_bytes()].concat()
+}
+
 async fn an_email_after_a_visit_has_a_one_click_unsubscribe(database: Database) {
     let (world, mail) = with_mail(database).await;
     let service = world.start().await;
@@ -71,11 +77,8 @@ async fn an_email_after_a_visit_has_a_one_click_unsubscribe(database: Database) 
     service.client.clone().create_rule(ctx.request(CreateRuleRequest { body: Some(body) })).await.unwrap();
     let visit = world.book_for(organization(1), us(START), with_language("fr"));
     service.becomes(&visit, "booked", "email", "sent").await;
-    assert_eq!(
-        mail.wait_for(1).await[0].header("List-Unsubscribe"),
-        None,
-        "an e-mail about an appointment has no link"
-    );
+    let link = mail.wait_for(1).await[0].header("List-Unsubscribe");
+    assert_eq!(link, None, "an e-mail about an appointment has no link");
     world.until(START);
     world.booking.change(&visit, "completed", us(START), |visit| visit.status = "fulfilled".into());
     service.becomes(&visit, "after_completed", "email", "sent").await;
@@ -110,17 +113,17 @@ async fn an_email_after_a_visit_has_a_one_click_unsubscribe(database: Database) 
     }
     // The ids of a message stand in its `Message-ID`: they make no token, with whatever code.
     let after = service.becomes(&visit, "after_completed", "email", "sent").await;
-    let id: MessageId = after.id.parse().unwrap();
-    let ids = [organization(1).uuid().as_bytes().as_slice(), id.uuid().as_bytes()].concat();
+    let ids = ids_of(&after);
     assert_eq!(URL_SAFE_NO_PAD.decode(token).unwrap()[..32], ids, "the token is about this message");
     for forged in [ids.clone(), [&ids[..], &[0; 16]].concat(), [&ids[..], &ids[..16]].concat()] {
         assert_eq!(Fault::from(click(&URL_SAFE_NO_PAD.encode(forged)).await.err().unwrap()).code, Code::NotFound);
     }
     // A message about an appointment has no link, and no token is valid for it.
     let announced = service.becomes(&visit, "booked", "email", "sent").await;
-    let id: MessageId = announced.id.parse().unwrap();
-    let bytes = [organization(1).uuid().as_bytes().as_slice(), id.uuid().as_bytes()].concat();
-    assert_eq!(Fault::from(click(&URL_SAFE_NO_PAD.encode(bytes)).await.err().unwrap()).code, Code::NotFound);
+    assert_eq!(
+        Fault::from(click(&URL_SAFE_NO_PAD.encode(ids_of(&announced))).await.err().unwrap()).code,
+        Code::NotFound
+    );
     // The consent to e-mails stays: the next booking is announced, and the message after the visit is not sent.
     assert_eq!(world.booking.consents(), []);
     let next = world.book_as(organization(1), us(NEXT), with_language("fr"), |next| {
