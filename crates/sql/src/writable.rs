@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::{Failure, Target, open, private};
 
-/// What a check writes, in bytes: more than a booking does.
+/// The bytes that a check writes: more than a booking does.
 const CHECK_BYTES: usize = 256 << 10;
 /// Longest check. A database that is busy for so long takes writes.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);

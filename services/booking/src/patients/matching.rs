@@ -43,9 +43,9 @@ impl Contact {
 #[derive(Clone)]
 pub(crate) struct MatchedPatient {
     pub(crate) id: Uuid,
-    /// What the caller said; `None` for a patient who was named by id.
+    /// The details that the caller gave; `None` for a patient who was named by id.
     pub(crate) given: Option<Contact>,
-    /// What the record of a known patient says, where the caller gave details.
+    /// The record of a known patient, where the caller gave details.
     pub(crate) record: Option<Contact>,
     /// The record of a patient who is new.
     pub(crate) new: Option<NewPatient>,
