@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use reqwest::{Method, StatusCode};
-use scenarios::{ADMIN, ManualClockProduct, patient, service};
+use scenarios::{ADMIN, Clinic, ManualClockProduct, patient, service};
 use serde_json::{Value, json};
 use testkit::{database::Database, poll};
 
@@ -20,13 +20,25 @@ async fn the_report_compares_visits_with_and_without_reminders(database: Databas
     whole(database).await.unwrap();
 }
 
-/// Books three appointments on Wednesday, the last for a patient without consents; returns their ids.
-async fn booked(product: &ManualClockProduct) -> Result<Vec<String>> {
-    let clinic = product.rest.clinic("America/Edmonton", service()).await?;
+fn slots_path(clinic: &Clinic) -> String {
     let (from, to) = ("2026-03-04T07:00:00Z", "2026-03-05T07:00:00Z");
-    let path = format!("/v1/slots?service_id={}&from={from}&to={to}&limit=200", clinic.service);
+    format!("/v1/slots?service_id={}&from={from}&to={to}&limit=200", clinic.service)
+}
+
+/// Waits until booking's feed shows all that was written: an open transaction anywhere in the cluster holds it back, and a
+/// follower that began then would read these bookings as news.
+async fn feed_shows_all(product: &ManualClockProduct, clinic: &Clinic) {
+    poll::until("the feed to show all bookings", WITHIN, || async {
+        let search = product.get(&slots_path(clinic)).await.ok()?;
+        (search.status == StatusCode::OK).then_some(())
+    })
+    .await;
+}
+
+/// Books three appointments on Wednesday, the last for a patient without consents; returns their ids.
+async fn booked(product: &ManualClockProduct, clinic: &Clinic) -> Result<Vec<String>> {
     let headers = [("meridian-revision", clinic.revision.as_str())];
-    let slots = product.send(Method::GET, &path, &headers, None).await?;
+    let slots = product.send(Method::GET, &slots_path(clinic), &headers, None).await?;
     let mut visits = Vec::new();
     let wants_none = "T09:30";
     for (at, phone) in [("T08:00", "+17805550131"), ("T08:45", "+17805550132"), (wants_none, "+17805550133")] {
@@ -61,12 +73,14 @@ async fn the_report_includes_visits_from_before_the_reminder_service(database: D
 
 async fn past(database: Database) -> Result<()> {
     let product = ManualClockProduct::without_reminders(NOW, database, booking::Config::default()).await?;
-    let visits = booked(&product).await?;
+    let clinic = product.rest.clinic("America/Edmonton", service()).await?;
+    let visits = booked(&product, &clinic).await?;
     product.advance_to("2026-03-04T18:00:00Z")?;
     for step in ["arrive", "start", "complete"] {
         product.post(&format!("/v1/appointments/{}/{step}", visits[0]), json!({})).await?;
     }
     product.post(&format!("/v1/appointments/{}/no_show", visits[1]), json!({})).await?;
+    feed_shows_all(&product, &clinic).await;
     // The reminder service starts twelve days after the appointments.
     product.advance(12);
     product.begin_reminders();
@@ -88,7 +102,8 @@ async fn past(database: Database) -> Result<()> {
 
 async fn whole(database: Database) -> Result<()> {
     let product = ManualClockProduct::at(NOW, database, booking::Config::default()).await?;
-    let visits = booked(&product).await?;
+    let clinic = product.rest.clinic("America/Edmonton", service()).await?;
+    let visits = booked(&product, &clinic).await?;
     let transition = async |visit: &str, step: &str| -> Result<()> {
         let done = product.post(&format!("/v1/appointments/{visit}/{step}"), json!({})).await?;
         assert_eq!(done.status, StatusCode::OK, "{}", done.body);
