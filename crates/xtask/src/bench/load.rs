@@ -130,7 +130,8 @@ pub(super) fn server_time(header: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(milliseconds.parse::<f64>().ok()? / 1000.0).ok()
 }
 
-fn quantile(sorted: &[Duration], part: f64) -> Option<Duration> {
+/// A quantile of sorted times.
+pub(super) fn quantile(sorted: &[Duration], part: f64) -> Option<Duration> {
     let rank = (part * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }

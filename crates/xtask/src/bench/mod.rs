@@ -2,6 +2,7 @@
 //!
 //! No figure passes or fails: a timed test would fail on a busy machine.
 
+mod attacks;
 mod booking;
 mod fake_provider;
 mod flame;
@@ -60,6 +61,8 @@ enum Measurement {
     HistorySize,
     /// Two thousand streams of fifty slot searches: their memory, and bookings beside them.
     Streams,
+    /// Searches and bookings of others while the gateway is attacked.
+    Attacks,
     /// A hundred thousand reminders that are due at one instant: planning, sending, and a limited rate.
     Messages,
     /// Allocations of an answer of slots.
@@ -69,7 +72,7 @@ enum Measurement {
 }
 
 /// All figures; the flame graph is drawn on request alone.
-const ALL: [Measurement; 12] = [
+const ALL: [Measurement; 13] = [
     Measurement::Kernel,
     Measurement::Plans,
     Measurement::Search,
@@ -80,6 +83,7 @@ const ALL: [Measurement; 12] = [
     Measurement::Start,
     Measurement::HistorySize,
     Measurement::Streams,
+    Measurement::Attacks,
     Measurement::Messages,
     Measurement::Allocations,
 ];
@@ -147,6 +151,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Measurement::Start => start::run(&settings)?,
             Measurement::HistorySize => history_size::run(&settings)?,
             Measurement::Streams => streams::run(&settings)?,
+            Measurement::Attacks => attacks::run(&settings)?,
             Measurement::Flame => flame::run(&settings)?,
             Measurement::Messages => messages::run(&settings)?,
             // A separate program, which counts inside the product's process: this one does not depend on the services.

@@ -109,7 +109,14 @@ impl RestClient {
         Ok((body, duration))
     }
 
-    async fn exchange(&self, mut request: Request<Full<Bytes>>) -> Result<(StatusCode, Bytes, Option<Duration>)> {
+    /// Sends a request on a connection of its own; returns the status, the body and the server's own duration.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub(super) async fn exchange(
+        &self,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes, Option<Duration>)> {
         let revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(revision) = HeaderValue::try_from(revision).ok().filter(|revision| !revision.is_empty()) {
             request.headers_mut().insert("meridian-revision", revision);
