@@ -91,4 +91,15 @@ SELECT format(
     ' GRANT EXECUTE ON FUNCTIONS TO meridian_%1$s', name)
 FROM meridian_schemas
 \gexec
+-- What each session begins with: a service asks for the same when it connects, but a pooler may not forward that
+
+SELECT format('ALTER ROLE meridian_%s IN DATABASE %I SET %s', name, current_database(), setting)
+FROM meridian_schemas, unnest(ARRAY[
+    format('search_path = %I, public', name),
+    'idle_in_transaction_session_timeout = ''10s''',
+    'statement_timeout = ''30s''',
+    'lock_timeout = ''10s''',
+    'jit = off'
+]) AS setting
+\gexec
 DROP TABLE meridian_schemas;

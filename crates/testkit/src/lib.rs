@@ -14,6 +14,7 @@ pub mod endpoint;
 pub mod http;
 pub mod oidc;
 pub mod poll;
+pub mod pooler;
 pub mod port;
 pub mod postgres;
 pub mod product;

@@ -40,19 +40,20 @@ pub(crate) fn for_product(cluster: &Cluster) -> Result<String> {
     Ok(product_url(cluster.url()))
 }
 
-/// Installs libfaketime where it is missing and the system allows: some tests set the product's wall clock with it.
-/// Without it those tests say what to install.
+/// Installs the programs that some tests put between the product and its surroundings, where they are missing and the system
+/// allows: libfaketime, which sets the product's wall clock, and PgBouncer. Without them those tests say what to install.
 ///
 /// # Errors
 /// When apt-get fails.
-pub(crate) fn install_faketime() -> Result<()> {
-    let installed = Command::new("faketime").arg("--version").output().is_ok();
-    if installed || !can_install() {
+pub(crate) fn install_test_programs() -> Result<()> {
+    let is_missing = |program: &&str| Command::new(program).arg("--version").output().is_err();
+    let missing: Vec<&str> = ["faketime", "pgbouncer"].into_iter().filter(is_missing).collect();
+    if missing.is_empty() || !can_install() {
         return Ok(());
     }
-    println!("   installing faketime with apt-get");
+    println!("   installing {} with apt-get", missing.join(" and "));
     apt(&["update"])?;
-    apt(&["install", "-y", "--no-install-recommends", "faketime"])?;
+    apt(&[&["install", "-y", "--no-install-recommends"], &missing[..]].concat())?;
     Ok(())
 }
 

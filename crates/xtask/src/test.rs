@@ -52,7 +52,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         step("OpenAPI document: cargo xtask openapi", openapi::check)?;
         step("doc tests: cargo test --doc", || cargo(&[&["test", "--workspace", "--doc"], quiet()].concat()))?;
     }
-    step("libfaketime: for tests that set the clock", postgres::install_faketime)?;
+    step("libfaketime and PgBouncer: for the tests that need them", postgres::install_test_programs)?;
     // A cluster that the caller names is used as it is.
     let named = std::env::var(DATABASE_VARIABLE).ok();
     let cluster = match named {

@@ -175,14 +175,14 @@ fn settings_text(options: Options, port: u16, dir: &Path) -> String {
     )
 }
 
-struct Unprivileged {
-    uid: u32,
-    gid: u32,
-    command: Vec<String>,
+pub(crate) struct Unprivileged {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) command: Vec<String>,
 }
 
 /// PostgreSQL refuses to run as root: for root, the user that it runs as instead and the command that changes to it.
-fn unprivileged() -> Result<Option<Unprivileged>> {
+pub(crate) fn unprivileged() -> Result<Option<Unprivileged>> {
     if fs::metadata("/proc/self").map_or(1, |own| own.uid()) != 0 {
         return Ok(None);
     }

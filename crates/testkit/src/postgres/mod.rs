@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
+pub(crate) use cluster::unprivileged;
 pub use cluster::{CREATE_PRODUCT_ROLE, Cluster, Options, PRODUCT_ROLE, find_programs, product_url};
 
 /// The variable that names a cluster for tests.
