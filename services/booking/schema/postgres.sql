@@ -357,4 +357,5 @@ ALTER TABLE waitlist ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 --   current_organization() RETURNS uuid
 --   feed_tail(after_xid xid8, after_seq bigint, unordered boolean, skipped_seqs bigint[], row_limit bigint) RETURNS TABLE(epoch bigint, floor_xid bigint, floor_seq bigint, seen text, horizon bigint, seq bigint, xid bigint, organization_id uuid, version bigint, changed_at_us bigint, payload bytea)
 --   fence(fenced regclass, organization name DEFAULT 'organization_id'::name) RETURNS void
+--   namesakes(org uuid, key text, row_limit bigint) RETURNS TABLE(id uuid, version bigint, details text, created_at_us bigint, updated_at_us bigint)
 --   spans_organizations() RETURNS boolean

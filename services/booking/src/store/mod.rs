@@ -35,7 +35,7 @@ pub(crate) static SCHEMA: Schema = Schema {
     name: "booking",
     sqlite: sql::migrate!("migrations/sqlite"),
     postgres: sql::migrate!("migrations/postgres"),
-    functions: sql::functions!["commit_batch", "commit_held_slots", "commit_plans", "feed_tail"],
+    functions: sql::functions!["commit_batch", "commit_held_slots", "commit_plans", "feed_tail", "namesakes"],
 };
 
 /// Booking's database.

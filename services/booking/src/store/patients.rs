@@ -1,10 +1,11 @@
 //! Patients, and the words by which they are found.
 
+use service::store::{POSTGRES, SQLITE};
 use sql::Failure;
 use sqlx::{QueryBuilder, query_as};
 use uuid::Uuid;
 
-use super::{Store, push_in};
+use super::{Database, Store, push_in};
 
 /// A patient; `details` is the JSON of `patients::document::Document`.
 #[derive(Clone, PartialEq, sql::FromRow)]
@@ -42,11 +43,14 @@ macro_rules! select_patients {
 
 const SELECT_PATIENT: &str = select_patients!("WHERE organization_id = $1 AND id = $2");
 const SELECT_OF_ORGANIZATION: &str = select_patients!("WHERE organization_id = ");
-const SELECT_NAMESAKES: &str = select_patients!("WHERE organization_id = $1 AND match_key = $2 ORDER BY id LIMIT $3");
+const SQLITE_SELECT_NAMESAKES: &str =
+    select_patients!("WHERE organization_id = $1 AND match_key = $2 ORDER BY id LIMIT $3");
+const POSTGRES_SELECT_NAMESAKES: &str =
+    "SELECT id, version, details, created_at_us, updated_at_us FROM namesakes($1, $2, $3)";
 
 /// The statements of this file, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[SELECT_PATIENT, SELECT_NAMESAKES];
+pub(super) const STATEMENTS: &[&str] = &[SELECT_PATIENT, SQLITE_SELECT_NAMESAKES];
 
 impl Store {
     pub(crate) async fn patient(&self, organization: Uuid, id: Uuid) -> Result<Option<PatientRow>, Failure> {
@@ -75,9 +79,16 @@ impl Store {
         match_key: &str,
         limit: i64,
     ) -> Result<Vec<PatientRow>, Failure> {
-        service::read!(self.database.of(organization), "booking.namesakes", |pool| {
-            query_as(SELECT_NAMESAKES).bind(organization).bind(match_key).bind(limit).fetch_all(pool).await
-        })
+        match &self.database {
+            Database::Sqlite(pools) => service::spanned!(SQLITE, "booking.namesakes", {
+                let select = query_as(SQLITE_SELECT_NAMESAKES).bind(organization).bind(match_key).bind(limit);
+                select.fetch_all(&pools.reader).await
+            }),
+            Database::Postgres(pool) => service::spanned!(POSTGRES, "booking.namesakes", {
+                let select = query_as(POSTGRES_SELECT_NAMESAKES).bind(organization).bind(match_key).bind(limit);
+                select.fetch_all(pool).await
+            }),
+        }
     }
 
     pub(crate) async fn list_patients(

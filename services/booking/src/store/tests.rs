@@ -223,7 +223,8 @@ async fn a_commit_answers_the_changes_that_the_feed_will_have() {
 #[tokio::test]
 async fn the_functions_of_commits_and_feed_reads_are_planned_once_a_connection() {
     let (store, _database) = on_postgres().await;
-    for function in ["commit_batch(jsonb)", "feed_tail(xid8, bigint, boolean, bigint[], bigint)"] {
+    let feed_tail = "feed_tail(xid8, bigint, boolean, bigint[], bigint)";
+    for function in ["commit_batch(jsonb)", feed_tail, "namesakes(uuid, text, bigint)"] {
         let settings = "SELECT coalesce(proconfig, '{}') FROM pg_proc WHERE oid = $1::regprocedure";
         let settings: Vec<String> = sqlx::query_scalar(settings).bind(function).fetch_one(pool(&store)).await.unwrap();
         for expected in ["plan_cache_mode=force_generic_plan", "enable_seqscan=off"] {
