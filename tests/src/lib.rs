@@ -136,7 +136,11 @@ impl Product {
         Ok(Self { variables, _ports: vec![availability, booking, reminder], ..product })
     }
 
-    pub(crate) async fn ready(
+    /// Processes that run already, once they answer. `url`: the gateway's.
+    ///
+    /// # Errors
+    /// When their folder cannot be used.
+    pub async fn ready(
         url: String,
         processes: Vec<Process>,
         folder: TempDir,

@@ -12,10 +12,12 @@
 pub use sqlx::FromRow;
 pub use sqlx_macros::{FromRow, migrate};
 
+pub mod builds;
 pub mod cursor;
 mod failure;
 pub mod feed;
 mod open;
+mod pooler;
 pub mod private;
 mod role;
 mod schema;

@@ -13,7 +13,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::private;
+use crate::{pooler, private};
 
 /// The database of a service.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,8 +58,13 @@ impl fmt::Debug for Target {
     }
 }
 
+/// What the name of each connection begins with; the service and its version follow.
+pub(crate) const APPLICATION: &str = "meridian-";
+/// The version of this build.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Longest wait for a connection; after it the database counts as busy.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is tested before use. A busy one is not: the test would double the round trips of
 /// each statement.
 const IDLE_TRUSTED: Duration = Duration::from_secs(2);
@@ -179,13 +184,15 @@ pub fn is_kept(rows: usize) -> bool {
 /// Opens a PostgreSQL pool whose search path is this schema. The schema need not exist.
 ///
 /// # Errors
-/// When the server cannot be reached or refuses.
+/// When the server cannot be reached or refuses, and behind a pooler with which the service would not work.
 pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool, sqlx::Error> {
     let options = postgres_options(url, schema)?;
+    pooler::check(&options, schema).await?;
     let pool = PgPoolOptions::new()
         .max_connections(16)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
+        .after_connect(move |connection, _| Box::pin(pooler::check_path(connection, schema)))
         .before_acquire(|connection, known| {
             Box::pin(async move {
                 if known.idle_for > IDLE_TRUSTED {
@@ -199,7 +206,7 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
     match pool {
         // The pool reports only a timeout; a single connection reports the server's or the network's reason.
         Err(sqlx::Error::PoolTimedOut) => match PgConnection::connect_with(&options).await {
-            Ok(_) => Err(sqlx::Error::PoolTimedOut),
+            Ok(mut connection) => pooler::check_path(&mut connection, schema).await.and(Err(sqlx::Error::PoolTimedOut)),
             Err(reason) => Err(reason),
         },
         outcome => outcome,
@@ -213,7 +220,7 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
 pub(crate) fn postgres_options(url: &str, schema: &'static str) -> Result<PgConnectOptions, sqlx::Error> {
     let options: PgConnectOptions = url.parse()?;
     Ok(options
-        .application_name(&format!("meridian-{schema}"))
+        .application_name(&format!("{APPLICATION}{schema}/{VERSION}"))
         .options([
             ("search_path", format!("{schema},public").as_str()),
             ("idle_in_transaction_session_timeout", "10s"),

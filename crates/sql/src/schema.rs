@@ -2,17 +2,24 @@
 //!
 //! Migrations run once, in the order of their numbers, and are never edited. A PostgreSQL function has one file, which is
 //! edited: after the migrations, each function whose text this database has not seen is created or replaced.
+//!
+//! Migrations of one major step only expand a schema. So a process of an older build runs, and starts, on the schema of a
+//! newer build of the same step: an upgrade replaces one process after the other.
 
 use std::{error::Error, path::Path};
 
 use sha2::{Digest, Sha256};
 use sqlx::{
-    AssertSqlSafe, Connection, Executor, PgConnection, PgPool,
+    AssertSqlSafe, Connection, Executor, PgConnection, PgPool, SqlitePool,
     migrate::{MigrateError, Migrator},
     query, query_as, query_scalar,
 };
 
 use crate::{SqlitePools, Target, connect_postgres, connect_sqlite};
+
+/// Numbers of one major step: 1 to 999 are step 0. The first migration that takes something away from processes of the step
+/// before begins a new one.
+const STEP: i64 = 1000;
 
 /// The schema of one service, for both engines.
 #[derive(Debug)]
@@ -95,20 +102,35 @@ struct NotOwner {
     pending: usize,
 }
 
+/// A build of another major step has migrated the schema.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "migration {version} of {schema} is unknown here, and processes of this build do not run beside the build that made it: \
+     start that build (on PostgreSQL `meridian doctor` lists the builds that run), or restore a backup from before it"
+)]
+struct OtherStep {
+    schema: &'static str,
+    version: i64,
+}
+
 impl Schema {
     /// Brings a SQLite file up to date.
     ///
     /// # Errors
-    /// When a migration fails, or an applied migration was edited.
+    /// When a migration fails, an applied migration was edited, or a build of another step has migrated the file.
     pub async fn migrate_sqlite(&self, pools: &SqlitePools) -> Result<(), MigrateError> {
-        self.sqlite.run(&pools.writer).await
+        if self.pending_on_file(&pools.writer).await? == 0 {
+            return Ok(());
+        }
+        beside_newer(&self.sqlite).run(&pools.writer).await
     }
 
     /// Brings a PostgreSQL schema up to date: creates it, runs its migrations, and replaces functions. A schema that is up to
     /// date stays untouched, so that a role which owns nothing can start a service.
     ///
     /// # Errors
-    /// When a migration or a function fails, an applied migration was edited, or the role may not migrate.
+    /// When a migration or a function fails, an applied migration was edited, a build of another step has migrated the schema,
+    /// or the role may not migrate.
     pub async fn migrate_postgres(&self, pool: &PgPool) -> Result<(), MigrateError> {
         let pending = self.pending_in(pool).await?;
         if pending == 0 {
@@ -125,7 +147,7 @@ impl Schema {
         let mut connection = pool.acquire().await?.detach();
         connection.execute("SET statement_timeout = 0").await?;
         connection.execute(SPAN_ORGANIZATIONS).await?;
-        self.postgres.run_direct(None, &mut connection, false).await?;
+        beside_newer(&self.postgres).run_direct(None, &mut connection, false).await?;
         connection.close().await?;
         Ok(self.replace_functions(pool).await?)
     }
@@ -173,7 +195,7 @@ impl Schema {
     /// The number of migrations and functions that a database lacks. Changes nothing.
     ///
     /// # Errors
-    /// When the database cannot be read; `VersionMissing` or `VersionMismatch` when another build has migrated it.
+    /// When the database cannot be read; see [`is_of_another_build`] when another build has migrated it.
     pub async fn pending(&self, target: &Target) -> Result<usize, MigrateError> {
         match target {
             Target::Sqlite(path) => self.pending_on_sqlite(path).await,
@@ -182,10 +204,13 @@ impl Schema {
     }
 
     async fn pending_on_sqlite(&self, path: &Path) -> Result<usize, MigrateError> {
-        let pool = connect_sqlite(path).await?.reader;
-        let tables: i64 = query_scalar(SELECT_SQLITE_TABLE).fetch_one(&pool).await?;
-        let applied = if tables == 0 { vec![] } else { query_as(SELECT_APPLIED).fetch_all(&pool).await? };
-        pending_migrations(&self.sqlite, &applied)
+        self.pending_on_file(&connect_sqlite(path).await?.reader).await
+    }
+
+    async fn pending_on_file(&self, pool: &SqlitePool) -> Result<usize, MigrateError> {
+        let tables: i64 = query_scalar(SELECT_SQLITE_TABLE).fetch_one(pool).await?;
+        let applied = if tables == 0 { vec![] } else { query_as(SELECT_APPLIED).fetch_all(pool).await? };
+        self.lacking(&self.sqlite, &applied)
     }
 
     async fn pending_on_postgres(&self, url: &str) -> Result<usize, MigrateError> {
@@ -204,25 +229,38 @@ impl Schema {
         } else {
             self.functions.len()
         };
-        Ok(pending_migrations(&self.postgres, &applied)? + functions)
+        Ok(self.lacking(&self.postgres, &applied)? + functions)
     }
-}
 
-/// Whether an error says that a build with other migrations has migrated the database.
-pub fn is_of_another_build(error: &(dyn Error + 'static)) -> bool {
-    let error = error.downcast_ref::<MigrateError>();
-    matches!(error, Some(MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_)))
-}
-
-/// The number of migrations that are not applied; `applied` holds version and checksum of each that is.
-fn pending_migrations(migrator: &Migrator, applied: &[(i64, Vec<u8>)]) -> Result<usize, MigrateError> {
-    for (version, checksum) in applied {
-        match migrator.iter().find(|migration| migration.version == *version) {
-            None => return Err(MigrateError::VersionMissing(*version)),
-            Some(known) if *known.checksum != **checksum => return Err(MigrateError::VersionMismatch(*version)),
-            Some(_) => {}
+    /// The number of migrations that are not applied; `applied` holds version and checksum of each that is.
+    fn lacking(&self, migrator: &Migrator, applied: &[(i64, Vec<u8>)]) -> Result<usize, MigrateError> {
+        let step = migrator.iter().map(|migration| migration.version / STEP).max();
+        for (version, checksum) in applied {
+            match migrator.iter().find(|migration| migration.version == *version) {
+                // A newer build of this step has expanded the schema.
+                None if step == Some(version / STEP) => {}
+                None => {
+                    return Err(MigrateError::Source(OtherStep { schema: self.name, version: *version }.into()));
+                }
+                Some(known) if *known.checksum != **checksum => return Err(MigrateError::VersionMismatch(*version)),
+                Some(_) => {}
+            }
         }
+        let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration());
+        Ok(known.filter(|known| applied.iter().all(|(version, _)| *version != known.version)).count())
     }
-    let known = migrator.iter().filter(|migration| migration.migration_type.is_up_migration()).count();
-    Ok(known.saturating_sub(applied.len()))
+}
+
+/// The migrations, where the schema may have some of a newer build too.
+fn beside_newer(migrator: &Migrator) -> Migrator {
+    Migrator { migrations: migrator.migrations.clone(), ignore_missing: true, ..Migrator::DEFAULT }
+}
+
+/// Whether an error says that a build which does not run beside this one has migrated the database.
+pub fn is_of_another_build(error: &(dyn Error + 'static)) -> bool {
+    match error.downcast_ref::<MigrateError>() {
+        Some(MigrateError::VersionMismatch(_)) => true,
+        Some(MigrateError::Source(source)) => source.is::<OtherStep>(),
+        _ => false,
+    }
 }

@@ -1,11 +1,11 @@
 //! `meridian doctor`: checks the configuration, the databases, the clock and the peers.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use rpc::Tls;
-use sql::{Target, writable};
+use sql::{Target, builds, writable};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 mod absent;
@@ -66,6 +66,10 @@ pub(crate) async fn run(common: &Common, extras: Extras) -> Result<()> {
     );
     report("keys of secrets", secrets::check(&config, common.is_dev()));
     report("public address", public_url(&config));
+    // First: the checks of the databases connect to them.
+    if let Some(builds) = builds(&config).await {
+        report("builds that run", builds);
+    }
     for role in Role::ALL {
         report(&format!("database of {}", role.as_str()), database(&config, role, common.is_dev()).await);
     }
@@ -121,6 +125,27 @@ fn public_url(config: &Config) -> Result<String, String> {
     }
 }
 
+/// The builds that use the PostgreSQL databases of this configuration; `None` for embedded databases.
+async fn builds(config: &Config) -> Option<Result<String, String>> {
+    let mut targets: Vec<Target> = Vec::new();
+    for target in Role::ALL.map(|role| config.database_of(role)) {
+        if matches!(target, Target::Postgres(_)) && !targets.contains(&target) {
+            targets.push(target);
+        }
+    }
+    let mut found = BTreeMap::new();
+    for target in &targets {
+        match builds::connected(target).await {
+            Ok(some) => found.extend(some),
+            Err(error) => return Some(Err(format!("PostgreSQL cannot be asked: {error}"))),
+        }
+    }
+    let found: Vec<String> = found.iter().map(|(build, count)| format!("{build} ({count} connections)")).collect();
+    let this = concat!("this program is ", env!("CARGO_PKG_VERSION"));
+    let running = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
+    (!targets.is_empty()).then(|| Ok(format!("{running}; {this}")))
+}
+
 async fn database(config: &Config, role: Role, is_dev: bool) -> Result<String, String> {
     if let Some(fault) = storage::faults(config, Some(role)).into_iter().next() {
         return Err(fault);
@@ -155,7 +180,8 @@ async fn database(config: &Config, role: Role, is_dev: bool) -> Result<String, S
                          role that owns the schema"
                 )),
                 Err(error) if error.chain().any(sql::is_of_another_build) => Err(format!(
-                    "{name} was migrated by another build of Meridian: use that build, or a new database ({error:#})"
+                    "{name} was migrated by a build of Meridian that does not run beside this one: use that build, or a new \
+                     database ({error:#})"
                 )),
                 Err(error) => Err(format!("{name} cannot be reached: {error:#}")),
             }

@@ -14,14 +14,14 @@ use super::tenant_isolation::{PRIVATE, answer_foreign_ids_as_unknown};
 const SELECT_FUNCTIONS: &str = r#"
     SELECT pg_get_functiondef(oid)
     FROM pg_proc
-    WHERE pronamespace = 'booking'::regnamespace AND proname LIKE 'commit\_%'
+    WHERE pronamespace = 'booking'::regnamespace AND (proname LIKE 'commit\_%' OR proname = 'namesakes')
 "#;
-const SERVICES: [&str; 4] = ["availability", "booking", "gateway", "reminder"];
+pub(crate) const SERVICES: [&str; 4] = ["availability", "booking", "gateway", "reminder"];
 
-/// Takes the filters out of the functions that commit bookings; answers their number.
+/// Takes the filters out of the functions that read and commit for one organisation; answers the number of filters.
 async fn take_filters_out_of_functions(admin: &mut PgConnection) -> Result<usize> {
     let functions: Vec<String> = query_scalar(SELECT_FUNCTIONS).fetch_all(&mut *admin).await?;
-    ensure!(functions.len() == 3, "{}", functions.len());
+    ensure!(functions.len() == 4, "{}", functions.len());
     let mut rewritten = 0;
     for function in functions {
         let (text, count) = filters_off::function_without_filters(&function);
@@ -59,7 +59,7 @@ async fn postgresql_keeps_organisations_apart_with_the_applications_filters_off(
 }
 
 /// Runs `deploy/postgres/roles.sql` as an administrator does.
-fn make_roles(database: &Database) -> Result<()> {
+pub(crate) fn make_roles(database: &Database) -> Result<()> {
     let bin = testkit::postgres::find_programs().context("PostgreSQL's programs")?;
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/postgres/roles.sql");
     let mut psql = Command::new(bin.join("psql"));
@@ -73,7 +73,7 @@ fn make_roles(database: &Database) -> Result<()> {
 }
 
 /// The URL of a role that `roles.sql` has made.
-fn url_of(database: &Database, role: &str) -> Result<String> {
+pub(crate) fn url_of(database: &Database, role: &str) -> Result<String> {
     let (_, rest) = database.url.split_once('@').context("the URL names its user")?;
     Ok(format!("postgres://meridian_{role}:{}@{rest}", role.to_uppercase()))
 }
