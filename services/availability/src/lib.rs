@@ -279,6 +279,19 @@ impl Inner {
         Ok(())
     }
 
+    /// Loads a directory again where another process has changed it since the known version; answers whether it has.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub(crate) async fn load_newer_directory(&self, organization: Uuid, known: Option<i64>) -> Result<bool, Fault> {
+        let stored = self.store.directory_version(organization).await.map_err(db_error::fault)?;
+        let is_newer = stored > known;
+        if is_newer {
+            self.load_directory(organization).await.map_err(db_error::fault)?;
+        }
+        Ok(is_newer)
+    }
+
     /// Waits until the occupancy is loaded, and the directory and the occupancy include the caller's revision.
     ///
     /// # Errors

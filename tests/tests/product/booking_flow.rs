@@ -121,6 +121,33 @@ async fn every_replica_reads_its_callers_writes() -> Result<()> {
 }
 
 #[tokio::test]
+async fn an_entry_under_a_parent_just_made_is_taken_by_every_replica() -> Result<()> {
+    let one = Product::apart(&[]).await?;
+    let other = one.replica().await?;
+    for number in 0..10 {
+        let (maker, user) = if number % 2 == 0 { (&one, &other) } else { (&other, &one) };
+        let location = json!({"name": format!("Clinic {number}"), "time_zone": "America/Edmonton"});
+        let location = maker.post("/v1/locations", location).await?.text("/id");
+        let room = json!({"name": "Room 1", "type": "treatment-room"});
+        let room = user.post(&format!("/v1/locations/{location}/rooms"), room).await?;
+        assert_eq!(room.status, StatusCode::CREATED, "{number}: {}", room.body);
+        // Another service asks the directory about what it is given.
+        let service = maker.post("/v1/services", service_named(&format!("Care {number}"))).await?.text("/id");
+        let rule = json!({"trigger": "booked", "channels": ["sms"], "service_ids": [service]});
+        let rule = user.post("/v1/reminder_rules", rule).await?;
+        assert_eq!(rule.status, StatusCode::CREATED, "{number}: {}", rule.body);
+    }
+    Ok(())
+}
+
+/// A service with a name and a code of its own.
+fn service_named(name: &str) -> Value {
+    let mut service = service();
+    (service["name"], service["code"]) = (json!(name), json!(name.to_lowercase().replace(' ', "-")));
+    service
+}
+
+#[tokio::test]
 async fn a_repeated_request_has_one_effect_and_the_same_answer() -> Result<()> {
     for product in both(&[]).await? {
         let clinic = product.clinic("Europe/London", service()).await?;

@@ -11,7 +11,17 @@ const REFERENCES_MAX: usize = 1000;
 
 /// # Errors
 /// Every unknown id, by its pointer. An id of another organisation is unknown like any other.
-pub(crate) fn check(inner: &Inner, ctx: &Context, request: &CheckReferencesRequest) -> Result<(), Fault> {
+pub(crate) async fn check(inner: &Inner, ctx: &Context, request: &CheckReferencesRequest) -> Result<(), Fault> {
+    let organization = ctx.organization.uuid();
+    let known = inner.organisations.directory(organization).map(|directory| directory.version);
+    match check_known(inner, ctx, request) {
+        // An entry may have been made by another process, just now.
+        Err(_) if inner.load_newer_directory(organization, known).await? => check_known(inner, ctx, request),
+        outcome => outcome,
+    }
+}
+
+fn check_known(inner: &Inner, ctx: &Context, request: &CheckReferencesRequest) -> Result<(), Fault> {
     if request.references.len() > REFERENCES_MAX {
         let detail = format!("at most {REFERENCES_MAX} at a time");
         return Err(Fault::violation("/references", "too_many", &detail));

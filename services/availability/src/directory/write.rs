@@ -142,9 +142,14 @@ async fn try_apply(
     let organisation = inner.organisations.get(organization).ok_or_else(Fault::not_found)?;
     let lock = organisation.write_lock.lock().await;
     let present = organisation.latest_index().ok_or_else(Fault::not_found)?;
-    let entry = match decide(inner, &present.directory, change)? {
-        Decision::Write(entry) => entry,
-        Decision::Unchanged(entry) => {
+    let entry = match decide(inner, &present.directory, change) {
+        // Its parent may have been made by another process, just now: then it is decided again.
+        Err(refused) => {
+            let known = Some(present.directory.version);
+            return if inner.load_newer_directory(organization, known).await? { Ok(None) } else { Err(refused) };
+        }
+        Ok(Decision::Write(entry)) => entry,
+        Ok(Decision::Unchanged(entry)) => {
             let entry = Some(entry_to_wire(&entry));
             let answer = WriteEntryResponse { entry, skipped: change.skipped(), ..WriteEntryResponse::default() };
             return Ok(Some(rpc::respond(answer, &revision(&present.directory, &Rezoned::default()), false)));

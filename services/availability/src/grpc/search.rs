@@ -110,7 +110,7 @@ impl search_server::Search for Service {
     ) -> Result<Response<CheckReferencesResponse>, Status> {
         let ctx = Context::of(&request)?;
         self.0.wait_for_directory(&ctx).await?;
-        references::check(&self.0, &ctx, request.get_ref())?;
+        references::check(&self.0, &ctx, request.get_ref()).await?;
         Ok(Response::new(CheckReferencesResponse {}))
     }
 }

@@ -86,14 +86,17 @@ impl Store {
         })
     }
 
+    /// A directory's version; `None` for an unknown organisation.
+    pub(crate) async fn directory_version(&self, organization: Uuid) -> Result<Option<i64>, Failure> {
+        service::read!(self.database.of(organization), "availability.directory_version", |pool| {
+            query_scalar(SELECT_VERSION).bind(organization).fetch_optional(pool).await
+        })
+    }
+
     /// A directory's version and all its entries; `None` for an unknown organisation.
     pub(crate) async fn directory(&self, organization: Uuid) -> Result<Option<(i64, Vec<EntryRow>)>, Failure> {
         // The version is read first: newer entries are then read again, older ones never pass for newer.
-        let version: Option<i64> =
-            service::read!(self.database.of(organization), "availability.directory_version", |pool| {
-                query_scalar(SELECT_VERSION).bind(organization).fetch_optional(pool).await
-            })?;
-        let Some(version) = version else { return Ok(None) };
+        let Some(version) = self.directory_version(organization).await? else { return Ok(None) };
         let entries = service::read!(self.database.of(organization), "availability.entries", |pool| {
             query_as(SELECT_ENTRIES).bind(organization).fetch_all(pool).await
         })?;
