@@ -101,6 +101,12 @@ impl Rule {
     }
 }
 
+/// Whether a patient would rather get such a message twice than not at all: without it they miss the appointment, or come for
+/// nothing.
+fn is_rather_doubled(trigger: Trigger) -> bool {
+    matches!(trigger, Trigger::BeforeStart | Trigger::Cancelled | Trigger::Rescheduled)
+}
+
 /// The rules of a new organisation.
 pub(crate) fn defaults() -> Vec<Body> {
     let rule = |trigger, offset_minutes, channels: &[Channel]| Body {
@@ -114,7 +120,7 @@ pub(crate) fn defaults() -> Vec<Body> {
         quiet_hours: None,
         asks: None,
         consent: ConsentKind::Service,
-        repeat_unknown: false,
+        repeat_unknown: is_rather_doubled(trigger),
     };
     let both = [Channel::Sms, Channel::Email];
     vec![
@@ -131,6 +137,13 @@ pub(crate) fn defaults() -> Vec<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reminder_a_move_and_a_cancellation_are_rather_sent_twice_than_not_at_all() {
+        let repeated = defaults().into_iter().filter(|rule| rule.repeat_unknown).map(|rule| rule.trigger.as_str());
+        let expected = ["before_start", "before_start", "before_start", "cancelled", "rescheduled"];
+        assert_eq!(repeated.collect::<Vec<_>>(), expected);
+    }
 
     #[test]
     fn a_rule_wants_what_it_would_plan_and_nothing_once_it_is_archived() {
