@@ -13,6 +13,7 @@ pub use sqlx::FromRow;
 pub use sqlx_macros::{FromRow, migrate};
 
 pub mod builds;
+mod copy;
 pub mod cursor;
 mod failure;
 pub mod feed;
@@ -23,6 +24,7 @@ mod role;
 mod schema;
 pub mod writable;
 
+pub use copy::copy_sqlite;
 pub use failure::{AsFailure, Failure, retry_serialization};
 pub use open::{
     CLOSE_TIMEOUT, SqlitePools, Target, TargetError, answers_yes, connect_postgres, connect_sqlite, is_kept, settle,

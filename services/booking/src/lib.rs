@@ -198,6 +198,19 @@ impl App {
         Box::pin(async move { Ok(Store::open(database).await?.migrate().await?) })
     }
 
+    /// Begins a new epoch of the feed, for a database that was put back: subscribers that have read further take a new snapshot.
+    ///
+    /// # Errors
+    /// When the database cannot be used.
+    pub fn begin_epoch(database: &Target) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            let store = Store::open(database).await?;
+            store.begin_epoch().await.map_err(Failure::into_source)?;
+            store.database().close().await;
+            Ok(())
+        })
+    }
+
     /// Seals the secrets of a database under the newest key.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use runtime::{Clock, config::Setting};
 use service::seal::Keyring;
 
 use crate::{
-    catalogue, certificates, config::Config, demo, doctor, effective, keys, openapi, roles::Role, secrets, serve,
-    storage,
+    backup, catalogue, certificates, config::Config, demo, doctor, effective, keys, openapi, roles::Role, secrets,
+    serve, storage,
 };
 
 /// Scheduling for chains of physiotherapy clinics.
@@ -70,6 +70,21 @@ enum Command {
         /// Make a database that is missing, even where others hold data that belong with it
         #[arg(long)]
         new: bool,
+    },
+    /// Copy the embedded databases into a folder, while the product runs
+    Backup {
+        /// The folder of backups, each of which gets one of its own; `backup.folder` of the configuration if not given
+        #[arg(long, value_name = "DIR")]
+        to: Option<PathBuf>,
+        /// How many backups stay; the oldest are removed
+        #[arg(long, value_name = "NUMBER")]
+        keep: Option<usize>,
+    },
+    /// Put a backup in the place of embedded databases that are not there
+    Restore {
+        /// The folder of the backup
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
     },
     /// Run everything with a fictional chain of clinics to try it on
     Demo,
@@ -237,6 +252,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<()> {
         Command::Migrate { role, new } => {
             settled(&common, serve::migrate(&common.load()?, role.map(Role::from), new)).await
         }
+        Command::Backup { to, keep } => backup::run(&common.load()?, to.as_deref(), keep).await,
+        Command::Restore { from } => backup::restore(&common.load()?, &from).await,
         Command::Demo => demo::run(&common).await,
         Command::Catalogue { url } => catalogue::run(&common, &url).await,
         Command::Certificates { out, renew } => certificates::run(&out, renew),

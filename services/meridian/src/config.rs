@@ -11,7 +11,7 @@ use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
 use sql::Target;
 
-use crate::roles::Role;
+use crate::{backup::ScheduleConfig, roles::Role};
 
 mod peers;
 #[cfg(test)]
@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) auth: Auth,
     /// The keys that seal secrets in the databases.
     pub(crate) secrets: Secrets,
+    /// Backups of the embedded databases.
+    pub(crate) backup: ScheduleConfig,
     /// The service availability.
     pub(crate) availability: Service<availability::Config>,
     /// The service booking.
@@ -123,6 +125,7 @@ impl Default for Config {
             telemetry: runtime::telemetry::Config::default(),
             auth: Auth::default(),
             secrets: Secrets::default(),
+            backup: ScheduleConfig::default(),
             availability: Service::default(),
             booking: Service::default(),
             reminder: Service::default(),
@@ -165,6 +168,7 @@ impl Section for Config {
         self.auth.oidc.validate(&format!("{at}auth.oidc."), faults);
         self.peers.validate(&format!("{at}peers."), faults);
         self.telemetry.validate(&format!("{at}telemetry."), faults);
+        self.backup.validate(&format!("{at}backup."), faults);
         self.availability.service.validate(&format!("{at}availability."), faults);
         self.booking.service.validate(&format!("{at}booking."), faults);
         self.reminder.service.validate(&format!("{at}reminder."), faults);
@@ -227,7 +231,7 @@ impl Config {
 }
 
 /// Creates a folder that only its owner may enter. One that exists stays as it is.
-fn create_private_folder(path: &Path) -> std::io::Result<()> {
+pub(crate) fn create_private_folder(path: &Path) -> std::io::Result<()> {
     let mut builder = DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -13,6 +13,7 @@ mod audit;
 mod zone_drift;
 
 use crate::{
+    backup,
     cli::Common,
     config::Config,
     peer_tls,
@@ -72,6 +73,9 @@ pub(crate) async fn run(common: &Common, extras: Extras) -> Result<()> {
     }
     for role in Role::ALL {
         report(&format!("database of {}", role.as_str()), database(&config, role, common.is_dev()).await);
+    }
+    if let Some(backups) = backup::check(&config) {
+        report("backups", backups);
     }
     if let Ok(clock) = common.clock() {
         report("appointments after a restore", absent::check(&config, &clock).await);

@@ -5,6 +5,7 @@
 mod allocator;
 mod arguments;
 mod background_runtime;
+mod backup;
 mod catalogue;
 mod certificates;
 mod cli;

@@ -11,6 +11,7 @@ use tonic::service::Routes;
 
 use crate::{
     background_runtime::BackgroundRuntime,
+    backup,
     cli::{Common, Settings},
     config::Config,
     peer_tls,
@@ -122,6 +123,9 @@ async fn serve_all(
     let (end, jobs) = (shutdown.clone(), reminder.clone());
     tasks.run_on(&background_runtime, async move { jobs.run(end).await });
     tasks.run(WriteWatch::new(config, None, shared.readiness.clone()).run(shutdown.clone()));
+    if let Some(schedule) = backup::Schedule::new(config) {
+        tasks.run(schedule.run(shutdown.clone()));
+    }
     serve_operations(config, shared, shutdown, &mut tasks).await?;
     println!("listening on {}://{}", scheme(config), listener.local_addr()?);
     let served = gateway.serve(listener, shutdown.clone()).await;

@@ -61,7 +61,7 @@ fn faults_of(data: &Path, file: &Path) -> Vec<String> {
         let blamed = if error.kind() == io::ErrorKind::NotFound { folder } else { nearest(folder) };
         return vec![describe("folder", blamed, &error)];
     }
-    let files = ["", "-wal", "-shm"].map(|suffix| with_suffix(file, suffix)).into_iter().filter(|path| path.exists());
+    let files = parts(file).into_iter().filter(|path| path.exists());
     files.filter_map(|path| Some(describe("file", &path, &access(&path).err()?))).collect()
 }
 
@@ -73,6 +73,11 @@ fn files(config: &Config, role: Option<Role>) -> Vec<(Role, PathBuf)> {
         Target::Postgres(_) => None,
     };
     roles.filter_map(file).collect()
+}
+
+/// A SQLite database's file, and the two that stand beside it while it is in use.
+pub(crate) fn parts(file: &Path) -> [PathBuf; 3] {
+    ["", "-wal", "-shm"].map(|suffix| with_suffix(file, suffix))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

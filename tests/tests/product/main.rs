@@ -1,5 +1,6 @@
 //! The scenarios, each a module of one test program: a program of its own for each would link the whole product anew.
 
+mod backup;
 mod booking_flow;
 mod calendar_feeds;
 mod care_plans;

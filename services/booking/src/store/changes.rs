@@ -58,6 +58,9 @@ impl Tail {
 pub(super) const SQLITE_EPOCH: &str = "SELECT value FROM epoch";
 pub(super) const SQLITE_LAST_SEQ: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes'";
 const SQLITE_EPOCH_AND_FLOOR: &str = "SELECT value, floor_seq FROM epoch";
+const SQLITE_BEGIN_EPOCH: &str = "UPDATE epoch SET value = 1 + abs(random() % 2000000000)";
+/// The next look at the mark finds another place in it.
+const POSTGRES_BEGIN_EPOCH: &str = "UPDATE epoch SET incarnation = 'restored'";
 const SQLITE_RAISE_FLOOR: &str = r#"
     UPDATE epoch
     SET floor_seq = max(floor_seq, (
@@ -142,6 +145,20 @@ impl Store {
                 Ok(found > 0)
             }
         }
+    }
+
+    /// Begins a new epoch, for a database that an operator has put back: subscribers that have read further take a new snapshot.
+    pub(crate) async fn begin_epoch(&self) -> Result<(), Failure> {
+        let begun = async {
+            match self.database.across() {
+                Scoped::Sqlite(pools) => query(SQLITE_BEGIN_EPOCH).execute(&pools.writer).await.map(drop)?,
+                Scoped::Postgres(pool) => service::scoped!(end_write, pool, "booking.begin_epoch", |conn| {
+                    query(POSTGRES_BEGIN_EPOCH).execute(conn).await.map(drop)
+                })?,
+            }
+            Ok(())
+        };
+        begun.instrument(self.span("booking.begin_epoch")).await
     }
 
     /// The position of a reader that wants only later changes.
