@@ -11,12 +11,14 @@ use runtime::config::{Fault, Section};
 use serde::{Deserialize, Serialize};
 use sql::Target;
 
-use crate::{backup::ScheduleConfig, roles::Role};
+use crate::roles::Role;
 
+mod backup;
 mod peers;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use backup::Backup;
 pub(crate) use peers::{Grpc, Peers};
 
 /// The configuration.
@@ -47,7 +49,7 @@ pub(crate) struct Config {
     /// The keys that seal secrets in the databases.
     pub(crate) secrets: Secrets,
     /// Backups of the embedded databases.
-    pub(crate) backup: ScheduleConfig,
+    pub(crate) backup: Backup,
     /// The service availability.
     pub(crate) availability: Service<availability::Config>,
     /// The service booking.
@@ -125,7 +127,7 @@ impl Default for Config {
             telemetry: runtime::telemetry::Config::default(),
             auth: Auth::default(),
             secrets: Secrets::default(),
-            backup: ScheduleConfig::default(),
+            backup: Backup::default(),
             availability: Service::default(),
             booking: Service::default(),
             reminder: Service::default(),

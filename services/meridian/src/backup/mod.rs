@@ -20,10 +20,7 @@ use runtime::Clock;
 use sql::Target;
 
 use self::manifest::Manifest;
-pub(crate) use self::{
-    restore::run as restore,
-    schedule::{Config as ScheduleConfig, Schedule},
-};
+pub(crate) use self::{restore::run as restore, schedule::Schedule};
 use crate::{
     config::{Config, create_private_folder},
     roles::Role,

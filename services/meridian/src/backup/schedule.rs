@@ -1,62 +1,23 @@
 //! Backups at intervals, by the process that runs all roles.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use runtime::{
-    Clock, Shutdown,
-    config::{Fault, Section},
-};
-use serde::{Deserialize, Serialize};
+use runtime::{Clock, Shutdown};
 
 use super::{began_at, list, make, prune};
-use crate::config::Config as Whole;
+use crate::config::Config;
 
 /// Longest wait between two looks, so that a suspended machine is noticed; also the pause after a failure.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 
-/// Backups of the embedded databases, made by the process that runs all roles. Databases in PostgreSQL are backed up by
-/// PostgreSQL's own programs.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Config {
-    /// The folder for them, best on another disk. Not set: none are made.
-    pub(crate) folder: Option<PathBuf>,
-    /// Minutes from one to the next.
-    pub(crate) every_minutes: u32,
-    /// How many are kept; older ones are removed.
-    pub(crate) keep: u32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { folder: None, every_minutes: 24 * 60, keep: 14 }
-    }
-}
-
-impl Section for Config {
-    fn validate(&self, at: &str, faults: &mut Vec<Fault>) {
-        for (key, value) in [("every_minutes", self.every_minutes), ("keep", self.keep)] {
-            if value == 0 {
-                faults.push(Fault { key: format!("{at}{key}"), problem: "must be at least 1".to_owned() });
-            }
-        }
-    }
-}
-
-impl Config {
-    /// The time from one backup to the next.
-    pub(crate) fn every(&self) -> Duration {
-        Duration::from_secs(60 * u64::from(self.every_minutes))
-    }
-}
-
 /// The schedule of a process.
 pub(crate) struct Schedule {
-    config: Whole,
+    config: Config,
 }
 
 impl Schedule {
     /// The configured schedule; `None` without a folder.
-    pub(crate) fn new(config: &Whole) -> Option<Self> {
+    pub(crate) fn new(config: &Config) -> Option<Self> {
         config.backup.folder.as_ref().map(|_| Self { config: config.clone() })
     }
 
