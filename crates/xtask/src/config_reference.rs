@@ -15,7 +15,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use syn::{Attribute, Expr, Fields, GenericArgument, Item, ItemStruct, Lit, Meta, PathArguments, PathSegment, Type};
 
-use crate::steps::{built_product, cargo, is_named, output, step};
+use crate::steps::{fresh_product, output};
 
 /// The file with the table, and the markers around it.
 const PAGE: &str = "deploy/README.md";
@@ -58,10 +58,7 @@ struct Section {
 /// When the code cannot be read or the product cannot be built.
 pub(crate) fn write() -> Result<()> {
     let sections = sections(Path::new("."))?;
-    if !is_named() {
-        step("build", || cargo(&["build", "--quiet", "--bin", "meridian"]))?;
-    }
-    let defaults = defaults()?;
+    let defaults = defaults(&fresh_product()?)?;
     let page = fs::read_to_string(PAGE).with_context(|| format!("{PAGE} cannot be read"))?;
     let (before, _, after) = parts(&page)?;
     fs::write(PAGE, format!("{before}{BEGIN}\n\n{}\n{END}{after}", drawn(&sections, &defaults)?))?;
@@ -116,9 +113,9 @@ fn row(line: &str) -> Option<(&str, (&str, &str))> {
 }
 
 /// The defaults by key, as TOML, from a product that is started without any configuration.
-fn defaults() -> Result<HashMap<String, String>> {
+fn defaults(product: &Path) -> Result<HashMap<String, String>> {
     let folder = tempfile::tempdir()?;
-    let product = fs::canonicalize(built_product()?)?;
+    let product = fs::canonicalize(product)?;
     let mut command = Command::new(product);
     let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("MERIDIAN_"));
     ours.for_each(|name| {

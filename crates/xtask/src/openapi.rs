@@ -4,7 +4,7 @@ use std::{fs, process::Command};
 
 use anyhow::{Context, Result, bail};
 
-use crate::steps::{is_named, output};
+use crate::steps::{fresh_product, output};
 
 const FILE: &str = "services/gateway/openapi.json";
 /// The most differing lines that the check prints.
@@ -38,14 +38,7 @@ pub(crate) fn check() -> Result<()> {
 
 /// The document that the product prints, which `MERIDIAN_BIN` may name.
 fn document() -> Result<String> {
-    let mut command = if is_named() {
-        Command::new(std::env::var_os("MERIDIAN_BIN").unwrap_or_default())
-    } else {
-        let mut cargo = Command::new("cargo");
-        cargo.args(["run", "--quiet", "--package", "meridian", "--"]);
-        cargo
-    };
-    output(command.arg("openapi"))
+    output(Command::new(fresh_product()?).arg("openapi"))
 }
 
 /// The lines between the common beginning and the common end of two texts, removed ones before added ones.

@@ -15,8 +15,6 @@ const RENEW_VARIABLE: &str = "MERIDIAN_RENEW_SCHEMA";
 /// When a migration fails, or an applied migration was edited or deleted.
 pub(crate) fn renew() -> Result<()> {
     run_command(
-        Command::new("cargo")
-            .args(["test", "--quiet", "--package", "scenarios", "--test", "schema"])
-            .env(RENEW_VARIABLE, "1"),
+        Command::new("cargo").args(["test", "--quiet", "--workspace", "--test", "schema"]).env(RENEW_VARIABLE, "1"),
     )
 }

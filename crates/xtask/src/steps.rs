@@ -72,6 +72,15 @@ pub(crate) fn built_product() -> Result<PathBuf> {
     Ok(own.parent().context("this program is in no folder")?.join("meridian"))
 }
 
+/// The product: `MERIDIAN_BIN`, or the binary of this source, built where it is not fresh. It is built as the tests build it: a
+/// package by itself has other features of its libraries, and would be compiled once more.
+pub(crate) fn fresh_product() -> Result<PathBuf> {
+    if !is_named() {
+        cargo(&["build", "--quiet", "--workspace", "--bins"])?;
+    }
+    built_product()
+}
+
 /// The product: `MERIDIAN_BIN`, or the binary of a cargo profile.
 pub(crate) fn product_of(profile: &str) -> Result<PathBuf> {
     if is_named() {
