@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
     task::JoinSet,
-    time::{interval, sleep},
+    time::{Interval, MissedTickBehavior, interval},
 };
 
 use super::{
@@ -157,27 +157,33 @@ async fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(socket.connect(address).await?)
 }
 
+/// Pauses before connections are opened again.
+fn pauses() -> Interval {
+    let mut pauses = interval(REOPEN_AFTER);
+    pauses.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pauses
+}
+
 /// Holds a connection, and opens it again when it is closed. A refused connection is no reason to give up.
 async fn hold(address: SocketAddr, bytes: Vec<u8>) -> Result<()> {
+    let mut pauses = pauses();
     loop {
+        pauses.tick().await;
         if let Ok(mut stream) = connect(address).await
             && stream.write_all(&bytes).await.is_ok()
         {
             let mut answer = [0; 4096];
             while stream.read(&mut answer).await.is_ok_and(|count| count > 0) {}
         }
-        sleep(REOPEN_AFTER).await;
     }
 }
 
 /// Sends a request at the flood's rate, whatever is answered.
 async fn flood(address: SocketAddr, request: &'static [u8]) -> Result<()> {
-    let mut ticks = interval(Duration::from_secs(FLOODING as u64) / FLOOD);
+    let (mut ticks, mut pauses) = (interval(Duration::from_secs(FLOODING as u64) / FLOOD), pauses());
     loop {
-        let Ok(mut stream) = connect(address).await else {
-            sleep(REOPEN_AFTER).await;
-            continue;
-        };
+        pauses.tick().await;
+        let Ok(mut stream) = connect(address).await else { continue };
         let mut answer = [0; 4096];
         loop {
             ticks.tick().await;

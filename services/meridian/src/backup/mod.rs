@@ -11,11 +11,10 @@ mod schedule;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use runtime::Clock;
 use sql::Target;
 
@@ -33,7 +32,7 @@ const PREFIX: &str = "meridian-";
 const INSTANT: &str = "%Y%m%dT%H%M%SZ";
 /// What the name of an unfinished backup ends with, and the age at which nobody works on it any more.
 const PARTIAL: &str = ".partial";
-const PARTIAL_AGE: Duration = Duration::from_secs(24 * 3600);
+const PARTIAL_AGE: SignedDuration = SignedDuration::from_hours(24);
 
 /// Runs `meridian backup`.
 ///
@@ -130,11 +129,13 @@ fn prune(folder: &Path, keep: usize) -> Result<()> {
     for old in &all[..surplus] {
         fs::remove_dir_all(old).with_context(|| format!("the old backup {} cannot be removed", old.display()))?;
     }
+    let now = Clock::system().now();
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_partial = name.starts_with(&format!(".{PREFIX}")) && name.ends_with(PARTIAL);
-        let age = entry.metadata().and_then(|found| found.modified()).map(|at| SystemTime::now().duration_since(at));
-        if is_partial && age.is_ok_and(|age| age.is_ok_and(|age| age > PARTIAL_AGE)) {
+        let modified = entry.metadata().and_then(|found| found.modified()).ok();
+        let age = modified.and_then(|at| Some(now.duration_since(Timestamp::try_from(at).ok()?)));
+        if is_partial && age.is_some_and(|age| age > PARTIAL_AGE) {
             fs::remove_dir_all(entry.path())?;
         }
     }
