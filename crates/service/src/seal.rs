@@ -71,10 +71,10 @@ pub enum InvalidKeys {
 /// A value that cannot be sealed or opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is sealed under a key that is not in the ring.
+    /// The value is sealed under a key that is not in the ring.
     #[error("a secret is sealed under the key {0}, which is not among the keys of `secrets`")]
     UnknownKey(String),
-    /// It was changed, or belongs to another row.
+    /// The value was changed, or belongs to another row.
     #[error("a sealed secret was changed, or belongs to another row")]
     Altered,
     /// The system gives no random bytes.

