@@ -168,7 +168,8 @@ async fn reception_finds_patients_by_name_phone_or_birth_date() -> Result<()> {
             "1980-02-03",
             "900999",
         ] {
-            let found = product.get(&format!("/v1/patients?query={query}")).await?;
+            let found = product.get(&format!("/v1/patients?q={query}")).await?;
+            assert_eq!(product.get(&format!("/v1/patients?query={query}")).await?.body, found.body, "{query}");
             let hits = found.body["data"].as_array().context("a list")?;
             assert_eq!(hits.len(), 1, "{query}: {}", found.body);
             let next = &hits[0]["next_visit"];
@@ -181,7 +182,19 @@ async fn reception_finds_patients_by_name_phone_or_birth_date() -> Result<()> {
             assert_eq!(found.body["data"].as_array().map(Vec::len), Some(1), "{query}: {}", found.body);
             assert_eq!(found.text("/data/0/given_name"), "Siobhán");
         }
-        assert_eq!(product.get("/v1/patients?query=nobody").await?.body["data"], json!([]));
+        assert_eq!(product.get("/v1/patients?q=nobody").await?.body["data"], json!([]));
+        let both = product.get("/v1/patients?q=jose&query=jose").await?;
+        assert_eq!((both.status, both.text("/errors/0/pointer")), (StatusCode::BAD_REQUEST, "query".to_owned()));
+
+        // What was asked stays out of the log, the metrics and the audit log.
+        let audit = product.get("/v1/audit?limit=200").await?.body.to_string();
+        let metrics = product.text("/metrics").await?;
+        assert!(audit.contains("q=*"), "{audit}");
+        for kept in [audit, metrics, product.printed()] {
+            for word in ["mueller", "900999", "1980-02-03", "jose", "nobody"] {
+                assert!(!kept.to_lowercase().contains(word), "{word}");
+            }
+        }
     }
     Ok(())
 }

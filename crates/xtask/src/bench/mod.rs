@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod messages;
 mod mixed_load;
+mod patients;
 mod pgbench;
 mod plans;
 pub(crate) mod rest_client;
@@ -65,6 +66,8 @@ enum Measurement {
     Attacks,
     /// A hundred thousand reminders that are due at one instant: planning, sending, and a limited rate.
     Messages,
+    /// Looking patients up among a hundred thousand, on both engines.
+    Patients,
     /// Allocations of an answer of slots.
     Allocations,
     /// Draws a flame graph of the product while it is searched, by `perf`: target/flame/search.svg.
@@ -85,6 +88,7 @@ const ALL: [Measurement; 13] = [
     Measurement::Streams,
     Measurement::Attacks,
     Measurement::Messages,
+    Measurement::Patients,
     Measurement::Allocations,
 ];
 
@@ -154,6 +158,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             Measurement::Attacks => attacks::run(&settings)?,
             Measurement::Flame => flame::run(&settings)?,
             Measurement::Messages => messages::run(&settings)?,
+            Measurement::Patients => patients::run(&settings)?,
             // A separate program, which counts inside the product's process: this one does not depend on the services.
             Measurement::Allocations => {
                 cargo(&["bench", "--quiet", "--package", "scenarios", "--bench", "allocations"])?

@@ -25,10 +25,7 @@ use super::{
 use crate::{
     Inner,
     commit::{self, begin},
-    store::{
-        batch::Batch,
-        patients::{PatientFilter, PatientRow},
-    },
+    store::{batch::Batch, patient_search::PatientFilter, patients::PatientRow},
 };
 
 const RECORD_ROUTE: &str = "RecordConsent";
@@ -117,8 +114,8 @@ pub(crate) async fn record_reply(
 
 /// The patients who can be reached at an address.
 async fn at_address(inner: &Inner, ctx: &Context, channel: Channel, address: &str) -> Result<Vec<PatientRow>, Fault> {
-    let words = search::at_address(address);
-    let filter = PatientFilter { words, limit: SHARED_MAX, ..PatientFilter::default() };
+    let terms = search::at_address(address);
+    let filter = PatientFilter { terms, limit: SHARED_MAX, ..PatientFilter::default() };
     let mut rows = inner.store.list_patients(ctx.organization.uuid(), &filter).await.map_err(db_error::fault)?;
     let has_address = |details: &Details| match channel {
         Channel::Sms => details.phone == address,

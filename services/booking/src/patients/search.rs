@@ -1,38 +1,35 @@
-//! The words by which patients are found, and the spans of words that a query matches.
+//! The words by which patients are found, and the words that a query asks for.
 //!
 //! Each patient has words in `patient_words`: those of the names, folded (see `domain::fold`), the e-mail address, the date of
-//! birth and three of the telephone number. A query matches the beginnings of words, so an index answers it.
+//! birth and three of the telephone number; and the beginnings of names and e-mail address, so that one or two letters, which
+//! thousands of patients match, are looked up as a word of their own. A query matches the beginnings of words, so an index
+//! answers it.
 
 use domain::{fold, patient::Details, phone};
 
-use crate::store::patients::WordSpan;
+use crate::store::patient_search::{Term, WordMatch};
 
-/// Words of a query that count; the others are ignored.
-const WORDS_MAX: usize = 10;
+/// Terms of a query that count; the others are ignored.
+const TERMS_MAX: usize = 10;
 /// Fewest digits that may be a part of a telephone number.
 const PHONE_DIGITS_MIN: usize = 3;
+/// The letters of the longest beginning that is a word of its own.
+const BEGINNING_MAX: usize = 3;
 
 // First characters of words that are no words of a name.
 const INTERNATIONAL: char = '+';
 const NATIONAL: char = '#';
 const REVERSED: char = '~';
 const BORN: char = '@';
-
-/// The words with this prefix.
-fn prefix(text: String) -> WordSpan {
-    WordSpan { to: format!("{text}\u{10ffff}"), from: text }
-}
-
-/// Exactly this word: no word holds a control character.
-fn exactly(text: String) -> WordSpan {
-    WordSpan { to: format!("{text}\u{1}"), from: text }
-}
+const BEGINNING: char = '^';
 
 /// The words of a patient, sorted, each once.
 pub(crate) fn words(details: &Details) -> Vec<String> {
     let mut words = fold::words(&details.given_name);
     words.extend(fold::words(&details.family_name));
     words.extend(details.email.as_deref().map(str::to_lowercase));
+    let beginnings: Vec<String> = words.iter().flat_map(|word| beginnings(word)).collect();
+    words.extend(beginnings);
     words.extend(details.date_of_birth.map(|date| date.strftime("@%Y%m%d").to_string()));
     if let Some((code, national)) = phone::split_country_code(&details.phone) {
         words.push(format!("{INTERNATIONAL}{code}{national}"));
@@ -44,50 +41,64 @@ pub(crate) fn words(details: &Details) -> Vec<String> {
     words
 }
 
-/// Matches exactly this telephone number (E.164) or e-mail address.
-pub(crate) fn at_address(address: &str) -> Vec<Vec<WordSpan>> {
-    vec![vec![exactly(address.to_lowercase())]]
+/// The beginnings of a word of one to three letters.
+fn beginnings(word: &str) -> impl Iterator<Item = String> + '_ {
+    (1..=BEGINNING_MAX).map(|letters| std::iter::once(BEGINNING).chain(word.chars().take(letters)).collect())
 }
 
-/// The spans of a query: of each list, a patient must have a word in one of the spans. Empty for a blank query; one empty
-/// list for a query that no patient matches.
-pub(crate) fn spans(query: &str) -> Vec<Vec<WordSpan>> {
-    let mut spans = Vec::new();
+/// Matches exactly this telephone number (E.164) or e-mail address.
+pub(crate) fn at_address(address: &str) -> Vec<Term> {
+    let word = address.to_lowercase();
+    vec![Term { any_of: vec![WordMatch::Is(word.clone())], whole: vec![word] }]
+}
+
+/// The terms of a query, which a patient must match all. Empty for a blank query; one term that nobody matches for a query
+/// without a letter or digit.
+pub(crate) fn terms(query: &str) -> Vec<Term> {
+    let mut terms = Vec::new();
     let mut number = String::new();
     for word in query.split_whitespace() {
         if let Some(dates) = dates(word) {
-            spans.push(dates.into_iter().map(|date| prefix(format!("{BORN}{date}"))).collect());
+            let whole: Vec<String> = dates.into_iter().map(|date| format!("{BORN}{date}")).collect();
+            terms.push(Term { any_of: whole.iter().cloned().map(WordMatch::Is).collect(), whole });
         } else if let Some(digits) = digits(word) {
             // Consecutive numbers are one number with blanks in it.
             number.push_str(&digits);
             continue;
         } else if word.chars().any(char::is_alphanumeric) {
-            spans.extend(named(word));
+            terms.extend(named(word));
         }
-        spans.extend(numbered(&std::mem::take(&mut number)));
+        terms.extend(numbered(&std::mem::take(&mut number)));
     }
-    spans.extend(numbered(&number));
-    spans.truncate(WORDS_MAX);
-    if spans.is_empty() && !query.trim().is_empty() { vec![vec![]] } else { spans }
+    terms.extend(numbered(&number));
+    terms.truncate(TERMS_MAX);
+    if terms.is_empty() && !query.trim().is_empty() { vec![Term::default()] } else { terms }
 }
 
 /// A word of a name, which may be several, or an e-mail address.
-fn named(word: &str) -> Vec<Vec<WordSpan>> {
+fn named(word: &str) -> Vec<Term> {
     if word.chars().skip(1).any(|c| c == '@') {
-        return vec![vec![prefix(word.to_lowercase())]];
+        let word = word.to_lowercase();
+        return vec![Term { any_of: vec![WordMatch::Starts(word.clone())], whole: vec![word] }];
     }
-    fold::query_words(word).into_iter().map(|word| vec![prefix(word)]).collect()
+    let term = |word: String| {
+        let is_short = word.chars().nth(BEGINNING_MAX).is_none();
+        let begins =
+            if is_short { WordMatch::Is(format!("{BEGINNING}{word}")) } else { WordMatch::Starts(word.clone()) };
+        Term { any_of: vec![begins], whole: vec![word] }
+    };
+    fold::query_words(word).into_iter().map(term).collect()
 }
 
 /// A number: a part of a name, the beginning or the end of a telephone number in one of its forms, or a date of birth or its
 /// year.
-fn numbered(digits: &str) -> Option<Vec<WordSpan>> {
+fn numbered(digits: &str) -> Option<Term> {
     if digits.is_empty() {
         return None;
     }
-    let mut spans = vec![prefix(digits.to_owned())];
+    let (mut starts, mut ends) = (vec![digits.to_owned()], Vec::new());
     if matches!(digits.len(), 4..=8) {
-        spans.push(prefix(format!("{BORN}{digits}")));
+        starts.push(format!("{BORN}{digits}"));
     }
     if digits.len() >= PHONE_DIGITS_MIN {
         let without_zeros = digits.trim_start_matches('0');
@@ -100,20 +111,21 @@ fn numbered(digits: &str) -> Option<Vec<WordSpan>> {
         }
         forms.dedup();
         for form in forms.iter().filter(|form| form.len() >= PHONE_DIGITS_MIN) {
-            spans.push(prefix(format!("{INTERNATIONAL}{form}")));
-            spans.push(prefix(format!("{NATIONAL}{form}")));
+            starts.push(format!("{INTERNATIONAL}{form}"));
+            starts.push(format!("{NATIONAL}{form}"));
         }
-        spans.push(prefix(reversed(digits)));
+        ends.push(reversed(digits));
         // Zeros at the beginning are a trunk prefix only before a whole number.
         if without_zeros != digits && without_zeros.len() >= 7 {
-            spans.push(prefix(reversed(without_zeros)));
+            ends.push(reversed(without_zeros));
         }
         // Trunk prefixes of other digits, such as Russia's 8.
         if digits.len() >= 10 {
-            spans.push(prefix(reversed(&digits[1..])));
+            ends.push(reversed(&digits[1..]));
         }
     }
-    Some(spans)
+    let any_of = starts.iter().chain(&ends).cloned().map(WordMatch::Starts).collect();
+    Some(Term { any_of, whole: starts })
 }
 
 fn reversed(digits: &str) -> String {
@@ -169,16 +181,22 @@ mod tests {
         }
     }
 
-    fn finds(spans: &[Vec<WordSpan>], details: &Details) -> bool {
+    fn finds(terms: &[Term], details: &Details) -> bool {
         let words = words(details);
-        let within = |span: &WordSpan| words.iter().any(|word| *word >= span.from && *word < span.to);
-        spans.iter().all(|list| list.iter().any(within))
+        let has = |it: &WordMatch| match it {
+            WordMatch::Is(text) => words.contains(text),
+            WordMatch::Starts(text) => words.iter().any(|word| word.starts_with(text)),
+        };
+        terms.iter().all(|term| term.any_of.iter().any(has))
     }
 
     #[test]
     fn every_form_of_a_query_finds_its_patient() {
         for query in [
             "",
+            "j",
+            "jo b",
+            "JOS",
             "jose",
             "JOSÉ",
             "obrien jos",
@@ -208,12 +226,24 @@ mod tests {
             "1980-02-03 obrien 0999",
             "\u{202a}07700 900999\u{202c}",
         ] {
-            assert!(finds(&spans(query), &details()), "{query}");
+            assert!(finds(&terms(query), &details()), "{query}");
         }
-        for query in
-            ["jo\u{eb}l", "osé", "bob", "07700 900998", "0161", "1981", "1980-02-04", "jose x", "'", "joe@example"]
-        {
-            assert!(!finds(&spans(query), &details()), "{query}");
+        for query in [
+            "x",
+            "jx",
+            "josx",
+            "jo\u{eb}l",
+            "osé",
+            "bob",
+            "07700 900998",
+            "0161",
+            "1981",
+            "1980-02-04",
+            "jose x",
+            "'",
+            "joe@example",
+        ] {
+            assert!(!finds(&terms(query), &details()), "{query}");
         }
         assert!(finds(&at_address("+447700900999"), &details()));
         assert!(finds(&at_address("jose@EXAMPLE.org"), &details()));

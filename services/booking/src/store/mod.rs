@@ -14,6 +14,7 @@ pub(crate) mod groups;
 pub(crate) mod holds;
 pub(crate) mod links;
 pub(crate) mod offers;
+pub(crate) mod patient_search;
 pub(crate) mod patients;
 pub(crate) mod plans;
 mod proposals;

@@ -3,6 +3,7 @@
 mod fence;
 mod restore;
 mod waitlist;
+mod words;
 
 use std::time::Duration;
 

@@ -18,6 +18,7 @@ mod groups;
 mod harness;
 mod holds;
 mod idempotency;
+mod patient_search;
 mod patients;
 mod practitioner_limits;
 mod rezone;

@@ -2,7 +2,7 @@
 
 use axum::http::Method;
 use domain::{appointment::BookingChannel, id::PatientId, patient::Details};
-use rpc::Fault;
+use rpc::{Code, Fault};
 use serde::Serialize;
 use serde_json::{Value, json};
 use service::db_error;
@@ -86,7 +86,7 @@ pub(crate) struct AppointmentSummary {
     time_zone: String,
 }
 
-/// A page of patients, newest first.
+/// A page of patients, newest first, or the best match first.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PatientPage {
     data: Vec<Patient>,
@@ -102,8 +102,10 @@ pub(crate) struct RevokedLinks {
     calendar: bool,
 }
 
-const QUERY: &str = "Prefixes of names, e-mail address or date of birth, or a telephone number, its beginning or its \
-    end. Accents, apostrophes, the order of words and separators between digits are ignored";
+const Q: &str = "What is known of the patient: beginnings of names, e-mail address or date of birth, or a telephone \
+    number in any form, its beginning or its end. Accents, apostrophes, the order of words and separators between digits \
+    are ignored. Those whose whole words it has come first";
+const QUERY: &str = "As `q`, newest first";
 
 pub(super) fn operations() -> Vec<Operation> {
     let read = Access::Scopes(&[Scope::PatientsRead]);
@@ -111,6 +113,7 @@ pub(super) fn operations() -> Vec<Operation> {
     let operation = |id: &str, method, path: &str, summary: &str, access, handler| {
         Operation::new(id, method, path, "patients", summary, access, handler).answer(200, "Patient")
     };
+    let q = Param::new("q", Type::Text(100), Q);
     let query = Param::new("query", Type::Text(100), QUERY);
     let proposed = Param::new("proposed_changes", Type::Boolean, "With or without proposed changes");
     let decide = |verb: &str, summary: &str, handler| {
@@ -122,9 +125,16 @@ pub(super) fn operations() -> Vec<Operation> {
         operation("create_patient", Method::POST, "/v1/patients", "Creates a patient", write, handler!(create))
             .json_body("Details")
             .answer(201, "Patient"),
-        operation("list_patients", Method::GET, "/v1/patients", "Lists patients, newest first", read, handler!(list))
-            .params(&[query, proposed, LIMIT, CURSOR])
-            .answer(200, "PatientPage"),
+        operation(
+            "list_patients",
+            Method::GET,
+            "/v1/patients",
+            "Lists patients, newest first, or finds them",
+            read,
+            handler!(list),
+        )
+        .params(&[q, query, proposed, LIMIT, CURSOR])
+        .answer(200, "PatientPage"),
         operation("get_patient", Method::GET, "/v1/patients/{id}", "Returns one patient", read, handler!(get)),
         operation("patch_patient", Method::PATCH, "/v1/patients/{id}", "Changes a patient", write, handler!(patch))
             .body(Body::MergePatch)
@@ -230,10 +240,16 @@ async fn get(call: Call) -> Result<Reply, Fault> {
 
 async fn list(call: Call) -> Result<Reply, Fault> {
     let params = &call.params;
+    let best_first = params.text("q").is_some();
+    if best_first && params.text("query").is_some() {
+        let fault = Fault::violation("query", "contradictory", "give q, for the best match first, or query; not both");
+        return Err(Fault { code: Code::InvalidParameter, ..fault });
+    }
     let request = ListPatientsRequest {
-        query: params.text_or_empty("query"),
+        query: params.text_or_empty(if best_first { "q" } else { "query" }),
         page: call.page(),
         proposed_changes: params.flag("proposed_changes"),
+        best_first,
     };
     let answer = call.inner.booking.clone().list_patients(call.context().request(request)).await?.into_inner();
     let page = PatientPage {
