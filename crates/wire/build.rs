@@ -32,6 +32,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Messages with personal data do not derive `Debug`; `redact.rs` implements it.
         .skip_debug([
             "meridian.booking.v1.PatientDetails",
+            "meridian.booking.v1.PatientStaffFields",
+            "meridian.booking.v1.PatientContact",
+            "meridian.booking.v1.PatientIdentifier",
+            "meridian.booking.v1.PatientBlock",
             "meridian.booking.v1.ProposedChange",
             "meridian.booking.v1.BookAppointmentRequest",
             "meridian.booking.v1.Appointment",

@@ -33,6 +33,11 @@ impl Faults {
         }
     }
 
+    /// Notes the faults of a part of the input.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Whether no fault has been noted.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

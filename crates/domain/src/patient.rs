@@ -1,14 +1,16 @@
 //! Patients: their details, consents and proposed changes.
 
+mod record;
+
 use std::fmt;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+pub use self::record::{Block, ContactPerson, Identifier, Record, StaffFields};
 use crate::{
     fault::{Faults, check_text},
     id::ProposedChangeId,
-    phone::{self, ParseError},
     words::words,
 };
 
@@ -125,9 +127,10 @@ pub struct Details {
     pub family_name: String,
     /// Telephone number: with its country code, such as `+17805550123`, or as it is dialled in the country of the location
     /// (or of the organisation, where no location is known), such as `(780) 555-0123`. It is stored and returned in E.164
-    /// form.
-    #[cfg_attr(feature = "schema", schema(max_length = 40, example = "(780) 555-0123"))]
-    pub phone: String,
+    /// form. Only staff may leave it out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(max_length = 40, example = "(780) 555-0123", nullable = false))]
+    pub phone: Option<String>,
     /// E-mail address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(format = Email, max_length = 254, nullable = false))]
@@ -183,11 +186,7 @@ impl Details {
     /// Rewrites the telephone number in E.164 form, or notes why it cannot be parsed. A number in national form is read as
     /// one of `country` (ISO 3166-1); without a country it stays unchanged.
     pub fn normalize_phone(&mut self, faults: &mut Faults, at: &str, country: Option<&str>) {
-        match phone::parse(&self.phone, country) {
-            Ok(e164) => self.phone = e164,
-            Err(ParseError::NoCountry) => {}
-            Err(error) => faults.push(format!("{at}/phone"), "invalid_phone", error.detail(country)),
-        }
+        record::normalize_phone(&mut self.phone, faults, at, country);
     }
 
     /// Notes every fault but those of the telephone number, which [`Details::normalize_phone`] notes. Pointers begin with `at`,
@@ -195,14 +194,7 @@ impl Details {
     pub fn check(&self, faults: &mut Faults, at: &str) {
         check_text(faults, &format!("{at}/given_name"), &self.given_name, 100);
         check_text(faults, &format!("{at}/family_name"), &self.family_name, 100);
-        if let Some(email) = &self.email {
-            faults.check(
-                is_email(email),
-                format!("{at}/email"),
-                "invalid_email",
-                "write an address such as name@example.org",
-            );
-        }
+        check_email(faults, at, self.email.as_deref());
         if let Some(born) = self.date_of_birth {
             faults.check(
                 born.year() >= 1850 && born.year() <= 2200,
@@ -223,6 +215,11 @@ impl Details {
             );
         }
     }
+}
+
+fn check_email(faults: &mut Faults, at: &str, email: Option<&str>) {
+    let detail = "write an address such as name@example.org";
+    faults.check(email.is_none_or(is_email), format!("{at}/email"), "invalid_email", detail);
 }
 
 /// Whether a text is an E.164 number: `+`, then 7 to 15 digits of which the first is not 0.
@@ -263,7 +260,7 @@ mod tests {
         let mut details = Details {
             given_name: " ".into(),
             family_name: "x".repeat(101),
-            phone: "780 555 012".into(),
+            phone: Some("780 555 012".into()),
             email: Some("nobody".into()),
             date_of_birth: None,
             language: Some("Engl!sh".into()),

@@ -83,6 +83,7 @@ table! {
     NotOffered "not_offered" FailedPrecondition 422 "This cannot be booked";
     VerificationRequired "verification_required" FailedPrecondition 422 "The number or the address is to be proved";
     VerificationFailed "verification_failed" FailedPrecondition 422 "The code is not right";
+    PatientBlocked "patient_blocked" FailedPrecondition 422 "The patient cannot book online";
     NoSeries "no_series" FailedPrecondition 422 "No series fits";
     HoldLimit "hold_limit" ResourceExhausted 429 "Enough is held already";
     MessageLimit "message_limit" ResourceExhausted 429 "Enough messages go there already";

@@ -14,6 +14,10 @@ macro_rules! redact {
 
 redact! {
     crate::booking::PatientDetails,
+    crate::booking::PatientStaffFields,
+    crate::booking::PatientContact,
+    crate::booking::PatientIdentifier,
+    crate::booking::PatientBlock,
     crate::booking::ProposedChange,
     crate::booking::BookAppointmentRequest,
     crate::booking::Appointment,

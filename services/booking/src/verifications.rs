@@ -78,8 +78,9 @@ fn token(links: &LinkSigner, ctx: &Context, channel: Channel, address_hash: &[u8
 fn proves(inner: &Inner, ctx: &Context, text: &str, contact: &Contact) -> bool {
     let expires_at_us = text.split_once('.').and_then(|(expiry, _)| i64::from_str_radix(expiry, 16).ok());
     let Some(expires_at_us) = expires_at_us.filter(|at_us| *at_us > inner.clock.now_us()) else { return false };
-    let email = contact.email.as_deref().map(|email| (Channel::Email, email));
-    [(Channel::Sms, contact.phone.as_str())].into_iter().chain(email).any(|(channel, address)| {
+    let phones = contact.phones.iter().map(|phone| (Channel::Sms, phone));
+    let emails = contact.emails.iter().map(|email| (Channel::Email, email));
+    phones.chain(emails).any(|(channel, address)| {
         let expected = token(&inner.links, ctx, channel, &hash(&address_key(address)), expires_at_us);
         bool::from(expected.as_bytes().ct_eq(text.as_bytes()))
     })
@@ -134,8 +135,9 @@ pub(crate) fn message_counts(inner: &Inner, ctx: &Context, patient: &MatchedPati
         |kind: &str, name: &str, most: u32| MessageCount { subject: format!("{kind}:{name}"), most: i64::from(most) };
     let opaque = |address: &str| inner.links.sign(&[COUNT_PREFIX, address_key(address).as_bytes()]);
     let contacts = || patient.given.iter().chain(&patient.record);
-    let numbers = contacts().map(|contact| count("number", &opaque(&contact.phone), limits.per_number));
-    let addresses = contacts().filter_map(|contact| contact.email.as_deref());
+    let numbers = contacts().flat_map(|contact| &contact.phones);
+    let numbers = numbers.map(|phone| count("number", &opaque(phone), limits.per_number));
+    let addresses = contacts().flat_map(|contact| &contact.emails);
     let addresses = addresses.map(|email| count("address", &opaque(email), limits.per_address));
     let of_visitor = count("visitor", &format!("{} {visitor}", ctx.caller), limits.per_visitor);
     let of_key = count("key", &ctx.caller, limits.per_key);

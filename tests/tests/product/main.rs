@@ -18,6 +18,7 @@ mod key_expiry;
 mod limited_keys;
 mod links;
 mod location_zone;
+mod patient_records;
 mod patients;
 mod peers;
 mod plans;

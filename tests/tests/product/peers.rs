@@ -111,7 +111,7 @@ async fn create_patient(roles: &Roles, mut client: BookingClient<Channel>) -> Re
         phone: "(403) 555-0100".into(),
         ..PatientDetails::default()
     };
-    let request = context(roles.organization).request(CreatePatientRequest { details: Some(details) });
+    let request = context(roles.organization).request(CreatePatientRequest { details: Some(details), staff: None });
     client.create_patient(request).await.map(|_| ())
 }
 

@@ -1,8 +1,8 @@
-//! A patient's details.
+//! A patient's details, and the fields that only staff set.
 
 use domain::{
     fault::Faults,
-    patient::{Channel, Consent, Details},
+    patient::{Block, Channel, Consent, ContactPerson, Details, Identifier, StaffFields},
 };
 
 use super::{optional_date, optional_text, parse};
@@ -13,7 +13,7 @@ pub fn to_wire(details: &Details) -> booking::PatientDetails {
     booking::PatientDetails {
         given_name: details.given_name.clone(),
         family_name: details.family_name.clone(),
-        phone: details.phone.clone(),
+        phone: details.phone.clone().unwrap_or_default(),
         email: details.email.clone().unwrap_or_default(),
         date_of_birth: details.date_of_birth.map(|date| date.to_string()).unwrap_or_default(),
         language: details.language.clone().unwrap_or_default(),
@@ -54,7 +54,7 @@ pub fn from_wire(details: &booking::PatientDetails, at: &str, country: Option<&s
     let mut details = Details {
         given_name: details.given_name.clone(),
         family_name: details.family_name.clone(),
-        phone: details.phone.clone(),
+        phone: optional_text(&details.phone),
         email: optional_text(&details.email),
         date_of_birth,
         language: optional_text(&details.language),
@@ -64,4 +64,66 @@ pub fn from_wire(details: &booking::PatientDetails, at: &str, country: Option<&s
     details.check(&mut faults, at);
     details.normalize_phone(&mut faults, at, country);
     faults.result().map(|()| details)
+}
+
+/// The fields that only staff set, for the wire.
+pub fn staff_to_wire(fields: &StaffFields) -> booking::PatientStaffFields {
+    let contact = |contact: &ContactPerson| booking::PatientContact {
+        name: contact.name.clone(),
+        relation: contact.relation.clone(),
+        phone: contact.phone.clone().unwrap_or_default(),
+        email: contact.email.clone().unwrap_or_default(),
+        receives_messages: contact.receives_messages,
+    };
+    let identifier =
+        |it: &Identifier| booking::PatientIdentifier { system: it.system.clone(), value: it.value.clone() };
+    booking::PatientStaffFields {
+        contacts: fields.contacts.iter().map(contact).collect(),
+        identifiers: fields.identifiers.iter().map(identifier).collect(),
+        external_id: fields.external_id.clone().unwrap_or_default(),
+        custom: fields.custom.clone().into_iter().collect(),
+        blocked: fields.blocked.as_ref().map(|block| booking::PatientBlock {
+            reason: block.reason.clone(),
+            until: block.until.map(|date| date.to_string()).unwrap_or_default(),
+        }),
+    }
+}
+
+/// The fields that only staff set, from the wire, checked. Pointers begin with `at`. `country_of` names the country (ISO
+/// 3166-1) in which a contact's telephone number is read.
+///
+/// # Errors
+/// Every fault.
+pub fn staff_from_wire(
+    fields: &booking::PatientStaffFields,
+    at: &str,
+    country_of: impl Fn(&str) -> Option<String>,
+) -> Result<StaffFields, Faults> {
+    let mut faults = Faults::new();
+    let blocked = fields.blocked.as_ref().map(|block| Block {
+        reason: block.reason.clone(),
+        until: optional_date(&mut faults, &format!("{at}/blocked/until"), &block.until),
+    });
+    let contact = |it: &booking::PatientContact| ContactPerson {
+        name: it.name.clone(),
+        relation: it.relation.clone(),
+        phone: optional_text(&it.phone),
+        email: optional_text(&it.email),
+        receives_messages: it.receives_messages,
+    };
+    let identifier =
+        |it: &booking::PatientIdentifier| Identifier { system: it.system.clone(), value: it.value.clone() };
+    let mut fields = StaffFields {
+        contacts: fields.contacts.iter().map(contact).collect(),
+        identifiers: fields.identifiers.iter().map(identifier).collect(),
+        external_id: optional_text(&fields.external_id),
+        custom: fields.custom.clone().into_iter().collect(),
+        blocked,
+    };
+    fields.check(&mut faults, at);
+    for (number, contact) in fields.contacts.iter_mut().enumerate() {
+        let country = contact.phone.as_deref().and_then(&country_of);
+        contact.normalize_phone(&mut faults, &format!("{at}/contacts/{number}"), country.as_deref());
+    }
+    faults.result().map(|()| fields)
 }

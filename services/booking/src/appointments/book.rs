@@ -10,13 +10,16 @@ use rpc::{Code, Context, Fault};
 use service::{db_error, idempotency::Begun};
 use tonic::Response;
 use uuid::Uuid;
-use wire::booking::{
-    Appointment, BookAppointmentRequest,
-    book_appointment_request::{Time, Who},
+use wire::{
+    booking::{
+        Appointment, BookAppointmentRequest,
+        book_appointment_request::{Time, Who},
+    },
+    common::BookingChannel,
 };
 
 use super::{
-    NOTE_MAX,
+    NOTE_MAX, blocked,
     booking::{Booking, Draft},
     record::NewAppointment,
     view,
@@ -48,7 +51,7 @@ pub(crate) async fn book(
         Begun::Replay(response) => return Ok(response),
     };
     verifications::refuse_id(ctx, &request)?;
-    let plan_session = validate(&request)?;
+    let plan_session = validate(ctx, &request)?;
     // Two bookings at once may both change the patient's record.
     commit::retry_stale(|| book_once(inner, ctx, &request, plan_session)).await
 }
@@ -68,6 +71,7 @@ async fn book_once(
         Some(known) => known,
         None => matched_patient(inner, ctx, request, &slot).await?,
     };
+    let warnings = blocked::check(inner, ctx, &patient, &slot.time_zone, request.channel)?;
     let knowledge = verifications::knowledge(inner, ctx, request, &patient, &slot)?;
     match knowledge {
         Knowledge::Unknown if slot.requires_prior.is_some() => return Err(evaluation_required()),
@@ -103,7 +107,8 @@ async fn book_once(
     loop {
         let mut booked = booking.at(&reservation, inner.clock.now_us())?;
         booked.batch.message_counts.clone_from(&message_counts);
-        let answer = view::to_wire_with_link(&inner.links, &booked.appointments[0]);
+        let mut answer = view::to_wire_with_link(&inner.links, &booked.appointments[0]);
+        answer.warnings.clone_from(&warnings);
         match commit::attempt(inner, ctx, ROUTE, booked.batch, answer).await? {
             Attempt::Answered(response) => {
                 metrics::counter!("bookings_total", "outcome" => "booked").increment(1);
@@ -118,18 +123,19 @@ async fn book_once(
     }
 }
 
-fn validate(request: &BookAppointmentRequest) -> Result<Option<Uuid>, Fault> {
+fn validate(ctx: &Context, request: &BookAppointmentRequest) -> Result<Option<Uuid>, Fault> {
     let mut faults = Faults::new();
     faults.check(request.time.is_some(), "/slot_id", "missing", "give a slot_id or a hold_id");
     faults.check(request.who.is_some(), "/patient", "missing", "give a patient_id or a patient");
     check_note(&mut faults, "/note", &request.note, NOTE_MAX);
     let session: Option<PlanSessionId> =
         wire::convert::optional_id(&mut faults, "/plan_session_id", &request.plan_session_id);
-    if let Some(Who::Patient(details)) = &request.who
-        && let Err(found) = wire::convert::patient::from_wire(details, "/patient", None)
-    {
-        for fault in found.into_vec() {
-            faults.push(fault.pointer, fault.code, fault.detail);
+    if let Some(Who::Patient(details)) = &request.who {
+        let by_staff = ctx.visitor.is_none() && request.channel == BookingChannel::Staff as i32;
+        let has_phone = by_staff || !details.phone.is_empty();
+        faults.check(has_phone, "/patient/phone", "missing", "give a telephone number; only staff book without one");
+        if let Err(found) = wire::convert::patient::from_wire(details, "/patient", None) {
+            faults.extend(found);
         }
     }
     faults.result()?;

@@ -1,5 +1,6 @@
 //! Appointments: one file for each action.
 
+mod blocked;
 pub(crate) mod book;
 pub(crate) mod booking;
 pub(crate) mod contact;

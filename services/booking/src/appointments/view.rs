@@ -39,5 +39,6 @@ pub(crate) fn to_wire(row: &AppointmentRow) -> Appointment {
         group_id: row.group_id.map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
         note: row.note.clone(),
         rescheduled_late: row.rescheduled_late,
+        warnings: vec![],
     }
 }

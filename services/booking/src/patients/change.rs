@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::{
     id::{PatientId, ProposedChangeId},
-    patient::ConsentSource,
+    patient::{ConsentSource, StaffFields},
 };
 use rpc::{Context, Fault};
 use service::idempotency::Begun;
@@ -42,15 +42,17 @@ pub(crate) async fn create(
         Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
-    let details = telephone::read_details(inner, ctx, &request.details.unwrap_or_default(), "", None).await?;
+    let none = StaffFields::default();
+    let record = telephone::read_record(inner, ctx, request.details, request.staff, none).await?;
     let now = inner.clock.now();
     let now_us = now.as_microsecond();
     let author = Author { at_us: now_us, by: &ctx.caller, how: ConsentSource::Details };
-    let new = new_patient(inner.ids.uuid(now), &Document::new(details.clone(), author))?;
+    let new = new_patient(inner.ids.uuid(now), &Document::new(record.clone(), author))?;
     let answer = Patient {
         id: PatientId::new(new.id).to_string(),
         version: 1,
-        details: Some(convert::to_wire(&details)),
+        details: Some(convert::to_wire(&record.details)),
+        staff: Some(convert::staff_to_wire(&record.staff)),
         created_at_us: now_us,
         updated_at_us: now_us,
         ..Patient::default()
@@ -68,10 +70,12 @@ pub(crate) async fn update(
     if request.if_version != 0 && request.if_version != old.version {
         return Err(commit::version_mismatch());
     }
-    let details = telephone::read_details(inner, ctx, &request.details.unwrap_or_default(), "", None).await?;
+    let document = Document::read(&old.details)?;
+    let staff = document.record.staff.clone();
+    let record = telephone::read_record(inner, ctx, request.details, request.staff, staff).await?;
     let now_us = inner.clock.now_us();
     let author = Author { at_us: now_us, by: &ctx.caller, how: ConsentSource::Details };
-    let new = Document::read(&old.details)?.with(details, author);
+    let new = document.with(record, author);
     let change_patients = vec![changed_patient(&old, &new)?];
     let batch = Batch { change_patients, ..Batch::new(ctx.organization.uuid(), now_us) };
     let position = commit::commit(inner, batch).await.map_err(commit::refused)?;
@@ -104,22 +108,22 @@ pub(crate) async fn decide(
 pub(super) fn new_patient(id: Uuid, document: &Document) -> Result<NewPatient, Fault> {
     Ok(NewPatient {
         id,
-        match_key: match_key(&document.details),
+        match_key: match_key(&document.record),
         open_changes: open_changes(document),
         details: document.write()?,
-        words: search::words(&document.details),
+        words: search::words(&document.record),
     })
 }
 
 /// The next version of a patient.
 pub(super) fn changed_patient(row: &PatientRow, document: &Document) -> Result<ChangedPatient, Fault> {
-    let before = search::words(&Document::read(&row.details)?.details);
-    let words = search::words(&document.details);
+    let before = search::words(&Document::read(&row.details)?.record);
+    let words = search::words(&document.record);
     let without = |of: &[String], not: &[String]| of.iter().filter(|word| !not.contains(word)).cloned().collect();
     Ok(ChangedPatient {
         id: row.id,
         version: row.version + 1,
-        match_key: match_key(&document.details),
+        match_key: match_key(&document.record),
         open_changes: open_changes(document),
         details: document.write()?,
         words_added: without(&words, &before),

@@ -11,7 +11,7 @@ use ::wire::booking::{
 use domain::{
     fault::Faults,
     id::PatientId,
-    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentSource, Details},
+    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentSource, Record},
 };
 use rpc::{Context, Fault};
 use service::{db_error, idempotency::Begun};
@@ -66,7 +66,7 @@ pub(crate) async fn record(
     .await
 }
 
-/// Gives or withdraws consents of all patients at an address, in one transaction.
+/// Gives or withdraws consents of all patients whose messages go to an address, in one transaction.
 pub(crate) async fn record_reply(
     inner: &Arc<Inner>,
     ctx: &Context,
@@ -112,16 +112,16 @@ pub(crate) async fn record_reply(
     .await
 }
 
-/// The patients who can be reached at an address.
+/// The patients who are reached at an address: their own, or that of the contact who gets their messages.
 async fn at_address(inner: &Inner, ctx: &Context, channel: Channel, address: &str) -> Result<Vec<PatientRow>, Fault> {
     let terms = search::at_address(address);
     let filter = PatientFilter { terms, limit: SHARED_MAX, ..PatientFilter::default() };
     let mut rows = inner.store.list_patients(ctx.organization.uuid(), &filter).await.map_err(db_error::fault)?;
-    let has_address = |details: &Details| match channel {
-        Channel::Sms => details.phone == address,
-        Channel::Email => details.email.as_deref().is_some_and(|known| known.eq_ignore_ascii_case(address)),
+    let has_address = |record: &Record| match channel {
+        Channel::Sms => record.phones().any(|known| known == address),
+        Channel::Email => record.emails().any(|known| known.eq_ignore_ascii_case(address)),
     };
-    rows.retain(|row| Document::read(&row.details).is_ok_and(|document| has_address(&document.details)));
+    rows.retain(|row| Document::read(&row.details).is_ok_and(|document| has_address(&document.record)));
     Ok(rows)
 }
 
@@ -146,7 +146,7 @@ fn history(row: &PatientRow, version: i64, document: &Document) -> ConsentHistor
     ConsentHistory {
         patient_id: PatientId::new(row.id).to_string(),
         version,
-        consents: ::wire::convert::patient::to_wire(&document.details).consents,
+        consents: ::wire::convert::patient::to_wire(&document.record.details).consents,
         events: document.log.iter().rev().map(to_wire).collect(),
     }
 }

@@ -1,8 +1,10 @@
-//! The stored document of a patient: details, history of consents, and proposed changes.
+//! The stored document of a patient: record, history of consents, and proposed changes.
 
 use domain::{
     id::ProposedChangeId,
-    patient::{Channel, Consent, ConsentEvent, ConsentKind, ConsentSource, Details, ProposedChange, ProposedField},
+    patient::{
+        Channel, Consent, ConsentEvent, ConsentKind, ConsentSource, Details, ProposedChange, ProposedField, Record,
+    },
 };
 use rpc::Fault;
 use serde_json::Value;
@@ -19,7 +21,7 @@ const PROPOSED_MAX: usize = 20;
 /// The stored document of a patient. Without `Debug`, so that no log shows it by accident.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Document {
-    pub(crate) details: Details,
+    pub(crate) record: Record,
     /// The oldest first.
     pub(crate) log: Vec<ConsentEvent>,
     /// Changes for staff to decide, the oldest first.
@@ -44,9 +46,10 @@ pub(crate) struct Author<'a> {
 
 impl Document {
     /// The document of a new patient; the given consents begin the history.
-    pub(crate) fn new(details: Details, author: Author<'_>) -> Self {
-        let without_consents = Details { consents: vec![], ..details.clone() };
-        Self { details: without_consents, log: vec![], proposed: vec![] }.with(details, author)
+    pub(crate) fn new(record: Record, author: Author<'_>) -> Self {
+        let mut without_consents = record.clone();
+        without_consents.details.consents.clear();
+        Self { record: without_consents, log: vec![], proposed: vec![] }.with(record, author)
     }
 
     /// Reads a stored document. The parser's message may quote it, so the fault leaves it out.
@@ -59,7 +62,7 @@ impl Document {
         };
         let (log, proposed) = (list(LOG), list(PROPOSED));
         Ok(Self {
-            details: serde_json::from_value(value).map_err(|_| broken())?,
+            record: serde_json::from_value(value).map_err(|_| broken())?,
             log: serde_json::from_value(log).map_err(|_| broken())?,
             proposed: serde_json::from_value(proposed).map_err(|_| broken())?,
         })
@@ -68,7 +71,7 @@ impl Document {
     /// The document as JSON.
     pub(crate) fn write(&self) -> Result<String, Fault> {
         let failed = |_| Fault::internal("a patient cannot be written");
-        let mut value = serde_json::to_value(&self.details).map_err(failed)?;
+        let mut value = serde_json::to_value(&self.record).map_err(failed)?;
         if let Some(fields) = value.as_object_mut() {
             if !self.log.is_empty() {
                 fields.insert(LOG.to_owned(), serde_json::to_value(&self.log).map_err(failed)?);
@@ -80,9 +83,10 @@ impl Document {
         Ok(value.to_string())
     }
 
-    /// The document with other details. Each consent that is given or withdrawn adds an event, and a proposed change that
+    /// The document with another record. Each consent that is given or withdrawn adds an event, and a proposed change that
     /// the details now hold is dropped.
-    pub(crate) fn with(&self, details: Details, author: Author<'_>) -> Self {
+    pub(crate) fn with(&self, record: Record, author: Author<'_>) -> Self {
+        let details = &record.details;
         let mut log = self.log.clone();
         let mut add_event = |consent: Consent, given| {
             let Consent { channel, kind } = consent;
@@ -98,7 +102,7 @@ impl Document {
         for channel in Channel::ALL {
             for kind in ConsentKind::ALL {
                 let consent = Consent { channel, kind };
-                match (self.details.consents.contains(&consent), details.consents.contains(&consent)) {
+                match (self.record.details.consents.contains(&consent), details.consents.contains(&consent)) {
                     (false, true) => add_event(consent, true),
                     (true, false) => add_event(consent, false),
                     _ => {}
@@ -106,9 +110,13 @@ impl Document {
             }
         }
         log.drain(..log.len().saturating_sub(LOG_MAX));
-        let open = self.proposed.iter().filter(|change| differs(&details, change.field, &change.value));
+        let open = self.proposed.iter().filter(|change| differs(details, change.field, &change.value));
         let proposed = open.cloned().collect();
-        Self { details, log, proposed }
+        Self { record, log, proposed }
+    }
+
+    fn with_details(&self, details: Details, author: Author<'_>) -> Self {
+        self.with(Record { details, staff: self.record.staff.clone() }, author)
     }
 
     /// The document after a booking with these details: new consents are given, empty fields are filled, and differing fields
@@ -120,19 +128,21 @@ impl Document {
         by_staff: bool,
         mut id: impl FnMut() -> ProposedChangeId,
     ) -> Self {
-        let mut details = self.details.clone();
+        let mut details = self.record.details.clone();
         details.date_of_birth = details.date_of_birth.or(booked.date_of_birth);
-        let given = booked.consents.iter().filter(|consent| !self.details.consents.contains(consent));
+        let given = booked.consents.iter().filter(|consent| !self.record.details.consents.contains(consent));
         details.consents.extend(given);
         let mut differing = Vec::new();
         for field in ProposedField::ALL {
-            match (self.details.field(field), booked.field(field)) {
+            match (self.record.details.field(field), booked.field(field)) {
                 (None, Some(value)) => details.set_field(field, &value),
-                (Some(_), Some(value)) if differs(&self.details, field, &value) => differing.push((field, value)),
+                (Some(_), Some(value)) if differs(&self.record.details, field, &value) => {
+                    differing.push((field, value))
+                }
                 _ => {}
             }
         }
-        let mut new = self.with(details, author);
+        let mut new = self.with_details(details, author);
         for (field, value) in differing {
             let same = |open: &ProposedChange| open.field == field && open.value == value;
             if !new.proposed.iter().any(same) {
@@ -146,23 +156,23 @@ impl Document {
     /// The document with a proposed change accepted or discarded; `None` where the change is not open.
     pub(crate) fn decided(&self, id: ProposedChangeId, accept: bool, author: Author<'_>) -> Option<Self> {
         let change = self.proposed.iter().find(|open| open.id == id)?;
-        let mut details = self.details.clone();
+        let mut details = self.record.details.clone();
         if accept {
             details.set_field(change.field, &change.value);
         }
-        let mut new = self.with(details, author);
+        let mut new = self.with_details(details, author);
         new.proposed.retain(|open| open.id != id);
         Some(new)
     }
 
     /// The document with a consent given or withdrawn.
     pub(crate) fn consented(&self, consent: Consent, given: bool, author: Author<'_>) -> Self {
-        let mut details = self.details.clone();
+        let mut details = self.record.details.clone();
         details.consents.retain(|known| *known != consent);
         if given {
             details.consents.push(consent);
         }
-        self.with(details, author)
+        self.with_details(details, author)
     }
 
     /// Whether a consent was last withdrawn through this source.

@@ -29,7 +29,10 @@ pub(crate) async fn list(
     let is_short = request.query.chars().count() <= QUERY_CHARS_MAX;
     faults.check(is_short, "query", "too_long", "at most 100 characters");
     faults.result()?;
-    let terms = search::terms(&request.query);
+    let mut terms = search::terms(&request.query);
+    if !request.external_id.is_empty() {
+        terms.push(search::with_external_id(&request.external_id));
+    }
     let ranks = ranks(request.best_first, terms.len());
     let filter = PatientFilter { terms, proposed_changes: request.proposed_changes, ..PatientFilter::default() };
     let mut rows = ranked(inner, ctx, filter, ranks, after, limit + 1).await?;

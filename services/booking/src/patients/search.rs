@@ -1,11 +1,11 @@
 //! The words by which patients are found, and the words that a query asks for.
 //!
-//! Each patient has words in `patient_words`: those of the names, folded (see `domain::fold`), the e-mail address, the date of
-//! birth and three of the telephone number; and the beginnings of names and e-mail address, so that one or two letters, which
+//! Each patient has words in `patient_words`: those of the names, folded (see `domain::fold`), the e-mail addresses, the date of
+//! birth and three of each telephone number, the contacts' among them, and the numbers in other systems; and the beginnings of names and e-mail address, so that one or two letters, which
 //! thousands of patients match, are looked up as a word of their own. A query matches the beginnings of words, so an index
 //! answers it.
 
-use domain::{fold, patient::Details, phone};
+use domain::{fold, patient::Record, phone};
 
 use crate::store::patient_search::{Term, WordMatch};
 
@@ -22,16 +22,22 @@ const NATIONAL: char = '#';
 const REVERSED: char = '~';
 const BORN: char = '@';
 const BEGINNING: char = '^';
+const EXTERNAL: char = '=';
 
 /// The words of a patient, sorted, each once.
-pub(crate) fn words(details: &Details) -> Vec<String> {
+pub(crate) fn words(record: &Record) -> Vec<String> {
+    let (details, staff) = (&record.details, &record.staff);
     let mut words = fold::words(&details.given_name);
     words.extend(fold::words(&details.family_name));
-    words.extend(details.email.as_deref().map(str::to_lowercase));
+    let emails = staff.contacts.iter().filter_map(|contact| contact.email.as_deref());
+    words.extend(details.email.as_deref().into_iter().chain(emails).map(str::to_lowercase));
+    words.extend(staff.identifiers.iter().map(|identifier| identifier.value.to_lowercase()));
     let beginnings: Vec<String> = words.iter().flat_map(|word| beginnings(word)).collect();
     words.extend(beginnings);
     words.extend(details.date_of_birth.map(|date| date.strftime("@%Y%m%d").to_string()));
-    if let Some((code, national)) = phone::split_country_code(&details.phone) {
+    words.extend(staff.external_id.as_deref().map(external));
+    let phones = details.phone.iter().chain(staff.contacts.iter().filter_map(|contact| contact.phone.as_ref()));
+    for (code, national) in phones.filter_map(|phone| phone::split_country_code(phone)) {
         words.push(format!("{INTERNATIONAL}{code}{national}"));
         words.push(format!("{NATIONAL}{national}"));
         words.push(reversed(&format!("{code}{national}")));
@@ -44,6 +50,16 @@ pub(crate) fn words(details: &Details) -> Vec<String> {
 /// The beginnings of a word of one to three letters.
 fn beginnings(word: &str) -> impl Iterator<Item = String> + '_ {
     (1..=BEGINNING_MAX).map(|letters| std::iter::once(BEGINNING).chain(word.chars().take(letters)).collect())
+}
+
+fn external(id: &str) -> String {
+    format!("{EXTERNAL}{id}")
+}
+
+/// Matches exactly this id of another system.
+pub(crate) fn with_external_id(id: &str) -> Term {
+    let word = external(id);
+    Term { any_of: vec![WordMatch::Is(word.clone())], whole: vec![word] }
 }
 
 /// Matches exactly this telephone number (E.164) or e-mail address.
@@ -166,23 +182,25 @@ fn dates(word: &str) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
+    use domain::patient::Details;
+
     use super::*;
 
-    fn details() -> Details {
-        Details {
+    fn record() -> Record {
+        Record::of(Details {
             given_name: "José".into(),
             family_name: "O’Brien".into(),
-            phone: "+447700900999".into(),
+            phone: Some("+447700900999".into()),
             email: Some("Jose@Example.org".into()),
             date_of_birth: Some(jiff::civil::date(1980, 2, 3)),
             language: None,
             reminder_channel: None,
             consents: vec![],
-        }
+        })
     }
 
-    fn finds(terms: &[Term], details: &Details) -> bool {
-        let words = words(details);
+    fn finds(terms: &[Term], record: &Record) -> bool {
+        let words = words(record);
         let has = |it: &WordMatch| match it {
             WordMatch::Is(text) => words.contains(text),
             WordMatch::Starts(text) => words.iter().any(|word| word.starts_with(text)),
@@ -226,7 +244,7 @@ mod tests {
             "1980-02-03 obrien 0999",
             "\u{202a}07700 900999\u{202c}",
         ] {
-            assert!(finds(&terms(query), &details()), "{query}");
+            assert!(finds(&terms(query), &record()), "{query}");
         }
         for query in [
             "x",
@@ -243,10 +261,10 @@ mod tests {
             "'",
             "joe@example",
         ] {
-            assert!(!finds(&terms(query), &details()), "{query}");
+            assert!(!finds(&terms(query), &record()), "{query}");
         }
-        assert!(finds(&at_address("+447700900999"), &details()));
-        assert!(finds(&at_address("jose@EXAMPLE.org"), &details()));
-        assert!(!finds(&at_address("+44770090099"), &details()), "another number, not a part of one");
+        assert!(finds(&at_address("+447700900999"), &record()));
+        assert!(finds(&at_address("jose@EXAMPLE.org"), &record()));
+        assert!(!finds(&at_address("+44770090099"), &record()), "another number, not a part of one");
     }
 }

@@ -1,14 +1,19 @@
 //! The country in which a telephone number in national form is read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use domain::{
-    patient::Details,
+    fault::Faults,
+    patient::{Details, Record, StaffFields},
     phone::{self, ParseError},
 };
 use rpc::{Context, Fault};
 use service::countries;
-use wire::{availability::GetOrganizationRequest, booking::PatientDetails, convert};
+use wire::{
+    availability::GetOrganizationRequest,
+    booking::{PatientDetails, PatientStaffFields},
+    convert,
+};
 
 use crate::Inner;
 
@@ -23,6 +28,35 @@ pub(crate) async fn read_details(
 ) -> Result<Details, Fault> {
     let country = country(inner, ctx, &details.phone, time_zone).await?;
     Ok(convert::patient::from_wire(details, at, country.as_deref())?)
+}
+
+/// Reads a patient's record with every fault of it. Without fields of the staff, `old` ones stay.
+pub(crate) async fn read_record(
+    inner: &Inner,
+    ctx: &Context,
+    details: Option<PatientDetails>,
+    staff: Option<PatientStaffFields>,
+    old: StaffFields,
+) -> Result<Record, Fault> {
+    let details = details.unwrap_or_default();
+    let home = country(inner, ctx, &details.phone, None).await?;
+    let mut countries = HashMap::new();
+    for contact in staff.iter().flat_map(|fields| &fields.contacts) {
+        countries.insert(contact.phone.clone(), country(inner, ctx, &contact.phone, None).await?);
+    }
+    let country_of = |phone: &str| countries.get(phone).cloned().flatten();
+    let details = convert::patient::from_wire(&details, "", home.as_deref());
+    let staff = staff.map_or(Ok(old), |fields| convert::patient::staff_from_wire(&fields, "", country_of));
+    match (details, staff) {
+        (Ok(details), Ok(staff)) => Ok(Record { details, staff }),
+        (details, staff) => {
+            let mut faults = Faults::new();
+            for found in [details.err(), staff.err()].into_iter().flatten() {
+                faults.extend(found);
+            }
+            Err(faults.into())
+        }
+    }
 }
 
 /// The country of a number, as an ISO 3166 code; `None` for a number in international form. It is the first country that has

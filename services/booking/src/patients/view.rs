@@ -3,7 +3,7 @@
 use domain::{id::PatientId, patient::ProposedChange};
 use rpc::Fault;
 use wire::{
-    booking::{self, Patient},
+    booking::{self, Patient, PatientDetails},
     common::BookingChannel,
     convert::patient as convert,
 };
@@ -17,9 +17,13 @@ pub(crate) fn to_wire(row: &PatientRow) -> Result<Patient, Fault> {
     Ok(Patient { version: row.version, ..next_version(row, &document, row.updated_at_us) })
 }
 
-/// A patient as messages need them, without proposed changes: those are for staff alone.
+/// A patient as messages need them: with the number and the address that messages go to, and without what is for staff alone.
 pub(crate) fn contact(row: &PatientRow) -> Result<Patient, Fault> {
-    Ok(Patient { proposed_changes: vec![], ..to_wire(row)? })
+    let record = Document::read(&row.details)?.record;
+    let (phone, email) = record.reach();
+    let reached = |address: Option<&str>| address.unwrap_or_default().to_owned();
+    let details = PatientDetails { phone: reached(phone), email: reached(email), ..convert::to_wire(&record.details) };
+    Ok(Patient { details: Some(details), staff: None, proposed_changes: vec![], ..to_wire(row)? })
 }
 
 /// A patient after a change that is about to be committed.
@@ -27,7 +31,8 @@ pub(super) fn next_version(old: &PatientRow, document: &Document, now_us: i64) -
     Patient {
         id: PatientId::new(old.id).to_string(),
         version: old.version + 1,
-        details: Some(convert::to_wire(&document.details)),
+        details: Some(convert::to_wire(&document.record.details)),
+        staff: Some(convert::staff_to_wire(&document.record.staff)),
         created_at_us: old.created_at_us,
         updated_at_us: now_us,
         proposed_changes: document.proposed.iter().map(proposed_change).collect(),

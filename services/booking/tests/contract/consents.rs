@@ -29,7 +29,7 @@ fn details(name: &str, phone: &str, consents: Vec<Consent>) -> PatientDetails {
 }
 
 async fn patient(harness: &Harness, details: PatientDetails) -> Patient {
-    let request = CreatePatientRequest { details: Some(details) };
+    let request = CreatePatientRequest { details: Some(details), staff: None };
     harness.booking.clone().create_patient(harness.request(request)).await.unwrap().into_inner()
 }
 
@@ -68,7 +68,8 @@ async fn a_consent_has_a_history(database: Database) {
     let replayed = client.record_consent(harness.keyed("key-1", "a", request)).await.unwrap().into_inner();
     assert_eq!(replayed, first, "a repeated request has one effect and one answer");
     let wish = PatientDetails { consents: vec![consent("email", "service")], ..ada.details.clone().unwrap() };
-    let update = UpdatePatientRequest { id: ada.id.clone(), details: Some(wish.clone()), if_version: 0 };
+    let update =
+        UpdatePatientRequest { id: ada.id.clone(), details: Some(wish.clone()), ..UpdatePatientRequest::default() };
     client.update_patient(harness.request(update)).await.unwrap();
     let now = history(&harness, &ada.id).await;
     assert_eq!(now.consents, wish.consents);

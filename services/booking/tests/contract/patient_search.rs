@@ -28,7 +28,7 @@ async fn staffed(database: &Database) -> Harness {
             phone: phone.into(),
             ..PatientDetails::default()
         };
-        let request = harness.request(CreatePatientRequest { details: Some(details) });
+        let request = harness.request(CreatePatientRequest { details: Some(details), staff: None });
         harness.booking.clone().create_patient(request).await.unwrap();
     }
     harness

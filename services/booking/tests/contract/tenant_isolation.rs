@@ -149,7 +149,8 @@ async fn call_patients(harness: &Harness, method: &str, patient_id: String) -> S
         "GetPatient" => seen(booking.get_patient(harness.request(proto::GetPatientRequest { id: patient_id })).await),
         "UpdatePatient" => {
             let details = Some(patient(8));
-            let request = proto::UpdatePatientRequest { id: patient_id, details, if_version: 0 };
+            let request =
+                proto::UpdatePatientRequest { id: patient_id, details, ..proto::UpdatePatientRequest::default() };
             seen(booking.update_patient(harness.request(request)).await)
         }
         "ListPatients" => {

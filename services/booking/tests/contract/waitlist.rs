@@ -39,7 +39,7 @@ pub async fn morning(database: &Database) -> Harness {
 }
 
 pub async fn known(harness: &Harness, number: u32) -> Patient {
-    let request = CreatePatientRequest { details: Some(patient(number)) };
+    let request = CreatePatientRequest { details: Some(patient(number)), staff: None };
     harness.booking.clone().create_patient(harness.request(request)).await.unwrap().into_inner()
 }
 

@@ -26,6 +26,7 @@ use crate::{openapi, operation::Operation};
     domain::directory::Busy,
     domain::directory::Organization,
     domain::patient::Details,
+    domain::patient::StaffFields,
     directory::EntryHead,
     directory::Impact,
     slots::Slot,
@@ -113,6 +114,7 @@ pub(crate) fn document<'a>(operations: impl IntoIterator<Item = &'a Operation>) 
     for name in directory::BODIES {
         add_entry_schemas(&mut components, name);
     }
+    add_patient_record(&mut components["schemas"]);
     components["schemas"]["ImportedBusy"] = json!({"allOf": [
         {"$ref": "#/components/schemas/BusyEntry"},
         {"$ref": "#/components/schemas/Impact"},
@@ -153,4 +155,15 @@ fn add_entry_schemas(components: &mut Value, name: &str) {
             "next_cursor": {"type": ["string", "null"]},
         },
     });
+}
+
+/// Adds the schema of a patient's whole record: the fields of the details and of the staff, and no others.
+fn add_patient_record(schemas: &mut Value) {
+    let staff = schemas["StaffFields"]["properties"].clone();
+    let mut record = schemas["Details"].clone();
+    record["description"] = json!("A patient's record: what the patient gives, and what only staff set.");
+    if let (Some(fields), Some(more)) = (record["properties"].as_object_mut(), staff.as_object()) {
+        fields.extend(more.clone());
+    }
+    schemas["PatientRecord"] = record;
 }

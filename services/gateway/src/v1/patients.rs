@@ -1,7 +1,11 @@
 //! Patients.
 
 use axum::http::Method;
-use domain::{appointment::BookingChannel, id::PatientId, patient::Details};
+use domain::{
+    appointment::BookingChannel,
+    id::PatientId,
+    patient::{Details, Record},
+};
 use rpc::{Code, Fault};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -32,7 +36,7 @@ pub(crate) struct Patient {
     version: i64,
     given_name: String,
     family_name: String,
-    phone: String,
+    phone: Option<String>,
     email: Option<String>,
     #[schema(format = Date)]
     date_of_birth: Option<String>,
@@ -40,6 +44,8 @@ pub(crate) struct Patient {
     #[schema(value_type = Option<domain::patient::Channel>)]
     reminder_channel: Option<String>,
     consents: Vec<domain::patient::Consent>,
+    #[serde(flatten)]
+    staff: domain::patient::StaffFields,
     /// Details from bookings that differ from this record, the oldest first.
     proposed_changes: Vec<ProposedChange>,
     /// In lists and single reads: the next appointment that is not cancelled.
@@ -115,6 +121,7 @@ pub(super) fn operations() -> Vec<Operation> {
     };
     let q = Param::new("q", Type::Text(100), Q);
     let query = Param::new("query", Type::Text(100), QUERY);
+    let external_id = Param::new("external_id", Type::Text(100), "With exactly this `external_id`");
     let proposed = Param::new("proposed_changes", Type::Boolean, "With or without proposed changes");
     let decide = |verb: &str, summary: &str, handler| {
         let path = format!("/v1/patients/{{parent_id}}/proposed_changes/{{id}}/{verb}");
@@ -123,7 +130,7 @@ pub(super) fn operations() -> Vec<Operation> {
     };
     vec![
         operation("create_patient", Method::POST, "/v1/patients", "Creates a patient", write, handler!(create))
-            .json_body("Details")
+            .json_body("PatientRecord")
             .answer(201, "Patient"),
         operation(
             "list_patients",
@@ -133,7 +140,7 @@ pub(super) fn operations() -> Vec<Operation> {
             read,
             handler!(list),
         )
-        .params(&[q, query, proposed, LIMIT, CURSOR])
+        .params(&[q, query, external_id, proposed, LIMIT, CURSOR])
         .answer(200, "PatientPage"),
         operation("get_patient", Method::GET, "/v1/patients/{id}", "Returns one patient", read, handler!(get)),
         operation("patch_patient", Method::PATCH, "/v1/patients/{id}", "Changes a patient", write, handler!(patch))
@@ -162,20 +169,31 @@ pub(super) fn describe_write(operation: &mut Value) {
         json!({"description": "Done; the answer to a caller without the scope patients:read"});
 }
 
+/// The record of a patient that booking has stored.
+fn record(patient: &booking::Patient) -> Result<Record, Fault> {
+    let invalid = |_| Fault::internal(format!("the stored patient {} is not valid", patient.id));
+    let (details, staff) = (patient.details.clone().unwrap_or_default(), patient.staff.clone().unwrap_or_default());
+    Ok(Record {
+        details: convert::patient::from_wire(&details, "", None).map_err(invalid)?,
+        staff: convert::patient::staff_from_wire(&staff, "", |_| None).map_err(invalid)?,
+    })
+}
+
 fn to_json(patient: &booking::Patient) -> Result<Patient, Fault> {
     let details = patient.details.clone().unwrap_or_default();
-    let consents = convert::patient::from_wire(&details, "", None).map(|details| details.consents).unwrap_or_default();
+    let Record { details: Details { consents, .. }, staff } = record(patient)?;
     Ok(Patient {
         id: patient.id.clone(),
         version: patient.version,
         given_name: details.given_name,
         family_name: details.family_name,
-        phone: details.phone,
+        phone: convert::optional_text(&details.phone),
         email: convert::optional_text(&details.email),
         date_of_birth: convert::optional_text(&details.date_of_birth),
         language: convert::optional_text(&details.language),
         reminder_channel: convert::optional_text(&details.reminder_channel),
         consents,
+        staff,
         proposed_changes: patient.proposed_changes.iter().map(proposed_change).collect(),
         next_visit: patient.next_visit.as_ref().map(summary),
         last_visit: patient.last_visit.as_ref().map(summary),
@@ -226,8 +244,11 @@ pub(super) fn withheld(call: &Call, reply: Reply) -> Reply {
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {
-    let details: Details = call.parse_body()?;
-    let request = CreatePatientRequest { details: Some(convert::patient::to_wire(&details)) };
+    let record: Record = call.parse_body()?;
+    let request = CreatePatientRequest {
+        details: Some(convert::patient::to_wire(&record.details)),
+        staff: Some(convert::patient::staff_to_wire(&record.staff)),
+    };
     let response = call.inner.booking.clone().create_patient(call.context().forward(request)).await?;
     let path = format!("/v1/patients/{}", response.get_ref().id);
     Ok(reply(201, &response)?.location(path))
@@ -250,6 +271,7 @@ async fn list(call: Call) -> Result<Reply, Fault> {
         page: call.page(),
         proposed_changes: params.flag("proposed_changes"),
         best_first,
+        external_id: params.text_or_empty("external_id"),
     };
     let answer = call.inner.booking.clone().list_patients(call.context().request(request)).await?.into_inner();
     let page = PatientPage {
@@ -263,12 +285,15 @@ async fn patch(call: Call) -> Result<Reply, Fault> {
     let id = call.path_param("id");
     let request = GetPatientRequest { id: id.clone() };
     let current = call.inner.booking.clone().get_patient(call.context().request(request)).await?.into_inner();
-    let details = convert::patient::from_wire(&current.details.unwrap_or_default(), "", None)
-        .map_err(|_| Fault::internal(format!("the stored patient {id} is not valid")))?;
-    let resource = serde_json::to_value(details).map_err(Fault::internal)?;
-    let details: Details = call.merge_patch("Details", resource)?;
+    let resource = serde_json::to_value(record(&current)?).map_err(Fault::internal)?;
+    let record: Record = call.merge_patch("PatientRecord", resource)?;
     let if_version = call.if_match_or(current.version)?;
-    let request = UpdatePatientRequest { id, details: Some(convert::patient::to_wire(&details)), if_version };
+    let request = UpdatePatientRequest {
+        id,
+        details: Some(convert::patient::to_wire(&record.details)),
+        if_version,
+        staff: Some(convert::patient::staff_to_wire(&record.staff)),
+    };
     write_reply(&call, &call.inner.booking.clone().update_patient(call.context().request(request)).await?)
 }
 

@@ -108,7 +108,7 @@ impl PlanLoader<'_> {
     async fn begin(&mut self, number: usize) -> Result<()> {
         let (template, condition, _) = PLANS[number];
         let clinic = number % self.loader.locations.len();
-        let request = CreatePatientRequest { details: Some(details(PATIENTS + number, clinic)) };
+        let request = CreatePatientRequest { details: Some(details(PATIENTS + number, clinic)), staff: None };
         let patient = self.booking.create_patient(context().request(request)).await.map_err(Fault::from)?;
         let start_on: Date = self.clock.now().to_zoned(TimeZone::UTC).date();
         let template = self.loader.templates.get(template).cloned().context("the catalogue lacks a template")?;

@@ -135,7 +135,14 @@ fn a_hold_ends_with_its_booking_and_the_patients_record_changes_with_it() {
         words_added: vec![],
         words_removed: vec![],
     };
-    let patient = Some(MatchedPatient { id: PATIENT, given: None, record: None, new: None, changed: Some(changed) });
+    let patient = Some(MatchedPatient {
+        id: PATIENT,
+        given: None,
+        record: None,
+        new: None,
+        changed: Some(changed),
+        blocked: None,
+    });
     let booking = Booking { hold: Some(HOLD), patient, ..booking(&links, vec![new(20)]) };
     let batch = booking.at(&reservation(&booking, vec![checked(600, false)]), NOW_US).unwrap().batch;
     assert_eq!((batch.consume_hold, batch.release.as_slice()), (Some(HOLD), &[HOLD][..]));

@@ -52,6 +52,17 @@ pub(crate) struct Appointment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     links: Option<Links>,
+    /// What staff should know of the booking that this answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<Warning>,
+}
+
+/// Something that staff should know of a write that was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Warning {
+    /// A code of the error table, such as `patient_blocked`.
+    code: String,
+    detail: String,
 }
 
 /// The cancellation of an appointment.
@@ -195,5 +206,10 @@ pub(crate) fn to_json(call: &Call, appointment: &booking::Appointment) -> Appoin
         rescheduled_late: appointment.rescheduled_late,
         note: staff_only(&appointment.note),
         links,
+        warnings: appointment.warnings.iter().map(warning).collect(),
     }
+}
+
+fn warning(warning: &booking::Warning) -> Warning {
+    Warning { code: warning.code.clone(), detail: warning.detail.clone() }
 }
