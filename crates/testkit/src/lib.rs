@@ -19,6 +19,7 @@ pub mod port;
 pub mod postgres;
 pub mod product;
 pub mod python;
+pub mod query_plans;
 pub mod sms;
 pub mod smtp;
 pub mod tls;
