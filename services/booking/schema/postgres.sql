@@ -220,6 +220,7 @@ CREATE INDEX offers_entry ON offers USING btree (organization_id, waitlist_id, i
 CREATE UNIQUE INDEX offers_one_per_patient ON offers USING btree (organization_id, patient_id) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
 CREATE UNIQUE INDEX offers_one_per_slot ON offers USING btree (organization_id, slot_id) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
 CREATE INDEX offers_open ON offers USING btree (expires_at_us) WHERE (status = ANY (ARRAY['making'::text, 'open'::text, 'accepting'::text]));
+CREATE INDEX offers_patient ON offers USING btree (organization_id, patient_id);
 CREATE UNIQUE INDEX offers_token ON offers USING btree (token_hash);
 ALTER TABLE offers ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 -- Its rows pass the policy organization;
@@ -244,7 +245,7 @@ CREATE TABLE patients (
     updated_at_us bigint NOT NULL,
     CONSTRAINT patients_pkey PRIMARY KEY (organization_id, id)
 );
-CREATE INDEX patients_match ON patients USING btree (organization_id, match_key);
+CREATE INDEX patients_namesakes ON patients USING btree (organization_id, match_key, id);
 CREATE INDEX patients_with_changes ON patients USING btree (organization_id, id) WHERE (open_changes > 0);
 ALTER TABLE patients ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 -- Its rows pass the policy organization;

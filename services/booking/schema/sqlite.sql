@@ -78,6 +78,7 @@ CREATE TABLE claims (
     CHECK (starts_at_us < ends_at_us)
 );
 CREATE INDEX claims_end ON claims (ends_at_us);
+CREATE INDEX claims_expiry ON claims (organization_id, expires_at_us) WHERE expires_at_us IS NOT NULL;
 CREATE INDEX claims_owner ON claims (organization_id, owner);
 CREATE INDEX claims_resource ON claims (organization_id, kind, resource, unit, ends_at_us, starts_at_us);
 CREATE TRIGGER claims_are_not_moved BEFORE UPDATE ON claims
@@ -237,6 +238,7 @@ CREATE UNIQUE INDEX offers_one_per_patient ON offers (organization_id, patient_i
 CREATE UNIQUE INDEX offers_one_per_slot ON offers (organization_id, slot_id)
     WHERE status IN ('making', 'open', 'accepting');
 CREATE INDEX offers_open ON offers (expires_at_us) WHERE status IN ('making', 'open', 'accepting');
+CREATE INDEX offers_patient ON offers (organization_id, patient_id);
 CREATE UNIQUE INDEX offers_token ON offers (token_hash);
 
 CREATE TABLE patient_words (
@@ -260,7 +262,7 @@ CREATE TABLE patients (
     updated_at_us   integer NOT NULL,
     PRIMARY KEY (organization_id, id)
 );
-CREATE INDEX patients_match ON patients (organization_id, match_key);
+CREATE INDEX patients_namesakes ON patients (organization_id, match_key, id);
 CREATE INDEX patients_with_changes ON patients (organization_id, id) WHERE open_changes > 0;
 
 CREATE TABLE plan_entries (

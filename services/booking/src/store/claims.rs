@@ -43,8 +43,9 @@ macro_rules! select_claims {
     };
 }
 
+/// `+kind` keeps SQLite from reading all claims of the organisation in the order of the index by resource.
 const SELECT_OF_OWNER: &str =
-    select_claims!("WHERE organization_id = $1 AND owner = $2 ORDER BY kind, resource, unit, starts_at_us");
+    select_claims!("WHERE organization_id = $1 AND owner = $2 ORDER BY +kind, resource, unit, starts_at_us");
 const SELECT_OF_ORGANIZATION: &str = select_claims!("WHERE organization_id = ");
 const SELECT_CONFLICTING_OWNERS: &str = r#"
     SELECT owner

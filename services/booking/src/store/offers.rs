@@ -76,12 +76,14 @@ const SELECT_LIVE_OFFER: &str =
     select_offers!("WHERE organization_id = $1 AND waitlist_id = $2 AND status IN ('making', 'open', 'accepting')");
 const SELECT_LIVE_OFFERS: &str =
     select_offers!("WHERE organization_id = $1 AND status IN ('making', 'open', 'accepting')");
-/// Open offers that have expired, and those whose creation or acceptance began a minute ago.
+/// Open offers that have expired, and those whose creation or acceptance began a minute ago. The first condition is that of
+/// the index.
 const SELECT_EXPIRED_OFFERS: &str = select_offers!(
     r#"
-    WHERE (status = 'open' AND expires_at_us <= $1)
-       OR (status = 'accepting' AND decided_at_us <= $1 - 60000000)
-       OR (status = 'making' AND created_at_us <= $1 - 60000000)
+    WHERE status IN ('making', 'open', 'accepting')
+      AND ((status = 'open' AND expires_at_us <= $1)
+        OR (status = 'accepting' AND decided_at_us <= $1 - 60000000)
+        OR (status = 'making' AND created_at_us <= $1 - 60000000))
     ORDER BY expires_at_us
     LIMIT $2
     "#

@@ -1,6 +1,7 @@
 //! The contract of the store, on both engines.
 
 mod fence;
+mod query_plans;
 mod restore;
 mod waitlist;
 mod words;
@@ -92,9 +93,8 @@ async fn raw(store: &Store, statement: &'static str) -> Result<(), sqlx::Error> 
     }
 }
 
-#[tokio::test]
-async fn every_statement_prepares_on_both_engines() {
-    let statements = [
+fn statements() -> Vec<&'static str> {
+    [
         appointments::STATEMENTS,
         claims::STATEMENTS,
         groups::STATEMENTS,
@@ -110,9 +110,14 @@ async fn every_statement_prepares_on_both_engines() {
         retention::STATEMENTS,
         waitlist_entries::STATEMENTS,
         zones::STATEMENTS,
-    ];
+    ]
+    .concat()
+}
+
+#[tokio::test]
+async fn every_statement_prepares_on_both_engines() {
     for (store, _database) in both().await {
-        for statement in statements.concat() {
+        for statement in statements() {
             match store.database() {
                 Engine::Sqlite(pools) => {
                     let mut connection = pools.reader.acquire().await.unwrap();

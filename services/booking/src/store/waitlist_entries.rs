@@ -58,11 +58,11 @@ const SELECT_LIVE_ENTRIES: &str = select_entries!(
     ORDER BY id
     "#
 );
-/// Entries to which something may be offered now, the longest wait first.
+/// Entries to which something may be offered now, the longest wait first. The first condition is that of the index.
 const SELECT_WAITING_ENTRIES: &str = select_entries!(
     r#"
     w
-    WHERE status = 'waiting' AND cool_down_until_us <= $1 AND ends_at_us > $1
+    WHERE status IN ('waiting', 'offered') AND status = 'waiting' AND cool_down_until_us <= $1 AND ends_at_us > $1
       AND NOT EXISTS (
           SELECT 1
           FROM offers o
@@ -72,7 +72,8 @@ const SELECT_WAITING_ENTRIES: &str = select_entries!(
     LIMIT $2
     "#
 );
-const SELECT_EXPIRED_ENTRIES: &str = select_entries!("WHERE status = 'waiting' AND ends_at_us <= $1 LIMIT $2");
+const SELECT_EXPIRED_ENTRIES: &str =
+    select_entries!("WHERE status IN ('waiting', 'offered') AND status = 'waiting' AND ends_at_us <= $1 LIMIT $2");
 const DELETE_ENTRY: &str = "DELETE FROM waitlist WHERE organization_id = $1 AND id = $2 AND version = 1";
 const END_ENTRY: &str = concat!(
     r#"
