@@ -28,6 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Type names let a message be packed into the details of an error.
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
+    // A stored answer repeats byte for byte, so maps keep an order.
+    config.btree_map(["."]);
     tonic_prost_build::configure()
         // Messages with personal data do not derive `Debug`; `redact.rs` implements it.
         .skip_debug([

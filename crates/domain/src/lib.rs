@@ -11,6 +11,7 @@
 
 pub mod appointment;
 pub mod claim;
+pub mod custom;
 pub mod directory;
 pub mod event;
 pub mod fault;

@@ -12,13 +12,14 @@ const REMINDER: &str = "reminder";
 pub const ROLES: [&str; 4] = [AVAILABILITY, BOOKING, GATEWAY, REMINDER];
 
 /// Each method with the roles that call it.
-pub const METHODS: [(&str, &[&str]); 104] = [
+pub const METHODS: [(&str, &[&str]); 106] = [
     ("meridian.availability.v1.Directory/GetOrganization", &[BOOKING, GATEWAY, REMINDER]),
     ("meridian.availability.v1.Directory/GetDefaultOrganization", &[GATEWAY]),
     ("meridian.availability.v1.Directory/ListOrganizations", &[GATEWAY]),
     ("meridian.availability.v1.Directory/CreateOrganization", &[GATEWAY]),
     ("meridian.availability.v1.Directory/ListEntries", &[BOOKING, GATEWAY, REMINDER]),
     ("meridian.availability.v1.Directory/GetEntry", &[BOOKING, GATEWAY]),
+    ("meridian.availability.v1.Directory/GetEntries", &[GATEWAY]),
     ("meridian.availability.v1.Directory/CreateEntry", &[GATEWAY]),
     ("meridian.availability.v1.Directory/UpdateEntry", &[BOOKING, GATEWAY]),
     ("meridian.availability.v1.Directory/ArchiveEntry", &[GATEWAY]),
@@ -53,6 +54,7 @@ pub const METHODS: [(&str, &[&str]); 104] = [
     ("meridian.booking.v1.Booking/SignVerification", &[REMINDER]),
     ("meridian.booking.v1.Booking/CreatePatient", &[GATEWAY]),
     ("meridian.booking.v1.Booking/GetPatient", &[GATEWAY]),
+    ("meridian.booking.v1.Booking/GetPatients", &[GATEWAY]),
     ("meridian.booking.v1.Booking/UpdatePatient", &[GATEWAY]),
     ("meridian.booking.v1.Booking/DecideProposedChange", &[GATEWAY]),
     ("meridian.booking.v1.Booking/ListPatients", &[GATEWAY]),

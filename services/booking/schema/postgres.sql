@@ -29,13 +29,23 @@ CREATE TABLE appointments (
     link_generation integer NOT NULL,
     created_at_us bigint NOT NULL,
     updated_at_us bigint NOT NULL,
+    channel text NOT NULL DEFAULT ''::text,
+    created_by text NOT NULL DEFAULT ''::text,
+    arrived_at_us bigint,
+    started_at_us bigint,
+    completed_at_us bigint,
+    cancelled_at_us bigint,
+    external_id text NOT NULL DEFAULT ''::text,
+    custom text NOT NULL DEFAULT '{}'::text,
     CONSTRAINT appointments_pkey PRIMARY KEY (organization_id, id),
     CONSTRAINT appointments_check CHECK ((starts_at_us < ends_at_us)),
     CONSTRAINT appointments_organization_id_patient_id_fkey FOREIGN KEY (organization_id, patient_id) REFERENCES patients(organization_id, id)
 );
 CREATE INDEX appointments_end ON appointments USING btree (ends_at_us);
+CREATE INDEX appointments_external ON appointments USING btree (organization_id, external_id, starts_at_us) WHERE (external_id <> ''::text);
 CREATE INDEX appointments_patient ON appointments USING btree (organization_id, patient_id, starts_at_us);
 CREATE INDEX appointments_start ON appointments USING btree (organization_id, starts_at_us, id);
+CREATE INDEX appointments_updated ON appointments USING btree (organization_id, updated_at_us, id);
 ALTER TABLE appointments ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 -- Its rows pass the policy organization;
 

@@ -38,14 +38,17 @@ CREATE TABLE appointments (
     -- Part of the signed manage link: a higher number invalidates earlier links.
     link_generation       integer NOT NULL,
     created_at_us         integer NOT NULL,
-    updated_at_us         integer NOT NULL,
+    updated_at_us         integer NOT NULL, channel text NOT NULL DEFAULT '', created_by text NOT NULL DEFAULT '', arrived_at_us integer, started_at_us integer, completed_at_us integer, cancelled_at_us integer, external_id text NOT NULL DEFAULT '', custom text NOT NULL DEFAULT '{}',
     PRIMARY KEY (organization_id, id),
     FOREIGN KEY (organization_id, patient_id) REFERENCES patients (organization_id, id),
     CHECK (starts_at_us < ends_at_us)
 );
 CREATE INDEX appointments_end ON appointments (ends_at_us);
+CREATE INDEX appointments_external ON appointments (organization_id, external_id, starts_at_us)
+    WHERE external_id <> '';
 CREATE INDEX appointments_patient ON appointments (organization_id, patient_id, starts_at_us);
 CREATE INDEX appointments_start ON appointments (organization_id, starts_at_us, id);
+CREATE INDEX appointments_updated ON appointments (organization_id, updated_at_us, id);
 
 CREATE TABLE changes (
     seq             integer PRIMARY KEY AUTOINCREMENT,

@@ -112,6 +112,10 @@ fn success(content: Content) -> Value {
         Content::JsonOrCsv(name) => {
             ("The answer", json!({"application/json": {"schema": schema_ref(name)}, "text/csv": text}))
         }
+        Content::JsonCsvOrNdjson(name) => (
+            "The answer; of CSV and NDJSON, the header `Meridian-Next-Cursor` has the next page's cursor",
+            json!({"application/json": {"schema": schema_ref(name)}, "text/csv": text, "application/x-ndjson": text}),
+        ),
         Content::Events(name) => (
             "Server-sent events; the data of each is JSON of this schema",
             json!({"text/event-stream": {"itemSchema": schema_ref(name)}}),
@@ -144,6 +148,10 @@ fn value_schema(value_type: Type) -> Value {
             json!({"type": "string", "pattern": format!("^({day})(,({day}))*$")})
         }
         Type::Word(words) => json!({"type": "string", "enum": words}),
+        Type::Words(words) => {
+            let word = words.join("|");
+            json!({"type": "string", "pattern": format!("^({word})(,({word}))*$")})
+        }
         Type::Text(max) => json!({"type": "string", "maxLength": max}),
     }
 }

@@ -50,6 +50,8 @@ pub(crate) enum Content {
     Json(&'static str),
     /// The same, or CSV if the request accepts it.
     JsonOrCsv(&'static str),
+    /// The same, or NDJSON of the list's entries.
+    JsonCsvOrNdjson(&'static str),
     /// Server-sent events whose data is JSON of this schema.
     Events(&'static str),
     Html,

@@ -41,6 +41,8 @@ pub(crate) enum Type {
     Days,
     /// One of these words.
     Word(&'static [&'static str]),
+    /// Some of these words, separated by commas.
+    Words(&'static [&'static str]),
     /// Any text up to this many characters.
     Text(usize),
 }
@@ -223,6 +225,8 @@ fn check(value_type: Type, value: &str) -> Result<(), ValueFault> {
         },
         Type::Word(words) if words.contains(&value) => Ok(()),
         Type::Word(words) => Err(("invalid_value", format!("give one of {}", words.join(", ")))),
+        Type::Words(words) if value.split(',').all(|word| words.contains(&word.trim())) => Ok(()),
+        Type::Words(words) => Err(("invalid_value", format!("give some of {}, separated by commas", words.join(", ")))),
         Type::Text(most) if value.chars().count() <= most => Ok(()),
         Type::Text(most) => Err(("too_long", format!("at most {most} characters"))),
     }

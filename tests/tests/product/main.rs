@@ -8,6 +8,7 @@ mod client_tls;
 mod clock_steps;
 mod command_line;
 mod deploy;
+mod desk;
 mod event_stream;
 mod exhaustion;
 mod fence;

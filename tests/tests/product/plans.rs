@@ -88,6 +88,16 @@ async fn a_plan_is_proposed_booked_whole_and_follows_its_visits() -> Result<()> 
         let visits = visits.body["data"].as_array().context("data")?.clone();
         assert_eq!(visits.len(), 4);
         assert!(visits.iter().all(|visit| visit["plan_session_id"].is_string() && visit["status"] == "booked"));
+        let of_plan = product.get(&format!("/v1/appointments?plan_id={}&include=plan", made.text("/id"))).await?;
+        let parts: Vec<_> = of_plan.body["data"].as_array().into_iter().flatten().map(|visit| &visit["plan"]).collect();
+        assert_eq!(parts.len(), 4, "{}", of_plan.body);
+        for (at, part) in parts.iter().enumerate() {
+            assert_eq!(
+                (&part["id"], &part["ordinal"], &part["of"]),
+                (&json!(made.text("/id")), &json!(at + 1), &json!(4))
+            );
+            assert_eq!(part["condition_code"], "neck-pain");
+        }
 
         // A review is recorded and changes the open sessions in the same transaction.
         let found = json!({"nprs": 2, "psfs": [{"activity": "look over the shoulder", "score": 7}]});

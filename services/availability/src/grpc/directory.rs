@@ -7,9 +7,9 @@ use rpc::Context;
 use tonic::{Request, Response, Status};
 use wire::availability::{
     ArchiveEntryRequest, CreateEntryRequest, CreateOrganizationRequest, Entry, GetDefaultOrganizationRequest,
-    GetEntryRequest, GetOrganizationRequest, ImportBusyRequest, ListEntriesRequest, ListEntriesResponse,
-    ListOrganizationsRequest, ListOrganizationsResponse, Organization, UpdateEntryRequest, WriteEntryResponse,
-    directory_server,
+    GetEntriesRequest, GetEntriesResponse, GetEntryRequest, GetOrganizationRequest, ImportBusyRequest,
+    ListEntriesRequest, ListEntriesResponse, ListOrganizationsRequest, ListOrganizationsResponse, Organization,
+    UpdateEntryRequest, WriteEntryResponse, directory_server,
 };
 
 use crate::{
@@ -68,6 +68,12 @@ impl directory_server::Directory for Service {
         let ctx = Context::of(&request)?;
         self.0.wait_for_directory(&ctx).await?;
         Ok(Response::new(list::get(&self.0, &ctx, request.get_ref())?))
+    }
+
+    async fn get_entries(&self, request: Request<GetEntriesRequest>) -> Result<Response<GetEntriesResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.wait_for_directory(&ctx).await?;
+        Ok(Response::new(list::get_many(&self.0, &ctx, request.get_ref())?))
     }
 
     async fn create_entry(&self, request: Request<CreateEntryRequest>) -> Result<Response<WriteEntryResponse>, Status> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::{
+    custom::{check_external_id, check_pairs},
     fault::{Faults, check_note},
     id::PlanSessionId,
 };
@@ -87,7 +88,13 @@ async fn book_once(
     };
     let id = inner.ids.uuid(inner.clock.now());
     let patient_id = patient.id;
-    let new = NewAppointment { id, patient: patient_id, plan_session, note: request.note.clone() };
+    let new = NewAppointment {
+        plan_session,
+        note: request.note.clone(),
+        external_id: request.external_id.clone(),
+        custom: serde_json::to_string(&request.custom).map_err(Fault::internal)?,
+        ..NewAppointment::of(id, patient_id, ctx, request.channel)
+    };
     let booking = Booking {
         plans: plan.into_iter().collect(),
         patient: Some(patient),
@@ -128,6 +135,8 @@ fn validate(ctx: &Context, request: &BookAppointmentRequest) -> Result<Option<Uu
     faults.check(request.time.is_some(), "/slot_id", "missing", "give a slot_id or a hold_id");
     faults.check(request.who.is_some(), "/patient", "missing", "give a patient_id or a patient");
     check_note(&mut faults, "/note", &request.note, NOTE_MAX);
+    check_external_id(&mut faults, "/external_id", &request.external_id);
+    check_pairs(&mut faults, "/custom", &request.custom);
     let session: Option<PlanSessionId> =
         wire::convert::optional_id(&mut faults, "/plan_session_id", &request.plan_session_id);
     if let Some(Who::Patient(details)) = &request.who {

@@ -4,6 +4,7 @@ mod blocked;
 pub(crate) mod book;
 pub(crate) mod booking;
 pub(crate) mod contact;
+pub(crate) mod derived;
 pub(crate) mod displace;
 pub(crate) mod links;
 pub(crate) mod list;

@@ -1,8 +1,13 @@
 //! Appointment rows for reserved slots, and what a batch writes for them. Pure.
 
-use domain::{appointment::Status, time::Interval};
+use domain::{
+    appointment::{BookingChannel, Status},
+    time::Interval,
+};
 use jiff::tz::TimeZone;
+use rpc::Context;
 use uuid::Uuid;
+use wire::common;
 
 use crate::{
     feed::change,
@@ -11,6 +16,9 @@ use crate::{
     store::{appointments::AppointmentRow, batch::Batch, claims::ClaimRow},
 };
 
+/// The JSON of no pairs.
+pub(crate) const NO_PAIRS: &str = "{}";
+
 /// The parts of a new appointment that its slot does not say.
 #[derive(Debug, Clone)]
 pub(crate) struct NewAppointment {
@@ -18,6 +26,28 @@ pub(crate) struct NewAppointment {
     pub(crate) patient: Uuid,
     pub(crate) plan_session: Option<Uuid>,
     pub(crate) note: String,
+    pub(crate) channel: &'static str,
+    /// The caller that books it.
+    pub(crate) created_by: String,
+    pub(crate) external_id: String,
+    /// JSON of the clinic's own pairs.
+    pub(crate) custom: String,
+}
+
+impl NewAppointment {
+    /// An appointment of a patient that a caller books, with nothing else said.
+    pub(crate) fn of(id: Uuid, patient: Uuid, ctx: &Context, channel: i32) -> Self {
+        Self {
+            id,
+            patient,
+            plan_session: None,
+            note: String::new(),
+            channel: channel_word(channel),
+            created_by: ctx.caller.clone(),
+            external_id: String::new(),
+            custom: NO_PAIRS.to_owned(),
+        }
+    }
 }
 
 /// A new appointment at a reserved slot.
@@ -56,6 +86,14 @@ pub(crate) fn new_row(
         link_generation: 0,
         created_at_us: now_us,
         updated_at_us: now_us,
+        channel: new.channel.to_owned(),
+        created_by: new.created_by.clone(),
+        arrived_at_us: None,
+        started_at_us: None,
+        completed_at_us: None,
+        cancelled_at_us: None,
+        external_id: new.external_id.clone(),
+        custom: new.custom.clone(),
     }
 }
 
@@ -94,6 +132,15 @@ pub(crate) fn release(batch: &mut Batch, old: &AppointmentRow) {
     batch.release.push(old.id);
     if let Some(group) = old.group_id {
         batch.leave_group = Some(change::leave_group(group));
+    }
+}
+
+/// The public word of a channel on the wire; empty for an unspecified one.
+fn channel_word(channel: i32) -> &'static str {
+    match common::BookingChannel::try_from(channel) {
+        Ok(common::BookingChannel::Online) => BookingChannel::Online.as_str(),
+        Ok(common::BookingChannel::Staff) => BookingChannel::Staff.as_str(),
+        _ => "",
     }
 }
 

@@ -72,8 +72,12 @@ async fn transition_once(
         Transition::Cancel => {
             // A patient who moved the appointment at the last moment and then cancels it is late all the same.
             let late = is_late(inner, &old, cause, now_us) || (cause.is_patients && old.rescheduled_late);
+            row.cancelled_at_us = Some(now_us);
             cancel(&mut row, request, by, late);
         }
+        Transition::Arrive => row.arrived_at_us = Some(now_us),
+        Transition::Start => row.started_at_us = Some(now_us),
+        Transition::Complete => row.completed_at_us = Some(now_us),
         _ => {}
     }
     let mut batch = Batch { appointments: vec![row.clone()], ..Batch::new(old.organization_id, now_us) };

@@ -1,8 +1,11 @@
-//! Changing the clinic's note about an appointment.
+//! Changing what the clinic keeps about an appointment: its note, its external id and its own pairs.
 
 use std::sync::Arc;
 
-use domain::fault::{Faults, check_note};
+use domain::{
+    custom::{check_external_id, check_pairs},
+    fault::{Faults, check_note},
+};
 use rpc::{Context, Fault};
 use service::idempotency::Begun;
 use tonic::Response;
@@ -29,6 +32,8 @@ pub(crate) async fn update(
     };
     let mut faults = Faults::new();
     check_note(&mut faults, "/note", &request.note, NOTE_MAX);
+    check_external_id(&mut faults, "/external_id", &request.external_id);
+    check_pairs(&mut faults, "/custom", &request.custom);
     faults.result()?;
     commit::retry_stale(|| update_once(inner, ctx, &request)).await
 }
@@ -44,7 +49,14 @@ async fn update_once(
     }
     let now_us = inner.clock.now_us();
     let claims = claims_of(inner, &old).await?;
-    let row = AppointmentRow { version: old.version + 1, note: request.note.clone(), updated_at_us: now_us, ..old };
+    let row = AppointmentRow {
+        version: old.version + 1,
+        note: request.note.clone(),
+        external_id: request.external_id.clone(),
+        custom: serde_json::to_string(&request.custom).map_err(Fault::internal)?,
+        updated_at_us: now_us,
+        ..old
+    };
     let answer = view::to_wire_with_link(&inner.links, &row);
     let batch = Batch {
         // The change carries the new version without the note: consumers compare versions.

@@ -1,7 +1,15 @@
 //! Appointments for the wire.
 
-use domain::id::{AppointmentId, GroupId, LocationId, PatientId, PlanSessionId, PractitionerId, RoomId, ServiceId};
-use wire::booking::{Appointment, Cancellation};
+use domain::{
+    appointment::BookingChannel,
+    id::{AppointmentId, GroupId, LocationId, PatientId, PlanSessionId, PractitionerId, RoomId, ServiceId},
+    slot::Slot,
+    time::from_micros,
+};
+use wire::{
+    booking::{Appointment, Cancellation},
+    common,
+};
 
 use crate::{manage_links::LinkSigner, store::appointments::AppointmentRow};
 
@@ -39,6 +47,35 @@ pub(crate) fn to_wire(row: &AppointmentRow) -> Appointment {
         group_id: row.group_id.map(|id| GroupId::new(id).to_string()).unwrap_or_default(),
         note: row.note.clone(),
         rescheduled_late: row.rescheduled_late,
+        slot_id: slot(row).map(|slot| slot.to_string()).unwrap_or_default(),
+        channel: match row.channel.parse() {
+            Ok(BookingChannel::Online) => common::BookingChannel::Online.into(),
+            Ok(BookingChannel::Staff) => common::BookingChannel::Staff.into(),
+            Err(_) => common::BookingChannel::Unspecified.into(),
+        },
+        created_by: row.created_by.clone(),
+        arrived_at_us: row.arrived_at_us.unwrap_or(0),
+        started_at_us: row.started_at_us.unwrap_or(0),
+        completed_at_us: row.completed_at_us.unwrap_or(0),
+        cancelled_at_us: row.cancelled_at_us.unwrap_or(0),
+        rescheduled_from_us: row.previous_starts_at_us.unwrap_or(0),
+        external_id: row.external_id.clone(),
+        custom: serde_json::from_str(&row.custom).unwrap_or_default(),
+        places: None,
+        first_visit: None,
+        plan: None,
         warnings: vec![],
     }
+}
+
+/// The slot that an appointment occupies.
+fn slot(row: &AppointmentRow) -> Option<Slot> {
+    Some(Slot {
+        starts_at: from_micros(row.starts_at_us)?,
+        service: ServiceId::new(row.service_id),
+        location: LocationId::new(row.location_id),
+        practitioner: PractitionerId::new(row.practitioner_id),
+        minutes: u16::try_from((row.ends_at_us - row.starts_at_us) / 60_000_000).ok()?,
+        shared: row.group_id.is_some(),
+    })
 }

@@ -10,11 +10,11 @@ use super::Answer;
 use crate::{
     Inner,
     appointments::{
-        self, book, contact, displace, links, list, of_patients, reschedule, transition, update,
+        self, book, contact, derived, displace, links, list, of_patients, reschedule, transition, update,
         view::to_wire_with_link,
     },
     holds,
-    patients::{self, change, consents},
+    patients::{self, change, consents, many},
     rezone, verifications,
 };
 
@@ -51,7 +51,10 @@ impl booking_server::Booking for Service {
     async fn get_appointment(&self, request: Request<wire::GetAppointmentRequest>) -> Answer<wire::Appointment> {
         let ctx = Context::of(&request)?;
         let row = appointments::load(&self.0, &ctx, &request.into_inner().id).await?;
-        Ok(Response::new(to_wire_with_link(&self.0.links, &row)))
+        let mut answer = [to_wire_with_link(&self.0.links, &row)];
+        derived::add(&self.0, row.organization_id, std::slice::from_ref(&row), &mut answer).await?;
+        let [answer] = answer;
+        Ok(Response::new(answer))
     }
 
     async fn list_appointments(
@@ -128,6 +131,11 @@ impl booking_server::Booking for Service {
         of_patients::add_adjacent(&self.0, &ctx, &mut patients).await?;
         let [patient] = patients;
         Ok(Response::new(patient))
+    }
+
+    async fn get_patients(&self, request: Request<wire::GetPatientsRequest>) -> Answer<wire::GetPatientsResponse> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(many::get(&self.0, &ctx, request.into_inner()).await?))
     }
 
     async fn update_patient(&self, request: Request<wire::UpdatePatientRequest>) -> Answer<wire::Patient> {

@@ -4,6 +4,7 @@ pub(crate) mod change;
 pub(crate) mod consents;
 pub(crate) mod document;
 pub(crate) mod list;
+pub(crate) mod many;
 pub(crate) mod matching;
 mod search;
 mod telephone;

@@ -168,7 +168,7 @@ async fn book_sessions(
             require_prior_visit(inner, ctx, slot, patient).await?;
         }
     }
-    let drafts = sessions.iter().map(|session| draft(inner, session, patient)).collect();
+    let drafts = sessions.iter().map(|session| draft(inner, ctx, session, patient, request.channel)).collect();
     let booking = Booking { plans: vec![stored.clone()], hold, ..Booking::new(inner, drafts) };
     let holder = Holder {
         owners: booking.owners(),
@@ -202,14 +202,12 @@ fn slot_requests(request: &BookPlanRequest, sessions: &[ChosenSession], held: &[
     slots.collect()
 }
 
-fn draft(inner: &Inner, session: &ChosenSession, patient: Uuid) -> Draft {
+fn draft(inner: &Inner, ctx: &Context, session: &ChosenSession, patient: Uuid, channel: i32) -> Draft {
     match &session.old {
         Some(old) => Draft::Moved { from: Box::new(old.clone()), late: false },
         None => Draft::New(NewAppointment {
-            id: inner.ids.uuid(inner.clock.now()),
-            patient,
             plan_session: Some(session.id.uuid()),
-            note: String::new(),
+            ..NewAppointment::of(inner.ids.uuid(inner.clock.now()), patient, ctx, channel)
         }),
     }
 }

@@ -121,6 +121,7 @@ fn cancel(batch: &mut Batch, old: AppointmentRow) -> Result<(), Fault> {
         cancel_by: Some(Actor::Staff.as_str().to_owned()),
         // The clinic decides it.
         cancel_late: Some(false),
+        cancelled_at_us: Some(batch.now_us),
         updated_at_us: batch.now_us,
         ..old
     };

@@ -28,10 +28,7 @@ pub(crate) fn to_wire(inner: &Inner, stored: &StoredPlan) -> wire_booking::Plan 
         patient_id: order.patient.to_string(),
         plan_template_id: order.template.to_string(),
         condition_code: order.condition_code.clone(),
-        course: match course {
-            Course::Acute => "acute".to_owned(),
-            Course::Chronic => "chronic".to_owned(),
-        },
+        course: course_word(*course).to_owned(),
         practitioner_id: order.practitioner.map(|id| id.to_string()).unwrap_or_default(),
         location_ids: order.locations.iter().map(ToString::to_string).collect(),
         preferences: Some(PlanPreferences {
@@ -50,6 +47,14 @@ pub(crate) fn to_wire(inner: &Inner, stored: &StoredPlan) -> wire_booking::Plan 
         at_risk: stored.plan.at_risk(now, today, inner.config.at_risk_days),
         proposals: vec![],
         check_ins: check_ins.iter().map(check_in_to_wire).collect(),
+    }
+}
+
+/// The public word of a course.
+pub(crate) fn course_word(course: Course) -> &'static str {
+    match course {
+        Course::Acute => "acute",
+        Course::Chronic => "chronic",
     }
 }
 

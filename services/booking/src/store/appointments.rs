@@ -39,6 +39,17 @@ pub(crate) struct AppointmentRow {
     pub(crate) link_generation: i32,
     pub(crate) created_at_us: i64,
     pub(crate) updated_at_us: i64,
+    /// `online`, `staff`, or empty where that is not known.
+    pub(crate) channel: String,
+    /// The caller that booked it.
+    pub(crate) created_by: String,
+    pub(crate) arrived_at_us: Option<i64>,
+    pub(crate) started_at_us: Option<i64>,
+    pub(crate) completed_at_us: Option<i64>,
+    pub(crate) cancelled_at_us: Option<i64>,
+    pub(crate) external_id: String,
+    /// JSON of the clinic's own pairs.
+    pub(crate) custom: String,
 }
 
 impl std::fmt::Debug for AppointmentRow {
@@ -47,19 +58,54 @@ impl std::fmt::Debug for AppointmentRow {
     }
 }
 
+/// The order of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    #[default]
+    Start,
+    Change,
+}
+
+impl Order {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Start => "starts_at_us",
+            Self::Change => "updated_at_us",
+        }
+    }
+
+    /// The number by which a row is ordered.
+    pub(crate) fn key(self, row: &AppointmentRow) -> i64 {
+        match self {
+            Self::Start => row.starts_at_us,
+            Self::Change => row.updated_at_us,
+        }
+    }
+}
+
 /// The appointments of a list. Empty lists and `None` do not filter.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppointmentFilter {
     pub(crate) locations: Vec<Uuid>,
     pub(crate) practitioners: Vec<Uuid>,
+    pub(crate) services: Vec<Uuid>,
+    pub(crate) rooms: Vec<Uuid>,
     pub(crate) patient: Option<Uuid>,
+    /// Fulfils one of these sessions of plans.
+    pub(crate) plan_sessions: Vec<Uuid>,
+    pub(crate) external_id: Option<String>,
     pub(crate) statuses: Vec<String>,
     /// Starts at or after.
     pub(crate) from_us: Option<i64>,
     /// Starts before.
     pub(crate) to_us: Option<i64>,
     pub(crate) displaced: Option<bool>,
-    /// Start and id of the last appointment of the page before.
+    /// Changed at or after.
+    pub(crate) updated_since_us: Option<i64>,
+    /// The wall clock at the start begins with this date, `YYYY-MM-DD`.
+    pub(crate) date: Option<String>,
+    pub(crate) order: Order,
+    /// Number of the order and id of the last appointment of the page before.
     pub(crate) after: Option<(i64, Uuid)>,
     pub(crate) limit: i64,
 }
@@ -72,7 +118,8 @@ macro_rules! select_appointments {
             SELECT organization_id, id, version, status, service_id, practitioner_id, location_id, room_id, group_id,
                    starts_at_us, ends_at_us, time_zone, starts_local, patient_id, plan_session_id, displaced,
                    confirmed_at_us, cancel_reason_code, cancel_reason, cancel_by, cancel_late, rescheduled_late, note,
-                   previous_starts_at_us, link_generation, created_at_us, updated_at_us
+                   previous_starts_at_us, link_generation, created_at_us, updated_at_us, channel, created_by,
+                   arrived_at_us, started_at_us, completed_at_us, cancelled_at_us, external_id, custom
             FROM appointments
             "#,
             $clauses
@@ -136,7 +183,7 @@ impl Store {
         })
     }
 
-    /// By start and id.
+    /// By the number of the order and id.
     pub(crate) async fn list_appointments(
         &self,
         organization: Uuid,
@@ -147,7 +194,11 @@ impl Store {
             query.push_bind(organization);
             push_in(&mut query, "location_id", &filter.locations);
             push_in(&mut query, "practitioner_id", &filter.practitioners);
+            push_in(&mut query, "service_id", &filter.services);
+            push_in(&mut query, "room_id", &filter.rooms);
             push_in(&mut query, "patient_id", filter.patient.as_slice());
+            push_in(&mut query, "plan_session_id", &filter.plan_sessions);
+            push_in(&mut query, "external_id", filter.external_id.as_slice());
             push_in(&mut query, "status", &filter.statuses);
             if let Some(from_us) = filter.from_us {
                 query.push(" AND starts_at_us >= ").push_bind(from_us);
@@ -158,10 +209,22 @@ impl Store {
             if let Some(displaced) = filter.displaced {
                 query.push(" AND displaced = ").push_bind(displaced);
             }
-            if let Some((starts_at_us, id)) = filter.after {
-                query.push(" AND (starts_at_us, id) > (").push_bind(starts_at_us).push(", ").push_bind(id).push(")");
+            if let Some(updated_since_us) = filter.updated_since_us {
+                query.push(" AND updated_at_us >= ").push_bind(updated_since_us);
             }
-            query.push(" ORDER BY starts_at_us, id LIMIT ").push_bind(filter.limit);
+            if let Some(date) = &filter.date {
+                query.push(" AND substr(starts_local, 1, 10) = ").push_bind(date.clone());
+            }
+            let column = filter.order.column();
+            if let Some((number, id)) = filter.after {
+                query
+                    .push(format_args!(" AND ({column}, id) > ("))
+                    .push_bind(number)
+                    .push(", ")
+                    .push_bind(id)
+                    .push(")");
+            }
+            query.push(format_args!(" ORDER BY {column}, id LIMIT ")).push_bind(filter.limit);
             query.build_query_as().fetch_all(pool).await
         })
     }

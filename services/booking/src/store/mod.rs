@@ -9,6 +9,7 @@ pub(crate) mod batch;
 pub(crate) mod changes;
 pub(crate) mod claims;
 mod commit;
+pub(crate) mod derived;
 pub(crate) mod feed_age;
 pub(crate) mod groups;
 pub(crate) mod holds;

@@ -185,9 +185,8 @@ async fn book(
         time: Some(Time::HoldId(hold_id)),
         who: Some(Who::PatientId(PatientId::new(row.patient_id).to_string())),
         plan_session_id: criteria.plan_session.map(|id| PlanSessionId::new(id).to_string()).unwrap_or_default(),
-        note: String::new(),
         channel,
-        verification: String::new(),
+        ..BookAppointmentRequest::default()
     };
     book::book(inner, &ctx, request).await
 }

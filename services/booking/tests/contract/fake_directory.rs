@@ -52,6 +52,7 @@ directory! {
     list_organizations(ListOrganizationsRequest) -> ListOrganizationsResponse;
     create_organization(CreateOrganizationRequest) -> Organization;
     list_entries(ListEntriesRequest) -> ListEntriesResponse;
+    get_entries(GetEntriesRequest) -> GetEntriesResponse;
     create_entry(CreateEntryRequest) -> WriteEntryResponse;
     archive_entry(ArchiveEntryRequest) -> WriteEntryResponse;
     import_busy(ImportBusyRequest) -> WriteEntryResponse;

@@ -9,6 +9,7 @@ mod appointments;
 mod concurrency;
 mod consents;
 mod database_failures;
+mod details;
 mod fake_availability;
 mod fake_directory;
 mod feed;

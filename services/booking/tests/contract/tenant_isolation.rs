@@ -87,7 +87,7 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
             seen(booking.reschedule_appointment(harness.request(request)).await)
         }
         "UpdateAppointment" => {
-            let request = proto::UpdateAppointmentRequest { id, note: "theirs".into(), if_version: 0 };
+            let request = proto::UpdateAppointmentRequest { id, note: "theirs".into(), ..Default::default() };
             seen(booking.update_appointment(harness.request(request)).await)
         }
         "SetDisplaced" => {

@@ -275,7 +275,7 @@ async fn a_changed_note_is_not_in_the_feed(database: Database) {
         proto::BookAppointmentRequest { note: "Canary first".into(), ..visit(&slot(PLAIN, GRACE, after(0)), 1) };
     let booked = harness.book(request).await;
     let update = async |note: String, if_version: i64| {
-        let request = UpdateAppointmentRequest { id: booked.id.clone(), note, if_version };
+        let request = UpdateAppointmentRequest { id: booked.id.clone(), note, if_version, ..Default::default() };
         answered(harness.booking.clone().update_appointment(harness.request(request)).await).await
     };
     let noted = update("Canary second".into(), 1).await.unwrap();

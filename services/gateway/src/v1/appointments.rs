@@ -1,15 +1,16 @@
 //! Appointments.
 
+mod list;
 mod types;
 
 use axum::http::Method;
-use domain::appointment::{Actor, Status};
+use domain::appointment::Actor;
 use rpc::Fault;
 use serde_json::json;
 use wire::{
     booking::{
-        self, BookAppointmentRequest, GetAppointmentRequest, ListAppointmentsRequest, RescheduleAppointmentRequest,
-        RevokeManageLinkRequest, Transition, TransitionAppointmentRequest, UpdateAppointmentRequest,
+        self, BookAppointmentRequest, GetAppointmentRequest, RescheduleAppointmentRequest, RevokeManageLinkRequest,
+        Transition, TransitionAppointmentRequest, UpdateAppointmentRequest,
         book_appointment_request::{Time, Who},
     },
     convert,
@@ -18,12 +19,12 @@ use wire::{
 pub(crate) use self::types::{
     Appointment, AppointmentNotes, AppointmentPage, Cancel, NewAppointment, Nothing, Reschedule, to_json,
 };
-use super::{CURSOR, LIMIT, next_cursor};
+use self::types::{including, references};
+use super::include::{self, Included};
 use crate::{
     auth::Scope,
     call::Call,
-    operation::{Access, Body, Handler, Operation, handler},
-    params::{Param, Type},
+    operation::{Access, Body, Content, Handler, Operation, handler},
     reply::Reply,
 };
 
@@ -37,19 +38,8 @@ pub(super) fn operations() -> Vec<Operation> {
         Operation::new(id, method, path, "appointments", summary, access, handler).answer(200, "Appointment")
     };
     let book = Access::Scopes(&[Scope::BookingsWrite]);
-    let filters = [
-        Param::new("location_id", Type::Id("loc"), "At this location").repeated(),
-        Param::new("practitioner_id", Type::Id("prac"), "Of this practitioner").repeated(),
-        Param::new("patient_id", Type::Id("pat"), "Of this patient"),
-        Param::new("status", Type::Word(Status::WORDS), "In this status").repeated(),
-        Param::new("from", Type::Instant, "Starts at or after this"),
-        Param::new("to", Type::Instant, "Starts before this"),
-        Param::new("displaced", Type::Boolean, "Displaced or not"),
-        LIMIT,
-        CURSOR,
-    ];
     let (collection, resource) = ("/v1/appointments", "/v1/appointments/{id}");
-    let patch_summary = "Changes the clinic's note (`{\"note\": \"…\"}`, null for none)";
+    let patch_summary = "Changes the clinic's note, external id and own pairs (null for none)";
     let mut operations = vec![
         operation("book_appointment", Method::POST, collection, "Books a slot for a patient", book, handler!(create))
             .json_body("NewAppointment")
@@ -58,13 +48,14 @@ pub(super) fn operations() -> Vec<Operation> {
             "list_appointments",
             Method::GET,
             collection,
-            "Lists appointments, earliest first",
+            "Lists appointments, earliest first, or by their last change",
             READ,
-            handler!(list),
+            handler!(list::list),
         )
-        .params(&filters)
-        .answer(200, "AppointmentPage"),
-        operation("get_appointment", Method::GET, resource, "Returns one appointment", READ, handler!(get)),
+        .params(&list::PARAMS)
+        .content(Content::JsonCsvOrNdjson("AppointmentPage")),
+        operation("get_appointment", Method::GET, resource, "Returns one appointment", READ, handler!(get))
+            .params(&[include::OF_VISITS]),
         operation("patch_appointment", Method::PATCH, resource, patch_summary, WRITE, handler!(patch))
             .body(Body::MergePatch),
         operation(
@@ -135,6 +126,8 @@ async fn create(call: Call) -> Result<Reply, Fault> {
         note: new.note.unwrap_or_default(),
         channel: call.booking_channel(new.channel),
         verification: new.verification.unwrap_or_default(),
+        external_id: new.external_id.unwrap_or_default(),
+        custom: new.custom,
     };
     let response = call.inner.booking.clone().book_appointment(call.context().forward(request)).await?;
     let path = format!("/v1/appointments/{}", response.get_ref().id);
@@ -143,42 +136,29 @@ async fn create(call: Call) -> Result<Reply, Fault> {
 
 async fn get(call: Call) -> Result<Reply, Fault> {
     let request = GetAppointmentRequest { id: call.path_param("id") };
-    let response = call.inner.booking.clone().get_appointment(call.context().request(request)).await?;
-    reply(&call, 200, &response)
-}
-
-async fn list(call: Call) -> Result<Reply, Fault> {
-    let params = &call.params;
-    let request = ListAppointmentsRequest {
-        location_ids: params.all("location_id"),
-        practitioner_ids: params.all("practitioner_id"),
-        patient_id: params.text_or_empty("patient_id"),
-        statuses: params.all("status"),
-        from_us: params.instant_us("from"),
-        to_us: params.instant_us("to"),
-        displaced: params.flag("displaced"),
-        page: call.page(),
-    };
-    let answer = call.inner.booking.clone().list_appointments(call.context().request(request)).await?.into_inner();
-    let rows = answer.appointments.len();
-    Reply::json(
-        200,
-        &AppointmentPage {
-            data: answer.appointments.iter().map(|appointment| to_json(&call, appointment)).collect(),
-            next_cursor: next_cursor(answer.next_cursor),
-        },
-    )
-    .map(|reply| reply.rows(rows))
+    let appointment = call.inner.booking.clone().get_appointment(call.context().request(request)).await?.into_inner();
+    let included = Included::load(&call, references(&appointment).into_iter()).await?;
+    let reply = Reply::json(200, &including(&call, &appointment, &included))?;
+    Ok(reply.version(appointment.version).target(&appointment.id).patient(&appointment.patient_id))
 }
 
 async fn patch(call: Call) -> Result<Reply, Fault> {
     let id = call.path_param("id");
     let request = GetAppointmentRequest { id: id.clone() };
     let current = call.inner.booking.clone().get_appointment(call.context().request(request)).await?.into_inner();
-    let resource = json!({"note": convert::optional_text(&current.note)});
+    let resource = json!({
+        "note": convert::optional_text(&current.note),
+        "external_id": convert::optional_text(&current.external_id),
+        "custom": current.custom,
+    });
     let notes: AppointmentNotes = call.merge_patch("AppointmentNotes", resource)?;
-    let if_version = call.if_match_or(current.version)?;
-    let request = UpdateAppointmentRequest { id, note: notes.note.unwrap_or_default(), if_version };
+    let request = UpdateAppointmentRequest {
+        id,
+        note: notes.note.unwrap_or_default(),
+        if_version: call.if_match_or(current.version)?,
+        external_id: notes.external_id.unwrap_or_default(),
+        custom: notes.custom,
+    };
     reply(&call, 200, &call.inner.booking.clone().update_appointment(call.context().request(request)).await?)
 }
 

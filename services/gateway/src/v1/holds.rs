@@ -6,7 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use wire::booking::{self, CreateHoldRequest, GetHoldRequest, ListHoldsRequest, ReleaseHoldRequest};
 
-use super::{CURSOR, LIMIT, next_cursor, slots::Slot, time};
+use super::{
+    CURSOR, LIMIT,
+    include::{self, Included},
+    next_cursor,
+    slots::{Slot, references},
+    time,
+};
 use crate::{
     auth::Scope,
     call::Call,
@@ -74,7 +80,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]),
             handler!(list),
         )
-        .params(&[LIMIT, CURSOR])
+        .params(&[include::OF_SLOTS, LIMIT, CURSOR])
         .answer(200, "HoldPage"),
         Operation::new(
             "get_hold",
@@ -85,6 +91,7 @@ pub(super) fn operations() -> Vec<Operation> {
             Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]),
             handler!(get),
         )
+        .params(&[include::OF_SLOTS])
         .answer(200, "LiveHold"),
         Operation::new(
             "create_hold",
@@ -120,18 +127,25 @@ impl From<&booking::Hold> for Hold {
     }
 }
 
-impl From<&booking::Hold> for LiveHold {
-    fn from(hold: &booking::Hold) -> Self {
-        let Hold { id, expires_at, slots } = Hold::from(hold);
-        let created_at = time::utc(hold.created_at_us);
-        Self { id, expires_at, slots, created_at, created_by: hold.created_by.clone() }
+impl LiveHold {
+    /// A hold with the objects that the request includes.
+    fn including(hold: booking::Hold, included: &Included) -> Self {
+        Self {
+            id: hold.id,
+            expires_at: time::utc(hold.expires_at_us),
+            slots: hold.slots.into_iter().map(|slot| Slot::including(slot, included)).collect(),
+            created_at: time::utc(hold.created_at_us),
+            created_by: hold.created_by,
+        }
     }
 }
 
 async fn list(call: Call) -> Result<Reply, Fault> {
     let request = call.context().request(ListHoldsRequest { page: call.page() });
     let answer = call.inner.booking.clone().list_holds(request).await?.into_inner();
-    let data: Vec<LiveHold> = answer.holds.iter().map(LiveHold::from).collect();
+    let slots = answer.holds.iter().flat_map(|hold| &hold.slots);
+    let included = Included::load(&call, slots.flat_map(references)).await?;
+    let data: Vec<LiveHold> = answer.holds.into_iter().map(|hold| LiveHold::including(hold, &included)).collect();
     let rows = data.len();
     Ok(Reply::json(200, &HoldPage { data, next_cursor: next_cursor(answer.next_cursor) })?.rows(rows))
 }
@@ -139,7 +153,9 @@ async fn list(call: Call) -> Result<Reply, Fault> {
 async fn get(call: Call) -> Result<Reply, Fault> {
     let request = call.context().request(GetHoldRequest { id: call.path_param("id") });
     let hold = call.inner.booking.clone().get_hold(request).await?.into_inner();
-    Ok(Reply::json(200, &LiveHold::from(&hold))?.target(&hold.id))
+    let included = Included::load(&call, hold.slots.iter().flat_map(references)).await?;
+    let hold = LiveHold::including(hold, &included);
+    Ok(Reply::json(200, &hold)?.target(&hold.id))
 }
 
 async fn create(call: Call) -> Result<Reply, Fault> {

@@ -9,7 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::availability::{self, ExplainSlotRequest, Near, SearchSlotsRequest, SlotFilters};
 
-use super::{CURSOR, LIMIT, next_cursor, time};
+use super::{
+    CURSOR, LIMIT,
+    include::{self, Included, IncludedLocation, IncludedPractitioner, IncludedService},
+    next_cursor, time,
+};
 use crate::{
     auth::Scope,
     call::Call,
@@ -34,6 +38,35 @@ pub(crate) struct Slot {
     /// IANA time zone of the location.
     pub(crate) time_zone: String,
     places_left: u32,
+    /// With `include=practitioner`, where the request may include objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    practitioner: Option<IncludedPractitioner>,
+    /// With `include=service`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    service: Option<IncludedService>,
+    /// With `include=location`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    location: Option<IncludedLocation>,
+}
+
+impl Slot {
+    /// A slot with the objects that the request includes.
+    pub(super) fn including(slot: availability::Slot, included: &Included) -> Self {
+        Self {
+            practitioner: included.practitioner(&slot.practitioner_id),
+            service: included.service(&slot.service_id),
+            location: included.location(&slot.location_id),
+            ..Self::from(slot)
+        }
+    }
+}
+
+/// The ids of a slot whose objects an answer may include.
+pub(super) fn references(slot: &availability::Slot) -> [&str; 3] {
+    [&slot.practitioner_id, &slot.service_id, &slot.location_id]
 }
 
 impl From<availability::Slot> for Slot {
@@ -47,6 +80,9 @@ impl From<availability::Slot> for Slot {
             location_id: slot.location_id,
             time_zone: slot.time_zone,
             places_left: slot.places_left,
+            practitioner: None,
+            service: None,
+            location: None,
         }
     }
 }
@@ -175,7 +211,7 @@ pub(super) fn operations() -> Vec<Operation> {
     vec![
         with_filters(watch).params(&[LAST_EVENT_ID]).content(Content::Events("SlotChange")),
         with_filters(get("search_slots", "/v1/slots", "Lists open slots, earliest first", "SlotPage", handler!(list)))
-            .params(&[LIMIT, CURSOR]),
+            .params(&[include::OF_SLOTS, LIMIT, CURSOR]),
         with_filters(get(
             "search_days",
             "/v1/slots/days",
@@ -260,11 +296,12 @@ async fn next(call: Call) -> Result<Reply, Fault> {
 pub(super) async fn search(call: &Call, ctx: &Context, request: SearchSlotsRequest) -> Result<Reply, Fault> {
     let answer = call.inner.search.clone().search_slots(ctx.request(request)).await?.into_inner();
     let zone = answer.slots.first().map(|slot| slot.time_zone.as_str()).unwrap_or_default();
+    let included = Included::load(call, answer.slots.iter().flat_map(references)).await?;
     Reply::json(
         200,
         &SlotPage {
             searched_until: time::local(answer.searched_until_us, zone),
-            data: answer.slots.into_iter().map(Slot::from).collect(),
+            data: answer.slots.into_iter().map(|slot| Slot::including(slot, &included)).collect(),
             next_cursor: next_cursor(answer.next_cursor),
             revision: answer.revision,
         },

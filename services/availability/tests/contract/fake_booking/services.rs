@@ -125,6 +125,7 @@ not_played! {
     sign_verification(SignVerificationRequest) -> SignVerificationResponse;
     book_appointment(BookAppointmentRequest) -> Appointment;
     get_appointment(GetAppointmentRequest) -> Appointment;
+    get_patients(GetPatientsRequest) -> GetPatientsResponse;
     list_appointments(ListAppointmentsRequest) -> ListAppointmentsResponse;
     transition_appointment(TransitionAppointmentRequest) -> Appointment;
     reschedule_appointment(RescheduleAppointmentRequest) -> Appointment;

@@ -81,7 +81,16 @@ fn booking(links: &LinkSigner, drafts: Vec<Draft>) -> Booking<'_> {
 
 fn new(id: u128) -> Draft {
     let note = "bring the referral".to_owned();
-    Draft::New(NewAppointment { id: Uuid::from_u128(id), patient: PATIENT, plan_session: None, note })
+    Draft::New(NewAppointment {
+        id: Uuid::from_u128(id),
+        patient: PATIENT,
+        plan_session: None,
+        note,
+        channel: "staff",
+        created_by: "key_test".to_owned(),
+        external_id: String::new(),
+        custom: record::NO_PAIRS.to_owned(),
+    })
 }
 
 fn reservation(booking: &Booking<'_>, slots: Vec<CheckedSlot>) -> Reservation {

@@ -1,14 +1,19 @@
 //! The types of requests and answers about appointments.
 
+use std::collections::BTreeMap;
+
 use domain::{
     appointment::{BookingChannel, Status},
     patient::Details,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-use wire::{booking, convert};
+use wire::{booking, common, convert};
 
-use super::super::time;
+use super::super::{
+    include::{Included, IncludedLocation, IncludedPatient, IncludedPractitioner, IncludedRoom, IncludedService},
+    time,
+};
 use crate::{auth::Scope, call::Call};
 
 /// An appointment.
@@ -49,9 +54,75 @@ pub(crate) struct Appointment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     note: Option<String>,
+    /// The slot that it occupies, which may be offered to others once the appointment leaves it.
+    slot_id: String,
+    /// How it was booked; null where that is not known.
+    channel: Option<BookingChannel>,
+    /// When the patient arrived.
+    #[schema(format = DateTime)]
+    arrived_at: Option<String>,
+    /// When the visit began.
+    #[schema(format = DateTime)]
+    started_at: Option<String>,
+    #[schema(format = DateTime)]
+    completed_at: Option<String>,
+    #[schema(format = DateTime)]
+    cancelled_at: Option<String>,
+    /// The start before the last move.
+    #[schema(format = DateTime)]
+    rescheduled_from: Option<String>,
+    /// The group session; appointments with the same one are together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    group_id: Option<String>,
+    /// In single reads and lists: the places of the group session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    places: Option<Places>,
+    /// In single reads and lists: the plan of `plan_session_id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    plan: Option<PlanPart>,
+    /// In single reads and lists: whether the patient has no earlier visit that was neither cancelled nor missed; only for
+    /// callers who may read patients, as the next three.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    first_visit: Option<bool>,
+    /// The caller that booked it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    created_by: Option<String>,
+    /// The id in a system of the clinic's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    external_id: Option<String>,
+    /// The clinic's own pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    custom: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     links: Option<Links>,
+    /// With `include=patient`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    patient: Option<IncludedPatient>,
+    /// With `include=practitioner`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    practitioner: Option<IncludedPractitioner>,
+    /// With `include=service`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    service: Option<IncludedService>,
+    /// With `include=location`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    location: Option<IncludedLocation>,
+    /// With `include=room`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    room: Option<IncludedRoom>,
     /// What staff should know of the booking that this answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Warning>,
@@ -63,6 +134,35 @@ pub(crate) struct Warning {
     /// A code of the error table, such as `patient_blocked`.
     code: String,
     detail: String,
+}
+
+/// The places of a group session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Places {
+    /// Also by holds.
+    taken: u32,
+    capacity: u32,
+}
+
+/// An appointment as part of a care plan.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PlanPart {
+    id: String,
+    /// The number of the session, from 1.
+    ordinal: u32,
+    /// How many sessions the plan has.
+    of: u32,
+    /// With `include=plan`, as the next two: FHIR's status of a CarePlan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    status: Option<String>,
+    /// `acute` or `chronic`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    course: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    condition_code: Option<String>,
 }
 
 /// The cancellation of an appointment.
@@ -130,6 +230,14 @@ pub(crate) struct NewAppointment {
     #[serde(default)]
     #[schema(nullable = false)]
     pub(super) channel: Option<BookingChannel>,
+    /// The id in a system of the clinic's own. It need not be unique.
+    #[serde(default)]
+    #[schema(max_length = 200, nullable = false)]
+    pub(super) external_id: Option<String>,
+    /// The clinic's own pairs: at most 20, with names of at most 64 letters, digits, `_`, `-` and `.`, and values of at most
+    /// 500 characters. Shown to staff only.
+    #[serde(default)]
+    pub(super) custom: BTreeMap<String, String>,
 }
 
 /// The reason of a cancellation.
@@ -166,6 +274,13 @@ pub(crate) struct AppointmentNotes {
     #[serde(default)]
     #[schema(max_length = 2000)]
     pub(super) note: Option<String>,
+    /// The id in a system of the clinic's own.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    pub(super) external_id: Option<String>,
+    /// The clinic's own pairs, at most 20. A patch changes the pairs that it names; null removes one.
+    #[serde(default)]
+    pub(super) custom: BTreeMap<String, String>,
 }
 
 /// A body without fields; it may be left out.
@@ -175,9 +290,15 @@ pub(crate) struct Nothing {}
 
 /// An appointment of booking for an answer to this caller.
 pub(crate) fn to_json(call: &Call, appointment: &booking::Appointment) -> Appointment {
+    including(call, appointment, &Included::default())
+}
+
+/// The same with the objects that the request includes.
+pub(crate) fn including(call: &Call, appointment: &booking::Appointment, included: &Included) -> Appointment {
     let zone = appointment.time_zone.as_str();
     // Notes and reasons are for callers who may read patients.
-    let staff_only = |text: &str| convert::optional_text(text).filter(|_| call.caller.has(Scope::PatientsRead));
+    let is_staff = call.caller.has(Scope::PatientsRead);
+    let staff_only = |text: &str| convert::optional_text(text).filter(|_| is_staff);
     let links = (!appointment.manage_token.is_empty())
         .then(|| Links { manage: format!("{}/v1/manage/{}", call.inner.public_url, appointment.manage_token) });
     Appointment {
@@ -205,11 +326,58 @@ pub(crate) fn to_json(call: &Call, appointment: &booking::Appointment) -> Appoin
         }),
         rescheduled_late: appointment.rescheduled_late,
         note: staff_only(&appointment.note),
+        slot_id: appointment.slot_id.clone(),
+        channel: match appointment.channel() {
+            common::BookingChannel::Online => Some(BookingChannel::Online),
+            common::BookingChannel::Staff => Some(BookingChannel::Staff),
+            common::BookingChannel::Unspecified => None,
+        },
+        arrived_at: time::optional(appointment.arrived_at_us, zone),
+        started_at: time::optional(appointment.started_at_us, zone),
+        completed_at: time::optional(appointment.completed_at_us, zone),
+        cancelled_at: time::optional(appointment.cancelled_at_us, zone),
+        rescheduled_from: time::optional(appointment.rescheduled_from_us, zone),
+        group_id: convert::optional_text(&appointment.group_id),
+        places: appointment.places.map(|places| Places { taken: places.taken, capacity: places.capacity }),
+        plan: appointment.plan.as_ref().map(|plan| plan_part(plan, included.has_plans())),
+        // The public does not learn whether the clinic knows the patient.
+        first_visit: appointment.first_visit.filter(|_| is_staff),
+        created_by: staff_only(&appointment.created_by),
+        external_id: staff_only(&appointment.external_id),
+        custom: Some(appointment.custom.clone()).filter(|_| is_staff),
         links,
         warnings: appointment.warnings.iter().map(warning).collect(),
+        patient: included.patient(&appointment.patient_id),
+        practitioner: included.practitioner(&appointment.practitioner_id),
+        service: included.service(&appointment.service_id),
+        location: included.location(&appointment.location_id),
+        room: included.room(&appointment.room_id),
     }
 }
 
 fn warning(warning: &booking::Warning) -> Warning {
     Warning { code: warning.code.clone(), detail: warning.detail.clone() }
+}
+
+fn plan_part(plan: &booking::PlanPart, is_whole: bool) -> PlanPart {
+    let detail = |text: &String| Some(text.clone()).filter(|_| is_whole);
+    PlanPart {
+        id: plan.id.clone(),
+        ordinal: plan.ordinal,
+        of: plan.of,
+        status: detail(&plan.status),
+        course: detail(&plan.course),
+        condition_code: detail(&plan.condition_code),
+    }
+}
+
+/// The ids of an appointment whose objects an answer may include.
+pub(crate) fn references(appointment: &booking::Appointment) -> [&str; 5] {
+    [
+        &appointment.patient_id,
+        &appointment.practitioner_id,
+        &appointment.service_id,
+        &appointment.location_id,
+        &appointment.room_id,
+    ]
 }

@@ -351,6 +351,7 @@ impl wire::booking_server::Booking for Booking {
         list_holds(wire::ListHoldsRequest) -> wire::ListHoldsResponse;
         book_appointment(wire::BookAppointmentRequest) -> wire::Appointment;
         get_appointment(wire::GetAppointmentRequest) -> wire::Appointment;
+        get_patients(wire::GetPatientsRequest) -> wire::GetPatientsResponse;
         list_appointments(wire::ListAppointmentsRequest) -> wire::ListAppointmentsResponse;
         reschedule_appointment(wire::RescheduleAppointmentRequest) -> wire::Appointment;
         update_appointment(wire::UpdateAppointmentRequest) -> wire::Appointment;

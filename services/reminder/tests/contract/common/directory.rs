@@ -51,6 +51,7 @@ impl availability::directory_server::Directory for Directory {
         list_organizations(availability::ListOrganizationsRequest) -> availability::ListOrganizationsResponse;
         create_organization(availability::CreateOrganizationRequest) -> availability::Organization;
         get_entry(availability::GetEntryRequest) -> availability::Entry;
+        get_entries(availability::GetEntriesRequest) -> availability::GetEntriesResponse;
         update_entry(availability::UpdateEntryRequest) -> availability::WriteEntryResponse;
         create_entry(availability::CreateEntryRequest) -> availability::WriteEntryResponse;
         archive_entry(availability::ArchiveEntryRequest) -> availability::WriteEntryResponse;

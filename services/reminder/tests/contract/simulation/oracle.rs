@@ -246,6 +246,7 @@ impl booking::booking_server::Booking for Watched {
         sign_verification(booking::SignVerificationRequest) -> booking::SignVerificationResponse;
         book_appointment(booking::BookAppointmentRequest) -> booking::Appointment;
         get_appointment(booking::GetAppointmentRequest) -> booking::Appointment;
+        get_patients(booking::GetPatientsRequest) -> booking::GetPatientsResponse;
         list_appointments(booking::ListAppointmentsRequest) -> booking::ListAppointmentsResponse;
         reschedule_appointment(booking::RescheduleAppointmentRequest) -> booking::Appointment;
         update_appointment(booking::UpdateAppointmentRequest) -> booking::Appointment;

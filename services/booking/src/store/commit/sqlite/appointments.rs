@@ -14,9 +14,10 @@ const UPSERT: &str = r#"
         (organization_id, id, version, status, service_id, practitioner_id, location_id, room_id, group_id,
          starts_at_us, ends_at_us, time_zone, starts_local, patient_id, plan_session_id, displaced,
          confirmed_at_us, cancel_reason_code, cancel_reason, cancel_by, cancel_late, rescheduled_late, note,
-         previous_starts_at_us, link_generation, created_at_us, updated_at_us)
+         previous_starts_at_us, link_generation, created_at_us, updated_at_us, channel, created_by, arrived_at_us,
+         started_at_us, completed_at_us, cancelled_at_us, external_id, custom)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-            $24, $25, $26, $27)
+            $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)
     ON CONFLICT (organization_id, id) DO UPDATE
     SET version = excluded.version, status = excluded.status, practitioner_id = excluded.practitioner_id,
         location_id = excluded.location_id, room_id = excluded.room_id, group_id = excluded.group_id,
@@ -26,7 +27,9 @@ const UPSERT: &str = r#"
         cancel_reason = excluded.cancel_reason, cancel_by = excluded.cancel_by, cancel_late = excluded.cancel_late,
         rescheduled_late = excluded.rescheduled_late, note = excluded.note,
         previous_starts_at_us = excluded.previous_starts_at_us, link_generation = excluded.link_generation,
-        updated_at_us = excluded.updated_at_us
+        updated_at_us = excluded.updated_at_us, arrived_at_us = excluded.arrived_at_us,
+        started_at_us = excluded.started_at_us, completed_at_us = excluded.completed_at_us,
+        cancelled_at_us = excluded.cancelled_at_us, external_id = excluded.external_id, custom = excluded.custom
     WHERE appointments.version = excluded.version - 1
 "#;
 const DELETE_LINK: &str = "DELETE FROM manage_links WHERE organization_id = $1 AND appointment_id = $2";
@@ -71,6 +74,14 @@ async fn upsert_row(conn: &mut SqliteConnection, organization: Uuid, row: &Appoi
         .bind(row.link_generation)
         .bind(row.created_at_us)
         .bind(row.updated_at_us)
+        .bind(&row.channel)
+        .bind(&row.created_by)
+        .bind(row.arrived_at_us)
+        .bind(row.started_at_us)
+        .bind(row.completed_at_us)
+        .bind(row.cancelled_at_us)
+        .bind(&row.external_id)
+        .bind(&row.custom)
         .execute(conn)
         .await?;
     require_row(upserted.rows_affected())
