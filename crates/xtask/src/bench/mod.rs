@@ -75,7 +75,7 @@ enum Measurement {
 }
 
 /// All figures; the flame graph is drawn on request alone.
-const ALL: [Measurement; 13] = [
+const ALL: [Measurement; 14] = [
     Measurement::Kernel,
     Measurement::Plans,
     Measurement::Search,

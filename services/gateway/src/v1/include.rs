@@ -49,7 +49,7 @@ pub(crate) struct IncludedPatient {
     id: String,
     given_name: String,
     family_name: String,
-    phone: String,
+    phone: Option<String>,
     email: Option<String>,
     #[schema(format = Date)]
     date_of_birth: Option<String>,
@@ -198,7 +198,7 @@ fn patient_to_json(patient: booking::Patient) -> IncludedPatient {
         id: patient.id,
         given_name: details.given_name,
         family_name: details.family_name,
-        phone: details.phone,
+        phone: optional_text(&details.phone),
         email: optional_text(&details.email),
         date_of_birth: optional_text(&details.date_of_birth),
         language: optional_text(&details.language),

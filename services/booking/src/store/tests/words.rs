@@ -4,8 +4,8 @@ use sqlx::query_scalar;
 
 use super::*;
 
-const SQLITE: &str = include_str!("../../../migrations/sqlite/0015_beginnings_of_words.sql");
-const POSTGRES: &str = include_str!("../../../migrations/postgres/0015_beginnings_of_words.sql");
+const SQLITE: &str = include_str!("../../../migrations/sqlite/0010_beginnings_of_words.sql");
+const POSTGRES: &str = include_str!("../../../migrations/postgres/0010_beginnings_of_words.sql");
 const INSERT: &str = "INSERT INTO patient_words (organization_id, word, patient_id) VALUES ";
 const SELECT: &str = "SELECT word FROM patient_words WHERE word LIKE '^%' ORDER BY word";
 
