@@ -16,8 +16,8 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 use wire::{
     booking::{
-        Appointment, BookAppointmentRequest, PatientDetails, RescheduleAppointmentRequest, SnapshotPart,
-        SnapshotRequest, Transition, TransitionAppointmentRequest,
+        Appointment, BookAppointmentRequest, GetAppointmentRequest, PatientDetails, RescheduleAppointmentRequest,
+        SnapshotPart, SnapshotRequest, Transition, TransitionAppointmentRequest,
         book_appointment_request::{Time, Who},
         booking_client::BookingClient,
         feed_client::FeedClient,
@@ -185,6 +185,13 @@ impl Harness {
 
     pub async fn cancel(&self, id: &str) -> Appointment {
         self.transition(id, Transition::Cancel).await.unwrap()
+    }
+
+    /// An appointment as answers to writes show it: without what only reads look up.
+    pub async fn read(&self, id: &str) -> Appointment {
+        let request = self.request(GetAppointmentRequest { id: id.to_owned() });
+        let read = self.booking.clone().get_appointment(request).await.unwrap().into_inner();
+        Appointment { places: None, first_visit: None, plan: None, ..read }
     }
 
     /// Everything live, part by part, and the position to follow from.

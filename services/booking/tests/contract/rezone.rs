@@ -10,9 +10,8 @@ use tonic::Response;
 use uuid::Uuid;
 use wire::{
     booking::{
-        Appointment, AppointmentsAhead, Change, CreateHoldRequest, GetAppointmentRequest, ListAppointmentsRequest,
-        RezoneAppointmentsRequest, SetDisplacedRequest, SubscribeChangesRequest, Transition, change::Owner,
-        set_displaced_request::Item,
+        Appointment, AppointmentsAhead, Change, CreateHoldRequest, ListAppointmentsRequest, RezoneAppointmentsRequest,
+        SetDisplacedRequest, SubscribeChangesRequest, Transition, change::Owner, set_displaced_request::Item,
     },
     common::{KeepAppointments, RezonedAppointment},
 };
@@ -61,8 +60,7 @@ async fn rezone_to(
 }
 
 async fn now(harness: &Harness, visit: &Appointment) -> Appointment {
-    let request = harness.request(GetAppointmentRequest { id: visit.id.clone() });
-    harness.booking.clone().get_appointment(request).await.unwrap().into_inner()
+    harness.read(&visit.id).await
 }
 
 /// The wall clock of a visit, by its own zone.

@@ -70,6 +70,7 @@ fn shape(appointment: Appointment) -> Appointment {
         id: String::new(),
         patient_id: String::new(),
         manage_token: String::new(),
+        slot_id: String::new(),
         starts_at_us: 0,
         ends_at_us: 0,
         ..appointment

@@ -7,7 +7,7 @@ use serde::Serialize;
 use service::db_error;
 use utoipa::ToSchema;
 
-use super::{CURSOR, LIMIT, csv, decode_cursor, page_size, time};
+use super::{CURSOR, LIMIT, csv, decode_cursor, page_size, table::Form, time};
 use crate::{
     audit::hex,
     auth::Scope,
@@ -112,7 +112,7 @@ async fn list(call: Call) -> Result<Reply, Fault> {
     let next_cursor = lines.last().filter(|_| more).map(|line| sql::cursor::encode(line.number, 0));
     let data: Vec<AuditEntry> = lines.into_iter().map(to_json).collect();
     let rows = data.len();
-    let reply = match csv::is_wanted(&call) {
+    let reply = match Form::of(&call) == Form::Csv {
         true => Reply::csv(to_csv(&data)).next_cursor(next_cursor),
         false => Reply::json(200, &AuditPage { data, next_cursor })?,
     };

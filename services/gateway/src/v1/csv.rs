@@ -1,18 +1,8 @@
 //! CSV (RFC 4180).
 
-use axum::http::header;
-
-use crate::call::Call;
-
 /// A cell that begins with one of these is a formula to spreadsheets
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>).
 const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
-
-/// Whether the caller prefers CSV.
-pub(super) fn is_wanted(call: &Call) -> bool {
-    let accept = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').next().is_some_and(|first| first.trim().to_ascii_lowercase().starts_with("text/csv"))
-}
 
 /// A row, with quotes where a cell needs them. A cell that would be a formula begins with an apostrophe.
 pub(super) fn row<'a>(cells: impl IntoIterator<Item = &'a str>) -> String {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use wire::booking::{self, ReportPlansRequest};
 
-use super::csv;
+use super::table::Form;
 use crate::{
     auth::Scope,
     call::Call,
@@ -81,7 +81,7 @@ async fn plans(call: Call) -> Result<Reply, Fault> {
     };
     let answer = call.inner.plans.clone().report_plans(call.context().request(request)).await?.into_inner();
     let rows: Vec<PlanRow> = answer.rows.into_iter().map(to_json).collect();
-    if csv::is_wanted(&call) {
+    if Form::of(&call) == Form::Csv {
         return Ok(Reply::csv(to_csv(&rows)).rows(rows.len()));
     }
     let drop_off = |group: booking::DropOff| DropOff { after_session: group.after_session, plans: group.plans };

@@ -14,6 +14,8 @@ const KNOWN: Known<'_> = Known {
     small_tables: &["epoch", "location_zones", "reason_codes", "secrets", "holds"],
     exceptions: &[
         ("AS oldest)", "the oldest rows, limited"),
+        ("patient_id FROM patient_words", "the beginning of a search, whose conditions follow"),
+        ("SELECT 1 FROM patient_words w", "the same"),
         ("SELECT EXISTS (SELECT 1 FROM patients)", "one row at most"),
         ("SELECT organization_id, id, version, document, created_at_us, updated_at_us, at_risk", "all plans at risk"),
         (

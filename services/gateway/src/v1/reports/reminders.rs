@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use wire::reminder::{self, ReportRemindersRequest};
 
 use super::{
-    super::{csv, time},
+    super::{table::Form, time},
     group_by, report_params,
 };
 use crate::{
@@ -87,7 +87,7 @@ async fn reminders(call: Call) -> Result<Reply, Fault> {
     };
     let answer = call.inner.reminder.clone().report_reminders(call.context().request(request)).await?.into_inner();
     let data: Vec<ReminderRow> = answer.rows.into_iter().map(to_json).collect();
-    if csv::is_wanted(&call) {
+    if Form::of(&call) == Form::Csv {
         return Ok(Reply::csv(to_csv(&data)).rows(data.len()));
     }
     let visits_known_from = time::utc(answer.visits_known_from_us);
