@@ -52,6 +52,18 @@ fn dates(proposal: &Value) -> Result<Vec<jiff::civil::Date>> {
     sessions.iter().map(date).collect()
 }
 
+/// The four visits of a plan say which session of it they are.
+async fn each_visit_names_its_part(product: &Product, plan: &str) -> Result<()> {
+    let visits = product.get(&format!("/v1/appointments?plan_id={plan}&include=plan")).await?;
+    let parts: Vec<_> = visits.body["data"].as_array().into_iter().flatten().map(|visit| &visit["plan"]).collect();
+    assert_eq!(parts.len(), 4, "{}", visits.body);
+    for (at, part) in parts.iter().enumerate() {
+        assert_eq!((&part["id"], &part["ordinal"], &part["of"]), (&json!(plan), &json!(at + 1), &json!(4)));
+        assert_eq!(part["condition_code"], "neck-pain");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_plan_is_proposed_booked_whole_and_follows_its_visits() -> Result<()> {
     for product in [Product::embedded(&[]).await?, Product::apart(&[]).await?] {
@@ -88,16 +100,7 @@ async fn a_plan_is_proposed_booked_whole_and_follows_its_visits() -> Result<()> 
         let visits = visits.body["data"].as_array().context("data")?.clone();
         assert_eq!(visits.len(), 4);
         assert!(visits.iter().all(|visit| visit["plan_session_id"].is_string() && visit["status"] == "booked"));
-        let of_plan = product.get(&format!("/v1/appointments?plan_id={}&include=plan", made.text("/id"))).await?;
-        let parts: Vec<_> = of_plan.body["data"].as_array().into_iter().flatten().map(|visit| &visit["plan"]).collect();
-        assert_eq!(parts.len(), 4, "{}", of_plan.body);
-        for (at, part) in parts.iter().enumerate() {
-            assert_eq!(
-                (&part["id"], &part["ordinal"], &part["of"]),
-                (&json!(made.text("/id")), &json!(at + 1), &json!(4))
-            );
-            assert_eq!(part["condition_code"], "neck-pain");
-        }
+        each_visit_names_its_part(&product, &made.text("/id")).await?;
 
         // A review is recorded and changes the open sessions in the same transaction.
         let found = json!({"nprs": 2, "psfs": [{"activity": "look over the shoulder", "score": 7}]});
