@@ -1,4 +1,4 @@
-//! What a clinic's own systems keep on a resource: an id of theirs, and pairs of texts.
+//! Details of a clinic's own systems on a resource: an id of theirs, and pairs of texts.
 
 use std::collections::BTreeMap;
 

@@ -58,7 +58,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// What the name of each connection begins with; the service and its version follow.
+/// The beginning of the name of each connection; the service and its version follow.
 pub(crate) const APPLICATION: &str = "meridian-";
 /// The version of this build.
 const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -6,7 +6,7 @@ use std::{fs, io, path::Path};
 
 use sqlx::{AssertSqlSafe, SqliteConnection, query_as};
 
-/// What a service knows of its own tables and statements.
+/// The tables and statements of a service that need no index.
 #[derive(Debug, Clone, Copy)]
 pub struct Known<'a> {
     /// Tables that do not grow with patients, appointments or time.

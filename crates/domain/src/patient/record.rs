@@ -17,10 +17,10 @@ const CUSTOM_MAX: usize = 20;
 /// A patient's record. `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// What the patient gives.
+    /// The details that the patient gives.
     #[serde(flatten)]
     pub details: Details,
-    /// What only staff set.
+    /// The details that only staff set.
     #[serde(flatten)]
     pub staff: StaffFields,
 }
@@ -71,7 +71,7 @@ pub struct ContactPerson {
     /// The whole name.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 100))]
     pub name: String,
-    /// What they are to the patient, such as `mother`.
+    /// The relation to the patient, such as `mother`.
     #[cfg_attr(feature = "schema", schema(min_length = 1, max_length = 60))]
     pub relation: String,
     /// Telephone number, written and read like the patient's.

@@ -36,7 +36,7 @@ const PARTS: [&str; 24] = [
     "an", "ber", "cla", "da", "el", "fran", "gra", "ha", "is", "jo", "ka", "li", "mar", "na", "ol", "pe", "ro", "sa",
     "tom", "ul", "vi", "wil", "yo", "zo",
 ];
-/// What is typed, each with a name: the words are those of the patient with a number.
+/// The typed queries, each with a name: the words are those of the patient with a number.
 const QUERIES: [&str; 10] = [
     "both names",
     "beginnings of both names",
