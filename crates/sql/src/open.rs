@@ -187,7 +187,11 @@ pub fn is_kept(rows: usize) -> bool {
 /// When the server cannot be reached or refuses, and behind a pooler with which the service would not work.
 pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool, sqlx::Error> {
     let options = postgres_options(url, schema)?;
-    pooler::check(&options, schema).await?;
+    let checked = pooler::check(&options, schema).await;
+    // The pool waits a little for a server that is not there yet.
+    if let Err(unusable @ sqlx::Error::Configuration(_)) = checked {
+        return Err(unusable);
+    }
     let pool = PgPoolOptions::new()
         .max_connections(16)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -209,6 +213,12 @@ pub async fn connect_postgres(url: &str, schema: &'static str) -> Result<PgPool,
             Ok(mut connection) => pooler::check_path(&mut connection, schema).await.and(Err(sqlx::Error::PoolTimedOut)),
             Err(reason) => Err(reason),
         },
+        Ok(pool) => {
+            if checked.is_err() {
+                pooler::check(&options, schema).await?;
+            }
+            Ok(pool)
+        }
         outcome => outcome,
     }
 }
