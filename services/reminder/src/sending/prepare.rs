@@ -33,6 +33,8 @@ use crate::{
 const REPLY_LATE_US: i64 = 3_600_000_000;
 /// The time over which messages to one recipient are counted, in microseconds.
 const RECIPIENT_WINDOW_US: i64 = 86_400_000_000;
+/// Age from which booking's answer about a visit is no longer taken for the present, in microseconds.
+const ANSWER_AGES_US: i64 = 500_000;
 /// Hour of the location's clock to which a message over the daily limit is postponed.
 const NEXT_DAY_HOUR: i8 = 9;
 /// Appointments of a series that one message names.
@@ -55,6 +57,8 @@ pub(super) struct ReadyMessage {
     pub(super) link_token: String,
     /// The appointment's version that it was verified against.
     pub(super) verified_version: i64,
+    /// Reading of `Clock::elapsed_us` before booking was asked.
+    pub(super) asked_us: i64,
     /// `None` when it announces no arrangement that holds.
     pub(super) announcement: Option<Announcement>,
 }
@@ -73,6 +77,7 @@ pub(super) async fn prepare(
     if message.is_unknown() && !rule.body.repeat_unknown {
         return Ok(Decision::Suppress("no_answer"));
     }
+    let asked_us = inner.clock.elapsed_us();
     let (contact, expires_at_us) = match present(inner, &ctx, message).await {
         Ok(found) => found,
         Err(fault) if fault.code == Code::NotFound => return Ok(Decision::Suppress("gone")),
@@ -124,9 +129,14 @@ pub(super) async fn prepare(
         (words.count, words.visits) = (series.len(), series);
     }
     Ok(match text(inner, &rule, channel, &details, &visit, &words) {
-        Ok(rendered) => {
-            Decision::Send(Box::new(ReadyMessage { to, rendered, link_token, verified_version, announcement }))
-        }
+        Ok(rendered) => Decision::Send(Box::new(ReadyMessage {
+            to,
+            rendered,
+            link_token,
+            verified_version,
+            asked_us,
+            announcement,
+        })),
         Err(next) => next,
     })
 }
@@ -225,6 +235,20 @@ async fn present(
     Ok((inner.lookups.contact.call(key).await?.ok_or_else(Fault::not_found)?, None))
 }
 
+/// Whether booking's answer on which a message stands is young, or booking gives the same answer again. Between answer and send
+/// lie queues and transactions, and a text that was right before them may be wrong after them.
+pub(super) async fn still_stands(inner: &Inner, message: &MessageRow, ready: &ReadyMessage) -> Result<bool, Fault> {
+    if inner.clock.elapsed_us().saturating_sub(ready.asked_us) < ANSWER_AGES_US {
+        return Ok(true);
+    }
+    let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", LOOKUP_TIMEOUT);
+    match present(inner, &ctx, message).await {
+        Ok((contact, _)) => Ok(contact.appointment.is_some_and(|now| now.version == ready.verified_version)),
+        Err(fault) if fault.code == Code::NotFound => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
 /// What to do with a message whose patient has reached the daily limit; `None` below it, and when the message cannot wait.
 async fn over_daily_limit(
     inner: &Inner,
@@ -278,8 +302,15 @@ pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Decisio
     }
     let rendered = Rendered { subject: String::new(), text: message.body.replace(TOKEN, &link_token) };
     let to = message.recipient.clone();
-    let verified_version = i64::MAX;
-    Ok(Decision::Send(Box::new(ReadyMessage { to, rendered, link_token, verified_version, announcement: None })))
+    let (verified_version, asked_us) = (i64::MAX, i64::MAX);
+    Ok(Decision::Send(Box::new(ReadyMessage {
+        to,
+        rendered,
+        link_token,
+        verified_version,
+        asked_us,
+        announcement: None,
+    })))
 }
 
 /// The text, in the patient's language when there is one in it, with times of the location's clock.

@@ -1,9 +1,9 @@
 //! A message from its lease to its outcome.
 //!
 //! The order keeps patients from wrong and double messages: booking's present data, the text, then one transaction that
-//! sets "sending" only while the lease holds and nothing newer is known, committed; only then the provider. A process that
-//! dies after that leaves a message with an unknown outcome, which is sent again only if its rule prefers a double to a
-//! miss.
+//! sets "sending" only while the lease holds and nothing newer is known, committed; booking's data once more where all this
+//! took long; only then the provider. A process that dies after that leaves a message with an unknown outcome, which is sent
+//! again only if its rule prefers a double to a miss.
 
 use std::{
     sync::Arc,
@@ -19,7 +19,7 @@ use runtime::{Ids, Shutdown};
 use service::db_error;
 
 use super::{
-    prepare::{Decision, ReadyMessage, prepare, reply},
+    prepare::{Decision, ReadyMessage, prepare, reply, still_stands},
     queue::UNKNOWN_US,
     select_provider::{Selection, is_held, key_attempt, next_attempt, select},
     transactions::{Claim, begin_send},
@@ -138,6 +138,11 @@ async fn attempt(
             return route.limiter.release();
         }
     };
+    let stands = still_stands(inner, message, ready).await;
+    if !matches!(stands, Ok(true)) {
+        route.limiter.release();
+        return withhold(inner, message, number, stands).await;
+    }
     let first = if key > 0 { key } else { number };
     let outgoing = OutgoingMessage {
         to: ready.to.clone(),
@@ -154,22 +159,42 @@ async fn attempt(
     metrics::histogram!("reminder_provider_seconds", "provider" => route.name(), "outcome" => outcome.as_str())
         .record(began.elapsed());
     let result = result(inner, message, (channel, route), number, &outcome, &ready.to);
-    for _ in 0..3 {
-        match inner.lookups.record.call(result.clone()).await {
-            Ok(_) => {
-                notify(inner, &result);
-                break;
-            }
-            // Without a record the outcome becomes unknown when the lease ends.
-            Err(fault) => {
-                tracing::error!(code = fault.code.as_str(), message = %id, "the result of a send cannot be recorded");
-            }
-        }
-    }
+    record(inner, &result).await;
     count(if result.is_busy() { "busy" } else { result.status }, &message.trigger, &message.channel);
     if result.sent {
         let lag_us = result.now_us.saturating_sub(message.due_at_us).max(0).unsigned_abs();
         metrics::histogram!("reminder_lag_seconds").record(Duration::from_micros(lag_us));
+    }
+}
+
+/// Gives back a message whose appointment may have changed since it was verified: it is verified again, at once where
+/// booking's answer has changed.
+async fn withhold(inner: &Inner, message: &Arc<MessageRow>, attempt: i32, stands: Result<bool, Fault>) {
+    let wait_us = match stands {
+        Ok(_) => 0,
+        Err(fault) => {
+            let id = MessageId::new(message.id);
+            tracing::warn!(code = fault.code.as_str(), message = %id, "a message cannot be verified again; it is postponed");
+            jittered_us(LOOKUP_RETRY_SECONDS, inner.ids.fraction())
+        }
+    };
+    let mut result = failed(inner, message, attempt);
+    (result.status, result.reason) = if message.is_unknown() { ("unknown", "no_answer") } else { ("scheduled", "") };
+    result.detail = "not sent: the appointment has changed since the text was made";
+    result.wake_at_us = Some(result.now_us + wait_us);
+    record(inner, &result).await;
+}
+
+/// Records a result. Without a record the outcome becomes unknown when the lease ends.
+async fn record(inner: &Inner, result: &SendResult) {
+    for _ in 0..3 {
+        match inner.lookups.record.call(result.clone()).await {
+            Ok(_) => return notify(inner, result),
+            Err(fault) => {
+                let id = MessageId::new(result.message.id);
+                tracing::error!(code = fault.code.as_str(), message = %id, "the result of a send cannot be recorded");
+            }
+        }
     }
 }
 
@@ -220,27 +245,9 @@ fn result(
     outcome: &SendOutcome,
     to: &str,
 ) -> SendResult {
-    let now_us = inner.clock.now_us();
     let is_repeat = message.is_unknown() || message.repeated;
-    let mut result = SendResult {
-        message: message.clone(),
-        attempt,
-        status: "failed",
-        reason: "refused",
-        wake_at_us: None,
-        sent: false,
-        rank: 0,
-        outcome: "failed",
-        provider_message_id: String::new(),
-        parts: 0,
-        error_code: String::new(),
-        detail: "",
-        block: None,
-        held: is_held(message, outcome),
-        next_provider: "",
-        fallback_id: inner.ids.uuid(inner.clock.now()),
-        now_us,
-    };
+    let mut result = failed(inner, message, attempt);
+    result.held = is_held(message, outcome);
     match outcome {
         SendOutcome::Delivered { id } | SendOutcome::Sent { id, .. } => {
             let delivered = matches!(outcome, SendOutcome::Delivered { .. });
@@ -273,7 +280,7 @@ fn result(
         }
         SendOutcome::Unknown { detail } => {
             (result.status, result.reason, result.outcome, result.detail) = ("unknown", "no_answer", "unknown", detail);
-            result.wake_at_us = (!is_repeat).then_some(now_us + UNKNOWN_US);
+            result.wake_at_us = (!is_repeat).then_some(result.now_us + UNKNOWN_US);
         }
     }
     // The first attempt may have arrived, whatever became of the second.
@@ -281,6 +288,30 @@ fn result(
         (result.status, result.reason) = ("unknown", "no_answer");
     }
     result
+}
+
+/// An attempt that failed for good, now.
+fn failed(inner: &Inner, message: &Arc<MessageRow>, attempt: i32) -> SendResult {
+    let now = inner.clock.now();
+    SendResult {
+        message: message.clone(),
+        attempt,
+        status: "failed",
+        reason: "refused",
+        wake_at_us: None,
+        sent: false,
+        rank: 0,
+        outcome: "failed",
+        provider_message_id: String::new(),
+        parts: 0,
+        error_code: String::new(),
+        detail: "",
+        block: None,
+        held: message.held,
+        next_provider: "",
+        fallback_id: inner.ids.uuid(now),
+        now_us: now.as_microsecond(),
+    }
 }
 
 /// The delay after a busy provider, in microseconds: the named one within bounds, or twice as long each time.

@@ -255,6 +255,22 @@ async fn an_outdated_answer_of_booking_is_requested_again(database: Database) {
     service.stop().await;
 }
 
+async fn a_text_whose_answer_has_aged_is_verified_again(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    world.booking.set_slow(true);
+    let visit = world.book(START);
+    poll::until("the question", WITHIN, async || (world.booking.asked() > 0).then_some(())).await;
+    // The patient has cancelled, and the news is on its way.
+    world.booking.hold_back();
+    world.booking.change(&visit, "cancelled", world.clock.now_us(), |one| one.status = "cancelled".to_owned());
+    world.seconds(3);
+    world.booking.set_slow(false);
+    assert_eq!(service.becomes(&visit, "booked", "sms", "suppressed").await.reason, "cancelled");
+    assert!(world.texts().is_empty());
+    service.stop().await;
+}
+
 async fn workers_side_by_side_send_each_message_once(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let (one, two) = (world.start().await, world.start().await);
@@ -307,6 +323,7 @@ testkit::engines!(
     a_silent_provider_leaves_it_unknown_and_a_late_report_settles_it,
     a_sender_that_dies_between_send_and_record_leaves_it_unknown,
     an_outdated_answer_of_booking_is_requested_again,
+    a_text_whose_answer_has_aged_is_verified_again,
     workers_side_by_side_send_each_message_once,
     a_text_that_a_rule_breaks_fails_by_itself,
 );
