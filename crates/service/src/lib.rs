@@ -8,6 +8,7 @@
 //! - [`page`]: limits and cursors of lists.
 //! - [`seal`]: secrets sealed under keys that no database holds; [`secrets`], the signing keys of an installation, and
 //!   [`reseal`], sealing again under the newest key.
+//! - [`statistics`]: the planner's statistics of a young PostgreSQL database.
 //! - [`ops`]: `healthz`, `readyz` and `metrics`.
 //!
 //! A service owns its tables, its rules and its gRPC faces; this crate knows none of them.
@@ -24,6 +25,7 @@ pub mod page;
 pub mod reseal;
 pub mod seal;
 pub mod secrets;
+pub mod statistics;
 pub mod store;
 
 #[doc(hidden)]

@@ -22,6 +22,7 @@ mod pooler;
 pub mod private;
 mod role;
 mod schema;
+pub mod statistics;
 pub mod writable;
 
 pub use copy::copy_sqlite;

@@ -43,7 +43,7 @@ pub struct Function {
     pub text: &'static str,
 }
 
-/// The functions in `migrations/postgres/functions/` of the calling crate, by name.
+/// The functions in `migrations/postgres/functions/` of the calling crate, by name, and the one that all services have.
 ///
 /// ```text
 /// functions: sql::functions!["commit_batch", "feed_tail"],
@@ -56,7 +56,7 @@ macro_rules! functions {
             text: include_str!(concat!(
                 env!("CARGO_MANIFEST_DIR"), "/migrations/postgres/functions/", $name, ".sql"
             )),
-        }),*]
+        },)* $crate::statistics::ANALYZE_YOUNG_TABLES]
     };
 }
 

@@ -188,6 +188,7 @@ impl App {
                 jobs::displacement::run(&self.0, &shutdown),
                 jobs::reload::run(&self.0, &shutdown),
                 jobs::calendar_poll::run(&self.0, &shutdown),
+                service::statistics::run(&self.0.store.database, &shutdown),
                 drain
             );
         })

@@ -362,6 +362,7 @@ ALTER TABLE waitlist ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 --   claims_in_time (organization_id uuid, kind smallint, resource uuid, unit smallint, starts_at timestamp with time zone, ends_at timestamp with time zone, owner uuid, expires_at timestamp with time zone)
 
 -- Functions:
+--   analyze_young_tables() RETURNS bigint
 --   commit_batch(batch jsonb, OUT feed_position text, OUT seqs bigint[], OUT versions bigint[]) RETURNS record
 --   commit_held_slots(org uuid, now_us bigint, hold jsonb) RETURNS void
 --   commit_plans(org uuid, now_us bigint, plan_changes jsonb) RETURNS void

@@ -88,6 +88,7 @@ CREATE TABLE secrets (
 );
 
 -- Functions:
+--   analyze_young_tables() RETURNS bigint
 --   current_organization() RETURNS uuid
 --   fence(fenced regclass, organization name DEFAULT 'organization_id'::name) RETURNS void
 --   spans_organizations() RETURNS boolean

@@ -320,7 +320,8 @@ impl App {
                     self.inner.draining.begin();
                 };
                 let serve = server::serve(&self.inner, listener, self.router());
-                tokio::join!(serve, begun, streams::end_those_of_revoked_keys(&self.inner));
+                let statistics = service::statistics::run(self.inner.store.database(), &shutdown);
+                tokio::join!(serve, begun, statistics, streams::end_those_of_revoked_keys(&self.inner));
                 drop(last_request);
             };
             let audit = audit::write(&self.inner, &mut audit_entries, answered);

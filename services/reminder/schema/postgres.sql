@@ -323,6 +323,7 @@ ALTER TABLE webhook_endpoints ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURIT
 -- Its rows pass the policy organization;
 
 -- Functions:
+--   analyze_young_tables() RETURNS bigint
 --   current_organization() RETURNS uuid
 --   fence(fenced regclass, organization name DEFAULT 'organization_id'::name) RETURNS void
 --   spans_organizations() RETURNS boolean

@@ -232,7 +232,8 @@ impl App {
             let deliver = webhooks::worker::run(&self.0, &shutdown);
             let sweep = jobs::sweep::run(&self.0, &shutdown);
             let clock_steps = jobs::clock_steps::run(&self.0, &shutdown);
-            tokio::join!(follow, dispatch, deliver, sweep, clock_steps);
+            let statistics = service::statistics::run(&self.0.store.database, &shutdown);
+            tokio::join!(follow, dispatch, deliver, sweep, clock_steps, statistics);
         })
     }
 

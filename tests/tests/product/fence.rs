@@ -72,6 +72,13 @@ pub(crate) fn make_roles(database: &Database) -> Result<()> {
     Ok(())
 }
 
+/// The variable with the database of each service, as the role that `roles.sql` has made for it.
+pub(crate) fn urls_of_services(database: &Database) -> Result<Vec<(String, String)>> {
+    let urls = SERVICES
+        .map(|service| Ok((format!("MERIDIAN_{}__DATABASE__URL", service.to_uppercase()), url_of(database, service)?)));
+    urls.into_iter().collect()
+}
+
 /// The URL of a role that `roles.sql` has made.
 pub(crate) fn url_of(database: &Database, role: &str) -> Result<String> {
     let (_, rest) = database.url.split_once('@').context("the URL names its user")?;
@@ -85,10 +92,7 @@ async fn services_run_as_roles_that_own_nothing() -> Result<()> {
     make_roles(&database)?;
     let folder = tempfile::tempdir()?;
     let migrate = url_of(&database, "migrate")?;
-    let urls = SERVICES.map(|service| {
-        Ok((format!("MERIDIAN_{}__DATABASE__URL", service.to_uppercase()), url_of(&database, service)?))
-    });
-    let urls = urls.into_iter().collect::<Result<Vec<_>>>()?;
+    let urls = urls_of_services(&database)?;
     let urls: Vec<(&str, &str)> = urls.iter().map(|(name, url)| (name.as_str(), url.as_str())).collect();
 
     let variables = [&urls[..], &[("MERIDIAN_SECRETS__KEY", SEALING_KEY)]].concat();

@@ -43,4 +43,5 @@ mod visitor_holds;
 mod waitlist;
 mod walk_through;
 mod webhooks;
+mod young_database;
 mod zone_rules;

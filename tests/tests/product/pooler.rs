@@ -10,7 +10,7 @@ use testkit::{database::Database, pooler::Pooler, postgres::PRODUCT_ROLE, produc
 use super::fence::{SERVICES, make_roles, url_of};
 
 /// Runs a command of the product with this database; returns whether it succeeded, and what it printed.
-async fn run(arguments: &[&str], url: &str) -> Result<(bool, String)> {
+pub(crate) async fn run(arguments: &[&str], url: &str) -> Result<(bool, String)> {
     let folder = tempfile::tempdir()?;
     let variables = [("MERIDIAN_DATABASE__URL", url), ("MERIDIAN_SECRETS__KEY", SEALING_KEY)];
     let output = product::run(folder.path(), arguments, &variables).await?;

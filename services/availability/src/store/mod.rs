@@ -19,7 +19,7 @@ pub(crate) static SCHEMA: Schema = Schema {
     name: "availability",
     sqlite: sql::migrate!("migrations/sqlite"),
     postgres: sql::migrate!("migrations/postgres"),
-    functions: &[],
+    functions: sql::functions![],
 };
 
 /// The statements of the service, without those of shared tables.

@@ -14,5 +14,10 @@ use crate::Inner;
 
 /// Runs all jobs until draining begins.
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
-    tokio::join!(expire::run(inner, shutdown), feed_age::run(inner, shutdown), offer_slots::run(inner, shutdown));
+    tokio::join!(
+        expire::run(inner, shutdown),
+        feed_age::run(inner, shutdown),
+        offer_slots::run(inner, shutdown),
+        service::statistics::run(inner.store.database(), shutdown),
+    );
 }

@@ -14,7 +14,7 @@ pub(crate) static SCHEMA: Schema = Schema {
     name: "gateway",
     sqlite: sql::migrate!("migrations/sqlite"),
     postgres: sql::migrate!("migrations/postgres"),
-    functions: &[],
+    functions: sql::functions![],
 };
 
 /// The database. Clones share its connections.

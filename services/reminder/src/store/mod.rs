@@ -45,7 +45,7 @@ pub(crate) static SCHEMA: Schema = Schema {
     name: "reminder",
     sqlite: sql::migrate!("migrations/sqlite"),
     postgres: sql::migrate!("migrations/postgres"),
-    functions: &[],
+    functions: sql::functions![],
 };
 
 /// The database. Clones share its connections.
