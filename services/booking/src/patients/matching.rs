@@ -52,7 +52,7 @@ pub(crate) struct MatchedPatient {
     pub(crate) new: Option<NewPatient>,
     /// The change that their details make to the record of a known patient.
     pub(crate) changed: Option<ChangedPatient>,
-    /// What keeps them from booking online.
+    /// The reason for which they may not book online.
     pub(crate) blocked: Option<Block>,
 }
 

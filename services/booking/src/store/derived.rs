@@ -1,4 +1,4 @@
-//! What other rows say of a page of appointments: first visits, places of group sessions, plans. One statement for each.
+//! Facts about a page of appointments from other rows: first visits, places of group sessions, plans. One statement for each.
 
 use sql::Failure;
 use sqlx::QueryBuilder;

@@ -1,4 +1,4 @@
-//! What an appointment says besides its time and its patient, and the lists that filter by it.
+//! An appointment's details beside its time and its patient, and the lists that filter by it.
 
 use std::collections::BTreeMap;
 

@@ -27,10 +27,10 @@ use crate::{
 
 /// In the order of the copies.
 const ROLES: [Role; 4] = [Role::Reminder, Role::Gateway, Role::Booking, Role::Availability];
-/// What the name of each backup begins with; the instant of its beginning follows, so that names sort by time.
+/// The beginning of each backup's name; the instant of its start follows, so that names sort by time.
 const PREFIX: &str = "meridian-";
 const INSTANT: &str = "%Y%m%dT%H%M%SZ";
-/// What the name of an unfinished backup ends with, and the age at which nobody works on it any more.
+/// The end of an unfinished backup's name, and the age at which nobody works on it any more.
 const PARTIAL: &str = ".partial";
 const PARTIAL_AGE: SignedDuration = SignedDuration::from_hours(24);
 

@@ -1,4 +1,4 @@
-//! What a statement reads does not grow with the patients and appointments of an organisation.
+//! The reads of a statement do not grow with the patients and appointments of an organisation.
 
 use std::path::Path;
 

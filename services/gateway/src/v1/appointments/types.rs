@@ -123,7 +123,7 @@ pub(crate) struct Appointment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     room: Option<IncludedRoom>,
-    /// What staff should know of the booking that this answers.
+    /// Remarks for staff about the booking that this answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Warning>,
 }
