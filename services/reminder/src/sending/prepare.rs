@@ -57,10 +57,17 @@ pub(super) struct ReadyMessage {
     pub(super) link_token: String,
     /// The appointment's version that it was verified against.
     pub(super) verified_version: i64,
-    /// Reading of `Clock::elapsed_us` before booking was asked.
-    pub(super) asked_us: i64,
+    /// Booking's answer on which it stands; `None` where it stands on none.
+    pub(super) answer: Option<Answer>,
     /// `None` when it announces no arrangement that holds.
     pub(super) announcement: Option<Announcement>,
+}
+
+/// Booking's answer about the subject of a message.
+pub(super) struct Answer {
+    /// Reading of `Clock::elapsed_us` before the question.
+    asked_us: i64,
+    contact: GetContactResponse,
 }
 
 /// Verifies a message and renders its text.
@@ -83,6 +90,7 @@ pub(super) async fn prepare(
         Err(fault) if fault.code == Code::NotFound => return Ok(Decision::Suppress("gone")),
         Err(fault) => return Err(fault),
     };
+    let answer = Some(Answer { asked_us, contact: contact.clone() });
     let now_us = inner.clock.now_us();
     let until_us = expires_at_us.unwrap_or(trigger.valid_until_us(message.due_at_us, message.starts_at_us));
     let to = match verify(trigger, channel, visit_of(message), &contact, now_us >= until_us, rule.body.consent) {
@@ -129,14 +137,9 @@ pub(super) async fn prepare(
         (words.count, words.visits) = (series.len(), series);
     }
     Ok(match text(inner, &rule, channel, &details, &visit, &words) {
-        Ok(rendered) => Decision::Send(Box::new(ReadyMessage {
-            to,
-            rendered,
-            link_token,
-            verified_version,
-            asked_us,
-            announcement,
-        })),
+        Ok(rendered) => {
+            Decision::Send(Box::new(ReadyMessage { to, rendered, link_token, verified_version, answer, announcement }))
+        }
         Err(next) => next,
     })
 }
@@ -238,15 +241,22 @@ async fn present(
 /// Whether booking's answer on which a message stands is young, or booking gives the same answer again. Between answer and send
 /// lie queues and transactions, and a text that was right before them may be wrong after them.
 pub(super) async fn still_stands(inner: &Inner, message: &MessageRow, ready: &ReadyMessage) -> Result<bool, Fault> {
-    if inner.clock.elapsed_us().saturating_sub(ready.asked_us) < ANSWER_AGES_US {
+    let Some(answer) = &ready.answer else { return Ok(true) };
+    if inner.clock.elapsed_us() - answer.asked_us < ANSWER_AGES_US {
         return Ok(true);
     }
     let ctx = Context::new(OrganizationId::new(message.organization_id), "reminder", LOOKUP_TIMEOUT);
     match present(inner, &ctx, message).await {
-        Ok((contact, _)) => Ok(contact.appointment.is_some_and(|now| now.version == ready.verified_version)),
+        Ok((contact, _)) => Ok(is_same(&contact, &answer.contact)),
         Err(fault) if fault.code == Code::NotFound => Ok(false),
         Err(fault) => Err(fault),
     }
+}
+
+/// Whether two answers make the same text for the same recipient.
+fn is_same(one: &GetContactResponse, other: &GetContactResponse) -> bool {
+    let version = |contact: &GetContactResponse| contact.appointment.as_ref().map(|appointment| appointment.version);
+    version(one) == version(other) && one.patient == other.patient && one.plan == other.plan
 }
 
 /// What to do with a message whose patient has reached the daily limit; `None` below it, and when the message cannot wait.
@@ -302,15 +312,9 @@ pub(super) async fn reply(inner: &Inner, message: &MessageRow) -> Result<Decisio
     }
     let rendered = Rendered { subject: String::new(), text: message.body.replace(TOKEN, &link_token) };
     let to = message.recipient.clone();
-    let (verified_version, asked_us) = (i64::MAX, i64::MAX);
-    Ok(Decision::Send(Box::new(ReadyMessage {
-        to,
-        rendered,
-        link_token,
-        verified_version,
-        asked_us,
-        announcement: None,
-    })))
+    let verified_version = i64::MAX;
+    let (answer, announcement) = (None, None);
+    Ok(Decision::Send(Box::new(ReadyMessage { to, rendered, link_token, verified_version, answer, announcement })))
 }
 
 /// The text, in the patient's language when there is one in it, with times of the location's clock.

@@ -167,20 +167,19 @@ async fn attempt(
     }
 }
 
-/// Gives back a message whose appointment may have changed since it was verified: it is verified again, at once where
-/// booking's answer has changed.
+/// Gives back a message that may no longer be right: it is verified again, at once where booking's answer has changed.
 async fn withhold(inner: &Inner, message: &Arc<MessageRow>, attempt: i32, stands: Result<bool, Fault>) {
-    let wait_us = match stands {
-        Ok(_) => 0,
+    let (wait_us, detail) = match stands {
+        Ok(_) => (0, "not sent: the appointment or the patient has changed since the text was made"),
         Err(fault) => {
             let id = MessageId::new(message.id);
             tracing::warn!(code = fault.code.as_str(), message = %id, "a message cannot be verified again; it is postponed");
-            jittered_us(LOOKUP_RETRY_SECONDS, inner.ids.fraction())
+            (jittered_us(LOOKUP_RETRY_SECONDS, inner.ids.fraction()), "not sent: it could not be verified again")
         }
     };
     let mut result = failed(inner, message, attempt);
     (result.status, result.reason) = if message.is_unknown() { ("unknown", "no_answer") } else { ("scheduled", "") };
-    result.detail = "not sent: the appointment has changed since the text was made";
+    result.detail = detail;
     result.wake_at_us = Some(result.now_us + wait_us);
     record(inner, &result).await;
 }

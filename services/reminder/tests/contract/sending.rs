@@ -274,6 +274,22 @@ async fn a_text_whose_answer_has_aged_is_verified_again(database: Database) {
     service.stop().await;
 }
 
+async fn a_text_whose_address_was_taken_back_meanwhile_is_not_sent(database: Database) {
+    let world = World::with_twilio(database, NOW).await;
+    let service = world.start().await;
+    world.booking.set_slow(true);
+    let visit = world.book(START);
+    poll::until("the question", WITHIN, async || (world.booking.asked() > 0).then_some(())).await;
+    world.booking.change_patient(&visit, |patient| (patient.phone, patient.email) = Default::default());
+    world.seconds(3);
+    world.booking.set_slow(false);
+    for channel in ["sms", "email"] {
+        service.becomes(&visit, "booked", channel, "suppressed").await;
+    }
+    assert!(world.texts().is_empty());
+    service.stop().await;
+}
+
 async fn workers_side_by_side_send_each_message_once(database: Database) {
     let world = World::with_twilio(database, NOW).await;
     let (one, two) = (world.start().await, world.start().await);
@@ -327,6 +343,7 @@ testkit::engines!(
     a_sender_that_dies_between_send_and_record_leaves_it_unknown,
     an_outdated_answer_of_booking_is_requested_again,
     a_text_whose_answer_has_aged_is_verified_again,
+    a_text_whose_address_was_taken_back_meanwhile_is_not_sent,
     workers_side_by_side_send_each_message_once,
     a_text_that_a_rule_breaks_fails_by_itself,
 );

@@ -106,6 +106,11 @@ impl Booking {
         self.publish(id, event, now_us);
     }
 
+    /// Changes the record of a visit's patient, which no follower of the feed is told.
+    pub fn change_patient(&self, id: &str, change: impl FnOnce(&mut PatientDetails)) {
+        change(&mut self.state.lock().unwrap().truths.get_mut(id).unwrap().patient);
+    }
+
     /// The session is booked.
     pub fn is_booked_again(&self, id: &str) {
         self.state.lock().unwrap().truths.get_mut(id).unwrap().plan = Some(PlanNow::default());
