@@ -16,12 +16,17 @@ pub fn run<'a>(database: &'a Database, shutdown: &'a Shutdown) -> BoxFuture<'a, 
         let Database::Postgres(pool) = database else { return };
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut has_failed = false;
         while shutdown.until(ticks.tick()).await.is_some() {
-            match sql::statistics::analyze_young_tables(pool).await {
+            let analyzed = sql::statistics::analyze_young_tables(pool).await;
+            match &analyzed {
                 Ok(0) => {}
                 Ok(tables) => tracing::debug!(tables, "tables that have grown were analyzed"),
+                // Once for each outage.
+                Err(_) if has_failed => {}
                 Err(error) => tracing::warn!(%error, "tables that have grown cannot be analyzed; trying again"),
             }
+            has_failed = analyzed.is_err();
         }
     })
 }

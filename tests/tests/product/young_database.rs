@@ -82,15 +82,15 @@ async fn a_young_database_soon_has_plans_that_last() -> Result<()> {
         booked += usize::from(answer.status == StatusCode::CREATED);
     }
     assert!(query_scalar::<_, bool>(IS_APPOINTMENTS_LARGE).fetch_one(&mut admin).await?);
-    let admin_pool = tokio::sync::Mutex::new(admin);
+    let admin = tokio::sync::Mutex::new(admin);
     poll::until("the tables to be analyzed", WITHIN, || async {
-        let mut admin = admin_pool.lock().await;
+        let mut admin = admin.lock().await;
         let unknown: i64 = query_scalar(COUNT_UNKNOWN).fetch_one(&mut *admin).await.ok()?;
         (unknown == 0).then_some(())
     })
     .await;
 
-    let mut admin = admin_pool.into_inner();
+    let mut admin = admin.into_inner();
     // As in the functions that commit: few rows are read at once where the table is a few pages.
     admin.execute("SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off").await?;
     let keys: Vec<(String, Vec<String>)> = query_as(SELECT_FOREIGN_KEYS).fetch_all(&mut admin).await?;

@@ -1,4 +1,5 @@
-//! `services/<service>/migrations/hashes.txt` holds one line for each file of SQL: its path and its SHA-256.
+//! `services/<service>/migrations/hashes.txt` holds one line for each file of SQL: its path and its SHA-256. The crate `sql`
+//! has one for the function that all services share.
 //!
 //! A migration has one line, for ever. A function has one line for each text that it ever had, the newest last: a database
 //! never returns to an earlier text, so an earlier text must not come back.
@@ -12,8 +13,9 @@ use super::{SERVICES, folder, is_renewing};
 #[test]
 fn applied_migrations_are_not_edited() {
     let mut broken = Vec::new();
-    for service in SERVICES {
-        let migrations = folder(service).join("migrations");
+    let shared = folder("../crates/sql");
+    for folder in SERVICES.map(folder).into_iter().chain([shared]) {
+        let migrations = folder.join("migrations");
         let file = migrations.join("hashes.txt");
         let mut text = fs::read_to_string(&file).unwrap_or_default();
         let present = present(&migrations);
@@ -29,7 +31,8 @@ fn applied_migrations_are_not_edited() {
             text += &added;
             fs::write(&file, &text).unwrap();
         }
-        broken.extend(faults(&known(&text), &present).into_iter().map(|fault| format!("services/{service}: {fault}")));
+        let of_folder = |fault| format!("{}: {fault}", folder.display());
+        broken.extend(faults(&known(&text), &present).into_iter().map(of_folder));
     }
     assert!(broken.is_empty(), "\n  {}\n", broken.join("\n  "));
 }
