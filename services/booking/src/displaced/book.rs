@@ -151,6 +151,16 @@ async fn move_patient(
         Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
+    commit::retry_stale(|| move_once(inner, ctx, patient, moves, channel)).await
+}
+
+async fn move_once(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    patient: Uuid,
+    moves: &[Move],
+    channel: i32,
+) -> Result<Response<MovedPatient>, Fault> {
     for it in moves {
         permission::check_transition(&it.row, Transition::Reschedule, Actor::Staff, inner.clock.now_us())?;
         require_same_service(&it.slot_id, &it.row)?;

@@ -55,12 +55,20 @@ struct ChosenSession {
 pub(crate) async fn book(
     inner: &Arc<Inner>,
     ctx: &Context,
-    mut request: BookPlanRequest,
+    request: BookPlanRequest,
 ) -> Result<Response<wire_booking::Plan>, Fault> {
     let _guard = match begin(inner, ctx, ROUTE).await? {
         Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
+    commit::retry_stale(|| book_once(inner, ctx, request.clone())).await
+}
+
+async fn book_once(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    mut request: BookPlanRequest,
+) -> Result<Response<wire_booking::Plan>, Fault> {
     let stored = load(inner, ctx, &request.id).await?;
     let (mut stretch_days, mut prefer) = (0, None);
     if !request.proposal_id.is_empty() {

@@ -48,6 +48,14 @@ pub(crate) async fn review(
         Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
+    commit::retry_stale(|| review_once(inner, ctx, request.clone())).await
+}
+
+async fn review_once(
+    inner: &Arc<Inner>,
+    ctx: &Context,
+    request: ReviewPlanRequest,
+) -> Result<Response<wire_booking::Plan>, Fault> {
     let now = inner.clock.now();
     let review = read(request.review.unwrap_or_default(), now)?;
     let stored = load(inner, ctx, &request.id).await?;

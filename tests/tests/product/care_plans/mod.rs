@@ -5,5 +5,6 @@ mod disturbances;
 mod fixture;
 mod preferences;
 mod repair;
+mod simultaneous;
 mod tenant_isolation;
 mod visits;

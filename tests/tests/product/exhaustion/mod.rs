@@ -5,7 +5,7 @@ mod connections;
 mod places;
 mod rates;
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use reqwest::{Method, StatusCode};
@@ -24,6 +24,8 @@ struct Others<'a> {
     manage: String,
     /// An open slot, away from the patient's appointment.
     slot: String,
+    /// The revision of the last release of that slot: a search that is behind it would call the slot taken.
+    released: RefCell<String>,
 }
 
 impl<'a> Others<'a> {
@@ -38,7 +40,8 @@ impl<'a> Others<'a> {
         let booked = product.post("/v1/appointments", body).await?;
         let manage = booked.text("/links/manage");
         let manage = manage[manage.find("/v1/").context("no path")?..].to_owned();
-        Ok(Self { product, clinic, front_end, manage, slot })
+        let released = RefCell::new(booked.revision());
+        Ok(Self { product, clinic, front_end, manage, slot, released })
     }
 
     /// Each of them makes a request, on a connection of its own where `client` has none.
@@ -49,11 +52,14 @@ impl<'a> Others<'a> {
         let slots = product.slots(&self.clinic, (2, 4), "").await?;
         ensure!(!slots.is_empty(), "a search");
         let body = json!({"slot_id": self.slot});
-        let hold = product.send(Method::POST, "/v1/holds", &self.front_end, &[], Some(body)).await?;
+        let revision = self.released.borrow().clone();
+        let fresh = [("meridian-revision", revision.as_str())];
+        let hold = product.send(Method::POST, "/v1/holds", &self.front_end, &fresh, Some(body)).await?;
         ensure!(hold.status == StatusCode::CREATED, "a front end: {}", hold.body);
         let released = format!("/v1/holds/{}", hold.text("/id"));
         let released = product.send(Method::DELETE, &released, &self.front_end, &[], None).await?;
         ensure!(released.status.is_success(), "a front end: {}", released.body);
+        self.released.replace(released.revision());
         let manage = product.send(Method::GET, &self.manage, "", &[], None).await?;
         ensure!(manage.status == StatusCode::OK, "a link: {}", manage.body);
         // A client that has no connection yet.
