@@ -74,13 +74,13 @@ CREATE TABLE claims (
     expires_at_us bigint,
     location_id uuid,
     needling boolean NOT NULL DEFAULT false,
-    CONSTRAINT claims_do_not_overlap EXCLUDE USING gist (organization_id WITH =, kind WITH =, resource WITH =, unit WITH =, int8range(starts_at_us, ends_at_us, '[)'::text) WITH &&),
+    CONSTRAINT claims_do_not_overlap EXCLUDE USING gist (uuid_hash_extended(resource, uuid_hash_extended(organization_id, ((kind * (65536)::bigint) + unit))) WITH =, int8range(starts_at_us, ends_at_us, '[)'::text) WITH &&),
     CONSTRAINT claims_check CHECK ((starts_at_us < ends_at_us))
 );
 CREATE INDEX claims_end ON claims USING btree (ends_at_us);
 CREATE INDEX claims_held ON claims USING btree (organization_id, kind, resource, unit) WHERE (expires_at_us IS NOT NULL);
 CREATE INDEX claims_owner ON claims USING btree (organization_id, owner);
-CREATE INDEX claims_practitioner ON claims USING btree (organization_id, resource, starts_at_us) WHERE (kind = 1);
+CREATE INDEX claims_resource ON claims USING btree (organization_id, kind, resource, starts_at_us);
 ALTER TABLE claims ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 -- Its rows pass the policy organization;
 

@@ -47,6 +47,7 @@ impl LinkSigner {
             token_hash: Hex(hash(&self.token(row))),
             appointment_id: row.id,
             expires_at_us: row.ends_at_us + i64::from(self.valid_days) * DAY_US,
+            replaces: row.version > 1,
         }
     }
 

@@ -17,46 +17,67 @@ use super::{
     visitors::{HoldLimit, MessageCount, VisitorHold},
 };
 
-/// Everything that one write does.
+/// Everything that one write does. PostgreSQL is sent the fields that have work alone.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Batch {
     pub(crate) organization_id: Uuid,
     pub(crate) now_us: i64,
     /// Refuses the batch as a replay where the key is stored already.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idempotency: Option<IdempotencyRecord>,
     /// Refuses the batch unless this hold is live, and ends it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) consume_hold: Option<Uuid>,
     /// Holds that end. Refuses the batch where one is gone already, so that its end is published once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) drop_holds: Vec<Uuid>,
     /// The slots of a visitor's new hold. Refuses the batch where the visitor, or the key, holds as much as it may.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) visitor_hold: Option<VisitorHold>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) patients: Vec<NewPatient>,
     /// Changed ones must follow on the version that is stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) change_patients: Vec<ChangedPatient>,
     /// New ones have version 1; changed ones must follow on the version that is stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) appointments: Vec<AppointmentRow>,
     /// New ones have version 1; changed ones must follow on the version that is stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) plans: Vec<PlanChange>,
     /// A new one has version 1; a changed one must follow on the version that is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason_code: Option<ReasonChange>,
     /// Owners whose claims are deleted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) release: Vec<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) leave_group: Option<LeaveGroup>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) join_group: Option<JoinGroup>,
     /// Group sessions that move with all of their members; their places are released before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) move_groups: Vec<MoveGroup>,
     /// The time zones by which the slots were checked. Refuses the batch where a location has been given another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) zones: Vec<LocationZone>,
     /// The zone that a location is given. Refuses the batch where a hold, or an appointment of another zone, is ahead there.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) set_zone: Option<LocationZone>,
     /// Claims that are inserted, all or none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) claims: Vec<ClaimRow>,
     /// Limits on the practitioners' claims after the batch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) limits: Vec<Limit>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) holds: Vec<NewHold>,
     /// Counts of today that rise by one. Refuses the batch where one exceeds its most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) message_counts: Vec<MessageCount>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) links: Vec<NewLink>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) changes: Vec<NewChange>,
 }
 
@@ -198,6 +219,8 @@ pub(crate) struct NewLink {
     pub(crate) token_hash: Hex,
     pub(crate) appointment_id: Uuid,
     pub(crate) expires_at_us: i64,
+    /// Whether the appointment may have an earlier link, which then ends.
+    pub(crate) replaces: bool,
 }
 
 /// A change of the feed: the encoded `meridian.booking.v1.Change`.

@@ -1,6 +1,7 @@
 //! The contract of the store, on both engines.
 
 mod fence;
+mod guard;
 mod query_plans;
 mod restore;
 mod waitlist;

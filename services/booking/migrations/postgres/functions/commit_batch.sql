@@ -13,7 +13,7 @@
 --   MR008  a visitor, or a key, holds as much as it may; the detail is the limit and the instant of the next try
 --   MR009  a day has enough bookings that cause messages; the detail is the kind of the count
 --
--- A step without work runs no statement, and a connection plans each statement once. Each statement finds its rows by key, so
+-- A step without work runs no statement: its field is absent or empty. A connection plans each statement once. Each statement finds its rows by key, so
 -- sequential scans, hash joins and merge joins are off: a plan that was made while a table was small would stay.
 --
 -- The tables' policies let no condition look a row up by index before they have seen it, unless its operators are leakproof
@@ -25,8 +25,8 @@ SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS
 DECLARE
     org           uuid    := (batch->>'organization_id')::uuid;
     now_us        bigint  := (batch->>'now_us')::bigint;
-    new_claims    jsonb   := batch->'claims';
-    has_limits    boolean := jsonb_array_length(batch->'limits') > 0;
+    new_claims    jsonb   := coalesce(batch->'claims', '[]');
+    has_limits    boolean := coalesce(jsonb_array_length(batch->'limits') > 0, false);
     new_zone      jsonb   := nullif(batch->'set_zone', 'null');
     move          jsonb;
     affected      bigint;
@@ -125,8 +125,7 @@ BEGIN
         INSERT INTO patient_words (organization_id, word, patient_id)
         SELECT org, w.word, p.id
         FROM jsonb_to_recordset(batch->'patients') AS p(id uuid, words jsonb),
-            jsonb_array_elements_text(p.words) AS w(word)
-        ON CONFLICT DO NOTHING;
+            jsonb_array_elements_text(p.words) AS w(word);
     END IF;
 
     IF jsonb_array_length(batch->'change_patients') > 0 THEN
@@ -276,7 +275,7 @@ BEGIN
     END IF;
 
     -- The last member to leave frees the group session.
-    IF jsonb_typeof(batch->'leave_group') = 'object'
+    IF coalesce(jsonb_typeof(batch->'leave_group') = 'object', false)
        AND NOT EXISTS (SELECT FROM claims c WHERE c.organization_id = org AND c.kind = 6
                        AND c.resource = (batch->'leave_group'->>'id')::uuid) THEN
         UPDATE groups SET version = version + 1, live = false
@@ -406,9 +405,12 @@ BEGIN
     END IF;
 
     IF jsonb_array_length(batch->'links') > 0 THEN
-        -- As an array, so that the planner looks up the few links by index.
-        DELETE FROM manage_links m WHERE m.organization_id = org AND m.appointment_id = ANY (ARRAY(
-            SELECT (l->>'appointment_id')::uuid FROM jsonb_array_elements(batch->'links') AS l));
+        -- A process of the release before does not say whether a link replaces one. As an array, so that the planner looks up
+        -- the few links by index.
+        IF batch->'links' @> '[{"replaces": true}]' OR NOT batch->'links'->0 ? 'replaces' THEN
+            DELETE FROM manage_links m WHERE m.organization_id = org AND m.appointment_id = ANY (ARRAY(
+                SELECT (l->>'appointment_id')::uuid FROM jsonb_array_elements(batch->'links') AS l));
+        END IF;
         INSERT INTO manage_links (token_hash, organization_id, appointment_id, expires_at_us)
         SELECT decode(l.token_hash, 'hex'), org, l.appointment_id, l.expires_at_us
         FROM jsonb_to_recordset(batch->'links') AS l(token_hash text, appointment_id uuid, expires_at_us bigint);
