@@ -12,7 +12,7 @@ const REMINDER: &str = "reminder";
 pub const ROLES: [&str; 4] = [AVAILABILITY, BOOKING, GATEWAY, REMINDER];
 
 /// Each method with the roles that call it.
-pub const METHODS: [(&str, &[&str]); 106] = [
+pub const METHODS: [(&str, &[&str]); 108] = [
     ("meridian.availability.v1.Directory/GetOrganization", &[BOOKING, GATEWAY, REMINDER]),
     ("meridian.availability.v1.Directory/GetDefaultOrganization", &[GATEWAY]),
     ("meridian.availability.v1.Directory/ListOrganizations", &[GATEWAY]),
@@ -20,6 +20,7 @@ pub const METHODS: [(&str, &[&str]); 106] = [
     ("meridian.availability.v1.Directory/ListEntries", &[BOOKING, GATEWAY, REMINDER]),
     ("meridian.availability.v1.Directory/GetEntry", &[BOOKING, GATEWAY]),
     ("meridian.availability.v1.Directory/GetEntries", &[GATEWAY]),
+    ("meridian.availability.v1.Directory/DescribeDay", &[GATEWAY]),
     ("meridian.availability.v1.Directory/CreateEntry", &[GATEWAY]),
     ("meridian.availability.v1.Directory/UpdateEntry", &[BOOKING, GATEWAY]),
     ("meridian.availability.v1.Directory/ArchiveEntry", &[GATEWAY]),
@@ -43,6 +44,7 @@ pub const METHODS: [(&str, &[&str]); 106] = [
     ("meridian.booking.v1.Booking/BookAppointment", &[GATEWAY]),
     ("meridian.booking.v1.Booking/GetAppointment", &[GATEWAY]),
     ("meridian.booking.v1.Booking/ListAppointments", &[GATEWAY]),
+    ("meridian.booking.v1.Booking/ListDay", &[GATEWAY]),
     ("meridian.booking.v1.Booking/TransitionAppointment", &[GATEWAY, REMINDER]),
     ("meridian.booking.v1.Booking/UpdateAppointment", &[GATEWAY]),
     ("meridian.booking.v1.Booking/RescheduleAppointment", &[GATEWAY]),

@@ -139,6 +139,7 @@ impl Endpoint {
         let idempotency = idempotency_key(operation, &parts.headers, &parts.uri, &raw_body)?;
         let (body, form) = parse_body(&interface.schemas, operation, &parts.headers, &raw_body)?;
         let Admitted { caller, visitor, .. } = admitted;
+        let known = parts.headers.get(header::IF_NONE_MATCH).cloned();
         let mut call = Call {
             inner: inner.clone(),
             schemas: interface.schemas.clone(),
@@ -160,10 +161,13 @@ impl Endpoint {
             true => idempotency::handle_once(call, operation.handler).await?,
             false => (operation.handler)(call).await?,
         };
-        match guard {
-            Some(guard) => guard.cut(reply).await,
-            None => Ok(reply),
-        }
+        let reply = match guard {
+            Some(guard) => guard.cut(reply).await?,
+            None => reply,
+        };
+        // After the cut: two callers may be answered differently.
+        let reply = if operation.revalidates { reply.etag_of_body(operation.is_public) } else { reply };
+        Ok(if operation.is_write() { reply } else { reply.unless_known(known.as_ref()) })
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Operation {
     pub(crate) is_public: bool,
     /// Whether the gateway stores the answer for an idempotency key; otherwise the called service stores it.
     pub(crate) replayed_by_gateway: bool,
+    /// Whether its answers carry an `ETag` of their bytes, by which a client asks whether they have changed.
+    pub(crate) revalidates: bool,
     /// Adds to the OpenAPI document what this table cannot express.
     pub(crate) describe: Option<fn(&mut Value)>,
     pub(crate) handler: Handler,
@@ -122,6 +124,7 @@ impl Operation {
             content: Content::Empty,
             is_public: access == Access::Scopes(&[Scope::SlotsRead]),
             replayed_by_gateway: false,
+            revalidates: false,
             describe: None,
             handler,
         }
@@ -166,6 +169,11 @@ impl Operation {
     /// The gateway stores the answer for an idempotency key, because no service does.
     pub(crate) fn replayed_by_gateway(self) -> Self {
         Self { replayed_by_gateway: true, ..self }
+    }
+
+    /// Its answers carry an `ETag` of their bytes.
+    pub(crate) fn revalidates(self) -> Self {
+        Self { revalidates: true, ..self }
     }
 
     /// Its answer holds no personal data. Operations that need `slots:read` alone hold none either.

@@ -5,8 +5,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::Response,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rpc::Fault;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tonic::metadata::MetadataMap;
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -26,6 +28,10 @@ pub(crate) struct Reply {
     pub(crate) stream: Option<Body>,
     pub(crate) media_type: &'static str,
     pub(crate) version: Option<i64>,
+    /// The `ETag` of an answer without a version, with its quotes.
+    pub(crate) etag: Option<String>,
+    /// Whether a client may keep it and ask whether it has changed; otherwise it may keep nothing.
+    pub(crate) kept: bool,
     pub(crate) location: Option<String>,
     pub(crate) revision: Option<String>,
     pub(crate) replayed: bool,
@@ -71,6 +77,8 @@ impl Reply {
             stream: None,
             media_type: "application/json",
             version: None,
+            etag: None,
+            kept: false,
             location: None,
             revision: None,
             replayed: false,
@@ -85,6 +93,28 @@ impl Reply {
     /// Sets the version, which becomes the `ETag`.
     pub(crate) fn version(self, version: i64) -> Self {
         Self { version: Some(version), ..self }
+    }
+
+    /// Sets an `ETag` of the body's bytes. A public answer may be kept by the client (never by a cache between), which then
+    /// asks each time whether it has changed.
+    pub(crate) fn etag_of_body(self, is_public: bool) -> Self {
+        let etag = self.body.as_ref().map(|body| {
+            let digest = Sha256::digest(body);
+            format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest[..16]))
+        });
+        Self { etag, kept: is_public, ..self }
+    }
+
+    /// 304 without a body where the client has the same version already (RFC 9110, If-None-Match: a weak comparison).
+    pub(crate) fn unless_known(self, if_none_match: Option<&HeaderValue>) -> Self {
+        let Some(etag) = self.etag() else { return self };
+        let known = if_none_match.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_known = known.split(',').map(str::trim).any(|it| it == "*" || it.trim_start_matches("W/") == etag);
+        if self.status == 200 && is_known { Self { status: 304, body: None, ..self } } else { self }
+    }
+
+    fn etag(&self) -> Option<String> {
+        self.etag.clone().or_else(|| self.version.map(|version| format!("\"{version}\"")))
     }
 
     /// Sets `Location`, the path of the created resource.
@@ -125,10 +155,11 @@ impl Reply {
     /// The HTTP response.
     pub(crate) fn into_response(self) -> Response {
         let streams = self.stream.is_some();
+        let etag = self.etag();
         let mut response = Response::new(self.stream.or(self.body.map(Body::from)).unwrap_or_default());
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         let headers = response.headers_mut();
-        if self.status != 204 {
+        if ![204, 304].contains(&self.status) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.media_type));
         }
         let mut set = |name: &'static str, value: Option<String>| {
@@ -136,11 +167,14 @@ impl Reply {
                 headers.insert(name, value);
             }
         };
-        set("cache-control", streams.then(|| "no-cache".to_owned()));
+        let cached = if self.kept { Some("private, no-cache") } else { streams.then_some("no-cache") };
+        set("cache-control", cached.map(str::to_owned));
+        // Another key may be answered differently.
+        set("vary", self.kept.then(|| "authorization, meridian-organization".to_owned()));
         for (name, value) in HTML_HEADERS.into_iter().filter(|_| self.media_type == HTML) {
             set(name, Some(value.to_owned()));
         }
-        set("etag", self.version.map(|version| format!("\"{version}\"")));
+        set("etag", etag);
         set("location", self.location);
         set("meridian-revision", self.revision);
         set("meridian-next-cursor", self.next_cursor);

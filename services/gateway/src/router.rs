@@ -15,13 +15,24 @@ use axum::{
     routing::{MethodFilter, MethodRouter, get, on},
 };
 use rpc::{Code, Fault};
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
+use tower_http::{
+    CompressionLevel,
+    catch_panic::CatchPanicLayer,
+    compression::{
+        CompressionLayer,
+        predicate::{NotForContentType, Predicate, SizeAbove},
+    },
+    cors::CorsLayer,
+};
 use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
 use crate::{Inner, dispatch::Endpoint, grpc, interface::Interface, metrics_endpoint};
 
 /// The largest age of a CORS preflight answer in a browser's cache.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
+
+/// Smaller answers are sent as they are: they fit one packet, and compression would cost more than it saves.
+const COMPRESSED_BYTES_MIN: u16 = 1024;
 
 /// All routes of the gateway.
 pub(crate) fn router(inner: &Arc<Inner>) -> Router {
@@ -49,6 +60,17 @@ pub(crate) fn router(inner: &Arc<Inner>) -> Router {
             panicked.default_interface().error(Fault::internal("a handler panicked"))
         }))
         .layer(cors(inner))
+        .layer(compression())
+}
+
+/// Compresses what a client accepts compressed. Events and gRPC messages stay as they are, since compression would hold them
+/// back.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let worth_it = SizeAbove::new(COMPRESSED_BYTES_MIN)
+        .and(NotForContentType::GRPC)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::IMAGES);
+    CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it)
 }
 
 /// The routes of all operations, by their paths.
@@ -139,6 +161,7 @@ fn cors(inner: &Inner) -> CorsLayer {
         "content-type",
         "idempotency-key",
         "if-match",
+        "if-none-match",
         "meridian-revision",
         "meridian-visitor",
         "traceparent",

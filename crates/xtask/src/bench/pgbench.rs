@@ -111,14 +111,10 @@ fn script_text(clients: usize) -> String {
     let batch = format!(
         r#"{{"organization_id": "{ORG}", "now_us": 1772784000000000,
  "idempotency": {{"caller": "key_bench", "route": "BookAppointment", "key": "k:appointment", "fingerprint": "{token}", "response": "{response}"}},
- "consume_hold": null,
  "patients": [{{"id": "{patient}", "match_key": "load|test|+15875550100", "open_changes": 0, "details": "{{}}", "words": ["+15875550100", "load", "test"]}}],
  "appointments": [{{"id": "{appointment}", "version": 1, "status": "booked", "service_id": "{ORG}", "practitioner_id": "{practitioner}", "location_id": "{ORG}", "room_id": "{room}", "starts_at_us": :starts, "ends_at_us": :ends, "time_zone": "America/Edmonton", "starts_local": "2026-03-09T09", "patient_id": "{patient}", "displaced": false, "rescheduled_late": false, "note": "", "link_generation": 0, "created_at_us": 1772784000000000, "updated_at_us": 1772784000000000}}],
- "release": [], "leave_group": null, "join_group": null,
  "claims": [{claims}],
- "limits": [],
- "holds": [], "drop_holds": [],
- "links": [{{"token_hash": "{token}:appointment", "appointment_id": "{appointment}", "expires_at_us": 1775376000000000}}],
+ "links": [{{"token_hash": "{token}:appointment", "appointment_id": "{appointment}", "expires_at_us": 1775376000000000, "replaces": false}}],
  "changes": [{{"version": 1, "payload": "{payload}"}}]}}"#
     )
     .replace('\n', "");

@@ -1,6 +1,7 @@
 //! The directory: locations, practitioners, services and everything below them, and how it changes.
 
 mod commit;
+pub(crate) mod day;
 pub(crate) mod describe;
 mod impact;
 pub(crate) mod import;

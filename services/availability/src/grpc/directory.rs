@@ -6,16 +6,16 @@ use domain::directory::{Body, Kind};
 use rpc::Context;
 use tonic::{Request, Response, Status};
 use wire::availability::{
-    ArchiveEntryRequest, CreateEntryRequest, CreateOrganizationRequest, Entry, GetDefaultOrganizationRequest,
-    GetEntriesRequest, GetEntriesResponse, GetEntryRequest, GetOrganizationRequest, ImportBusyRequest,
-    ListEntriesRequest, ListEntriesResponse, ListOrganizationsRequest, ListOrganizationsResponse, Organization,
-    UpdateEntryRequest, WriteEntryResponse, directory_server,
+    ArchiveEntryRequest, CreateEntryRequest, CreateOrganizationRequest, DescribeDayRequest, DescribeDayResponse, Entry,
+    GetDefaultOrganizationRequest, GetEntriesRequest, GetEntriesResponse, GetEntryRequest, GetOrganizationRequest,
+    ImportBusyRequest, ListEntriesRequest, ListEntriesResponse, ListOrganizationsRequest, ListOrganizationsResponse,
+    Organization, UpdateEntryRequest, WriteEntryResponse, directory_server,
 };
 
 use crate::{
     Inner,
     directory::{
-        import, list, organizations,
+        day, import, list, organizations,
         wire_ids::{read_body, read_id, read_kind, read_optional_parent, read_parent},
         write::{EntryChange, apply},
     },
@@ -74,6 +74,15 @@ impl directory_server::Directory for Service {
         let ctx = Context::of(&request)?;
         self.0.wait_for_directory(&ctx).await?;
         Ok(Response::new(list::get_many(&self.0, &ctx, request.get_ref())?))
+    }
+
+    async fn describe_day(
+        &self,
+        request: Request<DescribeDayRequest>,
+    ) -> Result<Response<DescribeDayResponse>, Status> {
+        let ctx = Context::of(&request)?;
+        self.0.wait_for_directory(&ctx).await?;
+        Ok(Response::new(day::describe(&self.0, &ctx, request.get_ref())?))
     }
 
     async fn create_entry(&self, request: Request<CreateEntryRequest>) -> Result<Response<WriteEntryResponse>, Status> {

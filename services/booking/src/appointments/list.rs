@@ -4,13 +4,15 @@ use domain::{
     appointment::Status,
     custom::check_external_id,
     fault::Faults,
-    id::{Id, Kind, Location, Patient, PlanId, Practitioner, Room, Service},
+    id::{Appointment, Id, Kind, Location, Patient, PlanId, Practitioner, Room, Service},
 };
 use jiff::{SignedDuration, civil::Date, tz::TimeZone};
 use rpc::{Context, Fault};
 use service::{db_error, page};
 use uuid::Uuid;
-use wire::booking::{AppointmentOrder, ListAppointmentsRequest, ListAppointmentsResponse};
+use wire::booking::{
+    AppointmentOrder, ListAppointmentsRequest, ListAppointmentsResponse, ListDayRequest, ListDayResponse,
+};
 
 use super::{derived, view};
 use crate::{
@@ -21,6 +23,10 @@ use crate::{
 /// The most hours by which a place's date is ahead of UTC's, and behind it.
 const AHEAD_HOURS_MAX: i64 = 14;
 const BEHIND_HOURS_MAX: i64 = 12;
+/// The most appointments of a day: ten times those of a large location.
+const DAY_MAX: i64 = 2000;
+/// The most appointments of a day that a request names.
+const DAY_IDS_MAX: usize = 200;
 
 pub(crate) async fn list(
     inner: &Inner,
@@ -44,6 +50,32 @@ pub(crate) async fn list(
     Ok(ListAppointmentsResponse { next_cursor, appointments })
 }
 
+/// The appointments of a local day at a location, in any status.
+pub(crate) async fn day(inner: &Inner, ctx: &Context, request: &ListDayRequest) -> Result<ListDayResponse, Fault> {
+    let mut faults = Faults::new();
+    faults.check(
+        request.ids.len() <= DAY_IDS_MAX,
+        "id",
+        "too_many",
+        format!("name at most {DAY_IDS_MAX} appointments"),
+    );
+    let mut filter = AppointmentFilter {
+        ids: ids::<Appointment>(&mut faults, "id", &request.ids),
+        locations: ids::<Location>(&mut faults, "location_id", std::slice::from_ref(&request.location_id)),
+        limit: DAY_MAX,
+        ..AppointmentFilter::default()
+    };
+    narrow_to_date(&mut faults, &request.date, &mut filter);
+    faults.result()?;
+    let organization = ctx.organization.uuid();
+    // Before the rows, so that no change falls between the two.
+    let position = inner.store.feed_end().await.map_err(db_error::fault)?.to_string();
+    let rows = inner.store.list_appointments(organization, &filter).await.map_err(db_error::fault)?;
+    let mut appointments: Vec<_> = rows.iter().map(view::to_wire).collect();
+    derived::add(inner, organization, &rows, &mut appointments).await?;
+    Ok(ListDayResponse { appointments, position })
+}
+
 /// Reads the filter, with room for one row more than the limit.
 fn read(request: ListAppointmentsRequest, order: Order) -> Result<(AppointmentFilter, i64), Fault> {
     let mut faults = Faults::new();
@@ -51,6 +83,7 @@ fn read(request: ListAppointmentsRequest, order: Order) -> Result<(AppointmentFi
     let limit = page::limit(&mut faults, page.limit);
     let bound = |us: i64| (us != 0).then_some(us);
     let mut filter = AppointmentFilter {
+        ids: vec![],
         locations: ids::<Location>(&mut faults, "location_id", &request.location_ids),
         practitioners: ids::<Practitioner>(&mut faults, "practitioner_id", &request.practitioner_ids),
         services: ids::<Service>(&mut faults, "service_id", &request.service_ids),

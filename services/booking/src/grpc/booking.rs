@@ -65,6 +65,11 @@ impl booking_server::Booking for Service {
         Ok(Response::new(list::list(&self.0, &ctx, request.into_inner()).await?))
     }
 
+    async fn list_day(&self, request: Request<wire::ListDayRequest>) -> Answer<wire::ListDayResponse> {
+        let ctx = Context::of(&request)?;
+        Ok(Response::new(list::day(&self.0, &ctx, request.get_ref()).await?))
+    }
+
     async fn transition_appointment(
         &self,
         request: Request<wire::TransitionAppointmentRequest>,

@@ -86,6 +86,7 @@ impl Order {
 /// The appointments of a list. Empty lists and `None` do not filter.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AppointmentFilter {
+    pub(crate) ids: Vec<Uuid>,
     pub(crate) locations: Vec<Uuid>,
     pub(crate) practitioners: Vec<Uuid>,
     pub(crate) services: Vec<Uuid>,
@@ -192,6 +193,7 @@ impl Store {
         service::read!(self.database.of(organization), "booking.list_appointments", |pool: Engine| {
             let mut query = QueryBuilder::<Engine>::new(SELECT_OF_ORGANIZATION);
             query.push_bind(organization);
+            push_in(&mut query, "id", &filter.ids);
             push_in(&mut query, "location_id", &filter.locations);
             push_in(&mut query, "practitioner_id", &filter.practitioners);
             push_in(&mut query, "service_id", &filter.services);

@@ -53,6 +53,7 @@ directory! {
     create_organization(CreateOrganizationRequest) -> Organization;
     list_entries(ListEntriesRequest) -> ListEntriesResponse;
     get_entries(GetEntriesRequest) -> GetEntriesResponse;
+    describe_day(DescribeDayRequest) -> DescribeDayResponse;
     create_entry(CreateEntryRequest) -> WriteEntryResponse;
     archive_entry(ArchiveEntryRequest) -> WriteEntryResponse;
     import_busy(ImportBusyRequest) -> WriteEntryResponse;

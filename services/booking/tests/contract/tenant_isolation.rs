@@ -76,6 +76,16 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
             let request = proto::ListAppointmentsRequest { patient_id, ..proto::ListAppointmentsRequest::default() };
             seen(booking.list_appointments(harness.request(request)).await)
         }
+        "ListDay" => {
+            let location_id = LocationId::new(HERE).to_string();
+            let request = proto::ListDayRequest { location_id, date: "2026-03-03".into(), ids: vec![id] };
+            let mut answer = booking.list_day(harness.request(request)).await;
+            // The position of the feed is everyone's.
+            if let Ok(answer) = &mut answer {
+                answer.get_mut().position.clear();
+            }
+            seen(answer)
+        }
         "TransitionAppointment" => {
             let transition = proto::Transition::Confirm as i32;
             let request = proto::TransitionAppointmentRequest { id, transition, ..Default::default() };

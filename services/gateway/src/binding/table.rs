@@ -36,6 +36,7 @@ pub(super) fn of(operation: &str) -> Option<Binding> {
         "get_location"
         | "patch_location"
         | "archive_location"
+        | "get_day"
         | "open_location_calendar"
         | "close_location_calendar" => checked(&[Check::Path("id")]),
         "list_room" | "create_room" | "get_room" | "patch_room" | "archive_room" | "list_equipment"

@@ -17,7 +17,8 @@ use wire::{
 };
 
 pub(crate) use self::types::{
-    Appointment, AppointmentNotes, AppointmentPage, Cancel, NewAppointment, Nothing, Reschedule, to_json,
+    Appointment, AppointmentNotes, AppointmentPage, Cancel, Cancellation, NewAppointment, Nothing, Places, PlanPart,
+    Reschedule, cancellation, places, plan_part, to_json,
 };
 use self::types::{including, references};
 use super::include::{self, Included};

@@ -139,6 +139,7 @@ fn entry_operations(routes: &EntryRoutes) -> [Operation; 5] {
     [
         operation("list", Method::GET, path, format!("Lists {plural}"), read, routes.list)
             .params(&[ARCHIVED, LIMIT, CURSOR])
+            .revalidates()
             .answer(200, page_schema),
         operation("create", Method::POST, path, format!("Creates one {label}"), write, routes.create)
             .params(&[DRY_RUN])

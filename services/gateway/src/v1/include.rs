@@ -46,10 +46,10 @@ pub(super) const OF_SLOTS: Param = Param::new(
 /// A patient beside an id.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(crate) struct IncludedPatient {
-    id: String,
-    given_name: String,
-    family_name: String,
-    phone: Option<String>,
+    pub(super) id: String,
+    pub(super) given_name: String,
+    pub(super) family_name: String,
+    pub(super) phone: Option<String>,
     email: Option<String>,
     #[schema(format = Date)]
     date_of_birth: Option<String>,
@@ -62,6 +62,13 @@ pub(crate) struct IncludedPractitioner {
     id: String,
     given_name: String,
     family_name: String,
+}
+
+impl IncludedPractitioner {
+    /// Given name and family name.
+    pub(super) fn name(&self) -> String {
+        format!("{} {}", self.given_name, self.family_name)
+    }
 }
 
 /// A service beside an id.
@@ -110,7 +117,19 @@ impl Included {
     /// # Errors
     /// `forbidden` for a patient without the scope `patients:read`.
     pub(super) async fn load<'a>(call: &Call, ids: impl Iterator<Item = &'a str>) -> Result<Self, Fault> {
-        let mut included = Self { words: call.params.list(NAME).into_iter().collect(), ..Self::default() };
+        Self::of(call, call.params.list(NAME), ids).await
+    }
+
+    /// Looks the objects of these words up, among those with these ids.
+    ///
+    /// # Errors
+    /// `forbidden` for a patient without the scope `patients:read`.
+    pub(super) async fn of<'a>(
+        call: &Call,
+        words: impl IntoIterator<Item = String>,
+        ids: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, Fault> {
+        let mut included = Self { words: words.into_iter().collect(), ..Self::default() };
         if included.words.is_empty() {
             return Ok(included);
         }
@@ -158,6 +177,13 @@ impl Included {
     /// Whether the request asks for the details of plans.
     pub(super) fn has_plans(&self) -> bool {
         self.words.contains(PLAN)
+    }
+
+    /// The services that were found, in the order of their names.
+    pub(super) fn all_services(&self) -> Vec<IncludedService> {
+        let mut services: Vec<_> = self.services.values().cloned().collect();
+        services.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+        services
     }
 
     pub(super) fn patient(&self, id: &str) -> Option<IncludedPatient> {

@@ -7,6 +7,7 @@ mod calendars;
 mod caller;
 mod consents;
 mod csv;
+mod day;
 mod directory;
 mod displaced;
 mod events;
@@ -85,6 +86,7 @@ fn operations() -> Vec<Operation> {
         directory::operations(),
         busy::operations(),
         calendars::operations(),
+        day::operations(),
         slots::operations(),
         holds::operations(),
         appointments::operations(),

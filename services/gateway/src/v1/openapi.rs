@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    appointments, audit, busy, calendars, caller, consents, directory, displaced, holds, inbox, keys, messages,
+    appointments, audit, busy, calendars, caller, consents, day, directory, displaced, holds, inbox, keys, messages,
     organizations, patients, plans, problem::Problem, providers, reason_codes, reminder_rules, reports, slots,
     verifications, waitlist, webhook_endpoints,
 };
@@ -43,6 +43,7 @@ use crate::{openapi, operation::Operation};
     holds::HoldPage,
     appointments::Appointment,
     appointments::AppointmentPage,
+    day::LocationDay,
     appointments::NewAppointment,
     appointments::Cancel,
     appointments::Reschedule,

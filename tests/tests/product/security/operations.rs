@@ -137,6 +137,7 @@ pub(super) const OPERATIONS: &[(Callers, &[&str])] = &[
             "close_patient_calendar",
             "close_practitioner_calendar",
             "get_appointment",
+            "get_day",
             "get_ledger",
             "get_offer",
             "get_patient",

@@ -127,6 +127,7 @@ not_played! {
     get_appointment(GetAppointmentRequest) -> Appointment;
     get_patients(GetPatientsRequest) -> GetPatientsResponse;
     list_appointments(ListAppointmentsRequest) -> ListAppointmentsResponse;
+    list_day(ListDayRequest) -> ListDayResponse;
     transition_appointment(TransitionAppointmentRequest) -> Appointment;
     reschedule_appointment(RescheduleAppointmentRequest) -> Appointment;
     update_appointment(UpdateAppointmentRequest) -> Appointment;

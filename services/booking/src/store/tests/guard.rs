@@ -8,8 +8,7 @@ const NARROW: &str = include_str!("../../../migrations/postgres/0012_narrow_guar
 const OF_BEFORE: &str = "CREATE INDEX claims_practitioner ON claims (organization_id, resource, starts_at_us) WHERE kind = 1; \
      ALTER TABLE claims DROP CONSTRAINT claims_do_not_overlap, ADD CONSTRAINT claims_do_not_overlap EXCLUDE USING gist ( \
      organization_id WITH =, kind WITH =, resource WITH =, unit WITH =, int8range(starts_at_us, ends_at_us, '[)') WITH &&)";
-const DEFINITION: &str =
-    "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'claims_do_not_overlap'";
+const DEFINITION: &str = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'claims_do_not_overlap'";
 
 /// The guard's definition after the migration ran on a table of this many claims with the guard of before.
 async fn narrowed_over(claims: i64) -> (Store, Database, String) {

@@ -318,12 +318,7 @@ pub(crate) fn including(call: &Call, appointment: &booking::Appointment, include
         created_at: time::local(appointment.created_at_us, zone),
         updated_at: time::local(appointment.updated_at_us, zone),
         confirmed_at: time::optional(appointment.confirmed_at_us, zone),
-        cancellation: appointment.cancellation.as_ref().map(|cancellation| Cancellation {
-            reason_code: cancellation.reason_code.clone(),
-            by: cancellation.by.clone(),
-            late: cancellation.late,
-            reason: staff_only(&cancellation.reason),
-        }),
+        cancellation: appointment.cancellation.as_ref().map(|it| cancellation(it, is_staff)),
         rescheduled_late: appointment.rescheduled_late,
         note: staff_only(&appointment.note),
         slot_id: appointment.slot_id.clone(),
@@ -338,7 +333,7 @@ pub(crate) fn including(call: &Call, appointment: &booking::Appointment, include
         cancelled_at: time::optional(appointment.cancelled_at_us, zone),
         rescheduled_from: time::optional(appointment.rescheduled_from_us, zone),
         group_id: convert::optional_text(&appointment.group_id),
-        places: appointment.places.map(|places| Places { taken: places.taken, capacity: places.capacity }),
+        places: appointment.places.map(places),
         plan: appointment.plan.as_ref().map(|plan| plan_part(plan, included.has_plans())),
         // The public does not learn whether the clinic knows the patient.
         first_visit: appointment.first_visit.filter(|_| is_staff),
@@ -355,11 +350,26 @@ pub(crate) fn including(call: &Call, appointment: &booking::Appointment, include
     }
 }
 
+/// A cancellation; its reason in words is for staff.
+pub(crate) fn cancellation(of: &booking::Cancellation, is_staff: bool) -> Cancellation {
+    Cancellation {
+        reason_code: of.reason_code.clone(),
+        by: of.by.clone(),
+        late: of.late,
+        reason: convert::optional_text(&of.reason).filter(|_| is_staff),
+    }
+}
+
+pub(crate) fn places(of: booking::Places) -> Places {
+    Places { taken: of.taken, capacity: of.capacity }
+}
+
 fn warning(warning: &booking::Warning) -> Warning {
     Warning { code: warning.code.clone(), detail: warning.detail.clone() }
 }
 
-fn plan_part(plan: &booking::PlanPart, is_whole: bool) -> PlanPart {
+/// A part of a plan, with the plan's own details where `is_whole`.
+pub(crate) fn plan_part(plan: &booking::PlanPart, is_whole: bool) -> PlanPart {
     let detail = |text: &String| Some(text.clone()).filter(|_| is_whole);
     PlanPart {
         id: plan.id.clone(),

@@ -358,6 +358,7 @@ impl wire::booking_server::Booking for Booking {
         get_appointment(wire::GetAppointmentRequest) -> wire::Appointment;
         get_patients(wire::GetPatientsRequest) -> wire::GetPatientsResponse;
         list_appointments(wire::ListAppointmentsRequest) -> wire::ListAppointmentsResponse;
+        list_day(wire::ListDayRequest) -> wire::ListDayResponse;
         reschedule_appointment(wire::RescheduleAppointmentRequest) -> wire::Appointment;
         update_appointment(wire::UpdateAppointmentRequest) -> wire::Appointment;
         set_displaced(wire::SetDisplacedRequest) -> wire::SetDisplacedResponse;

@@ -52,6 +52,7 @@ impl availability::directory_server::Directory for Directory {
         create_organization(availability::CreateOrganizationRequest) -> availability::Organization;
         get_entry(availability::GetEntryRequest) -> availability::Entry;
         get_entries(availability::GetEntriesRequest) -> availability::GetEntriesResponse;
+        describe_day(availability::DescribeDayRequest) -> availability::DescribeDayResponse;
         update_entry(availability::UpdateEntryRequest) -> availability::WriteEntryResponse;
         create_entry(availability::CreateEntryRequest) -> availability::WriteEntryResponse;
         archive_entry(availability::ArchiveEntryRequest) -> availability::WriteEntryResponse;

@@ -248,6 +248,7 @@ impl booking::booking_server::Booking for Watched {
         get_appointment(booking::GetAppointmentRequest) -> booking::Appointment;
         get_patients(booking::GetPatientsRequest) -> booking::GetPatientsResponse;
         list_appointments(booking::ListAppointmentsRequest) -> booking::ListAppointmentsResponse;
+        list_day(booking::ListDayRequest) -> booking::ListDayResponse;
         reschedule_appointment(booking::RescheduleAppointmentRequest) -> booking::Appointment;
         update_appointment(booking::UpdateAppointmentRequest) -> booking::Appointment;
         transition_appointment(booking::TransitionAppointmentRequest) -> booking::Appointment;
