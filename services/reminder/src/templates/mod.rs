@@ -4,23 +4,20 @@
 //! clinic's phone number and the patient's link; never a condition, never a treatment.
 
 pub(crate) mod gsm7;
-mod language;
 mod locale;
 mod shipped;
 mod validation;
 
 use std::fmt;
 
+use ::locale::{DateLength, Locale};
+pub(crate) use ::locale::{Language, primary_subtag};
 use domain::{fault::Faults, patient::Channel};
 use jiff::{Zoned, civil::Date};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior, filters};
 use serde::{Deserialize, Serialize};
 
-use self::locale::Locale;
-pub(crate) use self::{
-    language::{Language, primary_subtag},
-    locale::LanguagePreferences,
-};
+pub(crate) use self::locale::LanguagePreferences;
 use crate::appointment::Changed;
 
 /// A clinic's own texts; an empty one stands for the shipped text.
@@ -228,7 +225,7 @@ impl Templates {
     ) -> Result<String, Error> {
         let values = values(context, part, locale);
         let text = if own.is_empty() {
-            let name = format!("{}/{name}.{}", locale.shipped().as_str(), part.name());
+            let name = format!("{}/{name}.{}", locale.language().as_str(), part.name());
             let text = self.environment.get_template(&name).and_then(|shipped| shipped.render(values));
             // An abbreviated month ends with a full stop, as the sentence after it does.
             text.map(|text| text.replace("..", "."))
@@ -279,7 +276,7 @@ impl Templates {
 
 /// The values of the variables; dates are short in text messages.
 fn values(context: &TemplateContext, part: Part, locale: Locale) -> minijinja::Value {
-    let length = if part == Part::Sms { language::DateLength::Short } else { language::DateLength::Long };
+    let length = if part == Part::Sms { DateLength::Short } else { DateLength::Long };
     minijinja::context! {
         patient_given_name => context.patient_given_name.as_str(),
         clinic => context.clinic.as_str(),
@@ -307,15 +304,15 @@ fn values(context: &TemplateContext, part: Part, locale: Locale) -> minijinja::V
 /// The list of visits: separated by semicolons in a text message, one a line in an e-mail.
 fn visits(context: &TemplateContext, part: Part, locale: Locale) -> String {
     let (length, separator) = match part {
-        Part::Email => (language::DateLength::Long, "\n"),
-        _ => (language::DateLength::Short, "; "),
+        Part::Email => (DateLength::Long, "\n"),
+        _ => (DateLength::Short, "; "),
     };
     let format_visit = |at: &Zoned| format!("{} {}", locale.date(at.date(), length, context.today), locale.time(at));
     context.visits.iter().map(format_visit).collect::<Vec<_>>().join(separator)
 }
 
 /// When an offer expires; empty for another message.
-fn until(context: &TemplateContext, length: language::DateLength, locale: Locale) -> String {
+fn until(context: &TemplateContext, length: DateLength, locale: Locale) -> String {
     let until = context.expires_at.as_ref().map(|at| locale.until(at, context.date.date(), length, context.today));
     until.unwrap_or_default()
 }

@@ -120,7 +120,7 @@ fn each_shipped_message_names_clinic_day_and_time_and_no_treatment() {
             for channel in [Channel::Sms, Channel::Email] {
                 let message = shipped(trigger.as_str(), channel, lang, &context);
                 let length =
-                    if channel == Channel::Sms { language::DateLength::Short } else { language::DateLength::Long };
+                    if channel == Channel::Sms { DateLength::Short } else { DateLength::Long };
                 let locale = languages(lang).example();
                 let time = locale.time(&context.date);
                 let date = locale.date(context.date.date(), length, context.today);

@@ -1,10 +1,10 @@
-//! The names of days and months in each language. `locale.rs` orders them as a region does.
+//! The languages of texts for patients, with the names of days and months. `lib.rs` orders them as a region does.
 
 use jiff::civil::Date;
 
-/// A language with shipped templates.
+/// A language in which the product speaks to patients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Language {
+pub enum Language {
     /// English: `Monday, March 9` or `Monday 9 March`.
     En,
     /// French: `lundi 9 mars`.
@@ -17,7 +17,7 @@ pub(crate) enum Language {
 
 /// The length of a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DateLength {
+pub enum DateLength {
     /// Written out, for e-mail.
     Long,
     /// Abbreviated, for text messages.
@@ -95,11 +95,11 @@ const DE_MONTHS_SHORT: [&str; 12] =
     ["Jan.", "Feb.", "März", "Apr.", "Mai", "Juni", "Juli", "Aug.", "Sept.", "Okt.", "Nov.", "Dez."];
 
 impl Language {
-    /// All languages with shipped templates.
-    pub(crate) const ALL: [Self; 4] = [Self::En, Self::Fr, Self::Es, Self::De];
+    /// All languages.
+    pub const ALL: [Self; 4] = [Self::En, Self::Fr, Self::Es, Self::De];
 
-    /// The language of a BCP 47 tag such as `fr-CA`; `None` without shipped templates.
-    pub(crate) fn of(tag: &str) -> Option<Self> {
+    /// The language of a BCP 47 tag such as `fr-CA`; `None` for another language.
+    pub fn of(tag: &str) -> Option<Self> {
         match primary_subtag(tag).as_str() {
             "en" => Some(Self::En),
             "fr" => Some(Self::Fr),
@@ -109,7 +109,8 @@ impl Language {
         }
     }
 
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// Its BCP 47 tag.
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::En => "en",
             Self::Fr => "fr",
@@ -119,7 +120,7 @@ impl Language {
     }
 
     /// The name of the weekday.
-    pub(super) fn weekday(self, date: Date, length: DateLength) -> String {
+    pub fn weekday(self, date: Date, length: DateLength) -> String {
         let at = usize::from(date.weekday().to_monday_zero_offset().unsigned_abs());
         match (self, length) {
             (Self::En, DateLength::Long) => EN_DAYS[at].to_owned(),
@@ -134,7 +135,7 @@ impl Language {
     }
 
     /// The name of the month.
-    pub(super) fn month(self, date: Date, length: DateLength) -> String {
+    pub fn month(self, date: Date, length: DateLength) -> String {
         let at = usize::from(date.month().unsigned_abs()) - 1;
         match (self, length) {
             (Self::En, DateLength::Long) => EN_MONTHS[at].to_owned(),
@@ -150,6 +151,6 @@ impl Language {
 }
 
 /// The primary language subtag of a BCP 47 tag, in lower case.
-pub(crate) fn primary_subtag(tag: &str) -> String {
+pub fn primary_subtag(tag: &str) -> String {
     tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
