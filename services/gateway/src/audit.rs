@@ -112,7 +112,9 @@ impl AuditLog {
 
     /// Records the answer of an operation.
     pub(crate) fn answered(&self, inner: &Inner, operation: &Operation, trail: &Trail, reply: &Reply) {
-        if !operation.is_audited() && reply.patient.is_none() {
+        // A redirection of a read shows nothing.
+        let is_elsewhere = reply.status == 303 && !operation.is_write();
+        if is_elsewhere || (!operation.is_audited() && reply.patient.is_none()) {
             return;
         }
         let mut entry = trail.entry(inner, &operation.id, reply.status);

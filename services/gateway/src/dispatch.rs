@@ -28,7 +28,7 @@ use crate::{
     binding::Guard,
     call::Call,
     characters, idempotency,
-    interface::Interface,
+    interface::{Interface, Reader},
     operation::{self, Access, Operation},
     params::{self, Params},
     rate_limit::Quota,
@@ -87,9 +87,10 @@ impl Endpoint {
     }
 
     async fn respond(&self, path: Result<Path<PathParams>, PathRejection>, request: Request) -> Response {
+        let reader = Reader::of(&request);
         let Ok(Path(path_params)) = path else {
             let detail = "the path is not percent-encoded UTF-8";
-            return self.interface.error(Fault::new(Code::MalformedRequest, detail));
+            return self.interface.error_for(Fault::new(Code::MalformedRequest, detail), &reader);
         };
         let mut trail = Trail::new(request.extensions());
         let handled = self.receive(&mut trail, path_params, request).await;
@@ -101,7 +102,7 @@ impl Endpoint {
             }
             Err(fault) => {
                 inner.audit.refused(inner, operation, &trail, &fault);
-                self.interface.error(fault)
+                self.interface.error_for(fault, &reader)
             }
         }
     }
@@ -122,7 +123,9 @@ impl Endpoint {
         let admitted = admitted.map_err(|_| Fault::deadline_exceeded())??;
         let quota = admitted.quota;
         characters::check_pairs(&path_params)?;
-        let params = Params::parse(&operation.params, parts.uri.query().unwrap_or_default())?;
+        let query = parts.uri.query().unwrap_or_default();
+        let parse = if operation.is_lenient { Params::parse_known } else { Params::parse };
+        let params = parse(&operation.params, query)?;
         trail.query(operation, &params);
         let raw_body = read_within_time(inner, operation, body, admitted.network).await?;
         let _permit = take_place(inner, operation)?;

@@ -4,24 +4,44 @@
 use std::sync::Arc;
 
 use axum::{
-    http::{HeaderValue, StatusCode, header},
+    extract::Request,
+    http::{HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use rpc::{Code, Fault};
 use serde_json::Value;
 
-use crate::{auth, operation::Operation, schema::Schemas};
+use crate::{auth, operation::Operation, reply, schema::Schemas};
 
 /// A dialect.
 pub(crate) struct Interface {
-    /// The beginning of its paths, without a slash at the end.
-    pub(crate) base_path: &'static str,
+    /// The beginnings of its paths, without a slash at the end.
+    pub(crate) base_paths: &'static [&'static str],
     pub(crate) operations: Vec<Arc<Operation>>,
     /// Writes a fault in the dialect's own form.
-    pub(crate) error_body: fn(Fault) -> ErrorBody,
-    pub(crate) document: Document,
+    pub(crate) error_body: WriteError,
+    /// `None` for a dialect without programs among its clients.
+    pub(crate) document: Option<Document>,
     /// The schemas of the request bodies.
     pub(crate) schemas: Arc<Schemas>,
+}
+
+/// Writes a fault for its reader.
+pub(crate) type WriteError = Box<dyn Fn(Fault, &Reader) -> ErrorBody + Send + Sync>;
+
+/// What a refused request says of its reader, for dialects that write in several languages.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reader {
+    pub(crate) uri: Uri,
+    pub(crate) accept_language: Option<HeaderValue>,
+}
+
+impl Reader {
+    /// The reader of the answer to a request.
+    pub(crate) fn of(request: &Request) -> Self {
+        let accept_language = request.headers().get(header::ACCEPT_LANGUAGE).cloned();
+        Self { uri: request.uri().clone(), accept_language }
+    }
 }
 
 /// The body of an error.
@@ -37,17 +57,23 @@ pub(crate) struct Document {
 }
 
 impl Interface {
-    /// The response to a refused or failed request.
+    /// The response to a refused or failed request whose reader does not matter.
     pub(crate) fn error(&self, fault: Fault) -> Response {
+        self.error_for(fault, &Reader::default())
+    }
+
+    /// The response to a refused or failed request.
+    pub(crate) fn error_for(&self, fault: Fault, reader: &Reader) -> Response {
         let fault = fault.for_clients();
         let code = fault.code;
         let status = StatusCode::from_u16(code.http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let retry_after = fault.retry_after.map(|delay| delay.as_secs().max(1));
         let is_invalid_token = fault.metadata.contains_key(auth::CHALLENGE);
-        let ErrorBody { media_type, bytes } = (self.error_body)(fault);
+        let ErrorBody { media_type, bytes } = (self.error_body)(fault, reader);
         let mut response = (status, bytes).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        reply::page_headers(media_type, headers);
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

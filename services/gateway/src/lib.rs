@@ -26,8 +26,11 @@ mod interface;
 pub mod keys;
 mod merge_patch;
 mod metrics_endpoint;
+mod negotiation;
 mod openapi;
 mod operation;
+mod page_frame;
+mod pages;
 mod params;
 mod rate_limit;
 mod reply;
@@ -229,6 +232,11 @@ impl Inner {
         channel.clone()
     }
 
+    /// The path of the public address, before the paths of pages; often empty.
+    pub(crate) fn public_path(&self) -> &str {
+        page_frame::path_of(&self.public_url)
+    }
+
     /// The dialect that answers requests outside all dialects.
     pub(crate) fn default_interface(&self) -> &Interface {
         &self.interfaces[0]
@@ -241,7 +249,11 @@ impl App {
     /// # Errors
     /// When the database cannot be used.
     pub fn build(config: Config, deps: Deps) -> BoxFuture<'static, Result<Self, Error>> {
-        Box::pin(async move { Self::build_with(config, deps, vec![v1::interface().map_err(Error::Schema)?]).await })
+        Box::pin(async move {
+            let interfaces = [v1::interface(), pages::interface(&deps.public_url)];
+            let interfaces = interfaces.into_iter().collect::<Result<_, _>>().map_err(Error::Schema)?;
+            Self::build_with(config, deps, interfaces).await
+        })
     }
 
     /// The same with these dialects.

@@ -95,6 +95,8 @@ pub(crate) struct Operation {
     pub(crate) revalidates: bool,
     /// Adds to the OpenAPI document what this table cannot express.
     pub(crate) describe: Option<fn(&mut Value)>,
+    /// Whether it ignores unknown parameters of the query.
+    pub(crate) is_lenient: bool,
     pub(crate) handler: Handler,
 }
 
@@ -126,6 +128,7 @@ impl Operation {
             replayed_by_gateway: false,
             revalidates: false,
             describe: None,
+            is_lenient: false,
             handler,
         }
     }
@@ -179,6 +182,11 @@ impl Operation {
     /// Its answer holds no personal data. Operations that need `slots:read` alone hold none either.
     pub(crate) fn public(self) -> Self {
         Self { is_public: true, ..self }
+    }
+
+    /// It ignores unknown parameters of the query, which mail programs and messengers add to links.
+    pub(crate) fn lenient(self) -> Self {
+        Self { is_lenient: true, ..self }
     }
 
     /// Whether it may change something.

@@ -85,6 +85,15 @@ impl Params {
     /// # Errors
     /// `invalid_parameter` with every fault; `malformed_request` for a bad percent-encoding.
     pub(crate) fn parse(known: &[Param], query: &str) -> Result<Self, Fault> {
+        Self::parse_with(known, query, false)
+    }
+
+    /// The same, but unknown parameters are ignored.
+    pub(crate) fn parse_known(known: &[Param], query: &str) -> Result<Self, Fault> {
+        Self::parse_with(known, query, true)
+    }
+
+    fn parse_with(known: &[Param], query: &str, ignores_unknown: bool) -> Result<Self, Fault> {
         let mut faults = Faults::new();
         let mut values: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         let pairs = pairs(query).map_err(|()| malformed())?;
@@ -92,6 +101,7 @@ impl Params {
         for (name, value) in pairs {
             match known.iter().find(|param| param.name == name) {
                 Some(param) => values.entry(param.name).or_default().push(value),
+                None if ignores_unknown => {}
                 None => faults.push(printable(&name), "unknown_parameter", unknown(&name, known)),
             }
         }

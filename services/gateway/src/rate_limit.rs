@@ -123,12 +123,13 @@ impl Operation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v1;
+    use crate::{pages, v1};
 
     #[test]
     fn every_operation_without_a_key_has_a_link_or_is_a_providers() {
-        let interface = v1::interface().unwrap();
-        let open = interface.operations.iter().filter(|operation| operation.access == Access::Open);
+        let interfaces = [v1::interface().unwrap(), pages::interface("").unwrap()];
+        let operations = interfaces.iter().flat_map(|interface| &interface.operations);
+        let open = operations.filter(|operation| operation.access == Access::Open);
         let (links, others): (Vec<_>, Vec<_>) = open.partition(|operation| operation.link_param().is_some());
         assert!(others.iter().all(|operation| operation.path.starts_with("/v1/providers/")) && others.len() == 2);
         assert!(links.iter().all(|operation| operation.path.matches('{').count() == 1) && links.len() > 10);

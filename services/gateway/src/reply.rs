@@ -2,7 +2,7 @@
 
 use axum::{
     body::Body,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::Response,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -11,14 +11,27 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tonic::metadata::MetadataMap;
 
-const HTML: &str = "text/html; charset=utf-8";
-/// Headers of a page: they forbid scripts, framing, caching, indexing and the referrer, which holds the page's link.
+/// The media type of pages.
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+/// Headers of a page: they forbid foreign and inline scripts, framing, caching, indexing and the referrer, which holds the
+/// page's link.
 const HTML_HEADERS: [(&str, &str); 4] = [
-    ("content-security-policy", "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"),
+    (
+        "content-security-policy",
+        "default-src 'self'; base-uri 'none'; form-action 'self'; object-src 'none'; frame-ancestors 'none'; \
+         require-trusted-types-for 'script'",
+    ),
     ("cache-control", "no-store"),
     ("x-robots-tag", "noindex"),
     ("referrer-policy", "no-referrer"),
 ];
+
+/// Adds the headers of a page where the media type is that of pages.
+pub(crate) fn page_headers(media_type: &str, headers: &mut HeaderMap) {
+    for (name, value) in HTML_HEADERS.into_iter().filter(|_| media_type == HTML) {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+}
 
 /// An answer.
 pub(crate) struct Reply {
@@ -55,8 +68,18 @@ impl Reply {
     }
 
     /// An HTML page.
-    pub(crate) fn html(page: String) -> Self {
-        Self { body: Some(page.into_bytes()), media_type: HTML, ..Self::empty(200) }
+    pub(crate) fn html(status: u16, page: String) -> Self {
+        Self { body: Some(page.into_bytes()), media_type: HTML, ..Self::empty(status) }
+    }
+
+    /// Sends a browser to a page, which it reads with GET.
+    pub(crate) fn see_other(location: String) -> Self {
+        Self { media_type: HTML, ..Self::empty(303).location(location) }
+    }
+
+    /// An iCalendar file.
+    pub(crate) fn calendar(file: String) -> Self {
+        Self { body: Some(file.into_bytes()), media_type: "text/calendar; charset=utf-8", ..Self::empty(200) }
     }
 
     /// A table as CSV.
@@ -117,7 +140,7 @@ impl Reply {
         self.etag.clone().or_else(|| self.version.map(|version| format!("\"{version}\"")))
     }
 
-    /// Sets `Location`, the path of the created resource.
+    /// Sets `Location`, the path of a created resource or of another page.
     pub(crate) fn location(self, path: String) -> Self {
         Self { location: Some(path), ..self }
     }
@@ -171,14 +194,12 @@ impl Reply {
         set("cache-control", cached.map(str::to_owned));
         // Another key may be answered differently.
         set("vary", self.kept.then(|| "authorization, meridian-organization".to_owned()));
-        for (name, value) in HTML_HEADERS.into_iter().filter(|_| self.media_type == HTML) {
-            set(name, Some(value.to_owned()));
-        }
         set("etag", etag);
         set("location", self.location);
         set("meridian-revision", self.revision);
         set("meridian-next-cursor", self.next_cursor);
         set("idempotency-replayed", self.replayed.then(|| "true".to_owned()));
+        page_headers(self.media_type, headers);
         response
     }
 }

@@ -26,7 +26,13 @@ use tower_http::{
 };
 use utoipa_swagger_ui::{Config as DocsConfig, SwaggerUi};
 
-use crate::{Inner, dispatch::Endpoint, grpc, interface::Interface, metrics_endpoint};
+use crate::{
+    Inner,
+    dispatch::Endpoint,
+    grpc,
+    interface::{Interface, Reader},
+    metrics_endpoint, negotiation, pages,
+};
 
 /// The largest age of a CORS preflight answer in a browser's cache.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
@@ -40,16 +46,18 @@ pub(crate) fn router(inner: &Arc<Inner>) -> Router {
     for (path, route) in routes(inner) {
         router = router.route(&path, route);
     }
-    for interface in &inner.interfaces {
-        let document = interface.document.json.clone();
-        router = router.route(interface.document.path, get(async move || Json(document)));
+    let documents = || inner.interfaces.iter().filter_map(|interface| interface.document.as_ref());
+    for document in documents() {
+        let json = document.json.clone();
+        router = router.route(document.path, get(async move || Json(json)));
     }
-    let documents = inner.interfaces.iter().map(|interface| interface.document.path);
+    let documents = documents().map(|document| document.path);
     let docs = SwaggerUi::new("/docs").config(DocsConfig::new(documents).validator_url("none"));
     let panicked = inner.clone();
     router
         .merge(service::ops::health(inner.readiness.clone()))
         .route("/metrics", get(metrics_endpoint::show))
+        .route(pages::assets::ROUTE, get(pages::assets::serve))
         .merge(grpc::router(inner))
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
@@ -107,6 +115,9 @@ async fn not_found(State(inner): State<Arc<Inner>>, request: Request) -> Respons
     if grpc::is_call(&request) {
         return grpc::unimplemented();
     }
+    if request.uri().path() == "/" && request.method() == Method::GET && negotiation::prefers_page(request.headers()) {
+        return pages::start::show(&inner, &request);
+    }
     let fault = Fault::new(Code::NotFound, "there is no such path; /docs shows those that there are");
     without_operation(&inner, &request, fault)
 }
@@ -127,15 +138,14 @@ fn without_operation(inner: &Inner, request: &Request, fault: Fault) -> Response
         http.response.status_code = fault.code.http(),
     );
     rpc::trace::set_parent(&span, request.headers());
-    span.in_scope(|| inner.interface_of(request.uri().path()).error(fault))
+    span.in_scope(|| inner.interface_of(request.uri().path()).error_for(fault, &Reader::of(request)))
 }
 
 impl Inner {
-    /// The dialect whose base path begins this path.
+    /// The dialect of which a base path begins this path.
     fn interface_of(&self, path: &str) -> &Interface {
-        let interface = self.interfaces.iter().find(|interface| {
-            path.strip_prefix(interface.base_path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        });
+        let begins = |base: &&str| path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let interface = self.interfaces.iter().find(|interface| interface.base_paths.iter().any(begins));
         interface.map_or_else(|| self.default_interface(), Arc::as_ref)
     }
 }

@@ -20,6 +20,7 @@ mod limited_keys;
 mod links;
 mod location_day;
 mod location_zone;
+mod pages;
 mod patient_records;
 mod patients;
 mod peers;

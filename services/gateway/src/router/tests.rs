@@ -15,7 +15,7 @@ use super::*;
 use crate::{
     App, Config, Deps, Oidc,
     call::Call,
-    interface::{Document, ErrorBody},
+    interface::{Document, ErrorBody, Reader},
     operation::{Access, Handler, Operation, handler},
     reply::Reply,
     schema::Schemas,
@@ -32,7 +32,7 @@ async fn refused(_: Call) -> Result<Reply, Fault> {
     Err(Fault::not_found())
 }
 
-fn outcome(fault: Fault) -> ErrorBody {
+fn outcome(fault: Fault, _: &Reader) -> ErrorBody {
     let body = json!({"resourceType": "OperationOutcome", "issue": [{"code": fault.code.as_str()}]});
     ErrorBody { media_type: MEDIA_TYPE, bytes: body.to_string().into_bytes() }
 }
@@ -44,14 +44,14 @@ fn second_dialect() -> Interface {
     };
     let json = json!({"second": true});
     Interface {
-        base_path: "/fhir/R4",
+        base_paths: &["/fhir/R4"],
         operations: vec![
             operation("metadata", "/fhir/R4/metadata", handler!(metadata)),
             operation("refused", "/fhir/R4/refused", handler!(refused)),
         ],
-        error_body: outcome,
+        error_body: Box::new(outcome),
         schemas: Arc::new(Schemas::compile(&json, std::iter::empty()).unwrap()),
-        document: Document { path: "/fhir/R4/openapi.json", json },
+        document: Some(Document { path: "/fhir/R4/openapi.json", json }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use axum::http::Method;
 use domain::{
     appointment::Status,
-    id::{LocationId, PatientId, PractitionerId},
+    id::{LocationId, OrganizationId, PatientId, PractitionerId},
 };
 use jiff::SignedDuration;
 use rpc::{Code, Context, Fault};
@@ -168,8 +168,7 @@ async fn calendar(mut call: Call) -> Result<Reply, Fault> {
     }
     let name = descriptions.values().next().map(|description| name(description, subject.kind)).unwrap_or_default();
     let name = if name.is_empty() { "Appointments".to_owned() } else { name };
-    let body = ics::write(&name, &events).into_bytes();
-    let reply = Reply { body: Some(body), media_type: "text/calendar; charset=utf-8", ..Reply::empty(200) };
+    let reply = Reply::calendar(ics::write(&name, &events));
     let patient = (subject.kind == Kind::Patient).then(|| PatientId::new(subject.id).to_string());
     Ok(Reply { patient, ..reply.rows(events.len()) })
 }
@@ -200,15 +199,24 @@ async fn appointments(call: &Call, ctx: &Context, subject: &Subject) -> Result<V
 
 /// An event without the patient's name, and for a patient without the treatment: other people may see the calendar.
 fn event(appointment: &Appointment, description: &DescribeVisitResponse, subject: &Subject) -> Event {
-    let (kind, organization) = (subject.kind, subject.organization);
-    let status = appointment.status.parse::<Status>();
-    let cancelled = matches!(status, Ok(Status::Cancelled | Status::EnteredInError) | Err(_));
     let practitioner = format!("{} {}", description.practitioner_given_name, description.practitioner_family_name);
-    let summary = match kind {
+    let summary = match subject.kind {
         Kind::Practitioner => description.service_name.clone(),
         Kind::Location => format!("{}, {practitioner}", description.service_name),
         Kind::Patient => format!("Appointment at {}", description.location_name),
     };
+    titled_event(appointment, description, subject.organization, summary)
+}
+
+/// An event with this title. Of one appointment it is the same in every calendar.
+pub(crate) fn titled_event(
+    appointment: &Appointment,
+    description: &DescribeVisitResponse,
+    organization: OrganizationId,
+    summary: String,
+) -> Event {
+    let status = appointment.status.parse::<Status>();
+    let cancelled = matches!(status, Ok(Status::Cancelled | Status::EnteredInError) | Err(_));
     let location = [description.location_name.as_str(), description.location_address.as_str()];
     Event {
         // Availability skips its own organisation's events, which it recognises by this suffix, in imported busy time.

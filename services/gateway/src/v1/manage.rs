@@ -1,13 +1,14 @@
 //! A patient's own link to one appointment. The link's token is the permission; there is no login. The link also searches
-//! the slots to which the appointment can move.
+//! the slots to which the appointment can move. Browsers are sent to the pages, which make the same calls.
 
 use axum::http::Method;
 use domain::appointment::Actor;
 use rpc::{Context, Fault};
+use tonic::Response;
 use wire::{
     availability::{ExplainSlotRequest, SearchSlotsRequest},
     booking::{
-        GetAppointmentRequest, RescheduleAppointmentRequest, ResolveManageLinkRequest, Transition,
+        Appointment, GetAppointmentRequest, RescheduleAppointmentRequest, ResolveManageLinkRequest, Transition,
         TransitionAppointmentRequest,
     },
     common::BookingChannel,
@@ -21,6 +22,7 @@ use super::{
 use crate::{
     call::Call,
     operation::{Access, Operation, handler},
+    page_frame,
     reply::Reply,
 };
 
@@ -98,7 +100,10 @@ pub(super) fn operations() -> Vec<Operation> {
 
 /// The appointment of the link, and the context of calls on the patient's behalf. With `to_move`, refuses a link by which
 /// the appointment cannot move.
-async fn resolve(call: &mut Call, to_move: bool) -> Result<(Context, String), Fault> {
+///
+/// # Errors
+/// `not_found`, `link_expired`, or `invalid_transition` where it cannot move.
+pub(crate) async fn resolve(call: &mut Call, to_move: bool) -> Result<(Context, String), Fault> {
     let request = ResolveManageLinkRequest { token: call.path_param("token"), to_move };
     let link = call.inner.booking.clone().resolve_manage_link(call.context().request(request)).await?.into_inner();
     let organization = link.organization_id.parse().map_err(Fault::internal)?;
@@ -110,10 +115,15 @@ async fn resolve(call: &mut Call, to_move: bool) -> Result<(Context, String), Fa
 async fn search_request(call: &mut Call) -> Result<(Context, SearchSlotsRequest), Fault> {
     let (ctx, moving) = resolve(call, true).await?;
     let service_id = service(call, &ctx, &moving).await?;
+    Ok((ctx, search_to_move(moving, service_id, slots::filter_request(call))))
+}
+
+/// The same with these filters.
+pub(crate) fn search_to_move(moving: String, service_id: String, filters: SearchSlotsRequest) -> SearchSlotsRequest {
     let channel = BookingChannel::Online as i32;
     // The front end that booked for the patient has the link, too, and has perhaps proved nothing.
     let for_stranger = true;
-    Ok((ctx, SearchSlotsRequest { service_id, channel, moving, for_stranger, ..slots::filter_request(call) }))
+    SearchSlotsRequest { service_id, channel, moving, for_stranger, ..filters }
 }
 
 async fn service(call: &Call, ctx: &Context, appointment: &str) -> Result<String, Fault> {
@@ -146,6 +156,9 @@ async fn explain(mut call: Call) -> Result<Reply, Fault> {
 }
 
 async fn get(mut call: Call) -> Result<Reply, Fault> {
+    if let Some(page) = page_frame::redirection(&call, "/m") {
+        return Ok(page);
+    }
     let (ctx, id) = resolve(&mut call, false).await?;
     let response = call.inner.booking.clone().get_appointment(ctx.request(GetAppointmentRequest { id })).await?;
     reply(&call, 200, &response)
@@ -169,10 +182,22 @@ async fn transition(mut call: Call, transition: Transition, cancel: Option<Cance
         if_version: call.if_match()?,
         reason_code,
         reason: reason.unwrap_or_default(),
-        by: Actor::Patient.as_str().to_owned(),
+        ..TransitionAppointmentRequest::default()
     };
-    let response = call.inner.booking.clone().transition_appointment(ctx.forward(request)).await?;
-    reply(&call, 200, &response)
+    reply(&call, 200, &change(&call, &ctx, request).await?)
+}
+
+/// Confirms or cancels the link's appointment as its patient.
+///
+/// # Errors
+/// Those of booking.
+pub(crate) async fn change(
+    call: &Call,
+    ctx: &Context,
+    request: TransitionAppointmentRequest,
+) -> Result<Response<Appointment>, Fault> {
+    let request = TransitionAppointmentRequest { by: Actor::Patient.as_str().to_owned(), ..request };
+    Ok(call.inner.booking.clone().transition_appointment(ctx.forward(request)).await?)
 }
 
 async fn reschedule(mut call: Call) -> Result<Reply, Fault> {
@@ -182,10 +207,22 @@ async fn reschedule(mut call: Call) -> Result<Reply, Fault> {
         id,
         slot_id: body.slot_id,
         if_version: call.if_match()?,
-        channel: BookingChannel::Online as i32,
-        by: Actor::Patient.as_str().to_owned(),
         reason_code: body.reason_code.unwrap_or_default(),
+        ..RescheduleAppointmentRequest::default()
     };
-    let response = call.inner.booking.clone().reschedule_appointment(ctx.forward(request)).await?;
-    reply(&call, 200, &response)
+    reply(&call, 200, &move_to(&call, &ctx, request).await?)
+}
+
+/// Moves the link's appointment as its patient.
+///
+/// # Errors
+/// Those of booking.
+pub(crate) async fn move_to(
+    call: &Call,
+    ctx: &Context,
+    request: RescheduleAppointmentRequest,
+) -> Result<Response<Appointment>, Fault> {
+    let (channel, by) = (BookingChannel::Online as i32, Actor::Patient.as_str().to_owned());
+    let request = RescheduleAppointmentRequest { channel, by, ..request };
+    Ok(call.inner.booking.clone().reschedule_appointment(ctx.forward(request)).await?)
 }

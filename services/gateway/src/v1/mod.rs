@@ -3,7 +3,7 @@
 mod appointments;
 mod audit;
 mod busy;
-mod calendars;
+pub(super) mod calendars;
 mod caller;
 mod consents;
 mod csv;
@@ -15,7 +15,7 @@ mod holds;
 mod inbox;
 mod include;
 mod keys;
-mod manage;
+pub(super) mod manage;
 mod messages;
 mod openapi;
 mod organizations;
@@ -30,9 +30,9 @@ pub(super) mod slots;
 mod stream;
 mod table;
 mod time;
-mod unsubscribe;
+pub(super) mod unsubscribe;
 mod verifications;
-mod waitlist;
+pub(super) mod waitlist;
 mod webhook_endpoints;
 
 use std::sync::Arc;
@@ -67,10 +67,10 @@ pub(crate) fn interface() -> Result<Interface, String> {
     let bodies = operations.iter().filter_map(|operation| operation.body?.schema());
     let schemas = Schemas::compile(&json, bodies.chain(directory::BODIES).chain(PATCHED))?;
     Ok(Interface {
-        base_path: "/v1",
+        base_paths: &["/v1"],
         operations: operations.into_iter().map(Arc::new).collect(),
-        error_body: problem::error_body,
-        document: Document { path: "/openapi.json", json },
+        error_body: Box::new(|fault, _| problem::error_body(fault)),
+        document: Some(Document { path: "/openapi.json", json }),
         schemas: Arc::new(schemas),
     })
 }

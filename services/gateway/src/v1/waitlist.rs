@@ -19,6 +19,7 @@ use crate::{
     auth::Scope,
     call::Call,
     operation::{Access, Handler, Operation, handler},
+    page_frame,
     params::{Param, Type},
     reply::Reply,
 };
@@ -274,7 +275,10 @@ async fn decline(call: Call) -> Result<Reply, Fault> {
 }
 
 /// The offer of a patient's link, and the context of calls on the patient's behalf.
-async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
+///
+/// # Errors
+/// `not_found` for an unknown link.
+pub(crate) async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
     let request = ResolveManageLinkRequest { token: call.path_param("token"), to_move: false };
     let link = call.inner.waitlist.clone().resolve_offer_link(call.context().request(request)).await?.into_inner();
     call.act_as_patient(link.organization_id.parse().map_err(Fault::internal)?);
@@ -282,6 +286,9 @@ async fn resolve(call: &mut Call) -> Result<(Context, String), Fault> {
 }
 
 async fn get_by_link(mut call: Call) -> Result<Reply, Fault> {
+    if let Some(page) = page_frame::redirection(&call, "/o") {
+        return Ok(page);
+    }
     let (ctx, id) = resolve(&mut call).await?;
     offer_reply(&call, call.inner.waitlist.clone().get_offer(ctx.request(GetOfferRequest { id })).await?)
 }

@@ -1,0 +1,13 @@
+//! The start page of an installation.
+
+use askama::Template;
+
+use crate::frame::Frame;
+
+/// The start page.
+#[derive(Debug, Template)]
+#[template(path = "start.html")]
+pub struct Start {
+    /// What is around it.
+    pub frame: Frame,
+}
