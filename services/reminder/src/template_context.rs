@@ -82,7 +82,7 @@ pub(crate) fn for_offer(
     expires_at_us: i64,
 ) -> TemplateContext {
     let base = inner.config.public_url.as_deref();
-    let offer_url = base.map(|base| format!("{base}/v1/offer_links/{}", appointment.manage_token));
+    let offer_url = base.map(|base| format!("{base}/o/{}", appointment.manage_token));
     TemplateContext {
         manage_url: offer_url.unwrap_or_default(),
         expires_at: local_time(expires_at_us, &appointment.time_zone),
@@ -138,7 +138,7 @@ pub(crate) fn local_time(at_us: i64, time_zone: &str) -> Option<Zoned> {
 
 fn manage_url(inner: &Inner, token: &str) -> String {
     match &inner.config.public_url {
-        Some(base) if !token.is_empty() => format!("{base}/v1/manage/{token}"),
+        Some(base) if !token.is_empty() => format!("{base}/m/{token}"),
         _ => String::new(),
     }
 }

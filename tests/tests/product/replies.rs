@@ -125,7 +125,7 @@ async fn the_public_address_is_in_links_and_signatures_under_either_key() -> Res
         let booked = product.post("/v1/appointments", body).await?;
         assert!(booked.text("/links/manage").starts_with(&format!("{PUBLIC}/v1/manage/")), "{}", booked.body);
         let form = sent(index).await;
-        assert!(form["Body"].contains(&format!("{PUBLIC}/v1/manage/")), "{}", form["Body"]);
+        assert!(form["Body"].contains(&format!("{PUBLIC}/m/")), "{}", form["Body"]);
         let callback = &form["StatusCallback"];
         assert!(callback.starts_with(&format!("{PUBLIC}/v1/providers/twilio/status?")), "{callback}");
         // The provider signs the public URL; a proxy passes the request on to the address where the product listens.

@@ -102,7 +102,7 @@ async fn answer(product: &Product, text: &str) -> Result<()> {
 async fn links(provider: &FakeProvider, count: usize) -> Vec<String> {
     poll::until("texts with links", WITHIN, || async {
         let texts = provider.messages().into_iter().map(|message| message.body);
-        let with_link: Vec<String> = texts.filter(|text| text.contains("/v1/manage/")).collect();
+        let with_link: Vec<String> = texts.filter(|text| text.contains("/m/")).collect();
         (with_link.len() >= count).then_some(with_link)
     })
     .await

@@ -33,7 +33,7 @@ async fn offered(product: &Product, entry: &str) -> Value {
 async fn newest_offer_text(provider: &FakeProvider, count: usize) -> String {
     testkit::poll::until("the message", WITHIN, || async {
         let texts = provider.messages().into_iter().map(|message| message.body);
-        let offers: Vec<String> = texts.filter(|text| text.contains("/v1/offer_links/")).collect();
+        let offers: Vec<String> = texts.filter(|text| text.contains("/o/")).collect();
         offers.last().filter(|_| offers.len() == count).cloned()
     })
     .await
@@ -146,7 +146,7 @@ async fn a_cancelled_visit_is_offered_accepted_and_offered_again() -> Result<()>
         ok(product.post(&format!("{path}/cancel"), json!({"reason_code": "pat"})).await?);
         offered(&product, &second).await;
         let text = newest_offer_text(&provider, 2).await;
-        let (_, token) = text.split_once("/v1/offer_links/").context("a link")?;
+        let (_, token) = text.split_once("/o/").context("a link")?;
         let link = format!("/v1/offer_links/{}", token.trim());
         let seen = product.send(Method::GET, &link, "", &[], None).await?;
         assert_eq!((seen.status, seen.text("/status").as_str()), (StatusCode::OK, "open"), "{}", seen.body);

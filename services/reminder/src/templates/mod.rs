@@ -348,7 +348,7 @@ pub(crate) fn example_context(lang: Language) -> TemplateContext {
         practitioner: "Sam Example".into(),
         phone: "+17805550100".into(),
         address: "1 Example Street".into(),
-        manage_url: "https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA".into(),
+        manage_url: "https://book.example.org/m/AAAAAAAAAAAAAAAAAAAAAA".into(),
         accepts_replies: false,
         count: 1,
         visits: vec![],

@@ -23,7 +23,7 @@ fn long_context(lang: Language) -> TemplateContext {
     TemplateContext {
         clinic: "Northside Physio Red Deer".into(),
         phone: "+14035550123".into(),
-        manage_url: "https://book.example-physio.ca/v1/manage/AbCdEfGhIjKlMnOpQrStUv".into(),
+        manage_url: "https://book.example-physio.ca/m/AbCdEfGhIjKlMnOpQrStUv".into(),
         expires_at: "2026-09-30T23:55[America/Edmonton]".parse().ok(),
         date: "2026-09-30T22:55[America/Edmonton]".parse().unwrap(),
         today: jiff::civil::date(2026, 9, 30),
@@ -119,8 +119,7 @@ fn each_shipped_message_names_clinic_day_and_time_and_no_treatment() {
         for trigger in Trigger::ALL {
             for channel in [Channel::Sms, Channel::Email] {
                 let message = shipped(trigger.as_str(), channel, lang, &context);
-                let length =
-                    if channel == Channel::Sms { DateLength::Short } else { DateLength::Long };
+                let length = if channel == Channel::Sms { DateLength::Short } else { DateLength::Long };
                 let locale = languages(lang).example();
                 let time = locale.time(&context.date);
                 let date = locale.date(context.date.date(), length, context.today);
@@ -169,22 +168,22 @@ fn a_reminder_reads_well_in_each_language() {
     assert_eq!(
         render(Language::En),
         "Example Physiotherapy: your visit is on Tue, Mar 10 at 2:30 PM. Change: \
-         https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tel +17805550100"
+         https://book.example.org/m/AAAAAAAAAAAAAAAAAAAAAA Tel +17805550100"
     );
     assert_eq!(
         render(Language::Fr),
         "Exemple Physio : votre RDV le mar. 10 mars à 14 h 30. Modifier : \
-         https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tél. +17805550100"
+         https://book.example.org/m/AAAAAAAAAAAAAAAAAAAAAA Tél. +17805550100"
     );
     assert_eq!(
         render(Language::Es),
         "Fisioterapia Ejemplo: su cita es el mar. 10 mar. a las 14:30. Cambiar: \
-         https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tel. +17805550100"
+         https://book.example.org/m/AAAAAAAAAAAAAAAAAAAAAA Tel. +17805550100"
     );
     assert_eq!(
         render(Language::De),
         "Beispiel-Physio: Ihr Termin am Di. 10. März um 14:30 Uhr. Ändern: \
-         https://book.example.org/v1/manage/AAAAAAAAAAAAAAAAAAAAAA Tel. +17805550100"
+         https://book.example.org/m/AAAAAAAAAAAAAAAAAAAAAA Tel. +17805550100"
     );
 }
 

@@ -101,7 +101,7 @@ async fn an_offer_that_has_ended_is_not_sent(database: Database) {
     // Booking knows that it ended; the feed does not have it yet.
     let position = offer(&world, 1);
     let sent = offer_message(&service, &position, "delivered").await;
-    assert!(sent.text.ends_with("https://book.example.org/v1/offer_links/[token]"), "{}", sent.text);
+    assert!(sent.text.ends_with("https://book.example.org/o/[token]"), "{}", sent.text);
     world.booking.hold_back();
     let gone = offer(&world, 2);
     world.booking.offer_ends(organization(1), &gone, "expired", world.clock.now_us());

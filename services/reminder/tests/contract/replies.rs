@@ -74,7 +74,7 @@ async fn a_letter_confirms_cancels_or_moves_the_visit(database: Database) {
     assert_eq!((world.booking.visit(&visit).confirmed_at_us, world.booking.keys().len()), (1, 1));
     say(&service, PHONE, "M", 2).await;
     let link = last_text(&world, asked.len() + 2).await;
-    assert!(link.contains("https://book.example.org/v1/manage/token-of-visit-0000001"), "{link}");
+    assert!(link.contains("https://book.example.org/m/token-of-visit-0000001"), "{link}");
     say(&service, PHONE, "x", 3).await;
     assert_eq!(world.booking.visit(&visit).status, "cancelled");
     // The rules announce the cancellation; there is no second response.

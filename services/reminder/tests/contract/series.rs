@@ -8,7 +8,7 @@ use wire::reminder::{ListRulesRequest, QuietHours, Rule, UpdateRuleRequest};
 const NOW: &str = "2026-03-04T11:00:00Z";
 const STARTS: [&str; 3] = ["2026-03-08T15:00:00Z", "2026-03-12T15:00:00Z", "2026-03-16T15:00:00Z"];
 /// As it is stored.
-const LINK: &str = "https://book.example.org/v1/manage/[token]";
+const LINK: &str = "https://book.example.org/m/[token]";
 
 async fn booked_statuses(service: &Running, visit: &str) -> Vec<String> {
     let all = service.messages(visit).await;

@@ -20,7 +20,7 @@ async fn a_booking_is_announced_at_once_and_reminded_of_before_the_start(databas
     assert_eq!(
         sms.text,
         "Northside Physio: you are booked on Sun, Mar 8 at 9:00 AM. Change: \
-         https://book.example.org/v1/manage/[token] Tel +17805550100"
+         https://book.example.org/m/[token] Tel +17805550100"
     );
     assert_eq!((sms.to.as_str(), sms.provider.as_str(), sms.attempts.len()), ("+15005550009", "sandbox", 1));
     let email = service.becomes(&visit, "booked", "email", "delivered").await;
@@ -256,7 +256,7 @@ async fn a_french_speaking_patient_reads_french(database: Database) {
     assert_eq!(
         sms.text,
         "Northside Physio : RDV prévu le mar. 10 mars à 14 h 30. Modifier : \
-         https://book.example.org/v1/manage/[token] Tél. +17805550100"
+         https://book.example.org/m/[token] Tél. +17805550100"
     );
     let email = service.becomes(&visit, "booked", "email", "delivered").await;
     assert_eq!(email.subject, "Votre rendez-vous du mardi 10 mars");

@@ -35,7 +35,7 @@ async fn offered(product: &Product, provider: &FakeProvider, slot: &Value, phone
     assert_eq!(product.post(&cancel, json!({"reason_code": "pat"})).await?.status, StatusCode::OK);
     let link = poll::until("the text of the offer", WITHIN, || async {
         let texts = provider.messages().into_iter().filter(|message| message.to == phone);
-        texts.map(|message| message.body).find_map(|text| Some(text.split_once("/offer_links/")?.1.trim().to_owned()))
+        texts.map(|message| message.body).find_map(|text| Some(text.split_once("/o/")?.1.trim().to_owned()))
     });
     Ok([format!("/o/{}", link.await), format!("/v1/waitlist/{}", entry.text("/id"))])
 }
