@@ -1,7 +1,8 @@
 //! The ledger: every change of a session is an entry, and balances are derived from the entries.
 //!
-//! Each session is in one account at a time. `planned` and `given_back` add a session; every other entry moves it to the
-//! account that the entry names. So in any ledger the planned and given-back sessions equal the sum of all accounts.
+//! Each session is in one account at a time. `planned` and `given_back` add a session, and `withdrawn` takes one that was given
+//! back out again; every other entry moves it to the account that the entry names. So in any ledger the planned and given-back
+//! sessions equal the sum of all accounts.
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,8 @@ pub enum Kind {
     Forfeited,
     /// The session is skipped.
     Skipped,
+    /// The given-back session is gone, since the missed one is no longer missed.
+    Withdrawn,
 }
 
 impl Kind {
@@ -48,6 +51,7 @@ impl Kind {
             Self::Missed => "missed",
             Self::Forfeited => "forfeited",
             Self::Skipped => "skipped",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }
@@ -96,6 +100,11 @@ impl Balance {
             match entry.kind {
                 Kind::Planned => balance.planned += 1,
                 Kind::GivenBack => balance.given_back += 1,
+                Kind::Withdrawn => {
+                    balance.given_back = balance.given_back.saturating_sub(1);
+                    accounts.remove(&entry.session);
+                    continue;
+                }
                 _ => {}
             }
             accounts.insert(entry.session, account(entry.kind));
@@ -127,13 +136,18 @@ impl Balance {
             Kind::Forfeited => self.forfeited += 1,
             Kind::Skipped => self.skipped += 1,
             Kind::Planned | Kind::GivenBack | Kind::Released => self.to_book += 1,
+            // It is in no account.
+            Kind::Withdrawn => {}
         }
     }
 }
 
 /// The entries between two states of a plan; `before` is `None` for a new plan.
 pub fn entries(before: Option<&Plan>, after: &Plan, at: Timestamp) -> Vec<Entry> {
-    let mut entries = Vec::new();
+    let is_gone = |session: &&PlanSession| after.session(session.id).is_none();
+    let gone = before.into_iter().flat_map(|plan| plan.sessions.iter().filter(is_gone));
+    let withdrawn = |session: &PlanSession| Entry { at, session: session.id, kind: Kind::Withdrawn, appointment: None };
+    let mut entries: Vec<Entry> = gone.map(withdrawn).collect();
     for session in &after.sessions {
         let mut enter = |kind, appointment| entries.push(Entry { at, session: session.id, kind, appointment });
         let known = before.and_then(|plan| plan.session(session.id));

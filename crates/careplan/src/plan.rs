@@ -1,6 +1,7 @@
 //! One patient's plan: its sessions, their states, and the events that change them.
 
 mod check_in;
+mod revert;
 
 use domain::{
     directory::{Course, GapDays, PlanTemplate},
@@ -16,6 +17,7 @@ use crate::{
 };
 pub use check_in::CheckIn;
 pub use domain::plan::{SessionStatus, Status};
+pub use revert::{Contradiction, Reverted};
 
 /// The appointment of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -308,6 +310,11 @@ impl Plan {
             ..self.sessions[missed].clone()
         };
         self.sessions.insert(missed + 1, instead);
+        self.number();
+    }
+
+    /// Numbers the sessions anew.
+    fn number(&mut self) {
         for (ordinal, session) in (1..).zip(&mut self.sessions) {
             session.ordinal = ordinal;
         }

@@ -4,7 +4,7 @@ use careplan::{
     adherence::{GroupBy, Question, Report},
     chain::{Link, Trouble},
     ledger::{Balance, Entry, Kind, entries},
-    plan::{Event, Order, Plan, Preferences, SessionStatus, Status, Visit},
+    plan::{Contradiction, Event, Order, Plan, Preferences, Reverted, SessionStatus, Status, Visit},
     review::{Decision, Review},
 };
 use domain::{
@@ -278,4 +278,67 @@ proptest! {
             prop_assert!(chain.iter().enumerate().all(|(place, link)| link.gap.is_none() || link.back <= place));
         }
     }
+    #[test]
+    fn what_is_taken_back_has_not_been(
+        sessions in 1..5_u32, paired in any::<bool>(), steps in prop::collection::vec(step(), 1..40),
+    ) {
+        let mut current = plan(sessions, paired);
+        let mut ledger: Vec<Entry> = entries(None, &current, instant(0, 8));
+        let mut next = 100;
+        for (number, step) in steps.iter().enumerate() {
+            let at = instant(0, 8) + SignedDuration::from_hours(12 * number as i64);
+            let Some(changed) = apply(&current, step, &mut next, at) else { continue };
+            let undone = match step {
+                Step::Cancel(place, _) => Some((*place, Reverted::Cancelled)),
+                Step::Complete(place) => Some((*place, Reverted::Completed)),
+                Step::Miss(place, _) => Some((*place, Reverted::Missed)),
+                _ => None,
+            };
+            if let Some((place, event)) = undone {
+                let own = &current.sessions[place];
+                let before = changed.reverted(own.id, own.visit.unwrap(), own.service, event);
+                let is_discharged = current.reviews.last().is_some_and(|last| last.decision == Decision::Discharge);
+                if event == Reverted::Cancelled && (is_discharged || current.status == Status::OnHold) {
+                    prop_assert_eq!(before, Err(Contradiction::Closed(changed.status)));
+                } else {
+                    let before = before.unwrap().unwrap();
+                    prop_assert_eq!(&before.sessions, &current.sessions);
+                    prop_assert!(is_discharged || before == current);
+                    ledger.extend(entries(Some(&current), &changed, at));
+                    ledger.extend(entries(Some(&changed), &before, at));
+                    prop_assert_eq!(Balance::of(&ledger), Balance::of_plan(&current));
+                    if number % 2 == 0 {
+                        continue;
+                    }
+                }
+            }
+            ledger.extend(entries(Some(&current), &changed, at));
+            current = changed;
+        }
+    }
+}
+
+#[test]
+fn what_a_plan_has_become_since_forbids_to_take_back() {
+    let plan = course(&[0, 7, 14, 21], 10);
+    let (third, own) = (session_id(3), visit(3, 14));
+    let service = plan.session(third).unwrap().service;
+    let appointment = own.appointment;
+    let review = |plan: &Plan, decision| {
+        let review = Review { at: instant(11, 8), nprs: 3, psfs: vec![], decision, note: String::new() };
+        plan.reviewed(review, || session_id(90)).unwrap().plan
+    };
+    let undo = |plan: &Plan, event| plan.reverted(third, own, service, event).map(drop);
+    let open = plan.after(third, Event::Cancelled { appointment, forfeits: false }).unwrap();
+    let other = open.after(third, Event::Booked(Visit { appointment: visit(8, 0).appointment, ..own })).unwrap();
+    assert_eq!(undo(&other, Reverted::Cancelled), Err(Contradiction::OtherAppointment));
+    let paused = review(&open, Decision::Pause);
+    assert_eq!(undo(&paused, Reverted::Cancelled), Err(Contradiction::Closed(Status::OnHold)));
+    assert_eq!(undo(&review(&open, Decision::Discharge), Reverted::Cancelled), Err(Contradiction::Dropped));
+    let changed = review(&open, Decision::ChangeService(ServiceId::new(Uuid::from_u128(77))));
+    assert_eq!(undo(&changed, Reverted::Cancelled), Err(Contradiction::OtherService));
+    let missed = plan.after(third, Event::Missed { appointment, given_back: Some(session_id(9)) }).unwrap();
+    let used = missed.after(session_id(9), Event::Booked(visit(9, 16))).unwrap();
+    assert_eq!(undo(&used, Reverted::Missed), Err(Contradiction::GivenBackUsed(SessionStatus::Booked)));
+    assert_eq!(missed.reverted(session_id(9), own, service, Reverted::Missed), Ok(None), "not its appointment");
 }

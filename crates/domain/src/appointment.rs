@@ -2,7 +2,7 @@
 //!
 //! The statuses are those of FHIR R4's [AppointmentStatus](https://hl7.org/fhir/R4/valueset-appointmentstatus.html).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::words::words;
 
@@ -145,9 +145,118 @@ impl Transition {
     }
 }
 
+/// The instants that an appointment keeps of its transitions; `None` for one that has not happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// When the patient confirmed it.
+    pub confirmed_at: Option<Timestamp>,
+    /// When the patient arrived.
+    pub arrived_at: Option<Timestamp>,
+    /// When the visit began.
+    pub started_at: Option<Timestamp>,
+    /// When the visit ended.
+    pub completed_at: Option<Timestamp>,
+    /// When it was cancelled.
+    pub cancelled_at: Option<Timestamp>,
+    /// When it was marked as missed.
+    pub missed_at: Option<Timestamp>,
+}
+
+impl Stamps {
+    /// The stamp of a transition; `None` for a move, which has none.
+    pub fn of(&mut self, transition: Transition) -> Option<&mut Option<Timestamp>> {
+        Some(match transition {
+            Transition::Confirm => &mut self.confirmed_at,
+            Transition::Arrive => &mut self.arrived_at,
+            Transition::Start => &mut self.started_at,
+            Transition::Complete => &mut self.completed_at,
+            Transition::Cancel => &mut self.cancelled_at,
+            Transition::NoShow => &mut self.missed_at,
+            Transition::Reschedule => return None,
+        })
+    }
+}
+
+/// Hours for which staff take a transition back.
+pub const REVERT_HOURS: i64 = 24;
+
+/// The last transition of an appointment, which a revert takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastTransition {
+    /// The transition.
+    pub transition: Transition,
+    /// The status before it.
+    pub before: Status,
+    /// When it was made; `None` where that was not kept.
+    pub at: Option<Timestamp>,
+}
+
+impl LastTransition {
+    /// The transition that led to a status. A status tells its own transition, and the stamps tell the status before it.
+    /// `None` for an appointment that has only been booked: a move is taken back by another move.
+    pub fn of(status: Status, stamps: &Stamps) -> Option<Self> {
+        let arrived = if stamps.arrived_at.is_some() { Status::Arrived } else { Status::Booked };
+        let started = if stamps.started_at.is_some() { Status::CheckedIn } else { Status::Arrived };
+        let (transition, before, at) = match status {
+            Status::Booked => (Transition::Confirm, Status::Booked, Some(stamps.confirmed_at?)),
+            Status::Arrived => (Transition::Arrive, Status::Booked, stamps.arrived_at),
+            Status::CheckedIn => (Transition::Start, arrived, stamps.started_at),
+            Status::Fulfilled => (Transition::Complete, started, stamps.completed_at),
+            Status::Cancelled => (Transition::Cancel, arrived, stamps.cancelled_at),
+            Status::Noshow => (Transition::NoShow, Status::Booked, stamps.missed_at),
+            Status::Pending | Status::EnteredInError => return None,
+        };
+        Some(Self { transition, before, at })
+    }
+
+    /// Whether it was made within [`REVERT_HOURS`]. One of unknown age was not.
+    pub fn is_recent(&self, now: Timestamp) -> bool {
+        self.at.is_some_and(|at| now.duration_since(at) <= SignedDuration::from_hours(REVERT_HOURS))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every path of transitions is walked back step by step, to the statuses that it came through.
+    #[test]
+    fn reverts_walk_a_history_back() {
+        use Transition as T;
+        let at = |hour: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hour);
+        for history in [
+            &[T::Confirm, T::Arrive, T::Start, T::Complete][..],
+            &[T::Start, T::Complete],
+            &[T::Arrive, T::Complete],
+            &[T::Confirm, T::Arrive, T::Cancel],
+            &[T::Confirm, T::Cancel],
+            &[T::NoShow],
+        ] {
+            let (mut status, mut stamps) = (Status::Booked, Stamps::default());
+            let mut past = vec![];
+            for (hour, transition) in (1..).zip(history) {
+                past.push((status, stamps, at(hour)));
+                status = transition.from(status).unwrap();
+                *stamps.of(*transition).unwrap() = Some(at(hour));
+            }
+            for ((before, old, made_at), transition) in past.into_iter().zip(history).rev() {
+                let last = LastTransition::of(status, &stamps).unwrap();
+                assert_eq!(last, LastTransition { transition: *transition, before, at: Some(made_at) }, "{history:?}");
+                status = before;
+                *stamps.of(*transition).unwrap() = None;
+                assert_eq!(stamps, old);
+            }
+            assert_eq!(LastTransition::of(status, &stamps), None, "a booking is not taken back");
+        }
+    }
+
+    #[test]
+    fn a_transition_is_recent_for_a_day() {
+        let at = |seconds: i64| Timestamp::from_second(seconds).unwrap();
+        let last = |at| LastTransition { transition: Transition::NoShow, before: Status::Booked, at };
+        assert!(last(Some(at(0))).is_recent(at(86_400)) && !last(Some(at(0))).is_recent(at(86_401)));
+        assert!(!last(None).is_recent(at(0)), "of unknown age");
+    }
 
     #[test]
     fn nothing_leaves_a_final_status() {

@@ -33,6 +33,8 @@ words! {
         Completed = "appointment.completed",
         /// The patient did not come.
         NoShow = "appointment.no_show",
+        /// Its last transition was taken back.
+        Reverted = "appointment.reverted",
         /// A change of the directory displaced it.
         Displaced = "appointment.displaced",
         /// The appointment is no longer displaced.

@@ -57,6 +57,7 @@ table! {
     HoldExpired "hold_expired" FailedPrecondition 409 "The hold is gone";
     OfferGone "offer_gone" FailedPrecondition 409 "The offer has ended";
     InvalidTransition "invalid_transition" FailedPrecondition 409 "The status does not allow this";
+    PlanConflict "plan_conflict" FailedPrecondition 409 "The care plan has changed since";
     IdempotencyInProgress "idempotency_in_progress" Aborted 409 "The first request with this key is still running";
     Archived "archived" FailedPrecondition 409 "The entry is archived";
     Duplicate "duplicate" AlreadyExists 409 "There is one already";

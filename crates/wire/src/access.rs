@@ -12,7 +12,7 @@ const REMINDER: &str = "reminder";
 pub const ROLES: [&str; 4] = [AVAILABILITY, BOOKING, GATEWAY, REMINDER];
 
 /// Each method with the roles that call it.
-pub const METHODS: [(&str, &[&str]); 108] = [
+pub const METHODS: [(&str, &[&str]); 109] = [
     ("meridian.availability.v1.Directory/GetOrganization", &[BOOKING, GATEWAY, REMINDER]),
     ("meridian.availability.v1.Directory/GetDefaultOrganization", &[GATEWAY]),
     ("meridian.availability.v1.Directory/ListOrganizations", &[GATEWAY]),
@@ -46,6 +46,7 @@ pub const METHODS: [(&str, &[&str]); 108] = [
     ("meridian.booking.v1.Booking/ListAppointments", &[GATEWAY]),
     ("meridian.booking.v1.Booking/ListDay", &[GATEWAY]),
     ("meridian.booking.v1.Booking/TransitionAppointment", &[GATEWAY, REMINDER]),
+    ("meridian.booking.v1.Booking/RevertAppointment", &[GATEWAY]),
     ("meridian.booking.v1.Booking/UpdateAppointment", &[GATEWAY]),
     ("meridian.booking.v1.Booking/RescheduleAppointment", &[GATEWAY]),
     ("meridian.booking.v1.Booking/SetDisplaced", &[AVAILABILITY]),

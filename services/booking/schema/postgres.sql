@@ -37,6 +37,8 @@ CREATE TABLE appointments (
     cancelled_at_us bigint,
     external_id text NOT NULL DEFAULT ''::text,
     custom text NOT NULL DEFAULT '{}'::text,
+    noshow_at_us bigint,
+    freed_claims text,
     CONSTRAINT appointments_pkey PRIMARY KEY (organization_id, id),
     CONSTRAINT appointments_check CHECK ((starts_at_us < ends_at_us)),
     CONSTRAINT appointments_organization_id_patient_id_fkey FOREIGN KEY (organization_id, patient_id) REFERENCES patients(organization_id, id)

@@ -38,7 +38,7 @@ CREATE TABLE appointments (
     -- Part of the signed manage link: a higher number invalidates earlier links.
     link_generation       integer NOT NULL,
     created_at_us         integer NOT NULL,
-    updated_at_us         integer NOT NULL, channel text NOT NULL DEFAULT '', created_by text NOT NULL DEFAULT '', arrived_at_us integer, started_at_us integer, completed_at_us integer, cancelled_at_us integer, external_id text NOT NULL DEFAULT '', custom text NOT NULL DEFAULT '{}',
+    updated_at_us         integer NOT NULL, channel text NOT NULL DEFAULT '', created_by text NOT NULL DEFAULT '', arrived_at_us integer, started_at_us integer, completed_at_us integer, cancelled_at_us integer, external_id text NOT NULL DEFAULT '', custom text NOT NULL DEFAULT '{}', noshow_at_us integer, freed_claims text,
     PRIMARY KEY (organization_id, id),
     FOREIGN KEY (organization_id, patient_id) REFERENCES patients (organization_id, id),
     CHECK (starts_at_us < ends_at_us)

@@ -121,6 +121,9 @@ impl AuditLog {
         if let Some(target) = &reply.target {
             entry.target.clone_from(target);
         }
+        if let Some(note) = &reply.note {
+            entry.filter.clone_from(note);
+        }
         if let Some(patient) = reply.patient.as_ref().and_then(|id| id.parse::<PatientId>().ok()) {
             entry.patient_id = Some(patient.into());
         }

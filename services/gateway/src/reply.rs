@@ -58,6 +58,8 @@ pub(crate) struct Reply {
     pub(crate) next_cursor: Option<String>,
     /// The resource that was created or changed, for the audit log.
     pub(crate) target: Option<String>,
+    /// What was done to it, for the audit log: a word of the interface, never a resource's content.
+    pub(crate) note: Option<String>,
 }
 
 impl Reply {
@@ -110,6 +112,7 @@ impl Reply {
             rows: None,
             next_cursor: None,
             target: None,
+            note: None,
         }
     }
 
@@ -148,6 +151,11 @@ impl Reply {
     /// Names the resource for the audit log.
     pub(crate) fn target(self, id: &str) -> Self {
         Self { target: Some(id.to_owned()), ..self }
+    }
+
+    /// Says for the audit log what was done to the resource.
+    pub(crate) fn note(self, note: String) -> Self {
+        Self { note: Some(note), ..self }
     }
 
     /// Names the patient for the audit log.

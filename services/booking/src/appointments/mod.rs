@@ -12,6 +12,7 @@ pub(crate) mod of_patients;
 pub(crate) mod permission;
 pub(crate) mod record;
 pub(crate) mod reschedule;
+pub(crate) mod revert;
 pub(crate) mod transition;
 pub(crate) mod update;
 pub(crate) mod view;

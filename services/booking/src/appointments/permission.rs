@@ -35,8 +35,8 @@ pub(crate) fn check_transition(
     if let Some(next) = next.filter(|_| transition.is_timely(by, timing)) {
         return Ok(next);
     }
-    let allowed: Vec<&str> = status.allowed_now(by, timing).into_iter().map(Transition::as_str).collect();
-    let may = if allowed.is_empty() { "nothing".to_owned() } else { allowed.join(", ") };
+    let allowed = allowed(row, status, by, now_us);
+    let may = if allowed.is_empty() { "nothing".to_owned() } else { allowed.replace(',', ", ") };
     let name = transition.as_str();
     let detail = match (next, by) {
         (None, _) => format!("an appointment that is {status} allows {may}, not {name}"),
@@ -49,7 +49,13 @@ pub(crate) fn check_transition(
             format!("the visit is on {day}; {name} is possible from the beginning of that day at its location")
         }
     };
-    Err(Fault::new(Code::InvalidTransition, detail).with("allowed", allowed.join(",")))
+    Err(Fault::new(Code::InvalidTransition, detail).with("allowed", allowed))
+}
+
+/// The transitions that the status and the time allow, separated by commas.
+pub(crate) fn allowed(row: &AppointmentRow, status: Status, by: Actor, now_us: i64) -> String {
+    let allowed = status.allowed_now(by, timing(row, now_us)).into_iter().map(Transition::as_str);
+    allowed.collect::<Vec<_>>().join(",")
 }
 
 fn timing(row: &AppointmentRow, now_us: i64) -> Timing {

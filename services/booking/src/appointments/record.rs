@@ -94,6 +94,8 @@ pub(crate) fn new_row(
         cancelled_at_us: None,
         external_id: new.external_id.clone(),
         custom: new.custom.clone(),
+        noshow_at_us: None,
+        freed_claims: None,
     }
 }
 

@@ -24,6 +24,7 @@ use crate::{
     feed::change,
     plans::on_visit,
     reasons::{self, Cause},
+    slots::freed::FreedClaims,
     store::{appointments::AppointmentRow, batch::Batch},
 };
 
@@ -78,14 +79,16 @@ async fn transition_once(
         Transition::Arrive => row.arrived_at_us = Some(now_us),
         Transition::Start => row.started_at_us = Some(now_us),
         Transition::Complete => row.completed_at_us = Some(now_us),
-        _ => {}
+        Transition::NoShow => row.noshow_at_us = Some(now_us),
+        Transition::Reschedule => {}
     }
-    let mut batch = Batch { appointments: vec![row.clone()], ..Batch::new(old.organization_id, now_us) };
+    let mut batch = Batch::new(old.organization_id, now_us);
     let mut claims = claims_of(inner, &old).await?;
     if !status.claims_time() {
-        claims.clear();
+        row.freed_claims = Some(FreedClaims::record(inner, &old, std::mem::take(&mut claims)).await?);
         record::release(&mut batch, &old);
     }
+    batch.appointments.push(row.clone());
     if let Some(event) = plan_event(inner, &row, transition, cause) {
         on_visit::add_event(inner, &mut batch, &row, event).await?;
     }

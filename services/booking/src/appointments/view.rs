@@ -65,11 +65,12 @@ pub(crate) fn to_wire(row: &AppointmentRow) -> Appointment {
         first_visit: None,
         plan: None,
         warnings: vec![],
+        reverted: String::new(),
     }
 }
 
 /// The slot that an appointment occupies.
-fn slot(row: &AppointmentRow) -> Option<Slot> {
+pub(super) fn slot(row: &AppointmentRow) -> Option<Slot> {
     Some(Slot {
         starts_at: from_micros(row.starts_at_us)?,
         service: ServiceId::new(row.service_id),

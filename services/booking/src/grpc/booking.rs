@@ -10,7 +10,7 @@ use super::Answer;
 use crate::{
     Inner,
     appointments::{
-        self, book, contact, derived, displace, links, list, of_patients, reschedule, transition, update,
+        self, book, contact, derived, displace, links, list, of_patients, reschedule, revert, transition, update,
         view::to_wire_with_link,
     },
     holds,
@@ -76,6 +76,11 @@ impl booking_server::Booking for Service {
     ) -> Answer<wire::Appointment> {
         let ctx = Context::of(&request)?;
         Ok(transition::transition(&self.0, &ctx, request.into_inner()).await?)
+    }
+
+    async fn revert_appointment(&self, request: Request<wire::RevertAppointmentRequest>) -> Answer<wire::Appointment> {
+        let ctx = Context::of(&request)?;
+        Ok(revert::revert(&self.0, &ctx, request.into_inner()).await?)
     }
 
     async fn update_appointment(&self, request: Request<wire::UpdateAppointmentRequest>) -> Answer<wire::Appointment> {

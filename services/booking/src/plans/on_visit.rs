@@ -1,11 +1,11 @@
 //! How a plan follows the appointments of its sessions, in the same transaction.
 
-use careplan::plan::{Event, Plan, Rejection, Visit};
+use careplan::plan::{Event, Plan, Rejection, Reverted, Visit};
 use domain::{
     id::{AppointmentId, LocationId, PatientId, PlanSessionId, PractitionerId, ServiceId},
     time::from_micros,
 };
-use rpc::Fault;
+use rpc::{Code, Fault};
 use uuid::Uuid;
 
 use super::stored::{StoredPlan, of_session};
@@ -82,5 +82,26 @@ pub(crate) async fn add_event(
     match stored.plan.after(PlanSessionId::new(session), event) {
         Some(plan) => stored.with(plan, batch.now_us).put(batch, inner.config.at_risk_days),
         None => Ok(()),
+    }
+}
+
+/// Adds to a batch the plan as if the last event of an appointment had not been, where the appointment has a plan.
+///
+/// # Errors
+/// `plan_conflict` where the plan has changed since, so that it cannot be.
+pub(crate) async fn revert_event(
+    inner: &Inner,
+    batch: &mut Batch,
+    row: &AppointmentRow,
+    event: Reverted,
+) -> Result<(), Fault> {
+    let Some(session) = row.plan_session_id else { return Ok(()) };
+    let Some(stored) = of_session(inner, row.organization_id, session).await? else { return Ok(()) };
+    let visit = visit(row).ok_or_else(|| Fault::internal("an appointment has no time"))?;
+    let service = ServiceId::new(row.service_id);
+    match stored.plan.reverted(PlanSessionId::new(session), visit, service, event) {
+        Ok(Some(plan)) => stored.with(plan, batch.now_us).put(batch, inner.config.at_risk_days),
+        Ok(None) => Ok(()),
+        Err(contradiction) => Err(Fault::new(Code::PlanConflict, contradiction.to_string())),
     }
 }

@@ -2,5 +2,6 @@
 
 pub(crate) mod check;
 pub(crate) mod claims;
+pub(crate) mod freed;
 pub(crate) mod reserve;
 pub(crate) mod zone_changes;

@@ -270,7 +270,8 @@ fn is_patients(kind: Kind) -> bool {
     matches!(kind, Kind::Patient | Kind::Needling)
 }
 
-fn patient_conflict(conflicts: &[(Kind, Uuid)]) -> Option<Fault> {
+/// The fault where claims on the patient's own time met others.
+pub(super) fn patient_conflict(conflicts: &[(Kind, Uuid)]) -> Option<Fault> {
     if conflicts.iter().any(|(kind, _)| *kind == Kind::Patient) {
         let detail = "the patient has another appointment that overlaps; cancel or move that one first";
         return Some(Fault::new(Code::PatientBusy, detail));

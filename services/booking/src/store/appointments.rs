@@ -50,6 +50,9 @@ pub(crate) struct AppointmentRow {
     pub(crate) external_id: String,
     /// JSON of the clinic's own pairs.
     pub(crate) custom: String,
+    pub(crate) noshow_at_us: Option<i64>,
+    /// JSON of the claims that a cancelled or missed appointment had.
+    pub(crate) freed_claims: Option<String>,
 }
 
 impl std::fmt::Debug for AppointmentRow {
@@ -120,7 +123,8 @@ macro_rules! select_appointments {
                    starts_at_us, ends_at_us, time_zone, starts_local, patient_id, plan_session_id, displaced,
                    confirmed_at_us, cancel_reason_code, cancel_reason, cancel_by, cancel_late, rescheduled_late, note,
                    previous_starts_at_us, link_generation, created_at_us, updated_at_us, channel, created_by,
-                   arrived_at_us, started_at_us, completed_at_us, cancelled_at_us, external_id, custom
+                   arrived_at_us, started_at_us, completed_at_us, cancelled_at_us, external_id, custom,
+                   noshow_at_us, freed_claims
             FROM appointments
             "#,
             $clauses

@@ -1,6 +1,6 @@
 //! Claims: one row for each time of one unit of one resource.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sql::Failure;
 use sqlx::{QueryBuilder, query_as, query_scalar};
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// A claim on one unit of one resource.
-#[derive(Debug, Clone, PartialEq, Serialize, sql::FromRow)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sql::FromRow)]
 pub(crate) struct ClaimRow {
     /// The number of `domain::claim::Kind`.
     pub(crate) kind: i16,

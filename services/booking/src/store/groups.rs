@@ -1,6 +1,6 @@
 //! Group sessions.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sql::Failure;
 use sqlx::{query_as, query_scalar};
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Store;
 
 /// A group session.
-#[derive(Debug, Clone, PartialEq, Serialize, sql::FromRow)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, sql::FromRow)]
 pub(crate) struct GroupRow {
     pub(crate) id: Uuid,
     pub(crate) service_id: Uuid,

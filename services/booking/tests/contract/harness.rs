@@ -17,7 +17,7 @@ use uuid::Uuid;
 use wire::{
     booking::{
         Appointment, BookAppointmentRequest, GetAppointmentRequest, PatientDetails, RescheduleAppointmentRequest,
-        SnapshotPart, SnapshotRequest, Transition, TransitionAppointmentRequest,
+        RevertAppointmentRequest, SnapshotPart, SnapshotRequest, Transition, TransitionAppointmentRequest,
         book_appointment_request::{Time, Who},
         booking_client::BookingClient,
         feed_client::FeedClient,
@@ -180,6 +180,13 @@ impl Harness {
             ..TransitionAppointmentRequest::default()
         };
         let answer = self.booking.clone().transition_appointment(self.request(request)).await;
+        answer.map(Response::into_inner).map_err(|status| fault(&status))
+    }
+
+    /// Takes the last transition back as staff do.
+    pub async fn revert(&self, id: &str) -> Result<Appointment, Fault> {
+        let request = RevertAppointmentRequest { id: id.into(), ..RevertAppointmentRequest::default() };
+        let answer = self.booking.clone().revert_appointment(self.request(request)).await;
         answer.map(Response::into_inner).map_err(|status| fault(&status))
     }
 

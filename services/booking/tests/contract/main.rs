@@ -22,6 +22,7 @@ mod idempotency;
 mod patient_search;
 mod patients;
 mod practitioner_limits;
+mod reverts;
 mod rezone;
 mod slot_lengths;
 mod strangers;

@@ -91,6 +91,10 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
             let request = proto::TransitionAppointmentRequest { id, transition, ..Default::default() };
             seen(booking.transition_appointment(harness.request(request)).await)
         }
+        "RevertAppointment" => {
+            let request = proto::RevertAppointmentRequest { id, if_version: 0, any_age: true };
+            seen(booking.revert_appointment(harness.request(request)).await)
+        }
         "RescheduleAppointment" => {
             let slot_id = slot(PLAIN, GRACE, after(700));
             let request = proto::RescheduleAppointmentRequest { id, slot_id, ..Default::default() };

@@ -79,6 +79,7 @@ pub(super) fn of(operation: &str) -> Option<Binding> {
         | "start_appointment"
         | "complete_appointment"
         | "no_show_appointment"
+        | "revert_appointment"
         | "revoke_appointment_links" => checked(&[APPOINTMENT]),
         "create_patient" | "start_verification" | "check_verification" => SHARED,
         "list_patients" => answered(After::Patients),

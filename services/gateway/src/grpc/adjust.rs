@@ -6,7 +6,7 @@ use prost::Message;
 use rpc::{Code, Fault};
 use wire::{
     availability::{ExplainSlotRequest, GetEntryRequest, ListEntriesRequest, SearchSlotsRequest},
-    booking::{RescheduleAppointmentRequest, TransitionAppointmentRequest},
+    booking::{RescheduleAppointmentRequest, RevertAppointmentRequest, TransitionAppointmentRequest},
     common::BookingChannel,
     convert::directory::kind_from_wire,
 };
@@ -45,6 +45,12 @@ pub(super) fn transition(_: &Caller, request: Bytes) -> Result<Bytes, Fault> {
 pub(super) fn reschedule(_: &Caller, request: Bytes) -> Result<Bytes, Fault> {
     let request: RescheduleAppointmentRequest = decode(request)?;
     Ok(RescheduleAppointmentRequest { by: Actor::Staff.as_str().to_owned(), ..request }.encode_to_vec().into())
+}
+
+/// Only an administrator takes back what is older than a day.
+pub(super) fn revert(caller: &Caller, request: Bytes) -> Result<Bytes, Fault> {
+    let request: RevertAppointmentRequest = decode(request)?;
+    Ok(RevertAppointmentRequest { any_age: caller.has(Scope::Admin), ..request }.encode_to_vec().into())
 }
 
 pub(super) fn list_entries(caller: &Caller, request: Bytes) -> Result<Bytes, Fault> {

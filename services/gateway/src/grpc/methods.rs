@@ -49,7 +49,7 @@ impl Method {
 
 /// All public methods.
 #[rustfmt::skip]
-pub(crate) static METHODS: [Method; 50] = [
+pub(crate) static METHODS: [Method; 51] = [
     row("meridian.availability.v1.Directory/ListEntries", "list_location", List).adjusted(adjust::list_entries),
     row("meridian.availability.v1.Directory/GetEntry", "get_location", Resource).adjusted(adjust::get_entry),
     row("meridian.availability.v1.Search/SearchSlots", "search_slots", List).adjusted(adjust::search),
@@ -61,6 +61,7 @@ pub(crate) static METHODS: [Method; 50] = [
     row("meridian.booking.v1.Booking/GetAppointment", "get_appointment", Resource).staff(),
     row("meridian.booking.v1.Booking/ListAppointments", "list_appointments", List).staff(),
     row("meridian.booking.v1.Booking/TransitionAppointment", "cancel_appointment", Resource).adjusted(adjust::transition).staff(),
+    row("meridian.booking.v1.Booking/RevertAppointment", "revert_appointment", Resource).adjusted(adjust::revert).staff(),
     row("meridian.booking.v1.Booking/UpdateAppointment", "patch_appointment", Resource).staff(),
     row("meridian.booking.v1.Booking/RescheduleAppointment", "reschedule_appointment", Resource).adjusted(adjust::reschedule).staff(),
     row("meridian.booking.v1.Booking/CreatePatient", "create_patient", Resource).staff(),

@@ -9,8 +9,8 @@ use rpc::Fault;
 use serde_json::json;
 use wire::{
     booking::{
-        self, BookAppointmentRequest, GetAppointmentRequest, RescheduleAppointmentRequest, RevokeManageLinkRequest,
-        Transition, TransitionAppointmentRequest, UpdateAppointmentRequest,
+        self, BookAppointmentRequest, GetAppointmentRequest, RescheduleAppointmentRequest, RevertAppointmentRequest,
+        RevokeManageLinkRequest, Transition, TransitionAppointmentRequest, UpdateAppointmentRequest,
         book_appointment_request::{Time, Who},
     },
     convert,
@@ -32,6 +32,7 @@ use crate::{
 const READ: Access = Access::Scopes(&[Scope::PatientsRead]);
 const WRITE: Access = Access::Scopes(&[Scope::BookingsWrite, Scope::PatientsRead]);
 
+const REVERT_SUMMARY: &str = "Takes the last transition back, within 24 hours; later with the scope admin";
 const REVOKE_SUMMARY: &str = "Revokes the appointment's manage link; the answer has the next one";
 
 pub(super) fn operations() -> Vec<Operation> {
@@ -78,12 +79,13 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .json_body("Reschedule"),
     ];
-    let actions: [(&str, &str, &str, Handler); 6] = [
+    let actions: [(&str, &str, &str, Handler); 7] = [
         ("confirm_appointment", "confirm", "Confirms that the patient will come", handler!(confirm)),
         ("arrive_appointment", "arrive", "Records that the patient has arrived", handler!(arrive)),
         ("start_appointment", "start", "Records that the visit has begun", handler!(start)),
         ("complete_appointment", "complete", "Records that the visit is completed", handler!(complete)),
         ("no_show_appointment", "no_show", "Records that the patient did not come", handler!(no_show)),
+        ("revert_appointment", "revert", REVERT_SUMMARY, handler!(revert)),
         ("revoke_appointment_links", "links/revoke", REVOKE_SUMMARY, handler!(revoke_links)),
     ];
     for (id, verb, summary, handler) in actions {
@@ -214,6 +216,14 @@ async fn reschedule(call: Call) -> Result<Reply, Fault> {
     };
     let response = call.inner.booking.clone().reschedule_appointment(call.context().forward(request)).await?;
     reply(&call, 200, &response)
+}
+
+async fn revert(call: Call) -> Result<Reply, Fault> {
+    let any_age = call.caller.has(Scope::Admin);
+    let request = RevertAppointmentRequest { id: call.path_param("id"), if_version: call.if_match()?, any_age };
+    let response = call.inner.booking.clone().revert_appointment(call.context().forward(request)).await?;
+    let reverted = &response.get_ref().reverted;
+    Ok(reply(&call, 200, &response)?.note(format!("transition={reverted}")))
 }
 
 async fn revoke_links(call: Call) -> Result<Reply, Fault> {

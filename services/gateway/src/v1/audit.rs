@@ -37,7 +37,7 @@ pub(crate) struct AuditEntry {
     patient_id: Option<String>,
     /// The HTTP status of the answer.
     status: Option<i16>,
-    /// The query as asked, a `*` in place of each text.
+    /// The query as asked, a `*` in place of each text; of a revert, the transition that it took back.
     filter: Option<String>,
     /// The rows of a list.
     rows: Option<i64>,

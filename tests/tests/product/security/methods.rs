@@ -20,7 +20,7 @@ use super::{
 use crate::tenant_isolation::{Ids, PRIVATE, all_lists, create_each_kind, unknown};
 
 /// By hand: the methods for clients, each with the operation of REST that needs the same scopes.
-const PUBLIC: [(&str, &str); 50] = [
+const PUBLIC: [(&str, &str); 51] = [
     ("availability.v1.Directory/ListEntries", "list_location"),
     ("availability.v1.Directory/GetEntry", "get_location"),
     ("availability.v1.Search/SearchSlots", "search_slots"),
@@ -32,6 +32,7 @@ const PUBLIC: [(&str, &str); 50] = [
     ("booking.v1.Booking/GetAppointment", "get_appointment"),
     ("booking.v1.Booking/ListAppointments", "list_appointments"),
     ("booking.v1.Booking/TransitionAppointment", "cancel_appointment"),
+    ("booking.v1.Booking/RevertAppointment", "revert_appointment"),
     ("booking.v1.Booking/UpdateAppointment", "patch_appointment"),
     ("booking.v1.Booking/RescheduleAppointment", "reschedule_appointment"),
     ("booking.v1.Booking/CreatePatient", "create_patient"),

@@ -179,6 +179,7 @@ pub(super) const OPERATIONS: &[(Callers, &[&str])] = &[
             "propose_plan",
             "repair_plan",
             "reschedule_appointment",
+            "revert_appointment",
             "review_plan",
             "revoke_appointment_links",
             "revoke_patient_links",

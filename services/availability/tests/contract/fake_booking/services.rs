@@ -128,6 +128,7 @@ not_played! {
     get_patients(GetPatientsRequest) -> GetPatientsResponse;
     list_appointments(ListAppointmentsRequest) -> ListAppointmentsResponse;
     list_day(ListDayRequest) -> ListDayResponse;
+    revert_appointment(RevertAppointmentRequest) -> Appointment;
     transition_appointment(TransitionAppointmentRequest) -> Appointment;
     reschedule_appointment(RescheduleAppointmentRequest) -> Appointment;
     update_appointment(UpdateAppointmentRequest) -> Appointment;

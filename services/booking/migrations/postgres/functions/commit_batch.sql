@@ -157,7 +157,7 @@ BEGIN
             ends_at_us, time_zone, starts_local, patient_id, plan_session_id, displaced, confirmed_at_us,
             cancel_reason_code, cancel_reason, cancel_by, cancel_late, rescheduled_late, note, previous_starts_at_us,
             link_generation, created_at_us, updated_at_us, channel, created_by, arrived_at_us, started_at_us,
-            completed_at_us, cancelled_at_us, external_id, custom)
+            completed_at_us, cancelled_at_us, external_id, custom, noshow_at_us, freed_claims)
         SELECT
             org, a.id, a.version, a.status, a.service_id, a.practitioner_id, a.location_id, a.room_id, a.group_id,
             a.starts_at_us, a.ends_at_us, a.time_zone, a.starts_local, a.patient_id, a.plan_session_id, a.displaced,
@@ -165,7 +165,7 @@ BEGIN
             a.note, a.previous_starts_at_us, a.link_generation, a.created_at_us, a.updated_at_us,
             -- A process of the release before names none of these.
             coalesce(a.channel, ''), coalesce(a.created_by, ''), a.arrived_at_us, a.started_at_us, a.completed_at_us,
-            a.cancelled_at_us, coalesce(a.external_id, ''), coalesce(a.custom, '{}')
+            a.cancelled_at_us, coalesce(a.external_id, ''), coalesce(a.custom, '{}'), a.noshow_at_us, a.freed_claims
         FROM jsonb_to_recordset(batch->'appointments') AS a(
             id uuid, version bigint, status text, service_id uuid, practitioner_id uuid, location_id uuid, room_id uuid,
             group_id uuid, starts_at_us bigint, ends_at_us bigint, time_zone text, starts_local text, patient_id uuid,
@@ -173,7 +173,7 @@ BEGIN
             cancel_by text, cancel_late boolean, rescheduled_late boolean, note text, previous_starts_at_us bigint,
             link_generation integer, created_at_us bigint, updated_at_us bigint, channel text, created_by text,
             arrived_at_us bigint, started_at_us bigint, completed_at_us bigint, cancelled_at_us bigint, external_id text,
-            custom text)
+            custom text, noshow_at_us bigint, freed_claims text)
         ON CONFLICT (organization_id, id) DO UPDATE SET
             version = excluded.version, status = excluded.status, practitioner_id = excluded.practitioner_id,
             location_id = excluded.location_id, room_id = excluded.room_id, group_id = excluded.group_id,
@@ -185,7 +185,8 @@ BEGIN
             previous_starts_at_us = excluded.previous_starts_at_us, link_generation = excluded.link_generation,
             updated_at_us = excluded.updated_at_us, arrived_at_us = excluded.arrived_at_us,
             started_at_us = excluded.started_at_us, completed_at_us = excluded.completed_at_us,
-            cancelled_at_us = excluded.cancelled_at_us, external_id = excluded.external_id, custom = excluded.custom
+            cancelled_at_us = excluded.cancelled_at_us, external_id = excluded.external_id, custom = excluded.custom,
+            noshow_at_us = excluded.noshow_at_us, freed_claims = excluded.freed_claims
         WHERE appointments.version = excluded.version - 1;
         GET DIAGNOSTICS affected = ROW_COUNT;
         IF affected <> jsonb_array_length(batch->'appointments') THEN

@@ -123,6 +123,10 @@ pub(crate) struct Appointment {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     room: Option<IncludedRoom>,
+    /// In the answer to a revert: the transition that was taken back, such as `no_show`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reverted: Option<String>,
     /// Remarks for staff about the booking that this answers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Warning>,
@@ -341,6 +345,7 @@ pub(crate) fn including(call: &Call, appointment: &booking::Appointment, include
         external_id: staff_only(&appointment.external_id),
         custom: Some(appointment.custom.clone()).filter(|_| is_staff),
         links,
+        reverted: convert::optional_text(&appointment.reverted),
         warnings: appointment.warnings.iter().map(warning).collect(),
         patient: included.patient(&appointment.patient_id),
         practitioner: included.practitioner(&appointment.practitioner_id),

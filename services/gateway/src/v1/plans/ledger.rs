@@ -18,7 +18,8 @@ pub(crate) struct Entry {
     #[schema(format = DateTime)]
     at: String,
     plan_session_id: String,
-    /// `planned`, `given_back`, `booked`, `moved`, `released`, `done`, `missed`, `forfeited` or `skipped`.
+    /// `planned`, `given_back`, `booked`, `moved`, `released`, `done`, `missed`, `forfeited`, `skipped` or `withdrawn` (a
+    /// given-back session is gone, since the missed one is no longer missed).
     entry: String,
     appointment_id: Option<String>,
 }

@@ -361,6 +361,7 @@ impl wire::booking_server::Booking for Booking {
         list_day(wire::ListDayRequest) -> wire::ListDayResponse;
         reschedule_appointment(wire::RescheduleAppointmentRequest) -> wire::Appointment;
         update_appointment(wire::UpdateAppointmentRequest) -> wire::Appointment;
+        revert_appointment(wire::RevertAppointmentRequest) -> wire::Appointment;
         set_displaced(wire::SetDisplacedRequest) -> wire::SetDisplacedResponse;
         rezone_appointments(wire::RezoneAppointmentsRequest) -> wire::RezoneAppointmentsResponse;
         resolve_manage_link(wire::ResolveManageLinkRequest) -> wire::ResolveManageLinkResponse;

@@ -251,6 +251,7 @@ impl booking::booking_server::Booking for Watched {
         list_day(booking::ListDayRequest) -> booking::ListDayResponse;
         reschedule_appointment(booking::RescheduleAppointmentRequest) -> booking::Appointment;
         update_appointment(booking::UpdateAppointmentRequest) -> booking::Appointment;
+        revert_appointment(booking::RevertAppointmentRequest) -> booking::Appointment;
         transition_appointment(booking::TransitionAppointmentRequest) -> booking::Appointment;
         record_reply_consent(booking::RecordReplyConsentRequest) -> booking::RecordReplyConsentResponse;
         set_displaced(booking::SetDisplacedRequest) -> booking::SetDisplacedResponse;

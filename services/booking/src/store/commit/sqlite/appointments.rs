@@ -15,9 +15,9 @@ const UPSERT: &str = r#"
          starts_at_us, ends_at_us, time_zone, starts_local, patient_id, plan_session_id, displaced,
          confirmed_at_us, cancel_reason_code, cancel_reason, cancel_by, cancel_late, rescheduled_late, note,
          previous_starts_at_us, link_generation, created_at_us, updated_at_us, channel, created_by, arrived_at_us,
-         started_at_us, completed_at_us, cancelled_at_us, external_id, custom)
+         started_at_us, completed_at_us, cancelled_at_us, external_id, custom, noshow_at_us, freed_claims)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23,
-            $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35)
+            $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37)
     ON CONFLICT (organization_id, id) DO UPDATE
     SET version = excluded.version, status = excluded.status, practitioner_id = excluded.practitioner_id,
         location_id = excluded.location_id, room_id = excluded.room_id, group_id = excluded.group_id,
@@ -29,7 +29,8 @@ const UPSERT: &str = r#"
         previous_starts_at_us = excluded.previous_starts_at_us, link_generation = excluded.link_generation,
         updated_at_us = excluded.updated_at_us, arrived_at_us = excluded.arrived_at_us,
         started_at_us = excluded.started_at_us, completed_at_us = excluded.completed_at_us,
-        cancelled_at_us = excluded.cancelled_at_us, external_id = excluded.external_id, custom = excluded.custom
+        cancelled_at_us = excluded.cancelled_at_us, external_id = excluded.external_id, custom = excluded.custom,
+        noshow_at_us = excluded.noshow_at_us, freed_claims = excluded.freed_claims
     WHERE appointments.version = excluded.version - 1
 "#;
 const DELETE_LINK: &str = "DELETE FROM manage_links WHERE organization_id = $1 AND appointment_id = $2";
@@ -82,6 +83,8 @@ async fn upsert_row(conn: &mut SqliteConnection, organization: Uuid, row: &Appoi
         .bind(row.cancelled_at_us)
         .bind(&row.external_id)
         .bind(&row.custom)
+        .bind(row.noshow_at_us)
+        .bind(&row.freed_claims)
         .execute(conn)
         .await?;
     require_row(upserted.rows_affected())
