@@ -8,8 +8,8 @@ use sql::Failure;
 use uuid::Uuid;
 
 use super::{
-    About, Change, Event, MessagePlan, OfferChange, PlanAtRisk, Revival, Series, StoredAppointment, for_next_of_series,
-    for_offer, for_plan_at_risk, pending_writes::PendingWrites, plan_messages,
+    About, Change, Event, LeftMessage, MessagePlan, OfferChange, PlanAtRisk, Revival, Series, StoredAppointment,
+    for_next_of_series, for_offer, for_plan_at_risk, pending_writes::PendingWrites, plan_messages, reverted,
 };
 use crate::{
     appointment::Appointment,
@@ -17,7 +17,9 @@ use crate::{
     store::{
         appointments::{SeriesKey, count_booked_together, select_next_of_series},
         offers::upsert_offer,
-        planned_messages::{Superseded, count_unsent_booked, revive_superseded, suppress_offer, suppress_pending},
+        planned_messages::{
+            Superseded, count_unsent_booked, revive_superseded, select_left, suppress_offer, suppress_pending,
+        },
         rules::select_active_rules,
     },
     subject::Subject,
@@ -102,8 +104,12 @@ async fn apply_change(
 ) -> Result<(), Failure> {
     let (organization, id) = (change.organization, change.appointment.id);
     let series = series_of(tx, change, writes).await?;
+    let left = match reverted::needs_left(writes.known(organization, id), change) {
+        true => left_messages(tx, change, writes).await?,
+        false => vec![],
+    };
     let known = writes.known(organization, id);
-    let plan = plan_messages(rules, known, change, writes.now_us, settle_us, series);
+    let plan = plan_messages(rules, known, change, writes.now_us, settle_us, series, &left);
     let Some(MessagePlan { stored, suppress, revive, add }) = plan else { return Ok(()) };
     writes.save(organization, stored.clone());
     if suppress.is_some() || revive.is_some() {
@@ -119,6 +125,18 @@ async fn apply_change(
     }
     writes.plan(organization, &change.appointment.about(), add);
     Ok(())
+}
+
+/// The messages about the present start of an appointment that have left.
+async fn left_messages(
+    tx: &mut Tx,
+    change: &Change,
+    writes: &mut PendingWrites<'_>,
+) -> Result<Vec<LeftMessage>, Failure> {
+    writes.flush(tx).await?;
+    let appointment = &change.appointment;
+    let rows = select_left(tx, change.organization, appointment.id, appointment.visit.starts_at_us).await?;
+    rows.into_iter().map(LeftMessage::from_row).collect()
 }
 
 fn superseded(organization: Uuid, appointment: &Appointment, revival: Revival) -> Superseded {

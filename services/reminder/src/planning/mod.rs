@@ -16,8 +16,8 @@
 //! - A cancellation takes back all pending messages and plans `cancelled`, unless the appointment had begun.
 //! - An appointment that has begun takes back all pending messages.
 //! - A completed or missed appointment plans the messages that follow it, once.
-//! - An appointment that a restore of booking has put back plans anew what is still to come, and corrects what the patient
-//!   was told (`restored.rs`).
+//! - An appointment that a restore of booking has put back, or that a revert has made upcoming again, plans anew what is
+//!   still to come, and corrects what the patient was told (`restored.rs`, `reverted.rs`).
 
 pub(crate) mod apply;
 mod fallback;
@@ -25,6 +25,7 @@ mod offer;
 mod pending_writes;
 mod plan_at_risk;
 pub(crate) mod restored;
+pub(crate) mod reverted;
 pub(crate) mod rule_change;
 mod stored;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub(crate) use self::{
     fallback::{EndedMessage, misses, plan_fallbacks},
     offer::OfferChange,
     plan_at_risk::PlanAtRisk,
+    reverted::LeftMessage,
 };
 use self::{offer::for_offer, plan_at_risk::for_plan_at_risk, rule_change::PendingMessage};
 use crate::{
@@ -168,7 +170,7 @@ pub(crate) struct Revival {
 }
 
 /// The consequences of a change; `None` when the change is older than the stored appointment. `settle_us`: how long a
-/// move waits before it is announced.
+/// move waits before it is announced; `left`: the messages that have left, where [`reverted::needs_left`].
 pub(crate) fn plan_messages(
     rules: &[Rule],
     known: Option<&StoredAppointment>,
@@ -176,6 +178,7 @@ pub(crate) fn plan_messages(
     now_us: i64,
     settle_us: i64,
     series: Series,
+    left: &[LeftMessage],
 ) -> Option<MessagePlan> {
     let next = &change.appointment;
     // A snapshot counts even when a restored database of booking went back to an older version.
@@ -208,10 +211,15 @@ pub(crate) fn plan_messages(
         plan.suppress = known.filter(|_| became).map(|_| reason_after(next.status));
         let is_event = known.is_some() || !change.event.is_state();
         if let Some(trigger) = trigger_after(next.status).filter(|_| became && is_event) {
-            plan.add = after_event(rules, trigger, &next.about(), event_version, since_us);
+            let planned = after_event(rules, trigger, &next.about(), event_version, since_us);
+            plan.add = reverted::without_left(planned, left);
         }
     } else if let Some(known) = known.filter(|known| restored::is_restored(known, change)) {
-        restored::plan(rules, known, change, (now_us, settle_us), &mut plan);
+        let is_told = known.appointment.status == Status::Cancelled;
+        reverted::plan(rules, known, change, (now_us, settle_us), is_told, &mut plan);
+    } else if let Some(known) = known.filter(|known| reverted::stands_again(known, change)) {
+        let is_told = reverted::is_told(known, left);
+        reverted::plan(rules, known, change, (since_us, settle_us), is_told, &mut plan);
     } else if let Some(known) = known.filter(|known| !known.appointment.is_same_as(next)) {
         plan.suppress = Some("superseded");
         let settled_us = since_us + settle_us;
@@ -252,7 +260,7 @@ fn merge(known: Option<&StoredAppointment>, change: &Change) -> StoredAppointmen
             appointment: next.clone(),
             visit_version: if restored::is_restored(known, change) {
                 restored::next_generation(known.visit_version, next.version)
-            } else if known.appointment.is_same_as(next) {
+            } else if known.appointment.is_same_as(next) && !reverted::stands_again(known, change) {
                 known.visit_version
             } else {
                 restored::key_version(known.visit_version, next.version)

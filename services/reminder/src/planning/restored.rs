@@ -3,10 +3,7 @@
 //! The restored booking counts an appointment's versions again, so that a new message would have the key of an old one. Each
 //! restore therefore begins a new generation of the appointment's keys: the upper half of the stored version.
 
-use domain::appointment::Status;
-
-use super::{Change, Event, MessagePlan, Revival, StoredAppointment, after_event, before_start, rescheduled};
-use crate::rules::{Rule, Trigger};
+use super::{Change, Event, StoredAppointment};
 
 /// Bits of a key's version that hold booking's version.
 const VERSION_BITS: u32 = 32;
@@ -30,27 +27,4 @@ pub(super) fn next_generation(key: i64, version: i64) -> i64 {
 /// Booking's version in the version of a key.
 pub(crate) fn version_of_key(key: i64) -> i64 {
     key & ((1 << VERSION_BITS) - 1)
-}
-
-/// Completes the plan of an upcoming appointment that was put back. Whatever is still to come is planned anew. Where the
-/// patient knows another arrangement, or that the appointment was cancelled, a message says what holds now.
-pub(super) fn plan(
-    rules: &[Rule],
-    known: &StoredAppointment,
-    change: &Change,
-    (now_us, settle_us): (i64, i64),
-    plan: &mut MessagePlan,
-) {
-    let (next, version, settled_us) = (&change.appointment, plan.stored.visit_version, now_us + settle_us);
-    plan.suppress = Some("superseded");
-    plan.add = before_start(rules, next, version, now_us, settled_us);
-    let after = next.arrangement();
-    if known.appointment.status == Status::Cancelled {
-        plan.stored.announced = after;
-        plan.add.extend(after_event(rules, Trigger::Booked, &next.about(), version, settled_us));
-    } else if after != known.announced {
-        plan.add.extend(rescheduled(rules, next, version, settled_us, &known.announced));
-    } else {
-        plan.revive = Some(Revival { until_us: now_us, due_at_us: settled_us });
-    }
 }

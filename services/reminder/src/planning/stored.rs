@@ -3,10 +3,13 @@
 use sql::Failure;
 use uuid::Uuid;
 
-use super::{PendingMessage, StoredAppointment};
+use super::{LeftMessage, PendingMessage, StoredAppointment};
 use crate::{
     appointment::{Appointment, Arrangement, Visit},
-    store::{appointments::AppointmentRow, planned_messages::PendingRow},
+    store::{
+        appointments::AppointmentRow,
+        planned_messages::{LeftRow, PendingRow},
+    },
 };
 
 impl StoredAppointment {
@@ -76,6 +79,17 @@ impl PendingMessage {
             starts_at_us: row.starts_at_us,
             time_zone: row.time_zone,
             is_fallback: row.fallback_for.is_some(),
+        })
+    }
+}
+
+impl LeftMessage {
+    pub(super) fn from_row(row: LeftRow) -> Result<Self, Failure> {
+        Ok(Self {
+            rule: row.rule_id,
+            trigger: row.trigger.parse().map_err(undecodable)?,
+            channel: row.channel.parse().map_err(undecodable)?,
+            version: row.subject_version,
         })
     }
 }

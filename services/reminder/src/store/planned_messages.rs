@@ -120,6 +120,17 @@ const SELECT_PENDING_OF_RULE: &str = r#"
     ORDER BY m.id
     LIMIT $4
 "#;
+// A message that failed has been tried, and its fallback has a row of its own.
+const SELECT_LEFT: &str = r#"
+    SELECT rule_id, trigger, channel, subject_version
+    FROM messages
+    WHERE organization_id = $1
+        AND subject_kind = 'appointment'
+        AND subject_id = $2
+        AND starts_at_us = $3
+        AND status NOT IN ('scheduled', 'suppressed')
+        AND trigger <> 'reply'
+"#;
 const MOVE_MESSAGE: &str = r#"
     UPDATE messages
     SET due_at_us = $3, wake_at_us = $3, fence = fence + 1, updated_at_us = $4
@@ -133,13 +144,14 @@ const SUPPRESS_MESSAGE: &str = r#"
 
 /// Every statement of this file whose text is fixed, for the test that prepares them on both engines.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 8] = [
+pub(super) const STATEMENTS: [&str; 9] = [
     INSERT_FALLBACK,
     SUPPRESS_PENDING,
     SUPPRESS_OFFER,
     REVIVE_SUPERSEDED,
     COUNT_UNSENT_BOOKED,
     SELECT_PENDING_OF_RULE,
+    SELECT_LEFT,
     MOVE_MESSAGE,
     SUPPRESS_MESSAGE,
 ];
@@ -178,6 +190,15 @@ pub(crate) struct PendingRow {
     pub(crate) starts_at_us: i64,
     pub(crate) time_zone: String,
     pub(crate) fallback_for: Option<Uuid>,
+}
+
+/// A message of a rule that has left.
+#[derive(Debug, Clone, FromRow)]
+pub(crate) struct LeftRow {
+    pub(crate) rule_id: Uuid,
+    pub(crate) trigger: String,
+    pub(crate) channel: String,
+    pub(crate) subject_version: i64,
 }
 
 /// Superseded messages about an arrangement that holds again.
@@ -289,6 +310,21 @@ pub(crate) async fn count_unsent_booked(tx: &mut Tx, organization: Uuid, appoint
         .bind(organization)
         .bind(appointment)
         .fetch_one(conn)
+        .await)
+}
+
+/// The messages about a start of an appointment that have left.
+pub(crate) async fn select_left(
+    tx: &mut Tx,
+    organization: Uuid,
+    appointment: Uuid,
+    starts_at_us: i64,
+) -> Result<Vec<LeftRow>, Failure> {
+    statement!(tx, "reminder.left_messages", |conn| query_as(SELECT_LEFT)
+        .bind(organization)
+        .bind(appointment)
+        .bind(starts_at_us)
+        .fetch_all(conn)
         .await)
 }
 

@@ -19,6 +19,7 @@ mod repeats;
 mod replies;
 mod report;
 mod restored;
+mod reverts;
 mod rules;
 mod sending;
 mod series;

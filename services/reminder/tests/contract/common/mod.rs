@@ -214,6 +214,11 @@ impl World {
         self.booking.change(id, "cancelled", self.clock.now_us(), |visit| visit.status = "cancelled".into());
     }
 
+    /// Takes the last transition of a booked appointment back.
+    pub fn revert(&self, id: &str) {
+        self.booking.change(id, "reverted", self.clock.now_us(), |visit| visit.status = "booked".into());
+    }
+
     /// Moves the clock on to an instant.
     pub fn until(&self, at: &str) {
         self.clock.advance(SignedDuration::from_micros(us(at) - self.clock.now_us()));
