@@ -5,6 +5,8 @@ mod disturbances;
 mod fixture;
 mod preferences;
 mod repair;
+mod revert_histories;
+mod reverts;
 mod simultaneous;
 mod tenant_isolation;
 mod visits;
