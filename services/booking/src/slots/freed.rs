@@ -56,7 +56,8 @@ pub(crate) struct Reclaim {
     /// The group session as it is stored, where it has members.
     joined: Option<GroupRow>,
     slot_id: String,
-    zone: LocationZone,
+    /// The zone of its location, by which the hour was promised; `None` once it has passed.
+    zone: Option<LocationZone>,
     commits: usize,
 }
 
@@ -73,6 +74,7 @@ impl Reclaim {
         let freed: FreedClaims =
             serde_json::from_str(text).map_err(|_| Fault::internal("freed claims are unreadable"))?;
         let zone = LocationZone { location_id: row.location_id, time_zone: row.time_zone.clone() };
+        let zone = Some(zone).filter(|_| row.starts_at_us > inner.clock.now_us());
         let mut reclaim = Self { freed, joined: None, slot_id, zone, commits: 1 };
         reclaim.read_group(inner, row.organization_id).await?;
         Ok(reclaim)
@@ -91,7 +93,7 @@ impl Reclaim {
 
     /// Adds the claims to a batch.
     pub(crate) fn put(&self, batch: &mut Batch) {
-        batch.zones.push(self.zone.clone());
+        batch.zones.extend(self.zone.clone());
         batch.claims.extend(self.freed.own.iter().cloned());
         let Some((made, claims)) = &self.freed.group else { return };
         let row = self.joined.as_ref().unwrap_or(made).clone();

@@ -5,11 +5,12 @@ use rpc::Code;
 use testkit::database::Database;
 use wire::{
     booking::{Appointment, RevertAppointmentRequest, SlotTaken, Transition, change::Owner},
-    common::Claim,
+    common::{Claim, KeepAppointments},
 };
 
-use crate::harness::{
-    ALAN, CLASS, EVALUATION, GRACE, Harness, NEEDLING, PLACES, PLAIN, after, code, fault, slot, visit,
+use crate::{
+    harness::{ALAN, CLASS, EVALUATION, GRACE, Harness, NEEDLING, PLACES, PLAIN, after, code, fault, slot, visit},
+    rezone::rezone,
 };
 
 testkit::engines!(
@@ -19,6 +20,7 @@ testkit::engines!(
     the_last_member_brings_the_group_session_back,
     a_member_takes_another_place_while_one_is_free,
     a_booking_and_a_move_are_not_taken_back,
+    an_hour_of_the_zone_before_is_not_brought_back,
     a_revert_keeps_versions_and_keys,
     after_a_day_only_a_caller_of_any_age_reverts,
 );
@@ -183,6 +185,19 @@ async fn a_booking_and_a_move_are_not_taken_back(database: Database) {
     assert_eq!(code(harness.revert(&booked.id).await), Code::InvalidTransition, "a move ends the confirmation");
     assert_eq!(content(&harness.read(&booked.id).await), content(&moved));
     assert_eq!(code(harness.revert("appt_01h45ytscbebyvny4gc8cr8ma2").await), Code::NotFound);
+}
+
+async fn an_hour_of_the_zone_before_is_not_brought_back(database: Database) {
+    let harness = Harness::over(&database).await;
+    let [missed, cancelled] = [0, 600].map(|minutes| visit(&slot(PLAIN, GRACE, after(minutes)), 1));
+    let (missed, cancelled) = (harness.book(missed).await, harness.book(cancelled).await);
+    harness.advance(33 * 60);
+    harness.transition(&missed.id, Transition::NoShow).await.unwrap();
+    harness.cancel(&cancelled.id).await;
+    rezone(&harness, KeepAppointments::WallTime, false).await.unwrap();
+    assert_eq!(code(harness.revert(&cancelled.id).await), Code::SlotChanged);
+    let back = harness.revert(&missed.id).await.unwrap();
+    assert_eq!(content(&back), content(&missed), "what has passed keeps its zone");
 }
 
 async fn a_revert_keeps_versions_and_keys(database: Database) {

@@ -39,7 +39,12 @@ const EAST: &str = "America/New_York";
 const THERE: Uuid = Uuid::from_u128(0x92);
 const WITHIN: Duration = Duration::from_secs(30);
 
-async fn rezone(harness: &Harness, keep: KeepAppointments, dry_run: bool) -> Result<Vec<RezonedAppointment>, Fault> {
+/// Gives the location the zone of New York.
+pub async fn rezone(
+    harness: &Harness,
+    keep: KeepAppointments,
+    dry_run: bool,
+) -> Result<Vec<RezonedAppointment>, Fault> {
     rezone_to(harness, EAST, keep, dry_run).await
 }
 

@@ -42,6 +42,18 @@ fn change(event: Event, changed_at_us: i64, appointment: Appointment) -> Change 
     Change { organization: Uuid::nil(), event, changed_at_us, appointment, moved_from_us: None }
 }
 
+/// The plan for a change, of an appointment about which no message has left.
+fn plan_messages(
+    rules: &[Rule],
+    known: Option<&StoredAppointment>,
+    change: &Change,
+    now_us: i64,
+    settle_us: i64,
+    series: Series,
+) -> Option<MessagePlan> {
+    super::plan_messages(rules, known, change, now_us, settle_us, series, &[])
+}
+
 /// Trigger, channel and minutes from `from_us` of each planned message, sorted.
 fn due_minutes(plan: &MessagePlan, from_us: i64) -> Vec<(&'static str, &'static str, i64)> {
     let mut found: Vec<_> = plan
@@ -54,7 +66,7 @@ fn due_minutes(plan: &MessagePlan, from_us: i64) -> Vec<(&'static str, &'static 
 }
 
 fn booked(starts: i64, now: i64) -> MessagePlan {
-    plan_messages(&rules(), None, &change(Event::Booked, now, at(starts, 1)), now, SETTLE, Series::First, &[]).unwrap()
+    plan_messages(&rules(), None, &change(Event::Booked, now, at(starts, 1)), now, SETTLE, Series::First).unwrap()
 }
 
 #[test]
@@ -83,7 +95,7 @@ fn a_booking_plans_its_announcement_and_the_messages_before_the_start() {
 fn a_late_follower_still_plans_messages_that_came_due_meanwhile() {
     let start = us("2026-03-10T15:00:00Z");
     let change = change(Event::Booked, start - 30 * HOUR, at(start, 1));
-    let plan = plan_messages(&rules(), None, &change, start - 20 * HOUR, SETTLE, Series::First, &[]).unwrap();
+    let plan = plan_messages(&rules(), None, &change, start - 20 * HOUR, SETTLE, Series::First).unwrap();
     assert!(due_minutes(&plan, start).contains(&("before_start", "sms", -24 * 60)));
 }
 
@@ -91,7 +103,7 @@ fn a_late_follower_still_plans_messages_that_came_due_meanwhile() {
 fn a_snapshot_plans_upcoming_reminders_and_no_announcement() {
     let start = us("2026-03-10T15:00:00Z");
     let seen = change(Event::Snapshot, start - 500 * HOUR, at(start, 4));
-    let plan = plan_messages(&rules(), None, &seen, start - 30 * HOUR, SETTLE, Series::First, &[]).unwrap();
+    let plan = plan_messages(&rules(), None, &seen, start - 30 * HOUR, SETTLE, Series::First).unwrap();
     assert_eq!(due_minutes(&plan, start), [("before_start", "sms", -24 * 60), ("before_start", "sms", -2 * 60)]);
     assert!(plan.add.iter().all(|one| one.version == 4));
 }
@@ -101,9 +113,8 @@ fn a_move_takes_back_the_old_time_and_announces_the_new_one_when_settled() {
     let (a, b) = (us("2026-03-10T15:00:00Z"), us("2026-03-12T15:00:00Z"));
     let now = a - 100 * HOUR;
     let known = booked(a, now).stored;
-    let plan =
-        plan_messages(&rules(), Some(&known), &change(Event::Other, now, at(b, 2)), now, SETTLE, Series::First, &[])
-            .unwrap();
+    let plan = plan_messages(&rules(), Some(&known), &change(Event::Other, now, at(b, 2)), now, SETTLE, Series::First)
+        .unwrap();
     assert_eq!(plan.suppress, Some("superseded"));
     let moved: Vec<_> = plan.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).collect();
     assert_eq!(moved.len(), 2);
@@ -123,18 +134,17 @@ fn a_drag_and_back_plans_nothing_unless_a_message_left_in_between() {
         now,
         SETTLE,
         Series::First,
-        &[],
     )
     .unwrap()
     .stored;
     let back = change(Event::Other, now + 1, at(a, 3));
-    let quiet = plan_messages(&rules(), Some(&dragged), &back, now + 1, SETTLE, Series::First, &[]).unwrap();
+    let quiet = plan_messages(&rules(), Some(&dragged), &back, now + 1, SETTLE, Series::First).unwrap();
     assert_eq!(quiet.suppress, Some("superseded"));
     assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart && one.version == 3));
     assert_eq!(quiet.add.len(), 3);
     assert_eq!(quiet.revive, Some(Revival { until_us: now + 1, due_at_us: now + 1 + SETTLE }));
     let announced = StoredAppointment { announced: dragged.appointment.arrangement(), ..dragged };
-    let correction = plan_messages(&rules(), Some(&announced), &back, now + 1, SETTLE, Series::First, &[]).unwrap();
+    let correction = plan_messages(&rules(), Some(&announced), &back, now + 1, SETTLE, Series::First).unwrap();
     assert_eq!(correction.add.iter().filter(|one| one.trigger == Trigger::Rescheduled).count(), 2);
     assert_eq!(correction.revive, None, "the correction says the same");
 }
@@ -154,19 +164,18 @@ fn another_location_practitioner_or_service_is_announced_and_named() {
         (Appointment { visit: moved, practitioner: other, ..same.clone() }, "lp"),
     ] {
         let news = change(Event::Other, now, next);
-        let plan1 = plan_messages(&rules(), Some(&known), &news, now, SETTLE, Series::First, &[]).unwrap();
+        let plan1 = plan_messages(&rules(), Some(&known), &news, now, SETTLE, Series::First).unwrap();
         assert_eq!((plan1.suppress, plan1.add.len(), plan1.stored.visit_version), (Some("superseded"), 5, 2));
         let said = plan1.add.iter().filter(|one| one.trigger == Trigger::Rescheduled);
         assert!(said.clone().all(|one| one.changed.letters() == letters) && said.count() == 2, "{letters}");
         // Back again before anybody was announced: it is as if nothing had been.
         let back = change(Event::Other, now + 1, at(start, 3));
-        let quiet = plan_messages(&rules(), Some(&plan1.stored), &back, now + 1, SETTLE, Series::First, &[]).unwrap();
+        let quiet = plan_messages(&rules(), Some(&plan1.stored), &back, now + 1, SETTLE, Series::First).unwrap();
         assert!(quiet.add.iter().all(|one| one.trigger == Trigger::BeforeStart) && quiet.revive.is_some());
     }
     // Another room, or a note: nobody's news.
     let noted =
-        plan_messages(&rules(), Some(&known), &change(Event::Other, now, same), now, SETTLE, Series::First, &[])
-            .unwrap();
+        plan_messages(&rules(), Some(&known), &change(Event::Other, now, same), now, SETTLE, Series::First).unwrap();
     assert_eq!((noted.suppress, noted.add.len(), noted.stored.visit_version), (None, 0, 1));
 }
 
@@ -177,17 +186,17 @@ fn a_cancellation_takes_back_all_messages_and_is_announced_once() {
     let known = booked(start, start - 100 * HOUR).stored;
     let off = Appointment { status: Status::Cancelled, ..at(start, 2) };
     let plan1 =
-        plan_messages(&rules(), Some(&known), &change(Event::Other, now, off.clone()), now, SETTLE, Series::First, &[])
+        plan_messages(&rules(), Some(&known), &change(Event::Other, now, off.clone()), now, SETTLE, Series::First)
             .unwrap();
     assert_eq!(plan1.suppress, Some("cancelled"));
     assert_eq!(due_minutes(&plan1, start), [("cancelled", "email", -60), ("cancelled", "sms", -60)]);
     let again = change(Event::Other, now, Appointment { version: 3, ..off.clone() });
-    assert_eq!(plan_messages(&rules(), Some(&plan1.stored), &again, now, SETTLE, Series::First, &[]).unwrap().add, []);
+    assert_eq!(plan_messages(&rules(), Some(&plan1.stored), &again, now, SETTLE, Series::First).unwrap().add, []);
     // Called off in the books after the start, or first seen in a snapshot: no news.
     let late = change(Event::Other, start + HOUR, off.clone());
-    assert_eq!(plan_messages(&rules(), Some(&known), &late, start + HOUR, SETTLE, Series::First, &[]).unwrap().add, []);
+    assert_eq!(plan_messages(&rules(), Some(&known), &late, start + HOUR, SETTLE, Series::First).unwrap().add, []);
     let seen = change(Event::Snapshot, now, off);
-    assert_eq!(plan_messages(&rules(), None, &seen, now, SETTLE, Series::First, &[]).unwrap().add, []);
+    assert_eq!(plan_messages(&rules(), None, &seen, now, SETTLE, Series::First).unwrap().add, []);
 }
 
 #[test]
@@ -202,16 +211,9 @@ fn a_visit_that_has_begun_needs_no_message() {
         (Status::EnteredInError, "entered_in_error"),
     ] {
         let next = Appointment { status, ..at(start, 2) };
-        let plan = plan_messages(
-            &rules(),
-            Some(&known),
-            &change(Event::Other, start, next),
-            start,
-            SETTLE,
-            Series::First,
-            &[],
-        )
-        .unwrap();
+        let plan =
+            plan_messages(&rules(), Some(&known), &change(Event::Other, start, next), start, SETTLE, Series::First)
+                .unwrap();
         assert_eq!((plan.suppress, plan.add.len()), (Some(reason), 0), "{status}");
     }
 }
@@ -220,10 +222,9 @@ fn a_visit_that_has_begun_needs_no_message() {
 fn an_older_change_changes_nothing() {
     let start = us("2026-03-10T15:00:00Z");
     let now = start - 100 * HOUR;
-    let known =
-        plan_messages(&rules(), None, &change(Event::Booked, now, at(start, 5)), now, SETTLE, Series::First, &[])
-            .unwrap()
-            .stored;
+    let known = plan_messages(&rules(), None, &change(Event::Booked, now, at(start, 5)), now, SETTLE, Series::First)
+        .unwrap()
+        .stored;
     for version in [4, 5] {
         assert_eq!(
             plan_messages(
@@ -232,36 +233,19 @@ fn an_older_change_changes_nothing() {
                 &change(Event::Other, now, at(0, version)),
                 now,
                 SETTLE,
-                Series::First,
-                &[]
+                Series::First
             ),
             None
         );
     }
     assert_eq!(
-        plan_messages(
-            &rules(),
-            Some(&known),
-            &change(Event::Snapshot, now, at(start, 5)),
-            now,
-            SETTLE,
-            Series::First,
-            &[]
-        ),
+        plan_messages(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 5)), now, SETTLE, Series::First),
         None
     );
     // A restored database: the snapshot is older and still how things stand.
     assert!(
-        plan_messages(
-            &rules(),
-            Some(&known),
-            &change(Event::Snapshot, now, at(start, 4)),
-            now,
-            SETTLE,
-            Series::First,
-            &[]
-        )
-        .is_some()
+        plan_messages(&rules(), Some(&known), &change(Event::Snapshot, now, at(start, 4)), now, SETTLE, Series::First)
+            .is_some()
     );
 }
 
@@ -281,8 +265,8 @@ fn a_rule_is_for_its_services_and_keeps_its_quiet_hours() {
         rule.body.quiet_hours = Some(QuietHours { from: "21:00".parse().unwrap(), to: "08:00".parse().unwrap() });
     }
     let now = start - 100 * HOUR;
-    let plan1 = plan_messages(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First, &[])
-        .unwrap();
+    let plan1 =
+        plan_messages(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First).unwrap();
     // 05:00 is quiet and 08:00 too late: the evening before, at 20:55.
     assert!(
         due_minutes(&plan1, start).contains(&("before_start", "sms", -(10 * 60 + 5))),
@@ -293,9 +277,7 @@ fn a_rule_is_for_its_services_and_keeps_its_quiet_hours() {
         rule.body.service_ids = vec![Uuid::from_u128(1).into()];
     }
     assert_eq!(
-        plan_messages(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First, &[])
-            .unwrap()
-            .add,
+        plan_messages(&rules, None, &change(Event::Booked, now, at(start, 1)), now, SETTLE, Series::First).unwrap().add,
         []
     );
 }
@@ -324,15 +306,13 @@ fn messages_after_an_appointment_are_planned_once_by_its_status() {
             over,
             SETTLE,
             Series::First,
-            &[],
         )
         .unwrap();
         assert_eq!(due_minutes(&first, over), [(trigger, "email", 36 * 60), (trigger, "sms", 36 * 60)]);
         assert!(first.suppress.is_some(), "what was to come before the visit is taken back");
         // A note is added: what was planned stays, and nothing is planned again.
         let noted = change(Event::Other, over + HOUR, Appointment { version: 3, ..ended.clone() });
-        let second =
-            plan_messages(&rules, Some(&first.stored), &noted, over + HOUR, SETTLE, Series::First, &[]).unwrap();
+        let second = plan_messages(&rules, Some(&first.stored), &noted, over + HOUR, SETTLE, Series::First).unwrap();
         assert_eq!((second.suppress, second.add), (None, vec![]));
         // It was a mistake.
         let mistake = Appointment { status: Status::EnteredInError, version: 4, ..ended.clone() };
@@ -343,14 +323,13 @@ fn messages_after_an_appointment_are_planned_once_by_its_status() {
             over,
             SETTLE,
             Series::First,
-            &[],
         )
         .unwrap();
         assert_eq!((third.suppress, third.add), (Some("entered_in_error"), vec![]));
         // First seen in a snapshot, it is old news; followed before, it is not.
         let seen = change(Event::Snapshot, over, ended);
-        assert_eq!(plan_messages(&rules, None, &seen, over, SETTLE, Series::First, &[]).unwrap().add, []);
-        assert_eq!(plan_messages(&rules, Some(&known), &seen, over, SETTLE, Series::First, &[]).unwrap().add.len(), 2);
+        assert_eq!(plan_messages(&rules, None, &seen, over, SETTLE, Series::First).unwrap().add, []);
+        assert_eq!(plan_messages(&rules, Some(&known), &seen, over, SETTLE, Series::First).unwrap().add.len(), 2);
     }
 }
 
@@ -366,8 +345,7 @@ fn a_message_after_an_appointment_waits_for_the_end_of_quiet_hours() {
     let over = us("2026-03-10T22:00:00Z");
     let ended = Appointment { status: Status::Fulfilled, ..at(start, 2) };
     let plan =
-        plan_messages(&rules, Some(&known), &change(Event::Other, over, ended), over, SETTLE, Series::First, &[])
-            .unwrap();
+        plan_messages(&rules, Some(&known), &change(Event::Other, over, ended), over, SETTLE, Series::First).unwrap();
     assert!(plan.add.iter().all(|one| one.due_at_us == us("2026-03-12T14:00:00Z")), "{plan:?}");
     // The rule's change moves it, long after the visit has begun.
     let planned = &plan.add[0];
@@ -401,14 +379,14 @@ proptest! {
                 Status::Noshow, Status::Fulfilled][status];
             let next = Appointment { status, ..at(us("2026-03-08T15:00:00Z") + hour * 24 * HOUR, version) };
             let event = if known.is_none() { Event::Booked } else { Event::Other };
-            let found = plan_messages(&rules, known.as_ref(), &change(event, now, next.clone()), now, SETTLE, Series::First, &[]).unwrap();
+            let found = plan_messages(&rules, known.as_ref(), &change(event, now, next.clone()), now, SETTLE, Series::First).unwrap();
             for one in &found.add {
                 prop_assert!(keys.insert((one.version, one.rule, one.channel)));
                 let of_use = one.trigger.is_after_visit() || one.due_at_us < next.visit.starts_at_us;
                 prop_assert!(of_use && one.due_at_us >= now);
                 prop_assert_eq!(one.version, version);
             }
-            prop_assert_eq!(&plan_messages(&rules, Some(&found.stored), &change(event, now, next), now, SETTLE, Series::First, &[]), &None);
+            prop_assert_eq!(&plan_messages(&rules, Some(&found.stored), &change(event, now, next), now, SETTLE, Series::First), &None);
             known = Some(found.stored);
         }
     }

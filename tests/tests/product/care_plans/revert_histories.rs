@@ -76,6 +76,13 @@ async fn histories(database: Database, seed: u64) -> Result<()> {
         same(&fixture, &with, &without, &format!("after step {step}, {what} of visit {visit}")).await?;
     }
     anyhow::ensure!(reverted > STEPS / 4, "only {reverted} were reverted");
+    let report = fixture.product.get("/v1/reports/plans?from=2026-03-01&to=2026-04-30&group_by=practitioner").await?;
+    let row = |at: usize| {
+        let rows = report.body["data"].as_array()?;
+        let row = rows.iter().find(|row| row["key"] == *fixture.practitioners[at])?;
+        row.as_object().map(|row| row.iter().filter(|(name, _)| *name != "key").collect::<Vec<_>>())
+    };
+    anyhow::ensure!(row(0).is_some() && row(0) == row(1), "the report: {}", report.body);
     // Everything is taken back, whatever its age: both are as they were booked.
     for patient in [&with, &without] {
         for visit in &patient.visits {

@@ -9,7 +9,7 @@ fn another_hour_of_the_same_instant_is_announced_and_a_corrected_clock_is_not() 
     let east = Appointment { time_zone: "America/New_York".into(), ..at(start, 2) };
     let follow = |event, next: Appointment| {
         let change = change(event, start - 50 * HOUR, next);
-        plan_messages(&rules(), Some(&known), &change, start - 50 * HOUR, SETTLE, Series::First, &[]).unwrap()
+        plan_messages(&rules(), Some(&known), &change, start - 50 * HOUR, SETTLE, Series::First).unwrap()
     };
     let stayed = follow(Event::Other, east);
     assert_eq!((stayed.suppress, stayed.revive, stayed.stored.visit_version), (Some("superseded"), None, 2));

@@ -11,7 +11,7 @@ fn known(appointment: Appointment, announced: &Appointment) -> StoredAppointment
 }
 
 fn snapshot(known: &StoredAppointment, next: Appointment, now: i64) -> Option<MessagePlan> {
-    plan_messages(&rules(), Some(known), &change(Event::Snapshot, now, next), now, SETTLE, Series::First, &[])
+    plan_messages(&rules(), Some(known), &change(Event::Snapshot, now, next), now, SETTLE, Series::First)
 }
 
 fn triggers(plan: &MessagePlan) -> Vec<&'static str> {
@@ -30,7 +30,7 @@ fn a_cancelled_appointment_that_stands_again_is_announced_and_reminded_under_new
     // It is cancelled again, under the version of the first cancellation: the message has another key.
     let again = change(Event::Other, start - NOW_TO_START, Appointment { status: Status::Cancelled, ..at(start, 2) });
     let stored = Some(&plan.stored);
-    let plan = plan_messages(&rules(), stored, &again, start - NOW_TO_START, SETTLE, Series::First, &[]).unwrap();
+    let plan = plan_messages(&rules(), stored, &again, start - NOW_TO_START, SETTLE, Series::First).unwrap();
     assert_eq!(triggers(&plan), ["cancelled", "cancelled"]);
     assert!(plan.add.iter().all(|one| one.version > 1 << 32));
 }

@@ -1,7 +1,10 @@
 //! A revert makes an appointment upcoming again, or lets it end a second time.
 
 use super::*;
-use crate::planning::reverted::{LeftMessage, needs_left};
+use crate::planning::{
+    plan_messages,
+    reverted::{LeftMessage, needs_left},
+};
 
 const NOW_TO_START: i64 = 100 * HOUR;
 
