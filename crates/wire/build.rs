@@ -4,7 +4,9 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 const FILES: [&str; 14] = [
     "meridian/common/v1/common.proto",
+    "meridian/availability/v1/day.proto",
     "meridian/availability/v1/directory.proto",
+    "meridian/availability/v1/organization.proto",
     "meridian/availability/v1/search.proto",
     "meridian/availability/v1/planner.proto",
     "meridian/booking/v1/appointment.proto",

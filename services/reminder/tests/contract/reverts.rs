@@ -12,7 +12,7 @@ const NOW: &str = "2026-03-04T11:00:00Z";
 const START: &str = "2026-03-08T15:00:00Z";
 
 /// How many texts announce the visit, and how many reminders are still to come.
-fn news(all: &[Message]) -> (usize, usize) {
+fn announced_and_due(all: &[Message]) -> (usize, usize) {
     let announced = all.iter().filter(|one| one.trigger == "booked" && one.channel == "sms").count();
     (announced, summaries(all).iter().filter(|line| **line == "before_start sms scheduled").count())
 }
@@ -28,7 +28,8 @@ async fn a_cancellation_that_is_taken_back_is_corrected_once_it_was_told(databas
     world.seconds(10);
     world.revert(&visit);
     world.booking.release();
-    let renewed = |all: &[Message]| all.iter().any(|one| one.appointment_version == 3) && news(all) == (1, 2);
+    let renewed =
+        |all: &[Message]| all.iter().any(|one| one.appointment_version == 3) && announced_and_due(all) == (1, 2);
     let all = service.when("the reminders", &visit, renewed).await;
     assert!(all.iter().all(|one| one.trigger != "cancelled" || one.status == "suppressed"), "{:?}", summaries(&all));
 
@@ -38,7 +39,7 @@ async fn a_cancellation_that_is_taken_back_is_corrected_once_it_was_told(databas
     // The day's reminder comes due meanwhile.
     world.until("2026-03-07T15:00:30Z");
     world.revert(&visit);
-    let all = service.when("the correction", &visit, |all| news(all) == (2, 1)).await;
+    let all = service.when("the correction", &visit, |all| announced_and_due(all) == (2, 1)).await;
     let correction = all.iter().filter(|one| one.trigger == "booked").max_by_key(|one| one.due_at_us).unwrap();
     assert_eq!(correction.due_at_us, us("2026-03-07T15:02:30Z"), "once it has settled");
     world.until("2026-03-07T15:02:30Z");
