@@ -27,12 +27,17 @@ const ROUTE: &str = "RevertAppointment";
 pub(crate) async fn revert(
     inner: &Arc<Inner>,
     ctx: &Context,
-    request: RevertAppointmentRequest,
+    mut request: RevertAppointmentRequest,
 ) -> Result<Response<Appointment>, Fault> {
     let _guard = match begin(inner, ctx, ROUTE).await? {
         Begun::New(guard) => guard,
         Begun::Replay(response) => return Ok(response),
     };
+    // Where the plan has changed meanwhile, the write is made anew; where the appointment has, its last transition is another
+    // one, which nobody asked to take back.
+    if request.if_version == 0 {
+        request.if_version = load(inner, ctx, &request.id).await?.version;
+    }
     commit::retry_stale(|| revert_once(inner, ctx, &request)).await
 }
 
@@ -42,7 +47,7 @@ async fn revert_once(
     request: &RevertAppointmentRequest,
 ) -> Result<Response<Appointment>, Fault> {
     let old = load(inner, ctx, &request.id).await?;
-    if request.if_version != 0 && request.if_version != old.version {
+    if request.if_version != old.version {
         return Err(commit::version_mismatch());
     }
     let now_us = inner.clock.now_us();
