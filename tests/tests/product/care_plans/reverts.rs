@@ -243,22 +243,19 @@ async fn said(database: Database) -> Result<()> {
     let fixture = Fixture::of(database, Config::default(), 1).await?;
     let plan = fixture.booked_plan(1, 3).await?;
     let first = appointment_of(&fixture.plan(&plan).await?, 0);
-    let messages = async |wanted: &dyn Fn(&[(String, String)]) -> bool| {
-        poll::until("the messages", WITHIN, || async {
+    let messages = async |trigger: &str, status: &str, count: usize| {
+        poll::until(&format!("{count} {trigger} to be {status}"), WITHIN, || async {
             let list = fixture.product.get(&format!("/v1/messages?appointment_id={first}&limit=200")).await.ok()?;
-            let pair = |it: &Value| Some((it["trigger"].as_str()?.to_owned(), it["status"].as_str()?.to_owned()));
-            let all: Vec<_> = list.body["data"].as_array()?.iter().filter_map(pair).collect();
-            wanted(&all).then_some(all)
+            let all = list.body["data"].as_array()?.iter();
+            let found = all.filter(|it| it["trigger"] == trigger && it["status"] == status).count();
+            (found == count).then_some(())
         })
-        .await
+        .await;
     };
-    let count = |all: &[(String, String)], trigger: &str, status: &str| {
-        all.iter().filter(|one| one.0 == trigger && one.1 == status).count()
-    };
-    messages(&|all| count(all, "booked", "delivered") == 2).await;
+    messages("booked", "delivered", 2).await;
     let mut events = fixture.product.rest.events("/v1/events").await?;
     fixture.transition(&first, "cancel", json!({"reason_code": "patient_ill"})).await?;
-    messages(&|all| count(all, "cancelled", "delivered") == 2).await;
+    messages("cancelled", "delivered", 2).await;
     let back = fixture.revert(&first).await?;
     assert_eq!(back.status, StatusCode::OK, "{}", back.body);
     let event = loop {
@@ -270,9 +267,9 @@ async fn said(database: Database) -> Result<()> {
     assert_eq!(event["data"]["status"], "booked", "{event}");
     assert!(event["data"].get("cancellation").is_none());
     // The patient was told of the cancellation, so a message says that the visit stands.
-    messages(&|all| count(all, "booked", "scheduled") == 2).await;
+    messages("booked", "scheduled", 2).await;
     fixture.product.clock.advance(SignedDuration::from_mins(3));
-    messages(&|all| count(all, "booked", "delivered") == 4).await;
+    messages("booked", "delivered", 4).await;
 
     let line = poll::until("the line of the log", WITHIN, || async {
         let log = fixture.product.get("/v1/audit?action=revert_appointment").await.ok()?;
