@@ -2,7 +2,7 @@
 
 use std::{env, error::Error, fs, path::PathBuf};
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 16] = [
     "meridian/common/v1/common.proto",
     "meridian/availability/v1/day.proto",
     "meridian/availability/v1/directory.proto",
