@@ -15,13 +15,19 @@ use crate::{Inner, sending, store::clock_steps::shorten_waits};
 const INTERVAL: Duration = Duration::from_millis(250);
 /// A smaller step delays nothing by much; the clock's daemon makes such steps.
 const STEP_MIN_US: i64 = 500_000;
+/// The rounds after a step in which the rows are read again: a transaction may have read the clock before it was set and
+/// commit after the first round. A second, three seconds and ten seconds later.
+const REPEATED_AFTER: [u32; 3] = [4, 12, 40];
 
 /// Watches until draining begins. The first round is unconditional: the clock may have been set while nothing ran.
 pub(crate) async fn run(inner: &Arc<Inner>, shutdown: &Shutdown) {
     let mut offset_us = i64::MAX;
+    let mut rounds_since = u32::MAX;
     loop {
         let present_us = offset(&inner.clock);
-        if offset_us.saturating_sub(present_us) >= STEP_MIN_US {
+        let is_set_back = offset_us.saturating_sub(present_us) >= STEP_MIN_US;
+        rounds_since = if is_set_back { 0 } else { rounds_since.saturating_add(1) };
+        if is_set_back || REPEATED_AFTER.contains(&rounds_since) {
             match resume(inner).await {
                 Ok(rows) if rows > 0 => tracing::warn!(rows, "the clock was set back: what waited for it goes on"),
                 Ok(_) => {}

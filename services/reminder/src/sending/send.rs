@@ -131,7 +131,9 @@ async fn attempt(
         // The lease is lost, or a newer version is known whose plan may have kept this message.
         Ok(None) => {
             route.limiter.release();
-            return postpone(inner, message, leased_us + jittered_us(BEHIND_SECONDS, inner.ids.fraction())).await;
+            // The clock may have been set back since the lease.
+            let from_us = leased_us.min(inner.clock.now_us());
+            return postpone(inner, message, from_us + jittered_us(BEHIND_SECONDS, inner.ids.fraction())).await;
         }
         Err(fault) => {
             tracing::warn!(code = fault.code.as_str(), message = %id, "a send cannot begin: the database failed");
