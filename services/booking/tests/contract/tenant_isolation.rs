@@ -72,20 +72,7 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
             one + &seen(booking.book_appointment(harness.request(by_patient)).await)
         }
         "GetAppointment" => seen(booking.get_appointment(harness.request(proto::GetAppointmentRequest { id })).await),
-        "ListAppointments" => {
-            let request = proto::ListAppointmentsRequest { patient_id, ..proto::ListAppointmentsRequest::default() };
-            seen(booking.list_appointments(harness.request(request)).await)
-        }
-        "ListDay" => {
-            let location_id = LocationId::new(HERE).to_string();
-            let request = proto::ListDayRequest { location_id, date: "2026-03-03".into(), ids: vec![id] };
-            let mut answer = booking.list_day(harness.request(request)).await;
-            // The position of the feed is everyone's.
-            if let Ok(answer) = &mut answer {
-                answer.get_mut().position.clear();
-            }
-            seen(answer)
-        }
+        "ListAppointments" | "ListDay" => call_lists(harness, method, ids).await,
         "TransitionAppointment" => {
             let transition = proto::Transition::Confirm as i32;
             let request = proto::TransitionAppointmentRequest { id, transition, ..Default::default() };
@@ -133,6 +120,29 @@ async fn call(harness: &Harness, method: &str, ids: &Ids) -> Option<String> {
         }
         other => panic!("{other} is new: say here what it is called with"),
     })
+}
+
+/// The same of the calls that list appointments.
+async fn call_lists(harness: &Harness, method: &str, ids: &Ids) -> String {
+    let mut booking = harness.booking.clone();
+    let (id, patient_id) = (ids.appointment.clone(), ids.patient.clone());
+    match method {
+        "ListAppointments" => {
+            let request = proto::ListAppointmentsRequest { patient_id, ..proto::ListAppointmentsRequest::default() };
+            seen(booking.list_appointments(harness.request(request)).await)
+        }
+        "ListDay" => {
+            let location_id = LocationId::new(HERE).to_string();
+            let request = proto::ListDayRequest { location_id, date: "2026-03-03".into(), ids: vec![id] };
+            let mut answer = booking.list_day(harness.request(request)).await;
+            // The position of the feed is everyone's.
+            if let Ok(answer) = &mut answer {
+                answer.get_mut().position.clear();
+            }
+            seen(answer)
+        }
+        other => panic!("{other} is new: say here what it is called with"),
+    }
 }
 
 /// The same of the calls about holds and manage links.
