@@ -136,7 +136,7 @@ impl Balance {
             Kind::Forfeited => self.forfeited += 1,
             Kind::Skipped => self.skipped += 1,
             Kind::Planned | Kind::GivenBack | Kind::Released => self.to_book += 1,
-            // It is in no account.
+            // The account does not show it.
             Kind::Withdrawn => {}
         }
     }

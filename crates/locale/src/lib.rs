@@ -28,7 +28,7 @@ const EN_TWELVE_HOURS: &[&str] = &[
 const ES_TWELVE_HOURS: &[&str] =
     &["419", "BO", "CO", "CR", "CU", "DO", "EC", "GT", "HN", "MX", "NI", "PA", "PE", "PH", "PR", "SV", "US", "VE"];
 
-/// What may name the region of a text. Tags follow BCP 47; each may be empty.
+/// The sources of the region of a text. Tags follow BCP 47; each may be empty.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Regions<'a> {
     /// The tag of the text's language, which comes first.

@@ -1,4 +1,4 @@
-//! What is around the content of every page: language, stylesheet, clinic, links.
+//! The frame of every page: language, stylesheet, clinic, links.
 
 use locale::Language;
 

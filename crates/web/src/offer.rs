@@ -4,7 +4,7 @@ use askama::Template;
 
 use crate::{frame::Frame, visit::Visit};
 
-/// What became of an offer.
+/// The state of an offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OfferState {
     /// The time is kept until this moment, in words.
@@ -24,13 +24,13 @@ pub enum OfferState {
 #[derive(Debug, Template)]
 #[template(path = "offer.html")]
 pub struct Offer {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
     /// The path of the offer's pages, such as `/o/TOKEN`.
     pub path: String,
     /// The visit that is offered.
     pub visit: Visit,
-    /// What became of the offer.
+    /// The state of the offer.
     pub state: OfferState,
 }
 

@@ -23,7 +23,7 @@ pub enum ProblemKind {
 #[derive(Debug, Template)]
 #[template(path = "problem.html")]
 pub struct Problem {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
     /// Why there is no other page.
     pub kind: ProblemKind,

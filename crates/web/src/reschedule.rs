@@ -47,7 +47,7 @@ pub struct Group {
 #[derive(Debug, Template)]
 #[template(path = "move.html")]
 pub struct MovePage {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
     /// The path of the visit's pages.
     pub path: String,
@@ -69,7 +69,7 @@ pub struct MovePage {
 #[derive(Debug, Template)]
 #[template(path = "move_check.html")]
 pub struct MoveCheck {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
     /// The path of the visit's pages.
     pub path: String,
@@ -89,7 +89,7 @@ pub struct MoveCheck {
 #[derive(Debug, Template)]
 #[template(path = "move_refused.html")]
 pub struct MoveRefused {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
     /// The path of the visit's pages.
     pub path: String,

@@ -8,6 +8,6 @@ use crate::frame::Frame;
 #[derive(Debug, Template)]
 #[template(path = "start.html")]
 pub struct Start {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
 }

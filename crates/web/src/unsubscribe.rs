@@ -9,7 +9,7 @@ use crate::frame::Frame;
 #[derive(Debug, Template)]
 #[template(path = "unsubscribe.html")]
 pub struct Unsubscribe {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
     /// Whether the link ends marketing; else it ends e-mails after visits.
     pub is_marketing: bool,

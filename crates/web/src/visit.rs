@@ -95,7 +95,7 @@ fn offset(seconds: i32) -> String {
     }
 }
 
-/// What became of a visit.
+/// The state of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It is ahead.
@@ -147,7 +147,7 @@ impl Notice {
 #[derive(Debug, Template)]
 #[template(path = "visit.html")]
 pub struct VisitPage {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
     /// The path of the visit's pages, such as `/m/TOKEN`.
     pub path: String,
@@ -155,7 +155,7 @@ pub struct VisitPage {
     pub visit: Visit,
     /// Its version, which the page's forms send back.
     pub version: i64,
-    /// What became of it.
+    /// The state of the visit.
     pub state: State,
     /// Whether the patient has confirmed it.
     pub is_confirmed: bool,
@@ -205,7 +205,7 @@ pub struct Reason {
 #[derive(Debug, Template)]
 #[template(path = "cancel.html")]
 pub struct Cancel {
-    /// What is around it.
+    /// The frame: language, stylesheet, clinic, links.
     pub frame: Frame,
     /// The path of the visit's pages.
     pub path: String,

@@ -205,10 +205,10 @@ async fn get(call: Call) -> Result<Reply, Fault> {
     let (mut day, listed) = if date.is_empty() {
         // Only the location's clock knows its date.
         let day = described(&call, &location_id, date).await?;
-        let listed = listed(&call, &location_id, day.date.clone()).await?;
+        let listed = appointments_of(&call, &location_id, day.date.clone()).await?;
         (day, listed)
     } else {
-        tokio::try_join!(described(&call, &location_id, date.clone()), listed(&call, &location_id, date))?
+        tokio::try_join!(described(&call, &location_id, date.clone()), appointments_of(&call, &location_id, date))?
     };
     let words = ["patient", "service", "practitioner"].map(str::to_owned);
     let ids = listed.appointments.iter().flat_map(|it| [it.patient_id.as_str(), &it.service_id, &it.practitioner_id]);
@@ -227,7 +227,7 @@ async fn described(call: &Call, location_id: &str, date: String) -> Result<Descr
     Ok(call.inner.directory.clone().describe_day(call.context().request(request)).await?.into_inner())
 }
 
-async fn listed(call: &Call, location_id: &str, date: String) -> Result<ListDayResponse, Fault> {
+async fn appointments_of(call: &Call, location_id: &str, date: String) -> Result<ListDayResponse, Fault> {
     let request = ListDayRequest { location_id: location_id.to_owned(), date, ids: call.params.all("ids") };
     Ok(call.inner.booking.clone().list_day(call.context().request(request)).await?.into_inner())
 }

@@ -55,9 +55,9 @@ fn a_patient_who_was_told_of_the_cancellation_is_told_that_the_visit_stands() {
     let now = start - NOW_TO_START;
     let off = next(&booked(start, now).stored, now + HOUR, with(Status::Cancelled, start, 2), &[]);
     let back = next(&off.stored, now + 2 * HOUR, at(start, 3), &sent(&off));
-    let told: Vec<_> = back.add.iter().filter(|one| one.trigger == Trigger::Booked).collect();
-    assert_eq!((told.len(), back.revive), (2, None));
-    assert!(told.iter().all(|one| one.due_at_us == now + 2 * HOUR + SETTLE));
+    let corrections: Vec<_> = back.add.iter().filter(|one| one.trigger == Trigger::Booked).collect();
+    assert_eq!((corrections.len(), back.revive), (2, None));
+    assert!(corrections.iter().all(|one| one.due_at_us == now + 2 * HOUR + SETTLE));
     // Cancelled and taken back once more before a message leaves: the first cancellation was corrected already.
     let again = next(&back.stored, now + 3 * HOUR, with(Status::Cancelled, start, 4), &[]);
     assert_eq!(again.add.len(), 2, "the second cancellation is news again");
