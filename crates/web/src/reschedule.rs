@@ -95,6 +95,6 @@ pub struct MoveRefused {
     pub path: String,
     /// The visit as it is.
     pub visit: Visit,
-    /// What is open now.
+    /// The times that are open now.
     pub nearest: Vec<Time>,
 }

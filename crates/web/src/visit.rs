@@ -98,19 +98,19 @@ fn offset(seconds: i32) -> String {
 /// The state of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// It is ahead.
+    /// The visit is ahead.
     Ahead,
-    /// It is ahead, and the clinic no longer has its time.
+    /// The visit is ahead, and the clinic no longer has its time.
     Displaced,
     /// It has begun.
     Begun,
-    /// It is over.
+    /// The visit is over.
     Over,
-    /// It is cancelled.
+    /// The visit is cancelled.
     Cancelled,
 }
 
-/// What the patient may still do by the link.
+/// The changes that the link still allows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct May {
     /// Confirm the visit, which is not confirmed.
@@ -121,7 +121,7 @@ pub struct May {
     pub cancel: bool,
 }
 
-/// What the page says first.
+/// The notice at the top of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
     /// The visit is confirmed now.
@@ -159,9 +159,9 @@ pub struct VisitPage {
     pub state: State,
     /// Whether the patient has confirmed it.
     pub is_confirmed: bool,
-    /// What the patient may do.
+    /// The changes that the patient may make.
     pub may: May,
-    /// What the page says first.
+    /// The notice at the top of the page.
     pub notice: Option<Notice>,
 }
 
