@@ -16,7 +16,7 @@ pub enum OfferState {
     Accepted,
     /// The patient has declined it.
     Declined,
-    /// It has ended.
+    /// The offer has ended.
     Gone,
 }
 

@@ -102,7 +102,7 @@ pub enum State {
     Ahead,
     /// The visit is ahead, and the clinic no longer has its time.
     Displaced,
-    /// It has begun.
+    /// The visit has begun.
     Begun,
     /// The visit is over.
     Over,
